@@ -1,0 +1,36 @@
+# Targets for people; logic is in cargo xtask and in scripts/.
+CARGO ?= cargo
+
+.PHONY: help demo test bench lint fmt build
+
+help:
+	@echo "make demo    build Lateen, start a mesh on this machine and show a request's way through it"
+	@echo "make test    install what the tests need and run all of them"
+	@echo "make bench   measure Lateen beside stock Envoy, HAProxy and nginx"
+	@echo "make lint    rustfmt, clippy and the repository's own checks"
+	@echo "make fmt     format all code"
+
+build:
+	$(CARGO) build --release --locked -p lateen-cli
+
+demo: build
+	@scripts/demo-deps.sh
+	@scripts/demo.sh target/release/lateen
+
+test:
+	@scripts/test-deps.sh
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+bench: build
+	@scripts/test-deps.sh --bench
+	$(CARGO) build --release --locked -p lateen-testkit
+	@bench/run.py --lateen target/release/lateen
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) xtask tidy
+
+fmt:
+	$(CARGO) fmt --all

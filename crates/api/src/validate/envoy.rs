@@ -1,0 +1,63 @@
+//! What reaches into Envoy: EnvoyFilters, ProxyConfigs, WasmPlugins and TrafficExtensions.
+//!
+//! In: a spec. Out: findings in the report.
+
+use super::Report;
+use crate::istio::extensions::{TrafficExtensionSpec, WasmPluginSpec};
+use crate::istio::networking::{
+    ApplyTo, EnvoyConfigObjectPatch, EnvoyFilterSpec, PatchOperation, ProxyConfigSpec,
+};
+
+pub(super) fn check_filter(report: &mut Report, spec: &EnvoyFilterSpec) {
+    if spec.config_patches.is_empty() {
+        report.warning("spec.configPatches", "without a patch the filter does nothing, add one");
+    }
+    for (index, patch) in spec.config_patches.iter().enumerate() {
+        check_patch(report, &format!("spec.configPatches[{index}]"), patch);
+    }
+}
+
+fn check_patch(report: &mut Report, path: &str, patch: &EnvoyConfigObjectPatch) {
+    if patch.apply_to.unwrap_or_default() == ApplyTo::Invalid {
+        report.error(format!("{path}.applyTo"), "it is missing, for example HTTP_FILTER");
+    }
+    let Some(change) = &patch.patch else {
+        report.error(format!("{path}.patch"), "it is missing, add operation and value");
+        return;
+    };
+    match change.operation.unwrap_or_default() {
+        PatchOperation::Invalid => {
+            report.error(format!("{path}.patch.operation"), "it is missing, for example MERGE");
+        }
+        PatchOperation::Remove if change.value.is_some() => {
+            report.warning(format!("{path}.patch.value"), "REMOVE takes no value, remove it");
+        }
+        PatchOperation::Remove => {}
+        _ if change.value.is_none() => {
+            report.error(format!("{path}.patch.value"), "there is nothing to apply, add a value");
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn check_proxy_config(report: &mut Report, spec: &ProxyConfigSpec) {
+    if spec.concurrency.is_some_and(|threads| threads < 0) {
+        report.error("spec.concurrency", "it is negative, use 0 for one thread per core");
+    }
+}
+
+pub(super) fn check_wasm_plugin(report: &mut Report, spec: &WasmPluginSpec) {
+    if spec.url.is_empty() {
+        report.error("spec.url", "it is missing, write where the module is");
+    }
+    let digest = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if !spec.sha256.is_empty() && !(spec.sha256.len() == 64 && spec.sha256.chars().all(digest)) {
+        report.error("spec.sha256", "it is not a SHA-256 sum, write 64 lower-case hex digits");
+    }
+}
+
+pub(super) fn check_traffic_extension(report: &mut Report, spec: &TrafficExtensionSpec) {
+    if spec.wasm.is_none() && spec.lua.is_none() {
+        report.error("spec", "it extends nothing, set wasm or lua");
+    }
+}

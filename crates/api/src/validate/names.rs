@@ -1,0 +1,131 @@
+//! Host names, namespaces, ports, protocols and addresses.
+//!
+//! In: one scalar of a user's object. Out: `Ok`, or what to write instead.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+/// The protocols that a port may have, as Istio spells them; upper and lower case are the same.
+const PROTOCOLS: [&str; 13] = [
+    "TCP",
+    "UDP",
+    "HTTP",
+    "HTTPS",
+    "HTTP2",
+    "GRPC",
+    "GRPC-WEB",
+    "GRPC-Web",
+    "HTTP_PROXY",
+    "TLS",
+    "MONGO",
+    "REDIS",
+    "MYSQL",
+];
+
+/// A DNS label of RFC 1123.
+pub(super) fn label(text: &str) -> Result<(), String> {
+    let bytes = text.as_bytes();
+    let inner = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    let edge = |b: Option<&u8>| b.is_some_and(|b| *b != b'-');
+    if bytes.len() <= 63 && bytes.iter().all(inner) && edge(bytes.first()) && edge(bytes.last()) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{text:?} is not a DNS label, use at most 63 lower-case letters, digits and inner hyphens"
+        ))
+    }
+}
+
+/// A fully qualified or short host name without a wildcard.
+pub(super) fn fqdn(host: &str) -> Result<(), String> {
+    if host.is_empty() {
+        return Err("the host is empty, write a host name".into());
+    }
+    if host.len() > 255 {
+        return Err("the host is longer than 255 characters, shorten it".into());
+    }
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    for part in host.split('.') {
+        label(part).map_err(|_| format!("{host:?} is not a host name, check the part {part:?}"))?;
+    }
+    let top = host.rsplit('.').next().unwrap_or_default();
+    if host.contains('.') && top.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("{host:?} is not a host name, its last part is all digits"));
+    }
+    Ok(())
+}
+
+/// A host name whose first label may be or begin with a wildcard, or an IP address.
+pub(super) fn wildcard_host(host: &str) -> Result<(), String> {
+    if host == "*" || host.parse::<IpAddr>().is_ok() {
+        return Ok(());
+    }
+    let Some(rest) = host.strip_prefix('*') else { return fqdn(host) };
+    let rest = rest.strip_prefix('.').or_else(|| rest.strip_prefix('-')).unwrap_or(rest);
+    if rest.contains('*') {
+        return Err(format!("{host:?} has a second wildcard, only the first character may be one"));
+    }
+    fqdn(rest)
+        .map_err(|_| format!("{host:?} is not a host name with a wildcard, write *.example.com"))
+}
+
+/// `host` or `namespace/host`; the namespace may be `*`, `.` or, for a sidecar, `~`.
+pub(super) fn namespaced_host(text: &str, sidecar: bool) -> Result<(), String> {
+    let Some((namespace, host)) = text.split_once('/') else {
+        if sidecar {
+            return Err(format!(
+                "{text:?} has no namespace, write namespace/host, for example ./*"
+            ));
+        }
+        return wildcard_host(text);
+    };
+    match namespace {
+        "*" | "." => {}
+        "~" if sidecar => {}
+        _ => label(namespace)?,
+    }
+    wildcard_host(host)
+}
+
+pub(super) fn port(number: u32) -> Result<(), String> {
+    if (1..=65535).contains(&number) {
+        Ok(())
+    } else {
+        Err(format!("{number} is not a port, use 1 to 65535"))
+    }
+}
+
+pub(super) fn protocol(text: &str) -> Result<(), String> {
+    if PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+        Ok(())
+    } else {
+        Err(format!(
+            "{text:?} is not a protocol, use one of HTTP, HTTPS, HTTP2, GRPC, GRPC-WEB, TCP, TLS, MONGO, REDIS, MYSQL"
+        ))
+    }
+}
+
+/// An address or an address range.
+pub(super) fn subnet(text: &str) -> Result<(), String> {
+    if text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() {
+        Ok(())
+    } else {
+        Err(format!("{text:?} is neither an address nor a range, write 10.0.0.1 or 10.0.0.0/8"))
+    }
+}
+
+/// The name of a gateway, `name` or `namespace/name`, or `mesh`.
+pub(super) fn gateway_name(text: &str) -> Result<(), String> {
+    let (namespace, name) = text.split_once('/').unwrap_or((".", text));
+    if namespace != "." {
+        label(namespace)?;
+    }
+    // A short name in a form older than namespace/name is a host name.
+    fqdn(name).map_err(|_| format!("{text:?} is not a gateway, write name or namespace/name"))
+}
+
+/// One entry of `exportTo`.
+pub(super) fn visibility(text: &str) -> Result<(), String> {
+    if matches!(text, "." | "*" | "~") { Ok(()) } else { label(text) }
+}

@@ -1,0 +1,222 @@
+//! VirtualServices: hosts, gateways and the routes of the three protocols.
+//!
+//! In: a spec. Out: findings in the report.
+
+use std::collections::HashSet;
+
+use super::{Report, names};
+use crate::istio::networking::{
+    Destination, HttpRoute, L4MatchAttributes, RouteDestination, StringMatch, TcpRoute, TlsRoute,
+    VirtualServiceSpec,
+};
+
+pub(super) fn check(report: &mut Report, spec: &VirtualServiceSpec) {
+    if spec.hosts.is_empty() {
+        check_delegate(report, spec);
+    }
+    check_hosts(report, spec);
+    for (index, gateway) in spec.gateways.iter().enumerate() {
+        report.expect(format!("spec.gateways[{index}]"), names::gateway_name(gateway));
+    }
+    for (index, target) in spec.export_to.iter().enumerate() {
+        report.expect(format!("spec.exportTo[{index}]"), names::visibility(target));
+    }
+    if spec.http.is_empty() && spec.tcp.is_empty() && spec.tls.is_empty() {
+        report.error("spec", "there is no route, add http, tcp or tls");
+    }
+    for (index, route) in spec.http.iter().enumerate() {
+        check_http(report, &format!("spec.http[{index}]"), route);
+    }
+    for (index, route) in spec.tcp.iter().enumerate() {
+        check_tcp(report, &format!("spec.tcp[{index}]"), route);
+    }
+    for (index, route) in spec.tls.iter().enumerate() {
+        check_tls(report, &format!("spec.tls[{index}]"), route, &spec.hosts);
+    }
+}
+
+/// Without hosts it is a delegate: another VirtualService refers to its http routes.
+fn check_delegate(report: &mut Report, spec: &VirtualServiceSpec) {
+    if !spec.tcp.is_empty() || !spec.tls.is_empty() || spec.http.is_empty() {
+        report.error("spec.hosts", "there is no host, add one, for example \"*\" with a gateway");
+    } else if !spec.gateways.is_empty() {
+        report.error("spec.gateways", "a delegate (without hosts) has no gateways, remove them");
+    }
+}
+
+fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec) {
+    let in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|g| g == "mesh");
+    let mut seen = HashSet::new();
+    for (index, host) in spec.hosts.iter().enumerate() {
+        let path = format!("spec.hosts[{index}]");
+        if host == "*" && in_mesh {
+            let message = "the host * needs a gateway, name it in gateways and leave out mesh";
+            report.error(&path, message);
+        }
+        if !seen.insert(host.to_ascii_lowercase()) {
+            report.error(&path, format!("the host {host:?} is listed twice"));
+        }
+        report.expect(path, names::wildcard_host(host));
+    }
+}
+
+fn check_http(report: &mut Report, path: &str, route: &HttpRoute) {
+    let actions = [
+        ("redirect", route.redirect.is_some()),
+        ("directResponse", route.direct_response.is_some()),
+        ("delegate", route.delegate.is_some()),
+        ("route", !route.route.is_empty()),
+    ];
+    let set: Vec<&str> = actions.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    match set.as_slice() {
+        [] => {
+            report.error(path, "it leads nowhere, add route, redirect, directResponse or delegate")
+        }
+        [_] => {}
+        [first, ..] => {
+            let message = format!("{} exclude each other, keep {first} alone", set.join(" and "));
+            report.error(path, message);
+        }
+    }
+    for (index, matcher) in route.r#match.iter().enumerate() {
+        let at = format!("{path}.match[{index}]");
+        for (name, text) in [
+            ("uri", &matcher.uri),
+            ("scheme", &matcher.scheme),
+            ("method", &matcher.method),
+            ("authority", &matcher.authority),
+        ] {
+            check_string_match(report, &format!("{at}.{name}"), text.as_ref());
+        }
+        check_l4(report, &at, &[], matcher.port, &matcher.gateways);
+    }
+    if let Some(response) = &route.direct_response
+        && !(200..=599).contains(&response.status.unwrap_or_default())
+    {
+        report.error(format!("{path}.directResponse.status"), "use a status from 200 to 599");
+    }
+    if let Some(mirror) = &route.mirror {
+        check_destination(report, &format!("{path}.mirror"), Some(mirror));
+    }
+    let weighted = route.route.iter().map(|r| (r.destination.as_ref(), r.weight));
+    check_weighted(report, path, weighted.collect());
+}
+
+fn check_string_match(report: &mut Report, path: &str, text: Option<&StringMatch>) {
+    let Some(text) = text else { return };
+    if text.exact.is_none() && text.prefix.is_none() && text.regex.is_none() {
+        report.warning(path, "an empty matcher matches everything, remove it or set exact");
+    } else if text.prefix.as_deref() == Some("") || text.regex.as_deref() == Some("") {
+        report.error(path, "the text to match is empty, write it");
+    }
+}
+
+fn check_tcp(report: &mut Report, path: &str, route: &TcpRoute) {
+    for (index, matcher) in route.r#match.iter().enumerate() {
+        let at = format!("{path}.match[{index}]");
+        let L4MatchAttributes { destination_subnets, port, gateways, source_subnet, .. } = matcher;
+        check_l4(report, &at, destination_subnets, *port, gateways);
+        if !source_subnet.is_empty() {
+            report.expect(format!("{at}.sourceSubnet"), names::subnet(source_subnet));
+        }
+    }
+    check_destinations(report, path, &route.route);
+}
+
+fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &[String]) {
+    if route.r#match.is_empty() {
+        report.error(format!("{path}.match"), "a tls route needs a match with sniHosts, add it");
+    }
+    for (index, matcher) in route.r#match.iter().enumerate() {
+        let at = format!("{path}.match[{index}]");
+        if matcher.sni_hosts.is_empty() {
+            report
+                .error(format!("{at}.sniHosts"), "a tls match needs at least one SNI host, add it");
+        }
+        for (position, sni) in matcher.sni_hosts.iter().enumerate() {
+            let sni_path = format!("{at}.sniHosts[{position}]");
+            report.expect(&sni_path, names::wildcard_host(sni));
+            if !hosts.iter().any(|host| covers(host, sni)) {
+                let message = format!("{sni:?} is not among the hosts, add it to spec.hosts");
+                report.error(sni_path, message);
+            }
+        }
+        check_l4(report, &at, &matcher.destination_subnets, matcher.port, &matcher.gateways);
+    }
+    check_destinations(report, path, &route.route);
+}
+
+/// Whether a host, which may begin with a wildcard, stands for another.
+fn covers(host: &str, other: &str) -> bool {
+    match host.strip_prefix('*') {
+        Some(suffix) => other.ends_with(suffix),
+        None => host.eq_ignore_ascii_case(other),
+    }
+}
+
+fn check_l4(
+    report: &mut Report,
+    path: &str,
+    subnets: &[String],
+    port: Option<u32>,
+    gateways: &[String],
+) {
+    for (index, subnet) in subnets.iter().enumerate() {
+        report.expect(format!("{path}.destinationSubnets[{index}]"), names::subnet(subnet));
+    }
+    if let Some(port) = port.filter(|port| *port != 0) {
+        report.expect(format!("{path}.port"), names::port(port));
+    }
+    for (index, gateway) in gateways.iter().enumerate() {
+        report.expect(format!("{path}.gateways[{index}]"), names::gateway_name(gateway));
+    }
+}
+
+fn check_destinations(report: &mut Report, path: &str, routes: &[RouteDestination]) {
+    if routes.is_empty() {
+        report.error(format!("{path}.route"), "it leads nowhere, add a destination");
+    }
+    let weighted = routes.iter().map(|r| (r.destination.as_ref(), r.weight)).collect();
+    check_weighted(report, path, weighted);
+}
+
+/// Weights are shares of their sum; of several destinations at least one must have a share.
+fn check_weighted(
+    report: &mut Report,
+    path: &str,
+    routes: Vec<(Option<&Destination>, Option<i32>)>,
+) {
+    let mut total: i64 = 0;
+    for (index, (destination, weight)) in routes.iter().enumerate() {
+        let weight = weight.unwrap_or_default();
+        if weight < 0 {
+            let message = format!("{weight} is negative, use 0 or more");
+            report.error(format!("{path}.route[{index}].weight"), message);
+        }
+        total += i64::from(weight.max(0));
+        let at = format!("{path}.route[{index}].destination");
+        check_destination(report, &at, *destination);
+    }
+    if routes.len() > 1 && total == 0 {
+        report.error(format!("{path}.route"), "the weights sum up to 0, give one a weight");
+    }
+    if total > i64::from(u32::MAX) {
+        report.error(format!("{path}.route"), "the weights sum up to more than 4294967295");
+    }
+}
+
+fn check_destination(report: &mut Report, path: &str, destination: Option<&Destination>) {
+    let Some(destination) = destination else {
+        report.error(path, "a route needs a destination, add it");
+        return;
+    };
+    let host = &destination.host;
+    let result = if host.parse::<std::net::IpAddr>().is_ok() { Ok(()) } else { names::fqdn(host) };
+    report.expect(format!("{path}.host"), result);
+    if let Some(port) = &destination.port {
+        report.expect(format!("{path}.port.number"), names::port(port.number.unwrap_or_default()));
+    }
+    if !destination.subset.is_empty() {
+        report.expect(format!("{path}.subset"), names::label(&destination.subset.to_lowercase()));
+    }
+}

@@ -1,0 +1,144 @@
+//! Patches: an object and a patch in, the object or the refusal out.
+
+mod apply;
+mod owners;
+mod strategic;
+
+use lateen_api::kinds::{Kind, by_kind};
+use serde_json::{Value, json};
+
+use super::{Patch, PatchContext, PatchError};
+
+pub const NOW: &str = "2026-01-02T03:04:05Z";
+
+pub fn kind(group: &str, name: &str) -> &'static Kind {
+    by_kind(group, name).unwrap()
+}
+
+pub fn context<'a>(manager: &'a str, api_version: &'a str) -> PatchContext<'a> {
+    PatchContext { manager, force: false, subresource: None, now: NOW, api_version }
+}
+
+pub fn service(ports: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "echo", "namespace": "default"},
+        "spec": {"selector": {"app": "echo"}, "ports": ports},
+    })
+}
+
+fn patched(current: &Value, patch: Patch) -> Result<Value, PatchError> {
+    super::apply(kind("", "Service"), patch, Some(current), &context("m", "v1"))
+}
+
+#[test]
+fn json_patches_apply_in_order() {
+    let cases = [
+        (
+            json!({"a": 1}),
+            json!([{"op": "add", "path": "/b", "value": 2}]),
+            json!({"a": 1, "b": 2}),
+        ),
+        (
+            json!({"a": [1, 3]}),
+            json!([{"op": "add", "path": "/a/1", "value": 2}]),
+            json!({"a": [1, 2, 3]}),
+        ),
+        (
+            json!({"a": [1]}),
+            json!([{"op": "add", "path": "/a/-", "value": 2}]),
+            json!({"a": [1, 2]}),
+        ),
+        (json!({"a": 1}), json!([{"op": "replace", "path": "/a", "value": 2}]), json!({"a": 2})),
+        (json!({"a": 1, "b": 2}), json!([{"op": "remove", "path": "/a"}]), json!({"b": 2})),
+        (
+            json!({"a": {"x": 1}}),
+            json!([{"op": "move", "from": "/a/x", "path": "/y"}]),
+            json!({"a": {}, "y": 1}),
+        ),
+        (
+            json!({"a": 1}),
+            json!([{"op": "copy", "from": "/a", "path": "/b"}]),
+            json!({"a": 1, "b": 1}),
+        ),
+        (
+            json!({"a/b": 1, "m~n": 2}),
+            json!([
+                {"op": "test", "path": "/a~1b", "value": 1},
+                {"op": "replace", "path": "/m~0n", "value": 3},
+            ]),
+            json!({"a/b": 1, "m~n": 3}),
+        ),
+    ];
+    for (current, operations, expected) in cases {
+        assert_eq!(
+            patched(&current, Patch::Json(operations.clone())).unwrap(),
+            expected,
+            "{operations}"
+        );
+    }
+}
+
+#[test]
+fn json_patches_that_do_not_fit_are_unprocessable() {
+    let cases = [
+        (json!([{"op": "test", "path": "/a", "value": 2}]), "testing value /a failed: test failed"),
+        (
+            json!([{"op": "replace", "path": "/b", "value": 2}]),
+            "replace operation does not apply: doc is missing key: /b: missing value",
+        ),
+        (
+            json!([{"op": "remove", "path": "/b"}]),
+            "remove operation does not apply: unable to remove nonexistent key: b: missing value",
+        ),
+        (
+            json!([{"op": "add", "path": "/b/c", "value": 2}]),
+            "add operation does not apply: doc is missing path: \"/b/c\": missing value",
+        ),
+    ];
+    for (operations, cause) in cases {
+        let error = patched(&json!({"a": 1}), Patch::Json(operations)).unwrap_err();
+        assert_eq!((error.code, error.reason), (422, "Invalid"));
+        assert_eq!(error.causes[0].message, cause);
+    }
+}
+
+#[test]
+fn malformed_json_patches_are_bad_requests() {
+    for operations in [
+        json!({"op": "add"}),
+        json!([{"op": "frob", "path": "/a"}]),
+        json!([{"op": "add", "path": "/a"}]),
+        json!([{"op": "add", "value": 1}]),
+        json!([{"op": "add", "path": "a", "value": 1}]),
+    ] {
+        let error = patched(&json!({"a": 1}), Patch::Json(operations.clone())).unwrap_err();
+        assert_eq!(error.code, 400, "{operations}");
+    }
+}
+
+#[test]
+fn merge_patches_follow_rfc_7386() {
+    let cases = [
+        (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+        (json!({"a": "b"}), json!({"a": null}), json!({})),
+        (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+        (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+        (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+        (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+        (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+    ];
+    for (current, patch, expected) in cases {
+        assert_eq!(patched(&current, Patch::Merge(patch.clone())).unwrap(), expected, "{patch}");
+    }
+    assert_eq!(patched(&json!({}), Patch::Merge(json!([1]))).unwrap_err().code, 400);
+}
+
+#[test]
+fn only_server_side_apply_creates() {
+    let error =
+        super::apply(kind("", "Service"), Patch::Merge(json!({})), None, &context("m", "v1"))
+            .unwrap_err();
+    assert_eq!(error.code, 404);
+}

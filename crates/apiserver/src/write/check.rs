@@ -1,0 +1,137 @@
+//! Whether an object may be stored: in, the object as sent or as it would be stored; out, refusals
+//! with the field's path, and warnings.
+
+use lateen_api::kinds::{Kind, Source};
+use lateen_api::validate;
+use serde_json::Value;
+
+use super::prepare;
+use crate::error::{ApiError, Cause};
+use crate::object;
+use crate::route::Query;
+use crate::strict::{self, Problem, Severity};
+
+/// Checks an object against its schema. Unknown and repeated fields are an error, a warning or
+/// nothing, as `fieldValidation` says; unknown ones are dropped if they are not an error.
+pub fn shape(
+    kind: &Kind,
+    version: &str,
+    query: &Query,
+    duplicates: &[String],
+    value: &mut Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    let problems = strict::check(kind, version, value);
+    let (unknown, wrong): (Vec<Problem>, Vec<Problem>) =
+        problems.into_iter().partition(|problem| problem.severity == Severity::Strict);
+    match query.get("fieldValidation").unwrap_or("Warn") {
+        "Strict" => {
+            if let Some(message) = strict::strict_message(&unknown, duplicates) {
+                return Err(ApiError::bad_request(handled_as(kind, version) + &message));
+            }
+        }
+        "Ignore" => {}
+        "Warn" => {
+            warnings.extend(unknown.iter().map(Problem::text));
+            warnings.extend(duplicates.iter().map(|path| format!("duplicate field {path:?}")));
+        }
+        other => {
+            let message = format!("fieldValidation {other:?} is not one of Strict, Warn, Ignore");
+            return Err(ApiError::bad_request(message));
+        }
+    }
+    for problem in &unknown {
+        remove(value, &problem.path);
+    }
+    refuse_wrong(kind, version, value, &wrong)
+}
+
+fn handled_as(kind: &Kind, version: &str) -> String {
+    match kind.source {
+        Source::Kubernetes => {
+            format!("{0} in version \"{version}\" cannot be handled as a {0}: ", kind.kind)
+        }
+        Source::Istio | Source::GatewayApi => String::new(),
+    }
+}
+
+/// What does not decode is a bad request; what decodes and cannot be is invalid.
+fn refuse_wrong(
+    kind: &Kind,
+    version: &str,
+    value: &Value,
+    wrong: &[Problem],
+) -> Result<(), ApiError> {
+    if let Some(problem) = wrong.iter().find(|problem| problem.severity == Severity::Decode) {
+        let message = problem.text();
+        let prefix = handled_as(kind, version);
+        let told = message.contains("cannot be handled as");
+        return Err(ApiError::bad_request(if told { message } else { prefix + &message }));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let cause = |problem: &Problem| Cause {
+        reason: problem.reason.to_owned(),
+        message: problem.message.clone(),
+        field: problem.path.clone(),
+    };
+    let causes = wrong.iter().map(cause).collect();
+    Err(ApiError::invalid(kind, object::meta(value, "name"), causes))
+}
+
+/// Removes the field at a path such as `spec.ports[0].foo`.
+fn remove(value: &mut Value, path: &str) {
+    let (parent, field) = path.rsplit_once('.').unwrap_or(("", path));
+    let steps = parent.split(['.', '[']).filter(|step| !step.is_empty());
+    let parent = steps.into_iter().try_fold(value, |value, step| match step.strip_suffix(']') {
+        Some(index) => value.get_mut(index.parse::<usize>().ok()?),
+        None => value.get_mut(step),
+    });
+    if let Some(Value::Object(fields)) = parent {
+        fields.shift_remove(field);
+    }
+}
+
+/// Checks names, labels and, for Istio's kinds, the meaning of the object as it would be stored.
+pub fn meaning(
+    kind: &'static Kind,
+    value: &Value,
+    warnings: &mut Vec<String>,
+) -> Result<(), ApiError> {
+    let mut causes = prepare::metadata_causes(kind, value);
+    causes.extend(super::defaults::causes(kind, value));
+    if kind.source == Source::Istio {
+        for issue in validate::validate(kind, kind.storage_version(), value) {
+            if issue.is_error() {
+                causes.push(Cause {
+                    reason: "FieldValueInvalid".to_owned(),
+                    message: format!("Invalid value: {} ({})", issue.message, issue.code),
+                    field: issue.path,
+                });
+            } else if issue.severity == lateen_api::issue::Severity::Warning {
+                warnings.push(issue.to_string());
+            }
+        }
+    }
+    if causes.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(kind, object::meta(value, "name"), causes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::remove;
+    use serde_json::json;
+
+    #[test]
+    fn an_unknown_field_is_removed_at_its_path_and_nothing_else() {
+        let mut value = json!({"spec": {"ports": [{"port": 1, "prot": 2}], "x": 1}, "y": 1});
+        remove(&mut value, "spec.ports[0].prot");
+        remove(&mut value, "y");
+        remove(&mut value, "spec.none.x");
+        assert_eq!(value, json!({"spec": {"ports": [{"port": 1}], "x": 1}}));
+    }
+}

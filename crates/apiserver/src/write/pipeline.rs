@@ -1,0 +1,153 @@
+//! The way of every write after its new object is computed: in, the old and the new object; out,
+//! the new one as stored. Defaults, mutating webhooks, ownership of fields, checks, address,
+//! validating webhooks, store: in this order, and nothing is stored before all have agreed.
+
+use lateen_api::kinds::Kind;
+use serde_json::Value;
+
+use super::{check, defaults, prepare};
+use crate::auth::User;
+use crate::catalog;
+use crate::error::ApiError;
+use crate::object;
+use crate::patch;
+use crate::route::{Query, Target};
+use crate::server::Server;
+use crate::store::{Expect, Write};
+
+/// What a webhook is told that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// A new object.
+    Create,
+    /// A replacement or patch.
+    Update,
+    /// A removal.
+    Delete,
+}
+
+impl Operation {
+    /// As AdmissionReview writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+        }
+    }
+}
+
+/// One write on its way.
+pub struct Change<'a> {
+    /// The server.
+    pub server: &'a Server,
+    /// Who asks.
+    pub user: &'a User,
+    /// The path.
+    pub target: &'a Target,
+    /// What happens.
+    pub operation: Operation,
+    /// The field manager.
+    pub manager: String,
+    /// Server-side apply, which has settled the ownership of fields itself.
+    pub apply: bool,
+    /// Whether nothing shall be stored.
+    pub dry_run: bool,
+    /// The request's options.
+    pub options: Query,
+    /// What the client shall be told besides the answer.
+    pub warnings: Vec<String>,
+}
+
+impl Change<'_> {
+    /// The kind as it is stored.
+    pub fn kind(&self) -> &'static Kind {
+        catalog::kind_of(&self.target.key())
+    }
+
+    /// Stores `new` over `old` (with its resource version) or as a new object.
+    pub async fn run(&mut self, old: Option<(&Value, u64)>, new: Value) -> Result<Value, ApiError> {
+        let before = old.map(|(value, _)| value);
+        let mut new = self.mutated(before, new).await?;
+        let kind = self.kind();
+        if !self.apply {
+            let subresource = Some(self.target.subresource.as_str()).filter(|sub| !sub.is_empty());
+            let now = object::timestamp(self.server.now());
+            let manager = &self.manager;
+            patch::managed_fields_update(
+                kind,
+                before,
+                &mut new,
+                manager,
+                "Update",
+                subresource,
+                &now,
+            );
+        }
+        let is_service = (kind.group, kind.kind) == ("", "Service");
+        let reservation = if is_service && self.target.subresource.is_empty() {
+            let assigned = self.server.addresses.assign(&mut new, before);
+            let name = object::meta(&new, "name").to_owned();
+            Some(assigned.map_err(|cause| ApiError::invalid(kind, &name, vec![cause]))?)
+        } else {
+            None
+        };
+        if let Some(old) = before
+            && prepare::same(old, &new)
+        {
+            return Ok(old.clone());
+        }
+        check::meaning(kind, &new, &mut self.warnings)?;
+        crate::admission::validate(self, before, Some(&new)).await?;
+        if self.dry_run {
+            return Ok(new);
+        }
+        let stored = self.store(old, new).await?;
+        if let Some(reservation) = reservation {
+            reservation.keep();
+        }
+        if is_service && stored["spec"]["type"] == "ExternalName" {
+            before.into_iter().for_each(|old| self.server.addresses.release(old));
+        }
+        Ok(stored)
+    }
+
+    async fn mutated(&mut self, before: Option<&Value>, mut new: Value) -> Result<Value, ApiError> {
+        let kind = self.kind();
+        let settled = new.clone();
+        defaults::apply(kind, &mut new, before);
+        let mut new = crate::admission::mutate(self, before, new).await?;
+        match before {
+            Some(old) => prepare::for_update(kind, old, &mut new, &self.target.subresource)?,
+            None => prepare::protect(&settled, &mut new),
+        }
+        let version = catalog::storage_version(kind);
+        let mut new = object::normalize(new, &version, kind.kind);
+        defaults::apply(kind, &mut new, before);
+        Ok(new)
+    }
+
+    async fn store(&self, old: Option<(&Value, u64)>, new: Value) -> Result<Value, ApiError> {
+        let kind = self.kind();
+        let name = object::meta(&new, "name").to_owned();
+        let key = catalog::key(kind, &self.target.namespace, &name);
+        let is_namespace = key.resource == catalog::NAMESPACES;
+        // The last finalizer of an object that is being deleted takes the object with it; a
+        // namespace has one of its own kind, in its spec.
+        let gone =
+            object::is_deleting(&new) && object::finalizers(&new).is_empty() && !is_namespace;
+        let created = old.is_none();
+        let expect = old.map_or(Expect::Absent, |(_, rv)| Expect::At(rv));
+        let write = Write { key, expect, object: (!gone).then_some(new) };
+        let written = self.server.store.write(write).await;
+        let written = written
+            .map_err(|error| ApiError::from_write(error, kind, &self.target.namespace, &name))?;
+        if gone {
+            self.server.addresses.release(&written);
+        }
+        if created && is_namespace {
+            crate::seed::populate_namespace(self.server, &name).await;
+        }
+        Ok(written)
+    }
+}

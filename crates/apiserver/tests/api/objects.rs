@@ -1,0 +1,201 @@
+//! Objects: create, read, replace, patch, delete, and the refusals that kubectl users know.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Api, CONFIGS, SERVICES, config_map, service};
+
+#[tokio::test]
+async fn a_service_is_created_with_defaults_and_an_address_and_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let (code, made) = api.client.call("POST", SERVICES, service("web")).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(made["spec"]["type"], "ClusterIP");
+    assert_eq!(made["spec"]["ports"][0]["targetPort"], 8020);
+    assert!(made["spec"]["clusterIP"].as_str().unwrap().starts_with("10.96."));
+    assert!(made["metadata"]["uid"].is_string() && made["metadata"]["managedFields"].is_array());
+    let path = format!("{SERVICES}/web");
+    assert_eq!(api.client.get(&path).await, (200, made.clone()));
+    let (code, twice) = api.client.call("POST", SERVICES, service("web")).await;
+    assert_eq!((code, twice["message"].as_str()), (409, Some("services \"web\" already exists")));
+    let (code, gone) = api.client.call("DELETE", &path, Value::Null).await;
+    assert_eq!((code, &gone["details"]["uid"]), (200, &made["metadata"]["uid"]));
+    let (code, status) = api.client.get(&path).await;
+    assert_eq!((code, status["message"].as_str()), (404, Some("services \"web\" not found")));
+}
+
+#[tokio::test]
+async fn an_outdated_replacement_is_a_conflict_and_an_equal_one_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = format!("{CONFIGS}/c");
+    let (_, first) = api.client.call("POST", CONFIGS, config_map("c", json!({"a": "1"}))).await;
+    let (code, same) = api.client.call("PUT", &path, first.clone()).await;
+    assert_eq!((code, &same["metadata"]), (200, &first["metadata"]));
+    let mut changed = first.clone();
+    changed["data"]["a"] = json!("2");
+    assert_eq!(api.client.call("PUT", &path, changed.clone()).await.0, 200);
+    let (code, status) = api.client.call("PUT", &path, changed).await;
+    assert_eq!((code, status["reason"].as_str()), (409, Some("Conflict")));
+    let message = status["message"].as_str().unwrap();
+    assert!(message.contains("please apply your changes to the latest version"), "{message}");
+}
+
+#[tokio::test]
+async fn all_four_patches_change_the_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = format!("{CONFIGS}/c");
+    let apply = config_map("c", json!({"a": "1"}));
+    let target = format!("{path}?fieldManager=me");
+    let (code, _) = api.client.patch(&target, "application/apply-patch+yaml", apply).await;
+    assert_eq!(code, 201);
+    for (media, patch) in [
+        ("application/merge-patch+json", json!({"data": {"b": "2"}})),
+        ("application/strategic-merge-patch+json", json!({"data": {"c": "3"}})),
+        ("application/json-patch+json", json!([{"op": "add", "path": "/data/d", "value": "4"}])),
+    ] {
+        let (code, body) = api.client.patch(&path, media, patch).await;
+        assert_eq!(code, 200, "{body}");
+    }
+    let (_, found) = api.client.get(&path).await;
+    assert_eq!(found["data"], json!({"a": "1", "b": "2", "c": "3", "d": "4"}));
+}
+
+#[tokio::test]
+async fn the_status_subresource_changes_the_status_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let all = "/apis/networking.istio.io/v1/namespaces/default/gateways";
+    let gateway = json!({
+        "apiVersion": "networking.istio.io/v1alpha3", "kind": "Gateway", "metadata": {"name": "g"},
+        "spec": {"selector": {"istio": "x"}, "servers": [
+            {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+    });
+    let old = all.replace("/v1/", "/v1alpha3/");
+    let (code, made) = api.client.call("POST", &old, gateway).await;
+    assert_eq!((code, made["apiVersion"].as_str()), (201, Some("networking.istio.io/v1alpha3")));
+    let status = format!("{all}/g/status");
+    let patch = json!({"status": {"observedGeneration": 1}, "spec": {"selector": {"istio": "y"}}});
+    let (code, body) = api.client.patch(&status, "application/merge-patch+json", patch).await;
+    assert_eq!(code, 200, "{body}");
+    let (_, found) = api.client.get(&format!("{all}/g")).await;
+    assert_eq!(found["apiVersion"], "networking.istio.io/v1");
+    assert_eq!(found["spec"]["selector"]["istio"], "x");
+    assert!(
+        found["status"]["observedGeneration"] == 1 || found["status"]["observedGeneration"] == "1"
+    );
+    assert_eq!(found["metadata"]["generation"], 1);
+    let patch = json!({"spec": {"selector": {"istio": "z"}}, "status": null});
+    api.client.patch(&format!("{all}/g"), "application/merge-patch+json", patch).await;
+    let (_, found) = api.client.get(&format!("{all}/g")).await;
+    assert!(!found["status"].is_null());
+    assert_eq!(found["metadata"]["generation"], 2);
+}
+
+#[tokio::test]
+async fn bad_objects_are_refused_with_the_field_and_nothing_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let mut unknown = service("web");
+    unknown["spec"]["foo"] = json!(1);
+    let strict = format!("{SERVICES}?fieldValidation=Strict");
+    let (code, status) = api.client.call("POST", &strict, unknown).await;
+    let message = status["message"].as_str().unwrap();
+    assert!(code == 400 && message.contains("unknown field \"spec.foo\""), "{code} {message}");
+    let mut wrong = service("web");
+    wrong["spec"]["ports"][0]["port"] = json!(0);
+    let (code, status) = api.client.call("POST", SERVICES, wrong).await;
+    assert_eq!(
+        (code, &status["details"]["causes"][0]["field"]),
+        (422, &json!("spec.ports[0].port"))
+    );
+    let (code, status) =
+        api.client.call("POST", "/api/v1/namespaces/no/services", service("w")).await;
+    assert_eq!((code, status["message"].as_str()), (404, Some("namespaces \"no\" not found")));
+    let (code, status) = api.client.get("/apis/nothing.example/v1/things").await;
+    let message = status["message"].as_str();
+    assert_eq!((code, message), (404, Some("the server could not find the requested resource")));
+    assert_eq!(api.client.get(SERVICES).await.1["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_deleted_namespace_takes_its_objects_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}});
+    assert_eq!(api.client.call("POST", "/api/v1/namespaces", namespace).await.0, 201);
+    let configs = "/api/v1/namespaces/x/configmaps";
+    assert_eq!(api.client.get("/api/v1/namespaces/x/serviceaccounts/default").await.0, 200);
+    api.client.call("POST", configs, config_map("c", json!({}))).await;
+    let (_, list) = api.client.get("/api/v1/namespaces").await;
+    let rv = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let path =
+        format!("/api/v1/namespaces?watch=1&resourceVersion={rv}&fieldSelector=metadata.name=x");
+    let mut watch = api.client.watch(&path).await;
+    let (code, body) = api.client.call("DELETE", "/api/v1/namespaces/x", Value::Null).await;
+    assert_eq!((code, body["status"]["phase"].as_str()), (200, Some("Terminating")));
+    assert_eq!(watch.step().await.0, "MODIFIED");
+    assert_eq!(watch.step().await.0, "DELETED");
+    assert_eq!(api.client.get(configs).await.1["items"], json!([]));
+    assert_eq!(api.client.call("DELETE", "/api/v1/namespaces/default", Value::Null).await.0, 403);
+}
+
+#[tokio::test]
+async fn dependents_follow_their_owner_and_finalizers_hold_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let mut owner = config_map("owner", json!({}));
+    owner["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (_, owner) = api.client.call("POST", CONFIGS, owner).await;
+    let mut child = config_map("child", json!({}));
+    child["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"],
+    }]);
+    let (_, child) = api.client.call("POST", CONFIGS, child).await;
+    let rv = child["metadata"]["resourceVersion"].as_str().unwrap();
+    let mut watch = api.client.watch(&format!("{CONFIGS}?watch=1&resourceVersion={rv}")).await;
+    let path = format!("{CONFIGS}/owner");
+    let (code, held) = api.client.call("DELETE", &path, Value::Null).await;
+    assert!(code == 200 && held["metadata"]["deletionTimestamp"].is_string(), "{held}");
+    assert_eq!(watch.step().await, ("MODIFIED".to_owned(), "owner".to_owned()));
+    let patch = json!({"metadata": {"finalizers": null}});
+    api.client.patch(&path, "application/merge-patch+json", patch).await;
+    assert_eq!(watch.step().await, ("DELETED".to_owned(), "owner".to_owned()));
+    assert_eq!(watch.step().await, ("DELETED".to_owned(), "child".to_owned()));
+}
+
+#[tokio::test]
+async fn tokens_of_service_accounts_are_issued_reviewed_and_limited() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let account = "/api/v1/namespaces/default/serviceaccounts/default";
+    let ask = |audience: &str| {
+        json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": [audience]},
+        })
+    };
+    let (code, mesh) = api.client.call("POST", &format!("{account}/token"), ask("istio-ca")).await;
+    assert_eq!(code, 201, "{mesh}");
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+        "spec": {"token": mesh["status"]["token"], "audiences": ["istio-ca"]},
+    });
+    let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let (_, answer) = api.client.call("POST", reviews, review).await;
+    assert_eq!(answer["status"]["user"]["username"], "system:serviceaccount:default:default");
+    let mut stranger = api.client.clone();
+    stranger.token = mesh["status"]["token"].as_str().unwrap().to_owned();
+    assert_eq!(stranger.get(CONFIGS).await.0, 401, "a token for another audience");
+    let own = ask("https://kubernetes.default.svc");
+    let (_, own) = api.client.call("POST", &format!("{account}/token"), own).await;
+    stranger.token = own["status"]["token"].as_str().unwrap().to_owned();
+    let (code, status) = stranger.get(CONFIGS).await;
+    assert_eq!(code, 403);
+    assert!(status["message"].as_str().unwrap().contains("cannot list resource \"configmaps\""));
+    stranger.token = String::new();
+    assert_eq!(stranger.get(CONFIGS).await.0, 401);
+    assert_eq!(stranger.get("/version").await.0, 200);
+    assert_eq!(stranger.get("/readyz").await, (200, json!("ok")));
+}

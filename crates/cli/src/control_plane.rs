@@ -1,0 +1,114 @@
+//! `lateen control-plane`: the process that `lateen up` keeps running, with the embedded API and the
+//! control plane in it. In: a home and two inherited listening sockets. It keeps nothing in memory that
+//! is not in the API's store.
+
+use std::net::TcpListener;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lateen_apiserver::{ApiServer, Config};
+use lateen_control::{Debounce, Options, Standalone};
+use lateen_runtime::readiness::Readiness;
+use lateen_runtime::tasks::{Supervisor, Tasks};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+use crate::home::{Home, HomeState, write_private};
+use crate::up::{ADS_FD, API_FD};
+
+/// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
+const THREADS: usize = 2;
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub struct ControlPlaneCommand {
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+}
+
+pub fn execute(command: ControlPlaneCommand) -> Result<()> {
+    let home = Home::new(Some(command.home))?;
+    let state = home.last_state().context("home.json cannot be read: start with lateen up")?;
+    // Nothing else has run yet, so nobody else can own these descriptors.
+    let api = TcpListener::from(inherited(API_FD)?);
+    let ads = UnixListener::from(inherited(ADS_FD)?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(run(home, state, api, ads))
+}
+
+async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) -> Result<()> {
+    let mut supervisor = Supervisor::new();
+    let tasks = supervisor.tasks();
+    start_api(&home, &state, api, &tasks).await?;
+    let readiness = Readiness::new();
+    let options = Options {
+        api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
+        ads,
+        admin: home.admin_socket("control"),
+        standalone: Some(standalone(&home, &state)?),
+        debounce: Debounce::default(),
+    };
+    lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
+    let exit = tokio::select! {
+        exit = supervisor.first_exit() => Some(exit),
+        signal = lateen_runtime::signal::terminated() => {
+            tracing::info!(signal = signal.context("cannot listen for signals")?, "stopping");
+            None
+        }
+    };
+    supervisor.stop(STOP_WITHIN).await;
+    exit.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+async fn start_api(home: &Home, state: &HomeState, listener: TcpListener, tasks: &Tasks) -> Result<()> {
+    let config = Config {
+        data_dir: home.data(),
+        service_cidr: state.service_cidr,
+        listener,
+        public_url: state.api_url.clone(),
+        clock: lateen_apiserver::system_clock(),
+    };
+    let server = ApiServer::open(config).await?;
+    write_private(&home.kubeconfig(), server.admin_kubeconfig().as_bytes())?;
+    let stopping = tasks.clone();
+    tasks.essential("api", async move {
+        server.serve(async move { stopping.stopping().await }).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+fn standalone(home: &Home, state: &HomeState) -> Result<Standalone> {
+    let node_name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").context("the machine's name")?;
+    Ok(Standalone {
+        node_name: node_name.trim().to_lowercase(),
+        node_address: state.pod_cidr.hosts().next().map(Into::into),
+        pod_cidr: state.pod_cidr.to_string(),
+        home: home.dir().to_owned(),
+    })
+}
+
+/// The descriptor that the supervisor passed under the number in `variable`.
+fn inherited(variable: &str) -> Result<OwnedFd> {
+    let number: RawFd = std::env::var(variable)
+        .ok()
+        .and_then(|value| value.parse().ok())
+        .with_context(|| format!("{variable} is not set: this command is started by lateen up"))?;
+    // SAFETY: called once for each variable, before anything else could use the number; the check
+    // below fails when no such descriptor was inherited.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    if fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_err() {
+        std::mem::forget(fd);
+        anyhow::bail!("{variable}={number} is no open descriptor: this command is started by lateen up");
+    }
+    debug_assert_eq!(fd.as_raw_fd(), number);
+    Ok(fd)
+}

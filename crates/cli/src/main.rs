@@ -1,0 +1,93 @@
+//! The binary `lateen`: one thin command per file. In: the command line. Out: exit code 0, or 1 with
+//! one line that says what to do (2 for a command line that makes no sense; `lateen run` ends as its
+//! program does).
+
+mod apply;
+mod bootstrap;
+mod control_plane;
+mod explain;
+mod gateway;
+mod home;
+mod logfile;
+mod node;
+mod ports;
+mod run;
+mod supervisor;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser, Subcommand};
+use lateen_runtime::log;
+
+/// A service mesh with Istio's API, on one machine or on Kubernetes
+#[derive(Debug, Parser)]
+#[command(name = "lateen", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a mesh on this machine: Kubernetes API, control plane and ingress gateway
+    Up(up::UpCommand),
+    /// Run a program as a workload of the mesh, with its own address and sidecar
+    Run(run::RunCommand),
+    /// Show the way of the newest connection through the ingress gateway
+    Explain(explain::ExplainCommand),
+    /// Print an Envoy bootstrap, to run stock Envoy in place of Lateen's proxy
+    Bootstrap(bootstrap::BootstrapCommand),
+    /// Print a shell's completion script
+    Completion { shell: clap_complete::Shell },
+    /// The control plane; started by `up`
+    #[command(hide = true)]
+    ControlPlane(control_plane::ControlPlaneCommand),
+    /// The ingress gateway; started by `up`
+    #[command(hide = true)]
+    Gateway(gateway::GatewayCommand),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log::init(std::env::var("LATEEN_LOG").ok().as_deref().or(default_filter(&cli.command)), log::Format::Text);
+    match execute(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lateen: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `run` shares its terminal with a program: it speaks up only when something is wrong.
+fn default_filter(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Run(_) => Some("warn"),
+        _ => None,
+    }
+}
+
+fn execute(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Up(command) => on_one_thread(up::execute(command))?,
+        Command::Run(command) => return run::execute(command),
+        Command::Explain(command) => on_one_thread(explain::execute(command))?,
+        Command::Bootstrap(command) => bootstrap::execute(command)?,
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
+        }
+        Command::ControlPlane(command) => control_plane::execute(command)?,
+        Command::Gateway(command) => on_one_thread(gateway::execute(command))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn on_one_thread(future: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(future)
+}

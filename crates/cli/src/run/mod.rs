@@ -1,0 +1,251 @@
+//! `lateen run`: a local program as a workload of the mesh.
+//!
+//! In: a command and who it is in the mesh. Out: the program, in a network namespace with its own
+//! address, sidecar and DNS, known to the mesh as long as it lives; and its end as our own: the same
+//! exit code, or death of the same signal.
+
+mod program;
+mod resolver;
+mod sidecar;
+mod signals;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+use std::ffi::OsString;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lateen_netns::address::{self, Lease};
+use lateen_netns::ns::{Attachment, Namespace};
+use lateen_netns::rules::Intercept;
+use lateen_netns::{host, preflight};
+use lateen_runtime::tasks::Supervisor;
+
+use crate::bootstrap::{Labels, parse_labels};
+use crate::home::{Home, HomeState};
+use crate::node::{NodeArgs, Role};
+use program::{Ended, Program};
+use sidecar::{Choice, Sidecar};
+use signals::{Received, Signals};
+
+/// How long our own tasks may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// Options of `lateen run`.
+#[derive(Debug, Args)]
+pub struct RunCommand {
+    /// The mesh's home directory [default: ~/.lateen]
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Name of the workload
+    #[arg(long, value_parser = parse_name)]
+    name: String,
+    /// Namespace of the workload
+    #[arg(long, short, default_value = "default", value_parser = parse_name)]
+    namespace: String,
+    /// Labels of the workload, by which Services select it, such as app=web,version=v1
+    #[arg(long, value_name = "KEY=VALUE,…", value_parser = parse_labels, default_value = "")]
+    labels: Labels,
+    /// Service account that the workload's identity names
+    #[arg(long, default_value = "default", value_parser = parse_name)]
+    service_account: String,
+    /// The sidecar: `lateen`, or the path of an Envoy binary
+    #[arg(long, value_name = "lateen|PATH", default_value = "lateen")]
+    proxy: String,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// A DNS label of RFC 1123, as Kubernetes wants names that become part of host names.
+fn parse_name(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fine = (1..=63).contains(&text.len())
+        && text.starts_with(inner)
+        && text.ends_with(inner)
+        && text.chars().all(|c| inner(c) || c == '-');
+    let rule = "at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+    if fine { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a name: use {rule}")) }
+}
+
+/// Runs the program to its end. Must be called on the process's main thread.
+pub fn execute(command: RunCommand) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(run(command));
+    runtime.shutdown_timeout(STOP_WITHIN);
+    Ok(match ended? {
+        Ended::Code(code) => ExitCode::from(code),
+        Ended::NotStarted { code, message } => {
+            eprintln!("lateen: {message}");
+            ExitCode::from(code)
+        }
+        Ended::Signal(signal) => {
+            signals::die_of(signal);
+            // The signal was one that we cannot die of.
+            ExitCode::from(128u8.wrapping_add(signal as u8))
+        }
+    })
+}
+
+async fn run(command: RunCommand) -> Result<Ended> {
+    let home = Home::new(command.home.clone())?;
+    let state = home.running()?;
+    preflight::preflight()?;
+    let mut signals = Signals::install()?;
+    let mut supervisor = Supervisor::new();
+    let prepared = tokio::select! {
+        prepared = prepare(&command, &home, &state, &supervisor) => prepared,
+        signal = asked_to_end(&mut signals) => {
+            supervisor.stop(STOP_WITHIN).await;
+            return Ok(Ended::Signal(signal));
+        }
+    };
+    let workload = match prepared {
+        Ok(workload) => workload,
+        Err(error) => {
+            supervisor.stop(STOP_WITHIN).await;
+            forget_host(&home, &state);
+            return Err(error);
+        }
+    };
+    let ended = live(&command, &workload, &mut signals, &mut supervisor).await;
+    workload.end(&command, &home, &state).await;
+    supervisor.stop(STOP_WITHIN).await;
+    ended
+}
+
+async fn asked_to_end(signals: &mut Signals) -> nix::sys::signal::Signal {
+    loop {
+        let received: Received = signals.next().await;
+        if received.asks_to_end() {
+            return received.signal;
+        }
+    }
+}
+
+/// What has to be there before the program, and to go after it.
+struct Workload {
+    client: lateen_kube::Client,
+    sidecar: Sidecar,
+    attachment: Attachment,
+    namespace: Namespace,
+    resolv_conf: PathBuf,
+    _lease: Lease,
+}
+
+async fn prepare(
+    command: &RunCommand,
+    home: &Home,
+    state: &HomeState,
+    supervisor: &Supervisor,
+) -> Result<Workload> {
+    let client =
+        lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(home.kubeconfig())).await?;
+    workload::reserve(&client, &command.namespace, &command.name).await?;
+    host::ensure_bridge(&state.bridge, state.pod_cidr, &home.bridge_record())
+        .context("cannot prepare the workloads' bridge")?;
+    let key = format!("{}/{}", command.namespace, command.name);
+    let lease = address::lease(&home.run(), state.pod_cidr, &key)?;
+    let attachment = Attachment {
+        bridge: state.bridge.clone(),
+        subnet: state.pod_cidr,
+        address: lease.address(),
+    };
+    let namespace = Namespace::create()?;
+    namespace.attach(&attachment)?;
+    namespace.intercept(&Intercept::default())?;
+    let node = node(command, &lease);
+    let resolv_conf = resolver::start(&supervisor.tasks(), &namespace, home, state, &node)?;
+    let sidecar = sidecar::start(&Choice::parse(&command.proxy), &node, home, &namespace).await?;
+    let registered = workload::Workload {
+        name: &command.name,
+        namespace: &command.namespace,
+        labels: &command.labels,
+        service_account: &command.service_account,
+        address: lease.address(),
+        home: home.dir(),
+    };
+    workload::create(&client, &registered).await?;
+    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _lease: lease })
+}
+
+fn node(command: &RunCommand, lease: &Lease) -> NodeArgs {
+    NodeArgs {
+        role: Role::Sidecar,
+        name: command.name.clone(),
+        namespace: command.namespace.clone(),
+        address: lease.address().into(),
+        labels: command.labels.clone(),
+        service_account: command.service_account.clone(),
+        bind: None,
+    }
+}
+
+/// From the program's start to its end.
+async fn live(
+    command: &RunCommand,
+    workload: &Workload,
+    signals: &mut Signals,
+    supervisor: &mut Supervisor,
+) -> Result<Ended> {
+    let start = program::Start {
+        command: command.command.clone(),
+        netns: workload
+            .namespace
+            .as_fd()
+            .try_clone_to_owned()
+            .context("cannot share the network namespace")?,
+        resolv_conf: workload.resolv_conf.clone(),
+    };
+    let mut program = match program::start(start).await {
+        Ok(program) => program,
+        Err(ended) => return Ok(ended),
+    };
+    Ok(watch(&mut program, signals, supervisor).await)
+}
+
+/// A task of ours that fails is told, but the program is not ended for it.
+async fn watch(program: &mut Program, signals: &mut Signals, supervisor: &mut Supervisor) -> Ended {
+    loop {
+        tokio::select! {
+            ended = program.ended() => return ended,
+            received = signals.next() => program.forward(received),
+            exit = supervisor.first_exit() => tracing::error!(%exit, "the program goes on without it"),
+        }
+    }
+}
+
+impl Workload {
+    /// Out of the mesh first, so that nobody is sent here any more; then the sidecar, then the rest.
+    async fn end(self, command: &RunCommand, home: &Home, state: &HomeState) {
+        if let Err(error) = workload::delete(&self.client, &command.namespace, &command.name).await
+        {
+            tracing::warn!(%error, "the WorkloadEntry {}/{} is left behind", command.namespace, command.name);
+        }
+        self.sidecar.stop().await;
+        if let Err(error) = self.attachment.detach() {
+            tracing::warn!(%error, "the kernel unplugs the workload later");
+        }
+        let _ = std::fs::remove_file(&self.resolv_conf);
+        forget_host(home, state);
+    }
+}
+
+/// The mesh takes its bridge with it when it ends; if it ended before us, that is left to the last of us.
+fn forget_host(home: &Home, state: &HomeState) {
+    if home.running().is_ok() {
+        return;
+    }
+    if let Err(error) = host::remove_bridge(&state.bridge, &home.bridge_record()) {
+        tracing::warn!(%error, "the bridge {} is left behind", state.bridge);
+    }
+}

@@ -1,0 +1,51 @@
+//! The workload's DNS: sockets inside the namespace, served from outside, and the file by which the
+//! program finds it.
+
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use lateen_netns::ns::{Namespace, gateway};
+use lateen_proxy::dns::names::mesh_names;
+use lateen_proxy::dns::{Dns, Upstream, resolv_conf};
+use lateen_runtime::tasks::Tasks;
+use lateen_xds::client::AdsAddress;
+
+use super::sidecar::instance;
+use crate::home::{Home, HomeState};
+use crate::node::NodeArgs;
+
+const HOST_FILE: &str = "/etc/resolv.conf";
+/// Where interception sends questions to.
+const LISTEN: &str = "127.0.0.1:15053";
+
+/// Starts the server's tasks and writes the program's `resolv.conf`; answers where that is.
+pub(super) fn start(
+    tasks: &Tasks,
+    namespace: &Namespace,
+    home: &Home,
+    state: &HomeState,
+    node: &NodeArgs,
+) -> Result<PathBuf> {
+    // Nothing answers at that address: questions to it are captured, like those to any other.
+    let nameserver = IpAddr::V4(gateway(state.pod_cidr));
+    let sockets = namespace
+        .run(|| Ok::<_, std::io::Error>((UdpSocket::bind(LISTEN)?, TcpListener::bind(LISTEN)?)));
+    let (udp, tcp) = sockets?.with_context(|| format!("cannot listen on {LISTEN} for DNS"))?;
+    let (names, names_task) = mesh_names(AdsAddress::Unix(home.ads_socket()), node.to_proto());
+    let upstream = Upstream::of_file(Path::new(HOST_FILE), nameserver);
+    let dns = Dns::new(udp, tcp, Arc::new(names), upstream).context("cannot serve DNS")?;
+    tasks.essential("mesh names", async {
+        names_task.run().await;
+        Ok(())
+    });
+    tasks.essential("mesh dns", async { Err(anyhow!(dns.serve().await)) });
+
+    let host = resolv_conf::parse(&std::fs::read_to_string(HOST_FILE).unwrap_or_default());
+    let text = resolv_conf::for_workload(nameserver, &node.namespace, &host);
+    let path = home.run().join(format!("{}.resolv.conf", instance(node)));
+    // Readable by whichever user the program turns into.
+    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,112 @@
+//! The sidecar of a workload: Lateen's proxy in this process, or stock Envoy as a child inside the
+//! namespace.
+//!
+//! In: a node, the home and the namespace. Out: a proxy that has acknowledged its configuration, and
+//! its orderly end after the program's.
+
+mod envoy;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use lateen_netns::ns::Namespace;
+use lateen_netns::rules::PROXY_ID;
+use lateen_proxy::{Options, Proxy, Role, Source};
+use lateen_runtime::admin;
+use lateen_xds::client::AdsAddress;
+
+use crate::home::Home;
+use crate::node::NodeArgs;
+
+/// How long the first configuration may take.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+/// How long connections may go on after the program has ended.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(10);
+
+/// The running proxy.
+pub(super) enum Sidecar {
+    Lateen(lateen_proxy::Handle),
+    Envoy(envoy::Envoy),
+}
+
+/// Which proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Lateen,
+    /// The path of an Envoy binary.
+    Envoy(PathBuf),
+}
+
+impl Choice {
+    /// `lateen`, or a path.
+    pub(super) fn parse(text: &str) -> Self {
+        if text == "lateen" { Choice::Lateen } else { Choice::Envoy(text.into()) }
+    }
+}
+
+/// Starts the sidecar and waits until it serves what the control plane says.
+pub(super) async fn start(
+    choice: &Choice,
+    node: &NodeArgs,
+    home: &Home,
+    namespace: &Namespace,
+) -> Result<Sidecar> {
+    let netns =
+        namespace.as_fd().try_clone_to_owned().context("cannot share the network namespace")?;
+    let admin_socket = home.admin_socket(&instance(node));
+    let mut sidecar = match choice {
+        Choice::Lateen => start_lateen(node, home, netns).await?,
+        Choice::Envoy(path) => Sidecar::Envoy(envoy::start(path, node, home, netns)?),
+    };
+    let begin = Instant::now();
+    loop {
+        let Err(error) = admin::get(&admin_socket, "/ready").await else { return Ok(sidecar) };
+        if let Sidecar::Envoy(envoy) = &mut sidecar {
+            envoy.check()?;
+        }
+        if begin.elapsed() > READY_WITHIN {
+            bail!(
+                "the sidecar has no configuration after {READY_WITHIN:?} ({error}): check that the mesh runs \
+                 (lateen up --home {}) and its log in {}",
+                home.dir().display(),
+                home.logs().display()
+            );
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Sidecar> {
+    let source = Source::Ads(AdsAddress::Unix(home.ads_socket()));
+    let mut options = Options::new(node.to_proto(), Role::Sidecar, source);
+    options.netns = Some(netns);
+    options.mark = Some(PROXY_ID);
+    options.admin_socket = Some(home.admin_socket(&instance(node)));
+    options.drain = DRAIN_WITHIN;
+    Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
+}
+
+/// The name under which the proxy's files lie in the home: unique per workload.
+pub(super) fn instance(node: &NodeArgs) -> String {
+    match node.namespace.as_str() {
+        "default" => node.name.clone(),
+        namespace => format!("{namespace}.{}", node.name),
+    }
+}
+
+impl Sidecar {
+    /// Lets connections end, at most for a while, and stops.
+    pub(super) async fn stop(self) {
+        match self {
+            Sidecar::Lateen(handle) => {
+                if !handle.drain_and_stop(None).await {
+                    tracing::warn!("connections of the sidecar were cut after {DRAIN_WITHIN:?}");
+                }
+            }
+            Sidecar::Envoy(envoy) => envoy.stop(DRAIN_WITHIN).await,
+        }
+    }
+}

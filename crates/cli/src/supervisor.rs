@@ -1,0 +1,219 @@
+//! Keeps child processes running: one that ends is started again while the others go on. In: how to
+//! start each. Out: their logs in files (warnings and errors on standard error too), and an orderly stop.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+
+use crate::logfile::LogFile;
+
+/// A child that ran at least this long is started again at once; a shorter life backs off.
+const HEALTHY_LIFE: Duration = Duration::from_secs(10);
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest line of a child's log that is kept whole.
+const MAX_LINE: usize = 16 << 10;
+
+/// How to start one child.
+pub struct ChildSpec {
+    pub name: &'static str,
+    /// Arguments after the program's own name.
+    pub args: Vec<String>,
+    /// Descriptors that the child inherits under their own numbers, each with the variable that says which.
+    pub fds: Vec<(&'static str, Arc<OwnedFd>)>,
+    pub log: PathBuf,
+    /// How long it may take to end after SIGTERM.
+    pub stop_within: Duration,
+}
+
+/// A child that is kept running until [`Kept::stop`].
+pub struct Kept {
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Kept {
+    /// Must be called from the thread that lives as long as the process: the kernel ends the child
+    /// with the thread that started it (`PR_SET_PDEATHSIG`).
+    pub fn start(spec: ChildSpec) -> Result<Self> {
+        let mut log = LogFile::open(&spec.log)?;
+        let mut child = spawn(&spec)?;
+        let (stop, mut stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            let mut backoff = FIRST_BACKOFF;
+            loop {
+                let started = Instant::now();
+                let status = live(&spec, &mut child, &mut log, &mut stopped).await;
+                if *stopped.borrow() {
+                    return;
+                }
+                backoff = next_backoff(backoff, started.elapsed());
+                eprintln!("lateen: {} {}, starting it again", spec.name, describe(status));
+                child = match respawn(&spec, backoff, &mut stopped).await {
+                    Some(child) => child,
+                    None => return,
+                };
+            }
+        });
+        Ok(Self { stop, task })
+    }
+
+    /// Ends the child with SIGTERM, after its time with SIGKILL, and waits for it.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        // The task ends with the child; a panic in it was reported when it happened.
+        let _ = self.task.await;
+    }
+}
+
+fn next_backoff(last: Duration, lived: Duration) -> Duration {
+    if lived >= HEALTHY_LIFE { Duration::ZERO } else { (last * 2).min(LAST_BACKOFF) }
+}
+
+async fn respawn(
+    spec: &ChildSpec,
+    mut backoff: Duration,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<Child> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(backoff) => {}
+            _ = stopped.wait_for(|stop| *stop) => return None,
+        }
+        match spawn(spec) {
+            Ok(child) => return Some(child),
+            Err(error) => eprintln!("lateen: {error:#}"),
+        }
+        backoff = next_backoff(backoff.max(FIRST_BACKOFF), Duration::ZERO);
+    }
+}
+
+/// Copies the child's log until it ends, or is told to.
+async fn live(
+    spec: &ChildSpec,
+    child: &mut Child,
+    log: &mut LogFile,
+    stopped: &mut watch::Receiver<bool>,
+) -> std::io::Result<ExitStatus> {
+    let stderr = child.stderr.take();
+    let copy = copy_log(spec.name, stderr, log);
+    tokio::pin!(copy);
+    tokio::select! {
+        () = &mut copy => {}
+        status = child.wait() => return status,
+        _ = stopped.wait_for(|stop| *stop) => {}
+    }
+    if *stopped.borrow() {
+        terminate(child);
+    }
+    let deadline = tokio::time::sleep(spec.stop_within);
+    tokio::pin!(deadline);
+    let mut copied = false;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            () = &mut copy, if !copied => copied = true,
+            () = &mut deadline, if *stopped.borrow() => {
+                eprintln!("lateen: {} did not end in {:?}, killing it", spec.name, spec.stop_within);
+                child.start_kill()?;
+            }
+        }
+    }
+}
+
+fn terminate(child: &Child) {
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // It may have ended by itself in between: then there is nothing to signal.
+        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+    }
+}
+
+async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut LogFile) {
+    let Some(stderr) = stderr else { return };
+    let mut reader = BufReader::with_capacity(MAX_LINE, stderr);
+    loop {
+        let chunk = match reader.fill_buf().await {
+            Ok(chunk) if !chunk.is_empty() => chunk,
+            _ => return,
+        };
+        // A line longer than the buffer is cut into several.
+        let end = chunk.iter().position(|byte| *byte == b'\n').map_or(chunk.len(), |at| at + 1);
+        let line = String::from_utf8_lossy(&chunk[..end]).into_owned();
+        reader.consume(end);
+        log.write(line.as_bytes());
+        if concerns_the_user(&line) {
+            eprintln!("{name}: {}", line.trim_end());
+        }
+    }
+}
+
+/// Warnings and errors of tracing's text format, and a panic's first line.
+fn concerns_the_user(line: &str) -> bool {
+    line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked at")
+}
+
+fn spawn(spec: &ChildSpec) -> Result<Child> {
+    let program = std::env::current_exe().context("cannot find the lateen binary itself")?;
+    let mut command = Command::new(program);
+    command.args(&spec.args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    for (variable, fd) in &spec.fds {
+        command.env(variable, fd.as_raw_fd().to_string());
+    }
+    let fds: Vec<RawFd> = spec.fds.iter().map(|(_, fd)| fd.as_raw_fd()).collect();
+    let parent = nix::unistd::getpid();
+    // SAFETY: the closure runs between fork and exec and makes only async-signal-safe system calls.
+    unsafe {
+        command.pre_exec(move || prepare_child(&fds, parent));
+    }
+    command.kill_on_drop(true);
+    command.spawn().with_context(|| format!("cannot start {}", spec.name))
+}
+
+fn prepare_child(fds: &[RawFd], parent: Pid) -> std::io::Result<()> {
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
+    if nix::unistd::getppid() != parent {
+        return Err(std::io::Error::other("the supervisor is gone"));
+    }
+    for fd in fds {
+        // SAFETY: the descriptors are held open by the spec for as long as the child is spawned.
+        let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(*fd) };
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    }
+    Ok(())
+}
+
+fn describe(status: std::io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => format!("ended ({status})"),
+        Err(error) => format!("was lost ({error})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_healthy_life_resets_the_backoff() {
+        assert_eq!(next_backoff(LAST_BACKOFF, HEALTHY_LIFE), Duration::ZERO);
+        assert_eq!(next_backoff(FIRST_BACKOFF, Duration::ZERO), FIRST_BACKOFF * 2);
+        assert_eq!(next_backoff(LAST_BACKOFF, Duration::ZERO), LAST_BACKOFF);
+    }
+
+    #[test]
+    fn warnings_are_shown_and_chatter_is_not() {
+        assert!(concerns_the_user("2026-01-01T00:00:00Z  WARN gateway port taken"));
+        assert!(!concerns_the_user("2026-01-01T00:00:00Z  INFO pushed"));
+    }
+}

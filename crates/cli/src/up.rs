@@ -1,0 +1,250 @@
+//! `lateen up`: the supervisor of a mesh on one machine. It owns the sockets that must outlive its two
+//! processes, the control plane (with the embedded API) and the ingress gateway, and keeps both running.
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lateen_runtime::admin;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::apply;
+use crate::home::{Home, HomeState};
+use crate::ports;
+use crate::supervisor::{ChildSpec, Kept};
+
+/// The API's port when it is free: the one that Kubernetes users know.
+const API_PORT: u16 = 6443;
+/// Services' virtual addresses: Kubernetes' own default range (kubeadm).
+const SERVICE_CIDR: &str = "10.96.0.0/16";
+const START_WITHIN: Duration = Duration::from_secs(30);
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// Variables that name the descriptors which the control plane inherits.
+pub const API_FD: &str = "LATEEN_API_FD";
+pub const ADS_FD: &str = "LATEEN_ADS_FD";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Gateway {
+    /// Lateen's own proxy
+    Lateen,
+    /// None: start another one with `lateen bootstrap --role gateway`
+    None,
+}
+
+/// Options of `lateen up`.
+#[derive(Debug, Args)]
+pub struct UpCommand {
+    /// Where the mesh keeps its state [default: ~/.lateen]
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// Objects to apply at the start: a YAML file, or a folder of them (may be repeated)
+    #[arg(long, short, value_name = "FILE|FOLDER")]
+    filename: Vec<PathBuf>,
+    /// The address that the ingress gateway listens on
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    gateway_bind: IpAddr,
+    /// The ingress gateway's proxy
+    #[arg(long, value_enum, default_value_t = Gateway::Lateen)]
+    gateway: Gateway,
+    /// The API's port on 127.0.0.1 [default: the one used before, else 6443, else any free one]
+    #[arg(long, value_name = "PORT")]
+    api_port: Option<u16>,
+}
+
+pub async fn execute(command: UpCommand) -> Result<()> {
+    let objects = apply::read(&command.filename)?;
+    let home = Home::new(command.home.clone())?;
+    home.create()?;
+    let _lock = lock(&home)?;
+    let api = api_listener(command.api_port, &home)?;
+    let api_address = api.local_addr().context("the API's own address")?;
+    let state = home_state(&command, &home, api_address)?;
+    home.write_state(&state)?;
+
+    let mut started = Started { gateway: None, control: Some(start_control(&home, api)?) };
+    let outcome = serve(&command, &home, &state, &objects, &mut started).await;
+    started.stop().await;
+    remove_bridge(&home, state.bridge).await;
+    outcome
+}
+
+/// Takes away the bridge that `lateen run` made. Workloads that still run keep it.
+async fn remove_bridge(home: &Home, bridge: String) {
+    let record = home.bridge_record();
+    if !record.exists() {
+        return;
+    }
+    let removed =
+        tokio::task::spawn_blocking(move || lateen_netns::host::remove_bridge(&bridge, &record));
+    match removed.await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => eprintln!("lateen: the bridge stays: workloads still use it"),
+        Ok(Err(error)) => eprintln!("lateen: the bridge could not be removed: {error}"),
+        Err(error) => eprintln!("lateen: the bridge could not be removed: {error}"),
+    }
+}
+
+/// The children, so that every way out stops them.
+struct Started {
+    gateway: Option<Kept>,
+    control: Option<Kept>,
+}
+
+impl Started {
+    async fn stop(&mut self) {
+        for child in [self.gateway.take(), self.control.take()].into_iter().flatten() {
+            child.stop().await;
+        }
+    }
+}
+
+async fn serve(
+    command: &UpCommand,
+    home: &Home,
+    state: &HomeState,
+    objects: &[apply::Document],
+    started: &mut Started,
+) -> Result<()> {
+    tokio::select! {
+        ready = become_ready(command, home, state, objects, started) => ready?,
+        signal = lateen_runtime::signal::terminated() => {
+            signal.context("cannot listen for signals")?;
+            return Ok(());
+        }
+    }
+    println!("ready");
+    println!("  export KUBECONFIG={}", home.kubeconfig().display());
+    let watch = ports::announce(home.admin_socket("gateway"));
+    tokio::select! {
+        () = watch, if command.gateway == Gateway::Lateen => {}
+        signal = lateen_runtime::signal::terminated() => {
+            let signal = signal.context("cannot listen for signals")?;
+            eprintln!("lateen: {signal}, stopping");
+        }
+    }
+    Ok(())
+}
+
+async fn become_ready(
+    command: &UpCommand,
+    home: &Home,
+    state: &HomeState,
+    objects: &[apply::Document],
+    started: &mut Started,
+) -> Result<()> {
+    await_ready(home, "control").await?;
+    apply::apply(&home.kubeconfig(), objects).await?;
+    println!("api      {} (kubeconfig {})", state.api_url, home.kubeconfig().display());
+    println!("xds      unix:{}", home.ads_socket().display());
+    if command.gateway == Gateway::Lateen {
+        started.gateway = Some(start_gateway(home, command.gateway_bind)?);
+        await_ready(home, "gateway").await?;
+        println!("gateway  {} (its ports open as Gateways are applied)", command.gateway_bind);
+    }
+    Ok(())
+}
+
+/// Waits until the process answers `/ready`, or says where its log is.
+async fn await_ready(home: &Home, name: &str) -> Result<()> {
+    let socket = home.admin_socket(name);
+    let begin = Instant::now();
+    loop {
+        let error = match admin::get(&socket, "/ready").await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if begin.elapsed() > START_WITHIN {
+            let log = log_path(home, name);
+            bail!("the {name} process is not ready after {START_WITHIN:?} ({error}): see {}", log.display());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn log_path(home: &Home, name: &str) -> PathBuf {
+    home.logs().join(format!("{name}.log"))
+}
+
+/// One mesh for each home.
+fn lock(home: &Home) -> Result<Flock<File>> {
+    let path = home.dir().join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        let pid = home.last_state().map_or(String::new(), |state| format!(" (process {})", state.pid));
+        anyhow::anyhow!(
+            "a mesh already runs in {}{pid}: stop it, or choose another --home",
+            home.dir().display()
+        )
+    })
+}
+
+fn home_state(command: &UpCommand, home: &Home, api: SocketAddr) -> Result<HomeState> {
+    Ok(HomeState {
+        pod_cidr: lateen_netns::host::choose_subnet(home.dir())?,
+        bridge: lateen_netns::host::bridge_name(home.dir()),
+        service_cidr: SERVICE_CIDR.parse().expect("a constant range"),
+        api_url: format!("https://{api}"),
+        gateway_bind: command.gateway_bind,
+        pid: std::process::id(),
+    })
+}
+
+/// The port that was asked for, or the last one, the usual one, any.
+fn api_listener(asked: Option<u16>, home: &Home) -> Result<TcpListener> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    if let Some(port) = asked {
+        return bind(port).with_context(|| {
+            format!("the API cannot listen on 127.0.0.1:{port}: choose another --api-port")
+        });
+    }
+    let last = home.last_state().and_then(|state| state.api_url.rsplit(':').next()?.parse().ok());
+    last.into_iter()
+        .chain([API_PORT, 0])
+        .find_map(|port| bind(port).ok())
+        .context("no port is free on 127.0.0.1 for the API")
+}
+
+fn ads_listener(path: &Path) -> Result<UnixListener> {
+    let failed = || format!("cannot listen on {}", path.display());
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path).with_context(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(failed)?;
+    Ok(listener)
+}
+
+fn start_control(home: &Home, api: TcpListener) -> Result<Kept> {
+    let ads = ads_listener(&home.ads_socket())?;
+    Kept::start(ChildSpec {
+        name: "control",
+        args: vec!["control-plane".into(), "--home".into(), home.dir().display().to_string()],
+        fds: vec![
+            (API_FD, Arc::new(OwnedFd::from(api))),
+            (ADS_FD, Arc::new(OwnedFd::from(ads))),
+        ],
+        log: log_path(home, "control"),
+        stop_within: STOP_WITHIN,
+    })
+}
+
+fn start_gateway(home: &Home, bind: IpAddr) -> Result<Kept> {
+    Kept::start(ChildSpec {
+        name: "gateway",
+        args: vec![
+            "gateway".into(),
+            "--home".into(),
+            home.dir().display().to_string(),
+            "--bind".into(),
+            bind.to_string(),
+        ],
+        fds: vec![],
+        log: log_path(home, "gateway"),
+        stop_within: STOP_WITHIN,
+    })
+}

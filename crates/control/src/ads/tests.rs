@@ -1,0 +1,73 @@
+//! Sessions: refusals become issues and go again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use lateen_api::issue::ObjectRef;
+use lateen_api::xds::ResourceType::Listener;
+use lateen_xds::server::delivery::Delivery;
+use lateen_xds::server::{Protocol, Source};
+
+use super::{Door, refusal};
+use crate::debug::Proxies;
+use crate::findings::Findings;
+use crate::published::Published;
+
+const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
+
+fn origins() -> std::collections::BTreeSet<ObjectRef> {
+    let origin = |kind: &str| ObjectRef::new("networking.istio.io", kind, "default", "echo");
+    [origin("Gateway"), origin("VirtualService")].into()
+}
+
+#[test]
+fn a_taken_port_is_the_gateways_issue_and_names_port_and_remedy() {
+    let issues = refusal(origins(), Listener, "127.0.0.1_31400", TAKEN, "gw");
+    let [issue] = issues.as_slice() else { panic!("{issues:?}") };
+    assert_eq!(issue.object.kind, "Gateway");
+    assert!(issue.message.starts_with("port 31400 of 127.0.0.1 is taken"), "{issue}");
+    assert!(issue.message.contains("stop that program or choose another port"), "{issue}");
+}
+
+#[test]
+fn another_refusal_is_every_origins_issue_with_the_proxys_words() {
+    let issues = refusal(origins(), Listener, "l", "no filter chain", "gw");
+    assert_eq!(issues.len(), 2);
+    assert!(issues.iter().all(|issue| issue.message.contains("LDS l: no filter chain")));
+}
+
+#[test]
+fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
+    let proxies = Arc::new(Proxies::default());
+    let door =
+        Door::new(Arc::new(Published::default()), Arc::new(Findings::default()), proxies.clone());
+    let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
+    let node = Node { id: id.to_owned(), ..Default::default() };
+    let session = door.open(&node, Protocol::Delta).unwrap();
+    let name = "127.0.0.1_31400".to_owned();
+    let delivery =
+        Delivery { nonce: "1".into(), view: 7, names: vec![name.clone()], removed: vec![] };
+    session.sent(Listener, &delivery);
+    assert_eq!(proxies.list()[0].types["LDS"].state, "STALE");
+    let again = session.rejected(Listener, &delivery, std::slice::from_ref(&name), TAKEN);
+    assert_eq!(again, Some(Duration::from_secs(3)));
+    assert_eq!(session.rejected(Listener, &delivery, &[name], "bad filter"), None);
+    let seen = proxies.list();
+    assert_eq!(seen[0].types["LDS"].state, "REJECTED");
+    assert_eq!(seen[0].types["LDS"].rejected.as_deref(), Some("bad filter"));
+    session.accepted(Listener, &delivery);
+    let seen = proxies.list();
+    assert_eq!((seen[0].types["LDS"].state, seen[0].types["LDS"].accepted), ("SYNCED", Some(7)));
+    drop(session);
+    assert!(proxies.list().is_empty());
+}
+
+#[test]
+fn a_node_of_another_form_is_refused_with_the_reason() {
+    let door = Door::new(Arc::default(), Arc::default(), Arc::default());
+    let Err(reason) = door.open(&Node::default(), Protocol::StateOfTheWorld) else {
+        panic!("an empty node has no role");
+    };
+    assert!(reason.contains("node id"), "{reason}");
+}

@@ -1,0 +1,181 @@
+//! What the control plane shows of itself: `/ready`, `/proxies`, `/issues`, `/snapshot` on its admin
+//! socket. In: reports of the sessions. Out: pages of JSON.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use lateen_api::xds::ResourceType;
+use lateen_runtime::admin::{Handler, Page};
+use lateen_translate::Proxy;
+use lateen_xds::server::Protocol;
+use lateen_xds::server::delivery::Delivery;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::findings::Findings;
+use crate::published::Published;
+
+/// A connected proxy, as `/proxies` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProxyView {
+    pub session: u64,
+    /// The node id.
+    pub id: String,
+    pub name: String,
+    pub namespace: String,
+    /// `delta` or `sotw`.
+    pub protocol: &'static str,
+    /// By Istio's short name of the type, such as `LDS`.
+    pub types: BTreeMap<&'static str, TypeView>,
+}
+
+/// What one proxy was sent of one type.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeView {
+    /// `SYNCED`, `STALE` (sent, not answered yet) or `REJECTED`.
+    pub state: &'static str,
+    /// The snapshot that was sent last, and the one that was accepted last.
+    pub sent: u64,
+    pub accepted: Option<u64>,
+    pub nonce: String,
+    /// From sending to the proxy's answer.
+    pub answer_ms: Option<f64>,
+    /// From the snapshot's publication to the proxy's acceptance.
+    pub push_ms: Option<f64>,
+    /// Why the last response was refused.
+    pub rejected: Option<String>,
+    #[serde(skip)]
+    sent_at: Option<Instant>,
+}
+
+/// The proxies that are connected now.
+#[derive(Default)]
+pub struct Proxies {
+    all: Mutex<BTreeMap<u64, ProxyView>>,
+}
+
+impl Proxies {
+    pub(crate) fn connected(&self, session: u64, proxy: &Proxy, protocol: Protocol) {
+        let protocol = match protocol {
+            Protocol::Delta => "delta",
+            Protocol::StateOfTheWorld => "sotw",
+        };
+        let view = ProxyView {
+            session,
+            id: proxy.id.clone(),
+            name: proxy.name.clone(),
+            namespace: proxy.namespace.clone(),
+            protocol,
+            types: BTreeMap::new(),
+        };
+        self.all().insert(session, view);
+    }
+
+    pub(crate) fn disconnected(&self, session: u64) {
+        self.all().remove(&session);
+    }
+
+    pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
+        self.change(session, kind, |view| {
+            view.state = "STALE";
+            view.sent = delivery.view;
+            view.nonce.clone_from(&delivery.nonce);
+            view.sent_at = Some(Instant::now());
+        });
+    }
+
+    /// `age` is how long ago the delivery's snapshot was published, if it is still the newest.
+    pub(crate) fn accepted(
+        &self,
+        session: u64,
+        kind: ResourceType,
+        delivery: &Delivery,
+        age: Option<Duration>,
+    ) {
+        self.change(session, kind, |view| {
+            view.accepted = Some(delivery.view);
+            view.rejected = None;
+            view.push_ms = age.map(milliseconds).or(view.push_ms);
+            if view.nonce == delivery.nonce {
+                view.state = "SYNCED";
+                view.answer_ms = view.sent_at.map(|at| milliseconds(at.elapsed()));
+            }
+        });
+    }
+
+    pub(crate) fn rejected(
+        &self,
+        session: u64,
+        kind: ResourceType,
+        delivery: &Delivery,
+        message: &str,
+    ) {
+        self.change(session, kind, |view| {
+            view.rejected = Some(message.to_owned());
+            if view.nonce == delivery.nonce {
+                view.state = "REJECTED";
+                view.answer_ms = view.sent_at.map(|at| milliseconds(at.elapsed()));
+            }
+        });
+    }
+
+    pub fn list(&self) -> Vec<ProxyView> {
+        self.all().values().cloned().collect()
+    }
+
+    fn change(&self, session: u64, kind: ResourceType, change: impl FnOnce(&mut TypeView)) {
+        if let Some(proxy) = self.all().get_mut(&session) {
+            change(proxy.types.entry(kind.short_name()).or_default());
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, ProxyView>> {
+        self.all.lock().expect("no panic while the proxies are held")
+    }
+}
+
+/// The pages. `/ready` is 503 until the first snapshot is served.
+pub(crate) fn handler(
+    proxies: Arc<Proxies>,
+    findings: Arc<Findings>,
+    published: Arc<Published>,
+) -> Handler {
+    Arc::new(move |path, _query| match path {
+        "/ready" if !published.is_published() => {
+            Some(Page::text("waiting for the Kubernetes API\n").with_status(503))
+        }
+        "/ready" => Some(Page::text("ready\n")),
+        "/proxies" => Some(Page::json(&proxies.list())),
+        "/issues" => Some(Page::json(&issues(&findings))),
+        "/snapshot" => Some(Page::json(&snapshot(&published))),
+        _ => None,
+    })
+}
+
+fn issues(findings: &Findings) -> Vec<serde_json::Value> {
+    let verdicts = findings.verdicts();
+    let all =
+        verdicts.values().flat_map(|verdict| verdict.validation.iter().chain(&verdict.refusals));
+    all.map(|issue| {
+        json!({
+            "object": issue.object.to_string(),
+            "path": issue.path,
+            "code": issue.code.0,
+            "severity": issue.severity.to_string(),
+            "message": issue.message,
+        })
+    })
+    .collect()
+}
+
+fn snapshot(published: &Published) -> serde_json::Value {
+    let snapshot = published.snapshot();
+    json!({ "version": snapshot.version(), "rootNamespace": snapshot.root_namespace() })
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

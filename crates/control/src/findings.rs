@@ -1,0 +1,145 @@
+//! All issues known at this moment, each under what found it, so that a finder that looks again
+//! replaces what it said before. Out: the issues of each object, and a signal when they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+
+use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::resource::Key;
+use lateen_api::xds::ResourceType;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+/// What found an issue.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finder {
+    /// Reading this object.
+    Reading(ObjectRef),
+    /// Looking at the mesh as a whole.
+    Mesh,
+    /// Translating for one proxy; `whole` tells the wildcard subscription from the named one.
+    Translation { session: u64, kind: ResourceType, whole: bool },
+    /// A proxy's refusal of one resource.
+    Refusal { session: u64, kind: ResourceType, resource: String },
+}
+
+impl Finder {
+    /// Whether the issue is about the mesh following the object, rather than about its text.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Finder::Refusal { .. })
+    }
+
+    fn session(&self) -> Option<u64> {
+        match self {
+            Finder::Reading(_) | Finder::Mesh => None,
+            Finder::Translation { session, .. } | Finder::Refusal { session, .. } => Some(*session),
+        }
+    }
+}
+
+/// What the status of an object is computed from, besides the issues.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    pub generation: Option<i64>,
+    pub status: Value,
+}
+
+/// The issues of one object, apart by what they are about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    pub validation: BTreeSet<Issue>,
+    pub refusals: BTreeSet<Issue>,
+}
+
+#[derive(Default)]
+pub struct Findings {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    issues: BTreeMap<Finder, Vec<Issue>>,
+    /// Objects of Istio's kinds, whose status is ours to write.
+    objects: BTreeMap<Key, Facts>,
+}
+
+impl Findings {
+    /// Replaces what this finder said before.
+    pub fn set(&self, finder: Finder, issues: Vec<Issue>) {
+        let mut state = self.state();
+        let same = match issues.is_empty() {
+            true => state.issues.remove(&finder).is_none(),
+            false => state.issues.insert(finder, issues.clone()).as_ref() == Some(&issues),
+        };
+        drop(state);
+        if !same {
+            self.changed.notify_one();
+        }
+    }
+
+    pub fn clear_session(&self, session: u64) {
+        self.state().issues.retain(|finder, _| finder.session() != Some(session));
+        self.changed.notify_one();
+    }
+
+    pub fn put_object(&self, key: Key, facts: Facts) {
+        if self.state().objects.insert(key, facts.clone()).as_ref() != Some(&facts) {
+            self.changed.notify_one();
+        }
+    }
+
+    pub fn delete_object(&self, key: &Key) {
+        let mut state = self.state();
+        state.objects.remove(key);
+        state.issues.remove(&Finder::Reading(key.object_ref()));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Forgets the objects of a kind that are not in `present`.
+    pub fn keep_objects(&self, kind: &'static lateen_api::kinds::Kind, present: &BTreeSet<Key>) {
+        let names: BTreeSet<ObjectRef> = present.iter().map(Key::object_ref).collect();
+        let mut state = self.state();
+        state.objects.retain(|key, _| key.kind != kind || present.contains(key));
+        state.issues.retain(|finder, _| match finder {
+            Finder::Reading(object)
+                if (object.group.as_str(), object.kind.as_str()) == (kind.group, kind.kind) =>
+            {
+                names.contains(object)
+            }
+            _ => true,
+        });
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Resolves when anything has changed since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Every object that has issues, with all of them.
+    pub fn verdicts(&self) -> BTreeMap<ObjectRef, Verdict> {
+        let mut verdicts: BTreeMap<ObjectRef, Verdict> = BTreeMap::new();
+        for (finder, issues) in &self.state().issues {
+            for issue in issues {
+                let verdict = verdicts.entry(issue.object.clone()).or_default();
+                let set = match finder.is_refusal() {
+                    true => &mut verdict.refusals,
+                    false => &mut verdict.validation,
+                };
+                set.insert(issue.clone());
+            }
+        }
+        verdicts
+    }
+
+    pub fn objects(&self) -> BTreeMap<Key, Facts> {
+        self.state().objects.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while the findings are held")
+    }
+}

@@ -1,0 +1,149 @@
+//! Issues to people. In: all findings. Out: a log line when an issue appears or goes, and the `status`
+//! of the Istio objects that they are about.
+//!
+//! An object that never had an issue is left without a status, as Istio leaves it.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lateen_api::issue::{Issue, ObjectRef, Severity};
+use lateen_kube::status::StatusWriter;
+use serde_json::{Value, json};
+
+use crate::findings::{Facts, Findings, Verdict};
+
+/// Findings come in bursts, one per resource: they are gathered for this long.
+const GATHER: Duration = Duration::from_millis(50);
+/// The conditions that this module owns; all others are kept as they are.
+const PASSED: &str = "PassedValidation";
+const RECONCILED: &str = "Reconciled";
+
+/// Reports until dropped.
+pub async fn run(findings: Arc<Findings>, statuses: StatusWriter) -> anyhow::Result<()> {
+    let mut logged = BTreeMap::new();
+    loop {
+        findings.changed().await;
+        tokio::time::sleep(GATHER).await;
+        let verdicts = findings.verdicts();
+        let now = lateen_kube::events::now();
+        for (key, facts) in findings.objects() {
+            let verdict = verdicts.get(&key.object_ref()).cloned().unwrap_or_default();
+            match status(&facts, &verdict, &now) {
+                Some(status) => statuses.write(key, status),
+                None => statuses.forget(&key),
+            }
+        }
+        log_changes(&logged, &verdicts);
+        logged = verdicts;
+    }
+}
+
+fn log_changes(before: &BTreeMap<ObjectRef, Verdict>, after: &BTreeMap<ObjectRef, Verdict>) {
+    let (before, after) = (flat(before), flat(after));
+    for issue in after.difference(&before) {
+        match issue.severity {
+            Severity::Error => tracing::error!(object = %issue.object, "{issue}"),
+            Severity::Warning => tracing::warn!(object = %issue.object, "{issue}"),
+            Severity::Info => tracing::info!(object = %issue.object, "{issue}"),
+        }
+    }
+    for issue in before.difference(&after) {
+        tracing::info!(object = %issue.object, "no longer: {issue}");
+    }
+}
+
+fn flat(verdicts: &BTreeMap<ObjectRef, Verdict>) -> BTreeSet<&Issue> {
+    let all = verdicts.values();
+    all.flat_map(|verdict| verdict.validation.iter().chain(&verdict.refusals)).collect()
+}
+
+/// The status to write, or `None` when the present one is right: the merge patch of an IstioStatus.
+pub fn status(facts: &Facts, verdict: &Verdict, now: &str) -> Option<Value> {
+    let present = facts.status["conditions"].as_array().cloned().unwrap_or_default();
+    let ours = |condition: &Value| matches!(condition["type"].as_str(), Some(PASSED | RECONCILED));
+    let spotless = verdict.validation.is_empty() && verdict.refusals.is_empty();
+    if spotless && !present.iter().any(ours) {
+        return None;
+    }
+    let (passed, reconciled) = (&verdict.validation, &verdict.refusals);
+    let valid = condition(PASSED, passed, "ValidationErrors", facts, now);
+    let accepted = condition(RECONCILED, reconciled, "RefusedByProxy", facts, now);
+    let mut conditions: Vec<Value> = present.into_iter().filter(|c| !ours(c)).collect();
+    conditions.extend([valid, accepted]);
+    let messages: Vec<Value> = passed.iter().chain(reconciled).map(message).collect();
+    let mut status = json!({ "conditions": conditions, "validationMessages": messages });
+    if let Some(generation) = facts.generation {
+        status["observedGeneration"] = json!(generation);
+    }
+    (!covers(&facts.status, &status)).then_some(status)
+}
+
+fn condition(
+    name: &str,
+    issues: &BTreeSet<Issue>,
+    reason: &str,
+    facts: &Facts,
+    now: &str,
+) -> Value {
+    let failed = issues.iter().any(Issue::is_error);
+    let truth = if failed { "False" } else { "True" };
+    let texts: Vec<String> = issues.iter().map(text).collect();
+    let reason = match (failed, issues.is_empty()) {
+        (true, _) => reason,
+        (false, false) => "Warnings",
+        (false, true) => "NoIssues",
+    };
+    let conditions = facts.status["conditions"].as_array();
+    let before = conditions.and_then(|all| all.iter().find(|have| have["type"] == name));
+    let since = before
+        .filter(|before| before["status"] == truth)
+        .and_then(|before| before["lastTransitionTime"].as_str())
+        .unwrap_or(now);
+    json!({
+        "type": name,
+        "status": truth,
+        "reason": reason,
+        "message": texts.join("; "),
+        "lastTransitionTime": since,
+    })
+}
+
+fn text(issue: &Issue) -> String {
+    match issue.path.as_str() {
+        "" => format!("[{}] {}", issue.code, issue.message),
+        path => format!("[{}] {path}: {}", issue.code, issue.message),
+    }
+}
+
+/// Istio's AnalysisMessageBase.
+fn message(issue: &Issue) -> Value {
+    let level = match issue.severity {
+        Severity::Error => "ERROR",
+        Severity::Warning => "WARNING",
+        Severity::Info => "INFO",
+    };
+    let code = issue.code.0;
+    let mut message = json!({ "type": { "code": code }, "level": level });
+    if code.starts_with("IST") {
+        let page = code.to_ascii_lowercase();
+        let url = format!("https://istio.io/latest/docs/reference/config/analysis/{page}/");
+        message["documentationUrl"] = json!(url);
+    }
+    message
+}
+
+/// Whether merging `wanted` into `present` would change nothing. By protobuf's JSON rules an int64 may
+/// have been stored as text.
+fn covers(present: &Value, wanted: &Value) -> bool {
+    let same = |(name, value): (&String, &Value)| match (&present[name], value) {
+        (Value::String(text), Value::Number(number)) => number.to_string() == *text,
+        // Protobuf's JSON leaves empty lists out.
+        (Value::Null, Value::Array(list)) => list.is_empty(),
+        (present, value) => present == value,
+    };
+    wanted.as_object().is_some_and(|fields| fields.iter().all(same))
+}

@@ -1,0 +1,80 @@
+//! The status of an object as a function of what is there and what was found.
+
+use lateen_api::issue::{Code, Issue, ObjectRef};
+use serde_json::{Value, json};
+
+use super::status;
+use crate::findings::{Facts, Verdict};
+
+const NOW: &str = "2026-01-02T03:04:05Z";
+const LATER: &str = "2026-01-02T03:05:00Z";
+
+fn issue(message: &str) -> Issue {
+    let object = ObjectRef::new("networking.istio.io", "Gateway", "default", "g");
+    Issue::error(object, "spec.servers", Code::SCHEMA_VALIDATION_ERROR, message)
+}
+
+fn facts(status: Value) -> Facts {
+    Facts { generation: Some(2), status }
+}
+
+fn refused() -> Verdict {
+    Verdict { refusals: [issue("port 31400 is taken")].into(), ..Verdict::default() }
+}
+
+fn find<'a>(status: &'a Value, name: &str) -> &'a Value {
+    let conditions = status["conditions"].as_array().unwrap();
+    conditions.iter().find(|condition| condition["type"] == name).unwrap()
+}
+
+#[test]
+fn an_object_without_issues_and_status_is_left_alone() {
+    assert_eq!(status(&facts(Value::Null), &Verdict::default(), NOW), None);
+    let foreign = json!({ "conditions": [{ "type": "Programmed", "status": "True" }] });
+    assert_eq!(status(&facts(foreign), &Verdict::default(), NOW), None);
+}
+
+#[test]
+fn a_refusal_fails_the_reconciled_condition_with_reason_and_message() {
+    let written = status(&facts(Value::Null), &refused(), NOW).unwrap();
+    let reconciled = find(&written, "Reconciled");
+    assert_eq!(reconciled["status"], "False");
+    assert_eq!(reconciled["reason"], "RefusedByProxy");
+    assert_eq!(reconciled["message"], "[IST0106] spec.servers: port 31400 is taken");
+    assert_eq!(find(&written, "PassedValidation")["status"], "True");
+    assert_eq!(written["validationMessages"][0]["type"]["code"], "IST0106");
+    assert_eq!(written["validationMessages"][0]["level"], "ERROR");
+    assert_eq!(written["observedGeneration"], 2);
+}
+
+#[test]
+fn a_status_that_is_right_is_not_written_again() {
+    let written = status(&facts(Value::Null), &refused(), NOW).unwrap();
+    assert_eq!(status(&facts(written.clone()), &refused(), LATER), None);
+    let mut stored = written;
+    stored["observedGeneration"] = json!("2");
+    assert_eq!(status(&facts(stored), &refused(), LATER), None);
+}
+
+#[test]
+fn an_issue_that_goes_turns_the_condition_and_its_time() {
+    let written = status(&facts(Value::Null), &refused(), NOW).unwrap();
+    let cleared = status(&facts(written), &Verdict::default(), LATER).unwrap();
+    let reconciled = find(&cleared, "Reconciled");
+    assert_eq!((&reconciled["status"], &reconciled["message"]), (&json!("True"), &json!("")));
+    assert_eq!(reconciled["lastTransitionTime"], LATER);
+    assert_eq!(find(&cleared, "PassedValidation")["lastTransitionTime"], NOW);
+    assert_eq!(cleared["validationMessages"], json!([]));
+}
+
+#[test]
+fn a_warning_is_told_without_failing_and_foreign_conditions_stay() {
+    let object = issue("x").object;
+    let warning = Issue::warning(object, "", Code::SCHEMA_WARNING, "deprecated");
+    let verdict = Verdict { validation: [warning].into(), ..Verdict::default() };
+    let foreign = json!({ "conditions": [{ "type": "Programmed", "status": "True" }] });
+    let written = status(&facts(foreign), &verdict, NOW).unwrap();
+    let passed = find(&written, "PassedValidation");
+    assert_eq!((&passed["status"], &passed["reason"]), (&json!("True"), &json!("Warnings")));
+    assert_eq!(find(&written, "Programmed")["status"], "True");
+}

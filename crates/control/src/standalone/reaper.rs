@@ -1,0 +1,117 @@
+//! Ends the WorkloadEntries whose program has ended. `lateen run` deletes its own; this is for the one
+//! that could not. In: WorkloadEntries and the process table. Out: deletions.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::StreamExt;
+use lateen_kube::Client;
+use lateen_kube::watch::Event;
+use serde_json::Value;
+use tokio::time::MissedTickBehavior;
+
+/// The process of `lateen run`, and when it started (field 22 of `/proc/PID/stat`, proc(5)): a process
+/// id alone may be another's by now.
+const PID: &str = "lateen.io/pid";
+const PID_START: &str = "lateen.io/pid-start";
+/// The home directory of the mesh that the entry belongs to.
+const HOME: &str = "lateen.io/home";
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// An entry that stands for a process here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Claim {
+    pid: u32,
+    start: u64,
+}
+
+/// Namespace and name.
+type Name = (String, String);
+
+pub async fn run(client: Client, home: PathBuf) -> anyhow::Result<()> {
+    let kind = super::kind("networking.istio.io", "WorkloadEntry");
+    let mut events = lateen_kube::watch::watch_all(&client, [kind]);
+    let mut claims = BTreeMap::new();
+    let mut tick = tokio::time::interval(PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => fold(&mut claims, event, &home),
+                None => anyhow::bail!("the watch of workload entries ended"),
+            },
+            _ = tick.tick() => reap(&client, &claims).await,
+        }
+    }
+}
+
+async fn reap(client: &Client, claims: &BTreeMap<Name, Claim>) {
+    let kind = super::kind("networking.istio.io", "WorkloadEntry");
+    for ((namespace, name), claim) in claims {
+        if is_alive(claim) {
+            continue;
+        }
+        tracing::info!(namespace, name, pid = claim.pid, "program ended, removing its entry");
+        // A failure is repeated with the next tick: the watch has not said that the entry is gone.
+        if let Err(error) = client.delete(kind, Some(namespace), name).await {
+            tracing::warn!(%error, "cannot remove a workload entry");
+        }
+    }
+}
+
+fn fold(claims: &mut BTreeMap<Name, Claim>, event: Event, home: &Path) {
+    match event {
+        Event::Put(_, value) => {
+            match claim(&value, home) {
+                Some(claim) => claims.insert(name(&value), claim),
+                None => claims.remove(&name(&value)),
+            };
+        }
+        Event::Delete(_, value) => {
+            claims.remove(&name(&value));
+        }
+        Event::Replace(_, values) => {
+            let found = values.iter().filter_map(|value| Some((name(value), claim(value, home)?)));
+            *claims = found.collect();
+        }
+        Event::Unserved(_) => claims.clear(),
+    }
+}
+
+fn name(value: &Value) -> Name {
+    let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default().to_owned();
+    (text("namespace"), text("name"))
+}
+
+/// `None` for an entry that `lateen run` did not make, or made for another home.
+fn claim(value: &Value, home: &Path) -> Option<Claim> {
+    let annotation = |name: &str| value["metadata"]["annotations"][name].as_str();
+    if Path::new(annotation(HOME)?) != home {
+        return None;
+    }
+    let pid = annotation(PID)?.parse().ok()?;
+    let start = annotation(PID_START)?.parse().ok()?;
+    Some(Claim { pid, start })
+}
+
+fn is_alive(claim: &Claim) -> bool {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", claim.pid)) else {
+        return false;
+    };
+    start_time(&stat) == Some(claim.start)
+}
+
+/// Field 22. The second field is the program's name in parentheses and may hold anything. A zombie
+/// has ended: its parent just has not asked.
+fn start_time(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}

@@ -1,0 +1,174 @@
+//! The one writer. In: events of the watches. Out: snapshots, published when the events pause, and
+//! what reading the objects found.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use lateen_api::kinds::{Kind, Source, by_kind};
+use lateen_api::resource::{Key, Resource};
+use lateen_api::validate::validate;
+use lateen_kube::watch::{Event, decode};
+use lateen_model::{Change, World};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::findings::{Facts, Finder, Findings};
+use crate::published::Published;
+
+/// How events are gathered into one snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Debounce {
+    /// A snapshot is published after this long without an event,
+    pub quiet: Duration,
+    /// or this long after the first event, whatever comes.
+    pub longest: Duration,
+}
+
+impl Default for Debounce {
+    fn default() -> Self {
+        Self { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) }
+    }
+}
+
+pub struct Writer {
+    world: World,
+    published: Arc<Published>,
+    findings: Arc<Findings>,
+    debounce: Debounce,
+    /// Kinds of which no list has arrived yet; nothing is published while there are any.
+    unseen: BTreeSet<&'static Kind>,
+    synced: Option<oneshot::Sender<()>>,
+    /// First and last event since the last publication.
+    pending: Option<(Instant, Instant)>,
+}
+
+/// Every kind that the mesh reads.
+pub fn kinds() -> BTreeSet<&'static Kind> {
+    let known = |(group, kind): &(&str, &str)| by_kind(group, kind);
+    Resource::KINDS.iter().filter_map(known).collect()
+}
+
+impl Writer {
+    pub fn new(
+        published: Arc<Published>,
+        findings: Arc<Findings>,
+        debounce: Debounce,
+        synced: oneshot::Sender<()>,
+    ) -> Self {
+        Self {
+            world: World::new(),
+            published,
+            findings,
+            debounce,
+            unseen: kinds(),
+            synced: Some(synced),
+            pending: None,
+        }
+    }
+
+    /// Runs until the stream ends, which watches never do.
+    pub async fn run(mut self, mut events: impl Stream<Item = Event> + Unpin) {
+        loop {
+            let due = self.due();
+            let publish = async {
+                match due {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = publish => self.publish(),
+                event = events.next() => match event {
+                    Some(event) => self.take(event),
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// When the next snapshot is due; never before every kind has been listed.
+    fn due(&self) -> Option<Instant> {
+        let (first, last) = self.pending.filter(|_| self.unseen.is_empty())?;
+        Some((last + self.debounce.quiet).min(first + self.debounce.longest))
+    }
+
+    fn take(&mut self, event: Event) {
+        let now = Instant::now();
+        let first = self.pending.map_or(now, |(first, _)| first);
+        self.pending = Some((first, now));
+        match event {
+            Event::Put(kind, value) => {
+                let (key, resource) = self.read(kind, value);
+                self.world.apply(match resource {
+                    Some(resource) => Change::Put(Box::new(resource)),
+                    // What cannot be read has no effect, and neither has what it said before.
+                    None => Change::Delete(key),
+                });
+            }
+            Event::Delete(kind, value) => {
+                let key = key(kind, &value);
+                self.findings.delete_object(&key);
+                self.world.apply(Change::Delete(key));
+            }
+            Event::Replace(kind, values) => {
+                let read: Vec<_> = values.into_iter().map(|value| self.read(kind, value)).collect();
+                let present = read.iter().map(|(key, _)| key.clone()).collect();
+                self.findings.keep_objects(kind, &present);
+                let resources = read.into_iter().filter_map(|(_, resource)| resource).collect();
+                self.world.apply(Change::Replace(kind, resources));
+                self.unseen.remove(kind);
+            }
+            Event::Unserved(kind) => {
+                self.world.apply(Change::Replace(kind, Vec::new()));
+                self.unseen.remove(kind);
+            }
+        }
+    }
+
+    fn read(&self, kind: &'static Kind, mut value: Value) -> (Key, Option<Resource>) {
+        let key = key(kind, &value);
+        let mut issues = BTreeSet::new();
+        if kind.source == Source::Istio {
+            let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
+            let generation = value["metadata"]["generation"].as_i64();
+            let facts = Facts { generation, status: status.unwrap_or_default() };
+            self.findings.put_object(key.clone(), facts);
+            // Without the status: it is not the user's text.
+            issues.extend(validate(kind, kind.storage_version(), &value));
+        }
+        let decoded = decode(kind, value);
+        issues.extend(decoded.issues);
+        let finder = Finder::Reading(decoded.object);
+        self.findings.set(finder, issues.into_iter().collect());
+        (key, decoded.resource)
+    }
+
+    fn publish(&mut self) {
+        self.pending = None;
+        let snapshot = self.world.snapshot();
+        let mut issues = snapshot.issues().to_vec();
+        issues.extend(lateen_translate::mesh_issues(&snapshot));
+        self.findings.set(Finder::Mesh, issues);
+        if !self.published.is_published()
+            || snapshot.version() != self.published.snapshot().version()
+        {
+            self.published.publish(snapshot);
+        }
+        if let Some(synced) = self.synced.take() {
+            // The receiver is gone only while the process stops.
+            let _ = synced.send(());
+        }
+    }
+}
+
+fn key(kind: &'static Kind, value: &Value) -> Key {
+    let object = lateen_api::resource::object_ref(kind, value);
+    Key { kind, namespace: object.namespace, name: object.name }
+}

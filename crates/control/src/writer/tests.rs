@@ -1,0 +1,143 @@
+//! The writer's loop, in paused time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream;
+use lateen_api::kinds::by_kind;
+use lateen_kube::watch::Event;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Debounce, Writer, kinds};
+use crate::findings::Findings;
+use crate::published::Published;
+
+const DEBOUNCE: Debounce =
+    Debounce { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) };
+
+struct Rig {
+    events: mpsc::UnboundedSender<Event>,
+    published: Arc<Published>,
+    findings: Arc<Findings>,
+    synced: oneshot::Receiver<()>,
+}
+
+impl Rig {
+    /// A writer on a stream that the test feeds.
+    fn new() -> Self {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let (sender, synced) = oneshot::channel();
+        let published = Arc::new(Published::default());
+        let findings = Arc::new(Findings::default());
+        let writer = Writer::new(published.clone(), findings.clone(), DEBOUNCE, sender);
+        let stream =
+            stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<Event>| async {
+                Some((receiver.recv().await?, receiver))
+            });
+        tokio::spawn(async move { writer.run(Box::pin(stream)).await });
+        Self { events, published, findings, synced }
+    }
+
+    fn send(&self, event: Event) {
+        self.events.send(event).unwrap();
+    }
+
+    fn list_all(&self) {
+        for kind in kinds() {
+            self.send(Event::Replace(kind, Vec::new()));
+        }
+    }
+
+    /// Lists everything and waits for the first snapshot.
+    async fn synced() -> Self {
+        let mut rig = Self::new();
+        rig.list_all();
+        (&mut rig.synced).await.unwrap();
+        rig
+    }
+}
+
+fn service(name: &str) -> Event {
+    let value = json!({
+        "metadata": { "namespace": "default", "name": name },
+        "spec": { "clusterIP": "10.96.0.9", "ports": [{ "name": "tcp", "port": 80 }] },
+    });
+    Event::Put(by_kind("", "Service").unwrap(), value)
+}
+
+fn gateway(spec: Value) -> Event {
+    let metadata = json!({ "namespace": "default", "name": "g", "generation": 3 });
+    let value = json!({ "metadata": metadata, "spec": spec, "status": { "x": 1 } });
+    Event::Put(by_kind("networking.istio.io", "Gateway").unwrap(), value)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_published_before_every_kind_has_been_listed() {
+    let mut rig = Rig::new();
+    let mut kinds = kinds().into_iter();
+    let last = kinds.next_back().unwrap();
+    kinds.for_each(|kind| rig.send(Event::Replace(kind, Vec::new())));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!rig.published.is_published());
+    rig.send(Event::Unserved(last));
+    (&mut rig.synced).await.unwrap();
+    assert!(rig.published.is_published());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_becomes_one_snapshot_when_it_pauses() {
+    let rig = Rig::synced().await;
+    let before = rig.published.snapshot().version();
+    let mut changes = rig.published.changes();
+    let start = tokio::time::Instant::now();
+    for name in ["a", "b", "c"] {
+        rig.send(service(name));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    changes.changed().await.unwrap();
+    assert_eq!(rig.published.snapshot().version(), before + 1);
+    assert_eq!(start.elapsed(), Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_without_a_pause_is_published_at_the_limit() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    let start = tokio::time::Instant::now();
+    let feed = async {
+        for turn in 0.. {
+            rig.send(service(&format!("s{turn}")));
+            tokio::time::sleep(Duration::from_millis(7)).await;
+        }
+    };
+    tokio::select! {
+        () = feed => unreachable!("the feed is endless"),
+        changed = changes.changed() => changed.unwrap(),
+    }
+    assert_eq!(start.elapsed(), DEBOUNCE.longest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_a_finding_and_a_later_version_clears_it() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    rig.send(gateway(json!({ "servers": "none" })));
+    rig.send(service("a"));
+    changes.changed().await.unwrap();
+    let verdicts = rig.findings.verdicts();
+    let (object, verdict) = verdicts.first_key_value().expect("the gateway has an issue");
+    assert_eq!(object.to_string(), "Gateway default/g");
+    assert!(!verdict.validation.is_empty() && verdict.refusals.is_empty());
+    let (key, facts) = rig.findings.objects().pop_first().unwrap();
+    assert_eq!((key.name.as_str(), facts.generation), ("g", Some(3)));
+    assert_eq!(facts.status, json!({ "x": 1 }));
+
+    let server = json!({
+        "port": { "number": 31400, "name": "tcp", "protocol": "TCP" },
+        "hosts": ["*"],
+    });
+    rig.send(gateway(json!({ "selector": { "istio": "ingressgateway" }, "servers": [server] })));
+    changes.changed().await.unwrap();
+    assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
+}

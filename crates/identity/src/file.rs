@@ -1,0 +1,76 @@
+//! Files that only their owner may read: in, a path and bytes; out, a file of mode 0600 that is
+//! either whole or absent, in a directory of mode 0700.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use crate::Error;
+
+/// Makes `dir` with mode 0700, or narrows an existing one to it.
+pub fn private_dir(dir: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o700)))
+        .map_err(|source| at(dir, source))
+}
+
+/// Writes `bytes` to `path` with mode 0600; a crash leaves the old file or the new one, never half.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let temporary = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let _ = fs::remove_file(&temporary);
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        match path.parent() {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(|source| at(path, source))
+}
+
+/// Reads the secret at `path`; the first time, stores what `make` returns.
+pub fn read_or_create_secret(
+    path: &Path,
+    make: impl FnOnce() -> Result<Vec<u8>, Error>,
+) -> Result<Vec<u8>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let bytes = make()?;
+            write_private(path, &bytes)?;
+            Ok(bytes)
+        }
+        Err(source) => Err(at(path, source)),
+    }
+}
+
+fn at(path: &Path, source: std::io::Error) -> Error {
+    Error::File { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{private_dir, read_or_create_secret};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_secret_is_made_once_and_only_its_owner_can_read_it() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("a/b");
+        private_dir(&dir).unwrap();
+        let path = dir.join("token");
+        let first = read_or_create_secret(&path, || Ok(b"one".to_vec())).unwrap();
+        let second = read_or_create_secret(&path, || Ok(b"two".to_vec())).unwrap();
+        assert_eq!((first.as_slice(), second.as_slice()), (&b"one"[..], &b"one"[..]));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,44 @@
+//! The queue of the status writer.
+
+use lateen_api::kinds::by_kind;
+use lateen_api::resource::Key;
+use serde_json::json;
+
+use super::Queue;
+
+fn key(name: &str) -> Key {
+    let kind = by_kind("networking.istio.io", "Gateway").unwrap();
+    Key { kind, namespace: "default".to_owned(), name: name.to_owned() }
+}
+
+#[test]
+fn a_newer_patch_takes_the_place_of_the_older_one() {
+    let mut queue = Queue::default();
+    queue.put(key("a"), json!(1));
+    queue.put(key("b"), json!(2));
+    queue.put(key("a"), json!(3));
+    assert_eq!(queue.pop(), Some((key("a"), json!(3))));
+    assert_eq!(queue.pop(), Some((key("b"), json!(2))));
+    assert_eq!(queue.pop(), None);
+}
+
+#[test]
+fn a_patch_that_failed_gives_way_to_a_newer_one() {
+    let mut queue = Queue::default();
+    queue.put(key("a"), json!(1));
+    let (taken, old) = queue.pop().unwrap();
+    queue.put(key("a"), json!(2));
+    queue.put_back(taken, old);
+    assert_eq!(queue.pop(), Some((key("a"), json!(2))));
+    assert_eq!(queue.pop(), None);
+}
+
+#[test]
+fn a_forgotten_object_is_not_written() {
+    let mut queue = Queue::default();
+    queue.put(key("a"), json!(1));
+    queue.patches.remove(&key("a"));
+    assert_eq!(queue.pop(), None);
+    queue.put(key("a"), json!(2));
+    assert_eq!(queue.pop(), Some((key("a"), json!(2))));
+}

@@ -1,0 +1,50 @@
+//! The mesh-wide settings that translation reads, with Istio's defaults.
+
+use std::time::Duration;
+
+use crate::routing::{Keepalive, OutboundMode};
+
+/// MeshConfig, as far as it is used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mesh {
+    pub root_namespace: String,
+    pub trust_domain: String,
+    pub connect_timeout: Duration,
+    pub keepalive: Option<Keepalive>,
+    pub outbound: OutboundMode,
+    /// Inbound goes to 127.0.0.1 instead of the address that was dialled.
+    pub inbound_localhost: bool,
+    pub access_log: AccessLog,
+    pub service_export: Vec<String>,
+    pub virtual_service_export: Vec<String>,
+    pub destination_rule_export: Vec<String>,
+    pub outbound_port: u16,
+    pub inbound_port: u16,
+}
+
+/// The file access log; an empty path is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AccessLog {
+    pub path: String,
+    pub format: String,
+    pub json: bool,
+}
+
+impl Default for Mesh {
+    fn default() -> Self {
+        Self {
+            root_namespace: "istio-system".to_owned(),
+            trust_domain: "cluster.local".to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            keepalive: None,
+            outbound: OutboundMode::AllowAny,
+            inbound_localhost: false,
+            access_log: AccessLog::default(),
+            service_export: Vec::new(),
+            virtual_service_export: Vec::new(),
+            destination_rule_export: Vec::new(),
+            outbound_port: 15001,
+            inbound_port: 15006,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The mesh at one moment: immutable, shared, indexed as translation asks for it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lateen_api::issue::Issue;
+
+use crate::index::endpoints::{EndpointIndex, ServiceEndpoints};
+use crate::index::routes::RouteIndex;
+use crate::index::services::{ServiceId, ServiceIndex};
+use crate::mesh::Mesh;
+use crate::routing::{DestinationRule, VirtualService};
+use crate::service::{Labels, Registry, Service};
+use crate::visibility::ExportTo;
+use crate::workload::Workload;
+
+/// One version of the mesh. Parts that a change does not touch are shared with the version before.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub(crate) version: u64,
+    pub(crate) mesh: Arc<Mesh>,
+    pub(crate) services: Arc<ServiceIndex>,
+    pub(crate) endpoints: Arc<EndpointIndex>,
+    pub(crate) routes: Arc<RouteIndex>,
+    pub(crate) namespaces: Arc<BTreeMap<String, Labels>>,
+    pub(crate) issues: Arc<Vec<Issue>>,
+}
+
+impl Snapshot {
+    /// Grows by one with every changed snapshot of a [`crate::World`].
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The mesh-wide settings.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// The namespace of mesh-wide defaults.
+    pub fn root_namespace(&self) -> &str {
+        &self.mesh.root_namespace
+    }
+
+    /// Services by host, address, port and selector.
+    pub fn services(&self) -> &ServiceIndex {
+        &self.services
+    }
+
+    /// Gateways, VirtualServices, DestinationRules, Sidecars.
+    pub fn routes(&self) -> &RouteIndex {
+        &self.routes
+    }
+
+    /// Workloads by address, headless services by endpoint.
+    pub fn endpoint_index(&self) -> &EndpointIndex {
+        &self.endpoints
+    }
+
+    /// The endpoints of a service.
+    pub fn endpoints(&self, id: ServiceId) -> &ServiceEndpoints {
+        self.endpoints.of(id)
+    }
+
+    /// Who owns an address.
+    pub fn workload(&self, address: IpAddr) -> Option<&Arc<Workload>> {
+        self.endpoints.workload(address)
+    }
+
+    /// A namespace's labels; `None` when there is no such namespace.
+    pub fn namespace(&self, name: &str) -> Option<&Labels> {
+        self.namespaces.get(name)
+    }
+
+    /// What was wrong with objects when they were read.
+    pub fn issues(&self) -> &[Issue] {
+        &self.issues
+    }
+
+    /// Whether a service is visible in a namespace (`exportTo`).
+    pub fn service_visible(&self, service: &Service, namespace: &str) -> bool {
+        self.visible(
+            service.export_to.as_ref(),
+            &self.mesh.service_export,
+            service.namespace(),
+            namespace,
+        )
+    }
+
+    /// Whether a VirtualService is visible in a namespace.
+    pub fn virtual_service_visible(&self, vs: &VirtualService, namespace: &str) -> bool {
+        let default = &self.mesh.virtual_service_export;
+        self.visible(vs.export_to.as_ref(), default, &vs.meta.namespace, namespace)
+    }
+
+    /// Whether a DestinationRule is visible in a namespace.
+    pub fn rule_visible(&self, rule: &DestinationRule, namespace: &str) -> bool {
+        let default = &self.mesh.destination_rule_export;
+        self.visible(rule.export_to.as_ref(), default, &rule.meta.namespace, namespace)
+    }
+
+    fn visible(
+        &self,
+        own: Option<&ExportTo>,
+        default: &[String],
+        owner: &str,
+        namespace: &str,
+    ) -> bool {
+        match own {
+            Some(own) => own.allows(namespace),
+            None => ExportTo::default_for(default, owner).allows(namespace),
+        }
+    }
+
+    /// The service that a host name means to a client of `namespace`: one of its own namespace
+    /// first, then a Kubernetes Service, then the oldest.
+    pub fn service_for(&self, host: &str, namespace: &str) -> Option<ServiceId> {
+        let seen = |id: &&ServiceId| self.service_visible(self.services.get(**id), namespace);
+        let ids = self.services.by_host(host);
+        let own = |id: &&ServiceId| self.services.get(**id).namespace() == namespace;
+        let kubernetes = ids
+            .iter()
+            .filter(seen)
+            .find(|id| self.services.get(**id).registry == Registry::Kubernetes);
+        let found = kubernetes.or_else(|| ids.iter().filter(seen).find(own));
+        found.or_else(|| ids.iter().find(seen)).copied()
+    }
+}

@@ -1,0 +1,300 @@
+//! The one writer. In: [`Change`]s. Out: [`Snapshot`]s; what a change does not touch is shared.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lateen_api::issue::Issue;
+use lateen_api::istio::mesh::MeshConfig;
+use lateen_api::kinds::Kind;
+use lateen_api::resource::{Key, Resource};
+
+use crate::convert::Notes;
+use crate::convert::destination_rule::destination_rule;
+use crate::convert::entry::{service_entry, workload};
+use crate::convert::gateway::gateway;
+use crate::convert::mesh::mesh;
+use crate::convert::service::{pod, service, slice};
+use crate::convert::sidecar::sidecar;
+use crate::convert::virtual_service::virtual_service;
+use crate::index::endpoints::EndpointIndex;
+use crate::index::routes::RouteIndex;
+use crate::index::services::ServiceIndex;
+use crate::mesh::Mesh;
+use crate::meta::Meta;
+use crate::service::Labels;
+use crate::snapshot::Snapshot;
+use crate::tables::{Name, Tables};
+
+/// Where MeshConfig is read from: namespace, name and key of a ConfigMap, as Istio installs it.
+const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
+
+/// One event of the watches.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// An object was created or changed.
+    Put(Box<Resource>),
+    /// An object is gone.
+    Delete(Key),
+    /// A relist: these are all objects of the kind, whatever was known before.
+    Replace(&'static Kind, Vec<Resource>),
+}
+
+/// Everything known, compiled once per object, and the last snapshot built from it.
+#[derive(Debug, Default)]
+pub struct World {
+    tables: Tables,
+    issues: BTreeMap<Key, Vec<Issue>>,
+    current: Arc<Snapshot>,
+    dirty: Dirty,
+    mesh: Arc<Mesh>,
+}
+
+/// Which indexes the changes since the last snapshot concern.
+#[derive(Debug, Default, Clone, Copy)]
+struct Dirty {
+    any: bool,
+    services: bool,
+    endpoints: bool,
+    routes: bool,
+}
+
+impl World {
+    /// An empty world.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in one change. Cheap: indexes are rebuilt by [`World::snapshot`].
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Put(resource) => self.put(&resource),
+            Change::Delete(key) => self.remove(&key),
+            Change::Replace(kind, resources) => {
+                self.clear(kind, &resources);
+                resources.iter().for_each(|resource| self.put(resource));
+            }
+        }
+    }
+
+    /// The world as it is now; the same `Arc` when nothing changed.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        let dirty = std::mem::take(&mut self.dirty);
+        if !dirty.any {
+            return Arc::clone(&self.current);
+        }
+        let mut next = Snapshot::clone(&self.current);
+        next.version += 1;
+        next.mesh = Arc::clone(&self.mesh);
+        if dirty.services {
+            next.services = Arc::new(ServiceIndex::build(&self.tables));
+        }
+        if dirty.services || dirty.endpoints {
+            next.endpoints = Arc::new(EndpointIndex::build(&self.tables, &next.services));
+        }
+        if dirty.routes {
+            next.routes = Arc::new(RouteIndex::build(&self.tables));
+        }
+        if *next.namespaces != self.tables.namespaces {
+            next.namespaces = Arc::new(self.tables.namespaces.clone());
+        }
+        next.issues = Arc::new(self.issues.values().flatten().cloned().collect());
+        self.current = Arc::new(next);
+        Arc::clone(&self.current)
+    }
+
+    fn put(&mut self, resource: &Resource) {
+        let key = resource.key();
+        let object = resource.meta();
+        let meta = Arc::new(Meta {
+            object: resource.object_ref(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            created: object.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        });
+        let mut notes = Notes::new(&meta);
+        self.store(resource, &meta, &mut notes);
+        let issues = notes.finish();
+        self.touch(&key);
+        if issues.is_empty() {
+            self.issues.remove(&key);
+        } else {
+            self.issues.insert(key, issues);
+        }
+    }
+
+    /// Compiles an object into its table. Kinds that translation does not read are left alone.
+    fn store(&mut self, resource: &Resource, meta: &Arc<Meta>, notes: &mut Notes<'_>) {
+        let name: Name = (meta.namespace.clone(), meta.name.clone());
+        let object = resource.meta();
+        let labels = object.labels.clone().unwrap_or_default();
+        let tables = &mut self.tables;
+        match resource {
+            Resource::Namespace(_) => set(&mut tables.namespaces, meta.name.clone(), Some(labels)),
+            Resource::Service(item) => {
+                let annotations = object.annotations.clone().unwrap_or_default();
+                let found = item.spec.as_ref().map(|spec| service(meta, &annotations, spec, notes));
+                set(&mut tables.services, name, found.map(Arc::new));
+            }
+            Resource::EndpointSlice(item) => {
+                set(&mut tables.slices, name, slice(meta, &labels, item).map(Arc::new));
+            }
+            Resource::Pod(item) => {
+                let found = pod(meta, &labels, item.spec.as_ref(), item.status.as_ref());
+                set(&mut tables.pods, name, found.map(Arc::new));
+            }
+            Resource::ServiceEntry(item) => {
+                let automatic = labels.get("networking.istio.io/enable-autoallocate-ip");
+                let automatic = automatic.is_none_or(|value| value != "false");
+                let found = service_entry(meta, &item.spec, automatic, notes);
+                set(&mut tables.entries, name, Some(Arc::new(found)));
+            }
+            Resource::WorkloadEntry(item) => {
+                let found = workload(meta, &item.spec, "spec", notes);
+                let found = found.map(|mut found| {
+                    merge_labels(&mut found.labels, &labels);
+                    Arc::new(found)
+                });
+                set(&mut tables.workloads, name, found);
+            }
+            Resource::VirtualService(item) => {
+                let found = virtual_service(meta, &item.spec, notes);
+                set(&mut tables.virtual_services, name, Some(Arc::new(found)));
+            }
+            Resource::DestinationRule(item) => {
+                let found = destination_rule(meta, &item.spec, notes).map(Arc::new);
+                set(&mut tables.destination_rules, name, found);
+            }
+            Resource::Gateway(item) => {
+                let found = gateway(meta, &item.spec, notes);
+                set(&mut tables.gateways, name, Some(Arc::new(found)));
+            }
+            Resource::Sidecar(item) => {
+                let found = sidecar(meta, &item.spec, notes);
+                set(&mut tables.sidecars, name, Some(Arc::new(found)));
+            }
+            Resource::ConfigMap(item) if is_mesh_config(&name) => {
+                let text = item.data.as_ref().and_then(|data| data.get(MESH_CONFIG.2));
+                self.set_mesh(text.map_or("", String::as_str), notes);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reads MeshConfig; when it cannot be read, the last good one stays.
+    fn set_mesh(&mut self, text: &str, notes: &mut Notes<'_>) {
+        if text.trim().is_empty() {
+            self.mesh = Arc::default();
+            return;
+        }
+        match serde_saphyr::from_str::<MeshConfig>(text) {
+            Ok(config) => self.mesh = Arc::new(mesh(&config)),
+            Err(error) => {
+                let reason = error.to_string();
+                let first = reason.lines().next().unwrap_or_default();
+                notes.bad("data.mesh", &format!("{first}: the last good settings stay in force"));
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let name: Name = (key.namespace.clone(), key.name.clone());
+        let tables = &mut self.tables;
+        match (key.kind.group, key.kind.kind) {
+            ("", "Namespace") => drop(tables.namespaces.remove(&key.name)),
+            ("", "Service") => drop(tables.services.remove(&name)),
+            ("", "Pod") => drop(tables.pods.remove(&name)),
+            ("", "ConfigMap") if is_mesh_config(&name) => self.mesh = Arc::default(),
+            ("discovery.k8s.io", "EndpointSlice") => drop(tables.slices.remove(&name)),
+            ("networking.istio.io", kind) => match kind {
+                "ServiceEntry" => drop(tables.entries.remove(&name)),
+                "WorkloadEntry" => drop(tables.workloads.remove(&name)),
+                "VirtualService" => drop(tables.virtual_services.remove(&name)),
+                "DestinationRule" => drop(tables.destination_rules.remove(&name)),
+                "Gateway" => drop(tables.gateways.remove(&name)),
+                "Sidecar" => drop(tables.sidecars.remove(&name)),
+                _ => {}
+            },
+            _ => {}
+        }
+        self.issues.remove(key);
+        self.touch(key);
+    }
+
+    /// Removes the objects of a kind that a relist no longer has. MeshConfig is left to `put`, so
+    /// that a relist with a broken one keeps the last good settings too.
+    fn clear(&mut self, kind: &'static Kind, resources: &[Resource]) {
+        let kept: std::collections::BTreeSet<Name> = resources
+            .iter()
+            .map(|resource| resource.key())
+            .map(|key| (key.namespace, key.name))
+            .collect();
+        for name in self.names(kind) {
+            if !kept.contains(&name) {
+                self.remove(&Key { kind, namespace: name.0, name: name.1 });
+            }
+        }
+    }
+
+    fn names(&self, kind: &Kind) -> Vec<Name> {
+        let tables = &self.tables;
+        let of = |all: Vec<&Name>| all.into_iter().cloned().collect();
+        match (kind.group, kind.kind) {
+            ("", "Namespace") => {
+                tables.namespaces.keys().map(|name| (String::new(), name.clone())).collect()
+            }
+            ("", "Service") => of(tables.services.keys().collect()),
+            ("", "Pod") => of(tables.pods.keys().collect()),
+            ("", "ConfigMap") => vec![(MESH_CONFIG.0.to_owned(), MESH_CONFIG.1.to_owned())],
+            ("discovery.k8s.io", "EndpointSlice") => of(tables.slices.keys().collect()),
+            ("networking.istio.io", kind) => match kind {
+                "ServiceEntry" => of(tables.entries.keys().collect()),
+                "WorkloadEntry" => of(tables.workloads.keys().collect()),
+                "VirtualService" => of(tables.virtual_services.keys().collect()),
+                "DestinationRule" => of(tables.destination_rules.keys().collect()),
+                "Gateway" => of(tables.gateways.keys().collect()),
+                "Sidecar" => of(tables.sidecars.keys().collect()),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn touch(&mut self, key: &Key) {
+        let dirty = &mut self.dirty;
+        match (key.kind.group, key.kind.kind) {
+            ("", "Service") | ("networking.istio.io", "ServiceEntry") => dirty.services = true,
+            ("", "Pod")
+            | ("discovery.k8s.io", "EndpointSlice")
+            | ("networking.istio.io", "WorkloadEntry") => dirty.endpoints = true,
+            (
+                "networking.istio.io",
+                "VirtualService" | "DestinationRule" | "Gateway" | "Sidecar",
+            ) => dirty.routes = true,
+            ("", "Namespace") => {}
+            ("", "ConfigMap") if is_mesh_config(&(key.namespace.clone(), key.name.clone())) => {}
+            _ => return,
+        }
+        dirty.any = true;
+    }
+}
+
+fn is_mesh_config(name: &Name) -> bool {
+    (name.0.as_str(), name.1.as_str()) == (MESH_CONFIG.0, MESH_CONFIG.1)
+}
+
+fn set<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => drop(table.insert(key, value)),
+        None => drop(table.remove(&key)),
+    }
+}
+
+/// A WorkloadEntry's labels are those of its spec; its metadata's fill the gaps, as in Istio.
+fn merge_labels(spec: &mut Labels, metadata: &Labels) {
+    for (key, value) in metadata {
+        spec.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

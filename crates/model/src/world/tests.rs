@@ -1,0 +1,196 @@
+//! The world, synchronously: apply changes, look at the snapshot.
+
+use std::sync::Arc;
+
+use lateen_api::kinds::by_kind;
+use lateen_api::resource::{Key, Resource, parse};
+use serde_json::{Value, json};
+
+use super::{Change, World};
+use crate::workload::Health;
+
+fn object(group: &str, kind: &str, mut value: Value) -> Resource {
+    let kind = by_kind(group, kind).unwrap();
+    value["kind"] = kind.kind.into();
+    value["apiVersion"] = kind.api_version(kind.storage_version()).into();
+    let (resource, issues) = parse(kind, kind.storage_version(), value);
+    resource.unwrap_or_else(|| panic!("{issues:?}"))
+}
+
+fn mk_service(name: &str, ip: &str, port: u16) -> Resource {
+    object(
+        "",
+        "Service",
+        json!({
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"clusterIP": ip, "selector": {"app": name},
+                     "ports": [{"name": "tcp", "port": port, "targetPort": "main"}]},
+        }),
+    )
+}
+
+fn mk_workload(name: &str, app: &str, ip: &str, ports: Value) -> Resource {
+    object(
+        "networking.istio.io",
+        "WorkloadEntry",
+        json!({
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"address": ip, "labels": {"app": app}, "ports": ports},
+        }),
+    )
+}
+
+fn mk_entry(name: &str, host: &str) -> Resource {
+    object(
+        "networking.istio.io",
+        "ServiceEntry",
+        json!({
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"hosts": [host], "resolution": "STATIC",
+                     "ports": [{"number": 80, "name": "tcp", "protocol": "TCP"}]},
+        }),
+    )
+}
+
+fn mk_mesh(text: &str) -> Resource {
+    object(
+        "",
+        "ConfigMap",
+        json!({
+            "metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text},
+        }),
+    )
+}
+
+fn put(world: &mut World, resource: Resource) {
+    world.apply(Change::Put(Box::new(resource)));
+}
+
+const A: &str = "a.default.svc.cluster.local";
+
+#[test]
+fn a_service_selects_workload_entries_and_asks_them_for_named_ports() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    put(&mut world, mk_workload("w1", "a", "10.0.0.1", json!({"main": 8080})));
+    put(&mut world, mk_workload("w2", "b", "10.0.0.2", json!({})));
+    let snapshot = world.snapshot();
+    let id = snapshot.service_for(A, "default").unwrap();
+    let endpoints = snapshot.endpoints(id).port(80);
+    assert_eq!(endpoints.len(), 1);
+    assert_eq!((endpoints[0].port, endpoints[0].health), (8080, Health::Healthy));
+    assert_eq!(snapshot.services().by_address("10.96.0.1".parse().unwrap()), [id]);
+}
+
+#[test]
+fn a_deleted_object_is_gone_and_an_idle_world_keeps_its_snapshot() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    let before = world.snapshot();
+    assert!(Arc::ptr_eq(&before, &world.snapshot()));
+    let kind = by_kind("", "Service").unwrap();
+    world.apply(Change::Delete(Key { kind, namespace: "default".into(), name: "a".into() }));
+    assert!(world.snapshot().service_for(A, "default").is_none());
+    assert!(before.service_for(A, "default").is_some());
+}
+
+#[test]
+fn a_relist_swaps_a_kind_whole_and_leaves_the_others() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    put(&mut world, mk_workload("w", "b", "10.0.0.1", json!({"main": 1})));
+    let kind = by_kind("", "Service").unwrap();
+    world.apply(Change::Replace(kind, vec![mk_service("b", "10.96.0.2", 80)]));
+    let snapshot = world.snapshot();
+    assert!(snapshot.service_for(A, "default").is_none());
+    let id = snapshot.service_for("b.default.svc.cluster.local", "default").unwrap();
+    assert_eq!(snapshot.endpoints(id).port(80).len(), 1);
+}
+
+#[test]
+fn a_change_of_routes_shares_the_other_indexes() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    let before = world.snapshot();
+    put(
+        &mut world,
+        object(
+            "networking.istio.io",
+            "Gateway",
+            json!({
+                "metadata": {"name": "g", "namespace": "default"},
+                "spec": {"selector": {}, "servers": []},
+            }),
+        ),
+    );
+    let after = world.snapshot();
+    assert!(Arc::ptr_eq(&before.services, &after.services));
+    assert!(Arc::ptr_eq(&before.endpoints, &after.endpoints));
+    assert!(!Arc::ptr_eq(&before.routes, &after.routes));
+}
+
+#[test]
+fn automatic_addresses_do_not_depend_on_the_order_of_arrival() {
+    let address = |names: &[&str]| {
+        let mut world = World::new();
+        names.iter().for_each(|name| put(&mut world, mk_entry(name, &format!("{name}.db"))));
+        let snapshot = world.snapshot();
+        let id = snapshot.service_for("x.db", "default").unwrap();
+        snapshot.services().get(id).auto_address.unwrap()
+    };
+    let found = address(&["x", "y", "z"]);
+    assert_eq!(found, address(&["z", "y", "x"]));
+    assert!(found.to_string().starts_with("240.240."));
+}
+
+#[test]
+fn a_broken_mesh_config_keeps_the_last_good_one_and_says_so() {
+    let mut world = World::new();
+    put(&mut world, mk_mesh("connectTimeout: 3s"));
+    put(&mut world, mk_mesh("connectTimeout: [3s"));
+    let snapshot = world.snapshot();
+    assert_eq!(snapshot.mesh().connect_timeout.as_secs(), 3);
+    assert_eq!(snapshot.issues()[0].path, "data.mesh");
+}
+
+#[test]
+fn export_to_hides_a_service_from_other_namespaces() {
+    let mut world = World::new();
+    put(
+        &mut world,
+        object(
+            "",
+            "Service",
+            json!({
+                "metadata": {"name": "a", "namespace": "default",
+                             "annotations": {"networking.istio.io/exportTo": "."}},
+                "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 80}]},
+            }),
+        ),
+    );
+    let snapshot = world.snapshot();
+    assert!(snapshot.service_for(A, "default").is_some());
+    assert!(snapshot.service_for(A, "other").is_none());
+}
+
+#[test]
+fn a_thousand_services_are_indexed_and_keep_their_endpoints() {
+    let mut world = World::new();
+    for i in 0..1000 {
+        let ip = format!("10.96.{}.{}", i / 250, i % 250 + 1);
+        put(&mut world, mk_service(&format!("s{i}"), &ip, 80));
+        let ip = format!("10.0.{}.{}", i / 250, i % 250 + 1);
+        put(&mut world, mk_workload(&format!("w{i}"), &format!("s{i}"), &ip, json!({"main": 1})));
+    }
+    world.snapshot();
+    put(&mut world, mk_workload("new", "s7", "10.1.0.1", json!({"main": 1})));
+    let start = std::time::Instant::now();
+    let snapshot = world.snapshot();
+    eprintln!("one endpoint among 1,000 services: {:?}", start.elapsed());
+    put(&mut world, mk_service("new", "10.97.0.1", 80));
+    let start = std::time::Instant::now();
+    world.snapshot();
+    eprintln!("one service among 1,000: {:?}", start.elapsed());
+    let id = snapshot.service_for("s7.default.svc.cluster.local", "default").unwrap();
+    assert_eq!(snapshot.endpoints(id).port(80).len(), 2);
+}

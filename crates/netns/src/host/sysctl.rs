@@ -1,0 +1,61 @@
+//! `net.ipv4.conf.IF.forwarding`, and the record of the interfaces on which it was off before.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::HostError;
+
+/// Whether the kernel forwards IPv4 packets that come in on `interface`.
+pub(super) fn forwards(interface: &str) -> bool {
+    fs::read_to_string(switch(interface)).is_ok_and(|value| value.trim() == "1")
+}
+
+pub(super) fn set_forwarding(interface: &str, on: bool) -> Result<(), HostError> {
+    let path = switch(interface);
+    fs::write(&path, if on { "1" } else { "0" })
+        .map_err(|source| HostError::File { path: path.into(), source })
+}
+
+fn switch(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/forwarding")
+}
+
+/// Interfaces that did not forward before; one name a line in the state file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Recorded(Vec<String>);
+
+impl Recorded {
+    pub(super) fn read(state: &Path) -> Result<Self, HostError> {
+        match fs::read_to_string(state) {
+            Ok(text) => Ok(Recorded(text.lines().map(str::to_owned).collect())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Recorded::default()),
+            Err(source) => Err(HostError::File { path: state.into(), source }),
+        }
+    }
+
+    pub(super) fn with<'a>(mut self, more: impl Iterator<Item = &'a String>) -> Self {
+        self.0.extend(more.cloned());
+        self.0.sort();
+        self.0.dedup();
+        self
+    }
+
+    pub(super) fn interfaces(&self) -> &[String] {
+        &self.0
+    }
+
+    pub(super) fn write(&self, state: &Path) -> Result<(), HostError> {
+        fs::write(state, self.0.iter().map(|name| format!("{name}\n")).collect::<String>())
+            .map_err(|source| HostError::File { path: state.into(), source })
+    }
+
+    pub(super) fn forget(state: &Path) -> Result<(), HostError> {
+        match fs::remove_file(state) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(HostError::File { path: state.into(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The host's side: the choice of a subnet, and a bridge in a namespace that plays the host.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use ipnet::Ipv4Net;
+
+use super::{bridge_name, ensure_bridge, existing_networks, pick_subnet, remove_bridge};
+use crate::scratch;
+
+fn nets(texts: &[&str]) -> Vec<Ipv4Net> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_home_keeps_its_name_and_subnet_and_homes_differ() {
+    let (a, b) = (Path::new("/home/a/.lateen"), Path::new("/home/b/.lateen"));
+    assert_eq!(bridge_name(a), bridge_name(a));
+    assert_ne!(bridge_name(a), bridge_name(b));
+    assert!(bridge_name(a).len() <= 11);
+    assert_eq!(pick_subnet(a, &[]), pick_subnet(a, &nets(&["0.0.0.0/0", "192.168.0.0/16"])));
+}
+
+#[test]
+fn a_taken_subnet_is_passed_over_whether_larger_or_smaller() {
+    let home = Path::new("/h");
+    let mut taken = Vec::new();
+    let mut seen = BTreeSet::new();
+    for _ in 0..256 {
+        let subnet = pick_subnet(home, &taken).unwrap();
+        assert!(seen.insert(subnet));
+        assert!(subnet.to_string().starts_with("10.201."), "{subnet}");
+        taken.push(Ipv4Net::new(subnet.broadcast(), 32).unwrap());
+    }
+    let next = pick_subnet(home, &nets(&["10.0.0.0/8"])).unwrap();
+    assert!(next.to_string().starts_with("172.29."), "{next}");
+    assert_eq!(
+        pick_subnet(home, &taken).map(|subnet| subnet.to_string().starts_with("172.29.")),
+        Some(true)
+    );
+    assert_eq!(pick_subnet(home, &nets(&["10.0.0.0/8", "172.16.0.0/12", "100.64.0.0/10"])), None);
+}
+
+#[test]
+fn a_bridge_comes_twice_and_goes_without_a_trace() {
+    let Some(host) = scratch::namespace() else { return };
+    scratch::output(&host, "ip", &["link", "add", "up0", "type", "veth", "peer", "name", "up1"]);
+    scratch::output(&host, "ip", &["addr", "add", "192.0.2.10/24", "dev", "up0"]);
+    scratch::output(&host, "ip", &["link", "set", "up0", "up"]);
+    scratch::output(&host, "ip", &["link", "set", "up1", "up"]);
+    scratch::output(&host, "ip", &["route", "add", "default", "via", "192.0.2.1"]);
+    let state = std::env::temp_dir().join(format!("lateen-host-{}", std::process::id()));
+    let forwarding = || scratch::output(&host, "cat", &["/proc/sys/net/ipv4/conf/up0/forwarding"]);
+    assert_eq!(forwarding(), "0\n", "a new namespace forwards nothing");
+
+    host.run(|| {
+        for _ in 0..2 {
+            ensure_bridge("ltntest", "10.201.4.0/24".parse().unwrap(), &state).unwrap();
+        }
+        assert!(existing_networks("ltntest").unwrap().contains(&"192.0.2.0/24".parse().unwrap()));
+        assert!(!existing_networks("ltntest").unwrap().contains(&"10.201.4.0/24".parse().unwrap()));
+        assert!(existing_networks("other").unwrap().contains(&"10.201.4.0/24".parse().unwrap()));
+    })
+    .unwrap();
+    assert_eq!(forwarding(), "1\n");
+    assert_eq!(fs::read_to_string(&state).unwrap(), "up0\n");
+    let rules = scratch::output(&host, "nft", &["list", "ruleset"]);
+    assert!(rules.contains("ip saddr 10.201.4.0/24 oifname != \"ltntest\" masquerade"), "{rules}");
+    assert!(rules.contains("iifname \"up0\" oifname != \"ltntest\" drop"), "{rules}");
+
+    scratch::output(&host, "ip", &["link", "set", "up1", "master", "ltntest"]);
+    host.run(|| assert!(!remove_bridge("ltntest", &state).unwrap(), "a member keeps it")).unwrap();
+    assert_eq!(forwarding(), "1\n");
+    scratch::output(&host, "ip", &["link", "set", "up1", "nomaster"]);
+    host.run(|| {
+        for _ in 0..2 {
+            assert!(remove_bridge("ltntest", &state).unwrap());
+        }
+    })
+    .unwrap();
+    assert_eq!(forwarding(), "0\n");
+    assert!(!state.exists());
+    assert_eq!(scratch::output(&host, "nft", &["list", "ruleset"]), "");
+    assert!(!scratch::output(&host, "ip", &["-o", "link"]).contains("ltntest"));
+}

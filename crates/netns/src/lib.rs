@@ -1,0 +1,17 @@
+//! Interception rules (nftables) and the network namespaces of local workloads.
+//!
+//! In: plain descriptions (which ports to capture, which bridge, which home directory). Out: kernel
+//! state that exists only as long as its owner does, and the sockets made inside a namespace.
+//! Everything here blocks for milliseconds at most and needs no async runtime of the caller.
+
+pub mod address;
+pub mod host;
+pub mod nft;
+pub mod ns;
+pub mod preflight;
+pub mod process;
+pub mod rules;
+
+mod links;
+#[cfg(test)]
+mod scratch;

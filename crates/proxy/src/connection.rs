@@ -1,0 +1,297 @@
+//! One connection from accept to its record. In: an accepted stream and its listener. Out: bytes
+//! relayed, counters, and an access record that is handed over when the connection is dropped,
+//! however it ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use lateen_routing::{FilterChain, Terminal};
+use lateen_telemetry::AccessRecord;
+use tokio::net::TcpStream;
+
+use crate::config::{ClusterEntry, HostLive, Listener};
+use crate::connect::connect;
+use crate::decide::{Addresses, Decision, Demand, Plan, Refusal, Upstream, decide};
+use crate::error::{DataError, Kind};
+use crate::relay::{Limits, Relay};
+use crate::socket;
+use crate::worker::Context;
+
+/// How long a connection waits for the control plane's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while there is no connection to the control plane.
+const AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Serves one connection to its end.
+pub async fn serve(
+    context: Arc<Context>,
+    bound: Arc<Listener>,
+    stream: TcpStream,
+    addresses: Addresses,
+) {
+    let mut connection = Connection::new(context, bound, addresses);
+    let (plan, refused) = match connection.plan().await {
+        Ok(plan) => (Some(plan), None),
+        Err(refusal) => (None, Some(refusal)),
+    };
+    if let Some(refusal) = refused {
+        connection.refused(*refusal);
+        socket::reset_on_close(&stream);
+        return;
+    }
+    let plan = plan.expect("either planned or refused");
+    let limits = connection.planned(&plan);
+    let upstream = match connection.open(&plan).await {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            connection.failed(error);
+            socket::reset_on_close(&stream);
+            return;
+        }
+    };
+    drop(plan);
+    connection.relay = Some(Relay::new(stream, upstream));
+    let relay = connection.relay.as_mut().expect("set above");
+    if let Err(error) = relay.run(limits).await {
+        socket::reset_on_close(&relay.downstream);
+        socket::reset_on_close(&relay.upstream);
+        connection.failed(error);
+    } else {
+        connection.ended = true;
+    }
+}
+
+/// What the record needs, gathered on the way.
+struct Connection {
+    context: Arc<Context>,
+    start: Instant,
+    addresses: Addresses,
+    listener: Arc<Listener>,
+    chain: Option<Arc<FilterChain>>,
+    cluster: Option<Arc<ClusterEntry>>,
+    /// A cluster that was named and is not known.
+    missing_cluster: Option<Arc<str>>,
+    host: Option<Arc<HostLive>>,
+    workload: Option<Arc<str>>,
+    upstream: Option<SocketAddr>,
+    upstream_local: Option<SocketAddr>,
+    attempts: u32,
+    error: Option<Box<DataError>>,
+    ended: bool,
+    relay: Option<Relay>,
+}
+
+impl Connection {
+    fn new(context: Arc<Context>, listener: Arc<Listener>, addresses: Addresses) -> Self {
+        context.active.fetch_add(1, Ordering::Relaxed);
+        Self {
+            context,
+            start: Instant::now(),
+            addresses,
+            listener,
+            chain: None,
+            cluster: None,
+            missing_cluster: None,
+            host: None,
+            workload: None,
+            upstream: None,
+            upstream_local: None,
+            attempts: 0,
+            error: None,
+            ended: false,
+            relay: None,
+        }
+    }
+
+    /// Decides, and asks the control plane for what is not known, until the deadline.
+    async fn plan(&self) -> Result<Plan, Box<Refusal>> {
+        match self.decide(false) {
+            Decision::Go(plan) => Ok(plan),
+            Decision::Refuse(refusal) => Err(refusal),
+            Decision::Ask(demand) => Box::pin(self.ask(demand)).await,
+        }
+    }
+
+    fn decide(&self, final_answer: bool) -> Decision {
+        let config = self.context.shared.config.load();
+        if let Some(last_use) =
+            self.addresses.original.and_then(|original| config.answered.get(&original))
+        {
+            let now = self.context.shared.started.elapsed().as_secs();
+            last_use.0.store(now, Ordering::Relaxed);
+        }
+        decide(&config, &self.listener, &self.addresses, self.context.random(), final_answer)
+    }
+
+    async fn ask(&self, first: Demand) -> Result<Plan, Box<Refusal>> {
+        let shared = &self.context.shared;
+        let mut published = shared.published.subscribe();
+        let away = !shared.linked.load(Ordering::Relaxed);
+        let patience = if away { AWAY_TIMEOUT } else { ANSWER_TIMEOUT };
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut demand = first;
+        loop {
+            let answer = async {
+                // A full queue means that the engine is busy; waiting for it is right.
+                let _ = shared.demands.send(demand.clone()).await;
+                published.changed().await
+            };
+            if !matches!(tokio::time::timeout_at(deadline, answer).await, Ok(Ok(()))) {
+                break;
+            }
+            published.mark_unchanged();
+            match self.decide(false) {
+                Decision::Go(plan) => return Ok(plan),
+                Decision::Refuse(refusal) => return Err(refusal),
+                Decision::Ask(next) => demand = next,
+            }
+        }
+        tracing::warn!(?demand, waited = ?patience, "the control plane did not answer in time");
+        match self.decide(true) {
+            Decision::Go(plan) => Ok(plan),
+            Decision::Refuse(refusal) => Err(refusal),
+            Decision::Ask(_) => unreachable!("a final answer asks nothing"),
+        }
+    }
+
+    fn refused(&mut self, refusal: Refusal) {
+        self.listener = refusal.listener;
+        self.listener.counters.open();
+        self.chain = refusal.chain;
+        self.missing_cluster = refusal.cluster;
+        self.failed(refusal.error);
+    }
+
+    fn planned(&mut self, plan: &Plan) -> Limits {
+        self.listener = plan.listener.clone();
+        self.listener.counters.open();
+        self.chain = Some(plan.chain.clone());
+        self.cluster = Some(plan.cluster.clone());
+        plan.cluster.live.counters.open();
+        plan.cluster.live.active.fetch_add(1, Ordering::Relaxed);
+        let proxy = plan.tcp_proxy();
+        Limits { idle: proxy.idle_timeout, total: proxy.max_duration }
+    }
+
+    /// Connects, to another endpoint after a failure while attempts are left.
+    async fn open(&mut self, plan: &Plan) -> Result<TcpStream, DataError> {
+        loop {
+            let chosen = plan.cluster.choose(&self.addresses, self.context.random())?;
+            let address = chosen.address;
+            self.chosen(chosen);
+            self.attempts += 1;
+            let shared = &self.context.shared;
+            match connect(&plan.cluster.compiled, address, shared.mark).await {
+                Ok(stream) => {
+                    self.upstream_local = stream.local_addr().ok();
+                    return Ok(stream);
+                }
+                Err(error)
+                    if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn chosen(&mut self, chosen: Upstream) {
+        if let Some(live) = &chosen.live {
+            live.active.fetch_add(1, Ordering::Relaxed);
+        }
+        let before = std::mem::replace(&mut self.host, chosen.live);
+        release(before.as_ref());
+        self.upstream = Some(chosen.address);
+        self.workload = chosen.workload;
+    }
+
+    fn failed(&mut self, error: DataError) {
+        let kind = error.kind;
+        if !matches!(kind, Kind::DownstreamReset | Kind::UpstreamReset | Kind::IdleTimeout) {
+            tracing::info!(
+                listener = %self.listener.compiled.name,
+                destination = %self.addresses.destination(),
+                flags = ?kind.flags(),
+                reason = %error,
+                "connection refused"
+            );
+        }
+        self.error = Some(Box::new(error));
+    }
+
+    fn record(&self) -> AccessRecord {
+        let duration = self.start.elapsed();
+        let now = SystemTime::now();
+        let (received, sent) = self.relay.as_ref().map_or((0, 0), Relay::moved);
+        let error = self.error.as_deref();
+        let reason = match error {
+            Some(error) => Arc::from(&*error.cause),
+            None => self.context.shared.reasons.of(self.ended),
+        };
+        let cluster = self.cluster.as_ref().map(|cluster| &cluster.compiled);
+        let chain = self.chain.as_ref();
+        let origin = chain.map_or(&self.listener.compiled.origin, |chain| &chain.origin);
+        AccessRecord {
+            start: now.checked_sub(duration).unwrap_or(now),
+            duration,
+            listener: self.listener.compiled.name.clone(),
+            filter_chain: chain.map_or_else(Arc::default, |chain| chain.name.clone()),
+            origin: origin.clone(),
+            cluster: cluster.map(|c| c.name.clone()).or_else(|| self.missing_cluster.clone()),
+            cluster_origin: cluster.and_then(|cluster| cluster.origin.clone()),
+            workload: self.workload.clone(),
+            downstream_remote: self.addresses.remote,
+            downstream_local: self.addresses.local,
+            original_destination: self.addresses.original,
+            upstream_remote: self.upstream,
+            upstream_local: self.upstream_local,
+            bytes_received: received,
+            bytes_sent: sent,
+            attempts: self.attempts,
+            flags: error.map_or(&[], |error| error.kind.flags()),
+            close_reason: reason,
+            upstream_failure: error
+                .filter(|error| error.is_connect_failure())
+                .map(|error| Arc::from(&*error.cause)),
+        }
+    }
+
+    fn log(&self, record: &AccessRecord) {
+        let listener = self.listener.compiled.access_log.iter();
+        let proxy = self.chain.as_ref().and_then(|chain| match &chain.terminal {
+            Terminal::TcpProxy(proxy) => Some(proxy.access_log.iter()),
+            Terminal::Close => None,
+        });
+        for log in listener.chain(proxy.into_iter().flatten()) {
+            if log.wants(record.flags) {
+                let mut line = String::with_capacity(256);
+                log.format.write(record, &mut line);
+                self.context.shared.log.line(&log.sink, line);
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let record = self.record();
+        let failed = self.error.is_some();
+        let (received, sent) = (record.bytes_received, record.bytes_sent);
+        self.listener.counters.close(received, sent, failed);
+        if let Some(cluster) = &self.cluster {
+            cluster.live.counters.close(received, sent, failed);
+            cluster.live.active.fetch_sub(1, Ordering::Relaxed);
+        }
+        release(self.host.as_ref());
+        self.log(&record);
+        self.context.shared.records.push(self.context.index, record);
+        self.context.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn release(host: Option<&Arc<HostLive>>) {
+    if let Some(host) = host {
+        host.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

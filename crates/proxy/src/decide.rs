@@ -1,0 +1,172 @@
+//! Where a connection goes. In: the published configuration and the connection's addresses. Out: a
+//! plan, a refusal, or what must be asked for first. Nothing is awaited here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lateen_routing::endpoints::Pick;
+use lateen_routing::{Connection, Discovery, FilterChain, TcpProxy, Terminal};
+
+use crate::config::{Cluster, ClusterEntry, Config, HostLive, Listener};
+use crate::error::{DataError, Kind};
+
+/// A connection's addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+    /// Where the client meant to go, if interception brought the connection here.
+    pub original: Option<SocketAddr>,
+}
+
+/// Something that only the control plane knows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Demand {
+    /// The listeners of a destination.
+    Destination(SocketAddr),
+    /// A cluster and its endpoints.
+    Cluster(Arc<str>),
+}
+
+pub enum Decision {
+    Go(Plan),
+    Refuse(Box<Refusal>),
+    Ask(Demand),
+}
+
+/// What was decided before it went wrong.
+pub struct Refusal {
+    pub listener: Arc<Listener>,
+    pub chain: Option<Arc<FilterChain>>,
+    pub cluster: Option<Arc<str>>,
+    pub error: DataError,
+}
+
+pub struct Plan {
+    pub listener: Arc<Listener>,
+    pub chain: Arc<FilterChain>,
+    pub cluster: Arc<ClusterEntry>,
+}
+
+/// An endpoint that was chosen.
+pub struct Upstream {
+    pub address: SocketAddr,
+    pub live: Option<Arc<HostLive>>,
+    pub workload: Option<Arc<str>>,
+}
+
+impl Addresses {
+    pub fn destination(&self) -> SocketAddr {
+        self.original.unwrap_or(self.local)
+    }
+}
+
+impl Plan {
+    pub fn tcp_proxy(&self) -> &TcpProxy {
+        match &self.chain.terminal {
+            Terminal::TcpProxy(proxy) => proxy,
+            Terminal::Close => unreachable!("a chain that closes makes no plan"),
+        }
+    }
+}
+
+/// `final_answer`: asking is over, decide with what there is.
+pub fn decide(
+    config: &Config,
+    bound: &Arc<Listener>,
+    addresses: &Addresses,
+    random: u64,
+    final_answer: bool,
+) -> Decision {
+    let may_ask = config.asks_clusters && !final_answer;
+    let asks_destinations = config.asks_destinations && !final_answer;
+    let listener = match listener(config, bound, addresses, asks_destinations) {
+        Ok(listener) => listener,
+        Err(demand) => return Decision::Ask(demand),
+    };
+    let refuse = |chain, cluster, error| {
+        Decision::Refuse(Box::new(Refusal { listener: listener.clone(), chain, cluster, error }))
+    };
+    let connection = Connection::tcp(addresses.remote, addresses.destination());
+    let Some(chain) = listener.compiled.chain(&connection) else {
+        let cause = format!("no filter chain takes {}", addresses.destination());
+        return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
+    };
+    let Terminal::TcpProxy(proxy) = &chain.terminal else {
+        let error = DataError::new(Kind::NoFilterChain, "the filter chain closes connections");
+        return refuse(Some(chain.clone()), None, error);
+    };
+    let name = proxy.cluster(random);
+    let cause = match config.clusters.get(name) {
+        Some(Cluster::Present(cluster)) if cluster.is_resolved() => {
+            let (listener, chain) = (listener.clone(), chain.clone());
+            return Decision::Go(Plan { listener, chain, cluster: cluster.clone() });
+        }
+        Some(Cluster::Absent) => format!("cluster {name} does not exist"),
+        _ if may_ask => return Decision::Ask(Demand::Cluster(name.clone())),
+        Some(Cluster::Present(_)) => format!("the endpoints of cluster {name} are not known yet"),
+        None => format!("cluster {name} is not known: no answer from the control plane"),
+    };
+    refuse(Some(chain.clone()), Some(name.clone()), DataError::new(Kind::NoCluster, cause))
+}
+
+fn listener<'a>(
+    config: &'a Config,
+    bound: &'a Arc<Listener>,
+    addresses: &Addresses,
+    may_ask: bool,
+) -> Result<&'a Arc<Listener>, Demand> {
+    let Some(original) = addresses.original.filter(|_| bound.compiled.use_original_dst) else {
+        return Ok(bound);
+    };
+    let known = config.answered.get(&original);
+    if known.is_none() && may_ask && !config.handed.contains_key(&original) {
+        return Err(Demand::Destination(original));
+    }
+    Ok(config.handed_to(original).unwrap_or(bound))
+}
+
+impl ClusterEntry {
+    fn is_resolved(&self) -> bool {
+        self.endpoints.is_some() || matches!(self.compiled.discovery, Discovery::OriginalDst { .. })
+    }
+
+    /// Chooses an endpoint.
+    pub fn choose(&self, addresses: &Addresses, random: u64) -> Result<Upstream, DataError> {
+        if self.live.active.load(Ordering::Relaxed) >= self.compiled.max_connections {
+            let cause = format!("cluster {} has all its connections", self.compiled.name);
+            return Err(DataError::new(Kind::Overflow, cause));
+        }
+        if let Discovery::OriginalDst { port } = self.compiled.discovery {
+            return self.original(addresses, port);
+        }
+        let set = self.endpoints.as_ref().filter(|set| !set.hosts.is_empty());
+        let active = |index: usize| {
+            let host = set.and_then(|set| set.hosts.get(index));
+            host.map_or(0, |(_, live)| live.active.load(Ordering::Relaxed))
+        };
+        let sequence = self.live.sequence.fetch_add(1, Ordering::Relaxed);
+        let pick = Pick { sequence, random, active: &active };
+        let chosen = set.and_then(|set| {
+            let index = set.endpoints.pick(self.compiled.policy, &pick)?;
+            let (address, live) = set.hosts.get(index)?;
+            let workload = set.endpoints.hosts[index].workload.clone();
+            Some(Upstream { address: *address, live: Some(live.clone()), workload })
+        });
+        chosen.ok_or_else(|| {
+            let cause = format!("cluster {} has no healthy endpoint", self.compiled.name);
+            DataError::new(Kind::NoHealthyEndpoint, cause)
+        })
+    }
+
+    fn original(&self, addresses: &Addresses, port: Option<u16>) -> Result<Upstream, DataError> {
+        let reachable = addresses.original.filter(|to| self.compiled.can_reach(to.ip()));
+        let Some(mut address) = reachable else {
+            let cause = "the connection has no original destination to pass it through to";
+            return Err(DataError::new(Kind::NoHealthyEndpoint, cause));
+        };
+        address.set_port(port.unwrap_or(address.port()));
+        Ok(Upstream { address, live: None, workload: None })
+    }
+}

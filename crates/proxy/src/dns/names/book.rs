@@ -1,0 +1,134 @@
+//! What is known of names, without I/O.
+//!
+//! In: questions and the server's responses. Out: answers to the askers, and subscription requests.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource,
+};
+use lateen_api::xds::{NameTable, ResourceType};
+use lateen_xds::client::DeltaClient;
+use prost::Message;
+use tokio::sync::oneshot;
+
+use super::Answer;
+
+const KIND: ResourceType = ResourceType::NameTable;
+
+pub(super) struct Book {
+    client: DeltaClient,
+    entries: HashMap<String, Entry>,
+    capacity: usize,
+    /// Counts questions, as a clock for "unused longest".
+    asked: u64,
+}
+
+struct Entry {
+    /// `None` until the server has said something.
+    known: Option<Answer>,
+    waiting: Vec<oneshot::Sender<Answer>>,
+    last_asked: u64,
+}
+
+impl Book {
+    pub(super) fn new(node: Node, capacity: usize) -> Self {
+        Book { client: DeltaClient::new(node), entries: HashMap::new(), capacity, asked: 0 }
+    }
+
+    /// Answers at once what is known, and otherwise when the server has answered.
+    pub(super) fn ask(&mut self, name: String, answer: oneshot::Sender<Answer>) {
+        self.asked += 1;
+        if !self.entries.contains_key(&name) {
+            self.make_room();
+            self.client.subscribe(KIND, [name.as_str()]);
+        }
+        let entry = self.entries.entry(name).or_insert_with(|| Entry {
+            known: None,
+            waiting: Vec::new(),
+            last_asked: 0,
+        });
+        entry.last_asked = self.asked;
+        match &entry.known {
+            // An asker that has given up meanwhile is not missed.
+            Some(known) => drop(answer.send(known.clone())),
+            None => {
+                entry.waiting.retain(|waiting| !waiting.is_closed());
+                entry.waiting.push(answer);
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.entries.len() < self.capacity {
+            return;
+        }
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.last_asked);
+        if let Some(name) = oldest.map(|(name, _)| name.clone()) {
+            self.entries.remove(&name);
+            self.client.unsubscribe(KIND, [name.as_str()]);
+        }
+    }
+
+    pub(super) fn connected(&mut self) {
+        self.client.connected();
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.client.disconnected();
+    }
+
+    pub(super) fn respond(&mut self, response: DeltaDiscoveryResponse) {
+        let update = match self.client.on_response(response) {
+            Ok(update) => update,
+            Err(error) => {
+                tracing::warn!(%error, "the control plane's answer was refused");
+                return;
+            }
+        };
+        let mut rejected = Vec::new();
+        for resource in &update.added {
+            match addresses(resource) {
+                Ok(addresses) => self.learn(&resource.name, Some(addresses)),
+                Err(reason) => rejected.push((resource.name.clone(), reason)),
+            }
+        }
+        for name in &update.removed {
+            self.learn(name, None);
+        }
+        self.client.answer(&update, &rejected);
+    }
+
+    fn learn(&mut self, name: &str, answer: Answer) {
+        let Some(entry) = self.entries.get_mut(name) else { return };
+        for waiting in entry.waiting.drain(..) {
+            drop(waiting.send(answer.clone()));
+        }
+        entry.known = Some(answer);
+    }
+
+    pub(super) fn next_request(&mut self) -> Option<DeltaDiscoveryRequest> {
+        self.client.next_request()
+    }
+}
+
+/// The addresses in the table that came under this name. A host may be listed by its full name only,
+/// so the one entry of a table of one counts whatever it is called.
+fn addresses(resource: &Resource) -> Result<Vec<IpAddr>, String> {
+    let body = resource.resource.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
+    let table =
+        NameTable::decode(body).map_err(|error| format!("{}: {error}", resource.name))?.table;
+    let only = if table.len() == 1 { table.values().next() } else { None };
+    let Some(info) = table.get(&resource.name).or(only) else {
+        return Err(format!("{}: the name table does not have this name", resource.name));
+    };
+    let parse = |ip: &String| {
+        ip.parse().map_err(|_| format!("{}: {ip:?} is not an address", resource.name))
+    };
+    info.ips.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests;

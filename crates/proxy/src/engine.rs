@@ -1,0 +1,344 @@
+//! The one task that follows the control plane. In: responses, demands of connections, DNS results.
+//! Out: published configuration, sockets handed to workers, subscriptions and acknowledgements.
+
+mod cache;
+mod demand;
+mod resources;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::discovery::v3::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse,
+};
+use lateen_api::xds::{NameTable, ResourceType};
+use lateen_xds::client::delta::WILDCARD;
+use lateen_xds::client::{DeltaClient, Event, Update};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::decide::Demand;
+use crate::options::Role;
+use crate::resolve::Resolved;
+use crate::worker::Shared;
+use demand::Destinations;
+pub use resources::{Binder, Resources};
+
+/// Cached state is written at most this often.
+const CACHE_DELAY: Duration = Duration::from_millis(100);
+/// The two listeners that every sidecar has.
+const SIDECAR_LISTENERS: [&str; 2] = ["virtualOutbound", "virtualInbound"];
+
+/// What the engine says to the outside.
+pub struct Outlets {
+    /// Initial configuration is complete and its sockets listen.
+    pub ready: watch::Sender<bool>,
+    pub names: watch::Sender<Arc<NameTable>>,
+}
+
+pub struct Inlets {
+    pub events: mpsc::Receiver<Event>,
+    pub demands: mpsc::Receiver<Demand>,
+    pub resolved: mpsc::Receiver<Resolved>,
+}
+
+pub struct Engine {
+    pub shared: Arc<Shared>,
+    pub client: DeltaClient,
+    pub resources: Resources,
+    pub outlets: Outlets,
+    pub role: Role,
+    /// Everything is subscribed to; nothing is asked for on demand.
+    pub everything: bool,
+    pub cache: Option<PathBuf>,
+    requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
+    destinations: Destinations,
+    listeners_answered: bool,
+    dirty_since: Option<Instant>,
+}
+
+impl Engine {
+    pub fn new(
+        shared: Arc<Shared>,
+        client: DeltaClient,
+        resources: Resources,
+        outlets: Outlets,
+        role: Role,
+        everything: bool,
+        cache: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            shared,
+            client,
+            resources,
+            outlets,
+            role,
+            everything,
+            cache,
+            requests: None,
+            destinations: Destinations::default(),
+            listeners_answered: false,
+            dirty_since: None,
+        }
+    }
+
+    /// The first subscriptions, and what an earlier process left in the cache.
+    pub fn prepare(&mut self) {
+        match self.role {
+            Role::Gateway => self.client.subscribe(ResourceType::Listener, [WILDCARD]),
+            Role::Sidecar if self.everything => {
+                self.client.subscribe(ResourceType::Listener, [WILDCARD]);
+            }
+            Role::Sidecar => self.client.subscribe(ResourceType::Listener, SIDECAR_LISTENERS),
+        }
+        if self.everything {
+            self.client.subscribe(ResourceType::Cluster, [WILDCARD]);
+        }
+        if self.role == Role::Sidecar {
+            self.client.subscribe(ResourceType::NameTable, [WILDCARD]);
+        }
+        let Some(path) = self.cache.clone() else { return };
+        for response in cache::load(&path) {
+            self.restore(response);
+        }
+        self.publish();
+    }
+
+    /// Runs until the senders are gone.
+    pub async fn run(mut self, mut inlets: Inlets) {
+        loop {
+            let requests = self.requests.clone().filter(|_| self.client.has_request());
+            let flush_at = self.dirty_since.map(|since| since + CACHE_DELAY);
+            tokio::select! {
+                event = inlets.events.recv() => match event {
+                    Some(event) => self.on_event(event),
+                    None => return,
+                },
+                Some(demand) = inlets.demands.recv() => self.on_demand(demand),
+                Some((cluster, endpoints)) = inlets.resolved.recv() => {
+                    self.resources.put_resolved(&cluster, endpoints);
+                    self.publish();
+                }
+                permit = reserve(requests) => match (permit, self.client.next_request()) {
+                    (Some(permit), Some(request)) => {
+                        permit.send(request);
+                    }
+                    _ => self.requests = None,
+                },
+                () = wait_until(flush_at) => self.write_cache(),
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected(requests) => {
+                self.client.connected();
+                self.requests = Some(requests);
+                self.shared.linked.store(true, Ordering::Relaxed);
+            }
+            Event::Lost(reason) => {
+                if self.shared.linked.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(reason, "lost the control plane, going on with what is known");
+                } else {
+                    tracing::debug!(reason, "no connection to the control plane yet");
+                }
+                self.client.disconnected();
+                self.requests = None;
+            }
+            Event::Response(response) => self.on_response(*response),
+        }
+    }
+
+    fn on_response(&mut self, response: DeltaDiscoveryResponse) {
+        let update = match self.client.on_response(response) {
+            Ok(update) => update,
+            Err(error) => return tracing::warn!(%error, "ignored a response"),
+        };
+        let rejected = self.apply(&update);
+        for (name, reason) in &rejected {
+            tracing::warn!(kind = update.kind.short_name(), name, reason, "refused a resource");
+        }
+        self.client.answer(&update, &rejected);
+        self.publish();
+        self.dirty_since.get_or_insert_with(Instant::now);
+    }
+
+    /// Puts an update into effect and asks for what it refers to. Out: refused names with reasons.
+    fn apply(&mut self, update: &Update) -> Vec<(String, String)> {
+        match update.kind {
+            ResourceType::Listener => {
+                self.listeners_answered = true;
+                let rejected = self.resources.apply_listeners(&update.added, &update.removed);
+                self.follow_clusters();
+                rejected
+            }
+            ResourceType::Cluster => {
+                self.resources.all_clusters_known = self.everything;
+                let rejected = self.resources.apply_clusters(&update.added, &update.removed);
+                self.follow_endpoints();
+                rejected
+            }
+            ResourceType::Endpoint => {
+                self.resources.apply_endpoints(&update.added, &update.removed)
+            }
+            ResourceType::NameTable => {
+                self.apply_names(update);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn apply_names(&mut self, update: &Update) {
+        use prost::Message;
+        let any = update.added.last().and_then(|resource| resource.resource.as_ref());
+        match any.map(|any| NameTable::decode(any.value.as_slice())) {
+            Some(Ok(table)) => {
+                self.outlets.names.send_replace(Arc::new(table));
+            }
+            Some(Err(error)) => tracing::warn!(%error, "cannot read the name table"),
+            None => {}
+        }
+    }
+
+    /// Subscribes to the clusters that listeners name, and to no others.
+    fn follow_clusters(&mut self) {
+        if self.everything {
+            return;
+        }
+        let wanted = self.resources.named_clusters();
+        let held: Vec<String> = self.resources.subscribed_clusters.iter().cloned().collect();
+        let gone: Vec<&str> =
+            held.iter().filter(|name| !wanted.contains(*name)).map(String::as_str).collect();
+        self.client.unsubscribe(ResourceType::Cluster, gone.iter().copied());
+        for name in gone {
+            self.resources.forget_cluster(name);
+        }
+        self.client.subscribe(ResourceType::Cluster, wanted.iter().map(String::as_str));
+        self.resources.subscribed_clusters = wanted;
+        self.follow_endpoints();
+    }
+
+    fn follow_endpoints(&mut self) {
+        let wanted = self.resources.named_endpoints();
+        let gone: Vec<String> =
+            self.resources.subscribed_endpoints.difference(&wanted).cloned().collect();
+        self.client.unsubscribe(ResourceType::Endpoint, gone.iter().map(String::as_str));
+        for name in &gone {
+            self.resources.forget_endpoints(name);
+        }
+        self.client.subscribe(ResourceType::Endpoint, wanted.iter().map(String::as_str));
+        self.resources.subscribed_endpoints = wanted;
+    }
+
+    fn on_demand(&mut self, demand: Demand) {
+        match demand {
+            Demand::Destination(address) => {
+                let now = self.shared.started.elapsed().as_secs();
+                let dropped = self.destinations.add(address, now);
+                self.client.subscribe(
+                    ResourceType::Listener,
+                    crate::config::listener_names(address).iter().map(String::as_str),
+                );
+                for name in dropped {
+                    self.client.unsubscribe(ResourceType::Listener, [name.as_str()]);
+                    self.resources.forget_listener(&name);
+                }
+                // It may have been answered meanwhile.
+                self.publish();
+            }
+            Demand::Cluster(name) => {
+                tracing::debug!(cluster = %name, "a connection waits for a cluster");
+            }
+        }
+    }
+
+    /// Publishes a configuration that no control plane gave, and is ready.
+    pub fn publish_static(&mut self) {
+        self.listeners_answered = true;
+        self.role = Role::Gateway;
+        self.publish();
+    }
+
+    fn publish(&mut self) {
+        let resources = &self.resources;
+        let answered = self.destinations.answered(|name| resources.is_listener_answered(name));
+        let version = self.shared.config.load().version + 1;
+        let mut config = self.resources.config(version);
+        config.answered = answered;
+        config.asks_clusters = self.client.is_subscribed(ResourceType::Listener, WILDCARD);
+        config.asks_destinations =
+            self.client.is_subscribed(ResourceType::Listener, SIDECAR_LISTENERS[0]);
+        config.asks_clusters |= config.asks_destinations;
+        self.shared.config.store(Arc::new(config));
+        self.shared.published.send_replace(version);
+        // Sockets come after the configuration that they are looked up in.
+        self.resources.hand_out_sockets();
+        if !*self.outlets.ready.borrow() && self.is_complete() {
+            self.outlets.ready.send_replace(true);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let listeners = match self.role {
+            Role::Sidecar if !self.everything => {
+                SIDECAR_LISTENERS.iter().all(|name| self.resources.is_listener_answered(name))
+            }
+            Role::Sidecar | Role::Gateway => self.listeners_answered,
+        };
+        listeners && self.resources.is_complete()
+    }
+
+    fn restore(&mut self, response: DeltaDiscoveryResponse) {
+        let Some(kind) = ResourceType::from_type_url(&response.type_url) else { return };
+        if kind == ResourceType::Listener {
+            for resource in &response.resources {
+                self.restore_destination(&resource.name);
+            }
+        }
+        let Ok(update) = self.client.on_response(response) else { return };
+        let rejected = self.apply(&update);
+        for (name, reason) in &rejected {
+            tracing::warn!(name, reason, "refused a cached resource");
+        }
+        // What was refused is not held, so that it is sent again.
+        let held = |name: &str| !rejected.iter().any(|(rejected, _)| rejected == name);
+        for resource in update.added.iter().filter(|resource| held(&resource.name)) {
+            self.client.hold(kind, &resource.name, &resource.version);
+        }
+    }
+
+    /// A listener that was once asked for on demand is still wanted.
+    fn restore_destination(&mut self, name: &str) {
+        if self.role == Role::Sidecar && !self.everything && !SIDECAR_LISTENERS.contains(&name) {
+            self.client.subscribe(ResourceType::Listener, [name]);
+        }
+    }
+
+    fn write_cache(&mut self) {
+        self.dirty_since = None;
+        let Some(path) = &self.cache else { return };
+        if let Err(error) = cache::store(path, self.resources.raw()) {
+            tracing::warn!(path = %path.display(), %error, "cannot write the cache");
+        }
+    }
+}
+
+async fn reserve(
+    requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
+) -> Option<mpsc::OwnedPermit<DeltaDiscoveryRequest>> {
+    match requests {
+        Some(requests) => requests.reserve_owned().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+async fn wait_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,389 @@
+//! The resources a proxy holds. In: resources by name, removals, endpoints from DNS. Out: a
+//! [`Config`], refused names with reasons, and sockets for the workers.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterMessage;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::listener::v3::Listener as ListenerMessage;
+use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, Resource};
+use lateen_api::xds::ResourceType;
+use lateen_routing::{
+    Discovery, Endpoints, Target, compile_cluster, compile_endpoints, compile_listener,
+};
+use prost::Message;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use crate::bind;
+use crate::config::{Cluster, ClusterEntry, ClusterLive, Config, EndpointSet, HostLive, Listener};
+use crate::resolve::{Lookup, Resolved, follow};
+use crate::stats::Counters;
+use crate::worker::Command;
+
+type Rejected = Vec<(String, String)>;
+
+/// What it takes to listen.
+pub struct Binder {
+    pub netns: Option<Arc<OwnedFd>>,
+    pub workers: Vec<mpsc::UnboundedSender<Command>>,
+    pub resolved: mpsc::Sender<Resolved>,
+}
+
+pub struct Resources {
+    binder: Binder,
+    listeners: BTreeMap<String, Arc<Listener>>,
+    absent_listeners: BTreeSet<String>,
+    clusters: BTreeMap<String, ClusterState>,
+    absent_clusters: BTreeSet<String>,
+    /// By the name that EDS is asked for; empty for one that does not exist.
+    endpoints: BTreeMap<String, Arc<Endpoints>>,
+    /// Addresses that are listened on.
+    bound: BTreeSet<SocketAddr>,
+    /// Sockets that wait for the configuration to be published.
+    fresh: Vec<(SocketAddr, Vec<TcpListener>)>,
+    counters: HashMap<String, Arc<Counters>>,
+    raw: BTreeMap<ResourceType, BTreeMap<String, Resource>>,
+    /// Every cluster was asked for and the answer came: one that is not here does not exist.
+    pub all_clusters_known: bool,
+    pub subscribed_clusters: BTreeSet<String>,
+    pub subscribed_endpoints: BTreeSet<String>,
+}
+
+struct ClusterState {
+    entry: Arc<ClusterEntry>,
+    dns: Option<AbortHandle>,
+}
+
+impl Drop for ClusterState {
+    fn drop(&mut self) {
+        if let Some(dns) = &self.dns {
+            dns.abort();
+        }
+    }
+}
+
+impl Resources {
+    pub fn new(binder: Binder) -> Self {
+        Self {
+            binder,
+            listeners: BTreeMap::new(),
+            absent_listeners: BTreeSet::new(),
+            clusters: BTreeMap::new(),
+            absent_clusters: BTreeSet::new(),
+            endpoints: BTreeMap::new(),
+            bound: BTreeSet::new(),
+            fresh: Vec::new(),
+            counters: HashMap::new(),
+            raw: BTreeMap::new(),
+            all_clusters_known: false,
+            subscribed_clusters: BTreeSet::new(),
+            subscribed_endpoints: BTreeSet::new(),
+        }
+    }
+
+    pub fn apply_listeners(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
+        for name in removed {
+            self.listeners.remove(name);
+            self.absent_listeners.insert(name.clone());
+            self.forget_raw(ResourceType::Listener, name);
+        }
+        let mut rejected = Vec::new();
+        for resource in added {
+            match self.put_listener(resource) {
+                Ok(()) => self.keep_raw(ResourceType::Listener, resource),
+                Err(reason) => rejected.push((resource.name.clone(), reason)),
+            }
+        }
+        self.unbind_unused();
+        rejected
+    }
+
+    fn put_listener(&mut self, resource: &Resource) -> Result<(), String> {
+        let message: ListenerMessage = decode(resource)?;
+        let compiled = compile_listener(&message).map_err(|reject| reject.to_string())?;
+        let address = compiled.address;
+        let clash = self.listeners.values().find(|other| {
+            *other.compiled.name != *compiled.name
+                && other.compiled.address == address
+                && other.compiled.bind_to_port == compiled.bind_to_port
+        });
+        if let Some(other) = clash {
+            let other = &other.compiled.name;
+            return Err(format!(
+                "{}: address: {address}: address already in use by listener {other}",
+                compiled.name
+            ));
+        }
+        if compiled.bind_to_port && !self.bound.contains(&address) {
+            let count = self.binder.workers.len();
+            let sockets =
+                bind::listen(self.binder.netns.as_ref(), address, compiled.backlog, count)
+                    .map_err(|error| listen_reason(&compiled.name, address, &error))?;
+            self.bound.insert(address);
+            self.fresh.push((address, sockets));
+        }
+        for note in &compiled.notes {
+            tracing::info!(listener = %compiled.name, note, "part of a listener is not acted on");
+        }
+        let counters = self.counters.entry(message.name.clone()).or_default().clone();
+        let listener = Listener { compiled, version: resource.version.clone(), counters };
+        self.absent_listeners.remove(&message.name);
+        self.listeners.insert(message.name, Arc::new(listener));
+        Ok(())
+    }
+
+    fn unbind_unused(&mut self) {
+        let bound = self.listeners.values().filter(|listener| listener.compiled.bind_to_port);
+        let wanted: BTreeSet<SocketAddr> =
+            bound.map(|listener| listener.compiled.address).collect();
+        for address in self.bound.difference(&wanted) {
+            self.fresh.retain(|(fresh, _)| fresh != address);
+            for worker in &self.binder.workers {
+                // A worker that ended listens no more either.
+                let _ = worker.send(Command::Unlisten(*address));
+            }
+        }
+        self.bound = wanted;
+    }
+
+    /// Gives new sockets to the workers, who find their listeners in the published configuration.
+    pub fn hand_out_sockets(&mut self) {
+        for (address, sockets) in self.fresh.drain(..) {
+            for (worker, socket) in self.binder.workers.iter().zip(sockets) {
+                // A worker that ended is reported by its own thread.
+                let _ = worker.send(Command::Listen(address, socket));
+            }
+        }
+    }
+
+    pub fn apply_clusters(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
+        for name in removed {
+            self.clusters.remove(name);
+            self.absent_clusters.insert(name.clone());
+            self.forget_raw(ResourceType::Cluster, name);
+        }
+        let mut rejected = Vec::new();
+        for resource in added {
+            match self.put_cluster(resource) {
+                Ok(()) => self.keep_raw(ResourceType::Cluster, resource),
+                Err(reason) => rejected.push((resource.name.clone(), reason)),
+            }
+        }
+        rejected
+    }
+
+    fn put_cluster(&mut self, resource: &Resource) -> Result<(), String> {
+        let message: ClusterMessage = decode(resource)?;
+        let compiled = compile_cluster(&message).map_err(|reject| reject.to_string())?;
+        let before = self.clusters.get(&message.name).map(|state| state.entry.clone());
+        let dns = match &compiled.discovery {
+            Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } => {
+                let lookup = Lookup {
+                    cluster: compiled.name.clone(),
+                    targets: targets.clone(),
+                    every: *every,
+                    refresh: *refresh,
+                    ipv4_only: *ipv4_only,
+                    ipv6_only: *ipv6_only,
+                };
+                // Aborted with the cluster's state.
+                let task = tokio::spawn(follow(lookup, self.binder.resolved.clone()));
+                Some(task.abort_handle())
+            }
+            Discovery::Static(_) | Discovery::Eds(_) | Discovery::OriginalDst { .. } => None,
+        };
+        let known = before.as_ref().and_then(|entry| entry.endpoints.as_ref());
+        let endpoints = match &compiled.discovery {
+            Discovery::Static(endpoints) => Some(endpoint_set(endpoints, known)),
+            Discovery::Eds(name) => {
+                self.endpoints.get(&**name).map(|endpoints| endpoint_set(endpoints, known))
+            }
+            Discovery::Dns { .. } => known.cloned(),
+            Discovery::OriginalDst { .. } => None,
+        };
+        let live = before.map_or_else(Arc::<ClusterLive>::default, |entry| entry.live.clone());
+        let compiled = Arc::new(compiled);
+        let version = resource.version.clone();
+        let entry = Arc::new(ClusterEntry { compiled, version, endpoints, live });
+        self.absent_clusters.remove(&message.name);
+        self.clusters.insert(message.name, ClusterState { entry, dns });
+        Ok(())
+    }
+
+    pub fn apply_endpoints(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
+        let mut rejected = Vec::new();
+        for resource in added {
+            let compiled = decode::<ClusterLoadAssignment>(resource).and_then(|message| {
+                compile_endpoints(&message).map_err(|reject| reject.to_string())
+            });
+            match compiled {
+                Ok(endpoints) => {
+                    self.set_endpoints(&resource.name, Arc::new(endpoints));
+                    self.keep_raw(ResourceType::Endpoint, resource);
+                }
+                Err(reason) => rejected.push((resource.name.clone(), reason)),
+            }
+        }
+        for name in removed {
+            self.set_endpoints(name, Arc::default());
+            self.forget_raw(ResourceType::Endpoint, name);
+        }
+        rejected
+    }
+
+    fn set_endpoints(&mut self, name: &str, endpoints: Arc<Endpoints>) {
+        self.endpoints.insert(name.to_owned(), endpoints.clone());
+        for state in self.clusters.values_mut() {
+            if matches!(&state.entry.compiled.discovery, Discovery::Eds(eds) if **eds == *name) {
+                state.set_endpoints(&endpoints);
+            }
+        }
+    }
+
+    pub fn put_resolved(&mut self, cluster: &str, endpoints: Endpoints) {
+        if let Some(state) = self.clusters.get_mut(cluster) {
+            state.set_endpoints(&Arc::new(endpoints));
+        }
+    }
+
+    pub fn forget_listener(&mut self, name: &str) {
+        self.listeners.remove(name);
+        self.absent_listeners.remove(name);
+        self.counters.remove(name);
+        self.forget_raw(ResourceType::Listener, name);
+    }
+
+    pub fn forget_cluster(&mut self, name: &str) {
+        self.clusters.remove(name);
+        self.absent_clusters.remove(name);
+        self.forget_raw(ResourceType::Cluster, name);
+    }
+
+    pub fn forget_endpoints(&mut self, name: &str) {
+        self.endpoints.remove(name);
+        self.forget_raw(ResourceType::Endpoint, name);
+    }
+
+    /// The control plane has said what this listener is, or that it is not.
+    pub fn is_listener_answered(&self, name: &str) -> bool {
+        self.listeners.contains_key(name) || self.absent_listeners.contains(name)
+    }
+
+    pub fn named_clusters(&self) -> BTreeSet<String> {
+        let listeners = self.listeners.values();
+        listeners.flat_map(|l| l.compiled.clusters().map(|name| name.to_string())).collect()
+    }
+
+    pub fn named_endpoints(&self) -> BTreeSet<String> {
+        let clusters = self.clusters.values();
+        let names = clusters.filter_map(|state| match &state.entry.compiled.discovery {
+            Discovery::Eds(name) => Some(name.to_string()),
+            Discovery::Static(_) | Discovery::Dns { .. } | Discovery::OriginalDst { .. } => None,
+        });
+        names.collect()
+    }
+
+    /// Everything that was named has been answered.
+    pub fn is_complete(&self) -> bool {
+        let cluster = |name: &String| {
+            self.all_clusters_known
+                || self.clusters.contains_key(name)
+                || self.absent_clusters.contains(name)
+        };
+        self.named_clusters().iter().all(cluster)
+            && self.named_endpoints().iter().all(|name| self.endpoints.contains_key(name))
+    }
+
+    /// What workers decide by; what may be asked for is the caller's to say.
+    pub fn config(&self, version: u64) -> Config {
+        let by_address = |bound: bool| {
+            let listeners = self.listeners.values();
+            let listeners = listeners.filter(move |l| l.compiled.bind_to_port == bound);
+            listeners.map(|l| (l.compiled.address, l.clone())).collect()
+        };
+        let absent =
+            self.absent_clusters.iter().map(|name| (name.as_str().into(), Cluster::Absent));
+        let present = self.clusters.values().map(|state| {
+            (state.entry.compiled.name.clone(), Cluster::Present(state.entry.clone()))
+        });
+        Config {
+            version,
+            bound: by_address(true),
+            handed: by_address(false),
+            clusters: absent.chain(present).collect(),
+            ..Config::default()
+        }
+    }
+
+    /// All resources as the responses that would bring them, clusters before listeners.
+    pub fn raw(&self) -> Vec<DeltaDiscoveryResponse> {
+        let kinds = self.raw.iter().map(|(kind, resources)| DeltaDiscoveryResponse {
+            type_url: kind.type_url().into(),
+            resources: resources.values().cloned().collect(),
+            ..Default::default()
+        });
+        let mut responses: Vec<_> = kinds.collect();
+        // Listeners first: they make the client ask for the rest, which it otherwise refuses.
+        responses.sort_by_key(|r| r.type_url != ResourceType::Listener.type_url());
+        responses
+    }
+
+    fn keep_raw(&mut self, kind: ResourceType, resource: &Resource) {
+        self.raw.entry(kind).or_default().insert(resource.name.clone(), resource.clone());
+    }
+
+    fn forget_raw(&mut self, kind: ResourceType, name: &str) {
+        if let Some(resources) = self.raw.get_mut(&kind) {
+            resources.remove(name);
+        }
+    }
+}
+
+impl ClusterState {
+    fn set_endpoints(&mut self, endpoints: &Arc<Endpoints>) {
+        let set = endpoint_set(endpoints, self.entry.endpoints.as_ref());
+        self.entry = Arc::new(ClusterEntry {
+            compiled: self.entry.compiled.clone(),
+            version: self.entry.version.clone(),
+            endpoints: Some(set),
+            live: self.entry.live.clone(),
+        });
+    }
+}
+
+/// Endpoints keep their live state by address.
+fn endpoint_set(endpoints: &Arc<Endpoints>, before: Option<&Arc<EndpointSet>>) -> Arc<EndpointSet> {
+    let known: FxHashMap<SocketAddr, &Arc<HostLive>> = before
+        .map(|set| set.hosts.iter().map(|(address, live)| (*address, live)).collect())
+        .unwrap_or_default();
+    let hosts = endpoints.hosts.iter().map(|host| match &host.target {
+        Target::Address(address) => {
+            (*address, known.get(address).map_or_else(Arc::default, |live| (*live).clone()))
+        }
+        Target::Name(..) => unreachable!("names are compiled for DNS clusters only"),
+    });
+    Arc::new(EndpointSet { endpoints: endpoints.clone(), hosts: hosts.collect() })
+}
+
+fn decode<T: Message + Default>(resource: &Resource) -> Result<T, String> {
+    let any = resource.resource.as_ref().ok_or_else(|| format!("{}: empty", resource.name))?;
+    T::decode(any.value.as_slice()).map_err(|error| format!("{}: {error}", resource.name))
+}
+
+fn listen_reason(name: &str, address: SocketAddr, error: &std::io::Error) -> String {
+    let reason = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "address already in use: stop the program that listens there or change the port".into()
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "permission denied: ports below 1024 need CAP_NET_BIND_SERVICE".into()
+        }
+        _ => error.to_string(),
+    };
+    format!("{name}: address: cannot listen on {address}: {reason}")
+}

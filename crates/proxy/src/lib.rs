@@ -1,0 +1,30 @@
+//! The data path: listeners, original destination, TCP proxying, mesh DNS. In: [`Options`], and
+//! Envoy resources over delta ADS (or a fixed set of them). Out: traffic, access records, counters
+//! and an admin server.
+//!
+//! One engine task follows the control plane, compiles what it sends and publishes it with one
+//! atomic pointer; worker threads, one per core, do nothing but traffic.
+
+mod accept;
+mod admin;
+mod bind;
+mod config;
+mod connect;
+mod connection;
+mod decide;
+pub mod dns;
+mod engine;
+mod error;
+mod log;
+mod options;
+mod records;
+mod relay;
+mod resolve;
+mod socket;
+mod start;
+mod stats;
+mod worker;
+
+pub use error::{DataError, Kind, Side};
+pub use options::{Options, Role, Source, StaticResources};
+pub use start::{Handle, Proxy, StartError};

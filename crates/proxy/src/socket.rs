@@ -1,0 +1,134 @@
+//! Socket calls that std does not have. In: addresses and options. Out: descriptors and addresses.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+/// `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST` of netfilter have the same number.
+const SO_ORIGINAL_DST: libc::c_int = 80;
+/// Linux' `IP_BIND_ADDRESS_NO_PORT`: choose the port at connect, by the whole four-tuple.
+const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
+
+/// Listens with `SO_REUSEPORT`. A probe without it finds out first whether another process has the
+/// address: with it, both would listen and each would get a part of the connections.
+pub fn listen(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<TcpListener>> {
+    let socket = |reuse_port: bool, address: SocketAddr| -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(reuse_port)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.bind(&address.into())?;
+        Ok(socket)
+    };
+    if address.port() != 0 {
+        drop(socket(false, address)?);
+    }
+    let mut address = address;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = socket(true, address)?;
+        // Accepted sockets inherit it.
+        socket.set_tcp_nodelay(true)?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        let listener = TcpListener::from(socket);
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Starts to connect. True: it is connected already.
+pub fn start_connect(
+    to: SocketAddr,
+    source: Option<SocketAddr>,
+    mark: Option<u32>,
+) -> io::Result<(TcpStream, bool)> {
+    let socket = Socket::new(
+        Domain::for_address(to),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_tcp_nodelay(true)?;
+    if let Some(mark) = mark {
+        socket.set_mark(mark)?;
+    }
+    if let Some(source) = source {
+        if source.port() == 0 {
+            set_option(&socket, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)?;
+        }
+        socket.bind(&source.into())?;
+    }
+    let connected = match socket.connect(&to.into()) {
+        Ok(()) => true,
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => false,
+        Err(error) => return Err(error),
+    };
+    Ok((socket.into(), connected))
+}
+
+/// Makes close send a reset.
+pub fn reset_on_close(socket: &impl AsFd) {
+    // It fails only when the socket is gone already, and then nothing is left to reset.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// The address that the client dialled before netfilter redirected it here; `None` if it was not.
+pub fn original_destination(socket: &impl AsFd, local: SocketAddr) -> Option<SocketAddr> {
+    let level = if local.is_ipv4() { libc::SOL_IP } else { libc::SOL_IPV6 };
+    let mut storage = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `storage`, which is that large.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            SO_ORIGINAL_DST,
+            storage.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: zeroed at first and then written by the kernel as a socket address; both pointers
+    // point to plain memory of at least the size that is read.
+    let address = unsafe {
+        let storage = storage.assume_init();
+        match i32::from(storage.ss_family) {
+            libc::AF_INET => v4((&raw const storage).cast::<libc::sockaddr_in>().read()),
+            libc::AF_INET6 => v6((&raw const storage).cast::<libc::sockaddr_in6>().read()),
+            _ => return None,
+        }
+    };
+    (address != local).then_some(address)
+}
+
+fn v4(raw: libc::sockaddr_in) -> SocketAddr {
+    let ip = std::net::Ipv4Addr::from(u32::from_be(raw.sin_addr.s_addr));
+    SocketAddr::from((ip, u16::from_be(raw.sin_port)))
+}
+
+fn v6(raw: libc::sockaddr_in6) -> SocketAddr {
+    let ip = std::net::Ipv6Addr::from(raw.sin6_addr.s6_addr);
+    SocketAddr::from((ip, u16::from_be(raw.sin6_port)))
+}
+
+fn set_option(socket: &Socket, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: `value` lives through the call and its size is given.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,214 @@
+//! Starting and stopping a proxy. In: [`Options`]. Out: a [`Handle`]. The engine and the admin server
+//! run on the caller's runtime, traffic on the workers' threads.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use envoy_types::pb::envoy::service::discovery::v3::Resource;
+use envoy_types::pb::google::protobuf::Any;
+use lateen_api::xds::NameTable;
+use lateen_runtime::admin;
+use lateen_xds::client::{DeltaClient, Event, connect};
+use prost::{Message, Name};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::admin::handler;
+use crate::config::Config;
+use crate::engine::{Binder, Engine, Inlets, Outlets, Resources};
+use crate::log::LogWriter;
+use crate::options::{Options, Source, StaticResources};
+use crate::records::Records;
+use crate::worker::{Command, Reasons, Shared, Worker};
+
+/// Questions of connections that may wait for the engine.
+const DEMANDS: usize = 1024;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    #[error("the fixed configuration is refused: {0}")]
+    Static(String),
+}
+
+/// The proxy.
+pub struct Proxy;
+
+/// A running proxy. Dropping it stops the engine and cuts its connections.
+pub struct Handle {
+    ready: watch::Receiver<bool>,
+    names: watch::Receiver<Arc<NameTable>>,
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    tasks: JoinSet<()>,
+    drain: Duration,
+}
+
+impl Proxy {
+    /// Must be called within a tokio runtime, which must live as long as the handle.
+    pub async fn start(options: Options) -> Result<Handle, StartError> {
+        let (demands, demand_receiver) = mpsc::channel(DEMANDS);
+        let (resolved, resolved_receiver) = mpsc::channel(DEMANDS);
+        let count = options.workers.max(1);
+        let shared = Arc::new(Shared {
+            config: ArcSwap::from_pointee(Config::default()),
+            published: watch::Sender::new(0),
+            demands,
+            linked: AtomicBool::new(false),
+            records: Records::new(count),
+            reasons: Reasons::default(),
+            log: LogWriter::start().map_err(StartError::Thread)?,
+            mark: options.mark,
+            max_connections: options.max_connections,
+            started: Instant::now(),
+        });
+        let netns = options.netns.map(Arc::new);
+        let workers: Result<Vec<_>, _> =
+            (0..count).map(|index| Worker::start(index, shared.clone(), netns.clone())).collect();
+        let workers = workers.map_err(StartError::Thread)?;
+        let senders = workers.iter().map(|worker| worker.commands.clone()).collect();
+        let resources = Resources::new(Binder { netns, workers: senders, resolved });
+        let (ready, ready_receiver) = watch::channel(false);
+        let (names, names_receiver) = watch::channel(Arc::default());
+        let outlets = Outlets { ready, names };
+        let mut tasks = JoinSet::new();
+        if let Some(path) = options.admin_socket {
+            let handler = handler(shared.clone(), ready_receiver.clone());
+            tasks.spawn(async move {
+                if let Err(error) = admin::serve_unix(&path, handler).await {
+                    tracing::error!(%error, "no admin server");
+                }
+            });
+        }
+        let seed = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 20;
+        let client = DeltaClient::new(options.node);
+        let everything = options.subscribe_all;
+        let mut engine = Engine::new(
+            shared.clone(),
+            client,
+            resources,
+            outlets,
+            options.role,
+            everything,
+            options.cache,
+        );
+        let events = match options.source {
+            Source::Static(resources) => {
+                engine.load(&resources).map_err(StartError::Static)?;
+                // Nothing ever comes, and the channel stays open.
+                let (sender, receiver) = mpsc::channel::<Event>(1);
+                tasks.spawn(async move {
+                    sender.closed().await;
+                });
+                receiver
+            }
+            Source::Ads(address) => {
+                engine.prepare();
+                let (events, task) = connect(address, seed);
+                tasks.spawn(async move {
+                    // The link ends with the receiver of its events.
+                    let _ = task.await;
+                });
+                events
+            }
+        };
+        let inlets = Inlets { events, demands: demand_receiver, resolved: resolved_receiver };
+        tasks.spawn(engine.run(inlets));
+        Ok(Handle {
+            ready: ready_receiver,
+            names: names_receiver,
+            shared,
+            workers,
+            tasks,
+            drain: options.drain,
+        })
+    }
+}
+
+impl Engine {
+    /// Takes a fixed configuration; one refused resource refuses all of it.
+    fn load(&mut self, source: &StaticResources) -> Result<(), String> {
+        let clusters: Vec<_> = source.clusters.iter().map(|c| resource(&c.name, c)).collect();
+        let endpoints: Vec<_> =
+            source.endpoints.iter().map(|e| resource(&e.cluster_name, e)).collect();
+        let listeners: Vec<_> = source.listeners.iter().map(|l| resource(&l.name, l)).collect();
+        let mut rejected = self.resources.apply_clusters(&clusters, &[]);
+        rejected.extend(self.resources.apply_endpoints(&endpoints, &[]));
+        rejected.extend(self.resources.apply_listeners(&listeners, &[]));
+        if let Some((_, reason)) = rejected.into_iter().next() {
+            return Err(reason);
+        }
+        self.publish_static();
+        Ok(())
+    }
+}
+
+fn resource<T: Message + Name>(name: &str, message: &T) -> Resource {
+    Resource {
+        name: name.to_owned(),
+        version: "static".into(),
+        resource: Some(Any { type_url: T::type_url(), value: message.encode_to_vec() }),
+        ..Default::default()
+    }
+}
+
+impl Handle {
+    /// Resolves when the initial configuration is complete and its listeners listen.
+    pub async fn ready(&self) {
+        // An engine that ended will never be ready, and its end is reported elsewhere.
+        if self.ready.clone().wait_for(|ready| *ready).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Istio's table of host names, for mesh DNS; empty until it came.
+    pub fn names(&self) -> watch::Receiver<Arc<NameTable>> {
+        self.names.clone()
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        let active =
+            |worker: &Worker| worker.context.active.load(std::sync::atomic::Ordering::Relaxed);
+        self.workers.iter().map(active).sum()
+    }
+
+    /// The version of the published configuration; it grows with every change.
+    pub fn config_version(&self) -> u64 {
+        self.shared.config.load().version
+    }
+
+    /// Resolves only if the engine, the link or the admin server ended, which they must not.
+    pub async fn failed(&mut self) {
+        if self.tasks.join_next().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Stops accepting, waits for connections until the deadline (the configured drain time if
+    /// none is given), then cuts the rest. True if none had to be cut.
+    pub async fn drain_and_stop(mut self, deadline: Option<Duration>) -> bool {
+        let until = Instant::now() + deadline.unwrap_or(self.drain);
+        for worker in &self.workers {
+            // A worker that ended has nothing left to drain.
+            let _ = worker.commands.send(Command::Drain(until));
+        }
+        let workers = std::mem::take(&mut self.workers);
+        let joined = tokio::task::spawn_blocking(move || {
+            let contexts: Vec<_> = workers.iter().map(|worker| worker.context.clone()).collect();
+            for worker in workers {
+                // A panic was printed by its thread.
+                let _ = worker.thread.join();
+            }
+            contexts
+        });
+        let _contexts = joined.await.expect("joining does not panic");
+        let clean = Instant::now() < until;
+        self.tasks.shutdown().await;
+        clean
+    }
+}

@@ -1,0 +1,21 @@
+//! Envoy resources compiled for matching. In: `Listener`, `Cluster` and `ClusterLoadAssignment`
+//! messages. Out: [`CompiledListener`], [`CompiledCluster`] and [`Endpoints`], which answer "which
+//! filter chain", "which cluster" and "which endpoint", or a [`Reject`] that names the field.
+//! Pure: random numbers and connection counts are arguments.
+
+pub mod access_log;
+pub mod chain;
+pub mod cluster;
+pub mod convert;
+pub mod endpoints;
+pub mod listener;
+pub mod reject;
+pub mod tcp_proxy;
+
+pub use access_log::{AccessLog, Sink};
+pub use chain::{Connection, Transport};
+pub use cluster::{CompiledCluster, Discovery, Policy, compile_cluster};
+pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
+pub use listener::{CompiledListener, FilterChain, Terminal, compile_listener};
+pub use reject::Reject;
+pub use tcp_proxy::TcpProxy;

@@ -1,0 +1,261 @@
+//! Listeners. In: Envoy's `Listener`. Out: a [`CompiledListener`] or a [`Reject`]. What a listener
+//! asks for and is not supported is refused with its field, never left out in silence.
+
+#![expect(deprecated, reason = "Envoy still takes these fields and Istio sends some")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::TransportSocket;
+use envoy_types::pb::envoy::config::listener::v3 as listener;
+use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
+use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
+
+use crate::access_log::{self, AccessLog};
+use crate::chain::{Connection, Match, select};
+use crate::convert;
+use crate::reject::{Refusal, Reject, refuse};
+use crate::tcp_proxy::TcpProxy;
+
+/// Filters that only watch; without them traffic flows the same.
+const OBSERVERS: [&str; 2] = ["istio.stats", "istio.metadata_exchange"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledListener {
+    pub name: Arc<str>,
+    pub address: SocketAddr,
+    /// False: it has no socket and takes connections that another listener hands over.
+    pub bind_to_port: bool,
+    /// Hand connections to the listener of their original destination.
+    pub use_original_dst: bool,
+    /// Ask the kernel for the original destination.
+    pub reads_original_dst: bool,
+    pub chains: Vec<Arc<FilterChain>>,
+    pub default_chain: Option<Arc<FilterChain>>,
+    pub access_log: Vec<AccessLog>,
+    pub backlog: Option<u32>,
+    /// Parts that change no traffic and are not acted on, for the log.
+    pub notes: Vec<String>,
+    pub origin: Option<Arc<str>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterChain {
+    pub name: Arc<str>,
+    rule: Match,
+    pub terminal: Terminal,
+    /// `filter_metadata.istio` of the chain, else of its listener.
+    pub origin: Option<Arc<str>>,
+}
+
+/// What is done with a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Terminal {
+    TcpProxy(TcpProxy),
+    /// A chain without filters closes the connection.
+    Close,
+}
+
+impl FilterChain {
+    /// What the chain is chosen by.
+    pub fn rule(&self) -> &Match {
+        &self.rule
+    }
+}
+
+impl CompiledListener {
+    /// The chain for a connection; `None` closes it.
+    pub fn chain(&self, connection: &Connection) -> Option<&Arc<FilterChain>> {
+        if let ([only], true) = (self.chains.as_slice(), self.sole_chain_takes_all()) {
+            return Some(only);
+        }
+        let chosen = select(self.chains.iter().map(|chain| &chain.rule), connection);
+        chosen.map(|index| &self.chains[index]).or(self.default_chain.as_ref())
+    }
+
+    /// Every cluster that the listener names.
+    pub fn clusters(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.chains.iter().chain(&self.default_chain).flat_map(|chain| {
+            match &chain.terminal {
+                Terminal::TcpProxy(proxy) => Some(proxy.clusters()),
+                Terminal::Close => None,
+            }
+            .into_iter()
+            .flatten()
+        })
+    }
+
+    fn sole_chain_takes_all(&self) -> bool {
+        self.chains.len() == 1 && self.chains[0].rule.accepts_anything()
+    }
+}
+
+pub fn compile_listener(source: &listener::Listener) -> Result<CompiledListener, Reject> {
+    compile(source).map_err(|refused| refused.of(&source.name))
+}
+
+fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
+    check_supported(source)?;
+    let origin = convert::origin(source.metadata.as_ref());
+    let mut notes = Vec::new();
+    let filters = listener_filters(&source.listener_filters)?;
+    let mut chains = Vec::with_capacity(source.filter_chains.len());
+    for (index, chain) in source.filter_chains.iter().enumerate() {
+        let within = format!("filter_chains[{index}]");
+        let chain =
+            compile_chain(chain, origin.as_ref(), &mut notes).map_err(|r| r.within(&within))?;
+        if filters.inspects && chain.rule.needs_inspection() {
+            let problem = "matching by the first bytes of a connection is not supported yet";
+            let remedy = "match by port and address, or leave the inspector out";
+            return Err(refuse(format!("{within}.filter_chain_match"), problem, remedy));
+        }
+        if chains.iter().any(|other: &Arc<FilterChain>| other.rule == chain.rule) {
+            let problem = "another filter chain has the same match";
+            return Err(refuse(within, problem, "make the matches differ"));
+        }
+        chains.push(Arc::new(chain));
+    }
+    let default_chain = source.default_filter_chain.as_ref().map(|chain| {
+        compile_chain(chain, origin.as_ref(), &mut notes)
+            .map(Arc::new)
+            .map_err(|refused| refused.within("default_filter_chain"))
+    });
+    let default_chain = default_chain.transpose()?;
+    if chains.is_empty() && default_chain.is_none() {
+        return Err(refuse("filter_chains", "there are none", "add a filter chain"));
+    }
+    let use_original_dst = source.use_original_dst.as_ref().is_some_and(|value| value.value);
+    Ok(CompiledListener {
+        name: source.name.as_str().into(),
+        address: convert::ip_address(source.address.as_ref())?,
+        bind_to_port: bind_to_port(source),
+        use_original_dst,
+        reads_original_dst: use_original_dst || filters.original_dst,
+        chains,
+        default_chain,
+        access_log: access_log::compile(&source.access_log)?,
+        backlog: source.tcp_backlog_size.as_ref().map(|size| size.value),
+        notes,
+        origin,
+    })
+}
+
+fn bind_to_port(source: &listener::Listener) -> bool {
+    let older = source.deprecated_v1.as_ref().and_then(|v1| v1.bind_to_port.as_ref());
+    source.bind_to_port.as_ref().or(older).is_none_or(|value| value.value)
+}
+
+fn check_supported(source: &listener::Listener) -> Result<(), Refusal> {
+    let enabled = |value: &Option<envoy_types::pb::google::protobuf::BoolValue>| {
+        value.as_ref().is_some_and(|value| value.value)
+    };
+    let set = [
+        ("name", source.name.is_empty(), "give the listener a name"),
+        ("additional_addresses", !source.additional_addresses.is_empty(), "use two listeners"),
+        ("fcds_config", source.fcds_config.is_some(), "put the chains into the listener"),
+        ("filter_chain_matcher", source.filter_chain_matcher.is_some(), "use filter_chain_match"),
+        ("transparent", enabled(&source.transparent), "use redirection, not TPROXY"),
+        ("freebind", enabled(&source.freebind), "leave it out"),
+        ("socket_options", !source.socket_options.is_empty(), "leave them out"),
+        ("udp_listener_config", source.udp_listener_config.is_some(), "use TCP"),
+        ("api_listener", source.api_listener.is_some(), "use a socket address"),
+        ("enable_mptcp", source.enable_mptcp, "leave it out"),
+        ("listener_specifier", source.listener_specifier.is_some(), "use a socket address"),
+        ("tcp_keepalive", source.tcp_keepalive.is_some(), "leave it out"),
+    ];
+    match set.into_iter().find(|(_, present, _)| *present) {
+        Some((field, _, remedy)) => Err(refuse(field, "not supported", remedy)),
+        None => Ok(()),
+    }
+}
+
+struct ListenerFilters {
+    original_dst: bool,
+    inspects: bool,
+}
+
+fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilters, Refusal> {
+    let mut found = ListenerFilters { original_dst: false, inspects: false };
+    for (index, filter) in filters.iter().enumerate() {
+        let any = match &filter.config_type {
+            Some(listener::listener_filter::ConfigType::TypedConfig(any)) => Some(any),
+            _ => None,
+        };
+        match (any, filter.name.as_str()) {
+            (Some(any), _) if convert::is::<OriginalDst>(any) => found.original_dst = true,
+            (Some(any), _)
+                if convert::is::<TlsInspector>(any) || convert::is::<HttpInspector>(any) =>
+            {
+                found.inspects = true;
+            }
+            (None, "envoy.filters.listener.original_dst") => found.original_dst = true,
+            (_, name) => {
+                let problem = format!("listener filter {name} is not supported");
+                let field = format!("listener_filters[{index}]");
+                return Err(refuse(field, problem, "leave it out"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn compile_chain(
+    source: &listener::FilterChain,
+    listener_origin: Option<&Arc<str>>,
+    notes: &mut Vec<String>,
+) -> Result<FilterChain, Refusal> {
+    if source.use_proxy_proto.as_ref().is_some_and(|value| value.value) {
+        return Err(refuse("use_proxy_proto", "not supported", "leave it out"));
+    }
+    plain_transport(source.transport_socket.as_ref())?;
+    let rule = match &source.filter_chain_match {
+        None => Match::default(),
+        Some(rule) => Match::compile(rule).map_err(|r| r.within("filter_chain_match"))?,
+    };
+    Ok(FilterChain {
+        name: source.name.as_str().into(),
+        rule,
+        terminal: terminal(&source.filters, notes)?,
+        origin: convert::origin(source.metadata.as_ref()).or_else(|| listener_origin.cloned()),
+    })
+}
+
+/// Refuses everything but plain text.
+pub(crate) fn plain_transport(socket: Option<&TransportSocket>) -> Result<(), Refusal> {
+    match socket {
+        Some(socket) if socket.name != "envoy.transport_sockets.raw_buffer" => {
+            let problem = format!("{} is not supported yet", socket.name);
+            Err(refuse("transport_socket", problem, "use plain text"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn terminal(filters: &[listener::Filter], notes: &mut Vec<String>) -> Result<Terminal, Refusal> {
+    for (index, filter) in filters.iter().enumerate() {
+        let within = format!("filters[{index}]");
+        let Some(listener::filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+            return Err(refuse(within, "has no typed_config", "configure the filter in place"));
+        };
+        if convert::is::<tcp_proxy::TcpProxy>(any) {
+            if index + 1 != filters.len() {
+                return Err(refuse(within, "a TCP proxy must come last", "reorder the filters"));
+            }
+            let config: tcp_proxy::TcpProxy =
+                convert::unpack(any).map_err(|r| r.within(&within))?;
+            let compiled = TcpProxy::compile(&config).map_err(|refused| refused.within(&within))?;
+            return Ok(Terminal::TcpProxy(compiled));
+        }
+        if !OBSERVERS.contains(&filter.name.as_str()) {
+            let problem = format!("network filter {} is not supported", filter.name);
+            return Err(refuse(within, problem, "use a TCP proxy"));
+        }
+        notes.push(format!("filter {} is not acted on", filter.name));
+    }
+    match filters {
+        [] => Ok(Terminal::Close),
+        _ => Err(refuse("filters", "the last one passes nothing on", "end with a TCP proxy")),
+    }
+}

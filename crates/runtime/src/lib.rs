@@ -1,0 +1,9 @@
+//! What every long-running part of Lateen needs: supervised tasks, drain, readiness, logging and an
+//! admin server on a Unix socket. Nothing here knows what a mesh is.
+
+pub mod admin;
+pub mod drain;
+pub mod log;
+pub mod readiness;
+pub mod signal;
+pub mod tasks;

@@ -1,0 +1,119 @@
+//! What every translation needs: the snapshot, the proxy, which services it sees, and where Issues go.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lateen_api::issue::{Code, Issue};
+use lateen_model::Snapshot;
+use lateen_model::index::services::ServiceId;
+use lateen_model::meta::Meta;
+use lateen_model::routing::{OutboundMode, Sidecar, VirtualService};
+use lateen_model::service::{Registry, Service};
+
+use crate::proxy::{Proxy, Role};
+
+/// One translation.
+pub struct Context<'a> {
+    pub snapshot: &'a Snapshot,
+    pub proxy: &'a Proxy,
+    pub sidecar: Option<&'a Arc<Sidecar>>,
+    pub issues: Vec<Issue>,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(snapshot: &'a Snapshot, proxy: &'a Proxy) -> Self {
+        let root = snapshot.root_namespace();
+        let sidecar = match proxy.role {
+            Role::Sidecar => snapshot.routes().sidecar(&proxy.namespace, root, &proxy.labels),
+            Role::Gateway => None,
+        };
+        Self { snapshot, proxy, sidecar, issues: Vec::new() }
+    }
+
+    /// The service at a place of the index.
+    pub fn service(&self, id: ServiceId) -> &'a Arc<Service> {
+        self.snapshot.services().get(id)
+    }
+
+    /// Whether the proxy may reach a service at all (`exportTo`).
+    pub fn exported(&self, service: &Service) -> bool {
+        self.snapshot.service_visible(service, &self.proxy.namespace)
+    }
+
+    /// Whether the proxy sees a port of a service: `exportTo` and its Sidecar's egress hosts.
+    pub fn sees(&self, service: &Service, port: u16) -> bool {
+        self.exported(service) && self.egress(service.namespace(), &service.hostname, Some(port))
+    }
+
+    fn egress(&self, namespace: &str, host: &str, port: Option<u16>) -> bool {
+        let Some(sidecar) = self.sidecar.filter(|sidecar| !sidecar.egress.is_empty()) else {
+            return true;
+        };
+        sidecar.egress.iter().any(|egress| {
+            let port_fits = port.is_none() || egress.port.is_none() || egress.port == port;
+            port_fits && egress.sees(namespace, host)
+        })
+    }
+
+    /// The service that a full host name means to this proxy: Kubernetes first, then its own
+    /// namespace's, then the oldest that it may reach.
+    pub fn resolve(&self, host: &str) -> Option<ServiceId> {
+        self.snapshot.service_for(host, &self.proxy.namespace)
+    }
+
+    /// Every service that answers for its name and is seen on at least one port.
+    pub fn seen(&self) -> Vec<ServiceId> {
+        let all = self.snapshot.services().all().iter().enumerate();
+        all.filter(|(id, service)| {
+            service.ports.iter().any(|port| self.sees(service, port.number))
+                && self.resolve(&service.hostname) == Some(*id)
+        })
+        .map(|(id, _)| id)
+        .collect()
+    }
+
+    /// Whether a service answers for its name to this proxy and is seen on a port.
+    pub fn chosen(&self, id: ServiceId, port: u16) -> bool {
+        let service = self.service(id);
+        service.port(port).is_some_and(|port| port.is_tcp())
+            && self.sees(service, port)
+            && self.resolve(&service.hostname) == Some(id)
+    }
+
+    /// The mesh's VirtualService for a host, if it routes connections: the oldest of the most
+    /// specific name, as in Istio.
+    pub fn virtual_service(&self, host: &'a str) -> Option<&'a Arc<VirtualService>> {
+        let snapshot = self.snapshot;
+        snapshot.routes().for_host(host).find(|vs| {
+            snapshot.virtual_service_visible(vs, &self.proxy.namespace)
+                && self.egress(&vs.meta.namespace, host, None)
+        })
+    }
+
+    /// What happens to connections to nowhere known.
+    pub fn outbound_mode(&self) -> OutboundMode {
+        let own = self.sidecar.and_then(|sidecar| sidecar.outbound);
+        own.unwrap_or(self.snapshot.mesh().outbound)
+    }
+
+    /// The addresses at which the proxy's workload reaches a service; none means the wildcard
+    /// listener of the port.
+    pub fn dialled(&self, service: &Service) -> Vec<IpAddr> {
+        service.dialled(self.proxy.dns_capture)
+    }
+
+    /// Whether a ServiceEntry host is caught by its port alone.
+    pub fn by_port_only(&self, service: &Service) -> bool {
+        service.registry == Registry::External && self.dialled(service).is_empty()
+    }
+
+    /// Something in an object that has no effect.
+    pub fn issue(&mut self, meta: &Meta, path: &str, code: Code, message: String) {
+        self.issues.push(Issue::error(meta.object.clone(), path, code, message));
+    }
+
+    /// Something in an object that works otherwise than its author may think.
+    pub fn warn(&mut self, meta: &Meta, path: &str, code: Code, message: String) {
+        self.issues.push(Issue::warning(meta.object.clone(), path, code, message));
+    }
+}

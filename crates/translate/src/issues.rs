@@ -1,0 +1,83 @@
+//! Findings that do not depend on a proxy: what was wrong with objects when they were read, and what
+//! they refer to that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lateen_api::issue::{Code, Issue};
+use lateen_model::Snapshot;
+use lateen_model::convert::CONFLICT;
+use lateen_model::routing::{L4Route, VirtualService};
+
+/// All findings, sorted.
+pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
+    let mut found: BTreeSet<Issue> = snapshot.issues().iter().cloned().collect();
+    for vs in snapshot.routes().virtual_services() {
+        destinations(snapshot, vs, &mut found);
+        gateways(snapshot, vs, &mut found);
+    }
+    same_host(snapshot, &mut found);
+    for service in snapshot.services().exhausted() {
+        let message = "no automatic address is left: write one in spec.addresses";
+        let object = service.meta.object.clone();
+        let code = Code::SERVICE_ENTRY_ADDRESSES_REQUIRED;
+        found.insert(Issue::error(object, "spec.addresses", code, message));
+    }
+    found.into_iter().collect()
+}
+
+/// The message about a destination that does not exist; the same wherever it is found.
+pub fn unknown_host(written: &str) -> String {
+    format!(
+        "no service is called {written:?} or it is not exported to its clients: connections to it \
+         are closed; check the name, its namespace and exportTo"
+    )
+}
+
+fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
+    let routes = vs.tcp.iter().chain(&vs.tls);
+    for destination in routes.flat_map(|route: &L4Route| &route.destinations) {
+        let known = |host: &Arc<str>| !snapshot.services().by_host(host).is_empty();
+        if !destination.hosts.iter().any(known) {
+            let message = unknown_host(&destination.written);
+            let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+            let object = vs.meta.object.clone();
+            found.insert(Issue::error(object, &destination.path, code, message));
+        }
+    }
+}
+
+fn gateways(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
+    for (i, name) in vs.gateways.iter().enumerate().filter(|(_, name)| &***name != "mesh") {
+        let exists = snapshot.routes().gateways().iter().any(|gateway| {
+            name.split_once('/') == Some((&*gateway.meta.namespace, &*gateway.meta.name))
+        });
+        if !exists {
+            let path = format!("spec.gateways[{i}]");
+            let message = format!("there is no Gateway {name}: check the name and the namespace");
+            let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+            found.insert(Issue::error(vs.meta.object.clone(), path, code, message));
+        }
+    }
+}
+
+/// Two VirtualServices for one host in the mesh: the oldest that a client sees is used.
+fn same_host(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
+    let mut first: BTreeMap<(&str, &str), &VirtualService> = BTreeMap::new();
+    for vs in snapshot.routes().on_gateway("mesh") {
+        for (i, host) in vs.hosts.iter().enumerate() {
+            // VirtualServices of two namespaces may each be seen by clients of its own only.
+            let key = (vs.meta.namespace.as_str(), &**host);
+            let Some(older) = first.get(&key).filter(|older| older.meta != vs.meta) else {
+                first.insert(key, vs);
+                continue;
+            };
+            let message = format!(
+                "{} is older and routes {host} in the mesh already: merge the two",
+                older.meta.object
+            );
+            let path = format!("spec.hosts[{i}]");
+            found.insert(Issue::warning(vs.meta.object.clone(), path, CONFLICT, message));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Which listeners there are, and what they have in common.
+
+use std::net::IpAddr;
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::{
+    FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
+};
+use envoy_types::pb::google::protobuf::Any;
+use lateen_api::issue::ObjectRef;
+
+use crate::context::Context;
+use crate::proxy::Role;
+use crate::wire::address;
+use crate::{Named, Want, gateway, inbound, outbound, wire};
+
+/// Takes what is redirected on the way out.
+pub const VIRTUAL_OUTBOUND: &str = "virtualOutbound";
+/// Takes what is redirected on the way in.
+pub const VIRTUAL_INBOUND: &str = "virtualInbound";
+
+/// The listeners of a proxy.
+pub fn listeners(context: &mut Context<'_>, want: Want<'_>) -> Vec<Named> {
+    if context.proxy.role == Role::Gateway {
+        let all = gateway::listeners(context);
+        return match want {
+            Want::All => all,
+            Want::Names(names) => all.into_iter().filter(|l| names.contains(&l.name)).collect(),
+        };
+    }
+    let names = match want {
+        Want::All => outbound::names(context),
+        Want::Names(names) => names.clone(),
+    };
+    names.iter().filter_map(|name| sidecar_listener(context, name)).collect()
+}
+
+fn sidecar_listener(context: &mut Context<'_>, name: &str) -> Option<Named> {
+    match name {
+        VIRTUAL_OUTBOUND => Some(outbound::catch_all(context)),
+        VIRTUAL_INBOUND => Some(inbound::listener(context)),
+        _ => {
+            let (ip, port) = parse(name)?;
+            if ip.is_unspecified() {
+                outbound::by_port(context, port)
+            } else {
+                outbound::by_address(context, ip, port)
+            }
+        }
+    }
+}
+
+/// The name of an address's listener.
+pub fn name(ip: IpAddr, port: u16) -> String {
+    format!("{ip}_{port}")
+}
+
+fn parse(name: &str) -> Option<(IpAddr, u16)> {
+    let (ip, port) = name.rsplit_once('_')?;
+    Some((ip.parse().ok()?, port.parse().ok()?))
+}
+
+/// A listener that is reached through `virtualOutbound` only.
+pub fn unbound(
+    name: String,
+    ip: &str,
+    port: u16,
+    chains: Vec<FilterChain>,
+    origins: Vec<ObjectRef>,
+) -> Named {
+    let listener = Listener {
+        name: name.clone(),
+        address: Some(address(ip, port)),
+        filter_chains: chains,
+        bind_to_port: Some(wire::flag(false)),
+        traffic_direction: TrafficDirection::Outbound.into(),
+        ..Default::default()
+    };
+    Named { name, body: wire::listener(listener), origins }
+}
+
+/// A listener filter without settings.
+pub fn listener_filter(name: &str, body: Any) -> ListenerFilter {
+    ListenerFilter {
+        name: name.to_owned(),
+        config_type: Some(listener_filter::ConfigType::TypedConfig(body)),
+        ..Default::default()
+    }
+}
+
+/// Whether a chain with this match is already there: Envoy refuses a listener with two.
+pub fn taken(chains: &[FilterChain], matching: &FilterChainMatch) -> bool {
+    chains.iter().any(|chain| {
+        let own = chain.filter_chain_match.clone().unwrap_or_default();
+        own == *matching || shadowed(&own, matching)
+    })
+}
+
+/// Two matches of which one repeats a value of the other: refused by Envoy as well.
+fn shadowed(own: &FilterChainMatch, new: &FilterChainMatch) -> bool {
+    let meets =
+        |a: &[_], b: &[_]| (a.is_empty() && b.is_empty()) || a.iter().any(|x| b.contains(x));
+    let names = |a: &[String], b: &[String]| {
+        (a.is_empty() && b.is_empty()) || a.iter().any(|x| b.contains(x))
+    };
+    own.destination_port == new.destination_port
+        && own.transport_protocol == new.transport_protocol
+        && meets(&own.prefix_ranges, &new.prefix_ranges)
+        && meets(&own.source_prefix_ranges, &new.source_prefix_ranges)
+        && names(&own.server_names, &new.server_names)
+}
+
+/// `None` for a match that takes everything, as Istio leaves it out.
+pub fn some_match(matching: FilterChainMatch) -> Option<FilterChainMatch> {
+    (matching != FilterChainMatch::default()).then_some(matching)
+}

@@ -1,0 +1,219 @@
+//! A sidecar's way out: the catch-all listener, one listener per address and port, one per port of
+//! services without an address.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use lateen_api::issue::{Code, ObjectRef};
+use lateen_model::index::services::ServiceId;
+use lateen_model::routing::{L4Match, OutboundMode};
+use lateen_model::service::Service;
+
+use crate::context::Context;
+use crate::listener::{VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, some_match, taken, unbound};
+use crate::origin::Origin;
+use crate::tcp::{BLACK_HOLE, PASSTHROUGH, Target, chain, ranges};
+use crate::{Named, wire};
+
+/// The names of all listeners of a sidecar.
+pub fn names(context: &Context<'_>) -> BTreeSet<String> {
+    let mut names = BTreeSet::from([VIRTUAL_OUTBOUND.to_owned(), VIRTUAL_INBOUND.to_owned()]);
+    for id in context.seen() {
+        let service = context.service(id);
+        let mut addresses = context.dialled(service);
+        if service.headless {
+            let endpoints = context.snapshot.endpoints(id);
+            let own = service.ports.iter().flat_map(|port| endpoints.port(port.number));
+            addresses.extend(own.filter_map(|endpoint| endpoint.workload.address.ip()));
+        }
+        if context.by_port_only(service) {
+            addresses.push(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        }
+        for port in service.ports.iter().filter(|port| port.is_tcp()) {
+            names.extend(addresses.iter().map(|ip| name(*ip, port.number)));
+        }
+    }
+    names
+}
+
+/// `virtualOutbound`: hands over to the listener of the original destination, and takes the rest.
+pub fn catch_all(context: &Context<'_>) -> Named {
+    let port = context.snapshot.mesh().outbound_port;
+    let loops = FilterChainMatch {
+        destination_port: Some(wire::uint(u32::from(port))),
+        ..Default::default()
+    };
+    // Nothing may be meant for the capture port itself: it would go round for ever.
+    let hole = FilterChain {
+        name: "virtualOutbound-blackhole".to_owned(),
+        ..chain(context, &Target::cluster(BLACK_HOLE), Some(loops), Origin::default())
+    };
+    let rest = FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..rest(context) };
+    let listener = Listener {
+        name: VIRTUAL_OUTBOUND.to_owned(),
+        address: Some(wire::address("0.0.0.0", port)),
+        filter_chains: vec![hole, rest],
+        use_original_dst: Some(wire::flag(true)),
+        traffic_direction: TrafficDirection::Outbound.into(),
+        ..Default::default()
+    };
+    let origins = context.sidecar.iter().map(|sidecar| sidecar.meta.object.clone()).collect();
+    Named { name: VIRTUAL_OUTBOUND.to_owned(), body: wire::listener(listener), origins }
+}
+
+/// What happens to connections to nowhere known.
+fn rest(context: &Context<'_>) -> FilterChain {
+    let cluster = match context.outbound_mode() {
+        OutboundMode::AllowAny => PASSTHROUGH,
+        OutboundMode::RegistryOnly => BLACK_HOLE,
+    };
+    let origin = match context.sidecar.filter(|sidecar| sidecar.outbound.is_some()) {
+        Some(sidecar) => Origin::default().config(&sidecar.meta),
+        None => Origin::default(),
+    };
+    chain(context, &Target::cluster(cluster), None, origin)
+}
+
+/// The listener of one address and port.
+pub fn by_address(context: &mut Context<'_>, ip: IpAddr, port: u16) -> Option<Named> {
+    let index = context.snapshot.services();
+    let owners = index.by_address(ip).iter().copied().filter(|id| {
+        context.chosen(*id, port) && context.dialled(context.service(*id)).contains(&ip)
+    });
+    let mut ids: Vec<ServiceId> = owners.collect();
+    if ids.is_empty() {
+        let headless = context.snapshot.endpoint_index().headless_at(ip).iter().copied();
+        let own = context.proxy.addresses.contains(&ip);
+        ids = headless.filter(|id| !own && context.chosen(*id, port)).collect();
+    } else {
+        shared_address(context, &ids, &format!("address {ip}, port {port}"));
+    }
+    let service = context.service(*ids.first()?);
+    let mut origins = vec![service.meta.object.clone()];
+    let chains = service_chains(context, service, port, &[], &mut origins);
+    Some(unbound(name(ip, port), &ip.to_string(), port, chains, origins))
+}
+
+/// The listener of one port on any address, for services that have none of their own.
+pub fn by_port(context: &mut Context<'_>, port: u16) -> Option<Named> {
+    let all = context.snapshot.services().without_address(port).iter().copied();
+    let ids: Vec<ServiceId> = all
+        .filter(|id| context.chosen(*id, port) && context.by_port_only(context.service(*id)))
+        .collect();
+    let (anywhere, ranged): (Vec<ServiceId>, Vec<ServiceId>) =
+        ids.into_iter().partition(|id| context.service(*id).ranges.is_empty());
+    let mut origins = Vec::new();
+    let mut chains: Vec<FilterChain> = Vec::new();
+    for id in &ranged {
+        let service = context.service(*id);
+        origins.push(service.meta.object.clone());
+        for chain in service_chains(context, service, port, &service.ranges, &mut origins) {
+            let matching = chain.filter_chain_match.clone().unwrap_or_default();
+            if taken(&chains, &matching) {
+                let message = format!("an older object has the same addresses on port {port}");
+                context.issue(&service.meta, "spec.addresses", conflict(), message);
+            } else {
+                chains.push(chain);
+            }
+        }
+    }
+    shared_address(context, &anywhere, &format!("any address, port {port}"));
+    match anywhere.first() {
+        Some(id) => {
+            let service = context.service(*id);
+            origins.push(service.meta.object.clone());
+            let own = service_chains(context, service, port, &[], &mut origins);
+            let free = |chain: &FilterChain| {
+                !taken(&chains, &chain.filter_chain_match.clone().unwrap_or_default())
+            };
+            let own: Vec<FilterChain> = own.into_iter().filter(free).collect();
+            chains.extend(own);
+        }
+        None if chains.is_empty() => return None,
+        None => chains.push(rest(context)),
+    }
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    Some(unbound(name(any, port), "0.0.0.0", port, chains, origins))
+}
+
+fn conflict() -> Code {
+    lateen_model::convert::CONFLICT
+}
+
+/// The oldest service has a shared address; the others hear of it.
+fn shared_address(context: &mut Context<'_>, ids: &[ServiceId], place: &str) {
+    let Some((first, rest)) = ids.split_first() else { return };
+    let winner = Arc::clone(context.service(*first));
+    for id in rest {
+        let loser = context.service(*id);
+        let message = format!(
+            "{} is served by {} instead, which is older: give {} an address or port of its own",
+            place, winner.meta.object, loser.hostname
+        );
+        context.issue(&loser.meta, "", conflict(), message);
+    }
+}
+
+/// The chains of a service's port: its VirtualService's TCP routes, else its own cluster.
+fn service_chains(
+    context: &mut Context<'_>,
+    service: &'_ Service,
+    port: u16,
+    ranged: &[ipnet::IpNet],
+    origins: &mut Vec<ObjectRef>,
+) -> Vec<FilterChain> {
+    let mut chains: Vec<FilterChain> = Vec::new();
+    let base = FilterChainMatch { prefix_ranges: ranges(ranged), ..Default::default() };
+    let hostname = Arc::clone(&service.hostname);
+    let virtual_service = {
+        let found = context.virtual_service(&hostname);
+        found.cloned()
+    };
+    if let Some(vs) = virtual_service {
+        for (route, item) in vs.tcp.iter().flat_map(|r| matches_of(&r.matches).map(move |m| (r, m)))
+        {
+            if !applies(context, &item, port) {
+                continue;
+            }
+            let mut matching = base.clone();
+            if !item.destination_subnets.is_empty() {
+                matching.prefix_ranges = ranges(&item.destination_subnets);
+            }
+            if taken(&chains, &matching) {
+                continue;
+            }
+            let target = Target::route(context, &vs.meta, route, port);
+            let origin = Origin::default().config(&vs.meta).services([service]);
+            if !origins.contains(&vs.meta.object) {
+                origins.push(vs.meta.object.clone());
+            }
+            chains.push(chain(context, &target, some_match(matching), origin));
+        }
+    }
+    if !taken(&chains, &base) {
+        let target = Target::service(context, service, port);
+        let origin = Origin::default().services([service]);
+        chains.push(chain(context, &target, some_match(base), origin));
+    }
+    chains
+}
+
+/// A route without matches matches everything.
+pub fn matches_of(matches: &[L4Match]) -> impl Iterator<Item = L4Match> {
+    let list = if matches.is_empty() { vec![L4Match::default()] } else { matches.to_vec() };
+    list.into_iter()
+}
+
+/// Whether a match concerns this sidecar and port.
+fn applies(context: &Context<'_>, item: &L4Match, port: u16) -> bool {
+    let proxy = context.proxy;
+    let gateway = item.gateways.is_empty() || item.gateways.iter().any(|name| &**name == "mesh");
+    let namespace = item.source_namespace.as_ref().is_none_or(|ns| *ns == proxy.namespace);
+    gateway
+        && namespace
+        && item.port.is_none_or(|number| number == port)
+        && lateen_model::workload::matches(&item.source_labels, &proxy.labels)
+}

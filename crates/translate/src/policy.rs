@@ -1,0 +1,76 @@
+//! DestinationRules -> the settings of one service for one proxy.
+
+use std::sync::Arc;
+
+use lateen_model::routing::{DestinationRule, Subset, TrafficPolicy};
+use lateen_model::service::Service;
+use lateen_model::workload::matches;
+
+use crate::context::Context;
+
+/// The merged rules for one service.
+#[derive(Debug, Default)]
+pub struct Policy<'a> {
+    /// The rules, the oldest first.
+    pub rules: Vec<&'a Arc<DestinationRule>>,
+    pub subsets: Vec<&'a Subset>,
+    pub base: TrafficPolicy,
+}
+
+impl<'a> Policy<'a> {
+    /// Finds the rules as Istio does: in the client's namespace, then the service's, then the root
+    /// namespace; the most specific host there. Rules for one host are merged: the first traffic
+    /// policy and every subset count. A rule that selects the client's workload goes before.
+    pub fn find(context: &Context<'a>, service: &'a Service) -> Self {
+        let snapshot = context.snapshot;
+        let client = context.proxy.namespace.as_str();
+        for namespace in [client, service.namespace(), snapshot.root_namespace()] {
+            for group in snapshot.routes().rules_for(&service.hostname) {
+                let fits = |rule: &&Arc<DestinationRule>| {
+                    rule.meta.namespace == namespace
+                        && (namespace == client || snapshot.rule_visible(rule, client))
+                };
+                let found = choose(group.iter().filter(fits), context);
+                if !found.is_empty() {
+                    return Self::merge(found);
+                }
+            }
+        }
+        Self::default()
+    }
+
+    fn merge(rules: Vec<&'a Arc<DestinationRule>>) -> Self {
+        let base = rules.iter().find_map(|rule| rule.policy.clone()).unwrap_or_default();
+        let mut subsets: Vec<&Subset> = Vec::new();
+        for subset in rules.iter().flat_map(|rule| &rule.subsets) {
+            if !subsets.iter().any(|known| known.name == subset.name) {
+                subsets.push(subset);
+            }
+        }
+        Self { rules, subsets, base }
+    }
+
+    /// The subset of a name.
+    pub fn subset(&self, name: &str) -> Option<&'a Subset> {
+        self.subsets.iter().copied().find(|subset| subset.name == name)
+    }
+
+    /// The settings of one port, of one subset if there is one.
+    pub fn settings(&self, subset: Option<&Subset>, port: u16) -> TrafficPolicy {
+        let over = subset.and_then(|subset| subset.policy.as_ref());
+        self.base.overlaid(over).for_port(port)
+    }
+}
+
+fn choose<'a>(
+    rules: impl Iterator<Item = &'a Arc<DestinationRule>>,
+    context: &Context<'_>,
+) -> Vec<&'a Arc<DestinationRule>> {
+    let (selecting, plain): (Vec<_>, Vec<_>) =
+        rules.partition(|rule| rule.workload_selector.is_some());
+    let own = selecting.into_iter().find(|rule| {
+        let selector = rule.workload_selector.as_ref();
+        selector.is_some_and(|selector| matches(selector, &context.proxy.labels))
+    });
+    own.map_or(plain, |own| vec![own])
+}

@@ -1,0 +1,144 @@
+//! Golden tests: `testdata/<case>.yaml` holds objects and, as the first document, the proxy's node;
+//! `<case>.golden` the resources in short. `UPDATE_GOLDEN=1` rewrites. Every case is also offered to
+//! stock Envoy when `LATEEN_ENVOY` names its binary.
+
+mod view;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::google::protobuf::{Struct, Value as PbValue, value};
+use lateen_api::kinds::{by_kind, split_api_version};
+use lateen_api::resource::parse;
+use lateen_api::xds::ResourceType;
+use lateen_model::{Change, Snapshot, World};
+use serde_json::Value;
+
+use super::{Named, Proxy, Want, mesh_issues, translate, validate};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+fn node(spec: &Value) -> Node {
+    let text = |item: &str| PbValue { kind: Some(value::Kind::StringValue(item.to_owned())) };
+    let labels = spec["labels"].as_object().cloned().unwrap_or_default();
+    let labels = labels.iter().map(|(k, v)| (k.clone(), text(v.as_str().unwrap()))).collect();
+    let labels = value::Kind::StructValue(Struct { fields: labels });
+    let mut fields = HashMap::from([("LABELS".to_owned(), PbValue { kind: Some(labels) })]);
+    for (key, item) in spec["metadata"].as_object().into_iter().flatten() {
+        fields.insert(key.clone(), text(item.as_str().unwrap()));
+    }
+    Node {
+        id: spec["id"].as_str().unwrap().to_owned(),
+        cluster: "test".to_owned(),
+        metadata: Some(Struct { fields }),
+        ..Default::default()
+    }
+}
+
+fn load(text: &str) -> (Node, std::sync::Arc<Snapshot>) {
+    let mut documents = text.split("\n---\n");
+    let first: Value = serde_saphyr::from_str(documents.next().unwrap()).unwrap();
+    let mut world = World::new();
+    for document in documents {
+        let mut object: Value = serde_saphyr::from_str(document).unwrap();
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        metadata.entry("namespace").or_insert_with(|| "default".into());
+        let api_version = object["apiVersion"].as_str().unwrap().to_owned();
+        let (group, version) = split_api_version(&api_version);
+        let kind = by_kind(group, object["kind"].as_str().unwrap()).unwrap();
+        let (resource, issues) = parse(kind, version, object);
+        assert!(issues.is_empty(), "{issues:?}");
+        world.apply(Change::Put(Box::new(resource.unwrap())));
+    }
+    (node(&first), world.snapshot())
+}
+
+const TYPES: [ResourceType; 4] = [
+    ResourceType::Listener,
+    ResourceType::Cluster,
+    ResourceType::Endpoint,
+    ResourceType::NameTable,
+];
+
+fn check(case: &str) {
+    let text = std::fs::read_to_string(directory().join(format!("{case}.yaml"))).unwrap();
+    let (node, snapshot) = load(&text);
+    let proxy = Proxy::from_node(&node).unwrap();
+    let outputs = TYPES.map(|kind| translate(&snapshot, &proxy, kind, Want::All));
+    by_name_is_the_same(&snapshot, &proxy);
+    let mut shown = String::new();
+    let mut issues: BTreeSet<String> = BTreeSet::new();
+    for (kind, output) in TYPES.iter().zip(&outputs) {
+        shown.push_str(&view::show(*kind, &output.resources));
+        issues.extend(output.issues.iter().map(ToString::to_string));
+    }
+    issues.extend(mesh_issues(&snapshot).iter().map(ToString::to_string));
+    for issue in issues {
+        shown.push_str(&format!("issue: {issue}\n"));
+    }
+    stock_envoy_takes(case, node, &outputs.map(|output| output.resources));
+    let path = directory().join(format!("{case}.golden"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, &shown).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(shown, golden, "{case}: read the difference, then UPDATE_GOLDEN=1");
+}
+
+/// On demand, a proxy gets the very bytes that a full subscription gives.
+fn by_name_is_the_same(snapshot: &Snapshot, proxy: &Proxy) {
+    for kind in [ResourceType::Listener, ResourceType::Cluster, ResourceType::Endpoint] {
+        let all = translate(snapshot, proxy, kind, Want::All).resources;
+        let names: BTreeSet<String> = all.iter().map(|named| named.name.clone()).collect();
+        let named = translate(snapshot, proxy, kind, Want::Names(&names)).resources;
+        assert_eq!(all, named, "{kind:?}");
+    }
+}
+
+fn stock_envoy_takes(case: &str, node: Node, resources: &[Vec<Named>; 4]) {
+    let Some(envoy) = std::env::var_os("LATEEN_ENVOY") else {
+        eprintln!("skipped: set LATEEN_ENVOY to stock Envoy's binary to check {case} with it");
+        return;
+    };
+    let [listeners, clusters, endpoints, _] = resources;
+    let bytes = validate::static_bootstrap(node, clusters, endpoints, listeners).unwrap();
+    let file = tempfile::Builder::new().suffix(".pb").tempfile().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    let mut command = std::process::Command::new(envoy);
+    command.args(["--mode", "validate", "--log-level", "error", "-c"]).arg(file.path());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{case}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+macro_rules! golden {
+    ($($name:ident,)*) => { $(#[test] fn $name() { check(stringify!($name)); })* };
+}
+
+golden! {
+    echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless,
+    mysql, registry_only, sidecar_scope, bind,
+}
+
+#[test]
+fn names_are_answered_in_every_form_and_unknown_ones_are_not() {
+    let text = std::fs::read_to_string(directory().join("echo_client.yaml")).unwrap();
+    let (node, snapshot) = load(&text);
+    let proxy = Proxy::from_node(&node).unwrap();
+    let names = [
+        "tcp-echo-server",
+        "tcp-echo-server.default",
+        "tcp-echo-server.default.svc",
+        "tcp-echo-server.default.svc.cluster.local",
+        "example.com",
+        "tcp-echo-server.other",
+    ];
+    let names: BTreeSet<String> = names.map(str::to_owned).into();
+    let found = translate(&snapshot, &proxy, ResourceType::NameTable, Want::Names(&names));
+    let found: Vec<&str> = found.resources.iter().map(|named| named.name.as_str()).collect();
+    assert_eq!(found.len(), 4);
+    assert!(found.iter().all(|name| name.starts_with("tcp-echo-server")));
+    assert!(!found.contains(&"tcp-echo-server.other"));
+}

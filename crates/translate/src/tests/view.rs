@@ -1,0 +1,164 @@
+//! Resources in short: one line per listener, chain, cluster and endpoint. In: packed messages. Out:
+//! text for golden files.
+
+use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
+use envoy_types::pb::envoy::config::core::v3::{
+    Address, CidrRange, Metadata, address, socket_address,
+};
+use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, lb_endpoint};
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, filter};
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
+use envoy_types::pb::google::protobuf::{Value, value};
+use lateen_api::xds::{NameTable, ResourceType};
+use prost::Message;
+
+use crate::Named;
+
+pub fn show(kind: ResourceType, resources: &[Named]) -> String {
+    resources.iter().map(|named| one(kind, named)).collect()
+}
+
+fn one(kind: ResourceType, named: &Named) -> String {
+    let bytes = named.body.value.as_slice();
+    let body = match kind {
+        ResourceType::Listener => listener(&Listener::decode(bytes).unwrap()),
+        ResourceType::Cluster => cluster_line(&Cluster::decode(bytes).unwrap()),
+        ResourceType::Endpoint => assignment(&ClusterLoadAssignment::decode(bytes).unwrap()),
+        _ => {
+            let table = NameTable::decode(bytes).unwrap().table;
+            let mut lines: Vec<String> = table
+                .iter()
+                .map(|(host, info)| format!("  {host} {} {:?}\n", info.registry, info.ips))
+                .collect();
+            lines.sort();
+            format!("\n{}", lines.concat())
+        }
+    };
+    let origins: Vec<String> = named.origins.iter().map(ToString::to_string).collect();
+    let origins = origins.join(", ");
+    format!("{} {:?} from [{origins}]{body}", kind.short_name(), named.name)
+}
+
+fn listener(item: &Listener) -> String {
+    let filters: Vec<&str> = item.listener_filters.iter().map(|f| f.name.as_str()).collect();
+    let bound = item.bind_to_port.as_ref().is_none_or(|flag| flag.value);
+    let mut out = format!("\n  on {} bound={bound}", socket(item.address.as_ref()));
+    if item.use_original_dst.is_some() {
+        out.push_str(" use_original_dst");
+    }
+    out.push_str(&format!(" filters={filters:?}{}\n", metadata(item.metadata.as_ref())));
+    for chain in &item.filter_chains {
+        out.push_str(&chain_line(chain));
+    }
+    out
+}
+
+fn chain_line(item: &FilterChain) -> String {
+    let mut out = format!("  chain {:?}", item.name);
+    if let Some(m) = &item.filter_chain_match {
+        if let Some(port) = &m.destination_port {
+            out.push_str(&format!(" port={}", port.value));
+        }
+        for (word, list) in [("to", &m.prefix_ranges), ("source", &m.source_prefix_ranges)] {
+            if !list.is_empty() {
+                out.push_str(&format!(" {word}={:?}", list.iter().map(cidr).collect::<Vec<_>>()));
+            }
+        }
+        if !m.server_names.is_empty() {
+            out.push_str(&format!(" sni={:?}", m.server_names));
+        }
+    }
+    for filter in &item.filters {
+        let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { continue };
+        let proxy = TcpProxy::decode(any.value.as_slice()).unwrap();
+        let target = match proxy.cluster_specifier.unwrap() {
+            tcp_proxy::ClusterSpecifier::Cluster(name) => name,
+            tcp_proxy::ClusterSpecifier::WeightedClusters(all) => {
+                let all = all.clusters.iter().map(|c| format!("{}={}", c.name, c.weight));
+                all.collect::<Vec<_>>().join(" + ")
+            }
+        };
+        out.push_str(&format!(
+            " -> {target} stat={} logs={}",
+            proxy.stat_prefix,
+            proxy.access_log.len()
+        ));
+    }
+    out + &metadata(item.metadata.as_ref()) + "\n"
+}
+
+fn cidr(range: &CidrRange) -> String {
+    format!("{}/{}", range.address_prefix, range.prefix_len.as_ref().map_or(0, |l| l.value))
+}
+
+fn cluster_line(item: &Cluster) -> String {
+    let Some(cluster::ClusterDiscoveryType::Type(kind)) = item.cluster_discovery_type else {
+        return String::new();
+    };
+    let kind = cluster::DiscoveryType::try_from(kind).unwrap().as_str_name();
+    let policy = cluster::LbPolicy::try_from(item.lb_policy).unwrap().as_str_name();
+    let timeout = item.connect_timeout.as_ref().unwrap();
+    let mut out = format!("\n  {kind} {policy} timeout={}s", timeout.seconds);
+    let limits = item.circuit_breakers.as_ref().and_then(|b| b.thresholds.first());
+    if let Some(max) =
+        limits.and_then(|l| l.max_connections.as_ref()).filter(|m| m.value != u32::MAX)
+    {
+        out.push_str(&format!(" max_connections={}", max.value));
+    }
+    if let Some(bind) = item.upstream_bind_config.as_ref().and_then(|b| b.source_address.as_ref()) {
+        out.push_str(&format!(" from={}", bind.address));
+    }
+    out.push_str(&metadata(item.metadata.as_ref()));
+    out.push('\n');
+    item.load_assignment
+        .as_ref()
+        .map_or(out.clone(), |load| out + assignment(load).trim_start_matches('\n'))
+}
+
+fn assignment(item: &ClusterLoadAssignment) -> String {
+    let mut out = "\n".to_owned();
+    for locality in &item.endpoints {
+        for endpoint in &locality.lb_endpoints {
+            let Some(lb_endpoint::HostIdentifier::Endpoint(host)) = &endpoint.host_identifier
+            else {
+                continue;
+            };
+            let place = socket(host.address.as_ref());
+            let weight = endpoint.load_balancing_weight.as_ref().map_or(1, |w| w.value);
+            let status = endpoint.health_status().as_str_name();
+            let about = metadata(endpoint.metadata.as_ref());
+            out.push_str(&format!("  endpoint {place} {status} weight={weight}{about}\n"));
+        }
+    }
+    out
+}
+
+fn socket(item: Option<&Address>) -> String {
+    match item.and_then(|a| a.address.as_ref()) {
+        Some(address::Address::SocketAddress(s)) => match s.port_specifier {
+            Some(socket_address::PortSpecifier::PortValue(port)) => format!("{}:{port}", s.address),
+            _ => s.address.clone(),
+        },
+        Some(address::Address::Pipe(pipe)) => pipe.path.clone(),
+        _ => String::new(),
+    }
+}
+
+fn metadata(item: Option<&Metadata>) -> String {
+    let Some(istio) = item.and_then(|m| m.filter_metadata.get("istio")) else {
+        return String::new();
+    };
+    let mut fields: Vec<String> =
+        istio.fields.iter().map(|(key, item)| format!("{key}={}", text(item))).collect();
+    fields.sort();
+    format!(" {{{}}}", fields.join(" "))
+}
+
+fn text(item: &Value) -> String {
+    match item.kind.as_ref().unwrap() {
+        value::Kind::StringValue(text) => text.clone(),
+        value::Kind::ListValue(list) => list.values.iter().map(text).collect::<Vec<_>>().join(","),
+        value::Kind::StructValue(fields) => text(&fields.fields["host"]),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,243 @@
+//! The server over a real Unix socket, with tonic's own client as the peer.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient as Client;
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+use envoy_types::pb::google::rpc;
+use hyper_util::rt::TokioIo;
+use lateen_api::xds::ResourceType::{self, Listener};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Code, Streaming};
+
+use super::super::delivery::Delivery;
+use super::super::testing::Script;
+use super::super::{Limits, Protocol, Session, Source, View};
+use super::serve;
+
+/// One configuration for every proxy, changed by the test.
+struct Mesh {
+    script: Mutex<Script>,
+    changes: watch::Sender<u64>,
+    reports: mpsc::UnboundedSender<String>,
+    retry: Option<Duration>,
+}
+
+struct Seat(Arc<Mesh>);
+
+struct Door(Arc<Mesh>);
+
+impl Source for Door {
+    fn open(&self, node: &Node, _: Protocol) -> Result<Arc<dyn Session>, String> {
+        match node.id.as_str() {
+            "stranger" => Err("no such proxy".to_owned()),
+            _ => Ok(Arc::new(Seat(self.0.clone()))),
+        }
+    }
+}
+
+impl Session for Seat {
+    fn view(&self) -> Arc<dyn View> {
+        Arc::new(self.0.script.lock().unwrap().clone())
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    fn sent(&self, _: ResourceType, _: &Delivery) {}
+
+    fn accepted(&self, kind: ResourceType, delivery: &Delivery) {
+        let report = format!("accepted {} {:?}", kind.short_name(), delivery.names);
+        self.0.reports.send(report).unwrap();
+    }
+
+    fn rejected(
+        &self,
+        kind: ResourceType,
+        _: &Delivery,
+        blamed: &[String],
+        message: &str,
+    ) -> Option<Duration> {
+        let report = format!("rejected {} {blamed:?} {message}", kind.short_name());
+        self.0.reports.send(report).unwrap();
+        self.0.retry
+    }
+}
+
+struct Rig {
+    path: PathBuf,
+    mesh: Arc<Mesh>,
+    reports: mpsc::UnboundedReceiver<String>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<Result<(), super::Error>>,
+}
+
+impl Rig {
+    fn new(name: &str, limits: Limits) -> Self {
+        let file = format!("lateen-ads-{}-{name}.sock", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        let listener = StdListener::bind(&path).unwrap();
+        let (sender, reports) = mpsc::unbounded_channel();
+        let mesh = Arc::new(Mesh {
+            script: Mutex::new(Script::default()),
+            changes: watch::Sender::new(0),
+            reports: sender,
+            retry: Some(Duration::from_millis(1)),
+        });
+        let (stop, stopping) = watch::channel(false);
+        let source = Arc::new(Door(mesh.clone()));
+        let server = tokio::spawn(serve(listener, None, source, limits, stopping));
+        Self { path, mesh, reports, stop, server }
+    }
+
+    fn put(&self, name: &str, content: &str) {
+        self.mesh.script.lock().unwrap().put(Listener, name, content);
+        self.mesh.changes.send_modify(|version| *version += 1);
+    }
+
+    async fn delta(
+        &self,
+    ) -> Peer<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse> {
+        let (requests, outbound) = mpsc::channel(8);
+        let mut client = connect(&self.path).await;
+        let answers = client.delta_aggregated_resources(ReceiverStream::new(outbound)).await;
+        Peer { requests, answers: answers.unwrap().into_inner() }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.server.abort();
+        std::fs::remove_file(&self.path).unwrap();
+    }
+}
+
+struct Peer<Q, A> {
+    requests: mpsc::Sender<Q>,
+    answers: Streaming<A>,
+}
+
+async fn connect(path: &Path) -> Client<Channel> {
+    let path = path.to_owned();
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    let endpoint = Endpoint::from_static("http://ads.invalid");
+    Client::new(endpoint.connect_with_connector(connector).await.unwrap())
+}
+
+fn first(id: &str) -> discovery::DeltaDiscoveryRequest {
+    discovery::DeltaDiscoveryRequest {
+        node: Some(Node { id: id.to_owned(), ..Default::default() }),
+        type_url: Listener.type_url().to_owned(),
+        ..Default::default()
+    }
+}
+
+fn reply(nonce: &str, error: Option<&str>) -> discovery::DeltaDiscoveryRequest {
+    discovery::DeltaDiscoveryRequest {
+        type_url: Listener.type_url().to_owned(),
+        response_nonce: nonce.to_owned(),
+        error_detail: error
+            .map(|message| rpc::Status { message: message.to_owned(), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_delta_stream_answers_pushes_and_reports() {
+    let mut rig = Rig::new("delta", Limits::default());
+    rig.put("a", "1");
+    let mut peer = rig.delta().await;
+    peer.requests.send(first("proxy")).await.unwrap();
+    let answer = peer.answers.message().await.unwrap().unwrap();
+    assert_eq!(answer.resources[0].name, "a");
+    peer.requests.send(reply(&answer.nonce, None)).await.unwrap();
+    assert_eq!(rig.reports.recv().await.unwrap(), r#"accepted LDS ["a"]"#);
+    rig.put("b", "1");
+    let answer = peer.answers.message().await.unwrap().unwrap();
+    assert_eq!((answer.resources.len(), answer.resources[0].name.as_str()), (1, "b"));
+}
+
+#[tokio::test]
+async fn what_was_refused_is_sent_again_when_the_session_says_so() {
+    let mut rig = Rig::new("retry", Limits::default());
+    rig.put("a", "1");
+    let mut peer = rig.delta().await;
+    peer.requests.send(first("proxy")).await.unwrap();
+    let answer = peer.answers.message().await.unwrap().unwrap();
+    peer.requests.send(reply(&answer.nonce, Some("a: no"))).await.unwrap();
+    assert_eq!(rig.reports.recv().await.unwrap(), r#"rejected LDS ["a"] a: no"#);
+    let again = peer.answers.message().await.unwrap().unwrap();
+    assert_eq!(again.resources, answer.resources);
+    assert_ne!(again.nonce, answer.nonce);
+}
+
+#[tokio::test]
+async fn a_state_of_the_world_stream_carries_the_full_set() {
+    let rig = Rig::new("sotw", Limits::default());
+    rig.put("a", "1");
+    rig.put("b", "1");
+    let (requests, outbound) = mpsc::channel(8);
+    let mut client = connect(&rig.path).await;
+    let answers = client.stream_aggregated_resources(ReceiverStream::new(outbound)).await;
+    let mut answers = answers.unwrap().into_inner();
+    let request = discovery::DiscoveryRequest {
+        node: Some(Node { id: "envoy".to_owned(), ..Default::default() }),
+        type_url: Listener.type_url().to_owned(),
+        ..Default::default()
+    };
+    requests.send(request).await.unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().resources.len(), 2);
+    rig.put("c", "1");
+    assert_eq!(answers.message().await.unwrap().unwrap().resources.len(), 3);
+}
+
+#[tokio::test]
+async fn a_stream_without_a_node_or_of_an_unknown_proxy_is_ended_with_the_reason() {
+    let rig = Rig::new("node", Limits::default());
+    let mut peer = rig.delta().await;
+    peer.requests.send(reply("", None)).await.unwrap();
+    let status = peer.answers.message().await.unwrap_err();
+    assert_eq!(status.message(), "the first request of a stream must carry the node");
+    let mut peer = rig.delta().await;
+    peer.requests.send(first("stranger")).await.unwrap();
+    let status = peer.answers.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, "no such proxy"));
+}
+
+#[tokio::test]
+async fn one_stream_more_than_the_limit_is_refused_until_another_ends() {
+    let rig = Rig::new("limit", Limits { streams: 1, ..Limits::default() });
+    rig.put("a", "1");
+    let mut held = rig.delta().await;
+    held.requests.send(first("one")).await.unwrap();
+    held.answers.message().await.unwrap().unwrap();
+    let (_requests, outbound) = mpsc::channel::<discovery::DeltaDiscoveryRequest>(1);
+    let mut client = connect(&rig.path).await;
+    let refused = client.delta_aggregated_resources(ReceiverStream::new(outbound)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn shutdown_ends_open_streams_and_the_server() {
+    let mut rig = Rig::new("shutdown", Limits::default());
+    rig.put("a", "1");
+    let mut peer = rig.delta().await;
+    peer.requests.send(first("proxy")).await.unwrap();
+    peer.answers.message().await.unwrap().unwrap();
+    rig.stop.send(true).unwrap();
+    assert!(peer.answers.message().await.unwrap().is_none());
+    drop(peer);
+    (&mut rig.server).await.unwrap().unwrap();
+}

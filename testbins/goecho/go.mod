@@ -1,0 +1,3 @@
+module lateen/testbins/goecho
+
+go 1.21
