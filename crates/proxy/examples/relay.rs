@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use envoy_types::pb::envoy::config::cluster::v3 as cluster;
+use envoy_types::pb::google::protobuf::UInt32Value;
 use lateen_proxy::{Options, Proxy, Role, Source, StaticResources};
 
 #[path = "../tests/common/mod.rs"]
@@ -18,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     let mut cluster = common::cluster("upstream", &[upstream]);
     cluster.circuit_breakers = Some(cluster::CircuitBreakers {
         thresholds: vec![cluster::circuit_breakers::Thresholds {
-            max_connections: Some(u32::MAX.into()),
+            max_connections: Some(UInt32Value { value: u32::MAX }),
             ..Default::default()
         }],
         ..Default::default()

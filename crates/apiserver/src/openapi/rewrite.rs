@@ -69,10 +69,11 @@ fn property(field: &Value, definition: &str, name: &str, version: Version) -> Va
     if let Value::Object(map) = &mut out {
         annotate(map, definition, name);
         // OpenAPI v3.0 ignores what stands beside a reference.
-        if version == Version::V3 && map.len() > 1 {
-            if let Some(reference) = map.shift_remove("$ref") {
-                map.insert("allOf".to_owned(), json!([{"$ref": reference}]));
-            }
+        if version == Version::V3
+            && map.len() > 1
+            && let Some(reference) = map.shift_remove("$ref")
+        {
+            map.insert("allOf".to_owned(), json!([{"$ref": reference}]));
         }
     }
     out

@@ -13,8 +13,8 @@ pub enum ItemKey<'a> {
     Whole,
 }
 
-impl<'a> ItemKey<'a> {
-    fn of<'v>(self, item: &'v Value) -> Option<&'v Value> {
+impl ItemKey<'_> {
+    fn of(self, item: &Value) -> Option<&Value> {
         match self {
             ItemKey::Field(name) => item.get(name),
             ItemKey::Whole => Some(item),

@@ -370,7 +370,7 @@ fn update_last_applied(object: &mut Value, config: &Value, ctx: &PatchContext<'_
         return;
     };
     let mut config = config.clone();
-    if let Some(annotations) = config["metadata"]["annotations"].as_object_mut() {
+    if let Some(Value::Object(annotations)) = config.pointer_mut("/metadata/annotations") {
         annotations.shift_remove(LAST_APPLIED);
     }
     *annotation = Value::from(format!("{}\n", sorted(config)));

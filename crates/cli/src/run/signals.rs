@@ -4,13 +4,14 @@
 //! because a handler may do little else. A signal that was ignored at the start (nohup) stays ignored.
 
 use std::io;
-use std::os::fd::{IntoRawFd, OwnedFd};
+use std::os::fd::IntoRawFd;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::{Context, Result};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 
 /// What can be caught and means something to a program; job control stays the kernel's.
 const FORWARDED: [Signal; 11] = [
@@ -46,7 +47,7 @@ impl Received {
 }
 
 pub(super) struct Signals {
-    reader: AsyncFd<OwnedFd>,
+    reader: Receiver,
 }
 
 impl Signals {
@@ -59,15 +60,18 @@ impl Signals {
         for signal in FORWARDED {
             catch(signal).with_context(|| format!("cannot catch {signal}"))?;
         }
-        Ok(Signals { reader: AsyncFd::new(reader).context("cannot watch the pipe for signals")? })
+        let reader =
+            Receiver::from_owned_fd(reader).context("cannot watch the pipe for signals")?;
+        Ok(Signals { reader })
     }
 
     pub(super) async fn next(&mut self) -> Received {
         loop {
-            let mut guard = self.reader.readable().await.expect("the runtime outlives its tasks");
             let mut record = [0; 2];
-            let read = guard.try_io(|fd| Ok(nix::unistd::read(fd.get_ref(), &mut record)?));
-            if let Ok(Ok(2)) = read
+            // Records are written whole, so one is read whole, and cancelling loses none.
+            let read =
+                self.reader.read(&mut record).await.expect("the writing end is never closed");
+            if read == record.len()
                 && let Ok(signal) = Signal::try_from(i32::from(record[0]))
             {
                 return Received { signal, by_terminal: record[1] == 1 };

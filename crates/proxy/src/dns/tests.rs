@@ -103,9 +103,9 @@ async fn host_resolver(
     });
     tasks.spawn(async move {
         while let Ok((mut stream, _)) = tcp.accept().await {
-            let query = super::tcp::read(&mut stream, 65535).await.unwrap();
+            let query = tcp::read(&mut stream, 65535).await.unwrap();
             let answer = script(Message::from_vec(&query).unwrap(), true);
-            super::tcp::write(&mut stream, &answer.to_vec().unwrap()).await.unwrap();
+            tcp::write(&mut stream, &answer.to_vec().unwrap()).await.unwrap();
         }
     });
     (address, asked, tasks)
