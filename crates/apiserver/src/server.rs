@@ -252,10 +252,9 @@ fn json_document(document: Bytes) -> Response<Body> {
 
 /// kubectl wants protobuf here; other clients take JSON.
 fn openapi_v2(headers: &HeaderMap) -> Response<Body> {
-    const PROTO: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
     if accept.is_some_and(|accept| accept.contains("proto-openapi")) {
-        return reply::bytes(StatusCode::OK, PROTO, openapi::v2_proto());
+        return reply::bytes(StatusCode::OK, openapi::V2_PROTO_TYPE, openapi::v2_proto());
     }
     json_document(openapi::v2_json())
 }

@@ -21,6 +21,8 @@ use crate::logfile::LogFile;
 const HEALTHY_LIFE: Duration = Duration::from_secs(10);
 const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 const LAST_BACKOFF: Duration = Duration::from_secs(5);
+/// How long the log of a child that ended is read on.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// The longest line of a child's log that is kept whole.
 const MAX_LINE: usize = 16 << 10;
 
@@ -107,28 +109,31 @@ async fn live(
 ) -> std::io::Result<ExitStatus> {
     let stderr = child.stderr.take();
     let copy = copy_log(spec.name, stderr, log);
-    tokio::pin!(copy);
-    tokio::select! {
-        () = &mut copy => {}
-        status = child.wait() => return status,
-        _ = stopped.wait_for(|stop| *stop) => {}
-    }
-    if *stopped.borrow() {
-        terminate(child);
-    }
-    let deadline = tokio::time::sleep(spec.stop_within);
-    tokio::pin!(deadline);
-    let mut copied = false;
-    loop {
+    // Far away until the child is told to stop.
+    let deadline = tokio::time::sleep(Duration::from_secs(1 << 30));
+    tokio::pin!(copy, deadline);
+    let (mut copied, mut stopping) = (false, false);
+    let status = loop {
         tokio::select! {
-            status = child.wait() => return status,
+            status = child.wait() => break status,
             () = &mut copy, if !copied => copied = true,
-            () = &mut deadline, if *stopped.borrow() => {
+            _ = stopped.wait_for(|stop| *stop), if !stopping => {
+                stopping = true;
+                terminate(child);
+                deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
+            }
+            () = &mut deadline, if stopping => {
                 eprintln!("lateen: {} did not end in {:?}, killing it", spec.name, spec.stop_within);
                 child.start_kill()?;
+                deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
             }
         }
+    };
+    if !copied {
+        // Its last words, which may say why it died; nobody else holds the pipe for long.
+        let _ = tokio::time::timeout(LAST_WORDS, copy).await;
     }
+    status
 }
 
 fn terminate(child: &Child) {

@@ -198,7 +198,7 @@ fn refusal(
     let (blamed, path, code, text) = if taken && !gateways.is_empty() {
         let (address, port) = resource.rsplit_once('_').unwrap_or(("", resource));
         let text = format!(
-            "port {port} of {address} is taken by another program on the machine of proxy {proxy}: \
+            "port {port} of {address} is in use by another program on the machine of proxy {proxy}: \
              stop that program or choose another port; it is tried again every {} seconds",
             PORT_RETRY.as_secs()
         );

@@ -78,7 +78,7 @@ fn objects(standalone: &Standalone) -> Vec<(&'static Kind, Value)> {
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "istio-system" },
     });
-    let mesh = "accessLogFile: /dev/stdout\n\
+    let mesh = "accessLogFile: \"\"\n\
                 outboundTrafficPolicy:\n  mode: ALLOW_ANY\n\
                 rootNamespace: istio-system\n\
                 trustDomain: cluster.local\n";

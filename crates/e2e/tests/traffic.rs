@@ -234,6 +234,7 @@ fn an_established_connection_survives_reconfiguration() {
         say(&mut old, "after", "v1> after\n")?;
         mesh.kubectl(&["delete", "service", "echo-v1"])?;
         mesh.apply(&gateway("another", 31500))?;
+        mesh.apply(&virtual_service("two", "another", 31500, &[("echo-v2", 100)]))?;
         wait_until("another port", SOON, || connect("127.0.0.1:31500").map(|_| ()))?;
         say(&mut old, "still", "v1> still\n")?;
         Ok(())

@@ -242,7 +242,8 @@ impl Connection {
             cluster_origin: cluster.and_then(|cluster| cluster.origin.clone()),
             workload: self.workload.clone(),
             downstream_remote: self.addresses.remote,
-            downstream_local: self.addresses.local,
+            // Interception is undone here too, as Envoy's original_dst listener filter does.
+            downstream_local: self.addresses.destination(),
             original_destination: self.addresses.original,
             upstream_remote: self.upstream,
             upstream_local: self.upstream_local,

@@ -128,7 +128,8 @@ fn listener<'a>(
 }
 
 impl ClusterEntry {
-    fn is_resolved(&self) -> bool {
+    /// Its endpoints are known, be it that there are none.
+    pub fn is_resolved(&self) -> bool {
         self.endpoints.is_some() || matches!(self.compiled.discovery, Discovery::OriginalDst { .. })
     }
 

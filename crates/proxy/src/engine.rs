@@ -264,6 +264,9 @@ impl Engine {
     }
 
     fn publish(&mut self) {
+        if self.resources.promote() {
+            self.follow_clusters();
+        }
         let resources = &self.resources;
         let answered = self.destinations.answered(|name| resources.is_listener_answered(name));
         let version = self.shared.config.load().version + 1;

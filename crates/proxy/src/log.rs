@@ -1,16 +1,22 @@
 //! Writing access logs. In: lines and where they go. Out: files, written by a thread of its own so
 //! that a slow disk holds no traffic; lines that find the queue full are counted and dropped.
+//!
+//! Files that a configuration names are their owner's to keep small; the one that stands in for
+//! standard output is kept small here.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use lateen_routing::Sink;
 
 const QUEUE: usize = 8192;
+/// Size at which the stand-in for standard output is moved away.
+const ROTATE_AT: u64 = 16 << 20;
 
 #[derive(Debug)]
 pub struct LogWriter {
@@ -19,9 +25,15 @@ pub struct LogWriter {
 }
 
 impl LogWriter {
-    pub fn start() -> io::Result<Self> {
+    /// `stand_in` takes the lines for standard output and error.
+    pub fn start(stand_in: Option<PathBuf>) -> io::Result<Self> {
         let (lines, receiver) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("access-log".into()).spawn(move || write(&receiver))?;
+        let mut files = Files {
+            stand_in: stand_in.map(|path| Rotated::new(path, ROTATE_AT)),
+            named: HashMap::new(),
+        };
+        let writer = std::thread::Builder::new().name("access-log".into());
+        writer.spawn(move || files.write_all(&receiver))?;
         Ok(Self { lines, dropped: AtomicU64::new(0) })
     }
 
@@ -36,30 +48,107 @@ impl LogWriter {
     }
 }
 
-/// Writes until the senders are gone; what has queued up meanwhile goes out in one write per sink.
-fn write(lines: &Receiver<(Sink, String)>) {
-    let mut files = HashMap::new();
-    while let Ok((sink, text)) = lines.recv() {
-        let mut batch = HashMap::from([(sink, text)]);
-        while let Ok((sink, text)) = lines.try_recv() {
-            batch.entry(sink).or_default().push_str(&text);
-        }
-        for (sink, text) in batch {
-            let result = match &sink {
-                Sink::Stdout => io::stdout().lock().write_all(text.as_bytes()),
-                Sink::File(path) => append(&mut files, path, &text),
-            };
-            if let Err(error) = result {
-                tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
+struct Files {
+    stand_in: Option<Rotated>,
+    named: HashMap<PathBuf, File>,
+}
+
+impl Files {
+    /// Writes until the senders are gone; what has queued up goes out in one write per sink.
+    fn write_all(&mut self, lines: &Receiver<(Sink, String)>) {
+        while let Ok((sink, text)) = lines.recv() {
+            let mut batch = HashMap::from([(sink, text)]);
+            while let Ok((sink, text)) = lines.try_recv() {
+                batch.entry(sink).or_default().push_str(&text);
+            }
+            for (sink, text) in batch {
+                if let Err(error) = self.write(&sink, &text) {
+                    tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
+                }
             }
         }
     }
+
+    fn write(&mut self, sink: &Sink, text: &str) -> io::Result<()> {
+        match (sink, &mut self.stand_in) {
+            (Sink::Stdout | Sink::Stderr, Some(file)) => file.append(text),
+            (Sink::Stdout, None) => io::stdout().lock().write_all(text.as_bytes()),
+            (Sink::Stderr, None) => io::stderr().lock().write_all(text.as_bytes()),
+            (Sink::File(path), _) => self.append(path, text),
+        }
+    }
+
+    fn append(&mut self, path: &Path, text: &str) -> io::Result<()> {
+        if !self.named.contains_key(path) {
+            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            self.named.insert(path.to_owned(), file);
+        }
+        self.named.get_mut(path).expect("inserted above").write_all(text.as_bytes())
+    }
 }
 
-fn append(files: &mut HashMap<PathBuf, File>, path: &PathBuf, text: &str) -> io::Result<()> {
-    if !files.contains_key(path) {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
-        files.insert(path.clone(), file);
+/// A file of bounded size and the one before it.
+struct Rotated {
+    path: PathBuf,
+    limit: u64,
+    open: Option<(File, u64)>,
+}
+
+impl Rotated {
+    fn new(path: PathBuf, limit: u64) -> Self {
+        Self { path, limit, open: None }
     }
-    files.get_mut(path).expect("inserted above").write_all(text.as_bytes())
+
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        let (mut file, mut size) = match self.open.take() {
+            Some(open) => open,
+            None => self.reopen()?,
+        };
+        if size > 0 && size + text.len() as u64 > self.limit {
+            let mut older = self.path.clone().into_os_string();
+            older.push(".1");
+            fs::rename(&self.path, older)?;
+            (file, size) = self.reopen()?;
+        }
+        file.write_all(text.as_bytes())?;
+        self.open = Some((file, size + text.len() as u64));
+        Ok(())
+    }
+
+    fn reopen(&self) -> io::Result<(File, u64)> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+        let size = file.metadata()?.len();
+        Ok((file, size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::Rotated;
+
+    #[test]
+    fn a_full_stand_in_is_moved_away_and_only_one_older_is_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("access.log");
+        let mut file = Rotated::new(path.clone(), 10);
+        for line in ["one..\n", "two..\n", "three\n"] {
+            file.append(line).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
+        assert_eq!(fs::read_to_string(home.path().join("access.log.1")).unwrap(), "two..\n");
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_stand_in_that_exists_is_continued() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("access.log");
+        Rotated::new(path.clone(), 10).append("first\n").unwrap();
+        Rotated::new(path.clone(), 10).append("next\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "next\n", "the size is taken over");
+    }
 }

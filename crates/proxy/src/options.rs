@@ -58,6 +58,9 @@ pub struct Options {
     pub subscribe_all: bool,
     /// Connections of one worker at the same time; more are reset.
     pub max_connections: usize,
+    /// A file that takes the access log lines for standard output and error, which belong to
+    /// somebody else. It is moved to `.1` when it has grown to 16 MiB.
+    pub stdout_log: Option<PathBuf>,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             drain: DRAIN,
             subscribe_all: false,
             max_connections: MAX_CONNECTIONS,
+            stdout_log: None,
         }
     }
 }

@@ -61,7 +61,7 @@ impl Proxy {
             linked: AtomicBool::new(false),
             records: Records::new(count),
             reasons: Reasons::default(),
-            log: LogWriter::start().map_err(StartError::Thread)?,
+            log: LogWriter::start(options.stdout_log).map_err(StartError::Thread)?,
             mark: options.mark,
             max_connections: options.max_connections,
             started: Instant::now(),

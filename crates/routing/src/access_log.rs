@@ -22,6 +22,7 @@ use crate::reject::{Refusal, refuse};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sink {
     Stdout,
+    Stderr,
     File(PathBuf),
 }
 
@@ -98,6 +99,7 @@ fn file(any: &Any) -> Result<(Sink, Format), Refusal> {
     let sink = match config.path.as_str() {
         "" => return Err(refuse("path", "empty", "set a file name or /dev/stdout")),
         "/dev/stdout" => Sink::Stdout,
+        "/dev/stderr" => Sink::Stderr,
         path => Sink::File(path.into()),
     };
     Ok((sink, format))

@@ -21,8 +21,9 @@ pub use v3::{v3_group, v3_index};
 
 use shape::Shape;
 
-/// The media type of [`v2_proto`].
-pub const V2_PROTO_TYPE: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The media type of [`v2_proto`]. Clients also ask for it with `v2@v1.0`, which Go's own parser of
+/// media types refuses in an answer.
+pub const V2_PROTO_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 static V2_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(v2_document().to_string()));
 static V2_PROTO: LazyLock<Bytes> =

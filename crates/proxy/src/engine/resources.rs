@@ -37,6 +37,8 @@ pub struct Binder {
 pub struct Resources {
     binder: Binder,
     listeners: BTreeMap<String, Arc<Listener>>,
+    /// Newer versions of listeners, until what they name is known: the older ones serve meanwhile.
+    warming: BTreeMap<String, Arc<Listener>>,
     absent_listeners: BTreeSet<String>,
     clusters: BTreeMap<String, ClusterState>,
     absent_clusters: BTreeSet<String>,
@@ -72,6 +74,7 @@ impl Resources {
         Self {
             binder,
             listeners: BTreeMap::new(),
+            warming: BTreeMap::new(),
             absent_listeners: BTreeSet::new(),
             clusters: BTreeMap::new(),
             absent_clusters: BTreeSet::new(),
@@ -89,6 +92,7 @@ impl Resources {
     pub fn apply_listeners(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
         for name in removed {
             self.listeners.remove(name);
+            self.warming.remove(name);
             self.absent_listeners.insert(name.clone());
             self.forget_raw(ResourceType::Listener, name);
         }
@@ -131,10 +135,52 @@ impl Resources {
             tracing::info!(listener = %compiled.name, note, "part of a listener is not acted on");
         }
         let counters = self.counters.entry(message.name.clone()).or_default().clone();
-        let listener = Listener { compiled, version: resource.version.clone(), counters };
+        let version = resource.version.clone();
         self.absent_listeners.remove(&message.name);
-        self.listeners.insert(message.name, Arc::new(listener));
+        self.replace(message.name, Arc::new(Listener { compiled, version, counters }));
         Ok(())
+    }
+
+    /// A listener that names clusters which are not known yet takes over from its older version
+    /// when they are, so that a changed route never leads nowhere for a moment.
+    fn replace(&mut self, name: String, listener: Arc<Listener>) {
+        let warms = self.listeners.get(&name).is_some_and(|older| {
+            older.compiled.address == listener.compiled.address
+                && older.compiled.bind_to_port == listener.compiled.bind_to_port
+                && self.is_settled(older)
+                && !self.is_settled(&listener)
+        });
+        self.warming.remove(&name);
+        let place = if warms { &mut self.warming } else { &mut self.listeners };
+        place.insert(name, listener);
+    }
+
+    /// Puts warmed listeners into their places. True if there were any.
+    pub fn promote(&mut self) -> bool {
+        let ready = |(name, newer): (&String, &Arc<Listener>)| {
+            let older = self.listeners.get(name);
+            // An older version that lost a cluster is no better than waiting.
+            let broken = older.is_none_or(|older| !self.is_settled(older) || self.is_lost(older));
+            (broken || self.is_settled(newer)).then(|| name.clone())
+        };
+        let names: Vec<String> = self.warming.iter().filter_map(ready).collect();
+        for name in &names {
+            let newer = self.warming.remove(name).expect("found above");
+            self.listeners.insert(name.clone(), newer);
+        }
+        !names.is_empty()
+    }
+
+    /// Every cluster that it names can be used or does not exist.
+    fn is_settled(&self, listener: &Listener) -> bool {
+        listener.compiled.clusters().all(|name| match self.clusters.get(&**name) {
+            Some(state) => state.entry.is_resolved(),
+            None => self.all_clusters_known || self.absent_clusters.contains(&**name),
+        })
+    }
+
+    fn is_lost(&self, listener: &Listener) -> bool {
+        listener.compiled.clusters().any(|name| self.absent_clusters.contains(&**name))
     }
 
     fn unbind_unused(&mut self) {
@@ -201,7 +247,9 @@ impl Resources {
         let endpoints = match &compiled.discovery {
             Discovery::Static(endpoints) => Some(endpoint_set(endpoints, known)),
             Discovery::Eds(name) => {
-                self.endpoints.get(&**name).map(|endpoints| endpoint_set(endpoints, known))
+                // Those from before serve until the new ones are known.
+                let found = self.endpoints.get(&**name);
+                found.map(|endpoints| endpoint_set(endpoints, known)).or_else(|| known.cloned())
             }
             Discovery::Dns { .. } => known.cloned(),
             Discovery::OriginalDst { .. } => None,
@@ -253,6 +301,7 @@ impl Resources {
 
     pub fn forget_listener(&mut self, name: &str) {
         self.listeners.remove(name);
+        self.warming.remove(name);
         self.absent_listeners.remove(name);
         self.counters.remove(name);
         self.forget_raw(ResourceType::Listener, name);
@@ -275,7 +324,7 @@ impl Resources {
     }
 
     pub fn named_clusters(&self) -> BTreeSet<String> {
-        let listeners = self.listeners.values();
+        let listeners = self.listeners.values().chain(self.warming.values());
         listeners.flat_map(|l| l.compiled.clusters().map(|name| name.to_string())).collect()
     }
 
