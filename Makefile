@@ -11,7 +11,7 @@ help:
 	@echo "make fmt     format all code"
 
 build:
-	$(CARGO) build --release --locked -p lateen-cli
+	$(CARGO) build --release --locked -p lateen-cli -p lateen-testkit --bins
 
 demo: build
 	@scripts/demo-deps.sh
@@ -19,12 +19,11 @@ demo: build
 
 test:
 	@scripts/test-deps.sh
-	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
 
 bench: build
 	@scripts/test-deps.sh --bench
-	$(CARGO) build --release --locked -p lateen-testkit
 	@bench/run.py --lateen target/release/lateen
 
 lint:

@@ -27,6 +27,7 @@ mod serve;
 mod server;
 mod store;
 mod token;
+mod wire;
 mod write;
 
 use std::future::Future;

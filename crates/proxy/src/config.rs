@@ -98,3 +98,11 @@ pub fn listener_names(destination: SocketAddr) -> [String; 2] {
     let name = |address: SocketAddr| format!("{}_{}", address.ip(), address.port());
     [name(destination), name(wildcard(destination))]
 }
+
+/// The destination of a listener with such a name; none of one for every address.
+pub fn destination_of(name: &str) -> Option<SocketAddr> {
+    let (ip, port) = name.rsplit_once('_')?;
+    let ip: IpAddr = ip.parse().ok()?;
+    let port = port.parse().ok()?;
+    (!ip.is_unspecified()).then_some(SocketAddr::new(ip, port))
+}

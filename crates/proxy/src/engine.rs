@@ -26,7 +26,7 @@ use crate::worker::Shared;
 use demand::Destinations;
 pub use resources::{Binder, Resources};
 
-/// Cached state is written at most this often.
+/// The cache is written at once, and at most this often.
 const CACHE_DELAY: Duration = Duration::from_millis(100);
 /// The two listeners that every sidecar has.
 const SIDECAR_LISTENERS: [&str; 2] = ["virtualOutbound", "virtualInbound"];
@@ -56,7 +56,10 @@ pub struct Engine {
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
     destinations: Destinations,
     listeners_answered: bool,
-    dirty_since: Option<Instant>,
+    /// When the cache shall be written; `None` when it is up to date.
+    write_cache_at: Option<Instant>,
+    /// Before this the cache is not written again.
+    next_cache_write: Instant,
 }
 
 impl Engine {
@@ -80,7 +83,8 @@ impl Engine {
             requests: None,
             destinations: Destinations::default(),
             listeners_answered: false,
-            dirty_since: None,
+            write_cache_at: None,
+            next_cache_write: Instant::now(),
         }
     }
 
@@ -110,7 +114,6 @@ impl Engine {
     pub async fn run(mut self, mut inlets: Inlets) {
         loop {
             let requests = self.requests.clone().filter(|_| self.client.has_request());
-            let flush_at = self.dirty_since.map(|since| since + CACHE_DELAY);
             tokio::select! {
                 event = inlets.events.recv() => match event {
                     Some(event) => self.on_event(event),
@@ -127,7 +130,7 @@ impl Engine {
                     }
                     _ => self.requests = None,
                 },
-                () = wait_until(flush_at) => self.write_cache(),
+                () = wait_until(self.write_cache_at) => self.write_cache(),
             }
         }
     }
@@ -163,7 +166,7 @@ impl Engine {
         }
         self.client.answer(&update, &rejected);
         self.publish();
-        self.dirty_since.get_or_insert_with(Instant::now);
+        self.write_cache_at.get_or_insert(self.next_cache_write);
     }
 
     /// Puts an update into effect and asks for what it refers to. Out: refused names with reasons.
@@ -172,12 +175,14 @@ impl Engine {
             ResourceType::Listener => {
                 self.listeners_answered = true;
                 let rejected = self.resources.apply_listeners(&update.added, &update.removed);
+                self.forget_unasked(update);
                 self.follow_clusters();
                 rejected
             }
             ResourceType::Cluster => {
                 self.resources.all_clusters_known = self.everything;
                 let rejected = self.resources.apply_clusters(&update.added, &update.removed);
+                self.forget_unasked(update);
                 self.follow_endpoints();
                 rejected
             }
@@ -189,6 +194,21 @@ impl Engine {
                 Vec::new()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// That a name does not exist is remembered only for names that were asked for: the others come
+    /// and go with a wildcard, without a bound.
+    fn forget_unasked(&mut self, update: &Update) {
+        for name in &update.removed {
+            if self.client.is_subscribed(update.kind, name) {
+                continue;
+            }
+            match update.kind {
+                ResourceType::Listener => self.resources.forget_listener(name),
+                ResourceType::Cluster => self.resources.forget_cluster(name),
+                _ => {}
+            }
         }
     }
 
@@ -243,10 +263,7 @@ impl Engine {
                     ResourceType::Listener,
                     crate::config::listener_names(address).iter().map(String::as_str),
                 );
-                for name in dropped {
-                    self.client.unsubscribe(ResourceType::Listener, [name.as_str()]);
-                    self.resources.forget_listener(&name);
-                }
+                self.let_go(&dropped);
                 // It may have been answered meanwhile.
                 self.publish();
             }
@@ -316,13 +333,27 @@ impl Engine {
 
     /// A listener that was once asked for on demand is still wanted.
     fn restore_destination(&mut self, name: &str) {
-        if self.role == Role::Sidecar && !self.everything && !SIDECAR_LISTENERS.contains(&name) {
-            self.client.subscribe(ResourceType::Listener, [name]);
+        if self.role != Role::Sidecar || self.everything || SIDECAR_LISTENERS.contains(&name) {
+            return;
+        }
+        self.client.subscribe(ResourceType::Listener, [name]);
+        if let Some(address) = crate::config::destination_of(name) {
+            let dropped = self.destinations.add(address, 0);
+            self.let_go(&dropped);
+        }
+    }
+
+    /// Forgets listeners that nobody needs any more.
+    fn let_go(&mut self, names: &[String]) {
+        for name in names {
+            self.client.unsubscribe(ResourceType::Listener, [name.as_str()]);
+            self.resources.forget_listener(name);
         }
     }
 
     fn write_cache(&mut self) {
-        self.dirty_since = None;
+        self.write_cache_at = None;
+        self.next_cache_write = Instant::now() + CACHE_DELAY;
         let Some(path) = &self.cache else { return };
         if let Err(error) = cache::store(path, self.resources.raw()) {
             tracing::warn!(path = %path.display(), %error, "cannot write the cache");

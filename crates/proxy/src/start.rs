@@ -212,3 +212,6 @@ impl Handle {
         clean
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use crate::error::ApiError;
+use crate::wire::{self, WireError};
 
 /// Kubernetes' own limit.
 pub const LIMIT: usize = 3 << 20;
 /// A body must be there by then.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ACCEPTED: &str = "application/json, application/yaml";
+const ACCEPTED: &str =
+    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// A body and what it came as.
 pub struct Received {
@@ -48,16 +50,23 @@ impl Received {
         match self.media.as_str() {
             "" | "application/json" => parse_json(&self.bytes),
             "application/yaml" | "application/x-yaml" | "text/yaml" => parse_yaml(&self.bytes),
+            wire::MEDIA_TYPE => wire::decode(&self.bytes).map_err(|error| match error {
+                WireError::UnknownKind { .. } => ApiError::new(
+                    415,
+                    "UnsupportedMediaType",
+                    format!("{error}, send application/json or application/yaml"),
+                ),
+                _ => ApiError::bad_request(error.to_string()),
+            }),
             _ => Err(ApiError::unsupported_media(ACCEPTED)),
         }
     }
 
     /// Fields that the body says twice.
     pub fn duplicates(&self) -> Vec<String> {
-        if self.media.contains("yaml") {
-            Vec::new()
-        } else {
-            crate::strict::duplicate_fields(&self.bytes)
+        match self.media.as_str() {
+            "" | "application/json" => crate::strict::duplicate_fields(&self.bytes),
+            _ => Vec::new(),
         }
     }
 }

@@ -62,6 +62,19 @@ mod tests {
     }
 
     #[test]
+    fn a_scan_of_addresses_leaves_no_more_than_the_bound() {
+        let mut destinations = Destinations::default();
+        let mut dropped = Vec::new();
+        for at in 0..3 * KEPT as u32 {
+            let address = (std::net::Ipv4Addr::from(0x0a00_0000 + at), 80);
+            dropped.extend(destinations.add(address.into(), u64::from(at)));
+        }
+        assert_eq!(destinations.0.len(), KEPT);
+        assert_eq!(dropped.len(), 2 * KEPT, "every other name is let go of");
+        assert_eq!(dropped[0], "10.0.0.0_80");
+    }
+
+    #[test]
     fn a_destination_is_settled_when_both_names_are_answered() {
         let mut destinations = Destinations::default();
         destinations.add(([10, 0, 0, 1], 80).into(), 0);

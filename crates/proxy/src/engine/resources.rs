@@ -355,8 +355,11 @@ impl Resources {
             let listeners = listeners.filter(move |l| l.compiled.bind_to_port == bound);
             listeners.map(|l| (l.compiled.address, l.clone())).collect()
         };
-        let absent =
-            self.absent_clusters.iter().map(|name| (name.as_str().into(), Cluster::Absent));
+        let mut absent = self.absent_clusters.clone();
+        if self.all_clusters_known {
+            absent.append(&mut self.named_clusters());
+        }
+        let absent = absent.iter().map(|name| (name.as_str().into(), Cluster::Absent));
         let present = self.clusters.values().map(|state| {
             (state.entry.compiled.name.clone(), Cluster::Present(state.entry.clone()))
         });

@@ -26,8 +26,18 @@ pub fn any<T: Message + Name>(message: &T) -> Any {
 }
 
 pub fn listener(name: &str, at: SocketAddr, cluster: &str) -> listener::Listener {
+    listener_with_idle_timeout(name, at, cluster, None)
+}
+
+pub fn listener_with_idle_timeout(
+    name: &str,
+    at: SocketAddr,
+    cluster: &str,
+    idle_timeout: Option<envoy_types::pb::google::protobuf::Duration>,
+) -> listener::Listener {
     let proxy = tcp_proxy::TcpProxy {
         stat_prefix: name.into(),
+        idle_timeout,
         cluster_specifier: Some(tcp_proxy::tcp_proxy::ClusterSpecifier::Cluster(cluster.into())),
         ..Default::default()
     };
