@@ -4,11 +4,16 @@ mod layers;
 mod report;
 mod tidy;
 
-use anyhow::{Result, bail};
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
+fn main() -> ExitCode {
+    let outcome = match std::env::args().nth(1).as_deref() {
         Some("tidy") => tidy::run(),
-        other => bail!("unknown chore {other:?}: the only one is tidy"),
+        other => Err(anyhow::anyhow!("unknown chore {other:?}: the only one is tidy")),
+    };
+    if let Err(error) = outcome {
+        eprintln!("xtask: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }

@@ -28,7 +28,7 @@ use crate::istio::security::{
 };
 use crate::istio::telemetry::TelemetrySpec;
 use crate::kinds::{Kind, Source, by_kind};
-use crate::schema;
+use crate::schema::{self, Finding};
 
 /// An object with a spec. Its status is not kept: nothing in the mesh is configured by it, and a
 /// status that changes must not look like a change of configuration.
@@ -193,8 +193,11 @@ pub fn parse(
     let mut issues = Vec::new();
     if kind.source == Source::Istio {
         let name = schema::definition_name(kind, version);
-        for finding in schema::conform(&name, &mut value) {
-            issues.push(finding.into_issue(object.clone()));
+        let findings = schema::conform(&name, &mut value);
+        let fatal = findings.iter().any(Finding::is_fatal);
+        issues.extend(findings.into_iter().map(|finding| finding.into_issue(object.clone())));
+        if fatal {
+            return (None, issues);
         }
     }
     match decode(kind, value) {

@@ -75,6 +75,10 @@ impl NodeArgs {
             "SERVICE_ACCOUNT": self.service_account,
             "WORKLOAD_NAME": self.name,
         });
+        if self.role == Role::Sidecar {
+            // Names are resolved by mesh DNS, so ServiceEntries without addresses get virtual ones.
+            metadata["DNS_CAPTURE"] = json!("true");
+        }
         if let Some(bind) = self.bind {
             metadata["LATEEN_BIND"] = json!(bind.to_string());
         }

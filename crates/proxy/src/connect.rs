@@ -1,10 +1,10 @@
 //! Opening the upstream connection. In: an endpoint and a deadline. Out: a stream, or why not.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 
 use lateen_routing::CompiledCluster;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::error::{DataError, Kind};
@@ -22,17 +22,20 @@ pub async fn connect(
     if connected {
         return Ok(stream);
     }
-    let ready = poll_fn(|cx| stream.poll_write_ready(cx));
+    // Within one host it is connected after one look at the sockets, and no timer need be armed.
+    tokio::task::yield_now().await;
+    let ready = stream.ready(Interest::WRITABLE);
     match tokio::time::timeout(cluster.connect_timeout, ready).await {
         Err(_) => {
             let cause = format!("no connection within {:?}", cluster.connect_timeout);
-            return Err(DataError::new(Kind::ConnectTimeout, cause));
+            Err(DataError::new(Kind::ConnectTimeout, cause))
         }
-        Ok(Err(error)) => return Err(failed(error)),
-        Ok(Ok(())) => {}
-    }
-    match stream.take_error() {
-        Ok(None) => Ok(stream),
-        Ok(Some(error)) | Err(error) => Err(failed(error)),
+        // A failed connect closes both directions: without that there is no error to fetch.
+        Ok(Ok(ready)) if !ready.is_write_closed() => Ok(stream),
+        Ok(Ok(_)) => match stream.take_error() {
+            Ok(None) => Ok(stream),
+            Ok(Some(error)) | Err(error) => Err(failed(error)),
+        },
+        Ok(Err(error)) => Err(failed(error)),
     }
 }

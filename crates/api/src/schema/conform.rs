@@ -1,8 +1,8 @@
 //! Walks an object along its schema.
 //!
 //! In: a definition's name and a JSON object. Out: the object in the form that our types read
-//! (camelCase names, no nulls, numbers as numbers), and findings: unknown fields and oneofs that are
-//! set twice.
+//! (camelCase names, no nulls, numbers as numbers), and findings: unknown fields, oneofs that are set
+//! twice, and lists where an object must be.
 
 use serde_json::{Map, Value};
 
@@ -19,6 +19,8 @@ pub enum FindingKind {
     UnknownField,
     /// Several members of a oneof are set.
     OneOf(Vec<String>),
+    /// A list that must be an object. Our types would take its items for their fields, in order.
+    ListForObject,
 }
 
 /// One finding, at a path such as `spec.servers[0].porrt`.
@@ -29,6 +31,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Whether the object cannot be read at all.
+    pub fn is_fatal(&self) -> bool {
+        self.kind == FindingKind::ListForObject
+    }
+
     pub fn into_issue(self, object: ObjectRef) -> Issue {
         let (severity, code, message) = match self.kind {
             FindingKind::UnknownField => (
@@ -40,6 +47,11 @@ impl Finding {
                 Severity::Error,
                 Code::SCHEMA_VALIDATION_ERROR,
                 format!("{} exclude each other, keep one of them", fields.join(" and ")),
+            ),
+            FindingKind::ListForObject => (
+                Severity::Error,
+                Code::SCHEMA_VALIDATION_ERROR,
+                "it is a list and must be an object, write its fields without hyphens".to_owned(),
             ),
         };
         Issue { object, path: self.path, code, severity, message }
@@ -69,6 +81,9 @@ fn walk(
     }
     match value {
         Value::Object(map) => walk_object(schema, map, path, depth, findings),
+        Value::Array(_) if schema.contains_key("properties") => {
+            findings.push(Finding { path: path.clone(), kind: FindingKind::ListForObject });
+        }
         Value::Array(items) => {
             let Some(item_schema) = schema.get("items") else { return };
             for (index, item) in items.iter_mut().enumerate() {

@@ -153,6 +153,7 @@ fn istio_area(group: &str, fill: impl Fn(&mut SchemaGenerator)) -> Map<String, V
     fill(&mut generator);
     let prefix = format!("{}.", group.rsplit('.').collect::<Vec<_>>().join("."));
     let mut definitions = finish(generator, &prefix);
+    definitions.values_mut().for_each(close);
     for kind in KINDS.iter().filter(|kind| kind.group == group) {
         let reference = |name: String| json!({ "$ref": format!("{PREFIX}{name}") });
         let spec = reference(format!("{prefix}{}Spec", kind.kind));
@@ -260,6 +261,15 @@ fn simplify_object(map: &mut Map<String, Value>, rename: &impl Fn(&str) -> Strin
         if let Some(inner) = map.get_mut(keyword) {
             simplify(inner, rename);
         }
+    }
+}
+
+/// Lets a message without fields say that it has none, as it would else take any.
+fn close(schema: &mut Value) {
+    let Some(map) = schema.as_object_mut() else { return };
+    let open = ["properties", "additionalProperties", "x-kubernetes-preserve-unknown-fields"];
+    if map.get("type") == Some(&json!("object")) && !open.iter().any(|key| map.contains_key(*key)) {
+        map.insert("properties".into(), json!({}));
     }
 }
 

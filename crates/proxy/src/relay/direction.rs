@@ -32,6 +32,8 @@ pub struct Direction {
     spill: Option<Box<Spill>>,
     pipe: Option<Pipe>,
     bulk: bool,
+    /// A chunk was moved since others had their turn.
+    had_turn: bool,
     streak: u8,
     stage: Stage,
 }
@@ -157,6 +159,11 @@ impl Direction {
         cx: &mut Context<'_>,
         from: &mut TcpStream,
     ) -> Poll<Result<(), Fault>> {
+        if std::mem::take(&mut self.had_turn) {
+            // Others first: meanwhile more arrives, and fewer, larger chunks cost less.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if from.poll_read_ready(cx).map_err(Fault::Read)?.is_pending() {
             // Nothing to move for now: others may use the pipe.
             if let Some(pipe) = self.pipe.take() {
@@ -184,6 +191,7 @@ impl Direction {
 
     /// Going back to copying must wait until the pipe is empty, which `poll_held` sees to.
     fn note_splice(&mut self, size: usize) {
+        self.had_turn = true;
         self.streak = if size < SMALL_CHUNK { self.streak + 1 } else { 0 };
         if self.streak >= SMALL_AFTER {
             self.bulk = false;

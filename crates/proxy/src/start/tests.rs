@@ -369,12 +369,11 @@ async fn a_control_plane_that_comes_back_is_told_what_is_held() {
     let (mut open, _) = dial(at).await.unwrap();
     let socket = socket_at(at);
     rig.ads.stop().await;
-    until("the loss is known", async || !rig.proxy.shared.linked.load(Ordering::Relaxed))
-        .await;
+    until("the loss is known", async || !rig.proxy.shared.linked.load(Ordering::Relaxed)).await;
     assert_eq!(letter(at).await, Some('a'));
     rig.ads.resume();
     let again = rig.ads.subscription(LDS, "*").await;
-    assert!(again.node.is_some());
+    assert!(rig.ads.request("request", |_| true).await.node.is_some());
     assert_eq!(again.initial_resource_versions.keys().collect::<Vec<_>>(), ["front"]);
     let clusters = rig.ads.subscription(Cluster, "back").await;
     assert_eq!(clusters.initial_resource_versions.keys().collect::<Vec<_>>(), ["back"]);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{MeshConfig, MeshNetworks, ProxyConfig};
 use crate::issue::{Code, Issue, ObjectRef};
 use crate::resource::{FieldError, typed};
-use crate::schema;
+use crate::schema::{self, Finding};
 
 /// The key `mesh` of Istio's ConfigMap.
 pub fn parse_mesh_config(yaml: &str, object: &ObjectRef) -> (Option<MeshConfig>, Vec<Issue>) {
@@ -44,8 +44,12 @@ fn parse<T: DeserializeOwned + Default>(
         }
     };
     let findings = schema::conform(definition, &mut value);
+    let fatal = findings.iter().any(Finding::is_fatal);
     let mut issues: Vec<Issue> =
         findings.into_iter().map(|finding| finding.into_issue(object.clone())).collect();
+    if fatal {
+        return (None, issues);
+    }
     match typed(value) {
         Ok(config) => (Some(config), issues),
         Err(FieldError { path, message }) => {
@@ -97,6 +101,9 @@ mod tests {
     fn no_text_is_the_default_and_garbage_is_an_error() {
         assert!(parse_mesh_config("", &object()).0.is_some());
         assert!(parse_mesh_config("{{{:", &object()).1[0].is_error());
-        assert!(parse_mesh_config("[1, 2]", &object()).1[0].is_error());
+        for list in ["[1, 2]", "defaultConfig: []"] {
+            let (config, issues) = parse_mesh_config(list, &object());
+            assert!(config.is_none() && issues[0].is_error(), "{list}");
+        }
     }
 }

@@ -218,11 +218,15 @@ impl server::AggregatedDiscoveryService for Shared {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.state.lock().unwrap().stream = Some(sender.clone());
         let shared = self.clone();
+        // Not to keep the stream open by itself.
+        let own = sender.downgrade();
+        drop(sender);
         let mut requests = request.into_inner();
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
                 let mut state = shared.state.lock().unwrap();
-                if !state.stream.as_ref().is_some_and(|stream| stream.same_channel(&sender)) {
+                let current = state.stream.as_ref().zip(own.upgrade());
+                if !current.is_some_and(|(stream, own)| stream.same_channel(&own)) {
                     return;
                 }
                 let kind = ResourceType::from_type_url(&request.type_url).unwrap();
