@@ -86,6 +86,15 @@ impl ApiError {
         Self { details: Some(json!({})), ..Self::new(404, "NotFound", message) }
     }
 
+    /// 400 for what goes on inside a container.
+    pub fn no_containers(pod: &str) -> Self {
+        let message = format!(
+            "pod \"{pod}\" is a program on this machine and not a container: see its output where \
+             lateen run was started, and reach it by its address"
+        );
+        Self::new(400, "BadRequest", message)
+    }
+
     /// 409 for a name that is taken.
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
         let message = format!("{} \"{name}\" already exists", resource_name(kind));

@@ -42,14 +42,8 @@ use lateen_identity::{Ca, private_dir, read_or_create_secret};
 pub use server::Clock;
 
 /// Names by which the server may be reached.
-const NAMES: [&str; 6] = [
-    "localhost",
-    "127.0.0.1",
-    "::1",
-    "kubernetes",
-    "kubernetes.default",
-    "kubernetes.default.svc",
-];
+const NAMES: [&str; 6] =
+    ["localhost", "127.0.0.1", "::1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
 
 /// What a server is made of.
 pub struct Config {

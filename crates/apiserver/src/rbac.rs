@@ -2,7 +2,7 @@
 //! everything; others what the stored Roles and bindings grant.
 
 use lateen_api::kinds::{Kind, by_kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::auth::User;
 use crate::catalog;
@@ -10,6 +10,11 @@ use crate::object;
 use crate::store::Store;
 
 const GROUP: &str = "rbac.authorization.k8s.io";
+/// What every authenticated user may ask.
+const REVIEWS: [&str; 3] =
+    ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
+/// Where every authenticated user may look.
+const PATHS: [&str; 4] = ["/api", "/apis", "/openapi", "/version"];
 
 /// One action to be judged.
 #[derive(Clone, Debug, Default)]
@@ -58,9 +63,6 @@ pub fn allowed(store: &Store, user: &User, action: &Action<'_>) -> bool {
 
 /// What Kubernetes' default roles grant to every authenticated user.
 fn everyone(user: &User, action: &Action<'_>) -> bool {
-    const REVIEWS: [&str; 3] =
-        ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
-    const PATHS: [&str; 4] = ["/api", "/apis", "/openapi", "/version"];
     if user.is_anonymous() {
         return false;
     }
@@ -106,13 +108,56 @@ fn names(binding: &Value, user: &User) -> bool {
 }
 
 fn role_allows(store: &Store, role: &Value, namespace: &str, action: &Action<'_>) -> bool {
+    role_rules(store, role, namespace).iter().any(|rule| rule_allows(rule, action))
+}
+
+/// The rules of the role that a binding refers to.
+fn role_rules(store: &Store, role: &Value, namespace: &str) -> Vec<Value> {
     let kind: Option<&'static Kind> = by_kind(GROUP, object::text(role, &["kind"]));
-    let Some(kind) = kind else { return false };
+    let Some(kind) = kind else { return Vec::new() };
     let name = object::text(role, &["name"]);
-    let Some(stored) = store.get(&catalog::key(kind, namespace, name)) else { return false };
-    let role = object::parse_stored(&stored.bytes);
-    let rules = role["rules"].as_array();
-    rules.into_iter().flatten().any(|rule| rule_allows(rule, action))
+    let Some(stored) = store.get(&catalog::key(kind, namespace, name)) else { return Vec::new() };
+    match object::parse_stored(&stored.bytes)["rules"].take() {
+        Value::Array(rules) => rules,
+        _ => Vec::new(),
+    }
+}
+
+/// Every rule by which [`allowed`] decides for a user in a namespace.
+pub fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
+    if user.is_master() {
+        return vec![
+            json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
+            json!({"verbs": ["*"], "nonResourceURLs": ["*"]}),
+        ];
+    }
+    let paths: Vec<String> =
+        PATHS.iter().flat_map(|path| [(*path).to_owned(), format!("{path}/*")]).collect();
+    let mut rules = vec![
+        json!({
+            "verbs": ["create"],
+            "apiGroups": ["authentication.k8s.io", "authorization.k8s.io"],
+            "resources": REVIEWS,
+        }),
+        json!({
+            "verbs": ["get"],
+            "nonResourceURLs": paths,
+        }),
+    ];
+    for (binding, namespace) in [("ClusterRoleBinding", ""), ("RoleBinding", namespace)] {
+        let Some(kind) = by_kind(GROUP, binding) else { continue };
+        let scope = (!namespace.is_empty()).then_some(namespace);
+        if scope.is_none() && binding == "RoleBinding" {
+            continue;
+        }
+        for (_, stored) in store.all(catalog::resource_id(kind), scope) {
+            let binding = object::parse_stored(&stored.bytes);
+            if names(&binding, user) {
+                rules.extend(role_rules(store, &binding["roleRef"], namespace));
+            }
+        }
+    }
+    rules
 }
 
 fn rule_allows(rule: &Value, action: &Action<'_>) -> bool {

@@ -28,6 +28,8 @@ pub enum Review {
     SelfAccess,
     /// May that user?
     Access,
+    /// What may I?
+    SelfRules,
 }
 
 impl Review {
@@ -35,7 +37,7 @@ impl Review {
     pub fn group(self) -> &'static str {
         match self {
             Review::Token | Review::SelfSubject => AUTHENTICATION,
-            Review::SelfAccess | Review::Access => AUTHORIZATION,
+            Review::SelfAccess | Review::Access | Review::SelfRules => AUTHORIZATION,
         }
     }
 
@@ -46,6 +48,7 @@ impl Review {
             Review::SelfSubject => "selfsubjectreviews",
             Review::SelfAccess => "selfsubjectaccessreviews",
             Review::Access => "subjectaccessreviews",
+            Review::SelfRules => "selfsubjectrulesreviews",
         }
     }
 
@@ -55,13 +58,15 @@ impl Review {
             Review::SelfSubject => "SelfSubjectReview",
             Review::SelfAccess => "SelfSubjectAccessReview",
             Review::Access => "SubjectAccessReview",
+            Review::SelfRules => "SelfSubjectRulesReview",
         }
     }
 }
 
 /// The review at a path.
 pub fn find(path: &str) -> Option<Review> {
-    let all = [Review::Token, Review::SelfSubject, Review::SelfAccess, Review::Access];
+    let all =
+        [Review::Token, Review::SelfSubject, Review::SelfAccess, Review::Access, Review::SelfRules];
     all.into_iter().find(|one| path == format!("/apis/{}/v1/{}", one.group(), one.plural()))
 }
 
@@ -79,6 +84,7 @@ pub fn answer(
         Review::Token => token_status(server, &value["spec"]),
         Review::SelfSubject => json!({"userInfo": user.info()}),
         Review::SelfAccess => access_status(server, user, &value["spec"]),
+        Review::SelfRules => rules_status(server, user, &value["spec"]),
         Review::Access => access_status(server, &subject(&value["spec"]), &value["spec"]),
     };
     value["apiVersion"] = json!(format!("{}/v1", review.group()));
@@ -147,6 +153,13 @@ fn access_status(server: &Server, user: &User, spec: &Value) -> Value {
     } else {
         json!({"allowed": false, "reason": action.denial(user)})
     }
+}
+
+fn rules_status(server: &Server, user: &User, spec: &Value) -> Value {
+    let rules = rbac::rules(&server.store, user, object::text(spec, &["namespace"]));
+    let (paths, resources): (Vec<Value>, Vec<Value>) =
+        rules.into_iter().partition(|rule| rule.get("nonResourceURLs").is_some());
+    json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
 }
 
 /// Answers a TokenRequest.

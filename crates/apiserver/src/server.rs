@@ -178,6 +178,9 @@ impl Server {
                 let token = reviews::token(self, &target, &received.object()?)?;
                 Ok(reply::json(StatusCode::CREATED, &token))
             }
+            ("log" | "exec" | "attach" | "portforward", _, true) if target.kind.kind == "Pod" => {
+                Err(ApiError::no_containers(&target.name))
+            }
             ("", _, _) => Err(ApiError::method_not_allowed()),
             _ => Err(ApiError::no_such_path()),
         }

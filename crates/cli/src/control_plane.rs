@@ -56,6 +56,10 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
         debounce: Debounce::default(),
     };
     lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
+    tasks.child("start-up memory", async move {
+        readiness.ready().await;
+        lateen_runtime::memory::release_startup_pages();
+    });
     let exit = tokio::select! {
         exit = supervisor.first_exit() => Some(exit),
         signal = lateen_runtime::signal::terminated() => {

@@ -30,16 +30,28 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
     let options = Options {
         cache: Some(home.cache().join("gateway.pb")),
         admin_socket: Some(home.admin_socket("gateway")),
+        stdout_log: Some(home.access_log("gateway")),
         drain: DRAIN,
         ..Options::new(node, Role::Gateway, source)
     };
     let mut proxy = Proxy::start(options).await?;
-    tokio::select! {
-        () = proxy.failed() => anyhow::bail!("a part of the gateway ended: see its log"),
-        signal = lateen_runtime::signal::terminated() => {
-            tracing::info!(signal = signal.context("cannot listen for signals")?, "draining");
-            proxy.drain_and_stop(None).await;
-            Ok(())
+    let terminated = lateen_runtime::signal::terminated();
+    tokio::pin!(terminated);
+    let ready = proxy.ready();
+    tokio::pin!(ready);
+    let mut is_ready = false;
+    loop {
+        tokio::select! {
+            () = &mut ready, if !is_ready => {
+                is_ready = true;
+                lateen_runtime::memory::release_startup_pages();
+            }
+            () = proxy.failed() => anyhow::bail!("a part of the gateway ended: see its log"),
+            signal = &mut terminated => {
+                tracing::info!(signal = signal.context("cannot listen for signals")?, "draining");
+                proxy.drain_and_stop(None).await;
+                return Ok(());
+            }
         }
     }
 }

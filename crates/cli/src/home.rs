@@ -88,6 +88,11 @@ impl Home {
         self.run().join("ads.sock")
     }
 
+    /// Where a proxy writes access log lines that are meant for its standard output.
+    pub fn access_log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.access.log"))
+    }
+
     /// What `lateen run` changed on the machine and `lateen up` puts back at its end.
     pub fn bridge_record(&self) -> PathBuf {
         self.run().join("bridge.json")

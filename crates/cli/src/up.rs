@@ -120,6 +120,7 @@ async fn serve(
         }
     }
     println!("ready");
+    lateen_runtime::memory::release_startup_pages();
     println!("  export KUBECONFIG={}", home.kubeconfig().display());
     let watch = ports::announce(home.admin_socket("gateway"));
     tokio::select! {

@@ -158,10 +158,13 @@ fn resource<T: Message + Name>(name: &str, message: &T) -> Resource {
 
 impl Handle {
     /// Resolves when the initial configuration is complete and its listeners listen.
-    pub async fn ready(&self) {
-        // An engine that ended will never be ready, and its end is reported elsewhere.
-        if self.ready.clone().wait_for(|ready| *ready).await.is_err() {
-            std::future::pending::<()>().await;
+    pub fn ready(&self) -> impl Future<Output = ()> + use<> {
+        let mut ready = self.ready.clone();
+        async move {
+            // An engine that ended will never be ready, and its end is reported elsewhere.
+            if ready.wait_for(|ready| *ready).await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod drain;
 pub mod log;
+pub mod memory;
 pub mod readiness;
 pub mod signal;
 pub mod tasks;

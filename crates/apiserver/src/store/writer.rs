@@ -9,9 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::disk::Disk;
-use super::{
-    Event, Expect, Job, Key, LOG_BYTES, LOG_EVENTS, State, Stored, Write, WriteError,
-};
+use super::{Event, Expect, Job, Key, LOG_BYTES, LOG_EVENTS, State, Stored, Write, WriteError};
 use crate::catalog;
 use crate::object;
 

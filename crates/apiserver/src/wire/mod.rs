@@ -20,7 +20,9 @@ const MAGIC: &[u8] = b"k8s\0";
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum WireError {
     /// It does not begin as an envelope does.
-    #[error("the body is not in Kubernetes' protobuf envelope, it must begin with k8s and a zero byte")]
+    #[error(
+        "the body is not in Kubernetes' protobuf envelope, it must begin with k8s and a zero byte"
+    )]
     NoEnvelope,
     /// It is encoded in a way that the server does not know.
     #[error("the protobuf envelope has the content encoding or type {0:?}, leave it empty")]

@@ -16,8 +16,7 @@ use crate::wire::{self, WireError};
 pub const LIMIT: usize = 3 << 20;
 /// A body must be there by then.
 const PATIENCE: Duration = Duration::from_secs(60);
-const ACCEPTED: &str =
-    "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const ACCEPTED: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 
 /// A body and what it came as.
 pub struct Received {

@@ -21,6 +21,15 @@ pub fn apply(kind: &Kind, value: &mut Value, old: Option<&Value>) {
             set(spec, &[("backoffLimit", json!(6)), ("suspend", json!(false))]);
             template(spec);
         }
+        ("batch", "CronJob") => {
+            let spec = object::child_mut(value, "spec");
+            set(spec, &[("concurrencyPolicy", json!("Allow")), ("suspend", json!(false))]);
+            set(spec, &[("successfulJobsHistoryLimit", json!(3))]);
+            set(spec, &[("failedJobsHistoryLimit", json!(1))]);
+        }
+        ("autoscaling", "HorizontalPodAutoscaler") => {
+            set(object::child_mut(value, "spec"), &[("minReplicas", json!(1))]);
+        }
         ("discovery.k8s.io", "EndpointSlice") => {
             for port in value.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
                 if let Some(port) = port.as_object_mut() {

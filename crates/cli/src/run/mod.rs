@@ -210,6 +210,7 @@ async fn live(
         Ok(program) => program,
         Err(ended) => return Ok(ended),
     };
+    lateen_runtime::memory::release_startup_pages();
     Ok(watch(&mut program, signals, supervisor).await)
 }
 

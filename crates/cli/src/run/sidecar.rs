@@ -85,6 +85,7 @@ async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Si
     options.netns = Some(netns);
     options.mark = Some(PROXY_ID);
     options.admin_socket = Some(home.admin_socket(&instance(node)));
+    options.stdout_log = Some(home.access_log(&instance(node)));
     options.drain = DRAIN_WITHIN;
     Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
 }
