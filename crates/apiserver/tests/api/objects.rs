@@ -199,3 +199,48 @@ async fn tokens_of_service_accounts_are_issued_reviewed_and_limited() {
     assert_eq!(stranger.get("/version").await.0, 200);
     assert_eq!(stranger.get("/readyz").await, (200, json!("ok")));
 }
+
+/// What kubectl 1.37 sends for `kubectl create configmap a --from-literal=x=y`.
+const PROTOBUF: &[u8] =
+    b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x1b\x0a\x11\x0a\x01a\x12\0\x1a\0\
+    \"\0*\x002\x008\0B\0\x12\x06\x0a\x01x\x12\x01y\x1a\0\"\0";
+
+#[tokio::test]
+async fn a_protobuf_body_makes_the_same_object_as_json() {
+    const MEDIA: &str = "application/vnd.kubernetes.protobuf";
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = format!("{CONFIGS}?fieldValidation=Strict");
+    let request = api.client.request("POST", &path, MEDIA, PROTOBUF.into());
+    let (parts, made) = api.client.send(request).await;
+    assert_eq!(parts.status, 201, "{made}");
+    let (_, json) = api.client.call("POST", CONFIGS, config_map("b", json!({"x": "y"}))).await;
+    assert_eq!(made["data"], json["data"]);
+    let fields = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&made), fields(&json));
+    assert_eq!(fields(&made["metadata"]), fields(&json["metadata"]));
+    let request = api.client.request("POST", CONFIGS, MEDIA, b"k8s\0\x0a".as_slice().into());
+    assert_eq!(api.client.send(request).await.0.status, 400);
+    let request = api.client.request("POST", CONFIGS, "text/plain", PROTOBUF.into());
+    assert_eq!(api.client.send(request).await.0.status, 415);
+}
+
+#[tokio::test]
+async fn a_pod_has_no_log_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let (code, status) = api.client.get("/api/v1/namespaces/default/pods/p/log").await;
+    assert_eq!(code, 400, "{status}");
+    assert!(status["message"].as_str().unwrap().contains("lateen run"), "{status}");
+}
+
+#[tokio::test]
+async fn the_admin_may_do_everything_and_can_ask_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let (code, review) = api.client.call("POST", path, json!({"spec": {"namespace": "a"}})).await;
+    assert_eq!(code, 201, "{review}");
+    assert_eq!(review["status"]["resourceRules"][0]["verbs"], json!(["*"]));
+    assert_eq!(review["status"]["nonResourceRules"][0]["nonResourceURLs"], json!(["*"]));
+}

@@ -26,7 +26,7 @@ fn a_taken_port_is_the_gateways_issue_and_names_port_and_remedy() {
     let issues = refusal(origins(), Listener, "127.0.0.1_31400", TAKEN, "gw");
     let [issue] = issues.as_slice() else { panic!("{issues:?}") };
     assert_eq!(issue.object.kind, "Gateway");
-    assert!(issue.message.starts_with("port 31400 of 127.0.0.1 is taken"), "{issue}");
+    assert!(issue.message.starts_with("port 31400 of 127.0.0.1 is in use"), "{issue}");
     assert!(issue.message.contains("stop that program or choose another port"), "{issue}");
 }
 
