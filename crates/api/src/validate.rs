@@ -15,9 +15,11 @@ mod workload;
 
 use std::fmt::Display;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 
 use crate::issue::{Code, Issue, ObjectRef};
+use crate::istio::mesh::parse_mesh_config;
 use crate::kinds::Kind;
 use crate::resource::{self, Resource};
 
@@ -30,11 +32,25 @@ pub fn validate(kind: &'static Kind, version: &str, value: &Value) -> Vec<Issue>
     issues
 }
 
+/// Where Istio keeps MeshConfig, with which name and under which key.
+const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
+
+fn check_mesh_config(report: &mut Report, map: &ConfigMap) {
+    let (namespace, name, key) = MESH_CONFIG;
+    let is_mesh_config = map.metadata.namespace.as_deref() == Some(namespace)
+        && map.metadata.name.as_deref() == Some(name);
+    let text = map.data.as_ref().and_then(|data| data.get(key)).filter(|_| is_mesh_config);
+    if let Some(text) = text {
+        report.issues.extend(parse_mesh_config(text, &report.object).1);
+    }
+}
+
 /// Findings about an object that has been read already.
 pub fn check(resource: &Resource) -> Vec<Issue> {
     let mut report = Report { object: resource.object_ref(), issues: Vec::new() };
     let r = &mut report;
     match resource {
+        Resource::ConfigMap(map) => check_mesh_config(r, map),
         Resource::Gateway(object) => gateway::check(r, &object.spec),
         Resource::VirtualService(object) => virtual_service::check(r, &object.spec),
         Resource::DestinationRule(object) => destination_rule::check(r, &object.spec),
@@ -55,7 +71,6 @@ pub fn check(resource: &Resource) -> Vec<Issue> {
         | Resource::Service(_)
         | Resource::EndpointSlice(_)
         | Resource::Pod(_)
-        | Resource::ConfigMap(_)
         | Resource::Secret(_)
         | Resource::BackendTlsPolicy(_)
         | Resource::GatewayApiGateway(_)

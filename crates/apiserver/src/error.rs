@@ -47,8 +47,8 @@ pub struct ApiError {
     pub reason: String,
     /// For people.
     pub message: String,
-    /// `metav1.StatusDetails`.
-    pub details: Option<Value>,
+    /// `metav1.StatusDetails`; boxed, as every answer is as large as its refusal.
+    pub details: Option<Box<Value>>,
 }
 
 /// `plural.group`, or the plural alone in the core group.
@@ -71,7 +71,7 @@ impl ApiError {
         if !kind.group.is_empty() {
             details["group"] = json!(kind.group);
         }
-        Self { details: Some(details), ..Self::new(code, reason, message) }
+        Self { details: Some(Box::new(details)), ..Self::new(code, reason, message) }
     }
 
     /// 404 for an object.
@@ -83,7 +83,7 @@ impl ApiError {
     /// 404 for a path or a kind.
     pub fn no_such_path() -> Self {
         let message = "the server could not find the requested resource";
-        Self { details: Some(json!({})), ..Self::new(404, "NotFound", message) }
+        Self { details: Some(Box::new(json!({}))), ..Self::new(404, "NotFound", message) }
     }
 
     /// 400 for what goes on inside a container.
@@ -141,9 +141,9 @@ impl ApiError {
         };
         let message = format!("{} \"{name}\" is invalid: {list}", dotted(kind.kind, kind.group));
         let mut error = Self::about(422, "Invalid", kind, name, message);
-        error.details = Some(json!({
+        error.details = Some(Box::new(json!({
             "name": name, "group": kind.group, "kind": kind.kind, "causes": cause_list(&causes),
-        }));
+        })));
         error
     }
 
@@ -216,7 +216,7 @@ impl ApiError {
     #[must_use]
     pub fn with_causes(mut self, causes: &[Cause]) -> Self {
         if !causes.is_empty() {
-            let details = self.details.get_or_insert_with(|| json!({}));
+            let details = self.details.get_or_insert_with(|| Box::new(json!({})));
             details["causes"] = cause_list(causes);
         }
         self
@@ -234,7 +234,7 @@ impl ApiError {
             "code": self.code,
         });
         if let Some(details) = &self.details {
-            status["details"] = details.clone();
+            status["details"] = Value::clone(details);
         }
         status
     }

@@ -139,10 +139,17 @@ impl ApiServer {
         &self.admin_token
     }
 
-    /// Serves until `shutdown` completes and what was under way has ended.
+    /// Serves until `shutdown` completes and what was under way has ended; or until the store cannot
+    /// be written any more, which opening it again may cure.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let Self { server, listener, tls, .. } = self;
-        let serving = serve::serve(Arc::clone(&server), listener, tls, shutdown);
+        let over = async {
+            tokio::select! {
+                () = shutdown => {}
+                () = server.store.ended() => tracing::error!("the store has to be opened again"),
+            }
+        };
+        let serving = serve::serve(Arc::clone(&server), listener, tls, over);
         tokio::join!(serving, controller::run(&server));
     }
 }

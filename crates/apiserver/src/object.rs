@@ -8,6 +8,16 @@ pub fn parse_stored(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("the store holds only JSON that it serialised itself")
 }
 
+/// How deep arrays and objects are nested; 0 for a scalar.
+pub fn depth(value: &Value) -> usize {
+    let inner = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        _ => return 0,
+    };
+    1 + inner.unwrap_or(0)
+}
+
 /// The value at a path of object keys.
 pub fn at<'a>(object: &'a Value, path: &[&str]) -> Option<&'a Value> {
     path.iter().try_fold(object, |value, key| value.get(key))

@@ -71,6 +71,10 @@ impl Server {
     {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().trim_end_matches('/');
+        if parts.headers.keys().any(|name| name.as_str().starts_with("impersonate-")) {
+            let message = "this API knows no impersonation: leave out --as and --as-group";
+            return Err(ApiError::new(403, "Forbidden", message));
+        }
         let query = Query::parse(parts.uri.query());
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
         let header = parts.headers.get(AUTHORIZATION).map(|value| value.as_bytes());

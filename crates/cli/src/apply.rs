@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::output::say;
+
 /// One object and where it was read.
 #[derive(Clone, Debug)]
 pub struct Document {
@@ -37,7 +39,7 @@ pub async fn apply(kubeconfig: &Path, documents: &[Document]) -> Result<()> {
     let mut refused = Vec::new();
     for document in documents {
         match client.apply(&document.object, FIELD_MANAGER).await {
-            Ok(()) => println!("applied  {} ({})", title(&document.object), document.source),
+            Ok(()) => say(format_args!("applied  {} ({})", title(&document.object), document.source)),
             Err(error) => refused.push(format!("{}: {error}", document.source)),
         }
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::node::{NodeArgs, Role};
+use crate::run::parse_name;
 
 /// Istio's mark of a proxy's own traffic, which interception leaves alone.
 const PROXY_MARK: u32 = 1337;
@@ -34,10 +35,10 @@ pub struct BootstrapCommand {
     #[arg(long, value_enum)]
     role: Role,
     /// Name of the workload [default: istio-ingressgateway for a gateway]
-    #[arg(long, required_if_eq("role", "sidecar"))]
+    #[arg(long, required_if_eq("role", "sidecar"), value_parser = parse_name)]
     name: Option<String>,
     /// Namespace of the workload [default: istio-system for a gateway, else default]
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = parse_name)]
     namespace: Option<String>,
     /// Labels of the workload, such as app=web,version=v1
     #[arg(long, value_name = "KEY=VALUE,…", value_parser = parse_labels, default_value = "")]
@@ -45,7 +46,7 @@ pub struct BootstrapCommand {
     /// The workload's address; a gateway's is the one it listens on
     #[arg(long, required_if_eq("role", "sidecar"))]
     address: Option<IpAddr>,
-    /// Envoy's admin server: a Unix socket's path [default: DIR/run/NAME.envoy.sock]
+    /// Envoy's admin server: a Unix socket's path [default: one in DIR/run]
     #[arg(long, value_name = "PATH")]
     admin: Option<PathBuf>,
     /// Use delta ADS (else state-of-the-world, as Istio's bootstrap does by default)
@@ -80,7 +81,7 @@ pub fn execute(command: BootstrapCommand) -> Result<()> {
     let home = Home::new(command.home.clone())?;
     let state = home.running()?;
     let node = node(&command, state.gateway_bind);
-    let default_admin = home.run().join(format!("{}.envoy.sock", node.name));
+    let default_admin = home.admin_socket(&format!("envoy.{}", node.instance()));
     let args = BootstrapArgs {
         ads_socket: home.ads_socket(),
         admin_socket: command.admin.clone().unwrap_or(default_admin),

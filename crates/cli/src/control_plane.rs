@@ -21,7 +21,8 @@ use crate::up::{ADS_FD, API_FD};
 
 /// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
 const THREADS: usize = 2;
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// What was acknowledged is on disk by then; open watches need no more time than this to be told.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Args)]
 pub struct ControlPlaneCommand {

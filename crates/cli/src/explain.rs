@@ -34,7 +34,9 @@ enum Format {
 pub async fn execute(command: ExplainCommand) -> Result<()> {
     let home = Home::new(command.home.clone())?;
     home.running()?;
-    let gateway = records(&home.admin_socket("gateway")).await.context("the gateway")?;
+    let gateway = records(&home.admin_socket("gateway")).await.context(
+        "the mesh's own gateway does not answer (with --gateway none, ask the proxy in its place)",
+    )?;
     let Some(record) = newest(&gateway, command.port) else {
         let port = command.port.map_or(String::new(), |port| format!(" on port {port}"));
         bail!("no connection has ended{port} yet: make one, such as: printf hello | nc -q1 127.0.0.1 PORT");
@@ -69,8 +71,7 @@ async fn sidecar_records(home: &Home) -> Result<Vec<Value>> {
     for entry in std::fs::read_dir(home.run()).context("the home's sockets")? {
         let path = entry.context("the home's sockets")?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let workload = name.strip_suffix(".admin.sock");
-        if workload.is_none_or(|name| name == "gateway" || name == "control") {
+        if !name.starts_with("w.") || !name.ends_with(".admin.sock") {
             continue;
         }
         if let Ok(records) = records(&path).await {

@@ -1,18 +1,24 @@
 //! A home directory: where `lateen up` keeps its state and where the other commands find it. In: a
 //! directory. Out: paths, and [`HomeState`], what the running mesh wrote about itself.
 
+use std::fs::File;
 use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 /// The kernel's limit for a Unix socket's path (`sun_path` of unix(7), with its final zero).
 const MAX_SOCKET_PATH: usize = 107;
 /// The longest socket name that is made in `DIR/run`, for the check of the directory's length.
 const LONGEST_SOCKET_NAME: usize = 40;
+/// Leaves room for `.admin.sock` in [`LONGEST_SOCKET_NAME`].
+const LONGEST_INSTANCE: usize = 29;
 
 /// Paths below one home directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +53,9 @@ impl Home {
                 .context("no home directory is known: name one with --home DIR")?
                 .join(".lateen"),
         };
-        let dir = std::path::absolute(&dir)
+        let dir = dir
+            .canonicalize()
+            .or_else(|_| std::path::absolute(&dir))
             .with_context(|| format!("--home {} is not a usable path", dir.display()))?;
         let home = Self { dir };
         let length = home.run().as_os_str().len() + 1 + LONGEST_SOCKET_NAME;
@@ -98,7 +106,7 @@ impl Home {
         self.run().join("bridge.json")
     }
 
-    /// The admin socket of the process `name`: `control`, `gateway` or a local workload.
+    /// The admin socket of the process `name`: `control`, `gateway` or a workload's [`instance`].
     pub fn admin_socket(&self, name: &str) -> PathBuf {
         self.run().join(format!("{name}.admin.sock"))
     }
@@ -117,26 +125,70 @@ impl Home {
 
     pub fn write_state(&self, state: &HomeState) -> Result<()> {
         let text = serde_json::to_vec_pretty(state).context("home.json")?;
-        write_private(&self.dir.join("home.json"), &text)
+        write_private(&self.state_file(), &text)
     }
 
     /// What the mesh of this home wrote when it last started, if it ever did.
     pub fn last_state(&self) -> Option<HomeState> {
-        let text = std::fs::read(self.dir.join("home.json")).ok()?;
+        let text = std::fs::read(self.state_file()).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// The state of the mesh that runs here; an error names the command that starts it.
     pub fn running(&self) -> Result<HomeState> {
         let up = format!("start one with: lateen up --home {}", self.dir.display());
+        if let Err(error) = std::fs::metadata(self.state_file())
+            && error.kind() != ErrorKind::NotFound
+        {
+            bail!("cannot read {}: {error}; is it another user's?", self.state_file().display());
+        }
         let Some(state) = self.last_state() else {
             bail!("no mesh was ever started in {}; {up}", self.dir.display());
         };
-        if !Path::new(&format!("/proc/{}", state.pid)).exists() {
+        if !self.is_locked() {
             bail!("the mesh of {} is not running; {up}", self.dir.display());
         }
         Ok(state)
     }
+
+    /// Makes this process the one that runs the mesh of this home, for as long as the lock is held.
+    pub fn lock(&self) -> Result<Flock<File>> {
+        let path = self.lock_file();
+        let file =
+            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            let pid = self.last_state().map_or(String::new(), |state| format!(" (process {})", state.pid));
+            anyhow::anyhow!(
+                "a mesh already runs in {}{pid}: stop it, or choose another --home",
+                self.dir.display()
+            )
+        })
+    }
+
+    fn is_locked(&self) -> bool {
+        let Ok(file) = File::open(self.lock_file()) else { return false };
+        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
+    }
+
+    fn state_file(&self) -> PathBuf {
+        self.dir.join("home.json")
+    }
+
+    fn lock_file(&self) -> PathBuf {
+        self.dir.join("lock")
+    }
+}
+
+/// The name under which a workload's files lie in the home: unlike that of any other workload and of
+/// the mesh's own processes, and short enough for a socket.
+pub fn instance(namespace: &str, name: &str) -> String {
+    let full = format!("w.{namespace}.{name}");
+    if full.len() <= LONGEST_INSTANCE {
+        return full;
+    }
+    let mut hasher = DefaultHasher::new();
+    full.hash(&mut hasher);
+    format!("{}.{:08x}", &full[..LONGEST_INSTANCE - 9], hasher.finish() as u32)
 }
 
 /// Writes a file that only its owner may read, whole or not at all.
@@ -164,6 +216,14 @@ mod tests {
         let long = PathBuf::from("/").join("x".repeat(90));
         let error = Home::new(Some(long)).unwrap_err().to_string();
         assert!(error.contains("choose a shorter path"), "{error}");
+    }
+
+    #[test]
+    fn no_two_workloads_share_files_and_none_is_too_long() {
+        assert_eq!(instance("default", "gateway"), "w.default.gateway");
+        let long = [instance("default", &"a".repeat(63)), instance("default", &"a".repeat(62))];
+        assert_ne!(long[0], long[1]);
+        assert!(long.iter().all(|name| name.len() <= LONGEST_INSTANCE));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod gateway;
 mod home;
 mod logfile;
 mod node;
+mod output;
 mod ports;
 mod run;
 mod supervisor;
@@ -51,7 +52,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::init(std::env::var("LATEEN_LOG").ok().as_deref().or(default_filter(&cli.command)), log::Format::Text);
+    let filter = std::env::var("LATEEN_LOG").ok();
+    log::init(filter.as_deref().unwrap_or(default_filter(&cli.command)), log::Format::Text);
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
@@ -61,11 +63,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// `run` shares its terminal with a program: it speaks up only when something is wrong.
-fn default_filter(command: &Command) -> Option<&'static str> {
+/// `run` shares its terminal with a program: it speaks up only when something is wrong. kube-rs tells
+/// of each failed request what we tell of it anyway, with what it was for.
+fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Run(_) => Some("warn"),
-        _ => None,
+        Command::Run(_) => "warn,kube_client=off",
+        _ => "info,kube_client=off",
     }
 }
 

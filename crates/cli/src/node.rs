@@ -9,6 +9,8 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value as ProtoValue};
 use serde_json::{Value, json};
 
+use crate::home::instance;
+
 /// The cluster id that Istio's control plane gives a single cluster.
 const CLUSTER_ID: &str = "Kubernetes";
 
@@ -53,6 +55,11 @@ impl NodeArgs {
         };
         let Self { address, name, namespace, .. } = self;
         format!("{kind}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local")
+    }
+
+    /// The name of its files in the home.
+    pub fn instance(&self) -> String {
+        instance(&self.namespace, &self.name)
     }
 
     /// The workload's canonical service, which Envoy reports as its cluster.

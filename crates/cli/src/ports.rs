@@ -8,6 +8,8 @@ use std::time::Duration;
 use lateen_runtime::admin;
 use serde_json::Value;
 
+use crate::output::say;
+
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Never resolves; a gateway that is just being started again changes nothing.
@@ -19,10 +21,10 @@ pub async fn announce(admin_socket: PathBuf) {
         {
             let now = listening(&dump);
             for address in now.difference(&open) {
-                println!("gateway  listens on {address}");
+                say(format_args!("gateway  listens on {address}"));
             }
             for address in open.difference(&now) {
-                println!("gateway  no longer listens on {address}");
+                say(format_args!("gateway  no longer listens on {address}"));
             }
             open = now;
         }

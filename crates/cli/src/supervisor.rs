@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 
 use crate::logfile::LogFile;
+use crate::output::note;
 
 /// A child that ran at least this long is started again at once; a shorter life backs off.
 const HEALTHY_LIFE: Duration = Duration::from_secs(10);
@@ -60,7 +61,7 @@ impl Kept {
                     return;
                 }
                 backoff = next_backoff(backoff, started.elapsed());
-                eprintln!("lateen: {} {}, starting it again", spec.name, describe(status));
+                note(format_args!("{} {}, starting it again", spec.name, describe(status)));
                 child = match respawn(&spec, backoff, &mut stopped).await {
                     Some(child) => child,
                     None => return,
@@ -79,7 +80,7 @@ impl Kept {
 }
 
 fn next_backoff(last: Duration, lived: Duration) -> Duration {
-    if lived >= HEALTHY_LIFE { Duration::ZERO } else { (last * 2).min(LAST_BACKOFF) }
+    if lived >= HEALTHY_LIFE { Duration::ZERO } else { (last * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF) }
 }
 
 async fn respawn(
@@ -94,9 +95,9 @@ async fn respawn(
         }
         match spawn(spec) {
             Ok(child) => return Some(child),
-            Err(error) => eprintln!("lateen: {error:#}"),
+            Err(error) => note(format_args!("{error:#}")),
         }
-        backoff = next_backoff(backoff.max(FIRST_BACKOFF), Duration::ZERO);
+        backoff = next_backoff(backoff, Duration::ZERO);
     }
 }
 
@@ -123,7 +124,7 @@ async fn live(
                 deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
             }
             () = &mut deadline, if stopping => {
-                eprintln!("lateen: {} did not end in {:?}, killing it", spec.name, spec.stop_within);
+                note(format_args!("{} did not end in {:?}, killing it", spec.name, spec.stop_within));
                 child.start_kill()?;
                 deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
             }
@@ -157,7 +158,7 @@ async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut LogFile) {
         reader.consume(end);
         log.write(line.as_bytes());
         if concerns_the_user(&line) {
-            eprintln!("{name}: {}", line.trim_end());
+            note(format_args!("{name}: {}", line.trim_end()));
         }
     }
 }
@@ -212,6 +213,7 @@ mod tests {
     #[test]
     fn a_healthy_life_resets_the_backoff() {
         assert_eq!(next_backoff(LAST_BACKOFF, HEALTHY_LIFE), Duration::ZERO);
+        assert_eq!(next_backoff(Duration::ZERO, Duration::ZERO), FIRST_BACKOFF);
         assert_eq!(next_backoff(FIRST_BACKOFF, Duration::ZERO), FIRST_BACKOFF * 2);
         assert_eq!(next_backoff(LAST_BACKOFF, Duration::ZERO), LAST_BACKOFF);
     }

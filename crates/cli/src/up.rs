@@ -1,7 +1,6 @@
 //! `lateen up`: the supervisor of a mesh on one machine. It owns the sockets that must outlive its two
 //! processes, the control plane (with the embedded API) and the ingress gateway, and keeps both running.
 
-use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -13,10 +12,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_runtime::admin;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::apply;
 use crate::home::{Home, HomeState};
+use crate::output::{note, say};
 use crate::ports;
 use crate::supervisor::{ChildSpec, Kept};
 
@@ -62,7 +61,9 @@ pub async fn execute(command: UpCommand) -> Result<()> {
     let objects = apply::read(&command.filename)?;
     let home = Home::new(command.home.clone())?;
     home.create()?;
-    let _lock = lock(&home)?;
+    // Now that it exists: one name for it, whichever way it was written.
+    let home = Home::new(Some(home.dir().to_owned()))?;
+    let _lock = home.lock()?;
     let api = api_listener(command.api_port, &home)?;
     let api_address = api.local_addr().context("the API's own address")?;
     let state = home_state(&command, &home, api_address)?;
@@ -85,9 +86,9 @@ async fn remove_bridge(home: &Home, bridge: String) {
         tokio::task::spawn_blocking(move || lateen_netns::host::remove_bridge(&bridge, &record));
     match removed.await {
         Ok(Ok(true)) => {}
-        Ok(Ok(false)) => eprintln!("lateen: the bridge stays: workloads still use it"),
-        Ok(Err(error)) => eprintln!("lateen: the bridge could not be removed: {error}"),
-        Err(error) => eprintln!("lateen: the bridge could not be removed: {error}"),
+        Ok(Ok(false)) => note(format_args!("the bridge stays: workloads still use it")),
+        Ok(Err(error)) => note(format_args!("the bridge could not be removed: {error}")),
+        Err(error) => note(format_args!("the bridge could not be removed: {error}")),
     }
 }
 
@@ -119,15 +120,15 @@ async fn serve(
             return Ok(());
         }
     }
-    println!("ready");
+    say("ready");
     lateen_runtime::memory::release_startup_pages();
-    println!("  export KUBECONFIG={}", home.kubeconfig().display());
+    say(format_args!("  export KUBECONFIG={}", home.kubeconfig().display()));
     let watch = ports::announce(home.admin_socket("gateway"));
     tokio::select! {
         () = watch, if command.gateway == Gateway::Lateen => {}
         signal = lateen_runtime::signal::terminated() => {
             let signal = signal.context("cannot listen for signals")?;
-            eprintln!("lateen: {signal}, stopping");
+            note(format_args!("{signal}, stopping"));
         }
     }
     Ok(())
@@ -142,12 +143,12 @@ async fn become_ready(
 ) -> Result<()> {
     await_ready(home, "control").await?;
     apply::apply(&home.kubeconfig(), objects).await?;
-    println!("api      {} (kubeconfig {})", state.api_url, home.kubeconfig().display());
-    println!("xds      unix:{}", home.ads_socket().display());
+    say(format_args!("api      {} (kubeconfig {})", state.api_url, home.kubeconfig().display()));
+    say(format_args!("xds      unix:{}", home.ads_socket().display()));
     if command.gateway == Gateway::Lateen {
         started.gateway = Some(start_gateway(home, command.gateway_bind)?);
         await_ready(home, "gateway").await?;
-        println!("gateway  {} (its ports open as Gateways are applied)", command.gateway_bind);
+        say(format_args!("gateway  {} (its ports open as Gateways are applied)", command.gateway_bind));
     }
     Ok(())
 }
@@ -171,19 +172,6 @@ async fn await_ready(home: &Home, name: &str) -> Result<()> {
 
 fn log_path(home: &Home, name: &str) -> PathBuf {
     home.logs().join(format!("{name}.log"))
-}
-
-/// One mesh for each home.
-fn lock(home: &Home) -> Result<Flock<File>> {
-    let path = home.dir().join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        let pid = home.last_state().map_or(String::new(), |state| format!(" (process {})", state.pid));
-        anyhow::anyhow!(
-            "a mesh already runs in {}{pid}: stop it, or choose another --home",
-            home.dir().display()
-        )
-    })
 }
 
 fn home_state(command: &UpCommand, home: &Home, api: SocketAddr) -> Result<HomeState> {

@@ -5,6 +5,7 @@
 mod reaper;
 mod workloads;
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,16 +41,28 @@ pub fn start(standalone: Standalone, client: Client, tasks: &Tasks) {
 /// is the user's by now.
 async fn describe(standalone: &Standalone, client: &Client) {
     for (kind, object) in objects(standalone) {
-        while let Err(error) = client.ensure(kind, object.clone()).await {
-            if !error.is_transient() && !error.is_not_found() {
-                tracing::error!(%error, "cannot describe this machine in the api");
-                break;
-            }
-            tokio::time::sleep(RETRY).await;
+        let done = persist(|| client.ensure(kind, object.clone())).await;
+        if let Err(error) = done {
+            tracing::error!(%error, "cannot describe this machine in the api");
         }
     }
-    if let Err(error) = node_status(standalone, client).await {
-        tracing::warn!(%error, "cannot write the node's status");
+    if let Err(error) = persist(|| node_status(standalone, client)).await {
+        tracing::error!(%error, "cannot write the node's status");
+    }
+}
+
+/// Repeats an attempt until the API takes it, or refuses it in a way that will not change.
+async fn persist<T, F>(attempt: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    loop {
+        match attempt().await {
+            Err(error) if error.is_transient() || error.is_not_found() => {
+                tokio::time::sleep(RETRY).await;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -109,4 +122,29 @@ fn objects(standalone: &Standalone) -> Vec<(&'static Kind, Value)> {
 
 fn kind(group: &str, name: &str) -> &'static Kind {
     by_kind(group, name).expect("invariant: the table holds the kinds of Kubernetes")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::{Error, persist};
+
+    fn refusal(code: u16) -> Error {
+        let (reason, message) = ("r".to_owned(), "m".to_owned());
+        Error::Refused { action: "patch".to_owned(), code, reason, message }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_api_does_not_take_yet_is_tried_again_and_a_refusal_is_not() {
+        let attempts = AtomicU32::new(0);
+        let answers = [Err(404), Err(503), Ok(()), Err(403)];
+        let attempt = || {
+            let turn = attempts.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(answers[turn as usize].map_err(refusal))
+        };
+        persist(attempt).await.unwrap();
+        assert_eq!(attempts.load(Ordering::Relaxed), 3);
+        assert_eq!(persist(attempt).await.unwrap_err().code(), Some(403));
+    }
 }

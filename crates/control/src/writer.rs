@@ -126,6 +126,7 @@ impl Writer {
                 self.unseen.remove(kind);
             }
             Event::Unserved(kind) => {
+                self.findings.keep_objects(kind, &BTreeSet::new());
                 self.world.apply(Change::Replace(kind, Vec::new()));
                 self.unseen.remove(kind);
             }

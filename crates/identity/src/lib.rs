@@ -5,6 +5,7 @@
 
 mod ca;
 mod file;
+mod pinned;
 mod tls;
 
 pub use ca::{Ca, Issued};

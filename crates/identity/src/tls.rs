@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::pinned::PinnedOrIssued;
 use crate::{Error, Issued};
 
 /// A server without client certificates that offers the protocols `alpn`, best first.
@@ -23,16 +25,23 @@ pub fn server_config(issued: Issued, alpn: &[&[u8]]) -> Result<Arc<ServerConfig>
 /// A client that trusts only the CAs of the PEM bundle `trusted`.
 pub fn client_config(trusted: &[u8]) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
+    let mut bundle = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(trusted) {
         let certificate = certificate.map_err(|error| Error::Bundle(error.to_string()))?;
-        roots.add(certificate)?;
+        roots.add(certificate.clone())?;
+        bundle.push(certificate);
     }
     if roots.is_empty() {
         return Err(Error::Bundle("it holds no certificate".to_owned()));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+    let provider = Arc::new(default_provider());
+    let issued = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|error| Error::Bundle(error.to_string()))?;
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(PinnedOrIssued { bundle, issued }))
         .with_no_client_auth();
     Ok(Arc::new(config))
 }

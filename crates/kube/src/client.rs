@@ -1,10 +1,14 @@
 //! One connection to the API and what can be done to one object. In: kinds, names and JSON. Out: JSON,
 //! or an [`Error`] that tells a refusal from a silence.
 
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
 use kube::{Api, Config};
@@ -16,6 +20,8 @@ use serde_json::Value;
 const FIELD_MANAGER: &str = "lateen";
 /// How long the API may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it may take to answer about one object. Watches have bounds of their own.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +35,8 @@ pub enum Error {
     Refused { action: String, code: u16, reason: String, message: String },
     #[error("the Kubernetes API did not {action}: {source}")]
     Unanswered { action: String, source: Box<kube::Error> },
+    #[error("the Kubernetes API did not {action} within {} s", .limit.as_secs_f32())]
+    Silent { action: String, limit: Duration },
     #[error("{kind} in {api_version} is no kind that is known: check apiVersion and kind")]
     UnknownKind { api_version: String, kind: String },
     #[error("cannot {action}: the object is not one: {source}")]
@@ -56,7 +64,7 @@ impl Error {
     /// Asking again may help: nothing answered, or the answer was about load.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unanswered { .. } => true,
+            Error::Unanswered { .. } | Error::Silent { .. } => true,
             Error::Refused { code, .. } => matches!(code, 409 | 429 | 500..=599),
             _ => false,
         }
@@ -79,6 +87,7 @@ impl Error {
 #[derive(Clone)]
 pub struct Client {
     inner: kube::Client,
+    answer_timeout: Duration,
 }
 
 /// Where the address and the credentials of the API are.
@@ -105,7 +114,7 @@ impl Client {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let inner =
             kube::Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { inner })
+        Ok(Self { inner, answer_timeout: ANSWER_TIMEOUT })
     }
 
     /// Applies an object of any kind in the table, server-side; fields that `manager` applied before
@@ -130,10 +139,10 @@ impl Client {
             true => Api::namespaced_with(self.inner.clone(), namespace, &resource),
             false => Api::all_with(self.inner.clone(), &resource),
         };
-        let params = PatchParams::apply(manager).force();
-        let applied = api.patch(&named.name, &params, &Patch::Apply(object)).await;
-        let action = || describe("apply", kind, Some(namespace), &named.name);
-        applied.map(|_| ()).map_err(|error| Error::from_kube(action(), error))
+        let params = PatchParams::apply(manager).force().validation_strict();
+        let action = describe("apply", kind, Some(namespace), &named.name);
+        let patch = Patch::Apply(object);
+        self.bounded(&action, api.patch(&named.name, &params, &patch)).await.map(|_| ())
     }
 
     /// `None` if there is no such object.
@@ -144,18 +153,9 @@ impl Client {
         name: &str,
     ) -> Result<Option<Value>, Error> {
         let action = describe("get", kind, namespace, name);
-        match self.api(kind, namespace).get_opt(name).await {
-            Ok(object) => object.map(|object| to_value(&action, kind, object)).transpose(),
-            Err(error) => Err(Error::from_kube(action, error)),
-        }
-    }
-
-    /// All objects of the namespace, or of all namespaces.
-    pub async fn list(&self, kind: &Kind, namespace: Option<&str>) -> Result<Vec<Value>, Error> {
-        let action = describe("list", kind, namespace, "");
-        let list = self.api(kind, namespace).list(&ListParams::default()).await;
-        let list = list.map_err(|error| Error::from_kube(action.clone(), error))?;
-        list.items.into_iter().map(|object| to_value(&action, kind, object)).collect()
+        let api = self.api(kind, namespace);
+        let object = self.bounded(&action, api.get_opt(name)).await?;
+        object.map(|object| to_value(&action, kind, object)).transpose()
     }
 
     /// Creates an object; its name and namespace are in its metadata.
@@ -166,10 +166,9 @@ impl Client {
         let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
         let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
         let api = self.api(kind, namespace);
-        match api.create(&PostParams::default(), &object).await {
-            Ok(created) => to_value(&action, kind, created),
-            Err(error) => Err(Error::from_kube(action, error)),
-        }
+        let params = PostParams::default();
+        let created = self.bounded(&action, api.create(&params, &object)).await?;
+        to_value(&action, kind, created)
     }
 
     /// Creates an object unless it exists; true if it was created.
@@ -181,18 +180,23 @@ impl Client {
         }
     }
 
-    /// True if there was such an object.
-    pub async fn delete(
+    /// Deletes the object of this UID and no other; false if it is gone already, another of its name
+    /// being there or not.
+    pub async fn delete_exact(
         &self,
         kind: &Kind,
         namespace: Option<&str>,
         name: &str,
+        uid: &str,
     ) -> Result<bool, Error> {
+        let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let params = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
+        let action = describe("delete", kind, namespace, name);
         let api = self.api(kind, namespace);
-        match api.delete(name, &DeleteParams::default()).await {
+        match self.bounded(&action, api.delete(name, &params)).await {
             Ok(_) => Ok(true),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(Error::from_kube(describe("delete", kind, namespace, name), error)),
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -207,9 +211,9 @@ impl Client {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let api = self.api(kind, namespace);
-        let patched = api.patch(name, &params, &Patch::Merge(patch)).await;
-        let failed = |error| Error::from_kube(describe("patch", kind, namespace, name), error);
-        patched.map(|_| ()).map_err(failed)
+        let action = describe("patch", kind, namespace, name);
+        let patch = Patch::Merge(patch);
+        self.bounded(&action, api.patch(name, &params, &patch)).await.map(|_| ())
     }
 
     /// A JSON merge patch of the object's `status` subresource; `patch` holds the key `status`.
@@ -223,9 +227,22 @@ impl Client {
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         let api = self.api(kind, namespace);
-        let patched = api.patch_status(name, &params, &Patch::Merge(patch)).await;
-        let action = || describe("patch the status of", kind, namespace, name);
-        patched.map(|_| ()).map_err(|error| Error::from_kube(action(), error))
+        let action = describe("patch the status of", kind, namespace, name);
+        let patch = Patch::Merge(patch);
+        self.bounded(&action, api.patch_status(name, &params, &patch)).await.map(|_| ())
+    }
+
+    /// The answer to one request, if it comes in time.
+    async fn bounded<T>(
+        &self,
+        action: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.answer_timeout;
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| Error::from_kube(action.to_owned(), error)),
+            Err(_) => Err(Error::Silent { action: action.to_owned(), limit }),
+        }
     }
 
     /// The API of one kind, in one namespace or in all.

@@ -48,10 +48,20 @@ impl<'a> Notes<'a> {
 
     /// A part that has no effect here.
     pub fn unsupported(&mut self, path: &str) {
-        let object = self.meta.object.clone();
         let message = "this field has no effect here yet: remove it or do without its effect";
-        let issue = Issue::warning(object, path, NOT_SUPPORTED, message);
-        self.issues.push(issue);
+        self.without_effect(path, message);
+    }
+
+    /// A part that works at gateways and has no effect on sidecars.
+    pub fn unsupported_in_mesh(&mut self, path: &str) {
+        let message = "this field has no effect on sidecars yet, only at gateways: remove `mesh` \
+                       from spec.gateways or do without its effect there";
+        self.without_effect(path, message);
+    }
+
+    fn without_effect(&mut self, path: &str, message: &str) {
+        let object = self.meta.object.clone();
+        self.issues.push(Issue::warning(object, path, NOT_SUPPORTED, message));
     }
 
     /// A port number from 1 to 65535, or a note.

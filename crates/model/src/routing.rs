@@ -54,8 +54,6 @@ pub struct VirtualService {
     pub export_to: Option<ExportTo>,
     pub tcp: Vec<L4Route>,
     pub tls: Vec<L4Route>,
-    /// Whether it has HTTP routes, which the L4 stage does not translate.
-    pub has_http: bool,
 }
 
 /// A TCP or TLS route: any match leads to the weighted destinations.

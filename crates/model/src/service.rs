@@ -154,16 +154,6 @@ impl Protocol {
             None => Self::Unknown,
         }
     }
-
-    /// Whether requests, not connections, are routed.
-    pub fn is_http(self) -> bool {
-        matches!(self, Self::Http | Self::Http2 | Self::Grpc | Self::GrpcWeb)
-    }
-
-    /// Whether the bytes start with a TLS handshake.
-    pub fn is_tls(self) -> bool {
-        matches!(self, Self::Https | Self::Tls)
-    }
 }
 
 /// Ports on which detection would wait for a client that waits for the server.

@@ -100,6 +100,14 @@ impl Snapshot {
         self.visible(rule.export_to.as_ref(), default, &rule.meta.namespace, namespace)
     }
 
+    /// Whether a DestinationRule is for its own namespace only.
+    pub fn rule_is_private(&self, rule: &DestinationRule) -> bool {
+        let owner = rule.meta.namespace.as_str();
+        let default = || ExportTo::default_for(&self.mesh.destination_rule_export, owner);
+        let export = rule.export_to.clone().unwrap_or_else(default);
+        matches!(export, ExportTo::Namespaces(names) if names.iter().all(|name| &**name == owner))
+    }
+
     fn visible(
         &self,
         own: Option<&ExportTo>,
@@ -113,8 +121,8 @@ impl Snapshot {
         }
     }
 
-    /// The service that a host name means to a client of `namespace`: one of its own namespace
-    /// first, then a Kubernetes Service, then the oldest.
+    /// The service that a host name means to a client of `namespace`, of those it may see: a
+    /// Kubernetes Service first, then one of its own namespace, then the oldest.
     pub fn service_for(&self, host: &str, namespace: &str) -> Option<ServiceId> {
         let seen = |id: &&ServiceId| self.service_visible(self.services.get(**id), namespace);
         let ids = self.services.by_host(host);

@@ -78,10 +78,12 @@ pub fn existing_networks(bridge: &str) -> Result<Vec<Ipv4Net>, HostError> {
 }
 
 /// Makes the bridge, its address, its rules and the forwarding switches what they should be.
-/// Safe to repeat. `state` is the file that remembers what has to be put back.
+/// Safe to repeat, and from several processes at once. `state` is the file that remembers what has
+/// to be put back; `state.lock` is its lock.
 pub fn ensure_bridge(bridge: &str, subnet: Ipv4Net, state: &Path) -> Result<(), HostError> {
     let address = Ipv4Net::new(gateway(subnet), subnet.prefix_len())
         .expect("the prefix length is that of a network");
+    let _lock = sysctl::lock(state)?;
     let uplinks = on_links(async |links| {
         let index = links.ensure_bridge(bridge).await?;
         links.ensure_address(index, address).await?;
@@ -106,6 +108,7 @@ pub fn ensure_bridge(bridge: &str, subnet: Ipv4Net, state: &Path) -> Result<(), 
 /// Takes away all that [`ensure_bridge`] made and puts back what it changed, unless workloads are
 /// still plugged in; then it answers `false` and changes nothing. Safe to repeat.
 pub fn remove_bridge(bridge: &str, state: &Path) -> Result<bool, HostError> {
+    let _lock = sysctl::lock(state)?;
     let in_use = on_links(async |links| match links.index(bridge).await? {
         Some(index) => links.has_members(index).await,
         None => Ok(false),

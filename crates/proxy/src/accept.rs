@@ -1,6 +1,6 @@
 //! Accepting connections of one listening socket on one worker. In: the socket and the address it is
 //! known by. Out: a task per connection. Errors are sorted: those of one connection are skipped,
-//! pressure makes it pause.
+//! pressure makes it pause, and others end it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,11 +24,17 @@ pub async fn accept(context: Arc<Context>, listener: TcpListener, key: SocketAdd
     loop {
         match listener.accept().await {
             Ok((stream, remote)) => start(&context, stream, remote, fixed, key),
-            Err(error) if is_connection_error(&error) => {}
-            Err(error) => {
-                tracing::warn!(address = %key, %error, "cannot accept connections, pausing");
-                tokio::time::sleep(PRESSURE_PAUSE).await;
-            }
+            Err(error) => match fault(&error) {
+                Fault::Connection => {}
+                Fault::Pressure => {
+                    tracing::warn!(address = %key, %error, "cannot accept connections, pausing");
+                    tokio::time::sleep(PRESSURE_PAUSE).await;
+                }
+                Fault::Socket => {
+                    tracing::error!(address = %key, %error, "accepts no more connections");
+                    return;
+                }
+            },
         }
     }
 }
@@ -63,20 +69,46 @@ fn start(
     drop(tokio::spawn(serve(context.clone(), bound.clone(), stream, addresses)));
 }
 
-/// Errors of the connection that was about to be accepted, not of the socket (accept(2)).
-fn is_connection_error(error: &io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
+/// What an error of accept(2) is about.
+#[derive(Debug, PartialEq, Eq)]
+enum Fault {
+    /// The connection that was about to be accepted.
+    Connection,
+    /// Descriptors or memory, of which there may be more later.
+    Pressure,
+    /// The listening socket, for good.
+    Socket,
+}
+
+fn fault(error: &io::Error) -> Fault {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Fault::Pressure,
         Some(
-            libc::ECONNABORTED
-                | libc::ECONNRESET
-                | libc::EINTR
-                | libc::EPERM
-                | libc::EPROTO
-                | libc::ENETDOWN
-                | libc::EHOSTDOWN
-                | libc::EHOSTUNREACH
-                | libc::ENETUNREACH
+            libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP,
         )
-    )
+        | None => Fault::Socket,
+        // accept(2) passes the network errors of the new connection on, and there are many.
+        Some(_) => Fault::Connection,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::os::fd::AsRawFd;
+
+    use super::{Fault, fault};
+
+    #[tokio::test]
+    async fn errors_of_the_socket_are_told_from_pressure_and_lost_connections() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // SAFETY: the descriptor is open for the call.
+        assert_eq!(unsafe { libc::shutdown(listener.as_raw_fd(), libc::SHUT_RDWR) }, 0);
+        assert_eq!(fault(&listener.accept().await.unwrap_err()), Fault::Socket);
+        for (number, expected) in
+            [(libc::EMFILE, Fault::Pressure), (libc::ECONNABORTED, Fault::Connection)]
+        {
+            assert_eq!(fault(&io::Error::from_raw_os_error(number)), expected);
+        }
+    }
 }

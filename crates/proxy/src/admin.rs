@@ -76,8 +76,13 @@ fn hosts(
 
 fn dump(config: &Config) -> Value {
     let absent = config.clusters.iter().filter(|(_, cluster)| matches!(cluster, Cluster::Absent));
+    let refused = config.clusters.iter().filter_map(|(name, cluster)| match cluster {
+        Cluster::Refused(why) => Some((name.to_string(), Value::from(&**why))),
+        Cluster::Present(_) | Cluster::Absent => None,
+    });
     json!({
         "version": config.version,
+        "refused_clusters": refused.collect::<serde_json::Map<_, _>>(),
         "on_demand": config.asks_destinations,
         "listeners": listeners(config).into_iter().map(listener).collect::<Vec<_>>(),
         "clusters": present(config).into_iter().map(cluster).collect::<Vec<_>>(),
@@ -95,7 +100,7 @@ fn listeners(config: &Config) -> Vec<&Arc<Listener>> {
 fn present(config: &Config) -> Vec<&Arc<ClusterEntry>> {
     let entries = config.clusters.values().filter_map(|cluster| match cluster {
         Cluster::Present(entry) => Some(entry),
-        Cluster::Absent => None,
+        Cluster::Absent | Cluster::Refused(_) => None,
     });
     let mut all: Vec<_> = entries.collect();
     all.sort_by_key(|entry| &entry.compiled.name);

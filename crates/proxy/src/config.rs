@@ -20,6 +20,8 @@ pub struct Config {
     pub clusters: FxHashMap<Arc<str>, Cluster>,
     /// Destinations about whose listeners the control plane has spoken, and when they were last used.
     pub answered: FxHashMap<SocketAddr, Arc<LastUse>>,
+    /// Why the listener of an address was refused; an older version of it may be in use.
+    pub refused: FxHashMap<SocketAddr, Arc<str>>,
     /// Listeners of unknown destinations are to be asked for.
     pub asks_destinations: bool,
     /// Clusters that are not known yet are being asked for, and worth waiting for.
@@ -43,6 +45,8 @@ pub enum Cluster {
     Present(Arc<ClusterEntry>),
     /// The control plane says that there is none.
     Absent,
+    /// What the control plane says cannot be used, for this reason.
+    Refused(Arc<str>),
 }
 
 #[derive(Debug)]
@@ -76,10 +80,17 @@ pub struct HostLive {
 
 impl Config {
     /// The listener that a connection to `destination` is handed to: its own, else the one of its
-    /// port on every address.
-    pub fn handed_to(&self, destination: SocketAddr) -> Option<&Arc<Listener>> {
-        let any = wildcard(destination);
-        self.handed.get(&destination).or_else(|| self.handed.get(&any))
+    /// port on every address. An error is why the one that it belongs to cannot be used.
+    pub fn handed_to(&self, destination: SocketAddr) -> Result<Option<&Arc<Listener>>, &Arc<str>> {
+        for address in [destination, wildcard(destination)] {
+            if let Some(listener) = self.handed.get(&address) {
+                return Ok(Some(listener));
+            }
+            if let Some(why) = self.refused.get(&address) {
+                return Err(why);
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -101,8 +112,11 @@ pub fn listener_names(destination: SocketAddr) -> [String; 2] {
 
 /// The destination of a listener with such a name; none of one for every address.
 pub fn destination_of(name: &str) -> Option<SocketAddr> {
+    address_of(name).filter(|address| !address.ip().is_unspecified())
+}
+
+/// The address in such a name.
+pub fn address_of(name: &str) -> Option<SocketAddr> {
     let (ip, port) = name.rsplit_once('_')?;
-    let ip: IpAddr = ip.parse().ok()?;
-    let port = port.parse().ok()?;
-    (!ip.is_unspecified()).then_some(SocketAddr::new(ip, port))
+    Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
 }

@@ -55,7 +55,10 @@ pub async fn serve(
     connection.relay = Some(Relay::new(stream, upstream));
     let relay = connection.relay.as_mut().expect("set above");
     if let Err(error) = relay.run(limits).await {
-        socket::reset_on_close(&relay.downstream);
+        // A response that was passed on to its end must not be cut by a reset.
+        if !relay.response_is_done() {
+            socket::reset_on_close(&relay.downstream);
+        }
         socket::reset_on_close(&relay.upstream);
         connection.failed(error);
     } else {
@@ -110,7 +113,7 @@ impl Connection {
         match self.decide(false) {
             Decision::Go(plan) => Ok(plan),
             Decision::Refuse(refusal) => Err(refusal),
-            Decision::Ask(demand) => Box::pin(self.ask(demand)).await,
+            Decision::Ask(_) => Box::pin(self.ask()).await,
         }
     }
 
@@ -125,30 +128,33 @@ impl Connection {
         decide(&config, &self.listener, &self.addresses, self.context.random(), final_answer)
     }
 
-    async fn ask(&self, first: Demand) -> Result<Plan, Box<Refusal>> {
+    async fn ask(&self) -> Result<Plan, Box<Refusal>> {
         let shared = &self.context.shared;
         let mut published = shared.published.subscribe();
         let away = !shared.linked.load(Ordering::Relaxed);
         let patience = if away { AWAY_TIMEOUT } else { ANSWER_TIMEOUT };
         let deadline = tokio::time::Instant::now() + patience;
-        let mut demand = first;
+        let mut asked: Option<Demand> = None;
         loop {
+            // Decided after subscribing, so that no answer slips through in between.
+            let demand = match self.decide(false) {
+                Decision::Go(plan) => return Ok(plan),
+                Decision::Refuse(refusal) => return Err(refusal),
+                Decision::Ask(demand) => demand,
+            };
             let answer = async {
-                // A full queue means that the engine is busy; waiting for it is right.
-                let _ = shared.demands.send(demand.clone()).await;
+                if asked.as_ref() != Some(&demand) {
+                    // A full queue means that the engine is busy; waiting for it is right.
+                    let _ = shared.demands.send(demand.clone()).await;
+                    asked = Some(demand);
+                }
                 published.changed().await
             };
             if !matches!(tokio::time::timeout_at(deadline, answer).await, Ok(Ok(()))) {
                 break;
             }
-            published.mark_unchanged();
-            match self.decide(false) {
-                Decision::Go(plan) => return Ok(plan),
-                Decision::Refuse(refusal) => return Err(refusal),
-                Decision::Ask(next) => demand = next,
-            }
         }
-        tracing::warn!(?demand, waited = ?patience, "the control plane did not answer in time");
+        tracing::warn!(demand = ?asked, waited = ?patience, "the control plane did not answer in time");
         match self.decide(true) {
             Decision::Go(plan) => Ok(plan),
             Decision::Refuse(refusal) => Err(refusal),

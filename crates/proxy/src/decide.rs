@@ -81,13 +81,19 @@ pub fn decide(
 ) -> Decision {
     let may_ask = config.asks_clusters && !final_answer;
     let asks_destinations = config.asks_destinations && !final_answer;
-    let listener = match listener(config, bound, addresses, asks_destinations) {
-        Ok(listener) => listener,
-        Err(demand) => return Decision::Ask(demand),
+    let found = listener(config, bound, addresses, asks_destinations);
+    let listener = match &found {
+        Found::Listener(listener) => *listener,
+        Found::Refused(_) => bound,
+        Found::Unknown(demand) => return Decision::Ask(demand.clone()),
     };
     let refuse = |chain, cluster, error| {
         Decision::Refuse(Box::new(Refusal { listener: listener.clone(), chain, cluster, error }))
     };
+    if let Found::Refused(why) = found {
+        let cause = format!("the listener of {} was refused: {why}", addresses.destination());
+        return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
+    }
     let connection = Connection::tcp(addresses.remote, addresses.destination());
     let Some(chain) = listener.compiled.chain(&connection) else {
         let cause = format!("no filter chain takes {}", addresses.destination());
@@ -104,6 +110,7 @@ pub fn decide(
             return Decision::Go(Plan { listener, chain, cluster: cluster.clone() });
         }
         Some(Cluster::Absent) => format!("cluster {name} does not exist"),
+        Some(Cluster::Refused(why)) => format!("cluster {name} was refused: {why}"),
         _ if may_ask => return Decision::Ask(Demand::Cluster(name.clone())),
         Some(Cluster::Present(_)) => format!("the endpoints of cluster {name} are not known yet"),
         None => format!("cluster {name} is not known: no answer from the control plane"),
@@ -111,20 +118,30 @@ pub fn decide(
     refuse(Some(chain.clone()), Some(name.clone()), DataError::new(Kind::NoCluster, cause))
 }
 
+/// The listener that decides about a connection.
+enum Found<'a> {
+    Listener(&'a Arc<Listener>),
+    Refused(&'a Arc<str>),
+    Unknown(Demand),
+}
+
 fn listener<'a>(
     config: &'a Config,
     bound: &'a Arc<Listener>,
     addresses: &Addresses,
     may_ask: bool,
-) -> Result<&'a Arc<Listener>, Demand> {
+) -> Found<'a> {
     let Some(original) = addresses.original.filter(|_| bound.compiled.use_original_dst) else {
-        return Ok(bound);
+        return Found::Listener(bound);
     };
     let known = config.answered.get(&original);
     if known.is_none() && may_ask && !config.handed.contains_key(&original) {
-        return Err(Demand::Destination(original));
+        return Found::Unknown(Demand::Destination(original));
     }
-    Ok(config.handed_to(original).unwrap_or(bound))
+    match config.handed_to(original) {
+        Ok(listener) => Found::Listener(listener.unwrap_or(bound)),
+        Err(why) => Found::Refused(why),
+    }
 }
 
 impl ClusterEntry {
@@ -133,9 +150,9 @@ impl ClusterEntry {
         self.endpoints.is_some() || matches!(self.compiled.discovery, Discovery::OriginalDst { .. })
     }
 
-    /// Chooses an endpoint.
+    /// Chooses an endpoint for a connection that is counted among the active ones already.
     pub fn choose(&self, addresses: &Addresses, random: u64) -> Result<Upstream, DataError> {
-        if self.live.active.load(Ordering::Relaxed) >= self.compiled.max_connections {
+        if self.live.active.load(Ordering::Relaxed) > self.compiled.max_connections {
             let cause = format!("cluster {} has all its connections", self.compiled.name);
             return Err(DataError::new(Kind::Overflow, cause));
         }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod demand;
+mod refused;
 mod resources;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
-use lateen_api::xds::{NameTable, ResourceType};
+use lateen_api::xds::ResourceType;
 use lateen_xds::client::delta::WILDCARD;
 use lateen_xds::client::{DeltaClient, Event, Update};
 use tokio::sync::{mpsc, watch};
@@ -31,13 +32,6 @@ const CACHE_DELAY: Duration = Duration::from_millis(100);
 /// The two listeners that every sidecar has.
 const SIDECAR_LISTENERS: [&str; 2] = ["virtualOutbound", "virtualInbound"];
 
-/// What the engine says to the outside.
-pub struct Outlets {
-    /// Initial configuration is complete and its sockets listen.
-    pub ready: watch::Sender<bool>,
-    pub names: watch::Sender<Arc<NameTable>>,
-}
-
 pub struct Inlets {
     pub events: mpsc::Receiver<Event>,
     pub demands: mpsc::Receiver<Demand>,
@@ -48,7 +42,8 @@ pub struct Engine {
     pub shared: Arc<Shared>,
     pub client: DeltaClient,
     pub resources: Resources,
-    pub outlets: Outlets,
+    /// Initial configuration is complete and its sockets listen.
+    pub ready: watch::Sender<bool>,
     pub role: Role,
     /// Everything is subscribed to; nothing is asked for on demand.
     pub everything: bool,
@@ -67,7 +62,7 @@ impl Engine {
         shared: Arc<Shared>,
         client: DeltaClient,
         resources: Resources,
-        outlets: Outlets,
+        ready: watch::Sender<bool>,
         role: Role,
         everything: bool,
         cache: Option<PathBuf>,
@@ -76,7 +71,7 @@ impl Engine {
             shared,
             client,
             resources,
-            outlets,
+            ready,
             role,
             everything,
             cache,
@@ -99,9 +94,6 @@ impl Engine {
         }
         if self.everything {
             self.client.subscribe(ResourceType::Cluster, [WILDCARD]);
-        }
-        if self.role == Role::Sidecar {
-            self.client.subscribe(ResourceType::NameTable, [WILDCARD]);
         }
         let Some(path) = self.cache.clone() else { return };
         for response in cache::load(&path) {
@@ -189,10 +181,6 @@ impl Engine {
             ResourceType::Endpoint => {
                 self.resources.apply_endpoints(&update.added, &update.removed)
             }
-            ResourceType::NameTable => {
-                self.apply_names(update);
-                Vec::new()
-            }
             _ => Vec::new(),
         }
     }
@@ -209,18 +197,6 @@ impl Engine {
                 ResourceType::Cluster => self.resources.forget_cluster(name),
                 _ => {}
             }
-        }
-    }
-
-    fn apply_names(&mut self, update: &Update) {
-        use prost::Message;
-        let any = update.added.last().and_then(|resource| resource.resource.as_ref());
-        match any.map(|any| NameTable::decode(any.value.as_slice())) {
-            Some(Ok(table)) => {
-                self.outlets.names.send_replace(Arc::new(table));
-            }
-            Some(Err(error)) => tracing::warn!(%error, "cannot read the name table"),
-            None => {}
         }
     }
 
@@ -264,8 +240,12 @@ impl Engine {
                     crate::config::listener_names(address).iter().map(String::as_str),
                 );
                 self.let_go(&dropped);
-                // It may have been answered meanwhile.
-                self.publish();
+                // Its listeners may be known for another's sake; else their answer is published.
+                let names = crate::config::listener_names(address);
+                let known = names.iter().all(|name| self.resources.is_listener_answered(name));
+                if known && !self.shared.config.load().answered.contains_key(&address) {
+                    self.publish();
+                }
             }
             Demand::Cluster(name) => {
                 tracing::debug!(cluster = %name, "a connection waits for a cluster");
@@ -297,8 +277,8 @@ impl Engine {
         self.shared.published.send_replace(version);
         // Sockets come after the configuration that they are looked up in.
         self.resources.hand_out_sockets();
-        if !*self.outlets.ready.borrow() && self.is_complete() {
-            self.outlets.ready.send_replace(true);
+        if !*self.ready.borrow() && self.is_complete() {
+            self.ready.send_replace(true);
         }
     }
 

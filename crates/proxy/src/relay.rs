@@ -6,9 +6,11 @@ mod pipe;
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -28,16 +30,24 @@ pub struct Relay {
     pub upstream: TcpStream,
     request: Direction,
     response: Direction,
+    /// Why the upstream takes no more; what it has said already is still passed on.
+    broken: Option<DataError>,
 }
 
 impl Relay {
     pub fn new(downstream: TcpStream, upstream: TcpStream) -> Self {
-        Self { downstream, upstream, request: Direction::default(), response: Direction::default() }
+        let (request, response) = Default::default();
+        Self { downstream, upstream, request, response, broken: None }
     }
 
     /// Bytes that were sent on, from and to the downstream peer.
     pub fn moved(&self) -> (u64, u64) {
         (self.request.moved(), self.response.moved())
+    }
+
+    /// The upstream's end was passed on, with all that came before it.
+    pub fn response_is_done(&self) -> bool {
+        self.response.is_done()
     }
 
     /// Runs until both directions ended, each with the other side told of the end of the bytes.
@@ -75,8 +85,15 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), DataError>> {
-        let Self { downstream, upstream, request, response } = self;
+        if self.broken.is_some() {
+            return self.poll_rest(cx);
+        }
+        let Self { downstream, upstream, request, response, .. } = self;
         let request_done = match request.poll(cx, downstream, upstream, response.is_done()) {
+            Poll::Ready(Err(fault @ Fault::Write(_))) if !response.is_done() => {
+                self.broken = Some(fault.told(Kind::DownstreamReset));
+                return self.poll_rest(cx);
+            }
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault.told(Kind::DownstreamReset))),
             polled => polled.is_ready(),
         };
@@ -85,6 +102,30 @@ impl Relay {
             polled => polled.is_ready(),
         };
         if request_done && response_done { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    /// Passes on the rest of the response. What the client still sends is read away: closing with
+    /// unread bytes would be a reset, which could overtake the response.
+    fn poll_rest(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), DataError>> {
+        let Self { downstream, upstream, response, broken, .. } = self;
+        // An error here is the same end again; the first one is the reason.
+        let rest = response.poll(cx, upstream, downstream, false);
+        discard(cx, downstream);
+        match rest {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(Err(broken.take().expect("only called when broken"))),
+        }
+    }
+}
+
+fn discard(cx: &mut std::task::Context<'_>, stream: &mut TcpStream) {
+    let mut scratch = [0; 4096];
+    loop {
+        let mut buffer = ReadBuf::new(&mut scratch);
+        let polled = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+        if !matches!(polled, Poll::Ready(Ok(()))) || buffer.filled().is_empty() {
+            return;
+        }
     }
 }
 
@@ -106,5 +147,41 @@ impl Fault {
             (Self::Write(error), _) => (Kind::DownstreamReset, error),
         };
         DataError::io(kind, &error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{Kind, Limits, Relay};
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (near, listener.accept().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn an_upstream_that_answered_and_takes_no_more_is_still_heard() {
+        let ((mut client, downstream), (upstream, mut server)) = (pair().await, pair().await);
+        server.write_all(b"too large").await.unwrap();
+        server.set_zero_linger().unwrap();
+        drop(server);
+        client.write_all(b"more").await.unwrap();
+        // All of it is known before the relay looks: the request is tried first.
+        downstream.readable().await.unwrap();
+        while !upstream.ready(tokio::io::Interest::WRITABLE).await.unwrap().is_write_closed() {}
+        upstream.readable().await.unwrap();
+        let mut relay = Relay::new(downstream, upstream);
+        let limits = Limits { idle: None, total: None };
+        let error = relay.run(limits).await.unwrap_err();
+        assert_eq!(error.kind, Kind::UpstreamReset);
+        assert!(relay.response_is_done());
+        drop(relay);
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.unwrap();
+        assert_eq!(heard, "too large");
     }
 }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
+use lateen_routing::Keepalive;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST` of netfilter have the same number.
@@ -72,6 +73,22 @@ pub fn start_connect(
     Ok((socket.into(), connected))
 }
 
+/// Turns keepalive probes on, with the kernel's defaults for what is not given.
+pub fn keep_alive(socket: &impl AsFd, keepalive: Keepalive) -> io::Result<()> {
+    SockRef::from(socket).set_keepalive(true)?;
+    let options = [
+        (libc::TCP_KEEPCNT, keepalive.probes),
+        (libc::TCP_KEEPIDLE, keepalive.time),
+        (libc::TCP_KEEPINTVL, keepalive.interval),
+    ];
+    for (name, value) in options {
+        if let Some(value) = value.and_then(|value| value.try_into().ok()) {
+            set_option(socket, libc::IPPROTO_TCP, name, value)?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes close send a reset.
 pub fn reset_on_close(socket: &impl AsFd) {
     // It fails only when the socket is gone already, and then nothing is left to reset.
@@ -119,11 +136,11 @@ fn v6(raw: libc::sockaddr_in6) -> SocketAddr {
     SocketAddr::from((ip, u16::from_be(raw.sin6_port)))
 }
 
-fn set_option(socket: &Socket, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
+fn set_option(socket: &impl AsFd, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {
     // SAFETY: `value` lives through the call and its size is given.
     let result = unsafe {
         libc::setsockopt(
-            socket.as_raw_fd(),
+            socket.as_fd().as_raw_fd(),
             level,
             name,
             (&raw const value).cast(),

@@ -1,6 +1,7 @@
 //! Starting and stopping a proxy. In: [`Options`]. Out: a [`Handle`]. The engine and the admin server
 //! run on the caller's runtime, traffic on the workers' threads.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
-use lateen_api::xds::NameTable;
 use lateen_runtime::admin;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::handler;
 use crate::config::Config;
-use crate::engine::{Binder, Engine, Inlets, Outlets, Resources};
+use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
 use crate::options::{Options, Source, StaticResources};
 use crate::records::Records;
@@ -41,7 +41,6 @@ pub struct Proxy;
 /// A running proxy. Dropping it stops the engine and cuts its connections.
 pub struct Handle {
     ready: watch::Receiver<bool>,
-    names: watch::Receiver<Arc<NameTable>>,
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     tasks: JoinSet<()>,
@@ -73,8 +72,6 @@ impl Proxy {
         let senders = workers.iter().map(|worker| worker.commands.clone()).collect();
         let resources = Resources::new(Binder { netns, workers: senders, resolved });
         let (ready, ready_receiver) = watch::channel(false);
-        let (names, names_receiver) = watch::channel(Arc::default());
-        let outlets = Outlets { ready, names };
         let mut tasks = JoinSet::new();
         if let Some(path) = options.admin_socket {
             let handler = handler(shared.clone(), ready_receiver.clone());
@@ -84,14 +81,13 @@ impl Proxy {
                 }
             });
         }
-        let seed = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id()) << 20;
         let client = DeltaClient::new(options.node);
         let everything = options.subscribe_all;
         let mut engine = Engine::new(
             shared.clone(),
             client,
             resources,
-            outlets,
+            ready,
             options.role,
             everything,
             options.cache,
@@ -108,7 +104,7 @@ impl Proxy {
             }
             Source::Ads(address) => {
                 engine.prepare();
-                let (events, task) = connect(address, seed);
+                let (events, task) = connect(address, seed());
                 tasks.spawn(async move {
                     // The link ends with the receiver of its events.
                     let _ = task.await;
@@ -120,13 +116,17 @@ impl Proxy {
         tasks.spawn(engine.run(inlets));
         Ok(Handle {
             ready: ready_receiver,
-            names: names_receiver,
             shared,
             workers,
             tasks,
             drain: options.drain,
         })
     }
+}
+
+/// A random number; std's hash keys are.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 impl Engine {
@@ -166,23 +166,6 @@ impl Handle {
                 std::future::pending::<()>().await;
             }
         }
-    }
-
-    /// Istio's table of host names, for mesh DNS; empty until it came.
-    pub fn names(&self) -> watch::Receiver<Arc<NameTable>> {
-        self.names.clone()
-    }
-
-    /// Connections that are open now.
-    pub fn connections(&self) -> usize {
-        let active =
-            |worker: &Worker| worker.context.active.load(std::sync::atomic::Ordering::Relaxed);
-        self.workers.iter().map(active).sum()
-    }
-
-    /// The version of the published configuration; it grows with every change.
-    pub fn config_version(&self) -> u64 {
-        self.shared.config.load().version
     }
 
     /// Resolves only if the engine, the link or the admin server ended, which they must not.

@@ -32,7 +32,16 @@ pub struct CompiledCluster {
     /// Where connections come from, such as 127.0.0.6; port 0 lets the kernel choose.
     pub source: Option<SocketAddr>,
     pub max_connections: u32,
+    pub keepalive: Option<Keepalive>,
     pub origin: Option<Arc<str>>,
+}
+
+/// TCP keepalive probes; the kernel's defaults where there is none. Seconds and a count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    pub probes: Option<u32>,
+    pub time: Option<u32>,
+    pub interval: Option<u32>,
 }
 
 /// Where endpoints come from.
@@ -91,6 +100,7 @@ fn compile(source: &cluster::Cluster) -> Result<CompiledCluster, Refusal> {
         connect_timeout,
         source: bind_source(source)?,
         max_connections: max_connections(source),
+        keepalive: keepalive(source),
         origin: convert::origin(source.metadata.as_ref()),
     })
 }
@@ -102,8 +112,6 @@ fn check_supported(source: &cluster::Cluster) -> Result<(), Refusal> {
             .map_err(|refused| refused.within(&format!("transport_socket_matches[{index}]")))?;
     }
     let subsets = source.lb_subset_config.as_ref();
-    let keepalive =
-        source.upstream_connection_options.as_ref().is_some_and(|o| o.tcp_keepalive.is_some());
     let set = [
         ("name", source.name.is_empty(), "give the cluster a name"),
         ("health_checks", !source.health_checks.is_empty(), "let the control plane send health"),
@@ -114,7 +122,6 @@ fn check_supported(source: &cluster::Cluster) -> Result<(), Refusal> {
         ("transport_socket_matcher", source.transport_socket_matcher.is_some(), "use plain text"),
         ("upstream_config", source.upstream_config.is_some(), "leave it out"),
         ("preconnect_policy", source.preconnect_policy.is_some(), "leave it out"),
-        ("upstream_connection_options.tcp_keepalive", keepalive, "leave it out"),
     ];
     match set.into_iter().find(|(_, present, _)| *present) {
         Some((field, _, remedy)) => Err(refuse(field, "not supported", remedy)),
@@ -151,7 +158,12 @@ fn assignment(source: &cluster::Cluster, names: bool) -> Result<Endpoints, Refus
     match &source.load_assignment {
         None => Ok(Endpoints::default()),
         Some(assignment) => {
-            compile_assignment(assignment, names).map_err(|r| r.within("load_assignment"))
+            let within = |refused: Refusal| refused.within("load_assignment");
+            let (hosts, refused) = compile_assignment(assignment, names).map_err(within)?;
+            match refused.into_iter().next() {
+                Some(refused) => Err(within(refused)),
+                None => Ok(Endpoints::new(hosts)),
+            }
         }
     }
 }
@@ -215,6 +227,19 @@ fn bind_source(source: &cluster::Cluster) -> Result<Option<SocketAddr>, Refusal>
     }
 }
 
+/// Zero anywhere turns the probes off, as in Envoy; the kernel takes no more than these values.
+fn keepalive(source: &cluster::Cluster) -> Option<Keepalive> {
+    let set = source.upstream_connection_options.as_ref()?.tcp_keepalive.as_ref()?;
+    let fields = [set.keepalive_probes, set.keepalive_time, set.keepalive_interval];
+    let [probes, time, interval] = fields.map(|field| field.map(|value| value.value));
+    let off = [probes, time, interval].contains(&Some(0));
+    (!off).then(|| Keepalive {
+        probes: probes.map(|value| value.min(127)),
+        time: time.map(|value| value.min(32_767)),
+        interval: interval.map(|value| value.min(32_767)),
+    })
+}
+
 fn max_connections(source: &cluster::Cluster) -> u32 {
     let thresholds =
         source.circuit_breakers.as_ref().map(|breakers| breakers.thresholds.as_slice());
@@ -222,4 +247,39 @@ fn max_connections(source: &cluster::Cluster) -> u32 {
     let mut default = default.filter(|t| t.priority == RoutingPriority::Default as i32);
     let max = default.next().and_then(|threshold| threshold.max_connections.as_ref());
     max.map_or(MAX_CONNECTIONS, |max| max.value)
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::cluster::v3::{Cluster, UpstreamConnectionOptions};
+    use envoy_types::pb::envoy::config::core::v3::TcpKeepalive;
+    use envoy_types::pb::google::protobuf::UInt32Value;
+
+    use super::{Keepalive, compile_cluster};
+
+    fn compiled(keepalive: TcpKeepalive) -> Option<Keepalive> {
+        let options =
+            UpstreamConnectionOptions { tcp_keepalive: Some(keepalive), ..Default::default() };
+        let cluster = Cluster {
+            name: "back".into(),
+            upstream_connection_options: Some(options),
+            ..Default::default()
+        };
+        compile_cluster(&cluster).unwrap().keepalive
+    }
+
+    #[test]
+    fn keepalive_is_taken_over_within_the_kernels_bounds_and_zero_turns_it_off() {
+        let number = |value| Some(UInt32Value { value });
+        let sent = TcpKeepalive {
+            keepalive_probes: number(1000),
+            keepalive_time: number(30),
+            keepalive_interval: None,
+        };
+        let expected = Keepalive { probes: Some(127), time: Some(30), interval: None };
+        assert_eq!(compiled(sent), Some(expected));
+        assert_eq!(compiled(TcpKeepalive::default()), Some(Keepalive::default()));
+        let off = TcpKeepalive { keepalive_time: number(0), ..Default::default() };
+        assert_eq!(compiled(off), None);
+    }
 }

@@ -21,6 +21,8 @@ const OVERPROVISIONING: u64 = 140;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
     pub hosts: Vec<Host>,
+    /// Endpoints that were left out because they cannot be used, with reasons.
+    pub notes: Vec<String>,
     levels: Vec<Level>,
 }
 
@@ -56,14 +58,18 @@ pub struct Pick<'a> {
     pub active: &'a dyn Fn(usize) -> u32,
 }
 
+/// An endpoint that cannot be used is left out, so that the others serve.
 pub fn compile_endpoints(source: &endpoint::ClusterLoadAssignment) -> Result<Endpoints, Reject> {
-    compile_assignment(source, false).map_err(|refused| refused.of(&source.cluster_name))
+    let name = &source.cluster_name;
+    let (hosts, refused) = compile_assignment(source, false).map_err(|refused| refused.of(name))?;
+    let notes = refused.into_iter().map(|refused| refused.of(name).to_string()).collect();
+    Ok(Endpoints { notes, ..Endpoints::new(hosts) })
 }
 
 impl Endpoints {
     pub fn new(hosts: Vec<Host>) -> Self {
         let levels = levels(&hosts);
-        Self { hosts, levels }
+        Self { hosts, notes: Vec::new(), levels }
     }
 
     /// The index of a healthy endpoint in `hosts`, if there is one.
@@ -129,35 +135,38 @@ fn mix(state: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// The endpoints that can be used, and why the others cannot.
 pub(crate) fn compile_assignment(
     source: &endpoint::ClusterLoadAssignment,
     names: bool,
-) -> Result<Endpoints, Refusal> {
+) -> Result<(Vec<Host>, Vec<Refusal>), Refusal> {
     if source.policy.as_ref().is_some_and(|policy| !policy.drop_overloads.is_empty()) {
         return Err(refuse("policy.drop_overloads", "not supported", "leave it out"));
     }
-    let mut hosts = Vec::new();
+    let (mut hosts, mut refused) = (Vec::new(), Vec::new());
     for (at, locality) in source.endpoints.iter().enumerate() {
         for (index, endpoint) in locality.lb_endpoints.iter().enumerate() {
             let within = format!("endpoints[{at}].lb_endpoints[{index}]");
-            let compiled = host(endpoint, locality.priority).map_err(|r| r.within(&within))?;
-            if let (Target::Name(name, _), false) = (&compiled.target, names) {
-                let problem = format!("{name} is no IP address");
-                return Err(refuse(within, problem, "use an IP address or a STRICT_DNS cluster"));
+            match host(endpoint, locality.priority, names) {
+                Ok(host) => hosts.push(host),
+                Err(refusal) => refused.push(refusal.within(&within)),
             }
-            hosts.push(compiled);
         }
     }
-    Ok(Endpoints::new(hosts))
+    Ok((hosts, refused))
 }
 
-fn host(source: &endpoint::LbEndpoint, priority: u32) -> Result<Host, Refusal> {
+fn host(source: &endpoint::LbEndpoint, priority: u32, names: bool) -> Result<Host, Refusal> {
     use endpoint::lb_endpoint::HostIdentifier;
     let Some(HostIdentifier::Endpoint(address)) = &source.host_identifier else {
         return Err(refuse("endpoint", "missing", "set the endpoint in place, not by name"));
     };
     let target =
         convert::target(address.address.as_ref()).map_err(|refused| refused.within("endpoint"))?;
+    if let (Target::Name(name, _), false) = (&target, names) {
+        let problem = format!("{name} is no IP address");
+        return Err(refuse("endpoint", problem, "use an IP address or a STRICT_DNS cluster"));
+    }
     let status = HealthStatus::try_from(source.health_status).unwrap_or(HealthStatus::Unknown);
     Ok(Host {
         target,

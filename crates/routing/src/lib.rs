@@ -14,8 +14,11 @@ pub mod tcp_proxy;
 
 pub use access_log::{AccessLog, Sink};
 pub use chain::{Connection, Transport};
-pub use cluster::{CompiledCluster, Discovery, Policy, compile_cluster};
+pub use cluster::{CompiledCluster, Discovery, Keepalive, Policy, compile_cluster};
 pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
 pub use listener::{CompiledListener, FilterChain, Terminal, compile_listener};
 pub use reject::Reject;
 pub use tcp_proxy::TcpProxy;
+
+#[cfg(test)]
+mod translated;

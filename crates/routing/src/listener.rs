@@ -123,6 +123,8 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
             .map_err(|refused| refused.within("default_filter_chain"))
     });
     let default_chain = default_chain.transpose()?;
+    let access_log = access_log::compile(&source.access_log)?;
+    note_formats(&access_log, &mut notes);
     if chains.is_empty() && default_chain.is_none() {
         return Err(refuse("filter_chains", "there are none", "add a filter chain"));
     }
@@ -135,7 +137,7 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         reads_original_dst: use_original_dst || filters.original_dst,
         chains,
         default_chain,
-        access_log: access_log::compile(&source.access_log)?,
+        access_log,
         backlog: source.tcp_backlog_size.as_ref().map(|size| size.value),
         notes,
         origin,
@@ -233,6 +235,15 @@ pub(crate) fn plain_transport(socket: Option<&TransportSocket>) -> Result<(), Re
     }
 }
 
+fn note_formats(logs: &[AccessLog], notes: &mut Vec<String>) {
+    let unknown = logs.iter().flat_map(|log| log.format.notes());
+    for note in unknown.map(|note| format!("access log: {note}")) {
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}
+
 fn terminal(filters: &[listener::Filter], notes: &mut Vec<String>) -> Result<Terminal, Refusal> {
     for (index, filter) in filters.iter().enumerate() {
         let within = format!("filters[{index}]");
@@ -246,6 +257,7 @@ fn terminal(filters: &[listener::Filter], notes: &mut Vec<String>) -> Result<Ter
             let config: tcp_proxy::TcpProxy =
                 convert::unpack(any).map_err(|r| r.within(&within))?;
             let compiled = TcpProxy::compile(&config).map_err(|refused| refused.within(&within))?;
+            note_formats(&compiled.access_log, notes);
             return Ok(Terminal::TcpProxy(compiled));
         }
         if !OBSERVERS.contains(&filter.name.as_str()) {

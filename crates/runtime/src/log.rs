@@ -12,8 +12,7 @@ pub enum Format {
 
 /// Sets up logging for the whole process; call it once. A filter that does not parse is reported and
 /// `info` is used instead.
-pub fn init(filter: Option<&str>, format: Format) {
-    let wanted = filter.unwrap_or("info");
+pub fn init(wanted: &str, format: Format) {
     let parsed = EnvFilter::try_new(wanted);
     let error = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));

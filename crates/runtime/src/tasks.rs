@@ -111,11 +111,6 @@ impl Tasks {
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
     }
-
-    /// The token behind [`Tasks::stopping`], for libraries that take one.
-    pub fn stop_token(&self) -> CancellationToken {
-        self.stop.clone()
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Envoy's access-log format language, for TCP. In: a format string or a JSON template. Out: a
 //! compiled [`Format`] that writes one line for a record. Operators that need an HTTP request are
-//! accepted and give `-` (text) or null (JSON), as in Envoy on a TCP connection.
+//! accepted and give `-` (text) or null (JSON), as in Envoy on a TCP connection. So do operators that
+//! are not known: a log line is no reason to refuse traffic, and [`Format::notes`] tells of them.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Map, Value};
 
@@ -26,10 +28,6 @@ pub const ISTIO_DEFAULT: &str = concat!(
 pub enum FormatError {
     #[error("unclosed % in the access log format after {0:?}: write %% for a percent sign")]
     Unclosed(String),
-    #[error("unknown access log operator %{0}%: check the spelling and Envoy's access log page")]
-    Unknown(String),
-    #[error("%START_TIME% with a format of its own ({0}) is not supported: leave the format out")]
-    TimeFormat(String),
 }
 
 /// A compiled format.
@@ -42,12 +40,17 @@ pub enum Format {
 
 /// Literal text and operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(Vec<Part>);
+pub struct Template {
+    parts: Vec<Part>,
+    notes: Vec<String>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
     Operator(Operator),
+    /// The start in a format of its own.
+    Time(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,16 @@ impl Format {
         Ok(Self::Json(parsed.collect::<Result<_, FormatError>>()?))
     }
 
+    /// What is not written as it was asked for.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        let (text, members) = match self {
+            Self::Text(template) => (Some(template), [].as_slice()),
+            Self::Json(members) => (None, members.as_slice()),
+        };
+        let templates = text.into_iter().chain(members.iter().map(|(_, template)| template));
+        templates.flat_map(|template| &template.notes).map(String::as_str)
+    }
+
     /// Appends one line, its newline included.
     pub fn write(&self, record: &AccessRecord, out: &mut String) {
         match self {
@@ -111,7 +124,7 @@ impl Format {
 
 impl Template {
     fn parse(format: &str) -> Result<Self, FormatError> {
-        let mut parts = Vec::new();
+        let (mut parts, mut notes) = (Vec::new(), Vec::new());
         let mut literal = String::new();
         let mut rest = format;
         while let Some(at) = rest.find('%') {
@@ -126,21 +139,25 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(Part::Operator(operator(&after[..end])?));
+            parts.push(part(&after[..end], &mut notes));
             rest = &after[end + 1..];
         }
         literal.push_str(rest);
         if !literal.is_empty() {
             parts.push(Part::Literal(literal));
         }
-        Ok(Self(parts))
+        Ok(Self { parts, notes })
     }
 
     fn write(&self, record: &AccessRecord, out: &mut String) {
-        for part in &self.0 {
+        for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Operator(operator) => operator.write(record, out),
+                Part::Time(pattern) => {
+                    timestamp::write_as(out, record.start, pattern)
+                        .expect("the pattern was tried when it was parsed");
+                }
             }
         }
     }
@@ -149,7 +166,7 @@ impl Template {
     fn value(&self, record: &AccessRecord) -> Value {
         let mut text = String::new();
         self.write(record, &mut text);
-        match self.0.as_slice() {
+        match self.parts.as_slice() {
             [Part::Operator(_)] if text == "-" => Value::Null,
             [Part::Operator(operator)] if operator.is_number() => {
                 text.parse::<u64>().map_or(Value::Null, Value::from)
@@ -213,12 +230,26 @@ fn operator_end(text: &str) -> Option<usize> {
     None
 }
 
-fn operator(text: &str) -> Result<Operator, FormatError> {
+/// One operator, from between its percent signs.
+fn part(text: &str, notes: &mut Vec<String>) -> Part {
     let name = text.split(['(', ':']).next().unwrap_or(text);
-    let argument = &text[name.len()..];
-    Ok(match name {
-        "START_TIME" if argument.is_empty() => Operator::StartTime,
-        "START_TIME" => return Err(FormatError::TimeFormat(argument.into())),
+    let argument = text[name.len()..].trim_start_matches('(').trim_end_matches(')');
+    if name == "START_TIME" && !argument.is_empty() {
+        let Err(unknown) = timestamp::write_as(&mut String::new(), UNIX_EPOCH, argument) else {
+            return Part::Time(argument.to_owned());
+        };
+        notes.push(format!("%{text}% is written as RFC 3339: {unknown} is not supported"));
+    }
+    let operator = operator(name).unwrap_or_else(|| {
+        notes.push(format!("operator %{text}% is not known and gives -"));
+        Operator::Absent
+    });
+    Part::Operator(operator)
+}
+
+fn operator(name: &str) -> Option<Operator> {
+    Some(match name {
+        "START_TIME" => Operator::StartTime,
         "DURATION" => Operator::Duration,
         "BYTES_RECEIVED" => Operator::BytesReceived,
         "BYTES_SENT" => Operator::BytesSent,
@@ -262,7 +293,7 @@ fn operator(text: &str) -> Result<Operator, FormatError> {
         | "CONNECTION_ID"
         | "STREAM_ID"
         | "REQ_WITHOUT_QUERY" => Operator::Absent,
-        _ => return Err(FormatError::Unknown(text.into())),
+        _ => return None,
     })
 }
 
@@ -343,10 +374,35 @@ mod tests {
     }
 
     #[test]
-    fn bad_formats_are_refused_with_the_operator() {
-        assert_eq!(Format::text("%NOPE%"), Err(FormatError::Unknown("NOPE".into())));
-        assert!(matches!(Format::text("a%DURATION"), Err(FormatError::Unclosed(_))));
-        assert!(matches!(Format::text("%START_TIME(%s)%"), Err(FormatError::TimeFormat(_))));
+    fn an_unclosed_operator_is_refused() {
+        assert_eq!(Format::text("a%DURATION"), Err(FormatError::Unclosed("a".into())));
+    }
+
+    #[test]
+    fn an_unknown_operator_gives_a_dash_and_a_note() {
+        for format in [Format::text("<%NOPE(x)%>"), Format::json([("a".into(), "%NOPE(x)%".into())])]
+        {
+            let format = format.unwrap();
+            let notes: Vec<_> = format.notes().collect();
+            assert_eq!(notes, ["operator %NOPE(x)% is not known and gives -"]);
+            let mut line = String::new();
+            format.write(&record(), &mut line);
+            assert!(["<->\n", "{\"a\":null}\n"].contains(&line.as_str()), "{line}");
+        }
+        assert_eq!(Format::istio_default().notes().count(), 0);
+    }
+
+    #[test]
+    fn the_start_is_written_in_the_format_that_is_asked_for() {
+        let mut line = String::new();
+        let format = Format::text("%START_TIME(%Y/%m/%dT%H:%M:%S.%3f %s)%").unwrap();
+        format.write(&record(), &mut line);
+        assert_eq!(line, "1970/01/01T00:00:00.000 0\n");
+        let format = Format::text("%START_TIME(%Q)%").unwrap();
+        assert_eq!(format.notes().count(), 1);
+        line.clear();
+        format.write(&record(), &mut line);
+        assert_eq!(line, "1970-01-01T00:00:00.000Z\n", "the default form instead");
     }
 
     #[test]

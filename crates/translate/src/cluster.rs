@@ -44,9 +44,12 @@ pub fn reachable(context: &Context<'_>) -> BTreeSet<ServiceId> {
         return ids;
     }
     for id in ids.clone() {
-        let Some(vs) = context.virtual_service(&context.service(id).hostname) else { continue };
-        let hosts = vs.tcp.iter().flat_map(|route| &route.destinations);
-        ids.extend(hosts.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host))));
+        let service = context.service(id);
+        let ports = service.ports.iter();
+        for vs in ports.filter_map(|port| context.tcp_routes(&service.hostname, port.number)) {
+            let hosts = vs.tcp.iter().flat_map(|route| &route.destinations);
+            ids.extend(hosts.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host))));
+        }
     }
     ids
 }

@@ -7,7 +7,7 @@ use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
 use lateen_model::index::services::ServiceId;
 use lateen_model::meta::Meta;
-use lateen_model::routing::{OutboundMode, Sidecar, VirtualService};
+use lateen_model::routing::{L4Match, OutboundMode, Sidecar, VirtualService};
 use lateen_model::service::{Registry, Service};
 
 use crate::proxy::{Proxy, Role};
@@ -80,14 +80,35 @@ impl<'a> Context<'a> {
             && self.resolve(&service.hostname) == Some(id)
     }
 
-    /// The mesh's VirtualService for a host, if it routes connections: the oldest of the most
-    /// specific name, as in Istio.
-    pub fn virtual_service(&self, host: &'a str) -> Option<&'a Arc<VirtualService>> {
+    /// The mesh's VirtualServices for a host: the most specific name first, then the oldest.
+    pub fn virtual_services(&self, host: &'a str) -> impl Iterator<Item = &'a Arc<VirtualService>> {
         let snapshot = self.snapshot;
-        snapshot.routes().for_host(host).find(|vs| {
+        snapshot.routes().for_host(host).filter(move |vs| {
             snapshot.virtual_service_visible(vs, &self.proxy.namespace)
                 && self.egress(&vs.meta.namespace, host, None)
         })
+    }
+
+    /// The VirtualService that routes connections to a port of a host: the first with a TCP route
+    /// that matches. One that has none there leaves the host to the next.
+    pub fn tcp_routes(&self, host: &'a str, port: u16) -> Option<&'a Arc<VirtualService>> {
+        let matching = |item: &L4Match| self.applies(item, port);
+        self.virtual_services(host).find(|vs| {
+            let mut routes = vs.tcp.iter();
+            routes.any(|route| route.matches.is_empty() || route.matches.iter().any(matching))
+        })
+    }
+
+    /// Whether a match concerns this sidecar and port.
+    pub fn applies(&self, item: &L4Match, port: u16) -> bool {
+        let proxy = self.proxy;
+        let gateway =
+            item.gateways.is_empty() || item.gateways.iter().any(|name| &**name == "mesh");
+        let namespace = item.source_namespace.as_ref().is_none_or(|ns| *ns == proxy.namespace);
+        gateway
+            && namespace
+            && item.port.is_none_or(|number| number == port)
+            && lateen_model::workload::matches(&item.source_labels, &proxy.labels)
     }
 
     /// What happens to connections to nowhere known.

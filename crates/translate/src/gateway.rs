@@ -15,7 +15,7 @@ use lateen_model::routing::{Gateway, L4Match, L4Route, Server, TlsMode, VirtualS
 use lateen_model::service::{Protocol, TargetPort};
 
 use crate::context::Context;
-use crate::listener::{listener_filter, name, some_match, taken};
+use crate::listener::{listener_filter, name, some_match, taken_by};
 use crate::origin::Origin;
 use crate::outbound::matches_of;
 use crate::tcp::{Target, chain, ranges};
@@ -32,6 +32,8 @@ struct Place<'a> {
 #[derive(Default)]
 struct Parts {
     chains: Vec<FilterChain>,
+    /// The route of each chain: a VirtualService and the path in it.
+    owners: Vec<(ObjectRef, String)>,
     origins: Vec<ObjectRef>,
     tls: bool,
 }
@@ -132,10 +134,9 @@ fn server(context: &mut Context<'_>, place: &Place<'_>, parts: &mut Parts) {
     let gateway = &place.gateway.meta;
     let full = format!("{}/{}", gateway.namespace, gateway.name);
     let tls = place.server.tls == TlsMode::Passthrough;
-    let before = parts.chains.len();
-    let mut taken_by_older = false;
+    let mut routed = false;
     for vs in context.snapshot.routes().on_gateway(&full) {
-        if !context.snapshot.virtual_service_visible(vs, &gateway.namespace)
+        if !context.snapshot.virtual_service_visible(vs, &context.proxy.namespace)
             || !binds(place.server, vs)
         {
             continue;
@@ -147,11 +148,12 @@ fn server(context: &mut Context<'_>, place: &Place<'_>, parts: &mut Parts) {
                     continue;
                 }
                 let path = format!("spec.{}[{i}]", if tls { "tls" } else { "tcp" });
-                taken_by_older |= !add(context, place, vs, (route, &item, &path), parts);
+                routed = true;
+                add(context, place, vs, (route, &item, &path), parts);
             }
         }
     }
-    if parts.chains.len() == before && !taken_by_older {
+    if !routed {
         let message = format!(
             "no VirtualService routes port {} of this Gateway: nothing listens there; bind one with \
              spec.gateways and a {} route",
@@ -165,14 +167,15 @@ fn server(context: &mut Context<'_>, place: &Place<'_>, parts: &mut Parts) {
     }
 }
 
-/// Adds one match's chain; false when an older route has the same match.
+/// Adds one match's chain, unless there is one for it. A route that is bound to the port twice, by
+/// two servers or two Gateways, is in force all the same.
 fn add(
     context: &mut Context<'_>,
     place: &Place<'_>,
     vs: &VirtualService,
     (route, item, path): (&L4Route, &L4Match, &str),
     parts: &mut Parts,
-) -> bool {
+) {
     let source = item.source_subnet.map(|net| vec![net]).unwrap_or_default();
     let matching = FilterChainMatch {
         prefix_ranges: ranges(&item.destination_subnets),
@@ -180,13 +183,17 @@ fn add(
         server_names: names(&item.sni_hosts),
         ..Default::default()
     };
-    if taken(&parts.chains, &matching) {
+    if let Some(found) = taken_by(&parts.chains, &matching) {
+        let owner = &parts.owners[found];
+        if (&owner.0, owner.1.as_str()) == (&vs.meta.object, path) {
+            return;
+        }
         let message = format!(
             "port {} of Gateway {}/{} is already routed by an older rule: this one has no effect",
             place.server.port, place.gateway.meta.namespace, place.gateway.meta.name
         );
         context.issue(&vs.meta, path, CONFLICT, message);
-        return false;
+        return;
     }
     let target = Target::route(context, &vs.meta, route, place.server.port);
     let origin = Origin::default().config(&vs.meta);
@@ -195,7 +202,7 @@ fn add(
         parts.origins.push(vs.meta.object.clone());
     }
     parts.chains.push(chain(context, &target, some_match(matching), origin));
-    true
+    parts.owners.push((vs.meta.object.clone(), path.to_owned()));
 }
 
 /// SNI names; `*` is every name, which Envoy writes as no name.

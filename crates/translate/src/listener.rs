@@ -90,7 +90,12 @@ pub fn listener_filter(name: &str, body: Any) -> ListenerFilter {
 
 /// Whether a chain with this match is already there: Envoy refuses a listener with two.
 pub fn taken(chains: &[FilterChain], matching: &FilterChainMatch) -> bool {
-    chains.iter().any(|chain| {
+    taken_by(chains, matching).is_some()
+}
+
+/// The place of the chain that has this match already.
+pub fn taken_by(chains: &[FilterChain], matching: &FilterChainMatch) -> Option<usize> {
+    chains.iter().position(|chain| {
         let own = chain.filter_chain_match.clone().unwrap_or_default();
         own == *matching || shadowed(&own, matching)
     })

@@ -57,7 +57,8 @@ fn seen(context: &Context<'_>, service: &Service) -> bool {
 /// The addresses of a service; `None` when DNS elsewhere must answer.
 fn info(context: &Context<'_>, id: ServiceId) -> Option<NameInfo> {
     let service = context.service(id);
-    let ips = if service.headless { endpoints(context, id) } else { service.dialled(true) };
+    // An automatic address is given only where a listener takes connections to it.
+    let ips = if service.headless { endpoints(context, id) } else { context.dialled(service) };
     if ips.is_empty() {
         return None;
     }

@@ -169,13 +169,13 @@ fn service_chains(
     let base = FilterChainMatch { prefix_ranges: ranges(ranged), ..Default::default() };
     let hostname = Arc::clone(&service.hostname);
     let virtual_service = {
-        let found = context.virtual_service(&hostname);
+        let found = context.tcp_routes(&hostname, port);
         found.cloned()
     };
     if let Some(vs) = virtual_service {
         for (route, item) in vs.tcp.iter().flat_map(|r| matches_of(&r.matches).map(move |m| (r, m)))
         {
-            if !applies(context, &item, port) {
+            if !context.applies(&item, port) {
                 continue;
             }
             let mut matching = base.clone();
@@ -205,15 +205,4 @@ fn service_chains(
 pub fn matches_of(matches: &[L4Match]) -> impl Iterator<Item = L4Match> {
     let list = if matches.is_empty() { vec![L4Match::default()] } else { matches.to_vec() };
     list.into_iter()
-}
-
-/// Whether a match concerns this sidecar and port.
-fn applies(context: &Context<'_>, item: &L4Match, port: u16) -> bool {
-    let proxy = context.proxy;
-    let gateway = item.gateways.is_empty() || item.gateways.iter().any(|name| &**name == "mesh");
-    let namespace = item.source_namespace.as_ref().is_none_or(|ns| *ns == proxy.namespace);
-    gateway
-        && namespace
-        && item.port.is_none_or(|number| number == port)
-        && lateen_model::workload::matches(&item.source_labels, &proxy.labels)
 }

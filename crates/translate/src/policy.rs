@@ -20,15 +20,21 @@ pub struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// Finds the rules as Istio does: in the client's namespace, then the service's, then the root
     /// namespace; the most specific host there. Rules for one host are merged: the first traffic
-    /// policy and every subset count. A rule that selects the client's workload goes before.
+    /// policy and every subset count. A rule that selects the client's workload goes before. For a
+    /// client in the root namespace, that namespace's rules come first only if they are its alone:
+    /// the others are defaults for the whole mesh, which a service's own rules replace.
     pub fn find(context: &Context<'a>, service: &'a Service) -> Self {
         let snapshot = context.snapshot;
         let client = context.proxy.namespace.as_str();
-        for namespace in [client, service.namespace(), snapshot.root_namespace()] {
+        let root = snapshot.root_namespace();
+        for (step, namespace) in [client, service.namespace(), root].into_iter().enumerate() {
             for group in snapshot.routes().rules_for(&service.hostname) {
                 let fits = |rule: &&Arc<DestinationRule>| {
                     rule.meta.namespace == namespace
-                        && (namespace == client || snapshot.rule_visible(rule, client))
+                        && match step {
+                            0 => client != root || snapshot.rule_is_private(rule),
+                            _ => snapshot.rule_visible(rule, client),
+                        }
                 };
                 let found = choose(group.iter().filter(fits), context);
                 if !found.is_empty() {

@@ -1,6 +1,6 @@
 //! Golden tests: `testdata/<case>.yaml` holds objects and, as the first document, the proxy's node;
 //! `<case>.golden` the resources in short. `UPDATE_GOLDEN=1` rewrites. Every case is also offered to
-//! stock Envoy when `LATEEN_ENVOY` names its binary.
+//! stock Envoy: the binary that `LATEEN_ENVOY` names, or the one that scripts/test-deps.sh installed.
 
 mod view;
 
@@ -98,9 +98,24 @@ fn by_name_is_the_same(snapshot: &Snapshot, proxy: &Proxy) {
     }
 }
 
+/// A binary that is named must be there; the installed one may be missing.
+fn stock_envoy() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("LATEEN_ENVOY") {
+        return Some(named.into());
+    }
+    let cache = std::env::var_os("LATEEN_CACHE").map(PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cache = cache.unwrap_or_else(|| root.join(".cache"));
+    let pythons = std::fs::read_dir(cache.join("venv/lib")).into_iter().flatten().flatten();
+    let installed = pythons.map(|python| python.path().join("site-packages/envoy/_bin/envoy"));
+    std::iter::once(cache.join("bin/envoy")).chain(installed).find(|path| path.is_file())
+}
+
 fn stock_envoy_takes(case: &str, node: Node, resources: &[Vec<Named>; 4]) {
-    let Some(envoy) = std::env::var_os("LATEEN_ENVOY") else {
-        eprintln!("skipped: set LATEEN_ENVOY to stock Envoy's binary to check {case} with it");
+    let Some(envoy) = stock_envoy() else {
+        let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!ci, "CI must check {case} with stock Envoy: run scripts/test-deps.sh first");
+        eprintln!("SKIPPED: no stock Envoy to check {case} with: run scripts/test-deps.sh");
         return;
     };
     let [listeners, clusters, endpoints, _] = resources;
@@ -119,7 +134,8 @@ macro_rules! golden {
 
 golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless,
-    mysql, registry_only, sidecar_scope, bind,
+    mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
+    gateway_visibility, two_bindings, kinds_of_routes,
 }
 
 #[test]
@@ -141,4 +157,17 @@ fn names_are_answered_in_every_form_and_unknown_ones_are_not() {
     assert_eq!(found.len(), 4);
     assert!(found.iter().all(|name| name.starts_with("tcp-echo-server")));
     assert!(!found.contains(&"tcp-echo-server.other"));
+}
+
+#[test]
+fn without_dns_capture_a_name_has_no_automatic_address() {
+    let text = std::fs::read_to_string(directory().join("automatic_addresses.yaml")).unwrap();
+    let (node, snapshot) = load(&text.replace(", DNS_CAPTURE: \"true\"", ""));
+    let proxy = Proxy::from_node(&node).unwrap();
+    assert!(!proxy.dns_capture);
+    let names = BTreeSet::from(["one.db".to_owned()]);
+    let found = translate(&snapshot, &proxy, ResourceType::NameTable, Want::Names(&names));
+    assert!(found.resources.is_empty(), "{:?}", found.resources);
+    let listeners = translate(&snapshot, &proxy, ResourceType::Listener, Want::All).resources;
+    assert!(listeners.iter().all(|named| !named.name.starts_with("240.240.")));
 }

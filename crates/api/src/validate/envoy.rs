@@ -51,7 +51,7 @@ pub(super) fn check_wasm_plugin(report: &mut Report, spec: &WasmPluginSpec) {
         report.error("spec.url", "it is missing, write where the module is");
     }
     let digest = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    if !spec.sha256.is_empty() && !(spec.sha256.len() == 64 && spec.sha256.chars().all(digest)) {
+    if !spec.sha256.is_empty() && (spec.sha256.len() != 64 || !spec.sha256.chars().all(digest)) {
         report.error("spec.sha256", "it is not a SHA-256 sum, write 64 lower-case hex digits");
     }
 }

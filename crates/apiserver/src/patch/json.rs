@@ -7,6 +7,10 @@ use super::error::PatchError;
 
 /// Kubernetes refuses longer patches.
 const MAX_OPERATIONS: usize = 10_000;
+/// What all `copy` operations of a patch may add, in bytes of text and [`NODE`] for each value: as much
+/// as a request may bring.
+const MAX_COPIED: usize = 3 << 20;
+const NODE: usize = 8;
 
 /// Applies every operation in order, all or nothing.
 pub fn apply(mut target: Value, operations: &Value) -> Result<Value, PatchError> {
@@ -17,23 +21,33 @@ pub fn apply(mut target: Value, operations: &Value) -> Result<Value, PatchError>
         )
     })?;
     if operations.len() > MAX_OPERATIONS {
-        return Err(PatchError {
-            code: 413,
-            reason: "RequestEntityTooLarge",
-            message: format!(
-                "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
-                operations.len()
-            ),
-            causes: Vec::new(),
-        });
+        return Err(too_large(format!(
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+            operations.len()
+        )));
     }
+    let mut copied = 0;
     for operation in operations {
-        step(&mut target, operation)?;
+        step(&mut target, operation, &mut copied)?;
     }
     Ok(target)
 }
 
-fn step(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
+fn too_large(message: String) -> PatchError {
+    PatchError { code: 413, reason: "RequestEntityTooLarge", message, causes: Vec::new() }
+}
+
+/// What a value takes, for [`MAX_COPIED`].
+fn weight(value: &Value) -> usize {
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, one)| key.len() + weight(one)).sum(),
+        _ => 0,
+    }
+}
+
+fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
     let path = pointer(operation, "path")?;
     match operation.get("op").and_then(Value::as_str).unwrap_or_default() {
         "add" => add(target, &path, value_of(operation)?, "add"),
@@ -53,7 +67,14 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
         }
         "copy" => {
             let from = pointer(operation, "from")?;
-            let value = from.find(target).cloned().ok_or_else(|| missing("copy", &from))?;
+            let value = from.find(target).ok_or_else(|| missing("copy", &from))?;
+            *copied += weight(value);
+            if *copied > MAX_COPIED {
+                return Err(too_large(format!(
+                    "the copy operations of the patch add more than {MAX_COPIED} bytes: send fewer"
+                )));
+            }
+            let value = value.clone();
             add(target, &path, value, "copy")
         }
         other => Err(PatchError::bad_request(format!("Unexpected kind: {other}"))),

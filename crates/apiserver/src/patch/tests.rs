@@ -118,6 +118,14 @@ fn malformed_json_patches_are_bad_requests() {
 }
 
 #[test]
+fn copies_of_copies_are_bounded() {
+    let copy = json!({"op": "copy", "from": "/a", "path": "/a/-"});
+    let operations: Vec<_> = std::iter::repeat_n(copy, 64).collect();
+    let error = patched(&json!({"a": [1]}), Patch::Json(json!(operations))).unwrap_err();
+    assert_eq!(error.code, 413);
+}
+
+#[test]
 fn merge_patches_follow_rfc_7386() {
     let cases = [
         (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),

@@ -164,6 +164,12 @@ impl Store {
         Ok(Self { state, jobs: Some(jobs), changed, writer: Some(writer) })
     }
 
+    /// Resolves when the writer has ended, after which nothing can be written any more.
+    pub async fn ended(&self) {
+        let mut changed = self.changed.clone();
+        while changed.changed().await.is_ok() {}
+    }
+
     /// Performs one write; returns, when it is on disk, the object as stored or as it was when removed.
     pub async fn write(&self, write: Write) -> Result<Value, WriteError> {
         let (reply, answer) = oneshot::channel();

@@ -30,6 +30,8 @@ impl Writer {
         Self { disk, state, notify }
     }
 
+    /// Runs until the queue ends, or until the file cannot be written: redb then wants to be opened
+    /// anew, which is for a new process to do.
     pub(super) fn run(self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
@@ -37,11 +39,14 @@ impl Writer {
                 let Ok(job) = queue.try_recv() else { break };
                 group.push(job);
             }
-            self.commit(group);
+            if !self.commit(group) {
+                return;
+            }
         }
     }
 
-    fn commit(&self, group: Vec<Job>) {
+    /// False if the file could not be written.
+    fn commit(&self, group: Vec<Job>) -> bool {
         let mut pending = Pending::new();
         let mut events = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
@@ -56,9 +61,11 @@ impl Writer {
                 Err(error) => answers.push((reply, Err(error))),
             }
         }
+        let mut written = true;
         if !events.is_empty()
             && let Err(error) = self.make_durable(events)
         {
+            written = false;
             tracing::error!(%error, "the store cannot commit");
             let error = WriteError::Storage(error.to_string());
             for (_, answer) in answers.iter_mut().filter(|(_, answer)| answer.is_ok()) {
@@ -69,6 +76,7 @@ impl Writer {
             // A client that went away does not undo its write.
             let _ = reply.send(answer);
         }
+        written
     }
 
     fn decide(

@@ -101,7 +101,8 @@ pub fn meaning(
 ) -> Result<(), ApiError> {
     let mut causes = prepare::metadata_causes(kind, value);
     causes.extend(super::defaults::causes(kind, value));
-    if kind.source == Source::Istio {
+    // The mesh's own settings are in a ConfigMap.
+    if kind.source == Source::Istio || kind.kind == "ConfigMap" {
         for issue in validate::validate(kind, kind.storage_version(), value) {
             if issue.is_error() {
                 causes.push(Cause {

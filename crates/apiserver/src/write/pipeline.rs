@@ -15,6 +15,9 @@ use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write};
 
+/// Deeper objects cannot be read back: serde_json stops at 128 levels, a list and its item take some.
+const MAX_DEPTH: usize = 100;
+
 /// What a webhook is told that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -130,6 +133,10 @@ impl Change<'_> {
     async fn store(&self, old: Option<(&Value, u64)>, new: Value) -> Result<Value, ApiError> {
         let kind = self.kind();
         let name = object::meta(&new, "name").to_owned();
+        if object::depth(&new) > MAX_DEPTH {
+            let message = format!("the object is nested deeper than {MAX_DEPTH} levels");
+            return Err(ApiError::new(422, "Invalid", message));
+        }
         let key = catalog::key(kind, &self.target.namespace, &name);
         let is_namespace = key.resource == catalog::NAMESPACES;
         // The last finalizer of an object that is being deleted takes the object with it; a

@@ -1,5 +1,7 @@
 //! The API over real TLS connections: objects, watches, restarts, webhooks, limits.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
+
 mod crash;
 mod harness;
 mod limits;

@@ -13,6 +13,7 @@ mod tests;
 mod workload;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,9 +26,10 @@ use lateen_netns::ns::{Attachment, Namespace};
 use lateen_netns::rules::Intercept;
 use lateen_netns::{host, preflight};
 use lateen_runtime::tasks::Supervisor;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::bootstrap::{Labels, parse_labels};
-use crate::home::{Home, HomeState};
+use crate::home::{Home, HomeState, instance};
 use crate::node::{NodeArgs, Role};
 use program::{Ended, Program};
 use sidecar::{Choice, Sidecar};
@@ -63,7 +65,7 @@ pub struct RunCommand {
 }
 
 /// A DNS label of RFC 1123, as Kubernetes wants names that become part of host names.
-fn parse_name(text: &str) -> Result<String, String> {
+pub fn parse_name(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let fine = (1..=63).contains(&text.len())
         && text.starts_with(inner)
@@ -109,7 +111,7 @@ async fn run(command: RunCommand) -> Result<Ended> {
             return Ok(Ended::Signal(signal));
         }
     };
-    let workload = match prepared {
+    let mut workload = match prepared {
         Ok(workload) => workload,
         Err(error) => {
             supervisor.stop(STOP_WITHIN).await;
@@ -117,7 +119,7 @@ async fn run(command: RunCommand) -> Result<Ended> {
             return Err(error);
         }
     };
-    let ended = live(&command, &workload, &mut signals, &mut supervisor).await;
+    let ended = live(&command, &mut workload, &mut signals, &mut supervisor).await;
     workload.end(&command, &home, &state).await;
     supervisor.stop(STOP_WITHIN).await;
     ended
@@ -140,6 +142,19 @@ struct Workload {
     namespace: Namespace,
     resolv_conf: PathBuf,
     _lease: Lease,
+    _lock: Flock<File>,
+}
+
+/// One process for each workload: the files in the home are its own from here on.
+fn lock(home: &Home, command: &RunCommand) -> Result<Flock<File>> {
+    let RunCommand { namespace, name, .. } = command;
+    let path = home.run().join(format!("{}.lock", instance(namespace, name)));
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        anyhow::anyhow!(
+            "a workload {namespace}/{name} runs already: choose another --name, or end it"
+        )
+    })
 }
 
 async fn prepare(
@@ -150,6 +165,7 @@ async fn prepare(
 ) -> Result<Workload> {
     let client =
         lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(home.kubeconfig())).await?;
+    let lock = lock(home, command)?;
     workload::reserve(&client, &command.namespace, &command.name).await?;
     host::ensure_bridge(&state.bridge, state.pod_cidr, &home.bridge_record())
         .context("cannot prepare the workloads' bridge")?;
@@ -175,7 +191,7 @@ async fn prepare(
         home: home.dir(),
     };
     workload::create(&client, &registered).await?;
-    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _lease: lease })
+    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _lease: lease, _lock: lock })
 }
 
 fn node(command: &RunCommand, lease: &Lease) -> NodeArgs {
@@ -193,7 +209,7 @@ fn node(command: &RunCommand, lease: &Lease) -> NodeArgs {
 /// From the program's start to its end.
 async fn live(
     command: &RunCommand,
-    workload: &Workload,
+    workload: &mut Workload,
     signals: &mut Signals,
     supervisor: &mut Supervisor,
 ) -> Result<Ended> {
@@ -211,15 +227,25 @@ async fn live(
         Err(ended) => return Ok(ended),
     };
     lateen_runtime::memory::release_startup_pages();
-    Ok(watch(&mut program, signals, supervisor).await)
+    Ok(watch(&mut program, &mut workload.sidecar, signals, supervisor).await)
 }
 
 /// A task of ours that fails is told, but the program is not ended for it.
-async fn watch(program: &mut Program, signals: &mut Signals, supervisor: &mut Supervisor) -> Ended {
+async fn watch(
+    program: &mut Program,
+    sidecar: &mut Sidecar,
+    signals: &mut Signals,
+    supervisor: &mut Supervisor,
+) -> Ended {
+    let mut has_sidecar = true;
     loop {
         tokio::select! {
             ended = program.ended() => return ended,
             received = signals.next() => program.forward(received),
+            () = sidecar.failed(), if has_sidecar => {
+                has_sidecar = false;
+                tracing::error!("the sidecar ended, the program's connections are refused: start it again");
+            }
             exit = supervisor.first_exit() => tracing::error!(%exit, "the program goes on without it"),
         }
     }

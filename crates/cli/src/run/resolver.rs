@@ -1,7 +1,9 @@
 //! The workload's DNS: sockets inside the namespace, served from outside, and the file by which the
 //! program finds it.
 
+use std::fs::Permissions;
 use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +14,6 @@ use lateen_proxy::dns::{Dns, Upstream, resolv_conf};
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::client::AdsAddress;
 
-use super::sidecar::instance;
 use crate::home::{Home, HomeState};
 use crate::node::NodeArgs;
 
@@ -44,8 +45,11 @@ pub(super) fn start(
 
     let host = resolv_conf::parse(&std::fs::read_to_string(HOST_FILE).unwrap_or_default());
     let text = resolv_conf::for_workload(nameserver, &node.namespace, &host);
-    let path = home.run().join(format!("{}.resolv.conf", instance(node)));
+    let path = home.run().join(format!("{}.resolv.conf", node.instance()));
     // Readable by whichever user the program turns into.
-    std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    let readable = Permissions::from_mode(0o644);
+    std::fs::write(&path, text)
+        .and_then(|()| std::fs::set_permissions(&path, readable))
+        .with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
 }

@@ -56,7 +56,7 @@ pub(super) async fn start(
 ) -> Result<Sidecar> {
     let netns =
         namespace.as_fd().try_clone_to_owned().context("cannot share the network namespace")?;
-    let admin_socket = home.admin_socket(&instance(node));
+    let admin_socket = home.admin_socket(&node.instance());
     let mut sidecar = match choice {
         Choice::Lateen => start_lateen(node, home, netns).await?,
         Choice::Envoy(path) => Sidecar::Envoy(envoy::start(path, node, home, netns)?),
@@ -84,21 +84,21 @@ async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Si
     let mut options = Options::new(node.to_proto(), Role::Sidecar, source);
     options.netns = Some(netns);
     options.mark = Some(PROXY_ID);
-    options.admin_socket = Some(home.admin_socket(&instance(node)));
-    options.stdout_log = Some(home.access_log(&instance(node)));
+    options.admin_socket = Some(home.admin_socket(&node.instance()));
+    options.stdout_log = Some(home.access_log(&node.instance()));
     options.drain = DRAIN_WITHIN;
     Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
 }
 
-/// The name under which the proxy's files lie in the home: unique per workload.
-pub(super) fn instance(node: &NodeArgs) -> String {
-    match node.namespace.as_str() {
-        "default" => node.name.clone(),
-        namespace => format!("{namespace}.{}", node.name),
-    }
-}
-
 impl Sidecar {
+    /// Resolves when the sidecar has ended although the program goes on.
+    pub(super) async fn failed(&mut self) {
+        match self {
+            Sidecar::Lateen(handle) => handle.failed().await,
+            Sidecar::Envoy(envoy) => envoy.ended().await,
+        }
+    }
+
     /// Lets connections end, at most for a while, and stops.
     pub(super) async fn stop(self) {
         match self {

@@ -38,10 +38,7 @@ pub(super) async fn reserve(client: &Client, namespace: &str, name: &str) -> Res
             "a workload {namespace}/{name} runs already (process {}): choose another --name, or end it",
             owner.pid
         ),
-        Some(_) => {
-            client.delete(kind(), Some(namespace), name).await?;
-            Ok(())
-        }
+        Some(_) => delete_this(client, namespace, name, &existing).await,
     }
 }
 
@@ -56,10 +53,18 @@ pub(super) async fn create(client: &Client, workload: &Workload<'_>) -> Result<(
 
 /// Deletes the entry if it is still this process's.
 pub(super) async fn delete(client: &Client, namespace: &str, name: &str) -> Result<()> {
-    let existing = client.get(kind(), Some(namespace), name).await?;
-    if existing.as_ref().and_then(owner) == Some(ProcessId::current()) {
-        client.delete(kind(), Some(namespace), name).await?;
+    match client.get(kind(), Some(namespace), name).await? {
+        Some(existing) if owner(&existing) == Some(ProcessId::current()) => {
+            delete_this(client, namespace, name, &existing).await
+        }
+        _ => Ok(()),
     }
+}
+
+/// Deletes what was read, and not what took its name since.
+async fn delete_this(client: &Client, namespace: &str, name: &str, entry: &Value) -> Result<()> {
+    let uid = entry["metadata"]["uid"].as_str().unwrap_or_default();
+    client.delete_exact(kind(), Some(namespace), name, uid).await?;
     Ok(())
 }
 

@@ -27,6 +27,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 struct Claim {
     pid: u32,
     start: u64,
+    /// Of the entry: one of the same name may be another program's by the time this one is deleted.
+    uid: String,
 }
 
 /// Namespace and name.
@@ -57,7 +59,7 @@ async fn reap(client: &Client, claims: &BTreeMap<Name, Claim>) {
         }
         tracing::info!(namespace, name, pid = claim.pid, "program ended, removing its entry");
         // A failure is repeated with the next tick: the watch has not said that the entry is gone.
-        if let Err(error) = client.delete(kind, Some(namespace), name).await {
+        if let Err(error) = client.delete_exact(kind, Some(namespace), name, &claim.uid).await {
             tracing::warn!(%error, "cannot remove a workload entry");
         }
     }
@@ -95,7 +97,8 @@ fn claim(value: &Value, home: &Path) -> Option<Claim> {
     }
     let pid = annotation(PID)?.parse().ok()?;
     let start = annotation(PID_START)?.parse().ok()?;
-    Some(Claim { pid, start })
+    let uid = value["metadata"]["uid"].as_str()?.to_owned();
+    Some(Claim { pid, start, uid })
 }
 
 fn is_alive(claim: &Claim) -> bool {

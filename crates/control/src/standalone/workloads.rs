@@ -31,8 +31,8 @@ type Name = (&'static Kind, String, String);
 struct Seen {
     workloads: BTreeMap<Name, Value>,
     entries: BTreeMap<Name, Value>,
-    /// UIDs and messages about which the Event has been recorded.
-    told: BTreeSet<(String, String)>,
+    /// The message that the last recorded Event about a UID had.
+    told: BTreeMap<String, String>,
 }
 
 pub async fn run(client: Client) -> anyhow::Result<()> {
@@ -87,6 +87,16 @@ impl Seen {
                 self.table(kind, entry_kind).retain(|(have, ..), _| *have != kind)
             }
         }
+        self.forget_gone();
+    }
+
+    /// A UID never comes back.
+    fn forget_gone(&mut self) {
+        if self.told.is_empty() {
+            return;
+        }
+        let present: BTreeSet<&str> = self.workloads.values().map(uid).collect();
+        self.told.retain(|uid, _| present.contains(uid.as_str()));
     }
 
     fn table(&mut self, kind: &Kind, entry_kind: &Kind) -> &mut BTreeMap<Name, Value> {
@@ -116,21 +126,28 @@ impl Seen {
 }
 
 /// Records the Event once per object and message. A restart finds the recorded one and leaves it.
-async fn tell(client: &Client, object: &Value, told: &mut BTreeSet<(String, String)>) -> bool {
-    let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+async fn tell(client: &Client, object: &Value, told: &mut BTreeMap<String, String>) -> bool {
+    let uid = uid(object).to_owned();
     let message = advice(object);
-    if told.contains(&(uid.clone(), message.clone())) {
+    if told.get(&uid) == Some(&message) {
         return true;
     }
     let occurrence = Occurrence { severity: "Warning", reason: REASON, message: message.clone() };
     let done = record(client, COMPONENT, object, &occurrence, true).await;
     match done {
-        Ok(()) => told.insert((uid, message)),
+        Ok(()) => {
+            told.insert(uid, message);
+            true
+        }
         Err(error) => {
             tracing::debug!(%error, "cannot record an event");
             false
         }
     }
+}
+
+fn uid(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
 }
 
 fn name(kind: &'static Kind, value: &Value) -> Name {

@@ -141,3 +141,18 @@ async fn what_cannot_be_read_is_a_finding_and_a_later_version_clears_it() {
     changes.changed().await.unwrap();
     assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_no_longer_served_leaves_no_findings() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    rig.send(gateway(json!({ "servers": "none" })));
+    rig.send(service("a"));
+    changes.changed().await.unwrap();
+    assert_eq!((rig.findings.verdicts().len(), rig.findings.objects().len()), (1, 1));
+    rig.send(Event::Unserved(by_kind("networking.istio.io", "Gateway").unwrap()));
+    rig.send(service("b"));
+    changes.changed().await.unwrap();
+    assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
+    assert!(rig.findings.objects().is_empty());
+}

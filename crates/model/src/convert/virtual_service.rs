@@ -31,26 +31,49 @@ pub fn virtual_service(
         Some(L4Route { matches, destinations: destinations(&route.route, ns, &path, notes)? })
     });
     let tls: Vec<L4Route> = tls.collect();
-    VirtualService {
+    let compiled = VirtualService {
         meta: Arc::clone(meta),
         hosts: spec.hosts.iter().map(|h| host::shared(&host::resolve_short(h, ns))).collect(),
         gateways: gateways(&spec.gateways, ns, true),
         export_to: ExportTo::parse(&spec.export_to, ns),
         tcp,
         tls,
-        has_http: !spec.http.is_empty(),
+    };
+    unsupported(&compiled, spec, notes);
+    compiled
+}
+
+/// Names the routes that are read and not acted on.
+fn unsupported(compiled: &VirtualService, spec: &VirtualServiceSpec, notes: &mut Notes<'_>) {
+    if !spec.http.is_empty() {
+        notes.unsupported("spec.http");
+    }
+    let in_mesh = |item: &L4Match| {
+        item.gateways.is_empty() || item.gateways.iter().any(|name| &**name == "mesh")
+    };
+    let concerns_mesh =
+        |route: &L4Route| route.matches.is_empty() || route.matches.iter().any(in_mesh);
+    if compiled.on_gateway("mesh") && compiled.tls.iter().any(concerns_mesh) {
+        notes.unsupported_in_mesh("spec.tls");
     }
 }
 
-/// Gateway names made full; an empty list means the mesh when `default_mesh`.
+/// Gateway names made full; an empty list means the mesh when `default_mesh`. A dotted name is an old
+/// form that Istio still takes: `NAME.NAMESPACE`, whatever follows.
 fn gateways(names: &[String], namespace: &str, default_mesh: bool) -> Vec<Arc<str>> {
     if names.is_empty() && default_mesh {
         return vec![Arc::from("mesh")];
     }
-    let full = |name: &String| match name.as_str() {
-        "mesh" => Arc::from("mesh"),
-        name if name.contains('/') => Arc::from(name.replacen("./", &format!("{namespace}/"), 1)),
-        name => Arc::from(format!("{namespace}/{name}")),
+    let full = |name: &String| match (name.as_str(), name.split_once('.')) {
+        ("mesh", _) => Arc::from("mesh"),
+        (text, _) if text.contains('/') => match text.strip_prefix("./") {
+            Some(own) => Arc::from(format!("{namespace}/{own}")),
+            None => Arc::from(text),
+        },
+        (_, Some((name, rest))) => {
+            Arc::from(format!("{}/{name}", rest.split('.').next().unwrap_or(rest)))
+        }
+        (name, None) => Arc::from(format!("{namespace}/{name}")),
     };
     names.iter().map(full).collect()
 }

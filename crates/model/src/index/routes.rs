@@ -103,11 +103,6 @@ impl RouteIndex {
         };
         selected.or_else(default).or_else(root)
     }
-
-    /// Sidecars of a namespace.
-    pub fn sidecars_of(&self, namespace: &str) -> &[Arc<Sidecar>] {
-        self.sidecars.get(namespace).map(Vec::as_slice).unwrap_or_default()
-    }
 }
 
 fn sorted<T>(table: &Table<T>, meta: impl Fn(&T) -> &Arc<crate::meta::Meta>) -> Vec<Arc<T>> {

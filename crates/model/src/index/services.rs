@@ -88,11 +88,6 @@ impl ServiceIndex {
         self.by_port.get(&port).map_or(&[], Vec::as_slice)
     }
 
-    /// All ports of [`ServiceIndex::without_address`].
-    pub fn ports_without_address(&self) -> impl Iterator<Item = u16> + '_ {
-        self.by_port.keys().copied()
-    }
-
     /// Services of `namespace` whose selector the labels satisfy, the oldest first.
     pub fn selecting(&self, namespace: &str, labels: &Labels) -> Vec<ServiceId> {
         let keys = labels.iter().map(|(k, v)| (namespace.to_owned(), k.clone(), v.clone()));

@@ -194,3 +194,39 @@ fn a_thousand_services_are_indexed_and_keep_their_endpoints() {
     let id = snapshot.service_for("s7.default.svc.cluster.local", "default").unwrap();
     assert_eq!(snapshot.endpoints(id).port(80).len(), 2);
 }
+
+fn mk_virtual_service(gateways: Value, routes: Value) -> Resource {
+    let mut spec = json!({"hosts": ["a"], "gateways": gateways});
+    spec.as_object_mut().unwrap().extend(routes.as_object().unwrap().clone());
+    let metadata = json!({"name": "v", "namespace": "default"});
+    object("networking.istio.io", "VirtualService", json!({"metadata": metadata, "spec": spec}))
+}
+
+#[test]
+fn routes_that_are_not_acted_on_are_named() {
+    let route = json!([{"destination": {"host": "a"}}]);
+    let http = json!({"http": [{"route": route}]});
+    let tls = json!({"tls": [{"match": [{"sniHosts": ["a"]}], "route": route}]});
+    let found = |gateways: Value, routes: &Value| {
+        let mut world = World::new();
+        put(&mut world, mk_virtual_service(gateways, routes.clone()));
+        let issues = world.snapshot().issues().to_vec();
+        issues.into_iter().map(|issue| (issue.code.0, issue.path)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(json!(["g"]), &http), [("LTN0001", "spec.http".to_owned())]);
+    assert_eq!(found(json!([]), &http), [("LTN0001", "spec.http".to_owned())]);
+    assert_eq!(found(json!(["mesh", "g"]), &tls), [("LTN0001", "spec.tls".to_owned())]);
+    assert_eq!(found(json!(["g"]), &tls), []);
+}
+
+#[test]
+fn gateways_are_found_under_every_name_that_istio_takes() {
+    let mut world = World::new();
+    let names = json!(["g", "./g", "other/g", "g.other", "g.other.svc.cluster.local", "mesh"]);
+    put(&mut world, mk_virtual_service(names, json!({})));
+    let snapshot = world.snapshot();
+    let found: Vec<&str> =
+        snapshot.routes().virtual_services()[0].gateways.iter().map(|name| &**name).collect();
+    let (own, other) = ("default/g", "other/g");
+    assert_eq!(found, [own, own, other, other, other, "mesh"]);
+}

@@ -1,8 +1,11 @@
 //! `net.ipv4.conf.IF.forwarding`, and the record of the interfaces on which it was off before.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use super::HostError;
 
@@ -19,6 +22,24 @@ pub(super) fn set_forwarding(interface: &str, on: bool) -> Result<(), HostError>
 
 fn switch(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/forwarding")
+}
+
+/// Held while the bridge and its record are changed, so that of two processes, one coming and one
+/// going, neither acts on what the other is about to change. The lock file stays: whoever waits for
+/// it has it open.
+pub(super) fn lock(state: &Path) -> Result<Flock<File>, HostError> {
+    let path = beside(state, ".lock");
+    let failed = |source| HostError::File { path: path.clone(), source };
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    let file = options.open(&path).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed(error.into()))
+}
+
+fn beside(state: &Path, suffix: &str) -> PathBuf {
+    let mut path = state.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
 }
 
 /// Interfaces that did not forward before; one name a line in the state file.
@@ -45,8 +66,12 @@ impl Recorded {
         &self.0
     }
 
+    /// Renamed into place, so that a process killed here leaves the old record whole.
     pub(super) fn write(&self, state: &Path) -> Result<(), HostError> {
-        fs::write(state, self.0.iter().map(|name| format!("{name}\n")).collect::<String>())
+        let fresh = beside(state, ".new");
+        let text: String = self.0.iter().map(|name| format!("{name}\n")).collect();
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, state))
             .map_err(|source| HostError::File { path: state.into(), source })
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ipnet::Ipv4Net;
 
-use super::{bridge_name, ensure_bridge, existing_networks, pick_subnet, remove_bridge};
+use super::{bridge_name, ensure_bridge, existing_networks, pick_subnet, remove_bridge, sysctl};
 use crate::scratch;
 
 fn nets(texts: &[&str]) -> Vec<Ipv4Net> {
@@ -83,4 +85,54 @@ fn a_bridge_comes_twice_and_goes_without_a_trace() {
     assert!(!state.exists());
     assert_eq!(scratch::output(&host, "nft", &["list", "ruleset"]), "");
     assert!(!scratch::output(&host, "ip", &["-o", "link"]).contains("ltntest"));
+    fs::remove_file(state.with_added_extension("lock")).unwrap();
+}
+
+/// Whether somebody waits for a lock on the file, as proc_locks(5) shows it.
+fn is_waited_for(path: &Path) -> bool {
+    let inode = format!(":{} ", fs::metadata(path).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("->") && line.contains(&inode))
+}
+
+#[test]
+fn of_two_that_change_the_bridge_one_waits() {
+    let Some(host) = scratch::namespace() else { return };
+    let directory = std::env::temp_dir().join(format!("lateen-host-lock-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let state = directory.join("record");
+    let subnet = "10.201.5.0/24".parse().unwrap();
+    let changes: [&(dyn Fn() + Sync); 2] =
+        [&|| ensure_bridge("ltnlock", subnet, &state).unwrap(), &|| {
+            assert!(remove_bridge("ltnlock", &state).unwrap())
+        }];
+    for change in changes {
+        let held = sysctl::lock(&state).unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| host.run(change).unwrap());
+            while !is_waited_for(&state.with_added_extension("lock")) {
+                assert!(!other.is_finished(), "the change did not wait");
+                std::thread::yield_now();
+            }
+            drop(held);
+        });
+    }
+    fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn the_record_is_replaced_whole() {
+    let directory = std::env::temp_dir().join(format!("lateen-record-{}", std::process::id()));
+    fs::create_dir_all(&directory).unwrap();
+    let state = directory.join("record");
+    let names = ["up0".to_owned(), "up1".to_owned()];
+    sysctl::Recorded::default().with(names[..1].iter()).write(&state).unwrap();
+    // Who has the old one open, reads it to its end, whatever is written meanwhile.
+    let mut old = fs::File::open(&state).unwrap();
+    sysctl::Recorded::default().with(names.iter()).write(&state).unwrap();
+    let mut text = String::new();
+    old.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "up0\n");
+    assert_eq!(fs::read_to_string(&state).unwrap(), "up0\nup1\n");
+    fs::remove_dir_all(&directory).unwrap();
 }

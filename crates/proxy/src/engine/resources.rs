@@ -25,6 +25,8 @@ use crate::resolve::{Lookup, Resolved, follow};
 use crate::stats::Counters;
 use crate::worker::Command;
 
+use super::refused::Refused;
+
 type Rejected = Vec<(String, String)>;
 
 /// What it takes to listen.
@@ -49,6 +51,7 @@ pub struct Resources {
     /// Sockets that wait for the configuration to be published.
     fresh: Vec<(SocketAddr, Vec<TcpListener>)>,
     counters: HashMap<String, Arc<Counters>>,
+    refused: Refused,
     raw: BTreeMap<ResourceType, BTreeMap<String, Resource>>,
     /// Every cluster was asked for and the answer came: one that is not here does not exist.
     pub all_clusters_known: bool,
@@ -82,6 +85,7 @@ impl Resources {
             bound: BTreeSet::new(),
             fresh: Vec::new(),
             counters: HashMap::new(),
+            refused: Refused::default(),
             raw: BTreeMap::new(),
             all_clusters_known: false,
             subscribed_clusters: BTreeSet::new(),
@@ -104,7 +108,19 @@ impl Resources {
             }
         }
         self.unbind_unused();
+        self.note_refused(ResourceType::Listener, added, removed, &rejected);
         rejected
+    }
+
+    fn note_refused(
+        &mut self,
+        kind: ResourceType,
+        added: &[Resource],
+        removed: &[String],
+        rejected: &Rejected,
+    ) {
+        let names = added.iter().map(|resource| &resource.name).chain(removed);
+        self.refused.note(kind, names, rejected);
     }
 
     fn put_listener(&mut self, resource: &Resource) -> Result<(), String> {
@@ -174,13 +190,36 @@ impl Resources {
     /// Every cluster that it names can be used or does not exist.
     fn is_settled(&self, listener: &Listener) -> bool {
         listener.compiled.clusters().all(|name| match self.clusters.get(&**name) {
-            Some(state) => state.entry.is_resolved(),
-            None => self.all_clusters_known || self.absent_clusters.contains(&**name),
+            Some(state) => state.entry.is_resolved() || self.why_unusable(name).is_some(),
+            None => self.is_cluster_answered(name),
         })
     }
 
     fn is_lost(&self, listener: &Listener) -> bool {
-        listener.compiled.clusters().any(|name| self.absent_clusters.contains(&**name))
+        listener.compiled.clusters().any(|name| {
+            self.absent_clusters.contains(&**name) || self.why_unusable(name).is_some()
+        })
+    }
+
+    /// The control plane has said what this cluster is, or that it is not.
+    fn is_cluster_answered(&self, name: &str) -> bool {
+        self.all_clusters_known
+            || self.clusters.contains_key(name)
+            || self.absent_clusters.contains(name)
+            || self.refused.reason(ResourceType::Cluster, name).is_some()
+    }
+
+    /// Why a cluster cannot be used: it or its endpoints were refused and no older version is held.
+    fn why_unusable(&self, name: &str) -> Option<&Arc<str>> {
+        let Some(state) = self.clusters.get(name) else {
+            return self.refused.reason(ResourceType::Cluster, name);
+        };
+        match &state.entry.compiled.discovery {
+            Discovery::Eds(eds) if !state.entry.is_resolved() => {
+                self.refused.reason(ResourceType::Endpoint, eds)
+            }
+            _ => None,
+        }
     }
 
     fn unbind_unused(&mut self) {
@@ -220,6 +259,7 @@ impl Resources {
                 Err(reason) => rejected.push((resource.name.clone(), reason)),
             }
         }
+        self.note_refused(ResourceType::Cluster, added, removed, &rejected);
         rejected
     }
 
@@ -271,6 +311,9 @@ impl Resources {
             });
             match compiled {
                 Ok(endpoints) => {
+                    for note in &endpoints.notes {
+                        tracing::warn!(note, "an endpoint is left out");
+                    }
                     self.set_endpoints(&resource.name, Arc::new(endpoints));
                     self.keep_raw(ResourceType::Endpoint, resource);
                 }
@@ -281,6 +324,7 @@ impl Resources {
             self.set_endpoints(name, Arc::default());
             self.forget_raw(ResourceType::Endpoint, name);
         }
+        self.note_refused(ResourceType::Endpoint, added, removed, &rejected);
         rejected
     }
 
@@ -304,23 +348,28 @@ impl Resources {
         self.warming.remove(name);
         self.absent_listeners.remove(name);
         self.counters.remove(name);
+        self.refused.forget(ResourceType::Listener, name);
         self.forget_raw(ResourceType::Listener, name);
     }
 
     pub fn forget_cluster(&mut self, name: &str) {
         self.clusters.remove(name);
         self.absent_clusters.remove(name);
+        self.refused.forget(ResourceType::Cluster, name);
         self.forget_raw(ResourceType::Cluster, name);
     }
 
     pub fn forget_endpoints(&mut self, name: &str) {
         self.endpoints.remove(name);
+        self.refused.forget(ResourceType::Endpoint, name);
         self.forget_raw(ResourceType::Endpoint, name);
     }
 
     /// The control plane has said what this listener is, or that it is not.
     pub fn is_listener_answered(&self, name: &str) -> bool {
-        self.listeners.contains_key(name) || self.absent_listeners.contains(name)
+        self.listeners.contains_key(name)
+            || self.absent_listeners.contains(name)
+            || self.refused.reason(ResourceType::Listener, name).is_some()
     }
 
     pub fn named_clusters(&self) -> BTreeSet<String> {
@@ -339,13 +388,12 @@ impl Resources {
 
     /// Everything that was named has been answered.
     pub fn is_complete(&self) -> bool {
-        let cluster = |name: &String| {
-            self.all_clusters_known
-                || self.clusters.contains_key(name)
-                || self.absent_clusters.contains(name)
+        let endpoints = |name: &String| {
+            self.endpoints.contains_key(name)
+                || self.refused.reason(ResourceType::Endpoint, name).is_some()
         };
-        self.named_clusters().iter().all(cluster)
-            && self.named_endpoints().iter().all(|name| self.endpoints.contains_key(name))
+        self.named_clusters().iter().all(|name| self.is_cluster_answered(name))
+            && self.named_endpoints().iter().all(endpoints)
     }
 
     /// What workers decide by; what may be asked for is the caller's to say.
@@ -360,14 +408,25 @@ impl Resources {
             absent.append(&mut self.named_clusters());
         }
         let absent = absent.iter().map(|name| (name.as_str().into(), Cluster::Absent));
-        let present = self.clusters.values().map(|state| {
-            (state.entry.compiled.name.clone(), Cluster::Present(state.entry.clone()))
+        let refused = self.refused.all(ResourceType::Cluster);
+        let refused =
+            refused.map(|(name, why)| (name.as_str().into(), Cluster::Refused(why.clone())));
+        let present = self.clusters.iter().map(|(name, state)| {
+            let cluster = match self.why_unusable(name) {
+                Some(why) => Cluster::Refused(why.clone()),
+                None => Cluster::Present(state.entry.clone()),
+            };
+            (state.entry.compiled.name.clone(), cluster)
         });
+        let refused_listeners = self.refused.all(ResourceType::Listener);
+        let refused_listeners = refused_listeners
+            .filter_map(|(name, why)| Some((crate::config::address_of(name)?, why.clone())));
         Config {
             version,
             bound: by_address(true),
             handed: by_address(false),
-            clusters: absent.chain(present).collect(),
+            clusters: absent.chain(refused).chain(present).collect(),
+            refused: refused_listeners.collect(),
             ..Config::default()
         }
     }

@@ -448,3 +448,98 @@ fn a_connection_needs_little_memory() {
     let size = size(serve as fn(Arc<_>, Arc<_>, _, _) -> _);
     assert!(size <= 1024, "the future of a connection has {size} bytes");
 }
+
+#[tokio::test]
+async fn a_refused_resource_is_an_answer_and_its_connections_are_refused_with_the_reason() {
+    let (a, front, back) = (Server::start(b'a').await, free_address().await, free_address().await);
+    let garbage = || Any { type_url: String::new(), value: vec![0xff; 8] };
+    let rig = Rig::start(Role::Gateway, async |ads| {
+        ads.listener("front", front, "bad");
+        ads.listener("back", back, "hollow");
+        ads.set_any(Cluster, "bad", garbage());
+        ads.cluster("hollow", a.at);
+        ads.set_any(Endpoint, "hollow", garbage());
+    })
+    .await;
+    for (at, reason) in [(front, "cluster bad was refused"), (back, "cluster hollow was refused")] {
+        let start = std::time::Instant::now();
+        assert_eq!(letter(at).await, None);
+        assert!(start.elapsed() < Duration::from_secs(4), "it is refused at once");
+        let found = || {
+            let records = rig.proxy.shared.records.newest();
+            records.iter().any(|record| record.close_reason.contains(reason))
+        };
+        until(reason, async || found()).await;
+    }
+    rig.ads.cluster("bad", a.at);
+    rig.ads.push(Cluster, "bad");
+    until("the cluster is there", async || letter(front).await == Some('a')).await;
+}
+
+#[tokio::test]
+async fn a_destination_whose_listener_was_refused_does_not_fall_through() {
+    let b = Server::start(b'b').await;
+    let rig = Rig::start(Role::Sidecar, async |ads| {
+        ads.sidecar_listeners(b.at).await;
+        ads.set_any(LDS, EXACT, Any { type_url: String::new(), value: vec![0xff; 8] });
+    })
+    .await;
+    assert!(rig.captured(DESTINATION).await.await.unwrap().is_err());
+    let reason = rig.records().await[0].close_reason.clone();
+    assert!(reason.starts_with("the listener of 10.9.9.9:80 was refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn waiting_for_an_answer_publishes_nothing() {
+    let b = Server::start(b'b').await;
+    let rig = Rig::start(Role::Sidecar, async |ads| {
+        ads.sidecar_listeners(b.at).await;
+        ads.silence(EXACT);
+    })
+    .await;
+    let waiting = [rig.captured(DESTINATION).await, rig.captured(DESTINATION).await];
+    rig.ads.subscription(LDS, EXACT).await;
+    let before = rig.proxy.shared.config.load().version;
+    for _ in 0..20 {
+        rig.ads.forget();
+        rig.ads.push(Cluster, "fallback");
+        let ack = |request: &ads::Asked| request.type_url == Cluster.type_url();
+        rig.ads.request("acknowledgement", ack).await;
+    }
+    let published = rig.proxy.shared.config.load().version - before;
+    assert!(published <= 22, "{published} times for 20 updates and the other name's answer");
+    rig.ads.speak();
+    for task in waiting {
+        assert_eq!(task.await.unwrap().unwrap(), b'b');
+    }
+}
+
+#[tokio::test]
+async fn as_many_connections_as_a_cluster_may_have_are_served_and_no_more() {
+    use envoy_types::pb::envoy::config::cluster::v3::{CircuitBreakers, circuit_breakers};
+    use envoy_types::pb::google::protobuf::UInt32Value;
+    let (a, at) = (Server::start(b'a').await, free_address().await);
+    let rig = Rig::start(Role::Gateway, async |ads| {
+        let max_connections = Some(UInt32Value { value: 2 });
+        let threshold = circuit_breakers::Thresholds { max_connections, ..Default::default() };
+        let breakers = CircuitBreakers { thresholds: vec![threshold], ..Default::default() };
+        let cluster = common::cluster("back", &[a.at]);
+        let circuit_breakers = Some(breakers);
+        ads.listener("front", at, "back");
+        let limited = envoy_types::pb::envoy::config::cluster::v3::Cluster {
+            circuit_breakers,
+            ..cluster
+        };
+        ads.set(Cluster, "back", &limited);
+    })
+    .await;
+    let _first = dial(at).await.unwrap();
+    let _second = dial(at).await.unwrap();
+    assert_eq!(letter(at).await, None);
+    assert_eq!(rig.records().await[0].flags_text(), "UO");
+}
+
+#[test]
+fn seeds_differ() {
+    assert_ne!(super::seed(), super::seed());
+}

@@ -1,6 +1,9 @@
 //! Load balancing.
 
-use super::{Endpoints, Host, Pick, Policy, Target};
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::endpoint::v3 as endpoint;
+
+use super::{Endpoints, Host, Pick, Policy, Target, compile_endpoints};
 
 fn host(port: u16, weight: u32, healthy: bool, priority: u32) -> Host {
     let target = Target::Address(([10, 0, 0, 1], port).into());
@@ -48,4 +51,38 @@ fn no_healthy_endpoint_is_no_choice() {
     let endpoints = Endpoints::new(vec![host(1, 1, false, 0)]);
     let pick = Pick { sequence: 0, random: 0, active: &|_| 0 };
     assert_eq!(endpoints.pick(Policy::RoundRobin, &pick), None);
+}
+
+fn sent(address: core::address::Address) -> endpoint::LbEndpoint {
+    let address = Some(core::Address { address: Some(address) });
+    let endpoint = endpoint::Endpoint { address, ..Default::default() };
+    endpoint::LbEndpoint {
+        host_identifier: Some(endpoint::lb_endpoint::HostIdentifier::Endpoint(endpoint)),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_used_is_left_out_with_a_note() {
+    let good = core::SocketAddress {
+        address: "10.0.0.1".into(),
+        port_specifier: Some(core::socket_address::PortSpecifier::PortValue(80)),
+        ..Default::default()
+    };
+    let pipe = core::Pipe { path: "/run/app.sock".into(), ..Default::default() };
+    let assignment = endpoint::ClusterLoadAssignment {
+        cluster_name: "back".into(),
+        endpoints: vec![endpoint::LocalityLbEndpoints {
+            lb_endpoints: vec![
+                sent(core::address::Address::Pipe(pipe)),
+                sent(core::address::Address::SocketAddress(good)),
+            ],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let endpoints = compile_endpoints(&assignment).unwrap();
+    assert_eq!(endpoints.healthy(), 1);
+    let [note] = endpoints.notes.as_slice() else { panic!("{:?}", endpoints.notes) };
+    assert!(note.starts_with("back: endpoints[0].lb_endpoints[0]."), "{note}");
 }

@@ -49,6 +49,8 @@ struct Subscription {
     versions: BTreeMap<String, String>,
     /// The first request of this connection has been made.
     opened: bool,
+    /// What the server takes for subscribed on this connection.
+    sent: BTreeSet<String>,
     subscribe: BTreeSet<String>,
     unsubscribe: BTreeSet<String>,
 }
@@ -74,19 +76,11 @@ impl DeltaClient {
     pub fn subscribe<'a>(&mut self, kind: ResourceType, names: impl IntoIterator<Item = &'a str>) {
         let subscription = self.kinds.entry(kind).or_default();
         for name in names {
-            if subscription.names.insert(name.to_owned()) && !subscription.unsubscribe.remove(name)
-            {
+            if subscription.names.insert(name.to_owned()) {
+                // Also one whose end was not sent yet: what was held of it is forgotten here.
+                subscription.unsubscribe.remove(name);
                 subscription.subscribe.insert(name.to_owned());
             }
-        }
-    }
-
-    /// Asks again for names that are subscribed already: their state is sent again.
-    pub fn refresh<'a>(&mut self, kind: ResourceType, names: impl IntoIterator<Item = &'a str>) {
-        let subscription = self.kinds.entry(kind).or_default();
-        for name in names.into_iter().filter(|name| subscription.names.contains(*name)) {
-            subscription.versions.remove(name);
-            subscription.subscribe.insert(name.to_owned());
         }
     }
 
@@ -101,8 +95,11 @@ impl DeltaClient {
             if !wildcard {
                 subscription.versions.remove(name);
             }
-            if subscription.names.remove(name) && !subscription.subscribe.remove(name) {
-                subscription.unsubscribe.insert(name.to_owned());
+            if subscription.names.remove(name) {
+                subscription.subscribe.remove(name);
+                if subscription.sent.contains(name) {
+                    subscription.unsubscribe.insert(name.to_owned());
+                }
             }
         }
     }
@@ -118,6 +115,7 @@ impl DeltaClient {
         self.answers.clear();
         for subscription in self.kinds.values_mut() {
             subscription.opened = false;
+            subscription.sent.clear();
             subscription.subscribe.clear();
             subscription.unsubscribe.clear();
         }
@@ -167,6 +165,10 @@ impl DeltaClient {
             subscription.versions.remove(name);
         }
         let mut added = response.resources;
+        if !subscription.names.contains(WILDCARD) {
+            // An answer may cross the end of its subscription.
+            added.retain(|resource| subscription.names.contains(&resource.name));
+        }
         let mut removed = response.removed_resources;
         removed
             .extend(added.extract_if(.., |resource| resource.resource.is_none()).map(|r| r.name));
@@ -202,10 +204,13 @@ impl Subscription {
         let mut request =
             DeltaDiscoveryRequest { type_url: kind.type_url().to_owned(), ..Default::default() };
         if self.opened {
+            self.sent.extend(self.subscribe.iter().cloned());
+            self.sent.retain(|name| !self.unsubscribe.contains(name));
             request.resource_names_subscribe = take(&mut self.subscribe);
             request.resource_names_unsubscribe = take(&mut self.unsubscribe);
         } else {
             self.opened = true;
+            self.sent.clone_from(&self.names);
             self.subscribe.clear();
             self.unsubscribe.clear();
             request.resource_names_subscribe = self.names.iter().cloned().collect();

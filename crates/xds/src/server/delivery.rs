@@ -58,12 +58,21 @@ fn mentions(message: &str, name: &str) -> bool {
     if name.is_empty() {
         return false;
     }
-    let part_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '|');
     message.match_indices(name).any(|(start, _)| {
-        let before = message[..start].chars().next_back();
-        let after = message[start + name.len()..].chars().next();
-        !before.is_some_and(part_of_name) && !after.is_some_and(part_of_name)
+        let before = message[..start].chars().rev();
+        let after = message[start + name.len()..].chars();
+        !goes_on(before) && !goes_on(after)
     })
+}
+
+/// Whether a name goes on with these characters. A dot belongs to it if a word follows, or else ends
+/// a sentence.
+fn goes_on(mut rest: impl Iterator<Item = char>) -> bool {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '|' | '*');
+    match rest.next() {
+        Some('.') => rest.next().is_some_and(in_word),
+        other => other.is_some_and(in_word),
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +89,17 @@ mod tests {
                        '127.0.0.1:3140': Address already in use";
         let sent = names(&["127.0.0.1_31400", "127.0.0.1_3140", "virtualInbound"]);
         assert_eq!(blame(message, &sent), names(&["127.0.0.1_3140"]));
+    }
+
+    #[test]
+    fn a_longer_host_name_is_not_a_mention_of_a_shorter_one() {
+        let sent = names(&["outbound|80||foo", "outbound|80||foo.example.com"]);
+        let long = "Error adding cluster(s) outbound|80||foo.example.com: bad";
+        assert_eq!(blame(long, &sent), names(&["outbound|80||foo.example.com"]));
+        let short = "Cannot add outbound|80||foo. It is bad";
+        assert_eq!(blame(short, &sent), names(&["outbound|80||foo"]));
+        let suffix = names(&["db", "sample.db"]);
+        assert_eq!(blame("no endpoint of sample.db", &suffix), names(&["sample.db"]));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(in crate::run) struct Envoy {
 
 /// Must be called on the process's main thread, with which Envoy is to end.
 pub(super) fn start(path: &Path, node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Envoy> {
-    let instance = super::instance(node);
+    let instance = node.instance();
     let admin = home.admin_socket(&instance);
     let args = BootstrapArgs {
         node: node.clone(),
@@ -75,6 +75,12 @@ impl Envoy {
             bail!("Envoy ended with {status}: see {}", self.log.display());
         }
         Ok(())
+    }
+
+    /// Resolves when Envoy has ended.
+    pub(super) async fn ended(&mut self) {
+        // A child that cannot be watched counts as ended.
+        let _ = self.child.wait().await;
     }
 
     pub(super) async fn stop(mut self, within: Duration) {

@@ -12,6 +12,7 @@ fn entry(name: &str, home: &str, pid: &str) -> Value {
     json!({ "metadata": {
         "namespace": "default",
         "name": name,
+        "uid": "u1",
         "annotations": {
             "lateen.io/home": home,
             "lateen.io/pid": pid,
@@ -23,8 +24,9 @@ fn entry(name: &str, home: &str, pid: &str) -> Value {
 #[test]
 fn only_entries_of_this_home_are_claimed() {
     let home = Path::new("/h");
-    assert_eq!(claim(&entry("a", "/h", "12"), home), Some(Claim { pid: 12, start: 77 }));
-    assert_eq!(claim(&entry("a", "/h/", "12"), home), Some(Claim { pid: 12, start: 77 }));
+    let own = Some(Claim { pid: 12, start: 77, uid: "u1".to_owned() });
+    assert_eq!(claim(&entry("a", "/h", "12"), home), own);
+    assert_eq!(claim(&entry("a", "/h/", "12"), home), own);
     assert_eq!(claim(&entry("a", "/other", "12"), home), None);
     assert_eq!(claim(&entry("a", "/h", "twelve"), home), None);
     assert_eq!(claim(&json!({ "metadata": { "name": "by hand" } }), home), None);
@@ -57,6 +59,7 @@ fn a_process_is_alive_only_with_its_own_start_time() {
     let pid = std::process::id();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let start = start_time(&stat).unwrap();
-    assert!(is_alive(&Claim { pid, start }));
-    assert!(!is_alive(&Claim { pid, start: start + 1 }));
+    let claim = |start| Claim { pid, start, uid: String::new() };
+    assert!(is_alive(&claim(start)));
+    assert!(!is_alive(&claim(start + 1)));
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use lateen_api::kinds::by_kind;
+use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
-use super::{Name, advice, covers, matches, running, status};
+use super::{Name, Seen, advice, covers, matches, running, status};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -91,4 +92,21 @@ fn selectors_take_expressions_and_an_empty_one_selects_nothing() {
     assert!(expression("Exists", "tier", Value::Null));
     assert!(!expression("DoesNotExist", "tier", Value::Null));
     assert!(!matches(&json!({}), &labels));
+}
+
+#[test]
+fn what_was_told_is_forgotten_with_the_object_and_not_before() {
+    let kind = by_kind("apps", "Deployment").unwrap();
+    let entries = by_kind("networking.istio.io", "WorkloadEntry").unwrap();
+    let mut seen = Seen::default();
+    seen.fold(Event::Put(kind, deployment()), entries);
+    seen.told.insert("u".to_owned(), advice(&deployment()));
+    seen.fold(Event::Put(kind, deployment()), entries);
+    assert!(seen.told.contains_key("u"));
+    seen.fold(Event::Delete(kind, deployment()), entries);
+    assert!(seen.told.is_empty());
+    seen.fold(Event::Put(kind, deployment()), entries);
+    seen.told.insert("u".to_owned(), advice(&deployment()));
+    seen.fold(Event::Replace(kind, Vec::new()), entries);
+    assert!(seen.told.is_empty());
 }

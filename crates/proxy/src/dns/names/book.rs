@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use lateen_api::xds::{NameTable, ResourceType};
 use lateen_xds::client::DeltaClient;
+use lateen_xds::client::delta::WILDCARD;
 use prost::Message;
 use tokio::sync::oneshot;
 
@@ -40,6 +41,10 @@ impl Book {
 
     /// Answers at once what is known, and otherwise when the server has answered.
     pub(super) fn ask(&mut self, name: String, answer: oneshot::Sender<Answer>) {
+        if name == WILDCARD {
+            // To subscribe to it would mean every name of the mesh.
+            return drop(answer.send(None));
+        }
         self.asked += 1;
         if !self.entries.contains_key(&name) {
             self.make_room();

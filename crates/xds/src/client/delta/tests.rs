@@ -98,3 +98,36 @@ fn an_unasked_type_is_answered_with_an_error() {
     assert_eq!(error, ProtocolError::UnknownType(LISTENER.type_url().into()));
     assert!(client.next_request().unwrap().error_detail.is_some());
 }
+
+#[test]
+fn a_name_that_is_dropped_and_wanted_again_before_it_was_sent_is_asked_for_again() {
+    let mut client = client();
+    client.subscribe(LISTENER, ["a"]);
+    client.connected();
+    client.next_request().unwrap();
+    client.unsubscribe(LISTENER, ["a"]);
+    client.subscribe(LISTENER, ["a"]);
+    let again = client.next_request().unwrap();
+    assert_eq!(again.resource_names_subscribe, ["a"]);
+    assert!(again.resource_names_unsubscribe.is_empty());
+    client.unsubscribe(LISTENER, ["a"]);
+    client.subscribe(LISTENER, ["a"]);
+    client.unsubscribe(LISTENER, ["a"]);
+    let end = client.next_request().unwrap();
+    assert_eq!(end.resource_names_unsubscribe, ["a"], "the server still has it");
+    assert!(end.resource_names_subscribe.is_empty());
+}
+
+#[test]
+fn an_answer_after_the_end_of_its_subscription_is_dropped_and_acknowledged() {
+    let mut client = client();
+    client.subscribe(LISTENER, ["a", "b"]);
+    client.connected();
+    client.next_request().unwrap();
+    client.unsubscribe(LISTENER, ["a"]);
+    let update = client.on_response(response("3", &["a", "b"], &[])).unwrap();
+    let names: Vec<_> = update.added.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["b"]);
+    client.answer(&update, &[]);
+    assert_eq!(client.next_request().unwrap().response_nonce, "3");
+}

@@ -116,3 +116,10 @@ fn a_table_that_cannot_be_read_is_refused_with_its_name() {
     let detail = book.next_request().unwrap().error_detail.unwrap();
     assert!(detail.message.contains("\"nonsense\" is not an address"), "{}", detail.message);
 }
+
+#[test]
+fn an_asterisk_is_no_name_and_is_never_subscribed() {
+    let mut book = book(10);
+    assert_eq!(ask(&mut book, "*").try_recv().unwrap(), None);
+    assert!(book.next_request().is_none());
+}

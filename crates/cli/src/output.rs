@@ -1,0 +1,16 @@
+//! Lines for people. A reader that went away (`lateen up | head`) must not end a mesh, so a line that
+//! cannot be written is lost.
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// A line on standard output.
+pub fn say(line: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// A line on standard error, from `lateen` itself.
+pub fn note(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "lateen: {line}");
+}

@@ -1,0 +1,107 @@
+//! What the control plane makes of its own test cases compiles here, whole.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::google::protobuf::{Struct, Value as Field, value::Kind};
+use lateen_api::kinds::{by_kind, split_api_version};
+use lateen_api::resource::parse;
+use lateen_api::xds::ResourceType;
+use lateen_model::{Change, Snapshot, World};
+use lateen_translate::{Proxy, Want, translate};
+use prost::Message;
+use serde_json::Value;
+
+use crate::{compile_cluster, compile_endpoints, compile_listener};
+
+/// Adds what a user may well set for the whole mesh.
+const KEEPALIVE: &str = r#"{
+    "apiVersion": "v1", "kind": "ConfigMap",
+    "metadata": {"name": "istio", "namespace": "istio-system"},
+    "data": {"mesh": "tcpKeepalive:\n  probes: 3\n  time: 10s\n  interval: 5s\naccessLogFile: /dev/stdout\naccessLogFormat: '[%START_TIME(%s)%] %SOME_OPERATOR(x)%'\n"}
+}"#;
+
+fn field(value: &Value) -> Field {
+    let kind = match value {
+        Value::Object(members) => Kind::StructValue(Struct {
+            fields: members.iter().map(|(name, value)| (name.clone(), field(value))).collect(),
+        }),
+        other => Kind::StringValue(other.as_str().unwrap().to_owned()),
+    };
+    Field { kind: Some(kind) }
+}
+
+fn node(spec: &Value) -> Node {
+    let mut metadata = spec["metadata"].as_object().cloned().unwrap_or_default();
+    let labels = spec["labels"].as_object().cloned().unwrap_or_default();
+    metadata.insert("LABELS".to_owned(), Value::Object(labels));
+    let fields = metadata.iter().map(|(name, value)| (name.clone(), field(value))).collect();
+    Node {
+        id: spec["id"].as_str().unwrap().to_owned(),
+        metadata: Some(Struct { fields }),
+        ..Node::default()
+    }
+}
+
+fn put(world: &mut World, mut object: Value) {
+    let metadata = object["metadata"].as_object_mut().unwrap();
+    metadata.entry("namespace").or_insert_with(|| "default".into());
+    let api_version = object["apiVersion"].as_str().unwrap().to_owned();
+    let (group, version) = split_api_version(&api_version);
+    let kind = by_kind(group, object["kind"].as_str().unwrap()).unwrap();
+    let (resource, issues) = parse(kind, version, object);
+    assert!(issues.is_empty(), "{issues:?}");
+    world.apply(Change::Put(Box::new(resource.unwrap())));
+}
+
+fn compile_all(case: &str, snapshot: &Arc<Snapshot>, proxy: &Proxy) -> usize {
+    let bodies = |kind| translate(snapshot, proxy, kind, Want::All).resources.into_iter();
+    let mut compiled = 0;
+    for resource in bodies(ResourceType::Listener) {
+        let listener = Listener::decode(resource.body.value.as_slice()).unwrap();
+        compile_listener(&listener).unwrap_or_else(|reject| panic!("{case}: {reject}"));
+        compiled += 1;
+    }
+    for resource in bodies(ResourceType::Cluster) {
+        let cluster = Cluster::decode(resource.body.value.as_slice()).unwrap();
+        compile_cluster(&cluster).unwrap_or_else(|reject| panic!("{case}: {reject}"));
+        compiled += 1;
+    }
+    for resource in bodies(ResourceType::Endpoint) {
+        let endpoints = ClusterLoadAssignment::decode(resource.body.value.as_slice()).unwrap();
+        let endpoints = compile_endpoints(&endpoints);
+        let endpoints = endpoints.unwrap_or_else(|reject| panic!("{case}: {reject}"));
+        assert!(endpoints.notes.is_empty(), "{case}: {:?}", endpoints.notes);
+    }
+    compiled
+}
+
+#[test]
+fn every_resource_of_the_translation_is_taken_with_and_without_mesh_settings() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translate/testdata");
+    let mut cases = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let case = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut documents = text.split("\n---\n");
+        let first: Value = serde_saphyr::from_str(documents.next().unwrap()).unwrap();
+        let mut world = World::new();
+        for document in documents {
+            put(&mut world, serde_saphyr::from_str(document).unwrap());
+        }
+        let proxy = Proxy::from_node(&node(&first)).unwrap();
+        assert!(compile_all(&case, &world.snapshot(), &proxy) > 0, "{case}: nothing to compile");
+        put(&mut world, serde_json::from_str(KEEPALIVE).unwrap());
+        compile_all(&case, &world.snapshot(), &proxy);
+        cases += 1;
+    }
+    assert!(cases > 5, "the cases have moved");
+}
