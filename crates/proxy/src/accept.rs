@@ -83,9 +83,7 @@ enum Fault {
 fn fault(error: &io::Error) -> Fault {
     match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => Fault::Pressure,
-        Some(
-            libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP,
-        )
+        Some(libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP)
         | None => Fault::Socket,
         // accept(2) passes the network errors of the new connection on, and there are many.
         Some(_) => Fault::Connection,

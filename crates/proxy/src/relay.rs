@@ -31,7 +31,7 @@ pub struct Relay {
     request: Direction,
     response: Direction,
     /// Why the upstream takes no more; what it has said already is still passed on.
-    broken: Option<DataError>,
+    broken: Option<Box<DataError>>,
 }
 
 impl Relay {
@@ -91,7 +91,7 @@ impl Relay {
         let Self { downstream, upstream, request, response, .. } = self;
         let request_done = match request.poll(cx, downstream, upstream, response.is_done()) {
             Poll::Ready(Err(fault @ Fault::Write(_))) if !response.is_done() => {
-                self.broken = Some(fault.told(Kind::DownstreamReset));
+                self.broken = Some(Box::new(fault.told(Kind::DownstreamReset)));
                 return self.poll_rest(cx);
             }
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(fault.told(Kind::DownstreamReset))),
@@ -113,7 +113,7 @@ impl Relay {
         discard(cx, downstream);
         match rest {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(_) => Poll::Ready(Err(broken.take().expect("only called when broken"))),
+            Poll::Ready(_) => Poll::Ready(Err(*broken.take().expect("only called when broken"))),
         }
     }
 }
@@ -172,7 +172,10 @@ mod tests {
         client.write_all(b"more").await.unwrap();
         // All of it is known before the relay looks: the request is tried first.
         downstream.readable().await.unwrap();
-        while !upstream.ready(tokio::io::Interest::WRITABLE).await.unwrap().is_write_closed() {}
+        let writable = tokio::io::Interest::WRITABLE;
+        while !upstream.ready(writable).await.unwrap().is_write_closed() {
+            tokio::task::yield_now().await;
+        }
         upstream.readable().await.unwrap();
         let mut relay = Relay::new(downstream, upstream);
         let limits = Limits { idle: None, total: None };

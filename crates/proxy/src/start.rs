@@ -114,13 +114,7 @@ impl Proxy {
         };
         let inlets = Inlets { events, demands: demand_receiver, resolved: resolved_receiver };
         tasks.spawn(engine.run(inlets));
-        Ok(Handle {
-            ready: ready_receiver,
-            shared,
-            workers,
-            tasks,
-            drain: options.drain,
-        })
+        Ok(Handle { ready: ready_receiver, shared, workers, tasks, drain: options.drain })
     }
 }
 

@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn an_unknown_operator_gives_a_dash_and_a_note() {
-        for format in [Format::text("<%NOPE(x)%>"), Format::json([("a".into(), "%NOPE(x)%".into())])]
+        for format in
+            [Format::text("<%NOPE(x)%>"), Format::json([("a".into(), "%NOPE(x)%".into())])]
         {
             let format = format.unwrap();
             let notes: Vec<_> = format.notes().collect();

@@ -67,7 +67,7 @@ async fn an_exact_deletion_names_the_uid_and_leaves_a_successor_alone() {
 async fn an_api_that_accepts_and_never_answers_is_given_up() {
     let (client, listener) = pair(Duration::from_millis(50)).await;
     let kind = by_kind("", "Service").unwrap();
-    let held = async {
+    let accepting = async {
         let mut held = Vec::new();
         loop {
             held.push(listener.accept().await.unwrap());
@@ -90,7 +90,7 @@ async fn an_api_that_accepts_and_never_answers_is_given_up() {
         ]
     };
     let all = tokio::select! {
-        () = async { held.await } => unreachable!("the server never ends"),
+        () = accepting => unreachable!("the server never ends"),
         all = tokio::time::timeout(Duration::from_secs(30), asked) => all.expect("a call hangs"),
     };
     for result in all {

@@ -9,6 +9,8 @@ use std::path::Path;
 use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryResponse;
 use prost::Message;
 
+/// Not synced to disk: it has to outlive the process, not the machine, and what a power cut leaves of
+/// it is found damaged by [`load`] or replaced by the control plane.
 pub fn store(path: &Path, responses: Vec<DeltaDiscoveryResponse>) -> io::Result<()> {
     let mut bytes = Vec::new();
     for response in responses {
@@ -18,7 +20,6 @@ pub fn store(path: &Path, responses: Vec<DeltaDiscoveryResponse>) -> io::Result<
     let mut file =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&bytes)?;
-    file.sync_data()?;
     fs::rename(&new, path)
 }
 

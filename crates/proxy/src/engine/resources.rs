@@ -196,9 +196,10 @@ impl Resources {
     }
 
     fn is_lost(&self, listener: &Listener) -> bool {
-        listener.compiled.clusters().any(|name| {
-            self.absent_clusters.contains(&**name) || self.why_unusable(name).is_some()
-        })
+        listener
+            .compiled
+            .clusters()
+            .any(|name| self.absent_clusters.contains(&**name) || self.why_unusable(name).is_some())
     }
 
     /// The control plane has said what this cluster is, or that it is not.

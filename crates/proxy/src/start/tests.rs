@@ -526,10 +526,8 @@ async fn as_many_connections_as_a_cluster_may_have_are_served_and_no_more() {
         let cluster = common::cluster("back", &[a.at]);
         let circuit_breakers = Some(breakers);
         ads.listener("front", at, "back");
-        let limited = envoy_types::pb::envoy::config::cluster::v3::Cluster {
-            circuit_breakers,
-            ..cluster
-        };
+        let limited =
+            envoy_types::pb::envoy::config::cluster::v3::Cluster { circuit_breakers, ..cluster };
         ads.set(Cluster, "back", &limited);
     })
     .await;
