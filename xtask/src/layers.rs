@@ -77,11 +77,11 @@ fn violation(
         return Some(format!("{name} must not use kube-rs: only {KUBE_USER} does"));
     }
     let (other_at, other_layer) = *order.get(dependency)?;
-    let apart = APART.iter().any(|(a, b)| {
-        (*a, *b) == (name, dependency) || (*b, *a) == (name, dependency)
-    });
+    let apart =
+        APART.iter().any(|(a, b)| (*a, *b) == (name, dependency) || (*b, *a) == (name, dependency));
     let upwards = other_layer > layer || (other_layer == layer && other_at > at);
-    (apart || upwards).then(|| format!("{name} must not depend on {dependency} (see ARCHITECTURE.md)"))
+    (apart || upwards)
+        .then(|| format!("{name} must not depend on {dependency} (see ARCHITECTURE.md)"))
 }
 
 #[cfg(test)]

@@ -71,5 +71,8 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 fn is_test(file: &Path) -> bool {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    stem == "tests" || file.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
+    stem == "tests"
+        || file
+            .components()
+            .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "benches")))
 }

@@ -35,11 +35,14 @@ pub async fn apply(kubeconfig: &Path, documents: &[Document]) -> Result<()> {
     if documents.is_empty() {
         return Ok(());
     }
-    let client = lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(kubeconfig.into())).await?;
+    let client =
+        lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(kubeconfig.into())).await?;
     let mut refused = Vec::new();
     for document in documents {
         match client.apply(&document.object, FIELD_MANAGER).await {
-            Ok(()) => say(format_args!("applied  {} ({})", title(&document.object), document.source)),
+            Ok(()) => {
+                say(format_args!("applied  {} ({})", title(&document.object), document.source))
+            }
             Err(error) => refused.push(format!("{}: {error}", document.source)),
         }
     }
@@ -82,9 +85,8 @@ fn read_file(path: &Path, documents: &mut Vec<Document>) -> Result<()> {
             Some(_) if object["apiVersion"].is_string() => vec![object],
             _ => bail!("{name}: an object has no apiVersion and kind: add them"),
         };
-        documents.extend(
-            items.into_iter().map(|object| Document { source: name.to_string(), object }),
-        );
+        documents
+            .extend(items.into_iter().map(|object| Document { source: name.to_string(), object }));
     }
     Ok(())
 }
@@ -97,7 +99,8 @@ mod tests {
     fn a_folder_is_read_in_order_with_namespaces_first() {
         let folder = std::env::temp_dir().join(format!("lateen-apply-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: n}\n---\n# nothing\n";
+        let config_map =
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: n}\n---\n# nothing\n";
         let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n";
         std::fs::write(folder.join("a.yaml"), config_map).unwrap();
         std::fs::write(folder.join("b.yml"), namespace).unwrap();

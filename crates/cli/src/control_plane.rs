@@ -72,7 +72,12 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
     exit.map_or(Ok(()), |exit| Err(exit.into()))
 }
 
-async fn start_api(home: &Home, state: &HomeState, listener: TcpListener, tasks: &Tasks) -> Result<()> {
+async fn start_api(
+    home: &Home,
+    state: &HomeState,
+    listener: TcpListener,
+    tasks: &Tasks,
+) -> Result<()> {
     let config = Config {
         data_dir: home.data(),
         service_cidr: state.service_cidr,
@@ -112,7 +117,9 @@ fn inherited(variable: &str) -> Result<OwnedFd> {
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
     if fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_err() {
         std::mem::forget(fd);
-        anyhow::bail!("{variable}={number} is no open descriptor: this command is started by lateen up");
+        anyhow::bail!(
+            "{variable}={number} is no open descriptor: this command is started by lateen up"
+        );
     }
     debug_assert_eq!(fd.as_raw_fd(), number);
     Ok(fd)

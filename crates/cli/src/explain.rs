@@ -39,7 +39,9 @@ pub async fn execute(command: ExplainCommand) -> Result<()> {
     )?;
     let Some(record) = newest(&gateway, command.port) else {
         let port = command.port.map_or(String::new(), |port| format!(" on port {port}"));
-        bail!("no connection has ended{port} yet: make one, such as: printf hello | nc -q1 127.0.0.1 PORT");
+        bail!(
+            "no connection has ended{port} yet: make one, such as: printf hello | nc -q1 127.0.0.1 PORT"
+        );
     };
     let sidecars = sidecar_records(&home).await?;
     let route = virtual_service(&home, record).await;
@@ -98,8 +100,10 @@ mod tests {
 
     #[test]
     fn the_newest_record_of_a_port_is_found() {
-        let records =
-            [json!({"downstream_local": "127.0.0.1:31400", "n": 1}), json!({"downstream_local": "127.0.0.1:80"})];
+        let records = [
+            json!({"downstream_local": "127.0.0.1:31400", "n": 1}),
+            json!({"downstream_local": "127.0.0.1:80"}),
+        ];
         assert_eq!(newest(&records, Some(31400)).unwrap()["n"], 1);
         assert_eq!(newest(&records, None).unwrap()["downstream_local"], "127.0.0.1:80");
         assert!(newest(&records, Some(1)).is_none());

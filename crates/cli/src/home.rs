@@ -2,9 +2,9 @@
 //! directory. Out: paths, and [`HomeState`], what the running mesh wrote about itself.
 
 use std::fs::File;
-use std::net::IpAddr;
-use std::io::ErrorKind;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -157,7 +157,9 @@ impl Home {
         let file =
             File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-            let pid = self.last_state().map_or(String::new(), |state| format!(" (process {})", state.pid));
+            let pid = self
+                .last_state()
+                .map_or(String::new(), |state| format!(" (process {})", state.pid));
             anyhow::anyhow!(
                 "a mesh already runs in {}{pid}: stop it, or choose another --home",
                 self.dir.display()

@@ -80,7 +80,11 @@ impl Kept {
 }
 
 fn next_backoff(last: Duration, lived: Duration) -> Duration {
-    if lived >= HEALTHY_LIFE { Duration::ZERO } else { (last * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF) }
+    if lived >= HEALTHY_LIFE {
+        Duration::ZERO
+    } else {
+        (last * 2).clamp(FIRST_BACKOFF, LAST_BACKOFF)
+    }
 }
 
 async fn respawn(

@@ -148,7 +148,10 @@ async fn become_ready(
     if command.gateway == Gateway::Lateen {
         started.gateway = Some(start_gateway(home, command.gateway_bind)?);
         await_ready(home, "gateway").await?;
-        say(format_args!("gateway  {} (its ports open as Gateways are applied)", command.gateway_bind));
+        say(format_args!(
+            "gateway  {} (its ports open as Gateways are applied)",
+            command.gateway_bind
+        ));
     }
     Ok(())
 }
@@ -164,7 +167,10 @@ async fn await_ready(home: &Home, name: &str) -> Result<()> {
         };
         if begin.elapsed() > START_WITHIN {
             let log = log_path(home, name);
-            bail!("the {name} process is not ready after {START_WITHIN:?} ({error}): see {}", log.display());
+            bail!(
+                "the {name} process is not ready after {START_WITHIN:?} ({error}): see {}",
+                log.display()
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -213,10 +219,7 @@ fn start_control(home: &Home, api: TcpListener) -> Result<Kept> {
     Kept::start(ChildSpec {
         name: "control",
         args: vec!["control-plane".into(), "--home".into(), home.dir().display().to_string()],
-        fds: vec![
-            (API_FD, Arc::new(OwnedFd::from(api))),
-            (ADS_FD, Arc::new(OwnedFd::from(ads))),
-        ],
+        fds: vec![(API_FD, Arc::new(OwnedFd::from(api))), (ADS_FD, Arc::new(OwnedFd::from(ads)))],
         log: log_path(home, "control"),
         stop_within: STOP_WITHIN,
     })

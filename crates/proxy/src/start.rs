@@ -41,6 +41,8 @@ pub struct Proxy;
 /// A running proxy. Dropping it stops the engine and cuts its connections.
 pub struct Handle {
     ready: watch::Receiver<bool>,
+    /// What tests look into.
+    #[cfg(test)]
     shared: Arc<Shared>,
     workers: Vec<Worker>,
     tasks: JoinSet<()>,
@@ -114,7 +116,14 @@ impl Proxy {
         };
         let inlets = Inlets { events, demands: demand_receiver, resolved: resolved_receiver };
         tasks.spawn(engine.run(inlets));
-        Ok(Handle { ready: ready_receiver, shared, workers, tasks, drain: options.drain })
+        Ok(Handle {
+            ready: ready_receiver,
+            #[cfg(test)]
+            shared,
+            workers,
+            tasks,
+            drain: options.drain,
+        })
     }
 }
 

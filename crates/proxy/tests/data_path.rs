@@ -1,5 +1,7 @@
 //! The data path on loopback, with fixed resources.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -167,11 +167,14 @@ mod tests {
             "route": [{ "destination": { "host": "tcp-echo-server", "port": { "number": 8020 } } }],
         }] } });
         let way = join(&record(), &[sidecar], Some(&route));
-        assert_eq!(way.server.unwrap(), Server {
-            name: "default/echo-server".into(),
-            address: "10.201.4.2:8020".into(),
-            seen_by_sidecar: true,
-        });
+        assert_eq!(
+            way.server.unwrap(),
+            Server {
+                name: "default/echo-server".into(),
+                address: "10.201.4.2:8020".into(),
+                seen_by_sidecar: true,
+            }
+        );
         assert_eq!(way.virtual_service.unwrap().rule, "port 31400 -> tcp-echo-server:8020");
         assert_eq!(way.failure, None);
     }

@@ -76,7 +76,7 @@ impl Machine for Sotw {
             match state.settle(kind, request.response_nonce, request.error_detail) {
                 Ok(event) => events.extend(event),
                 // The peer will answer the newer response too, with the names it wants by then.
-                Err(stale) => return Ok(vec![stale]),
+                Err(Stale { nonce }) => return Ok(vec![Event::Stale { kind, nonce }]),
             }
         }
         state.subscribe(kind, first, request.resource_names);
@@ -140,6 +140,11 @@ impl Machine for Sotw {
     }
 }
 
+/// An answer to a response that is not the newest.
+struct Stale {
+    nonce: String,
+}
+
 impl Subscription {
     /// Names that are new make an answer due; so does any request that follows nothing yet.
     fn subscribe(&mut self, kind: ResourceType, first: bool, names: Vec<String>) {
@@ -157,9 +162,9 @@ impl Subscription {
         kind: ResourceType,
         nonce: String,
         error: Option<Status>,
-    ) -> Result<Option<Event>, Event> {
+    ) -> Result<Option<Event>, Stale> {
         let Some(delivery) = self.last.clone().filter(|delivery| delivery.nonce == nonce) else {
-            return Err(Event::Stale { kind, nonce });
+            return Err(Stale { nonce });
         };
         if std::mem::replace(&mut self.settled, true) {
             return Ok(None);
