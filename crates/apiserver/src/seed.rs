@@ -27,8 +27,8 @@ pub async fn populate(server: &Server) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Makes a namespace's default ServiceAccount and its copy of the CA. What fails is tried again by
-/// the controller.
+/// Makes a namespace's default ServiceAccount and its copy of the CA. What fails is logged; for the
+/// namespaces that every cluster has, the next start tries again.
 pub async fn populate_namespace(server: &Server, namespace: &str) {
     let account = json!({"metadata": {"name": "default"}});
     let about = "Contains a CA bundle that can be used to verify the kube-apiserver";

@@ -432,7 +432,7 @@ impl Resources {
         }
     }
 
-    /// All resources as the responses that would bring them, clusters before listeners.
+    /// All resources as the responses that would bring them.
     pub fn raw(&self) -> Vec<DeltaDiscoveryResponse> {
         let kinds = self.raw.iter().map(|(kind, resources)| DeltaDiscoveryResponse {
             type_url: kind.type_url().into(),
