@@ -9,7 +9,6 @@ mod resources;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
@@ -18,17 +17,15 @@ use lateen_api::xds::ResourceType;
 use lateen_xds::client::delta::WILDCARD;
 use lateen_xds::client::{DeltaClient, Event, Update};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
 use crate::decide::Demand;
 use crate::options::Role;
 use crate::resolve::Resolved;
 use crate::worker::Shared;
+use cache::Cache;
 use demand::Destinations;
 pub use resources::{Binder, Resources};
 
-/// The cache is written at once, and at most this often.
-const CACHE_DELAY: Duration = Duration::from_millis(100);
 /// The two listeners that every sidecar has.
 const SIDECAR_LISTENERS: [&str; 2] = ["virtualOutbound", "virtualInbound"];
 
@@ -47,14 +44,11 @@ pub struct Engine {
     pub role: Role,
     /// Everything is subscribed to; nothing is asked for on demand.
     pub everything: bool,
-    pub cache: Option<PathBuf>,
+    /// Where [`Engine::prepare`] opens the cache.
+    cache: Option<PathBuf>,
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
     destinations: Destinations,
     listeners_answered: bool,
-    /// When the cache shall be written; `None` when it is up to date.
-    write_cache_at: Option<Instant>,
-    /// Before this the cache is not written again.
-    next_cache_write: Instant,
 }
 
 impl Engine {
@@ -78,8 +72,6 @@ impl Engine {
             requests: None,
             destinations: Destinations::default(),
             listeners_answered: false,
-            write_cache_at: None,
-            next_cache_write: Instant::now(),
         }
     }
 
@@ -95,8 +87,10 @@ impl Engine {
         if self.everything {
             self.client.subscribe(ResourceType::Cluster, [WILDCARD]);
         }
-        let Some(path) = self.cache.clone() else { return };
-        for response in cache::load(&path) {
+        let Some(path) = self.cache.take() else { return };
+        let responses = cache::load(&path);
+        self.resources.cache = Some(Cache::new(path));
+        for response in responses {
             self.restore(response);
         }
         self.publish();
@@ -122,7 +116,6 @@ impl Engine {
                     }
                     _ => self.requests = None,
                 },
-                () = wait_until(self.write_cache_at) => self.write_cache(),
             }
         }
     }
@@ -158,7 +151,6 @@ impl Engine {
         }
         self.client.answer(&update, &rejected);
         self.publish();
-        self.write_cache_at.get_or_insert(self.next_cache_write);
     }
 
     /// Puts an update into effect and asks for what it refers to. Out: refused names with reasons.
@@ -264,6 +256,7 @@ impl Engine {
         if self.resources.promote() {
             self.follow_clusters();
         }
+        self.resources.save();
         let resources = &self.resources;
         let answered = self.destinations.answered(|name| resources.is_listener_answered(name));
         let version = self.shared.config.load().version + 1;
@@ -330,15 +323,6 @@ impl Engine {
             self.resources.forget_listener(name);
         }
     }
-
-    fn write_cache(&mut self) {
-        self.write_cache_at = None;
-        self.next_cache_write = Instant::now() + CACHE_DELAY;
-        let Some(path) = &self.cache else { return };
-        if let Err(error) = cache::store(path, self.resources.raw()) {
-            tracing::warn!(path = %path.display(), %error, "cannot write the cache");
-        }
-    }
 }
 
 async fn reserve(
@@ -346,13 +330,6 @@ async fn reserve(
 ) -> Option<mpsc::OwnedPermit<DeltaDiscoveryRequest>> {
     match requests {
         Some(requests) => requests.reserve_owned().await.ok(),
-        None => std::future::pending().await,
-    }
-}
-
-async fn wait_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

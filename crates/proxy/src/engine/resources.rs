@@ -1,31 +1,29 @@
 //! The resources a proxy holds. In: resources by name, removals, endpoints from DNS. Out: a
 //! [`Config`], refused names with reasons, and sockets for the workers.
 
+mod clusters;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::cluster::v3::Cluster as ClusterMessage;
-use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener as ListenerMessage;
-use envoy_types::pb::envoy::service::discovery::v3::{DeltaDiscoveryResponse, Resource};
+use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use lateen_api::xds::ResourceType;
-use lateen_routing::{
-    Discovery, Endpoints, Target, compile_cluster, compile_endpoints, compile_listener,
-};
+use lateen_routing::{Discovery, Endpoints, compile_listener};
 use prost::Message;
-use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use crate::bind;
-use crate::config::{Cluster, ClusterEntry, ClusterLive, Config, EndpointSet, HostLive, Listener};
-use crate::resolve::{Lookup, Resolved, follow};
+use crate::config::{Cluster, Config, Listener};
+use crate::resolve::Resolved;
 use crate::stats::Counters;
 use crate::worker::Command;
 
+use super::cache::Cache;
 use super::refused::Refused;
+use clusters::ClusterState;
 
 type Rejected = Vec<(String, String)>;
 
@@ -52,24 +50,12 @@ pub struct Resources {
     fresh: Vec<(SocketAddr, Vec<TcpListener>)>,
     counters: HashMap<String, Arc<Counters>>,
     refused: Refused,
-    raw: BTreeMap<ResourceType, BTreeMap<String, Resource>>,
+    /// Where what is held outlives the process.
+    pub cache: Option<Cache>,
     /// Every cluster was asked for and the answer came: one that is not here does not exist.
     pub all_clusters_known: bool,
     pub subscribed_clusters: BTreeSet<String>,
     pub subscribed_endpoints: BTreeSet<String>,
-}
-
-struct ClusterState {
-    entry: Arc<ClusterEntry>,
-    dns: Option<AbortHandle>,
-}
-
-impl Drop for ClusterState {
-    fn drop(&mut self) {
-        if let Some(dns) = &self.dns {
-            dns.abort();
-        }
-    }
 }
 
 impl Resources {
@@ -86,7 +72,7 @@ impl Resources {
             fresh: Vec::new(),
             counters: HashMap::new(),
             refused: Refused::default(),
-            raw: BTreeMap::new(),
+            cache: None,
             all_clusters_known: false,
             subscribed_clusters: BTreeSet::new(),
             subscribed_endpoints: BTreeSet::new(),
@@ -98,12 +84,12 @@ impl Resources {
             self.listeners.remove(name);
             self.warming.remove(name);
             self.absent_listeners.insert(name.clone());
-            self.forget_raw(ResourceType::Listener, name);
+            self.forget(ResourceType::Listener, name);
         }
         let mut rejected = Vec::new();
         for resource in added {
             match self.put_listener(resource) {
-                Ok(()) => self.keep_raw(ResourceType::Listener, resource),
+                Ok(()) => self.keep(ResourceType::Listener, resource),
                 Err(reason) => rejected.push((resource.name.clone(), reason)),
             }
         }
@@ -247,123 +233,13 @@ impl Resources {
         }
     }
 
-    pub fn apply_clusters(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
-        for name in removed {
-            self.clusters.remove(name);
-            self.absent_clusters.insert(name.clone());
-            self.forget_raw(ResourceType::Cluster, name);
-        }
-        let mut rejected = Vec::new();
-        for resource in added {
-            match self.put_cluster(resource) {
-                Ok(()) => self.keep_raw(ResourceType::Cluster, resource),
-                Err(reason) => rejected.push((resource.name.clone(), reason)),
-            }
-        }
-        self.note_refused(ResourceType::Cluster, added, removed, &rejected);
-        rejected
-    }
-
-    fn put_cluster(&mut self, resource: &Resource) -> Result<(), String> {
-        let message: ClusterMessage = decode(resource)?;
-        let compiled = compile_cluster(&message).map_err(|reject| reject.to_string())?;
-        let before = self.clusters.get(&message.name).map(|state| state.entry.clone());
-        let dns = match &compiled.discovery {
-            Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } => {
-                let lookup = Lookup {
-                    cluster: compiled.name.clone(),
-                    targets: targets.clone(),
-                    every: *every,
-                    refresh: *refresh,
-                    ipv4_only: *ipv4_only,
-                    ipv6_only: *ipv6_only,
-                };
-                // Aborted with the cluster's state.
-                let task = tokio::spawn(follow(lookup, self.binder.resolved.clone()));
-                Some(task.abort_handle())
-            }
-            Discovery::Static(_) | Discovery::Eds(_) | Discovery::OriginalDst { .. } => None,
-        };
-        let known = before.as_ref().and_then(|entry| entry.endpoints.as_ref());
-        let endpoints = match &compiled.discovery {
-            Discovery::Static(endpoints) => Some(endpoint_set(endpoints, known)),
-            Discovery::Eds(name) => {
-                // Those from before serve until the new ones are known.
-                let found = self.endpoints.get(&**name);
-                found.map(|endpoints| endpoint_set(endpoints, known)).or_else(|| known.cloned())
-            }
-            Discovery::Dns { .. } => known.cloned(),
-            Discovery::OriginalDst { .. } => None,
-        };
-        let live = before.map_or_else(Arc::<ClusterLive>::default, |entry| entry.live.clone());
-        let compiled = Arc::new(compiled);
-        let version = resource.version.clone();
-        let entry = Arc::new(ClusterEntry { compiled, version, endpoints, live });
-        self.absent_clusters.remove(&message.name);
-        self.clusters.insert(message.name, ClusterState { entry, dns });
-        Ok(())
-    }
-
-    pub fn apply_endpoints(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
-        let mut rejected = Vec::new();
-        for resource in added {
-            let compiled = decode::<ClusterLoadAssignment>(resource).and_then(|message| {
-                compile_endpoints(&message).map_err(|reject| reject.to_string())
-            });
-            match compiled {
-                Ok(endpoints) => {
-                    for note in &endpoints.notes {
-                        tracing::warn!(note, "an endpoint is left out");
-                    }
-                    self.set_endpoints(&resource.name, Arc::new(endpoints));
-                    self.keep_raw(ResourceType::Endpoint, resource);
-                }
-                Err(reason) => rejected.push((resource.name.clone(), reason)),
-            }
-        }
-        for name in removed {
-            self.set_endpoints(name, Arc::default());
-            self.forget_raw(ResourceType::Endpoint, name);
-        }
-        self.note_refused(ResourceType::Endpoint, added, removed, &rejected);
-        rejected
-    }
-
-    fn set_endpoints(&mut self, name: &str, endpoints: Arc<Endpoints>) {
-        self.endpoints.insert(name.to_owned(), endpoints.clone());
-        for state in self.clusters.values_mut() {
-            if matches!(&state.entry.compiled.discovery, Discovery::Eds(eds) if **eds == *name) {
-                state.set_endpoints(&endpoints);
-            }
-        }
-    }
-
-    pub fn put_resolved(&mut self, cluster: &str, endpoints: Endpoints) {
-        if let Some(state) = self.clusters.get_mut(cluster) {
-            state.set_endpoints(&Arc::new(endpoints));
-        }
-    }
-
     pub fn forget_listener(&mut self, name: &str) {
         self.listeners.remove(name);
         self.warming.remove(name);
         self.absent_listeners.remove(name);
         self.counters.remove(name);
         self.refused.forget(ResourceType::Listener, name);
-        self.forget_raw(ResourceType::Listener, name);
-    }
-
-    pub fn forget_cluster(&mut self, name: &str) {
-        self.clusters.remove(name);
-        self.absent_clusters.remove(name);
-        self.refused.forget(ResourceType::Cluster, name);
-        self.forget_raw(ResourceType::Cluster, name);
-    }
-
-    pub fn forget_endpoints(&mut self, name: &str) {
-        self.endpoints.remove(name);
-        self.refused.forget(ResourceType::Endpoint, name);
-        self.forget_raw(ResourceType::Endpoint, name);
+        self.forget(ResourceType::Listener, name);
     }
 
     /// The control plane has said what this listener is, or that it is not.
@@ -376,15 +252,6 @@ impl Resources {
     pub fn named_clusters(&self) -> BTreeSet<String> {
         let listeners = self.listeners.values().chain(self.warming.values());
         listeners.flat_map(|l| l.compiled.clusters().map(|name| name.to_string())).collect()
-    }
-
-    pub fn named_endpoints(&self) -> BTreeSet<String> {
-        let clusters = self.clusters.values();
-        let names = clusters.filter_map(|state| match &state.entry.compiled.discovery {
-            Discovery::Eds(name) => Some(name.to_string()),
-            Discovery::Static(_) | Discovery::Dns { .. } | Discovery::OriginalDst { .. } => None,
-        });
-        names.collect()
     }
 
     /// Everything that was named has been answered.
@@ -432,54 +299,24 @@ impl Resources {
         }
     }
 
-    /// All resources as the responses that would bring them.
-    pub fn raw(&self) -> Vec<DeltaDiscoveryResponse> {
-        let kinds = self.raw.iter().map(|(kind, resources)| DeltaDiscoveryResponse {
-            type_url: kind.type_url().into(),
-            resources: resources.values().cloned().collect(),
-            ..Default::default()
-        });
-        let mut responses: Vec<_> = kinds.collect();
-        // Listeners first: they make the client ask for the rest, which it otherwise refuses.
-        responses.sort_by_key(|r| r.type_url != ResourceType::Listener.type_url());
-        responses
-    }
-
-    fn keep_raw(&mut self, kind: ResourceType, resource: &Resource) {
-        self.raw.entry(kind).or_default().insert(resource.name.clone(), resource.clone());
-    }
-
-    fn forget_raw(&mut self, kind: ResourceType, name: &str) {
-        if let Some(resources) = self.raw.get_mut(&kind) {
-            resources.remove(name);
+    /// Writes to the cache what has changed in what is held.
+    pub fn save(&mut self) {
+        if let Some(cache) = &mut self.cache {
+            cache.flush();
         }
     }
-}
 
-impl ClusterState {
-    fn set_endpoints(&mut self, endpoints: &Arc<Endpoints>) {
-        let set = endpoint_set(endpoints, self.entry.endpoints.as_ref());
-        self.entry = Arc::new(ClusterEntry {
-            compiled: self.entry.compiled.clone(),
-            version: self.entry.version.clone(),
-            endpoints: Some(set),
-            live: self.entry.live.clone(),
-        });
-    }
-}
-
-/// Endpoints keep their live state by address.
-fn endpoint_set(endpoints: &Arc<Endpoints>, before: Option<&Arc<EndpointSet>>) -> Arc<EndpointSet> {
-    let known: FxHashMap<SocketAddr, &Arc<HostLive>> = before
-        .map(|set| set.hosts.iter().map(|(address, live)| (*address, live)).collect())
-        .unwrap_or_default();
-    let hosts = endpoints.hosts.iter().map(|host| match &host.target {
-        Target::Address(address) => {
-            (*address, known.get(address).map_or_else(Arc::default, |live| (*live).clone()))
+    fn keep(&mut self, kind: ResourceType, resource: &Resource) {
+        if let Some(cache) = &mut self.cache {
+            cache.keep(kind, resource);
         }
-        Target::Name(..) => unreachable!("names are compiled for DNS clusters only"),
-    });
-    Arc::new(EndpointSet { endpoints: endpoints.clone(), hosts: hosts.collect() })
+    }
+
+    fn forget(&mut self, kind: ResourceType, name: &str) {
+        if let Some(cache) = &mut self.cache {
+            cache.forget(kind, name);
+        }
+    }
 }
 
 fn decode<T: Message + Default>(resource: &Resource) -> Result<T, String> {
