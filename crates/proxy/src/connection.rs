@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lateen_routing::{FilterChain, Terminal};
 use lateen_telemetry::AccessRecord;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::config::{ClusterEntry, HostLive, Listener};
@@ -32,18 +33,30 @@ pub async fn serve(
     addresses: Addresses,
 ) {
     let mut connection = Connection::new(context, bound, addresses);
-    let (plan, refused) = match connection.plan().await {
-        Ok(plan) => (Some(plan), None),
-        Err(refusal) => (None, Some(refusal)),
+    let planned = tokio::select! {
+        biased;
+        planned = connection.plan() => planned,
+        () = reset(&stream) => {
+            connection.listener.counters.open();
+            connection.failed(gone());
+            return;
+        }
     };
-    if let Some(refusal) = refused {
-        connection.refused(*refusal);
-        socket::reset_on_close(&stream);
-        return;
-    }
-    let plan = plan.expect("either planned or refused");
+    let plan = match planned {
+        Ok(plan) => plan,
+        Err(refusal) => {
+            connection.refused(*refusal);
+            socket::reset_on_close(&stream);
+            return;
+        }
+    };
     let limits = connection.planned(&plan);
-    let upstream = match connection.open(&plan).await {
+    let opened = tokio::select! {
+        biased;
+        opened = connection.open(&plan) => opened,
+        () = reset(&stream) => Err(gone()),
+    };
+    let upstream = match opened {
         Ok(upstream) => upstream,
         Err(error) => {
             connection.failed(error);
@@ -64,6 +77,19 @@ pub async fn serve(
     } else {
         connection.ended = true;
     }
+}
+
+/// Resolves when the client reset its connection: then nobody waits for an upstream any more. A client
+/// that only has nothing more to say still does.
+async fn reset(stream: &TcpStream) {
+    if stream.ready(Interest::ERROR).await.is_err() {
+        // The runtime is ending, which ends this connection too.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn gone() -> DataError {
+    DataError::new(Kind::DownstreamReset, "connection reset by the client before it was connected")
 }
 
 /// What the record needs, gathered on the way.

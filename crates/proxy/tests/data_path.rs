@@ -116,6 +116,23 @@ async fn a_refusing_upstream_is_a_reset_and_a_record() {
 }
 
 #[tokio::test]
+async fn a_client_that_resets_is_not_connected_for_any_longer() {
+    // Its queue is full, so that the kernel leaves further connections unanswered.
+    let full = tokio::net::TcpSocket::new_v4().unwrap();
+    full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let full = full.listen(0).unwrap();
+    let _queued = TcpStream::connect(full.local_addr().unwrap()).await.unwrap();
+    let rig = rig(full.local_addr().unwrap()).await;
+    let client = TcpStream::connect(rig.at).await.unwrap();
+    client.set_zero_linger().unwrap();
+    drop(client);
+    let record = &rig.records(1).await[0];
+    assert_eq!(record["flags"], serde_json::json!(["DC"]));
+    let reason = "connection reset by the client before it was connected";
+    assert_eq!(record["close_reason"], reason);
+}
+
+#[tokio::test]
 async fn an_upstream_reset_reaches_the_client_as_one() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = rig(server.local_addr().unwrap()).await;
