@@ -33,38 +33,20 @@ pub async fn serve(
     addresses: Addresses,
 ) {
     let mut connection = Connection::new(context, bound, addresses);
-    let planned = tokio::select! {
+    // Boxed: the room that it takes is given back before the bytes flow, which may be for days.
+    let established = tokio::select! {
         biased;
-        planned = connection.plan() => planned,
-        () = reset(&stream) => {
-            connection.listener.counters.open();
-            connection.failed(gone());
-            return;
-        }
-    };
-    let plan = match planned {
-        Ok(plan) => plan,
-        Err(refusal) => {
-            connection.refused(*refusal);
-            socket::reset_on_close(&stream);
-            return;
-        }
-    };
-    let limits = connection.planned(&plan);
-    let opened = tokio::select! {
-        biased;
-        opened = connection.open(&plan) => opened,
+        established = Box::pin(connection.establish()) => established,
         () = reset(&stream) => Err(gone()),
     };
-    let upstream = match opened {
-        Ok(upstream) => upstream,
+    let (upstream, limits) = match established {
+        Ok(established) => established,
         Err(error) => {
             connection.failed(error);
             socket::reset_on_close(&stream);
             return;
         }
     };
-    drop(plan);
     connection.relay = Some(Relay::new(stream, upstream));
     let relay = connection.relay.as_mut().expect("set above");
     if let Err(error) = relay.run(limits).await {
@@ -98,6 +80,8 @@ struct Connection {
     start: Instant,
     addresses: Addresses,
     listener: Arc<Listener>,
+    /// `listener` is the one that it goes through; before, the one that accepted it.
+    decided: bool,
     chain: Option<Arc<FilterChain>>,
     cluster: Option<Arc<ClusterEntry>>,
     /// A cluster that was named and is not known.
@@ -120,6 +104,7 @@ impl Connection {
             start: Instant::now(),
             addresses,
             listener,
+            decided: false,
             chain: None,
             cluster: None,
             missing_cluster: None,
@@ -132,6 +117,16 @@ impl Connection {
             ended: false,
             relay: None,
         }
+    }
+
+    /// Decides where to go and connects there.
+    async fn establish(&mut self) -> Result<(TcpStream, Limits), DataError> {
+        let plan = match self.plan().await {
+            Ok(plan) => plan,
+            Err(refusal) => return Err(self.refused(*refusal)),
+        };
+        let limits = self.planned(&plan);
+        Ok((self.open(&plan).await?, limits))
     }
 
     /// Decides, and asks the control plane for what is not known, until the deadline.
@@ -188,17 +183,22 @@ impl Connection {
         }
     }
 
-    fn refused(&mut self, refusal: Refusal) {
-        self.listener = refusal.listener;
-        self.listener.counters.open();
+    /// The listener that a connection counts for.
+    fn decided(&mut self, listener: Arc<Listener>) {
+        listener.counters.open();
+        self.listener = listener;
+        self.decided = true;
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> DataError {
+        self.decided(refusal.listener);
         self.chain = refusal.chain;
         self.missing_cluster = refusal.cluster;
-        self.failed(refusal.error);
+        refusal.error
     }
 
     fn planned(&mut self, plan: &Plan) -> Limits {
-        self.listener = plan.listener.clone();
-        self.listener.counters.open();
+        self.decided(plan.listener.clone());
         self.chain = Some(plan.chain.clone());
         self.cluster = Some(plan.cluster.clone());
         plan.cluster.live.counters.open();
@@ -311,6 +311,9 @@ impl Drop for Connection {
         let record = self.record();
         let failed = self.error.is_some();
         let (received, sent) = (record.bytes_received, record.bytes_sent);
+        if !self.decided {
+            self.listener.counters.open();
+        }
         self.listener.counters.close(received, sent, failed);
         if let Some(cluster) = &self.cluster {
             cluster.live.counters.close(received, sent, failed);
