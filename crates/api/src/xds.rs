@@ -113,6 +113,10 @@ pub struct NameInfo {
     /// Deprecated by Istio; the agent derives them.
     #[prost(string, repeated, tag = "5")]
     pub alt_hosts: Vec<String>,
+    /// Lateen's own: the name that an `ExternalName` Service stands for. Only resources that are asked
+    /// for by name carry it, so that Istio's agent, which does not know the field, never sees one.
+    #[prost(string, tag = "1000")]
+    pub alias: String,
 }
 
 #[cfg(test)]
@@ -142,7 +146,7 @@ mod tests {
             registry: "Kubernetes".into(),
             shortname: "a".into(),
             namespace: "b".into(),
-            alt_hosts: Vec::new(),
+            ..NameInfo::default()
         };
         let table = NameTable { table: [("a.b.svc".to_owned(), info)].into() };
         let bytes = table.encode_to_vec();

@@ -48,6 +48,11 @@ impl<'a> Context<'a> {
     fn egress(&self, namespace: &str, host: &str, port: Option<u16>) -> bool {
         let Some(sidecar) = self.sidecar.filter(|sidecar| !sidecar.egress.is_empty()) else {
             return true;
+    /// The same whatever the port.
+    pub fn sees_host(&self, service: &Service) -> bool {
+        self.exported(service) && self.egress(service.namespace(), &service.hostname, None)
+    }
+
         };
         sidecar.egress.iter().any(|egress| {
             let port_fits = port.is_none() || egress.port.is_none() || egress.port == port;

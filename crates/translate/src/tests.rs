@@ -171,3 +171,32 @@ fn without_dns_capture_a_name_has_no_automatic_address() {
     let listeners = translate(&snapshot, &proxy, ResourceType::Listener, Want::All).resources;
     assert!(listeners.iter().all(|named| !named.name.starts_with("240.240.")));
 }
+
+/// The entry of one name, as it is sent to a proxy that asks for it.
+fn name_info(case: &str, name: &str) -> Option<lateen_api::xds::NameInfo> {
+    let text = std::fs::read_to_string(directory().join(format!("{case}.yaml"))).unwrap();
+    let (node, snapshot) = load(&text);
+    let proxy = Proxy::from_node(&node).unwrap();
+    let names = BTreeSet::from([name.to_owned()]);
+    let found = translate(&snapshot, &proxy, ResourceType::NameTable, Want::Names(&names));
+    let body = found.resources.first()?.body.value.clone();
+    let table = <lateen_api::xds::NameTable as prost::Message>::decode(body.as_slice()).unwrap();
+    table.table.get(name).cloned()
+}
+
+#[test]
+fn an_external_name_is_an_alias_with_or_without_ports() {
+    let alias = |name: &str| name_info("external_name", name).unwrap().alias;
+    assert_eq!(alias("inside.default"), "echo.default.svc.cluster.local");
+    assert_eq!(alias("outside.default.svc.cluster.local"), "db.example.com");
+}
+
+#[test]
+fn a_headless_service_has_the_addresses_of_its_ready_endpoints_and_a_name_for_each() {
+    let of = |name: &str| name_info("headless", name).map(|info| info.ips);
+    assert_eq!(of("tcp-echo-server.default").unwrap(), ["10.244.0.2", "10.244.0.3"]);
+    let full = "echo-server-2.tcp-echo-server.default.svc.cluster.local";
+    assert_eq!(of(full).unwrap(), ["10.244.0.3"]);
+    assert_eq!(of("echo-server.tcp-echo-server").unwrap(), ["10.244.0.2"]);
+    assert_eq!(of("echo-server-3.tcp-echo-server"), None);
+}

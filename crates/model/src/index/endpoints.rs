@@ -33,6 +33,11 @@ impl ServiceEndpoints {
         found.map_or(&[], |(_, endpoints)| endpoints.as_slice())
     }
 
+    /// The endpoints of all ports.
+    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.ports.iter().flat_map(|(_, endpoints)| endpoints)
+    }
+
     /// Whether no port has any.
     pub fn is_empty(&self) -> bool {
         self.ports.iter().all(|(_, endpoints)| endpoints.is_empty())

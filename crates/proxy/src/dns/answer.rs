@@ -1,15 +1,17 @@
 //! Questions and answers as bytes: pure.
 //!
 //! In: a query's bytes and what is known of its name. Out: the answer's bytes. Whatever is not one
-//! well-formed question is not answered at all.
+//! well-formed question is not answered at all. What the mesh says is authoritative, and a negative
+//! answer carries an SOA record, so that it is kept for as long as it may be (RFC 2308).
 
 use std::net::IpAddr;
 
+use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA};
-use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use super::{LARGEST_UDP, Limit, TTL};
+use super::{LARGEST_UDP, Limit, TTL, zone};
 
 /// RFC 1035, 4.2.1: without EDNS a UDP answer has at most this many bytes.
 const PLAIN_UDP: u16 = 512;
@@ -18,6 +20,27 @@ const PLAIN_UDP: u16 = 512;
 pub(super) struct Question {
     message: Message,
     query: Query,
+}
+
+/// What is known of the name that was asked for, or of the last one that it stands for.
+pub(super) enum End {
+    Addresses(Vec<IpAddr>),
+    /// A name without records of its own, above others.
+    Empty,
+    NoSuchName,
+    /// Somebody else's answer.
+    Elsewhere(Box<Message>),
+    /// Nothing can be said.
+    Failure,
+    /// Nothing more was asked for than the chain of names.
+    Chain,
+}
+
+impl End {
+    /// A name of the cluster domain that the mesh does not have.
+    pub(super) fn absent(name: &str) -> End {
+        if zone::has_names_below(name) { End::Empty } else { End::NoSuchName }
+    }
 }
 
 /// `None` for garbage, answers, and messages with anything but one question of a standard query.
@@ -31,22 +54,35 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Question> {
 }
 
 impl Question {
-    /// The name to look up in the mesh, if the question is of a kind that the mesh can answer.
+    /// The name to look up in the mesh, if the mesh can answer: a question for addresses, or any
+    /// question about the cluster domain, which nobody else knows.
     pub(super) fn mesh_name(&self) -> Option<String> {
         let asks_for_addresses = matches!(
             self.query.query_type(),
             RecordType::A
                 | RecordType::AAAA
                 | RecordType::ANY
+                | RecordType::CNAME
                 | RecordType::HTTPS
                 | RecordType::SVCB
         );
-        if !asks_for_addresses || self.query.query_class() != DNSClass::IN {
-            return None;
-        }
         let name = self.query.name().to_ascii().to_ascii_lowercase();
         let name = name.trim_end_matches('.');
-        (!name.is_empty()).then(|| name.to_owned())
+        let ours = (asks_for_addresses && !name.is_empty()) || zone::contains(name);
+        (ours && self.query.query_class() == DNSClass::IN).then(|| name.to_owned())
+    }
+
+    /// Whether the name that another stands for is the whole answer.
+    pub(super) fn asks_for_alias(&self) -> bool {
+        matches!(self.query.query_type(), RecordType::CNAME | RecordType::ANY)
+    }
+
+    /// The same question about another name, for another resolver; `None` if that is no name.
+    pub(super) fn about(&self, name: &str) -> Option<Vec<u8>> {
+        let mut query = Message::query();
+        query.metadata.recursion_desired = true;
+        query.add_query(Query::query(absolute(name).ok()?, self.query.query_type()));
+        query.to_vec().ok()
     }
 
     fn reply(&self, code: ResponseCode) -> Message {
@@ -76,17 +112,61 @@ impl Question {
     }
 }
 
-/// The addresses of the family that was asked for; none of that family is an empty answer (RFC 2308,
-/// "NODATA"), not a missing name.
-pub(super) fn mesh(question: &Question, addresses: &[IpAddr], limit: Limit) -> Vec<u8> {
+/// The answer: the chain of names, if the one asked for stands for others, and what the last one means.
+pub(super) fn mesh(question: &Question, chain: &[String], end: &End, limit: Limit) -> Vec<u8> {
+    let reply = build(question, chain, end).unwrap_or_else(|error| {
+        tracing::debug!(%error, name = %question.query.name(), "a name of the mesh is no DNS name");
+        question.reply(ResponseCode::ServFail)
+    });
+    fit(question, encode(&reply), limit)
+}
+
+fn build(question: &Question, chain: &[String], end: &End) -> Result<Message, ProtoError> {
+    if matches!(end, End::Failure) {
+        return Ok(question.reply(ResponseCode::ServFail));
+    }
     let mut reply = question.reply(ResponseCode::NoError);
     reply.metadata.authoritative = true;
-    for address in addresses {
-        if let Some(data) = record_data(question.query.query_type(), *address) {
-            reply.add_answer(Record::from_rdata(question.query.name().clone(), TTL, data));
-        }
+    let mut owner = question.query.name().clone();
+    for target in chain {
+        let target = absolute(target)?;
+        reply.add_answer(Record::from_rdata(owner, TTL, RData::CNAME(CNAME(target.clone()))));
+        owner = target;
     }
-    fit(question, encode(&reply), limit)
+    match end {
+        End::Addresses(addresses) => {
+            let asked = question.query.query_type();
+            let found = addresses.iter().filter_map(|address| record_data(asked, *address));
+            let records: Vec<Record> =
+                found.map(|data| Record::from_rdata(owner.clone(), TTL, data)).collect();
+            // None of the family that was asked for is no data, not a missing name.
+            if records.is_empty() {
+                reply.authorities.push(zone::authority(&owner)?);
+            }
+            reply.answers.extend(records);
+        }
+        End::Empty => reply.authorities.push(zone::authority(&owner)?),
+        End::NoSuchName => {
+            reply.metadata.response_code = ResponseCode::NXDomain;
+            reply.authorities.push(zone::authority(&owner)?);
+        }
+        End::Elsewhere(answered) => {
+            reply.metadata.response_code = answered.metadata.response_code;
+            reply.answers.extend(answered.answers.iter().cloned());
+            reply.authorities.extend(answered.authorities.iter().cloned());
+        }
+        End::Failure | End::Chain => {}
+    }
+    Ok(reply)
+}
+
+/// Somebody else's answer, decoded.
+pub(super) fn received(bytes: &[u8]) -> Option<End> {
+    Some(End::Elsewhere(Box::new(Message::from_vec(bytes).ok()?)))
+}
+
+fn absolute(name: &str) -> Result<Name, ProtoError> {
+    Name::from_ascii(format!("{name}."))
 }
 
 fn record_data(asked: RecordType, address: IpAddr) -> Option<RData> {
@@ -115,5 +195,5 @@ pub(super) fn fit(question: &Question, answer: Vec<u8>, limit: Limit) -> Vec<u8>
 }
 
 fn encode(reply: &Message) -> Vec<u8> {
-    reply.to_vec().expect("a reply of a decoded name and addresses can be encoded")
+    reply.to_vec().expect("invariant: a reply is made of names and records that were decoded")
 }

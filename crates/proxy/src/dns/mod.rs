@@ -12,6 +12,7 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod zone;
 
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
@@ -21,6 +22,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
+use answer::{End, Question};
 pub use forward::Upstream;
 
 /// Questions answered at the same time; more are dropped, and the asker tries again.
@@ -32,11 +34,27 @@ const LARGEST_UDP: u16 = 1232;
 /// Seconds that an answer about the mesh may be kept, as in Istio.
 const TTL: u32 = 30;
 
+/// Aliases that may lead to each other; more are a mistake, as resolvers see it too.
+const LONGEST_CHAIN: usize = 8;
+
+/// What a name means in the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Its addresses; none is a name without addresses.
+    Addresses(Vec<IpAddr>),
+    /// Another name stands for it (lower case, no final dot).
+    Alias(String),
+    /// The mesh does not have it.
+    Absent,
+    /// The control plane did not say.
+    Unknown,
+}
+
 /// The mesh's names.
 pub trait Resolver: Send + Sync {
-    /// The addresses of `name` (lower case, no final dot); `None` if it is not the mesh's. An empty
-    /// list is a name without addresses. It must answer in bounded time, control plane or not.
-    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<Vec<IpAddr>>>;
+    /// What `name` (lower case, no final dot) means. It must answer in bounded time, control plane or
+    /// not.
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Meaning>;
 }
 
 /// The sockets of one workload's DNS.
@@ -92,16 +110,66 @@ impl Shared {
     /// The answer to one question of at most `limit` bytes; `None` for what is not a question.
     async fn answer(&self, query: &[u8], limit: Limit) -> Option<Vec<u8>> {
         let question = answer::parse(query)?;
-        if let Some(name) = question.mesh_name()
-            && let Some(addresses) = self.resolver.lookup(&name).await
-        {
-            return Some(answer::mesh(&question, &addresses, limit));
-        }
-        let answered = match self.upstream.ask(query).await {
-            Some(answered) => answered,
-            None => answer::server_failure(&question),
+        let Some(name) = question.mesh_name() else {
+            return Some(self.forward(&question, query, limit).await);
         };
-        Some(answer::fit(&question, answered, limit))
+        let end = match self.resolver.lookup(&name).await {
+            Meaning::Addresses(addresses) => End::Addresses(addresses),
+            Meaning::Alias(target) => {
+                return Some(self.follow(&question, name, target, limit).await);
+            }
+            Meaning::Absent if zone::contains(&name) => End::absent(&name),
+            Meaning::Unknown if zone::contains(&name) => End::Failure,
+            Meaning::Absent | Meaning::Unknown => {
+                return Some(self.forward(&question, query, limit).await);
+            }
+        };
+        Some(answer::mesh(&question, &[], &end, limit))
+    }
+
+    /// The answer of the host's resolvers.
+    async fn forward(&self, question: &Question, query: &[u8], limit: Limit) -> Vec<u8> {
+        match self.upstream.ask(query).await {
+            Some(answered) => answer::fit(question, answered, limit),
+            None => answer::server_failure(question),
+        }
+    }
+
+    /// The names that `name` stands for, one after the other, and what the last one means: in the mesh
+    /// if it has it, else as the host's resolvers say.
+    async fn follow(
+        &self,
+        question: &Question,
+        name: String,
+        target: String,
+        limit: Limit,
+    ) -> Vec<u8> {
+        let mut chain = vec![target];
+        let end = loop {
+            let Some(last) = chain.last().filter(|_| !question.asks_for_alias()) else {
+                break End::Chain;
+            };
+            match self.resolver.lookup(last).await {
+                Meaning::Addresses(addresses) => break End::Addresses(addresses),
+                Meaning::Absent if zone::contains(last) => break End::absent(last),
+                Meaning::Unknown if zone::contains(last) => break End::Failure,
+                Meaning::Absent | Meaning::Unknown => break self.elsewhere(question, last).await,
+                Meaning::Alias(next) => {
+                    if next == name || chain.contains(&next) || chain.len() == LONGEST_CHAIN {
+                        break End::Failure;
+                    }
+                    chain.push(next);
+                }
+            }
+        };
+        answer::mesh(question, &chain, &end, limit)
+    }
+
+    /// What the host's resolvers say about the name at the end of a chain.
+    async fn elsewhere(&self, question: &Question, name: &str) -> End {
+        let Some(query) = question.about(name) else { return End::Failure };
+        let answered = self.upstream.ask(&query).await;
+        answered.and_then(|bytes| answer::received(&bytes)).unwrap_or(End::Failure)
     }
 }
 

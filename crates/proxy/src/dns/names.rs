@@ -6,7 +6,6 @@
 
 mod book;
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -15,23 +14,20 @@ use futures::future::BoxFuture;
 use lateen_xds::client::{AdsAddress, Event, connect};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Resolver;
+use super::{Meaning, Resolver};
 use book::Book;
 
 /// Names that are kept; the one unused longest makes room.
 const CAPACITY: usize = 4096;
-/// After that a name that the control plane said nothing about is looked for elsewhere. It covers a
-/// restart of the control plane.
+/// After that a name that the control plane said nothing about is unknown. It covers a restart of the
+/// control plane.
 const PATIENCE: Duration = Duration::from_secs(2);
 const QUEUE: usize = 64;
-
-/// Addresses of a name; `None` if the mesh does not have it.
-type Answer = Option<Vec<IpAddr>>;
 
 /// A question and where its answer goes.
 struct Wish {
     name: String,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Meaning>,
 }
 
 /// The asking end.
@@ -54,14 +50,14 @@ pub fn mesh_names(address: AdsAddress, node: Node) -> (MeshNames, NamesTask) {
 }
 
 impl Resolver for MeshNames {
-    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Answer> {
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Meaning> {
         Box::pin(async move {
             let (answer, answered) = oneshot::channel();
             let asked = async {
                 self.wishes.send(Wish { name: name.to_owned(), answer }).await.ok()?;
-                answered.await.ok()?
+                answered.await.ok()
             };
-            tokio::time::timeout(PATIENCE, asked).await.ok()?
+            tokio::time::timeout(PATIENCE, asked).await.ok().flatten().unwrap_or(Meaning::Unknown)
         })
     }
 }

@@ -14,28 +14,36 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::{Dns, Resolver, Upstream, tcp};
+use super::{Dns, Meaning, Resolver, Upstream, tcp};
 
 const LONG: Duration = Duration::from_secs(10);
 
-struct Names(HashMap<&'static str, Vec<IpAddr>>);
+struct Names(HashMap<&'static str, Meaning>);
 
 impl Resolver for Names {
-    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<Vec<IpAddr>>> {
-        Box::pin(async move { self.0.get(name).cloned() })
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Meaning> {
+        Box::pin(async move { self.0.get(name).cloned().unwrap_or(Meaning::Absent) })
     }
 }
 
-/// A mesh with an IPv4 name, one with both families, and one with very many addresses.
+/// A mesh with an IPv4 name, one with both families, one with very many addresses, aliases of names
+/// inside and outside, a circle of two, and a name that the control plane did not tell.
 fn names() -> Arc<Names> {
     let many = (0..200).map(|last| IpAddr::from([10, 0, 0, last])).collect();
+    let ips = |all: &[&str]| Meaning::Addresses(all.iter().map(|ip| ip.parse().unwrap()).collect());
+    let alias = |name: &str| Meaning::Alias(name.to_owned());
     Arc::new(Names(HashMap::from([
-        ("echo.default.svc.cluster.local", vec!["10.96.0.7".parse().unwrap()]),
-        (
-            "both.default.svc.cluster.local",
-            vec!["10.96.0.8".parse().unwrap(), "fd00::8".parse().unwrap()],
-        ),
-        ("many.default.svc.cluster.local", many),
+        ("echo.default.svc.cluster.local", ips(&["10.96.0.7"])),
+        ("both.default.svc.cluster.local", ips(&["10.96.0.8", "fd00::8"])),
+        ("many.default.svc.cluster.local", Meaning::Addresses(many)),
+        ("api.entry.example", ips(&["240.240.0.1"])),
+        ("inside.default.svc.cluster.local", alias("inner.default.svc.cluster.local")),
+        ("inner.default.svc.cluster.local", alias("echo.default.svc.cluster.local")),
+        ("outside.default.svc.cluster.local", alias("www.example.com")),
+        ("lost.default.svc.cluster.local", alias("nobody.default.svc.cluster.local")),
+        ("a.default.svc.cluster.local", alias("b.default.svc.cluster.local")),
+        ("b.default.svc.cluster.local", alias("a.default.svc.cluster.local")),
+        ("late.default.svc.cluster.local", Meaning::Unknown),
     ])))
 }
 
@@ -77,6 +85,13 @@ async fn ask_tcp(server: SocketAddr, query: &Message) -> Message {
     let mut stream = TcpStream::connect(server).await.unwrap();
     tcp::write(&mut stream, &query.to_vec().unwrap()).await.unwrap();
     Message::from_vec(&tcp::read(&mut stream, 65535).await.unwrap()).unwrap()
+}
+
+fn soa_owner(answer: &Message) -> String {
+    let [only] = answer.authorities.as_slice() else { panic!("{:?}", answer.authorities) };
+    assert_eq!(only.data.record_type(), RecordType::SOA);
+    assert!(answer.metadata.authoritative);
+    only.name.to_string()
 }
 
 fn addresses(answer: &Message) -> Vec<String> {
@@ -139,7 +154,10 @@ async fn a_family_that_the_name_lacks_is_no_data_and_not_a_missing_name() {
         let answer = ask(dns.address, &query("echo.default.svc.cluster.local.", kind)).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
         assert!(answer.answers.is_empty());
+        assert_eq!(soa_owner(&answer), "cluster.local.");
     }
+    let answer = ask(dns.address, &query("api.entry.example.", RecordType::AAAA)).await;
+    assert_eq!(soa_owner(&answer), "api.entry.example.");
     let answer =
         ask(dns.address, &query("both.default.svc.cluster.local.", RecordType::AAAA)).await;
     assert_eq!(addresses(&answer), ["fd00::8"]);
@@ -261,4 +279,88 @@ async fn the_hosts_file_is_read_again_when_it_changes() {
     std::fs::write(&path, "nameserver 192.0.2.53\nnameserver 192.0.2.54\n nameserver ::1").unwrap();
     assert_eq!(upstream.servers().len(), 3);
     std::fs::remove_file(&path).unwrap();
+}
+
+/// A host resolver that takes everything for its own.
+async fn greedy() -> (SocketAddr, Arc<AtomicUsize>, JoinSet<()>) {
+    host_resolver(|query, _| reply(&query, [RData::A(A::new(192, 0, 2, 1))])).await
+}
+
+#[tokio::test]
+async fn an_unknown_name_of_the_cluster_is_denied_here_and_told_to_nobody() {
+    let (host, asked, _tasks) = greedy().await;
+    let dns = start(Upstream::fixed(vec![host]), LONG).await;
+    let names = [
+        "nobody.default.svc.cluster.local.",
+        "www.example.com.svc.cluster.local.",
+        "x.cluster.local.",
+    ];
+    for (name, kind) in
+        names.into_iter().flat_map(|name| [(name, RecordType::A), (name, RecordType::TXT)])
+    {
+        let answer = ask(dns.address, &query(name, kind)).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain, "{name}");
+        assert_eq!(soa_owner(&answer), "cluster.local.");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_namespace_and_other_types_of_a_known_name_are_no_data() {
+    let (host, asked, _tasks) = greedy().await;
+    let dns = start(Upstream::fixed(vec![host]), LONG).await;
+    let questions = [
+        ("default.svc.cluster.local.", RecordType::A),
+        ("cluster.local.", RecordType::NS),
+        ("echo.default.svc.cluster.local.", RecordType::MX),
+        ("echo.default.svc.cluster.local.", RecordType::SRV),
+    ];
+    for (name, kind) in questions {
+        let answer = ask(dns.address, &query(name, kind)).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::NoError, "{name}");
+        assert!(answer.answers.is_empty());
+        assert_eq!(soa_owner(&answer), "cluster.local.");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_the_control_plane_did_not_tell_is_a_failure_and_not_denied() {
+    let dns = start(Upstream::fixed(vec![]), LONG).await;
+    let answer = ask(dns.address, &query("late.default.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
+}
+
+#[tokio::test]
+async fn an_alias_is_answered_with_its_chain_and_the_addresses_at_its_end() {
+    let (host, asked, _tasks) = greedy().await;
+    let dns = start(Upstream::fixed(vec![host]), LONG).await;
+    let answer = ask(dns.address, &query("inside.default.svc.cluster.local.", RecordType::A)).await;
+    let inner =
+        ["inner.default.svc.cluster.local.", "echo.default.svc.cluster.local.", "10.96.0.7"];
+    assert_eq!(addresses(&answer), inner);
+    assert_eq!(answer.answers[1].name.to_string(), inner[0]);
+    assert_eq!(answer.answers[2].name.to_string(), inner[1]);
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let answer =
+        ask(dns.address, &query("outside.default.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(addresses(&answer), ["www.example.com.", "192.0.2.1"]);
+    assert_eq!(answer.answers[1].name.to_string(), "www.example.com.");
+    assert_eq!(answer.queries[0].name().to_string(), "outside.default.svc.cluster.local.");
+    let only =
+        ask(dns.address, &query("outside.default.svc.cluster.local.", RecordType::CNAME)).await;
+    assert_eq!(addresses(&only), ["www.example.com."]);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_alias_of_nothing_is_denied_and_a_circle_fails() {
+    let dns = start(Upstream::fixed(vec![]), LONG).await;
+    let answer = ask(dns.address, &query("lost.default.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(addresses(&answer), ["nobody.default.svc.cluster.local."]);
+    for name in ["a.default.svc.cluster.local.", "outside.default.svc.cluster.local."] {
+        let answer = ask(dns.address, &query(name, RecordType::A)).await;
+        assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
+    }
 }

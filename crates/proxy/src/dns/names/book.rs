@@ -15,7 +15,7 @@ use lateen_xds::client::delta::WILDCARD;
 use prost::Message;
 use tokio::sync::oneshot;
 
-use super::Answer;
+use super::Meaning;
 
 const KIND: ResourceType = ResourceType::NameTable;
 
@@ -29,8 +29,8 @@ pub(super) struct Book {
 
 struct Entry {
     /// `None` until the server has said something.
-    known: Option<Answer>,
-    waiting: Vec<oneshot::Sender<Answer>>,
+    known: Option<Meaning>,
+    waiting: Vec<oneshot::Sender<Meaning>>,
     last_asked: u64,
 }
 
@@ -40,10 +40,10 @@ impl Book {
     }
 
     /// Answers at once what is known, and otherwise when the server has answered.
-    pub(super) fn ask(&mut self, name: String, answer: oneshot::Sender<Answer>) {
+    pub(super) fn ask(&mut self, name: String, answer: oneshot::Sender<Meaning>) {
         if name == WILDCARD {
             // To subscribe to it would mean every name of the mesh.
-            return drop(answer.send(None));
+            return drop(answer.send(Meaning::Absent));
         }
         self.asked += 1;
         if !self.entries.contains_key(&name) {
@@ -95,18 +95,18 @@ impl Book {
         };
         let mut rejected = Vec::new();
         for resource in &update.added {
-            match addresses(resource) {
-                Ok(addresses) => self.learn(&resource.name, Some(addresses)),
+            match meaning(resource) {
+                Ok(meaning) => self.learn(&resource.name, meaning),
                 Err(reason) => rejected.push((resource.name.clone(), reason)),
             }
         }
         for name in &update.removed {
-            self.learn(name, None);
+            self.learn(name, Meaning::Absent);
         }
         self.client.answer(&update, &rejected);
     }
 
-    fn learn(&mut self, name: &str, answer: Answer) {
+    fn learn(&mut self, name: &str, answer: Meaning) {
         let Some(entry) = self.entries.get_mut(name) else { return };
         for waiting in entry.waiting.drain(..) {
             drop(waiting.send(answer.clone()));
@@ -119,9 +119,9 @@ impl Book {
     }
 }
 
-/// The addresses in the table that came under this name. A host may be listed by its full name only,
+/// What the table that came under this name says of it. A host may be listed by its full name only,
 /// so the one entry of a table of one counts whatever it is called.
-fn addresses(resource: &Resource) -> Result<Vec<IpAddr>, String> {
+fn meaning(resource: &Resource) -> Result<Meaning, String> {
     let body = resource.resource.as_ref().map(|any| any.value.as_slice()).unwrap_or_default();
     let table =
         NameTable::decode(body).map_err(|error| format!("{}: {error}", resource.name))?.table;
@@ -129,10 +129,13 @@ fn addresses(resource: &Resource) -> Result<Vec<IpAddr>, String> {
     let Some(info) = table.get(&resource.name).or(only) else {
         return Err(format!("{}: the name table does not have this name", resource.name));
     };
+    if !info.alias.is_empty() {
+        return Ok(Meaning::Alias(info.alias.clone()));
+    }
     let parse = |ip: &String| {
-        ip.parse().map_err(|_| format!("{}: {ip:?} is not an address", resource.name))
+        ip.parse::<IpAddr>().map_err(|_| format!("{}: {ip:?} is not an address", resource.name))
     };
-    info.ips.iter().map(parse).collect()
+    info.ips.iter().map(parse).collect::<Result<_, _>>().map(Meaning::Addresses)
 }
 
 #[cfg(test)]

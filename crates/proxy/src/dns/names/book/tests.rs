@@ -7,7 +7,7 @@ use lateen_api::xds::{NameInfo, NameTable, ResourceType};
 use prost::Message;
 use tokio::sync::oneshot::{self, Receiver};
 
-use super::super::Answer;
+use super::super::Meaning;
 use super::Book;
 
 fn book(capacity: usize) -> Book {
@@ -16,10 +16,14 @@ fn book(capacity: usize) -> Book {
     book
 }
 
-fn ask(book: &mut Book, name: &str) -> Receiver<Answer> {
+fn ask(book: &mut Book, name: &str) -> Receiver<Meaning> {
     let (sender, receiver) = oneshot::channel();
     book.ask(name.into(), sender);
     receiver
+}
+
+fn addresses(all: &[&str]) -> Meaning {
+    Meaning::Addresses(all.iter().map(|ip| ip.parse().unwrap()).collect())
 }
 
 fn subscribed(book: &mut Book) -> Vec<String> {
@@ -53,7 +57,7 @@ fn a_name_is_subscribed_once_and_every_asker_is_answered() {
     assert_eq!(subscribed(&mut book), ["a"]);
     assert!(book.next_request().is_none());
     respond(&mut book, vec![resource("a", table("a", &["10.96.0.1", "fd00::1"]))], &[]);
-    let expected = Some(vec!["10.96.0.1".parse().unwrap(), "fd00::1".parse().unwrap()]);
+    let expected = addresses(&["10.96.0.1", "fd00::1"]);
     assert_eq!(first.try_recv().unwrap(), expected);
     assert_eq!(second.try_recv().unwrap(), expected);
     assert_eq!(ask(&mut book, "a").try_recv().unwrap(), expected, "known now");
@@ -64,13 +68,10 @@ fn a_name_that_does_not_exist_is_known_not_to_until_it_does() {
     let mut book = book(10);
     let mut asked = ask(&mut book, "example.com");
     respond(&mut book, vec![], &["example.com"]);
-    assert_eq!(asked.try_recv().unwrap(), None);
-    assert_eq!(ask(&mut book, "example.com").try_recv().unwrap(), None);
+    assert_eq!(asked.try_recv().unwrap(), Meaning::Absent);
+    assert_eq!(ask(&mut book, "example.com").try_recv().unwrap(), Meaning::Absent);
     respond(&mut book, vec![resource("example.com", table("example.com", &["10.96.0.2"]))], &[]);
-    assert_eq!(
-        ask(&mut book, "example.com").try_recv().unwrap(),
-        Some(vec!["10.96.0.2".parse().unwrap()])
-    );
+    assert_eq!(ask(&mut book, "example.com").try_recv().unwrap(), addresses(&["10.96.0.2"]));
 }
 
 #[test]
@@ -82,7 +83,7 @@ fn a_table_of_one_counts_whatever_it_is_called() {
         vec![resource("a.default", table("a.default.svc.cluster.local", &["10.96.0.3"]))],
         &[],
     );
-    assert_eq!(asked.try_recv().unwrap(), Some(vec!["10.96.0.3".parse().unwrap()]));
+    assert_eq!(asked.try_recv().unwrap(), addresses(&["10.96.0.3"]));
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn what_is_known_stays_while_the_control_plane_is_away_and_is_asked_for_again() 
     drop(ask(&mut book, "a"));
     respond(&mut book, vec![resource("a", table("a", &["10.96.0.1"]))], &[]);
     book.disconnected();
-    assert!(ask(&mut book, "a").try_recv().unwrap().is_some());
+    assert_eq!(ask(&mut book, "a").try_recv().unwrap(), addresses(&["10.96.0.1"]));
     let mut unknown = ask(&mut book, "b");
     assert!(unknown.try_recv().is_err());
     book.connected();
@@ -120,6 +121,16 @@ fn a_table_that_cannot_be_read_is_refused_with_its_name() {
 #[test]
 fn an_asterisk_is_no_name_and_is_never_subscribed() {
     let mut book = book(10);
-    assert_eq!(ask(&mut book, "*").try_recv().unwrap(), None);
+    assert_eq!(ask(&mut book, "*").try_recv().unwrap(), Meaning::Absent);
     assert!(book.next_request().is_none());
+}
+
+#[test]
+fn an_alias_is_what_another_name_is_told_by() {
+    let mut book = book(10);
+    let mut asked = ask(&mut book, "db");
+    let info = NameInfo { alias: "db.example.com".into(), ..NameInfo::default() };
+    let table = NameTable { table: [("db".to_owned(), info)].into() };
+    respond(&mut book, vec![resource("db", table.encode_to_vec())], &[]);
+    assert_eq!(asked.try_recv().unwrap(), Meaning::Alias("db.example.com".into()));
 }
