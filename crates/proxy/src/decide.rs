@@ -11,6 +11,9 @@ use lateen_routing::{Connection, Discovery, FilterChain, TcpProxy, Terminal};
 use crate::config::{Cluster, ClusterEntry, Config, HostLive, Listener};
 use crate::error::{DataError, Kind};
 
+/// The cluster of what leads nowhere, by Istio's name: it never has an endpoint.
+const BLACK_HOLE: &str = "BlackHoleCluster";
+
 /// A connection's addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -104,6 +107,10 @@ pub fn decide(
         return refuse(Some(chain.clone()), None, error);
     };
     let name = proxy.cluster(random);
+    if let Some(reason) = chain.reason.as_ref().filter(|_| &**name == BLACK_HOLE) {
+        let error = DataError::new(Kind::NoHealthyEndpoint, reason.to_string());
+        return refuse(Some(chain.clone()), Some(name.clone()), error);
+    }
     let cause = match config.clusters.get(name) {
         Some(Cluster::Present(cluster)) if cluster.is_resolved() => {
             let (listener, chain) = (listener.clone(), chain.clone());

@@ -113,6 +113,15 @@ pub(crate) fn origin(metadata: Option<&core::Metadata>) -> Option<Arc<str>> {
     Some(struct_json(object).to_string().into())
 }
 
+/// `filter_metadata.istio.reason`: why a connection that nothing serves is closed.
+pub(crate) fn reason(metadata: Option<&core::Metadata>) -> Option<Arc<str>> {
+    let fields = &metadata?.filter_metadata.get(ORIGIN)?.fields;
+    match fields.get("reason")?.kind.as_ref()? {
+        protobuf::value::Kind::StringValue(text) => Some(text.as_str().into()),
+        _ => None,
+    }
+}
+
 pub(crate) fn struct_json(object: &protobuf::Struct) -> Value {
     let mut names: Vec<_> = object.fields.iter().collect();
     names.sort_by_key(|(name, _)| *name);

@@ -48,6 +48,8 @@ pub struct FilterChain {
     pub terminal: Terminal,
     /// `filter_metadata.istio` of the chain, else of its listener.
     pub origin: Option<Arc<str>>,
+    /// Why the chain leads nowhere, as the control plane says it in `filter_metadata.istio.reason`.
+    pub reason: Option<Arc<str>>,
 }
 
 /// What is done with a connection.
@@ -221,6 +223,7 @@ fn compile_chain(
         rule,
         terminal: terminal(&source.filters, notes)?,
         origin: convert::origin(source.metadata.as_ref()).or_else(|| listener_origin.cloned()),
+        reason: convert::reason(source.metadata.as_ref()),
     })
 }
 

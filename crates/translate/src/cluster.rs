@@ -48,7 +48,9 @@ pub fn reachable(context: &Context<'_>) -> BTreeSet<ServiceId> {
         let ports = service.ports.iter();
         for vs in ports.filter_map(|port| context.tcp_routes(&service.hostname, port.number)) {
             let hosts = vs.tcp.iter().flat_map(|route| &route.destinations);
-            ids.extend(hosts.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host))));
+            let ids_of =
+                hosts.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host)));
+            ids.extend(ids_of.map(|id| context.concrete(id)));
         }
     }
     ids

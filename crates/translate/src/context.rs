@@ -12,6 +12,9 @@ use lateen_model::service::{Registry, Service};
 
 use crate::proxy::{Proxy, Role};
 
+/// How many `ExternalName` Services may lead to each other.
+const LONGEST_ALIAS: usize = 8;
+
 /// One translation.
 pub struct Context<'a> {
     pub snapshot: &'a Snapshot,
@@ -45,14 +48,14 @@ impl<'a> Context<'a> {
         self.exported(service) && self.egress(service.namespace(), &service.hostname, Some(port))
     }
 
-    fn egress(&self, namespace: &str, host: &str, port: Option<u16>) -> bool {
-        let Some(sidecar) = self.sidecar.filter(|sidecar| !sidecar.egress.is_empty()) else {
-            return true;
     /// The same whatever the port.
     pub fn sees_host(&self, service: &Service) -> bool {
         self.exported(service) && self.egress(service.namespace(), &service.hostname, None)
     }
 
+    fn egress(&self, namespace: &str, host: &str, port: Option<u16>) -> bool {
+        let Some(sidecar) = self.sidecar.filter(|sidecar| !sidecar.egress.is_empty()) else {
+            return true;
         };
         sidecar.egress.iter().any(|egress| {
             let port_fits = port.is_none() || egress.port.is_none() || egress.port == port;
@@ -64,6 +67,20 @@ impl<'a> Context<'a> {
     /// namespace's, then the oldest that it may reach.
     pub fn resolve(&self, host: &str) -> Option<ServiceId> {
         self.snapshot.service_for(host, &self.proxy.namespace)
+    }
+
+    /// What a service stands for, if it is an alias of one that this proxy knows: Istio routes to that
+    /// one then. Else itself.
+    pub fn concrete(&self, mut id: ServiceId) -> ServiceId {
+        for _ in 0..LONGEST_ALIAS {
+            let alias = self.service(id).external_name.as_deref();
+            let name = alias.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
+            match name.and_then(|name| self.resolve(&name)) {
+                Some(next) => id = next,
+                None => break,
+            }
+        }
+        id
     }
 
     /// Every service that answers for its name and is seen on at least one port.

@@ -39,6 +39,11 @@ fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<I
     for destination in routes.flat_map(|route: &L4Route| &route.destinations) {
         let known = |host: &Arc<str>| !snapshot.services().by_host(host).is_empty();
         if !destination.hosts.iter().any(known) {
+/// The message about a subset that no rule defines; the same wherever it is found.
+pub fn unknown_subset(subset: &str, host: &str) -> String {
+    format!("no destination rule defines subset {subset:?} of {host}: add it")
+}
+
             let message = unknown_host(&destination.written);
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
             let object = vs.meta.object.clone();

@@ -15,8 +15,12 @@ use lateen_model::service::Service;
 use crate::context::Context;
 use crate::listener::{VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, some_match, taken, unbound};
 use crate::origin::Origin;
-use crate::tcp::{BLACK_HOLE, PASSTHROUGH, Target, chain, ranges};
+use crate::tcp::{BLACK_HOLE, PASSTHROUGH, REASON, Target, chain, ranges};
 use crate::{Named, wire};
+
+/// Why a connection to nowhere known is closed.
+const NOT_REGISTERED: &str = "outboundTrafficPolicy is REGISTRY_ONLY, and no Service or ServiceEntry \
+                              that this workload sees has the address and port";
 
 /// The names of all listeners of a sidecar.
 pub fn names(context: &Context<'_>) -> BTreeSet<String> {
@@ -73,6 +77,10 @@ fn rest(context: &Context<'_>) -> FilterChain {
     let origin = match context.sidecar.filter(|sidecar| sidecar.outbound.is_some()) {
         Some(sidecar) => Origin::default().config(&sidecar.meta),
         None => Origin::default(),
+    };
+    let origin = match context.outbound_mode() {
+        OutboundMode::AllowAny => origin,
+        OutboundMode::RegistryOnly => origin.text(REASON, NOT_REGISTERED),
     };
     chain(context, &Target::cluster(cluster), None, origin)
 }

@@ -23,6 +23,9 @@ pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// Connects to where the client wanted to go.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
 
+/// The field of a chain's metadata that says why it leads to the black hole.
+pub const REASON: &str = "reason";
+
 /// The name of a service's cluster.
 pub fn outbound_name(port: u16, subset: &str, host: &str) -> String {
     format!("outbound|{port}|{subset}|{host}")
@@ -37,6 +40,10 @@ pub struct Target {
     pub stat_prefix: String,
     /// `host` as written, of destinations that do not exist.
     pub unresolved: Vec<String>,
+    /// What is wrong with each of them, as the end of a sentence about the route's owner.
+    pub wrong: Vec<String>,
+    /// Whose route it is.
+    pub owner: Option<String>,
     pub idle_timeout: Option<std::time::Duration>,
 }
 
@@ -57,7 +64,8 @@ impl Target {
 
     /// A route's destinations. One that does not exist goes to the black hole, with an Issue.
     pub fn route(context: &mut Context<'_>, owner: &Meta, route: &L4Route, port: u16) -> Self {
-        let mut target = Self::default();
+        let name = format!("virtual service {}/{}", owner.namespace, owner.name);
+        let mut target = Self { owner: Some(name), ..Self::default() };
         for destination in &route.destinations {
             let (name, found) = match lookup(context, destination, port) {
                 Ok((service, number)) => {
@@ -71,8 +79,9 @@ impl Target {
                     let host = destination.hosts.first().map_or("", |host| host);
                     let number = destination.port.unwrap_or(port);
                     let name = outbound_name(number, &destination.subset, host);
-                    context.issue(owner, &destination.path, problem.0, problem.1);
+                    context.issue(owner, &destination.path, problem.code, problem.message);
                     target.unresolved.push(destination.written.clone());
+                    target.wrong.push(problem.wrong);
                     (name, false)
                 }
             };
@@ -86,26 +95,30 @@ impl Target {
     }
 }
 
+/// Why a destination leads nowhere.
+struct Problem {
+    code: Code,
+    /// For the author of the route.
+    message: String,
+    /// The same for the record of a connection that went there.
+    wrong: String,
+}
+
 /// The service and port of a destination, or why there is none.
 fn lookup<'a>(
     context: &Context<'a>,
     destination: &Destination,
     listener: u16,
-) -> Result<(&'a Service, u16), (Code, String)> {
-    let written = &destination.written;
+) -> Result<(&'a Service, u16), Problem> {
     let found = destination.hosts.iter().find_map(|host| context.resolve(host));
-    let service: &Service = match found {
-        Some(id) => context.service(id),
-        None => {
-            let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
-            return Err((code, crate::issues::unknown_host(written)));
-        }
-    };
+    let Some(id) = found else { return Err(unknown(context, destination)) };
+    let service: &Service = context.service(context.concrete(id));
     let only = match service.ports.as_slice() {
         [only] => Some(only.number),
         _ => None,
     };
     let number = destination.port.or(only).unwrap_or(listener);
+    let host = &service.hostname;
     if !service.port(number).is_some_and(|port| port.is_tcp()) {
         let (code, fix) = match destination.port {
             Some(_) => (Code::REFERENCED_RESOURCE_NOT_FOUND, "use one of its ports"),
@@ -114,15 +127,32 @@ fn lookup<'a>(
                 "name one of its ports in destination.port.number",
             ),
         };
-        return Err((code, format!("{} has no TCP port {number}: {fix}", service.hostname)));
+        let message = format!("{host} has no TCP port {number}: {fix}");
+        let wrong = format!("leads to port {number} of {host}, which has no such TCP port");
+        return Err(Problem { code, message, wrong });
     }
     let subset = &destination.subset;
     if !subset.is_empty() && Policy::find(context, service).subset(subset).is_none() {
-        let host = &service.hostname;
-        let message = format!("no destination rule defines subset {subset:?} of {host}: add it");
-        return Err((Code::REFERENCED_RESOURCE_NOT_FOUND, message));
+        let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+        let message = crate::issues::unknown_subset(subset, host);
+        let wrong = format!("names subset {subset:?} of {host}, which no DestinationRule defines");
+        return Err(Problem { code, message, wrong });
     }
     Ok((service, number))
+}
+
+fn unknown(context: &Context<'_>, destination: &Destination) -> Problem {
+    let written = &destination.written;
+    let services = context.snapshot.services();
+    let hidden = destination.hosts.iter().any(|host| !services.by_host(host).is_empty());
+    let wrong = if hidden {
+        let namespace = &context.proxy.namespace;
+        format!("names host {written:?}, which is not exported to namespace {namespace}")
+    } else {
+        format!("names host {written:?}, which no Service or ServiceEntry declares")
+    };
+    let message = crate::issues::unknown_host(written);
+    Problem { code: Code::REFERENCED_RESOURCE_NOT_FOUND, message, wrong }
 }
 
 /// The filter that carries a connection to its target.
@@ -169,7 +199,14 @@ pub fn chain(
 }
 
 fn metadata(origin: Origin, target: &Target) -> Option<Metadata> {
-    origin.unresolved(&target.unresolved).build()
+    let origin = origin.unresolved(&target.unresolved);
+    let origin = match &target.owner {
+        Some(owner) if !target.wrong.is_empty() => {
+            origin.text(REASON, &format!("{owner} {}", target.wrong.join(" and ")))
+        }
+        _ => origin,
+    };
+    origin.build()
 }
 
 /// Address ranges in Envoy's form.
