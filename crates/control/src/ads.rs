@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::debug::Proxies;
 use crate::findings::{Finder, Findings};
 use crate::published::Published;
+use crate::selectors::Gateways;
 
 /// A proxy refused a resource that comes from this object.
 const REFUSED: Code = Code("LTN0101");
@@ -34,12 +35,18 @@ pub struct Door {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    gateways: Arc<Gateways>,
     next: AtomicU64,
 }
 
 impl Door {
-    pub fn new(published: Arc<Published>, findings: Arc<Findings>, proxies: Arc<Proxies>) -> Self {
-        Self { published, findings, proxies, next: AtomicU64::new(1) }
+    pub fn new(
+        published: Arc<Published>,
+        findings: Arc<Findings>,
+        proxies: Arc<Proxies>,
+        gateways: Arc<Gateways>,
+    ) -> Self {
+        Self { published, findings, proxies, gateways, next: AtomicU64::new(1) }
     }
 }
 
@@ -49,12 +56,14 @@ impl Source for Door {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         tracing::info!(session = id, proxy = proxy.id, ?protocol, "proxy connected");
         self.proxies.connected(id, &proxy, protocol);
+        self.gateways.connected(id, &proxy);
         Ok(Arc::new(Seat {
             id,
             proxy,
             published: self.published.clone(),
             findings: self.findings.clone(),
             proxies: self.proxies.clone(),
+            gateways: self.gateways.clone(),
             refused: Mutex::default(),
         }))
     }
@@ -67,6 +76,7 @@ struct Seat {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    gateways: Arc<Gateways>,
     /// What the proxy refuses at the moment, and the message, so that each is logged once.
     refused: Mutex<BTreeMap<(ResourceType, String), String>>,
 }
@@ -175,6 +185,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         tracing::info!(session = self.id, proxy = self.proxy.id, "proxy disconnected");
         self.proxies.disconnected(self.id);
+        self.gateways.disconnected(self.id);
         self.findings.clear_session(self.id);
     }
 }

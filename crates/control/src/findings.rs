@@ -17,6 +17,8 @@ pub enum Finder {
     Reading(ObjectRef),
     /// Looking at the mesh as a whole.
     Mesh,
+    /// Looking for proxies that serve the Gateways.
+    Selectors,
     /// Translating for one proxy; `whole` tells the wildcard subscription from the named one.
     Translation { session: u64, kind: ResourceType, whole: bool },
     /// A proxy's refusal of one resource.
@@ -31,7 +33,7 @@ impl Finder {
 
     fn session(&self) -> Option<u64> {
         match self {
-            Finder::Reading(_) | Finder::Mesh => None,
+            Finder::Reading(_) | Finder::Mesh | Finder::Selectors => None,
             Finder::Translation { session, .. } | Finder::Refusal { session, .. } => Some(*session),
         }
     }

@@ -8,6 +8,7 @@ pub mod debug;
 mod findings;
 mod published;
 mod report;
+mod selectors;
 mod standalone;
 mod writer;
 
@@ -28,6 +29,7 @@ use ads::Door;
 use debug::Proxies;
 use findings::Findings;
 use published::Published;
+use selectors::Gateways;
 
 /// What a control plane is given at its start.
 pub struct Options {
@@ -71,7 +73,11 @@ pub async fn start(
     });
     tasks.essential("issue reporter", report::run(findings.clone(), statuses));
 
-    let door = Door::new(published.clone(), findings.clone(), proxies.clone());
+    let gateways = Arc::new(Gateways::default());
+    let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
+    tasks.essential("gateway selectors", selectors);
+
+    let door = Door::new(published.clone(), findings.clone(), proxies.clone(), gateways);
     tasks.essential("ads", ads(options.ads, door, first_snapshot, tasks.clone(), ready));
 
     let handler = debug::handler(proxies, findings, published);

@@ -11,8 +11,6 @@ use lateen_xds::server::{Protocol, Source};
 
 use super::{Door, refusal};
 use crate::debug::Proxies;
-use crate::findings::Findings;
-use crate::published::Published;
 
 const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
 
@@ -40,8 +38,7 @@ fn another_refusal_is_every_origins_issue_with_the_proxys_words() {
 #[test]
 fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
     let proxies = Arc::new(Proxies::default());
-    let door =
-        Door::new(Arc::new(Published::default()), Arc::new(Findings::default()), proxies.clone());
+    let door = Door::new(Arc::default(), Arc::default(), proxies.clone(), Arc::default());
     let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
     let node = Node { id: id.to_owned(), ..Default::default() };
     let session = door.open(&node, Protocol::Delta).unwrap();
@@ -65,7 +62,7 @@ fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
 
 #[test]
 fn a_node_of_another_form_is_refused_with_the_reason() {
-    let door = Door::new(Arc::default(), Arc::default(), Arc::default());
+    let door = Door::new(Arc::default(), Arc::default(), Arc::default(), Arc::default());
     let Err(reason) = door.open(&Node::default(), Protocol::StateOfTheWorld) else {
         panic!("an empty node has no role");
     };

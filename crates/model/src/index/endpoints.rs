@@ -77,6 +77,11 @@ impl EndpointIndex {
         self.workloads.get(&address)
     }
 
+    /// Every workload with an address.
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.workloads.values()
+    }
+
     /// Headless services with an endpoint at an address, the oldest first.
     pub fn headless_at(&self, address: IpAddr) -> &[ServiceId] {
         self.headless.get(&address).map_or(&[], Vec::as_slice)

@@ -1,0 +1,80 @@
+//! What refers to nothing is told on the object's status and in the log, and is taken back when it has
+//! been put right.
+
+use anyhow::{Result, ensure};
+use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh, gateway};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::{Mesh, Part};
+use lateen_testkit::wait::wait_until;
+
+const GATEWAY: &str = "gateways.networking.istio.io";
+const RULE: &str = "destinationrules.networking.istio.io";
+
+fn status_tells(mesh: &Mesh, kind: &str, name: &str, words: &[&str]) -> Result<()> {
+    wait_until(&format!("{words:?} on the status of {name}"), SOON, || {
+        let status = mesh.object(kind, name)?["status"].to_string();
+        for word in words {
+            ensure!(status.contains(word), "no {word:?} in {status}");
+        }
+        Ok(())
+    })
+}
+
+fn status_is_clean(mesh: &Mesh, kind: &str, name: &str, code: &str) -> Result<()> {
+    wait_until(&format!("{code} to leave the status of {name}"), SOON, || {
+        let status = mesh.object(kind, name)?["status"].to_string();
+        ensure!(!status.contains(code), "{status}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_selector_that_matches_no_gateway_is_told_and_one_that_does_never_is() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let stray = |selector: &str| gateway("stray", 31500).replace("ingressgateway", selector);
+        mesh.apply(&stray("egressgateway"))?;
+        let words = ["IST0101", "spec.selector", "istio=egressgateway"];
+        status_tells(&mesh, GATEWAY, "stray", &words)?;
+        let old = mesh.kill(Part::Gateway)?;
+        mesh.wait_for_successor(Part::Gateway, old)?;
+        answers(ECHO_GATEWAY, "v1> ")?;
+        status_tells(&mesh, GATEWAY, "stray", &words)?;
+        mesh.apply(&stray("ingressgateway"))?;
+        status_is_clean(&mesh, GATEWAY, "stray", "spec.selector")?;
+        let log = mesh.logs();
+        ensure!(log.contains("has the labels istio=egressgateway"), "the log does not tell");
+        ensure!(!log.contains("has the labels istio=ingressgateway"), "a false alarm:\n{log}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_subset_that_selects_nothing_is_told_until_a_workload_has_its_labels() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        mesh.apply(
+            "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: versions}
+spec:
+  host: tcp-echo-server
+  subsets:
+  - {name: one, labels: {version: v1}}
+  - {name: two, labels: {version: v2}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: nobody}
+spec: {host: nobody}
+",
+        )?;
+        let words = ["IST0173", "spec.subsets[1].labels", "version=v2"];
+        status_tells(&mesh, RULE, "versions", &words)?;
+        status_tells(&mesh, RULE, "nobody", &["IST0174", "spec.host"])?;
+        let status = mesh.object(RULE, "versions")?["status"].to_string();
+        ensure!(!status.contains("version=v1"), "subset one has an endpoint: {status}");
+        let _second = mesh.echo_server("echo-v2", "echo-server", "v2", 8020)?;
+        status_is_clean(&mesh, RULE, "versions", "IST0173")
+    });
+}
