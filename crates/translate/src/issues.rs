@@ -1,6 +1,9 @@
 //! Findings that do not depend on a proxy: what was wrong with objects when they were read, and what
 //! they refer to that does not exist.
 
+mod entries;
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,6 +20,8 @@ pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
         gateways(snapshot, vs, &mut found);
     }
     same_host(snapshot, &mut found);
+    rules::rules(snapshot, &mut found);
+    entries::same_host(snapshot, &mut found);
     for service in snapshot.services().exhausted() {
         let message = "no automatic address is left: write one in spec.addresses";
         let object = service.meta.object.clone();
@@ -34,16 +39,17 @@ pub fn unknown_host(written: &str) -> String {
     )
 }
 
-fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
-    let routes = vs.tcp.iter().chain(&vs.tls);
-    for destination in routes.flat_map(|route: &L4Route| &route.destinations) {
-        let known = |host: &Arc<str>| !snapshot.services().by_host(host).is_empty();
-        if !destination.hosts.iter().any(known) {
 /// The message about a subset that no rule defines; the same wherever it is found.
 pub fn unknown_subset(subset: &str, host: &str) -> String {
     format!("no destination rule defines subset {subset:?} of {host}: add it")
 }
 
+fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
+    let routes = vs.tcp.iter().chain(&vs.tls);
+    for destination in routes.flat_map(|route: &L4Route| &route.destinations) {
+        rules::subset(snapshot, vs, destination, found);
+        let known = |host: &Arc<str>| !snapshot.services().by_host(host).is_empty();
+        if !destination.hosts.iter().any(known) {
             let message = unknown_host(&destination.written);
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
             let object = vs.meta.object.clone();

@@ -80,6 +80,11 @@ impl RouteIndex {
         exact.chain(wild)
     }
 
+    /// All DestinationRules, in no order.
+    pub fn destination_rules(&self) -> impl Iterator<Item = &Arc<DestinationRule>> {
+        self.rules.values().flatten()
+    }
+
     /// DestinationRules for a host: exact ones first, then the most specific wildcard.
     pub fn rules_for<'a>(
         &'a self,
