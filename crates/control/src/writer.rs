@@ -48,10 +48,43 @@ pub struct Writer {
     pending: Option<(Instant, Instant)>,
 }
 
-/// Every kind that the mesh reads.
+/// Why a kind is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The model is made of it.
+    Model,
+    /// Nothing follows it yet; what is wrong with an object is told on its status.
+    Status,
+}
+
+/// Every kind that is watched. Each costs a list and a stream for as long as the process lives, so one
+/// that nothing here reads is left out.
+const WATCHED: [(&str, &str, Why); 20] = [
+    ("", "ConfigMap", Why::Model),
+    ("", "Namespace", Why::Model),
+    ("", "Pod", Why::Model),
+    ("", "Service", Why::Model),
+    ("discovery.k8s.io", "EndpointSlice", Why::Model),
+    ("extensions.istio.io", "TrafficExtension", Why::Status),
+    ("extensions.istio.io", "WasmPlugin", Why::Status),
+    ("networking.istio.io", "DestinationRule", Why::Model),
+    ("networking.istio.io", "EnvoyFilter", Why::Status),
+    ("networking.istio.io", "Gateway", Why::Model),
+    ("networking.istio.io", "ProxyConfig", Why::Status),
+    ("networking.istio.io", "ServiceEntry", Why::Model),
+    ("networking.istio.io", "Sidecar", Why::Model),
+    ("networking.istio.io", "VirtualService", Why::Model),
+    ("networking.istio.io", "WorkloadEntry", Why::Model),
+    ("networking.istio.io", "WorkloadGroup", Why::Status),
+    ("security.istio.io", "AuthorizationPolicy", Why::Status),
+    ("security.istio.io", "PeerAuthentication", Why::Status),
+    ("security.istio.io", "RequestAuthentication", Why::Status),
+    ("telemetry.istio.io", "Telemetry", Why::Status),
+];
+
+/// The kinds to watch.
 pub fn kinds() -> BTreeSet<&'static Kind> {
-    let known = |(group, kind): &(&str, &str)| by_kind(group, kind);
-    Resource::KINDS.iter().filter_map(known).collect()
+    WATCHED.iter().filter_map(|(group, kind, _)| by_kind(group, kind)).collect()
 }
 
 impl Writer {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream;
-use lateen_api::kinds::by_kind;
+use lateen_api::kinds::{KINDS, Source, by_kind};
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Debounce, Writer, kinds};
+use super::{Debounce, WATCHED, Why, Writer, kinds};
 use crate::findings::Findings;
 use crate::published::Published;
 
@@ -155,4 +155,45 @@ async fn a_kind_that_is_no_longer_served_leaves_no_findings() {
     changes.changed().await.unwrap();
     assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
     assert!(rig.findings.objects().is_empty());
+}
+
+#[test]
+fn istio_kinds_are_watched_for_their_status_and_others_only_for_the_model() {
+    assert_eq!(kinds().len(), WATCHED.len(), "every kind of the table is known");
+    for kind in KINDS.iter().filter(|kind| kind.source == Source::Istio) {
+        assert!(kinds().contains(kind), "nobody tells what is wrong with a {}", kind.kind);
+    }
+    for (group, kind, why) in WATCHED {
+        let istio = by_kind(group, kind).unwrap().source == Source::Istio;
+        assert!(istio || why == Why::Model, "{kind} has no status of ours");
+    }
+    assert!(!kinds().contains(by_kind("", "Secret").unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_whose_condition_says_so_is_unhealthy() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    let kind = by_kind("networking.istio.io", "WorkloadEntry").unwrap();
+    let entry = |healthy: &str| {
+        let conditions = json!([
+            { "type": "PassedValidation", "status": "True" },
+            { "type": "Healthy", "status": healthy, "lastProbeTime": "2026-01-01T00:00:00Z" },
+        ]);
+        let value = json!({
+            "apiVersion": "networking.istio.io/v1",
+            "metadata": { "namespace": "default", "name": "w" },
+            "spec": { "address": "10.0.0.1" },
+            "status": { "conditions": conditions },
+        });
+        Event::Put(kind, value)
+    };
+    for (told, expected) in [("True", true), ("False", false)] {
+        rig.send(entry(told));
+        changes.changed().await.unwrap();
+        let snapshot = rig.published.snapshot();
+        let workload = snapshot.workload("10.0.0.1".parse().unwrap()).expect("it is known");
+        assert_eq!(workload.healthy, expected);
+    }
+    assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
 }
