@@ -50,6 +50,40 @@ impl<S> Object<S> {
     }
 }
 
+/// A WorkloadEntry: the one object of Istio's whose status the mesh follows, because its agent writes
+/// there whether the workload is well.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkloadEntryObject {
+    pub metadata: ObjectMeta,
+    pub spec: WorkloadEntrySpec,
+    #[serde(skip_serializing)]
+    pub status: WorkloadEntryStatus,
+}
+
+/// As much of it as is followed.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct WorkloadEntryStatus {
+    pub conditions: Vec<StatusCondition>,
+}
+
+/// One condition.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct StatusCondition {
+    pub r#type: String,
+    pub status: String,
+}
+
+impl WorkloadEntryStatus {
+    /// The condition `Healthy`, if it is there.
+    pub fn healthy(&self) -> Option<bool> {
+        let condition = self.conditions.iter().find(|condition| condition.r#type == "Healthy");
+        condition.map(|condition| condition.status.eq_ignore_ascii_case("true"))
+    }
+}
+
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -131,7 +165,7 @@ resources! {
     ServiceEntry(Object<ServiceEntrySpec>) = "networking.istio.io" "ServiceEntry",
     Sidecar(Object<SidecarSpec>) = "networking.istio.io" "Sidecar",
     VirtualService(Object<VirtualServiceSpec>) = "networking.istio.io" "VirtualService",
-    WorkloadEntry(Object<WorkloadEntrySpec>) = "networking.istio.io" "WorkloadEntry",
+    WorkloadEntry(WorkloadEntryObject) = "networking.istio.io" "WorkloadEntry",
     WorkloadGroup(Object<WorkloadGroupSpec>) = "networking.istio.io" "WorkloadGroup",
     AuthorizationPolicy(Object<AuthorizationPolicySpec>) = "security.istio.io" "AuthorizationPolicy",
     PeerAuthentication(Object<PeerAuthenticationSpec>) = "security.istio.io" "PeerAuthentication",

@@ -14,7 +14,7 @@ use lateen_api::resource::{Key, Resource};
 use lateen_api::validate::validate;
 use lateen_kube::watch::{Event, decode};
 use lateen_model::{Change, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -172,10 +172,13 @@ impl Writer {
         if kind.source == Source::Istio {
             let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
             let generation = value["metadata"]["generation"].as_i64();
-            let facts = Facts { generation, status: status.unwrap_or_default() };
-            self.findings.put_object(key.clone(), facts);
+            let status = status.unwrap_or_default();
             // Without the status: it is not the user's text.
             issues.extend(validate(kind, kind.storage_version(), &value));
+            if kind.kind == "WorkloadEntry" {
+                value["status"] = health(&status);
+            }
+            self.findings.put_object(key.clone(), Facts { generation, status });
         }
         let decoded = decode(kind, value);
         issues.extend(decoded.issues);
@@ -200,6 +203,13 @@ impl Writer {
             let _ = synced.send(());
         }
     }
+}
+
+/// As much of a WorkloadEntry's status as the mesh follows.
+fn health(status: &Value) -> Value {
+    let all = status["conditions"].as_array().into_iter().flatten();
+    let health: Vec<&Value> = all.filter(|condition| condition["type"] == "Healthy").collect();
+    json!({ "conditions": health })
 }
 
 fn key(kind: &'static Kind, value: &Value) -> Key {

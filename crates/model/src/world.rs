@@ -28,6 +28,9 @@ use crate::tables::{Name, Tables};
 /// Where MeshConfig is read from: namespace, name and key of a ConfigMap, as Istio installs it.
 const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
 
+/// The annotation that Istio's agent puts on a WorkloadEntry that it probes.
+const HEALTH_CHECKS: &str = "proxy.istio.io/health-checks-enabled";
+
 /// One event of the watches.
 #[derive(Debug, Clone)]
 pub enum Change {
@@ -152,6 +155,7 @@ impl World {
                 let found = workload(meta, &item.spec, "spec", notes);
                 let found = found.map(|mut found| {
                     merge_labels(&mut found.labels, &labels);
+                    found.healthy = healthy(item.status.healthy(), &object.annotations);
                     Arc::new(found)
                 });
                 set(&mut tables.workloads, name, found);
@@ -287,6 +291,16 @@ fn set<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
         Some(value) => drop(table.insert(key, value)),
         None => drop(table.remove(&key)),
     }
+}
+
+/// Istio's agent probes a workload whose WorkloadGroup has a probe, says so in an annotation, and keeps
+/// the condition `Healthy`; until the first result such a workload takes no connections.
+fn healthy(condition: Option<bool>, annotations: &Option<BTreeMap<String, String>>) -> bool {
+    let probed = || {
+        let value = annotations.as_ref().and_then(|all| all.get(HEALTH_CHECKS));
+        value.is_some_and(|value| value == "true")
+    };
+    condition.unwrap_or_else(|| !probed())
 }
 
 /// A WorkloadEntry's labels are those of its spec; its metadata's fill the gaps, as in Istio.

@@ -68,6 +68,40 @@ fn put(world: &mut World, resource: Resource) {
 
 const A: &str = "a.default.svc.cluster.local";
 
+/// A WorkloadEntry of app `a` with these conditions, probed or not.
+fn mk_probed(name: &str, ip: &str, probed: &str, conditions: Value) -> Resource {
+    object(
+        "networking.istio.io",
+        "WorkloadEntry",
+        json!({
+            "metadata": {"name": name, "namespace": "default",
+                         "annotations": {"proxy.istio.io/health-checks-enabled": probed}},
+            "spec": {"address": ip, "labels": {"app": "a"}},
+            "status": {"conditions": conditions},
+        }),
+    )
+}
+
+#[test]
+fn a_probed_workload_is_as_healthy_as_its_condition_says() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    let condition = |status: &str| json!([{"type": "Healthy", "status": status}]);
+    put(&mut world, mk_probed("w1", "10.0.0.1", "true", condition("True")));
+    put(&mut world, mk_probed("w2", "10.0.0.2", "true", condition("False")));
+    put(&mut world, mk_probed("w3", "10.0.0.3", "true", json!([])));
+    put(&mut world, mk_probed("w4", "10.0.0.4", "false", json!([])));
+    put(&mut world, mk_probed("w5", "10.0.0.5", "false", condition("False")));
+    let snapshot = world.snapshot();
+    let endpoints = snapshot.endpoints(snapshot.service_for(A, "default").unwrap()).port(80);
+    let healthy: Vec<bool> = endpoints.iter().map(|e| e.health == Health::Healthy).collect();
+    assert_eq!(healthy, [true, false, false, true, false]);
+    put(&mut world, mk_probed("w2", "10.0.0.2", "true", condition("True")));
+    let snapshot = world.snapshot();
+    let endpoints = snapshot.endpoints(snapshot.service_for(A, "default").unwrap()).port(80);
+    assert_eq!(endpoints[1].health, Health::Healthy);
+}
+
 #[test]
 fn a_service_selects_workload_entries_and_asks_them_for_named_ports() {
     let mut world = World::new();
