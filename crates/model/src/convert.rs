@@ -10,7 +10,7 @@ pub mod sidecar;
 pub mod virtual_service;
 
 use ipnet::IpNet;
-use lateen_api::issue::{Code, Issue};
+use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::istio::networking::TcpKeepalive;
 
 use crate::meta::Meta;
@@ -33,6 +33,11 @@ impl<'a> Notes<'a> {
     /// Notes about `meta`'s object.
     pub fn new(meta: &'a Meta) -> Self {
         Self { meta, issues: Vec::new() }
+    }
+
+    /// What the notes are about.
+    pub fn object(&self) -> &ObjectRef {
+        &self.meta.object
     }
 
     /// What was noted.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_api::issue::Issue;
-use lateen_api::istio::mesh::MeshConfig;
+use lateen_api::istio::mesh::parse_mesh_config;
 use lateen_api::kinds::Kind;
 use lateen_api::resource::{Key, Resource};
 
@@ -186,16 +186,12 @@ impl World {
 
     /// Reads MeshConfig; when it cannot be read, the last good one stays.
     fn set_mesh(&mut self, text: &str, notes: &mut Notes<'_>) {
-        if text.trim().is_empty() {
-            self.mesh = Arc::default();
-            return;
-        }
-        match serde_saphyr::from_str::<MeshConfig>(text) {
-            Ok(config) => self.mesh = Arc::new(mesh(&config)),
-            Err(error) => {
-                let reason = error.to_string();
-                let first = reason.lines().next().unwrap_or_default();
-                notes.bad("data.mesh", &format!("{first}: the last good settings stay in force"));
+        let (config, issues) = parse_mesh_config(text, notes.object());
+        match config {
+            Some(config) => self.mesh = Arc::new(mesh(&config)),
+            None => {
+                let reason = issues.first().map_or("", |issue| issue.message.as_str());
+                notes.bad("data.mesh", &format!("{reason}: the last good settings stay in force"));
             }
         }
     }

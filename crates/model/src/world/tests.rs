@@ -178,6 +178,13 @@ fn automatic_addresses_do_not_depend_on_the_order_of_arrival() {
 }
 
 #[test]
+fn a_mesh_config_may_be_in_snake_case() {
+    let mut world = World::new();
+    put(&mut world, mk_mesh("connect_timeout: 3s"));
+    assert_eq!(world.snapshot().mesh().connect_timeout.as_secs(), 3);
+}
+
+#[test]
 fn a_broken_mesh_config_keeps_the_last_good_one_and_says_so() {
     let mut world = World::new();
     put(&mut world, mk_mesh("connectTimeout: 3s"));
