@@ -57,13 +57,6 @@ impl<'a> Notes<'a> {
         self.without_effect(path, message);
     }
 
-    /// A part that works at gateways and has no effect on sidecars.
-    pub fn unsupported_in_mesh(&mut self, path: &str) {
-        let message = "this field has no effect on sidecars yet, only at gateways: remove `mesh` \
-                       from spec.gateways or do without its effect there";
-        self.without_effect(path, message);
-    }
-
     fn without_effect(&mut self, path: &str, message: &str) {
         let object = self.meta.object.clone();
         self.issues.push(Issue::warning(object, path, NOT_SUPPORTED, message));

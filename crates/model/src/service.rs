@@ -191,6 +191,11 @@ impl Port {
         }
     }
 
+    /// Whether it carries TLS, so that connections can be told apart by their server names.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.protocol, Protocol::Tls | Protocol::Https)
+    }
+
     /// Whether it carries a stream that a TCP listener can take.
     pub fn is_tcp(&self) -> bool {
         self.protocol != Protocol::Udp

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use lateen_routing::{FilterChain, Terminal};
+use lateen_routing::{FilterChain, FirstBytes, Terminal};
 use lateen_telemetry::AccessRecord;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -16,6 +16,7 @@ use crate::config::{ClusterEntry, HostLive, Listener};
 use crate::connect::connect;
 use crate::decide::{Addresses, Decision, Demand, Plan, Refusal, Upstream, decide};
 use crate::error::{DataError, Kind};
+use crate::inspect::inspect;
 use crate::relay::{Limits, Relay};
 use crate::socket;
 use crate::worker::Context;
@@ -36,7 +37,7 @@ pub async fn serve(
     // Boxed: the room that it takes is given back before the bytes flow, which may be for days.
     let established = tokio::select! {
         biased;
-        established = Box::pin(connection.establish()) => established,
+        established = Box::pin(connection.establish(&stream)) => established,
         () = reset(&stream) => Err(gone()),
     };
     let (upstream, limits) = match established {
@@ -94,6 +95,14 @@ struct Connection {
     error: Option<Box<DataError>>,
     ended: bool,
     relay: Option<Relay>,
+    /// What the first bytes are, if they were looked at.
+    seen: Option<Box<FirstBytes>>,
+}
+
+/// How it goes on once nothing more has to be asked for.
+enum Next {
+    Go(Plan),
+    Inspect(Arc<Listener>),
 }
 
 impl Connection {
@@ -116,12 +125,13 @@ impl Connection {
             error: None,
             ended: false,
             relay: None,
+            seen: None,
         }
     }
 
     /// Decides where to go and connects there.
-    async fn establish(&mut self) -> Result<(TcpStream, Limits), DataError> {
-        let plan = match self.plan().await {
+    async fn establish(&mut self, stream: &TcpStream) -> Result<(TcpStream, Limits), DataError> {
+        let plan = match self.plan(stream).await {
             Ok(plan) => plan,
             Err(refusal) => return Err(self.refused(*refusal)),
         };
@@ -129,12 +139,35 @@ impl Connection {
         Ok((self.open(&plan).await?, limits))
     }
 
-    /// Decides, and asks the control plane for what is not known, until the deadline.
-    async fn plan(&self) -> Result<Plan, Box<Refusal>> {
-        match self.decide(false) {
-            Decision::Go(plan) => Ok(plan),
-            Decision::Refuse(refusal) => Err(refusal),
-            Decision::Ask(_) => Box::pin(self.ask()).await,
+    /// Decides, and asks the control plane for what is not known, until the deadline. Where the first
+    /// bytes decide, they are waited for.
+    async fn plan(&mut self, stream: &TcpStream) -> Result<Plan, Box<Refusal>> {
+        loop {
+            let next = match self.decide(false) {
+                Decision::Go(plan) => Next::Go(plan),
+                Decision::Refuse(refusal) => return Err(refusal),
+                Decision::Ask(_) => Box::pin(self.ask()).await?,
+                Decision::Inspect(listener) => Next::Inspect(listener),
+            };
+            match next {
+                Next::Go(plan) => return Ok(plan),
+                Next::Inspect(listener) => Box::pin(self.inspect(stream, listener)).await?,
+            }
+        }
+    }
+
+    async fn inspect(
+        &mut self,
+        stream: &TcpStream,
+        listener: Arc<Listener>,
+    ) -> Result<(), Box<Refusal>> {
+        let rule = listener.compiled.inspection.expect("invariant: such listeners are inspected");
+        match inspect(stream, rule).await {
+            Ok(seen) => {
+                self.seen = Some(Box::new(seen));
+                Ok(())
+            }
+            Err(error) => Err(Box::new(Refusal { listener, chain: None, cluster: None, error })),
         }
     }
 
@@ -146,10 +179,11 @@ impl Connection {
             let now = self.context.shared.started.elapsed().as_secs();
             last_use.0.store(now, Ordering::Relaxed);
         }
-        decide(&config, &self.listener, &self.addresses, self.context.random(), final_answer)
+        let seen = self.seen.as_deref();
+        decide(&config, &self.listener, &self.addresses, seen, self.context.random(), final_answer)
     }
 
-    async fn ask(&self) -> Result<Plan, Box<Refusal>> {
+    async fn ask(&self) -> Result<Next, Box<Refusal>> {
         let shared = &self.context.shared;
         let mut published = shared.published.subscribe();
         let away = !shared.linked.load(Ordering::Relaxed);
@@ -159,8 +193,9 @@ impl Connection {
         loop {
             // Decided after subscribing, so that no answer slips through in between.
             let demand = match self.decide(false) {
-                Decision::Go(plan) => return Ok(plan),
+                Decision::Go(plan) => return Ok(Next::Go(plan)),
                 Decision::Refuse(refusal) => return Err(refusal),
+                Decision::Inspect(listener) => return Ok(Next::Inspect(listener)),
                 Decision::Ask(demand) => demand,
             };
             let answer = async {
@@ -177,8 +212,9 @@ impl Connection {
         }
         tracing::warn!(demand = ?asked, waited = ?patience, "the control plane did not answer in time");
         match self.decide(true) {
-            Decision::Go(plan) => Ok(plan),
+            Decision::Go(plan) => Ok(Next::Go(plan)),
             Decision::Refuse(refusal) => Err(refusal),
+            Decision::Inspect(listener) => Ok(Next::Inspect(listener)),
             Decision::Ask(_) => unreachable!("a final answer asks nothing"),
         }
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lateen_routing::endpoints::Pick;
-use lateen_routing::{Connection, Discovery, FilterChain, TcpProxy, Terminal};
+use lateen_routing::{
+    Connection, Discovery, FilterChain, FirstBytes, TcpProxy, Terminal, Transport,
+};
 
 use crate::config::{Cluster, ClusterEntry, Config, HostLive, Listener};
 use crate::error::{DataError, Kind};
@@ -36,6 +38,8 @@ pub enum Decision {
     Go(Plan),
     Refuse(Box<Refusal>),
     Ask(Demand),
+    /// The first bytes decide at this listener, and they have not been looked at.
+    Inspect(Arc<Listener>),
 }
 
 /// What was decided before it went wrong.
@@ -74,11 +78,13 @@ impl Plan {
     }
 }
 
-/// `final_answer`: asking is over, decide with what there is.
+/// `seen`: what the first bytes are, if they were looked at. `final_answer`: asking is over, decide with
+/// what there is.
 pub fn decide(
     config: &Config,
     bound: &Arc<Listener>,
     addresses: &Addresses,
+    seen: Option<&FirstBytes>,
     random: u64,
     final_answer: bool,
 ) -> Decision {
@@ -97,9 +103,11 @@ pub fn decide(
         let cause = format!("the listener of {} was refused: {why}", addresses.destination());
         return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
     }
-    let connection = Connection::tcp(addresses.remote, addresses.destination());
-    let Some(chain) = listener.compiled.chain(&connection) else {
-        let cause = format!("no filter chain takes {}", addresses.destination());
+    if listener.compiled.inspection.is_some() && seen.is_none() {
+        return Decision::Inspect(listener.clone());
+    }
+    let Some(chain) = chain(listener, addresses, seen) else {
+        let cause = format!("no filter chain takes {}{}", addresses.destination(), wish(seen));
         return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
     };
     let Terminal::TcpProxy(proxy) = &chain.terminal else {
@@ -123,6 +131,35 @@ pub fn decide(
         None => format!("cluster {name} is not known: no answer from the control plane"),
     };
     refuse(Some(chain.clone()), Some(name.clone()), DataError::new(Kind::NoCluster, cause))
+}
+
+/// The chain that takes a connection.
+fn chain<'a>(
+    listener: &'a Listener,
+    addresses: &Addresses,
+    seen: Option<&FirstBytes>,
+) -> Option<&'a Arc<FilterChain>> {
+    let connection = Connection::tcp(addresses.remote, addresses.destination());
+    let Some(FirstBytes::Tls(hello)) = seen else { return listener.compiled.chain(&connection) };
+    let protocols: Vec<&str> = hello.application_protocols.iter().map(String::as_str).collect();
+    listener.compiled.chain(&Connection {
+        transport: Transport::Tls,
+        server_name: hello.server_name.as_deref(),
+        application_protocols: &protocols,
+        ..connection
+    })
+}
+
+/// What a client asked for, for the reason of a refusal.
+fn wish(seen: Option<&FirstBytes>) -> String {
+    match seen {
+        None => String::new(),
+        Some(FirstBytes::Plain) => " without TLS".to_owned(),
+        Some(FirstBytes::Tls(hello)) => match &hello.server_name {
+            Some(name) => format!(" with TLS for {name}"),
+            None => " with TLS for no name".to_owned(),
+        },
+    }
 }
 
 /// The listener that decides about a connection.

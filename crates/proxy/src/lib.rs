@@ -15,6 +15,7 @@ mod decide;
 pub mod dns;
 mod engine;
 mod error;
+mod inspect;
 mod log;
 mod options;
 mod records;

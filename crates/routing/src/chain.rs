@@ -135,6 +135,11 @@ impl Match {
         })
     }
 
+    /// True if what HTTP clients offer decides, which only TLS tells.
+    pub(crate) fn needs_protocols(&self) -> bool {
+        !self.application_protocols.is_empty()
+    }
+
     /// True if only the first bytes of a connection can decide.
     pub(crate) fn needs_inspection(&self) -> bool {
         !self.server_names.is_empty()

@@ -8,6 +8,7 @@ pub mod chain;
 pub mod cluster;
 pub mod convert;
 pub mod endpoints;
+pub mod hello;
 pub mod listener;
 pub mod reject;
 pub mod tcp_proxy;
@@ -16,7 +17,8 @@ pub use access_log::{AccessLog, Sink};
 pub use chain::{Connection, Transport};
 pub use cluster::{CompiledCluster, Discovery, Keepalive, Policy, compile_cluster};
 pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
-pub use listener::{CompiledListener, FilterChain, Terminal, compile_listener};
+pub use hello::FirstBytes;
+pub use listener::{CompiledListener, FilterChain, Inspection, Terminal, compile_listener};
 pub use reject::Reject;
 pub use tcp_proxy::TcpProxy;
 

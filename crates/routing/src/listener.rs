@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::TransportSocket;
 use envoy_types::pb::envoy::config::listener::v3 as listener;
@@ -19,6 +20,9 @@ use crate::convert;
 use crate::reject::{Refusal, Reject, refuse};
 use crate::tcp_proxy::TcpProxy;
 
+/// Envoy's default (`Listener.listener_filters_timeout`).
+const INSPECTION_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Filters that only watch; without them traffic flows the same.
 const OBSERVERS: [&str; 2] = ["istio.stats", "istio.metadata_exchange"];
 
@@ -32,6 +36,9 @@ pub struct CompiledListener {
     pub use_original_dst: bool,
     /// Ask the kernel for the original destination.
     pub reads_original_dst: bool,
+    /// How the first bytes are looked at before a chain is chosen; `None` if no chain depends on
+    /// them, so that a client that waits for the server's greeting gets it at once.
+    pub inspection: Option<Inspection>,
     pub chains: Vec<Arc<FilterChain>>,
     pub default_chain: Option<Arc<FilterChain>>,
     pub access_log: Vec<AccessLog>,
@@ -39,6 +46,15 @@ pub struct CompiledListener {
     /// Parts that change no traffic and are not acted on, for the log.
     pub notes: Vec<String>,
     pub origin: Option<Arc<str>>,
+}
+
+/// How long the first bytes are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// After the timeout the connection is taken as plain bytes; else it is closed.
+    pub continues: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,9 +124,9 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         let within = format!("filter_chains[{index}]");
         let chain =
             compile_chain(chain, origin.as_ref(), &mut notes).map_err(|r| r.within(&within))?;
-        if filters.inspects && chain.rule.needs_inspection() {
-            let problem = "matching by the first bytes of a connection is not supported yet";
-            let remedy = "match by port and address, or leave the inspector out";
+        if filters.inspects_http && chain.rule.needs_protocols() {
+            let problem = "matching by the HTTP version of plain bytes is not supported yet";
+            let remedy = "match by port and address, or leave the HTTP inspector out";
             return Err(refuse(format!("{within}.filter_chain_match"), problem, remedy));
         }
         if chains.iter().any(|other: &Arc<FilterChain>| other.rule == chain.rule) {
@@ -137,12 +153,26 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         bind_to_port: bind_to_port(source),
         use_original_dst,
         reads_original_dst: use_original_dst || filters.original_dst,
+        inspection: inspection(source, &filters, &chains),
         chains,
         default_chain,
         access_log,
         backlog: source.tcp_backlog_size.as_ref().map(|size| size.value),
         notes,
         origin,
+    })
+}
+
+fn inspection(
+    source: &listener::Listener,
+    filters: &ListenerFilters,
+    chains: &[Arc<FilterChain>],
+) -> Option<Inspection> {
+    let needed = filters.inspects_tls && chains.iter().any(|chain| chain.rule.needs_inspection());
+    let timeout = source.listener_filters_timeout.as_ref().map(convert::duration);
+    needed.then(|| Inspection {
+        timeout: Some(timeout.unwrap_or(INSPECTION_TIMEOUT)).filter(|timeout| !timeout.is_zero()),
+        continues: source.continue_on_listener_filters_timeout,
     })
 }
 
@@ -175,13 +205,15 @@ fn check_supported(source: &listener::Listener) -> Result<(), Refusal> {
     }
 }
 
+#[derive(Default)]
 struct ListenerFilters {
     original_dst: bool,
-    inspects: bool,
+    inspects_tls: bool,
+    inspects_http: bool,
 }
 
 fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilters, Refusal> {
-    let mut found = ListenerFilters { original_dst: false, inspects: false };
+    let mut found = ListenerFilters::default();
     for (index, filter) in filters.iter().enumerate() {
         let any = match &filter.config_type {
             Some(listener::listener_filter::ConfigType::TypedConfig(any)) => Some(any),
@@ -189,11 +221,8 @@ fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilt
         };
         match (any, filter.name.as_str()) {
             (Some(any), _) if convert::is::<OriginalDst>(any) => found.original_dst = true,
-            (Some(any), _)
-                if convert::is::<TlsInspector>(any) || convert::is::<HttpInspector>(any) =>
-            {
-                found.inspects = true;
-            }
+            (Some(any), _) if convert::is::<TlsInspector>(any) => found.inspects_tls = true,
+            (Some(any), _) if convert::is::<HttpInspector>(any) => found.inspects_http = true,
             (None, "envoy.filters.listener.original_dst") => found.original_dst = true,
             (_, name) => {
                 let problem = format!("listener filter {name} is not supported");

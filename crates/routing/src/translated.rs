@@ -6,7 +6,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
-use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
 use envoy_types::pb::google::protobuf::{Struct, Value as Field, value::Kind};
 use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_api::resource::parse;
@@ -63,7 +63,12 @@ fn compile_all(case: &str, snapshot: &Arc<Snapshot>, proxy: &Proxy) -> usize {
     let mut compiled = 0;
     for resource in bodies(ResourceType::Listener) {
         let listener = Listener::decode(resource.body.value.as_slice()).unwrap();
-        compile_listener(&listener).unwrap_or_else(|reject| panic!("{case}: {reject}"));
+        let made = compile_listener(&listener).unwrap_or_else(|reject| panic!("{case}: {reject}"));
+        // First bytes are waited for only where a chain is chosen by them.
+        let names = |chain: &FilterChain| {
+            chain.filter_chain_match.as_ref().is_some_and(|m| !m.server_names.is_empty())
+        };
+        assert_eq!(made.inspection.is_some(), listener.filter_chains.iter().any(names), "{case}");
         compiled += 1;
     }
     for resource in bodies(ResourceType::Cluster) {

@@ -45,12 +45,14 @@ pub fn reachable(context: &Context<'_>) -> BTreeSet<ServiceId> {
     }
     for id in ids.clone() {
         let service = context.service(id);
-        let ports = service.ports.iter();
-        for vs in ports.filter_map(|port| context.tcp_routes(&service.hostname, port.number)) {
-            let hosts = vs.tcp.iter().flat_map(|route| &route.destinations);
-            let ids_of =
-                hosts.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host)));
-            ids.extend(ids_of.map(|id| context.concrete(id)));
+        for port in &service.ports {
+            let host = &service.hostname;
+            let tcp = context.tcp_routes(host, port.number).map(|vs| &vs.tcp);
+            let tls = context.tls_routes(host, port).map(|vs| &vs.tls);
+            let routes = tcp.into_iter().chain(tls).flatten();
+            let led = routes.flat_map(|route| &route.destinations);
+            let found = led.filter_map(|d| d.hosts.iter().find_map(|host| context.resolve(host)));
+            ids.extend(found.map(|id| context.concrete(id)));
         }
     }
     ids

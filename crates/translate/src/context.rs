@@ -7,8 +7,8 @@ use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
 use lateen_model::index::services::ServiceId;
 use lateen_model::meta::Meta;
-use lateen_model::routing::{L4Match, OutboundMode, Sidecar, VirtualService};
-use lateen_model::service::{Registry, Service};
+use lateen_model::routing::{L4Match, L4Route, OutboundMode, Sidecar, VirtualService};
+use lateen_model::service::{Port, Registry, Service};
 
 use crate::proxy::{Proxy, Role};
 
@@ -114,11 +114,19 @@ impl<'a> Context<'a> {
     /// The VirtualService that routes connections to a port of a host: the first with a TCP route
     /// that matches. One that has none there leaves the host to the next.
     pub fn tcp_routes(&self, host: &'a str, port: u16) -> Option<&'a Arc<VirtualService>> {
-        let matching = |item: &L4Match| self.applies(item, port);
-        self.virtual_services(host).find(|vs| {
-            let mut routes = vs.tcp.iter();
-            routes.any(|route| route.matches.is_empty() || route.matches.iter().any(matching))
-        })
+        self.virtual_services(host).find(|vs| self.any_applies(&vs.tcp, port))
+    }
+
+    /// The same for TLS routes, which are for ports that carry TLS.
+    pub fn tls_routes(&self, host: &'a str, port: &Port) -> Option<&'a Arc<VirtualService>> {
+        let found =
+            || self.virtual_services(host).find(|vs| self.any_applies(&vs.tls, port.number));
+        port.is_tls().then(found).flatten()
+    }
+
+    fn any_applies(&self, routes: &[L4Route], port: u16) -> bool {
+        let applies = |item: &L4Match| self.applies(item, port);
+        routes.iter().any(|route| route.matches.is_empty() || route.matches.iter().any(applies))
     }
 
     /// Whether a match concerns this sidecar and port.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
-use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use lateen_api::issue::{Code, ObjectRef};
 use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::host::covers;
@@ -15,7 +14,7 @@ use lateen_model::routing::{Gateway, L4Match, L4Route, Server, TlsMode, VirtualS
 use lateen_model::service::{Protocol, TargetPort};
 
 use crate::context::Context;
-use crate::listener::{listener_filter, name, some_match, taken_by};
+use crate::listener::{inspectors, name, server_names, some_match, taken_by};
 use crate::origin::Origin;
 use crate::outbound::matches_of;
 use crate::tcp::{Target, chain, ranges};
@@ -35,7 +34,6 @@ struct Parts {
     /// The route of each chain: a VirtualService and the path in it.
     owners: Vec<(ObjectRef, String)>,
     origins: Vec<ObjectRef>,
-    tls: bool,
 }
 
 /// All listeners of a gateway proxy.
@@ -109,15 +107,12 @@ fn listener(
     if parts.chains.is_empty() {
         return None;
     }
-    let inspector = || {
-        listener_filter("envoy.filters.listener.tls_inspector", wire::any(&TlsInspector::default()))
-    };
     let metadata = places.first().map(|place| Origin::default().config(&place.gateway.meta));
     let listener = Listener {
         name: name(bind, port),
         address: Some(wire::address(&bind.to_string(), port)),
+        listener_filters: inspectors(&parts.chains),
         filter_chains: parts.chains,
-        listener_filters: parts.tls.then(inspector).into_iter().collect(),
         traffic_direction: TrafficDirection::Outbound.into(),
         metadata: metadata.and_then(Origin::build),
         ..Default::default()
@@ -180,7 +175,7 @@ fn add(
     let matching = FilterChainMatch {
         prefix_ranges: ranges(&item.destination_subnets),
         source_prefix_ranges: ranges(&source),
-        server_names: names(&item.sni_hosts),
+        server_names: server_names(&item.sni_hosts),
         ..Default::default()
     };
     if let Some(found) = taken_by(&parts.chains, &matching) {
@@ -197,17 +192,11 @@ fn add(
     }
     let target = Target::route(context, &vs.meta, route, place.server.port);
     let origin = Origin::default().config(&vs.meta);
-    parts.tls |= !item.sni_hosts.is_empty();
     if !parts.origins.contains(&vs.meta.object) {
         parts.origins.push(vs.meta.object.clone());
     }
     parts.chains.push(chain(context, &target, some_match(matching), origin));
     parts.owners.push((vs.meta.object.clone(), path.to_owned()));
-}
-
-/// SNI names; `*` is every name, which Envoy writes as no name.
-fn names(hosts: &[String]) -> Vec<String> {
-    if hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts.to_vec() }
 }
 
 /// Whether a server's hosts admit one of the VirtualService's.

@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
 use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
 };
+use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::google::protobuf::Any;
 use lateen_api::issue::ObjectRef;
 
@@ -71,12 +72,30 @@ pub fn unbound(
     let listener = Listener {
         name: name.clone(),
         address: Some(address(ip, port)),
+        listener_filters: inspectors(&chains),
         filter_chains: chains,
         bind_to_port: Some(wire::flag(false)),
         traffic_direction: TrafficDirection::Outbound.into(),
         ..Default::default()
     };
     Named { name, body: wire::listener(listener), origins }
+}
+
+/// What looks at the first bytes, if a chain is chosen by them. Without it a client that waits for the
+/// server's greeting is not kept waiting.
+pub fn inspectors(chains: &[FilterChain]) -> Vec<ListenerFilter> {
+    let named = |chain: &FilterChain| {
+        chain.filter_chain_match.as_ref().is_some_and(|matching| !matching.server_names.is_empty())
+    };
+    let inspector = || {
+        listener_filter("envoy.filters.listener.tls_inspector", wire::any(&TlsInspector::default()))
+    };
+    chains.iter().any(named).then(inspector).into_iter().collect()
+}
+
+/// SNI names; `*` is every name, which Envoy writes as no name.
+pub fn server_names(hosts: &[String]) -> Vec<String> {
+    if hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts.to_vec() }
 }
 
 /// A listener filter without settings.

@@ -13,7 +13,9 @@ use lateen_model::routing::{L4Match, OutboundMode};
 use lateen_model::service::Service;
 
 use crate::context::Context;
-use crate::listener::{VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, some_match, taken, unbound};
+use crate::listener::{
+    VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, server_names, some_match, taken, unbound,
+};
 use crate::origin::Origin;
 use crate::tcp::{BLACK_HOLE, PASSTHROUGH, REASON, Target, chain, ranges};
 use crate::{Named, wire};
@@ -165,7 +167,7 @@ fn shared_address(context: &mut Context<'_>, ids: &[ServiceId], place: &str) {
     }
 }
 
-/// The chains of a service's port: its VirtualService's TCP routes, else its own cluster.
+/// The chains of a service's port: its VirtualServices' TLS and TCP routes, else its own cluster.
 fn service_chains(
     context: &mut Context<'_>,
     service: &'_ Service,
@@ -176,30 +178,34 @@ fn service_chains(
     let mut chains: Vec<FilterChain> = Vec::new();
     let base = FilterChainMatch { prefix_ranges: ranges(ranged), ..Default::default() };
     let hostname = Arc::clone(&service.hostname);
-    let virtual_service = {
-        let found = context.tcp_routes(&hostname, port);
-        found.cloned()
+    let (tls, tcp) = {
+        let declared = service.port(port);
+        let tls = declared.and_then(|port| context.tls_routes(&hostname, port)).cloned();
+        (tls, context.tcp_routes(&hostname, port).cloned())
     };
-    if let Some(vs) = virtual_service {
-        for (route, item) in vs.tcp.iter().flat_map(|r| matches_of(&r.matches).map(move |m| (r, m)))
-        {
-            if !context.applies(&item, port) {
-                continue;
-            }
-            let mut matching = base.clone();
-            if !item.destination_subnets.is_empty() {
-                matching.prefix_ranges = ranges(&item.destination_subnets);
-            }
-            if taken(&chains, &matching) {
-                continue;
-            }
-            let target = Target::route(context, &vs.meta, route, port);
-            let origin = Origin::default().config(&vs.meta).services([service]);
-            if !origins.contains(&vs.meta.object) {
-                origins.push(vs.meta.object.clone());
-            }
-            chains.push(chain(context, &target, some_match(matching), origin));
+    let tls = tls.iter().flat_map(|vs| vs.tls.iter().map(move |route| (vs, route)));
+    let tcp = tcp.iter().flat_map(|vs| vs.tcp.iter().map(move |route| (vs, route)));
+    let routes = tls.chain(tcp);
+    for (vs, route, item) in
+        routes.flat_map(|(vs, route)| matches_of(&route.matches).map(move |m| (vs, route, m)))
+    {
+        if !context.applies(&item, port) {
+            continue;
         }
+        let mut matching =
+            FilterChainMatch { server_names: server_names(&item.sni_hosts), ..base.clone() };
+        if !item.destination_subnets.is_empty() {
+            matching.prefix_ranges = ranges(&item.destination_subnets);
+        }
+        if taken(&chains, &matching) {
+            continue;
+        }
+        let target = Target::route(context, &vs.meta, route, port);
+        let origin = Origin::default().config(&vs.meta).services([service]);
+        if !origins.contains(&vs.meta.object) {
+            origins.push(vs.meta.object.clone());
+        }
+        chains.push(chain(context, &target, some_match(matching), origin));
     }
     if !taken(&chains, &base) {
         let target = Target::service(context, service, port);

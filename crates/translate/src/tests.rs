@@ -135,7 +135,7 @@ macro_rules! golden {
 golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless,
     mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
-    gateway_visibility, two_bindings, kinds_of_routes, external_name, references,
+    gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
 }
 
 #[test]

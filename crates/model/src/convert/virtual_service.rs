@@ -31,30 +31,16 @@ pub fn virtual_service(
         Some(L4Route { matches, destinations: destinations(&route.route, ns, &path, notes)? })
     });
     let tls: Vec<L4Route> = tls.collect();
-    let compiled = VirtualService {
+    if !spec.http.is_empty() {
+        notes.unsupported("spec.http");
+    }
+    VirtualService {
         meta: Arc::clone(meta),
         hosts: spec.hosts.iter().map(|h| host::shared(&host::resolve_short(h, ns))).collect(),
         gateways: gateways(&spec.gateways, ns, true),
         export_to: ExportTo::parse(&spec.export_to, ns),
         tcp,
         tls,
-    };
-    unsupported(&compiled, spec, notes);
-    compiled
-}
-
-/// Names the routes that are read and not acted on.
-fn unsupported(compiled: &VirtualService, spec: &VirtualServiceSpec, notes: &mut Notes<'_>) {
-    if !spec.http.is_empty() {
-        notes.unsupported("spec.http");
-    }
-    let in_mesh = |item: &L4Match| {
-        item.gateways.is_empty() || item.gateways.iter().any(|name| &**name == "mesh")
-    };
-    let concerns_mesh =
-        |route: &L4Route| route.matches.is_empty() || route.matches.iter().any(in_mesh);
-    if compiled.on_gateway("mesh") && compiled.tls.iter().any(concerns_mesh) {
-        notes.unsupported_in_mesh("spec.tls");
     }
 }
 

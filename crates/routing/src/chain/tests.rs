@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Connection, Match, select};
+use super::{Connection, Match, Transport, select};
 
 fn rule(port: Option<u16>, prefixes: &[&str]) -> Match {
     let destination_prefixes = prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect();
@@ -33,4 +33,27 @@ fn the_longest_prefix_wins() {
 fn a_criterion_that_was_met_is_not_taken_back() {
     let named = Match { server_names: vec!["a.example".into()], ..rule(Some(80), &[]) };
     assert_eq!(chosen(&[named, rule(None, &[])], "10.0.0.1:80"), None);
+}
+
+#[test]
+fn an_exact_server_name_comes_before_the_longest_suffix_and_that_before_none() {
+    let named = |name: &str| Match { server_names: vec![name.into()], ..Match::default() };
+    let rules = [
+        Match::default(),
+        named("*.example.com"),
+        named("*.b.example.com"),
+        named("a.b.example.com"),
+        Match { transport: "raw_buffer".into(), ..Match::default() },
+    ];
+    let source: SocketAddr = "192.0.2.1:999".parse().unwrap();
+    let chosen = |transport, server_name| {
+        let connection = Connection { transport, server_name, ..Connection::tcp(source, source) };
+        select(rules.iter(), &connection)
+    };
+    assert_eq!(chosen(Transport::Tls, Some("A.b.example.com")), Some(3));
+    assert_eq!(chosen(Transport::Tls, Some("c.b.example.com")), Some(2));
+    assert_eq!(chosen(Transport::Tls, Some("c.example.com")), Some(1));
+    assert_eq!(chosen(Transport::Tls, Some("example.com")), Some(0));
+    assert_eq!(chosen(Transport::Tls, None), Some(0));
+    assert_eq!(chosen(Transport::RawBuffer, None), Some(4));
 }
