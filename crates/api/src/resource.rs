@@ -50,8 +50,34 @@ impl<S> Object<S> {
     }
 }
 
-/// A WorkloadEntry: the one object of Istio's whose status the mesh follows, because its agent writes
-/// there whether the workload is well.
+/// A ServiceEntry, with the addresses that a control plane has given to its hosts: another one, or the
+/// same after a restart, must not give others.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ServiceEntryObject {
+    pub metadata: ObjectMeta,
+    pub spec: ServiceEntrySpec,
+    #[serde(skip_serializing)]
+    pub status: ServiceEntryGiven,
+}
+
+/// As much of its status as is followed.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct ServiceEntryGiven {
+    pub addresses: Vec<GivenAddress>,
+}
+
+/// An address and whose it is.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GivenAddress {
+    pub value: String,
+    pub host: String,
+}
+
+/// A WorkloadEntry: its status is followed because Istio's agent writes there whether the workload is
+/// well.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkloadEntryObject {
@@ -162,7 +188,7 @@ resources! {
     EnvoyFilter(Object<EnvoyFilterSpec>) = "networking.istio.io" "EnvoyFilter",
     Gateway(Object<GatewaySpec>) = "networking.istio.io" "Gateway",
     ProxyConfig(Object<ProxyConfigSpec>) = "networking.istio.io" "ProxyConfig",
-    ServiceEntry(Object<ServiceEntrySpec>) = "networking.istio.io" "ServiceEntry",
+    ServiceEntry(ServiceEntryObject) = "networking.istio.io" "ServiceEntry",
     Sidecar(Object<SidecarSpec>) = "networking.istio.io" "Sidecar",
     VirtualService(Object<VirtualServiceSpec>) = "networking.istio.io" "VirtualService",
     WorkloadEntry(WorkloadEntryObject) = "networking.istio.io" "WorkloadEntry",

@@ -2,7 +2,8 @@
 //! replaces what it said before. Out: the issues of each object, and a signal when they change.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::resource::Key;
@@ -46,6 +47,9 @@ pub struct Facts {
     pub status: Value,
 }
 
+/// The automatic addresses of an object's hosts.
+pub type Given = Vec<(Arc<str>, IpAddr)>;
+
 /// The issues of one object, apart by what they are about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -64,6 +68,7 @@ struct State {
     issues: BTreeMap<Finder, Vec<Issue>>,
     /// Objects of Istio's kinds, whose status is ours to write.
     objects: BTreeMap<Key, Facts>,
+    addresses: BTreeMap<ObjectRef, Given>,
 }
 
 impl Findings {
@@ -78,6 +83,21 @@ impl Findings {
         if !same {
             self.changed.notify_one();
         }
+    }
+
+    /// Replaces the automatic addresses of all objects.
+    pub fn set_addresses(&self, addresses: BTreeMap<ObjectRef, Given>) {
+        let mut state = self.state();
+        let same = state.addresses == addresses;
+        state.addresses = addresses;
+        drop(state);
+        if !same {
+            self.changed.notify_one();
+        }
+    }
+
+    pub fn addresses(&self) -> BTreeMap<ObjectRef, Given> {
+        self.state().addresses.clone()
     }
 
     pub fn clear_session(&self, session: u64) {

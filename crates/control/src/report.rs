@@ -1,12 +1,13 @@
 //! Issues to people. In: all findings. Out: a log line when an issue appears or goes, and the `status`
-//! of the Istio objects that they are about.
+//! of the Istio objects that they are about. ServiceEntries get their automatic addresses there too.
 //!
-//! An object that never had an issue is left without a status, as Istio leaves it.
+//! An object that never had an issue is left without conditions, as Istio leaves it.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +30,12 @@ pub async fn run(findings: Arc<Findings>, statuses: StatusWriter) -> anyhow::Res
         findings.changed().await;
         tokio::time::sleep(GATHER).await;
         let verdicts = findings.verdicts();
+        let addresses = findings.addresses();
         let now = lateen_kube::events::now();
         for (key, facts) in findings.objects() {
             let verdict = verdicts.get(&key.object_ref()).cloned().unwrap_or_default();
-            match status(&facts, &verdict, &now) {
+            let given = addresses.get(&key.object_ref()).map(Vec::as_slice).unwrap_or_default();
+            match with_addresses(&facts, status(&facts, &verdict, &now), given) {
                 Some(status) => statuses.write(key, status),
                 None => statuses.forget(&key),
             }
@@ -80,6 +83,22 @@ pub fn status(facts: &Facts, verdict: &Verdict, now: &str) -> Option<Value> {
         status["observedGeneration"] = json!(generation);
     }
     (!covers(&facts.status, &status)).then_some(status)
+}
+
+/// The same with the automatic addresses of a ServiceEntry's hosts, in Istio's form.
+fn with_addresses(
+    facts: &Facts,
+    patch: Option<Value>,
+    given: &[(Arc<str>, IpAddr)],
+) -> Option<Value> {
+    let item = |(host, ip): &(Arc<str>, IpAddr)| json!({ "value": ip, "host": &**host });
+    let wanted = json!({ "addresses": given.iter().map(item).collect::<Vec<Value>>() });
+    if given.is_empty() || covers(&facts.status, &wanted) {
+        return patch;
+    }
+    let mut patch = patch.unwrap_or_else(|| json!({}));
+    patch["addresses"] = wanted["addresses"].clone();
+    Some(patch)
 }
 
 fn condition(

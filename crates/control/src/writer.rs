@@ -4,21 +4,22 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::{Key, Resource};
 use lateen_api::validate::validate;
 use lateen_kube::watch::{Event, decode};
-use lateen_model::{Change, World};
+use lateen_model::{Change, Snapshot, World};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::findings::{Facts, Finder, Findings};
+use crate::findings::{Facts, Finder, Findings, Given};
 use crate::published::Published;
 
 /// How events are gathered into one snapshot.
@@ -175,8 +176,10 @@ impl Writer {
             let status = status.unwrap_or_default();
             // Without the status: it is not the user's text.
             issues.extend(validate(kind, kind.storage_version(), &value));
-            if kind.kind == "WorkloadEntry" {
-                value["status"] = health(&status);
+            match kind.kind {
+                "WorkloadEntry" => value["status"] = health(&status),
+                "ServiceEntry" => value["status"] = given(&status),
+                _ => {}
             }
             self.findings.put_object(key.clone(), Facts { generation, status });
         }
@@ -193,6 +196,7 @@ impl Writer {
         let mut issues = snapshot.issues().to_vec();
         issues.extend(lateen_translate::mesh_issues(&snapshot));
         self.findings.set(Finder::Mesh, issues);
+        self.findings.set_addresses(automatic(&snapshot));
         if !self.published.is_published()
             || snapshot.version() != self.published.snapshot().version()
         {
@@ -203,6 +207,24 @@ impl Writer {
             let _ = synced.send(());
         }
     }
+}
+
+/// As much of a ServiceEntry's status as the mesh follows.
+fn given(status: &Value) -> Value {
+    let all = status["addresses"].as_array().into_iter().flatten();
+    json!({ "addresses": all.collect::<Vec<&Value>>() })
+}
+
+/// The automatic addresses, by object.
+fn automatic(snapshot: &Snapshot) -> BTreeMap<ObjectRef, Given> {
+    let mut found: BTreeMap<ObjectRef, Given> = BTreeMap::new();
+    for service in snapshot.services().all() {
+        if let Some(ip) = service.auto_address {
+            let given = found.entry(service.meta.object.clone()).or_default();
+            given.push((service.hostname.clone(), ip));
+        }
+    }
+    found
 }
 
 /// As much of a WorkloadEntry's status as the mesh follows.

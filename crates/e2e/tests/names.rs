@@ -4,12 +4,13 @@
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{ECHO_YAML, echo_mesh, mesh};
+use lateen_e2e::{ECHO_YAML, SOON, echo_mesh, mesh};
 use lateen_testkit::dns;
 use lateen_testkit::echo::{Manner, start};
 use lateen_testkit::isolate::{isolated, replace_resolv_conf};
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::add_address;
+use lateen_testkit::wait::wait_until;
 
 /// The resolver of the machine, outside the mesh.
 const RESOLVER: &str = "192.0.2.53";
@@ -207,6 +208,12 @@ spec:
         )?;
         let found = lookup(&mesh, &["db.outside.test"])?;
         ensure!(found[0].starts_with("240.240."), "not an automatic address: {found:?}");
+        wait_until("the address on the status", SOON, || {
+            let status = mesh.object("serviceentries", "db")?["status"]["addresses"].to_string();
+            let ours = status.contains(&found[0]) && status.contains("db.outside.test");
+            ensure!(ours, "{} is not in {status}", found[0]);
+            Ok(())
+        })?;
         let printed = mesh.run_script("caller", "echo hello | nc -q1 -w5 db.outside.test 7000")?;
         ensure!(printed == "outside> hello\n", "{printed:?}");
         Ok(())

@@ -4,4 +4,4 @@
 pub mod endpoints;
 pub mod routes;
 pub mod services;
-mod vip;
+pub mod vip;

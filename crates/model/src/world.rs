@@ -148,7 +148,8 @@ impl World {
             Resource::ServiceEntry(item) => {
                 let automatic = labels.get("networking.istio.io/enable-autoallocate-ip");
                 let automatic = automatic.is_none_or(|value| value != "false");
-                let found = service_entry(meta, &item.spec, automatic, notes);
+                let given = &item.status.addresses;
+                let found = service_entry(meta, &item.spec, automatic, given, notes);
                 set(&mut tables.entries, name, Some(Arc::new(found)));
             }
             Resource::WorkloadEntry(item) => {

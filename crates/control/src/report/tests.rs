@@ -3,7 +3,7 @@
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Value, json};
 
-use super::status;
+use super::{status, with_addresses};
 use crate::findings::{Facts, Verdict};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -77,4 +77,18 @@ fn a_warning_is_told_without_failing_and_foreign_conditions_stay() {
     let passed = find(&written, "PassedValidation");
     assert_eq!((&passed["status"], &passed["reason"]), (&json!("True"), &json!("Warnings")));
     assert_eq!(find(&written, "Programmed")["status"], "True");
+}
+
+#[test]
+fn automatic_addresses_are_written_once_and_beside_the_conditions() {
+    let given = [("db.test".into(), "240.240.0.7".parse().unwrap())];
+    let addresses = json!([{ "value": "240.240.0.7", "host": "db.test" }]);
+    let written = with_addresses(&facts(Value::Null), None, &given).unwrap();
+    assert_eq!(written, json!({ "addresses": addresses }));
+    assert_eq!(with_addresses(&facts(written), None, &given), None);
+    let patch = status(&facts(Value::Null), &refused(), NOW);
+    let both = with_addresses(&facts(Value::Null), patch, &given).unwrap();
+    assert_eq!(both["addresses"], addresses);
+    assert_eq!(find(&both, "Reconciled")["status"], "False");
+    assert_eq!(with_addresses(&facts(Value::Null), None, &[]), None);
 }

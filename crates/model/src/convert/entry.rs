@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use lateen_api::istio::networking as api;
+use lateen_api::resource::GivenAddress;
 
 use crate::convert::Notes;
 use crate::host;
+use crate::index::vip;
 use crate::meta::Meta;
 use crate::service::{Labels, Location, Port, Protocol, Registry, Resolution, Service, TargetPort};
 use crate::visibility::ExportTo;
@@ -20,11 +22,13 @@ pub struct Entry {
     pub endpoints: Vec<Arc<Workload>>,
 }
 
-/// Compiles a ServiceEntry; `automatic`: its label allows an automatic address.
+/// Compiles a ServiceEntry; `automatic`: its label allows an automatic address, `given`: those that its
+/// hosts have already.
 pub fn service_entry(
     meta: &Arc<Meta>,
     spec: &api::ServiceEntrySpec,
     automatic: bool,
+    given: &[GivenAddress],
     notes: &mut Notes<'_>,
 ) -> Entry {
     let (addresses, ranges) = addresses(&spec.addresses, notes);
@@ -41,7 +45,10 @@ pub fn service_entry(
     let services = spec.hosts.iter().map(|name| {
         let hostname = host::shared(name);
         let wild = host::is_wildcard(&hostname);
+        let may = automatic && !wild && resolution != Resolution::Passthrough;
+        let none = addresses.is_empty() && ranges.is_empty();
         Arc::new(Service {
+            auto_address: given_to(&hostname, given).filter(|_| may && none),
             name: Arc::clone(&hostname),
             meta: Arc::clone(meta),
             ports: ports.clone(),
@@ -54,14 +61,19 @@ pub fn service_entry(
             headless: false,
             external_name: None,
             selector: selector.clone(),
-            auto_allocate: automatic && !wild && resolution != Resolution::Passthrough,
-            auto_address: None,
+            auto_allocate: may,
             hostname,
         })
     });
     let services = services.collect();
     let endpoints = endpoints(meta, spec, resolution, notes);
     Entry { services, endpoints }
+}
+
+/// The automatic address that a host has already.
+fn given_to(hostname: &str, given: &[GivenAddress]) -> Option<IpAddr> {
+    let own = given.iter().find(|address| address.host.eq_ignore_ascii_case(hostname))?;
+    own.value.parse().ok().filter(vip::is_automatic)
 }
 
 fn addresses(list: &[String], notes: &mut Notes<'_>) -> (Vec<IpAddr>, Vec<IpNet>) {

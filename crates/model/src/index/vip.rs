@@ -1,6 +1,6 @@
 //! Automatic addresses for ServiceEntry hosts without one. In: services, the oldest first. Out: an
 //! address of 240.240.0.0/16 each, the same in every run: a hash of namespace and host, and the next
-//! free one where two hashes meet. The oldest keeps its place when younger ones come.
+//! free one where two hashes meet. A host that has been given one keeps it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -16,7 +16,13 @@ const ROOM: u32 = 0xFFFE;
 pub fn allocate(services: &mut [Arc<Service>]) -> Vec<Arc<Service>> {
     let mut taken: FxHashSet<IpAddr> = FxHashSet::default();
     for service in services.iter() {
-        taken.extend(service.auto_address.iter().chain(&service.addresses));
+        taken.extend(&service.addresses);
+    }
+    for slot in services.iter_mut() {
+        // A copied object may say that it has what another one has: the older keeps it.
+        if slot.auto_address.is_some_and(|given| !taken.insert(given)) {
+            *slot = Arc::new(Service { auto_address: None, ..Service::clone(slot) });
+        }
     }
     let mut without = Vec::new();
     for slot in services.iter_mut().filter(|service| wants(service)) {
@@ -32,6 +38,11 @@ pub fn allocate(services: &mut [Arc<Service>]) -> Vec<Arc<Service>> {
         }
     }
     without
+}
+
+/// Whether an address is of the range.
+pub fn is_automatic(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V4(ip) if ip.octets()[..2] == [240, 240])
 }
 
 fn wants(service: &Service) -> bool {

@@ -271,3 +271,31 @@ fn gateways_are_found_under_every_name_that_istio_takes() {
     let (own, other) = ("default/g", "other/g");
     assert_eq!(found, [own, own, other, other, other, "mesh"]);
 }
+
+#[test]
+fn a_host_keeps_the_automatic_address_it_was_given_and_a_copy_gets_another() {
+    let entry = |name: &str, host: &str, created: &str, value: &str| {
+        object(
+            "networking.istio.io",
+            "ServiceEntry",
+            json!({
+                "metadata": {"name": name, "namespace": "default", "creationTimestamp": created},
+                "spec": {"hosts": [host], "resolution": "DNS",
+                         "ports": [{"number": 80, "name": "tcp", "protocol": "TCP"}]},
+                "status": {"addresses": [{"value": value, "host": host}]},
+            }),
+        )
+    };
+    let mut world = World::new();
+    put(&mut world, entry("b", "b.test", "2026-01-01T00:00:02Z", "240.240.3.4"));
+    put(&mut world, entry("a", "a.test", "2026-01-01T00:00:01Z", "240.240.3.4"));
+    put(&mut world, entry("c", "c.test", "2026-01-01T00:00:03Z", "10.0.0.1"));
+    let snapshot = world.snapshot();
+    let of = |host: &str| {
+        let id = snapshot.service_for(host, "default").unwrap();
+        snapshot.services().get(id).auto_address.unwrap().to_string()
+    };
+    assert_eq!(of("a.test"), "240.240.3.4");
+    assert!(of("b.test").starts_with("240.240.") && of("b.test") != of("a.test"));
+    assert!(of("c.test").starts_with("240.240."), "what is not of the range is not taken");
+}
