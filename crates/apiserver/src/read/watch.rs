@@ -23,6 +23,8 @@ use crate::store::{Event, Key, Since, Stored};
 
 /// Bookmarks keep a quiet watch's resource version young enough to resume from.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// The last one comes this long before the watch ends, as in Kubernetes.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// A watch without `timeoutSeconds` ends after this.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// Lines are sent in pieces of about this size.
@@ -108,7 +110,7 @@ impl Watch {
             changes,
             stopping: server.stopping(),
             deadline: now + length,
-            next_bookmark: now + BOOKMARK_EVERY,
+            next_bookmark: next_bookmark(now, now + length),
             done: false,
         })
     }
@@ -207,7 +209,7 @@ impl Watch {
     }
 
     fn bookmark(&mut self, piece: &mut Vec<u8>, end_of_initial: bool) {
-        self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+        self.next_bookmark = next_bookmark(Instant::now(), self.deadline);
         let mut metadata =
             json!({"resourceVersion": self.rv.to_string(), "creationTimestamp": null});
         if end_of_initial {
@@ -220,6 +222,14 @@ impl Watch {
         };
         let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
         push(piece, &json!({"type": "BOOKMARK", "object": object}));
+    }
+}
+
+fn next_bookmark(now: Instant, deadline: Instant) -> Instant {
+    let regular = now + BOOKMARK_EVERY;
+    match deadline.checked_sub(LAST_BOOKMARK) {
+        Some(last) if now < last => regular.min(last),
+        _ => regular,
     }
 }
 

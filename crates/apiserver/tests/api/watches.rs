@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Api, CONFIGS, config_map};
+use crate::harness::{Api, CONFIGS, SERVICES, config_map, service};
 
 fn labelled(name: &str, label: &str) -> Value {
     let mut value = config_map(name, json!({}));
@@ -43,6 +43,47 @@ async fn objects_come_and_go_as_they_start_and_stop_matching() {
     assert_eq!(watch.step().await, ("ADDED".to_owned(), "a".to_owned()));
     assert_eq!(watch.step().await, ("DELETED".to_owned(), "a".to_owned()));
     assert_eq!(watch.step().await, ("ADDED".to_owned(), "b".to_owned()));
+}
+
+#[tokio::test]
+async fn objects_come_and_go_as_their_fields_start_and_stop_matching() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let (_, list) = api.client.get(SERVICES).await;
+    let rv = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let path =
+        format!("{SERVICES}?watch=1&resourceVersion={rv}&fieldSelector=spec.type%3DNodePort");
+    let mut watch = api.client.watch(&path).await;
+    api.client.call("POST", SERVICES, service("a")).await;
+    let mut last = Value::Null;
+    for kind in ["NodePort", "ClusterIP"] {
+        let patch = json!({"spec": {"type": kind}});
+        let media = "application/merge-patch+json";
+        (_, last) = api.client.patch(&format!("{SERVICES}/a"), media, patch).await;
+    }
+    assert_eq!(watch.step().await, ("ADDED".to_owned(), "a".to_owned()));
+    let left = watch.next().await.unwrap();
+    assert_eq!(left["type"], "DELETED");
+    let version = |value: &Value| value["metadata"]["resourceVersion"].clone();
+    assert_eq!(version(&left["object"]), version(&last), "a client resumes after the change");
+}
+
+#[tokio::test]
+async fn a_watch_about_to_end_says_how_far_it_came() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let (_, list) = api.client.get(CONFIGS).await;
+    let rv = list["metadata"]["resourceVersion"].as_str().unwrap();
+    let options = "watch=1&allowWatchBookmarks=true&labelSelector=l&timeoutSeconds=3";
+    let path = format!("{CONFIGS}?{options}&resourceVersion={rv}");
+    let mut watch = api.client.watch(&path).await;
+    let (_, other) = api.client.call("POST", CONFIGS, config_map("other", json!({}))).await;
+    let mark = watch.next().await.unwrap();
+    assert_eq!(mark["type"], "BOOKMARK");
+    assert_eq!(mark["object"]["kind"], "ConfigMap");
+    let version = |value: &Value| value["metadata"]["resourceVersion"].clone();
+    assert_eq!(version(&mark["object"]), version(&other), "though the watch does not show it");
+    assert!(watch.next().await.is_none());
 }
 
 #[tokio::test]
