@@ -22,6 +22,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Who says so, in Events.
 const COMPONENT: &str = "lateen";
 const REASON: &str = "NoContainerRuntime";
+/// The reason by which `kubectl rollout status` knows that waiting is of no use.
+const GIVEN_UP: &str = "ProgressDeadlineExceeded";
 
 /// Kind, namespace and name.
 type Name = (&'static Kind, String, String);
@@ -284,7 +286,7 @@ fn deployment_conditions(object: &Value, available: bool, now: &str) -> Value {
     let (truth, progressing) = if available {
         (("True", "MinimumReplicasAvailable"), ("True", "NewReplicaSetAvailable"))
     } else {
-        (("False", REASON), ("False", REASON))
+        (("False", REASON), ("False", GIVEN_UP))
     };
     let text = if available { "lateen run runs it".to_owned() } else { advice(object) };
     let make = |name: &str, (truth, reason): (&str, &str)| {

@@ -49,6 +49,12 @@ fn a_deployment_that_nothing_runs_is_not_available_and_says_why() {
     let available = &status["conditions"][0];
     assert_eq!((&available["type"], &available["status"]), (&json!("Available"), &json!("False")));
     assert_eq!(available["reason"], "NoContainerRuntime");
+    let progressing = &status["conditions"][1];
+    assert_eq!(
+        (&progressing["type"], &progressing["status"], &progressing["reason"]),
+        (&json!("Progressing"), &json!("False"), &json!("ProgressDeadlineExceeded"))
+    );
+    assert!(progressing["message"].as_str().unwrap().contains("lateen run --name echo-server"));
 }
 
 #[test]
