@@ -189,6 +189,13 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// 429: the client shall come back.
+    pub fn too_many_connections() -> Self {
+        let message = "too many connections are open, try again later";
+        let details = Some(Box::new(json!({"retryAfterSeconds": 1})));
+        Self { details, ..Self::new(429, "TooManyRequests", message) }
+    }
+
     /// 500.
     pub fn internal(message: impl std::fmt::Display) -> Self {
         let message = format!("Internal error occurred: {message}");

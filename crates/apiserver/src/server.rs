@@ -15,6 +15,7 @@ use crate::error::ApiError;
 use crate::rbac::{self, Action};
 use crate::reply::{self, Body, Form};
 use crate::route::{self, Query, Target};
+use crate::serve::Visit;
 use crate::store::Store;
 use crate::write::{Addresses, Writer, body};
 use crate::{discovery, openapi, read, reviews};
@@ -80,6 +81,10 @@ impl Server {
         let header = parts.headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let now = self.now().as_second();
         let user = self.auth.user(header, &self.store, now).ok_or_else(ApiError::unauthorized)?;
+        let visit = parts.extensions.get::<Arc<Visit>>();
+        if !user.is_anonymous() && visit.is_some_and(|visit| !visit.admit()) {
+            return Err(ApiError::too_many_connections());
+        }
         if let Some(response) = open_path(&method, path) {
             return response;
         }

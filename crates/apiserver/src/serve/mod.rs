@@ -1,5 +1,10 @@
 //! Connections: in, a bound listener; out, TLS sessions of HTTP/1.1 and HTTP/2 within limits, each
-//! owned by the one set that is emptied at the end.
+//! owned by the one set that is emptied at the end. A peer that does not show who it is takes no place
+//! from those that do.
+
+mod gate;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,19 +17,27 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+pub use gate::Visit;
+use gate::{Gate, Limits};
+
 use crate::server::Server;
 
-const CONNECTIONS: usize = 1024;
+const LIMITS: Limits = Limits {
+    newcomers: 256,
+    known: 1024,
+    handshake: Duration::from_secs(10),
+    introduction: Duration::from_secs(20),
+};
 const STREAMS: u32 = 256;
 const HEAD_BYTES: usize = 64 << 10;
-const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Also ends idle connections, so it is longer than clients keep theirs for another request.
 const HEAD: Duration = Duration::from_secs(100);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// What a peer that has to go may still finish.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// What is under way at the end may take this long.
 const DRAIN: Duration = Duration::from_secs(5);
 /// A pause after the system ran out of something.
@@ -37,27 +50,31 @@ pub async fn serve(
     tls: Arc<ServerConfig>,
     shutdown: impl Future<Output = ()>,
 ) {
+    serve_within(LIMITS, server, listener, tls, shutdown).await;
+}
+
+async fn serve_within(
+    limits: Limits,
+    server: Arc<Server>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    shutdown: impl Future<Output = ()>,
+) {
     let acceptor = TlsAcceptor::from(tls);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let gate = Arc::new(Gate::new(limits));
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
-        let place = Arc::clone(&places).acquire_owned();
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = async {
-                let place = place.await.expect("the semaphore is never closed");
-                listener.accept().await.map(|(stream, _)| (stream, place))
-            } => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, _)) => {
+                let visit = Arc::new(Visit::enter(&gate));
                 let (server, acceptor) = (Arc::clone(&server), acceptor.clone());
-                connections.spawn(async move {
-                    connection(server, acceptor, stream).await;
-                    drop(place);
-                });
+                connections.spawn(connection(server, acceptor, stream, visit));
             }
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) => {
@@ -83,17 +100,26 @@ fn is_about_the_peer(error: &io::Error) -> bool {
     )
 }
 
-async fn connection(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStream) {
+async fn connection(
+    server: Arc<Server>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    visit: Arc<Visit>,
+) {
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "no TLS handshake"),
-        Err(_) => return tracing::debug!("the TLS handshake took too long"),
+    let stream = tokio::select! {
+        accepted = acceptor.accept(stream) => match accepted {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "no TLS handshake"),
+        },
+        () = visit.no_handshake() => return tracing::debug!("the TLS handshake took too long"),
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let mut stopping = server.stopping();
-    let service = service_fn(move |request| {
+    let guest = Arc::clone(&visit);
+    let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
         let server = Arc::clone(&server);
+        request.extensions_mut().insert(Arc::clone(&guest));
         async move { Ok::<_, Infallible>(server.answer(request).await) }
     });
     // The handshake has settled the protocol, so there is nothing to guess and to wait for.
@@ -105,6 +131,13 @@ async fn connection(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStrea
         () = stopped(&mut stopping) => {
             session.as_mut().graceful_shutdown();
             session.await
+        }
+        () = visit.overstay() => {
+            session.as_mut().graceful_shutdown();
+            match tokio::time::timeout(FAREWELL, session).await {
+                Ok(ended) => ended,
+                Err(_) => return tracing::debug!("a peer did not say who it is and was let go"),
+            }
         }
     };
     if let Err(error) = ended {
