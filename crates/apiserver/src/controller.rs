@@ -1,5 +1,6 @@
 //! Housekeeping: in, the store's state; out, deletions that follow from it. Namespaces that are being
-//! deleted are emptied, objects whose owners are gone are removed, old Events are dropped.
+//! deleted are emptied, objects whose owners are gone are removed, what every cluster has is made
+//! again, old Events are dropped.
 //!
 //! Each sweep looks at the whole state, so one that was missed or failed is made good by the next.
 
@@ -89,6 +90,7 @@ async fn sweep(server: &Server) {
             finish_foreground(server, key, stored).await;
         }
     }
+    crate::seed::repair(server).await;
 }
 
 async fn remove(server: &Server, key: &Key, stored: &Stored) {

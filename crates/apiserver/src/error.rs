@@ -37,6 +37,36 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// A field that may not be there, or not change.
+    pub fn forbidden(field: &str, why: &str) -> Self {
+        Self {
+            reason: "FieldValueForbidden".to_owned(),
+            message: format!("Forbidden: {why}"),
+            field: field.to_owned(),
+        }
+    }
+
+    /// A second one of what there may be one of.
+    pub fn duplicate(field: &str, value: &Value) -> Self {
+        Self {
+            reason: "FieldValueDuplicate".to_owned(),
+            message: format!("Duplicate value: {value}"),
+            field: field.to_owned(),
+        }
+    }
+
+    /// A value that is none of a few.
+    pub fn not_supported(field: &str, value: &Value, supported: &[&str]) -> Self {
+        let list: Vec<String> = supported.iter().map(|one| format!("{one:?}")).collect();
+        Self {
+            reason: "FieldValueNotSupported".to_owned(),
+            message: format!("Unsupported value: {value}: supported values: {}", list.join(", ")),
+            field: field.to_owned(),
+        }
+    }
+}
+
 /// A refused request.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -202,6 +232,11 @@ impl ApiError {
         Self::new(500, "InternalError", message)
     }
 
+    /// 500 for a write whose task did not come to its end.
+    pub fn unfinished() -> Self {
+        Self::internal("the write broke off; see the server's log")
+    }
+
     /// The refusal of a write by the store.
     pub fn from_write(error: WriteError, kind: &Kind, namespace: &str, name: &str) -> Self {
         match error {
@@ -217,6 +252,16 @@ impl ApiError {
             }
             WriteError::Storage(_) => Self::internal(error),
         }
+    }
+
+    /// Says which object the request was about.
+    #[must_use]
+    pub fn named(mut self, kind: &Kind, name: &str) -> Self {
+        let details = self.details.get_or_insert_with(|| Box::new(json!({})));
+        for (field, value) in [("name", name), ("group", kind.group), ("kind", kind.kind)] {
+            details[field] = json!(value);
+        }
+        self
     }
 
     /// Adds causes to the details.

@@ -17,6 +17,7 @@ mod controller;
 mod discovery;
 mod error;
 mod object;
+mod owned;
 mod rbac;
 mod read;
 mod reply;
@@ -100,6 +101,8 @@ impl ApiServer {
         let admin_token = secret(&data_dir.join("admin.token"))?;
         let signing_key = secret(&data_dir.join("tokens.key"))?;
         let signer = token::Signer::new(signing_key.as_bytes(), "https://kubernetes.default.svc");
+        let address = listener.local_addr()?;
+        listener.set_nonblocking(true)?;
         let store = store::Store::open(&data_dir.join("objects.redb"))?;
         let server = Arc::new(server::Server {
             addresses: write::Addresses::load(service_cidr, &store),
@@ -107,11 +110,12 @@ impl ApiServer {
             store,
             ca_pem: ca.pem().to_owned(),
             public_url,
+            address,
             clock,
+            owned: owned::Owned::default(),
             stop: tokio::sync::watch::Sender::new(false),
         });
         seed::populate(&server).await?;
-        listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         Ok(Self { server, listener, tls, admin_token })
     }

@@ -89,6 +89,7 @@ async fn serve_within(
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         connections.shutdown().await;
     }
+    server.owned.drain().await;
 }
 
 fn is_about_the_peer(error: &io::Error) -> bool {

@@ -135,9 +135,10 @@ struct State {
     rv: u64,
 }
 
+/// Writes that happen together or not at all.
 struct Job {
-    write: Write,
-    reply: oneshot::Sender<Result<Value, WriteError>>,
+    writes: Vec<Write>,
+    reply: oneshot::Sender<Result<Vec<Value>, WriteError>>,
 }
 
 /// The store. Dropping it ends the writer after the writes already queued.
@@ -172,10 +173,16 @@ impl Store {
 
     /// Performs one write; returns, when it is on disk, the object as stored or as it was when removed.
     pub async fn write(&self, write: Write) -> Result<Value, WriteError> {
+        let written = self.write_all(vec![write]).await?;
+        Ok(written.into_iter().next().expect("invariant: every write has a result"))
+    }
+
+    /// Performs writes in this order, each seeing those before it: all of them in one commit, or none.
+    pub async fn write_all(&self, writes: Vec<Write>) -> Result<Vec<Value>, WriteError> {
         let (reply, answer) = oneshot::channel();
         let stopped = || WriteError::Storage("the writer has ended".to_owned());
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        let mut job = Job { write, reply };
+        let mut job = Job { writes, reply };
         loop {
             match jobs.try_send(job) {
                 Ok(()) => break,

@@ -41,6 +41,20 @@ async fn a_write_needs_its_precondition_and_its_namespace() {
 }
 
 #[tokio::test]
+async fn writes_that_belong_together_happen_in_one_commit_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("s")).unwrap();
+    let absent = |key| Write { key, expect: Expect::Absent, object: object("1") };
+    let together = vec![absent(namespace("a")), absent(config("c"))];
+    let written = store.write_all(together).await.unwrap();
+    assert_eq!(meta(&written[1], "resourceVersion"), "2");
+    let late = vec![absent(config("d")), absent(config("c"))];
+    assert_eq!(store.write_all(late).await, Err(WriteError::Exists));
+    assert!(store.get(&config("d")).is_none() && store.revision() == 2);
+    put(&store, config("d"), Expect::Absent, "1").await.unwrap();
+}
+
+#[tokio::test]
 async fn objects_history_and_versions_survive_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");

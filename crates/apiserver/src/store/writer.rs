@@ -25,6 +25,14 @@ pub(super) struct Writer {
 /// Writes decided but not yet committed; `None` marks a removal.
 type Pending = HashMap<Key, Option<Stored>>;
 
+/// One write that may happen.
+struct Decided {
+    event: Event,
+    deleting: bool,
+    /// As it is answered.
+    object: Value,
+}
+
 impl Writer {
     pub(super) fn new(disk: Disk, state: Arc<RwLock<State>>, notify: watch::Sender<u64>) -> Self {
         Self { disk, state, notify }
@@ -51,15 +59,17 @@ impl Writer {
         let mut events = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
         let mut rv = self.state.read().unwrap_or_else(PoisonError::into_inner).rv;
-        for Job { write, reply } in group {
-            match self.decide(write, rv + 1, &mut pending) {
-                Ok((event, deleting, written)) => {
-                    rv += 1;
+        for Job { writes, reply } in group {
+            let answer = self.decide_all(writes, rv, &mut pending).map(|decided| {
+                rv += decided.len() as u64;
+                let mut written = Vec::with_capacity(decided.len());
+                for Decided { event, deleting, object } in decided {
                     events.push((event, deleting));
-                    answers.push((reply, Ok(written)));
+                    written.push(object);
                 }
-                Err(error) => answers.push((reply, Err(error))),
-            }
+                written
+            });
+            answers.push((reply, answer));
         }
         let mut written = true;
         if !events.is_empty()
@@ -79,12 +89,37 @@ impl Writer {
         written
     }
 
-    fn decide(
+    /// Decides writes that belong together, from the version after `rv` on. If one cannot be, `pending`
+    /// is as it was before all of them.
+    fn decide_all(
         &self,
-        write: Write,
+        writes: Vec<Write>,
         rv: u64,
         pending: &mut Pending,
-    ) -> Result<(Event, bool, Value), WriteError> {
+    ) -> Result<Vec<Decided>, WriteError> {
+        let mut decided = Vec::with_capacity(writes.len());
+        let mut undo: Vec<(Key, Option<Option<Stored>>)> = Vec::new();
+        for (write, rv) in writes.into_iter().zip(rv + 1..) {
+            let key = write.key.clone();
+            let before = pending.get(&key).cloned();
+            match self.decide(write, rv, pending) {
+                Ok(one) => decided.push(one),
+                Err(error) => {
+                    for (key, before) in undo.into_iter().rev() {
+                        match before {
+                            Some(before) => pending.insert(key, before),
+                            None => pending.remove(&key),
+                        };
+                    }
+                    return Err(error);
+                }
+            }
+            undo.push((key, before));
+        }
+        Ok(decided)
+    }
+
+    fn decide(&self, write: Write, rv: u64, pending: &mut Pending) -> Result<Decided, WriteError> {
         let Write { key, expect, object } = write;
         let current = self.look(pending, &key);
         match (expect, &current) {
@@ -109,7 +144,7 @@ impl Writer {
         };
         let stored = after.clone().map(|bytes| Stored { rv, deleting, bytes });
         pending.insert(key.clone(), stored);
-        Ok((Event { rv, key, before, after }, deleting, object))
+        Ok(Decided { event: Event { rv, key, before, after }, deleting, object })
     }
 
     fn look(&self, pending: &Pending, key: &Key) -> Option<Stored> {

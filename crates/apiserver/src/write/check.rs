@@ -5,7 +5,7 @@ use lateen_api::kinds::{Kind, Source};
 use lateen_api::validate;
 use serde_json::Value;
 
-use super::prepare;
+use super::{prepare, service, workload};
 use crate::error::{ApiError, Cause};
 use crate::object;
 use crate::route::Query;
@@ -93,14 +93,26 @@ fn remove(value: &mut Value, path: &str) {
     }
 }
 
-/// Checks names, labels and, for Istio's kinds, the meaning of the object as it would be stored.
+/// Checks names, labels and the meaning of the object as it would be stored in place of `old`. All
+/// that is wrong is told at once; `found` is what was found before.
 pub fn meaning(
     kind: &'static Kind,
+    subresource: &str,
+    old: Option<&Value>,
     value: &Value,
+    found: Vec<Cause>,
     warnings: &mut Vec<String>,
 ) -> Result<(), ApiError> {
     let mut causes = prepare::metadata_causes(kind, value);
-    causes.extend(super::defaults::causes(kind, value));
+    causes.extend(old.and_then(|old| prepare::late_finalizers(old, value)));
+    // A status is not held up by a spec that an earlier version took.
+    if subresource.is_empty() {
+        if (kind.group, kind.kind) == ("", "Service") {
+            causes.extend(service::causes(&value["spec"]));
+        }
+        causes.extend(workload::causes(kind, old, value));
+    }
+    causes.extend(found);
     // The mesh's own settings are in a ConfigMap.
     if kind.source == Source::Istio || kind.kind == "ConfigMap" {
         for issue in validate::validate(kind, kind.storage_version(), value) {

@@ -1,16 +1,16 @@
 //! Defaults of Kubernetes' own kinds: in, an object as sent; out, the fields that kubectl users
-//! expect to see filled in, and what is wrong with the few kinds checked here.
+//! expect to see filled in.
 
 use lateen_api::kinds::Kind;
 use serde_json::{Map, Value, json};
 
-use crate::error::Cause;
+use super::service;
 use crate::object;
 
 /// Fills in defaults.
 pub fn apply(kind: &Kind, value: &mut Value, old: Option<&Value>) {
     match (kind.group, kind.kind) {
-        ("", "Service") => service(value, old),
+        ("", "Service") => service::defaults(value, old),
         ("", "Secret") => secret(value),
         ("", "Namespace") => namespace(value),
         ("", "Pod") => pod_spec(object::child_mut(value, "spec")),
@@ -42,43 +42,10 @@ pub fn apply(kind: &Kind, value: &mut Value, old: Option<&Value>) {
     }
 }
 
-fn set(fields: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
+/// Fills in what is missing.
+pub fn set(fields: &mut Map<String, Value>, defaults: &[(&str, Value)]) {
     for (name, default) in defaults {
         fields.entry(*name).or_insert_with(|| default.clone());
-    }
-}
-
-fn service(value: &mut Value, old: Option<&Value>) {
-    let spec = object::child_mut(value, "spec");
-    set(spec, &[("type", json!("ClusterIP")), ("sessionAffinity", json!("None"))]);
-    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        let Some(port) = port.as_object_mut() else { continue };
-        set(port, &[("protocol", json!("TCP"))]);
-        let own = port.get("port").cloned().unwrap_or_default();
-        match port.get("targetPort") {
-            None | Some(Value::Null) => port.insert("targetPort".to_owned(), own),
-            Some(target) if *target == 0 || *target == "" => {
-                port.insert("targetPort".to_owned(), own)
-            }
-            Some(_) => None,
-        };
-    }
-    if spec["type"] == "ExternalName" {
-        return;
-    }
-    set(spec, &[("internalTrafficPolicy", json!("Cluster"))]);
-    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
-        set(spec, &[("externalTrafficPolicy", json!("Cluster"))]);
-    }
-    if spec["type"] == "LoadBalancer" {
-        set(spec, &[("allocateLoadBalancerNodePorts", json!(true))]);
-    }
-    set(spec, &[("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))]);
-    // A client that replaces a Service without its address means to keep it.
-    for field in ["clusterIP", "clusterIPs"] {
-        if let Some(kept) = old.and_then(|old| object::at(old, &["spec", field])) {
-            set(spec, &[(field, kept.clone())]);
-        }
     }
 }
 
@@ -217,74 +184,4 @@ fn webhooks(value: &mut Value) {
             }
         }
     }
-}
-
-/// What is wrong with objects of the kinds that the mesh depends on.
-pub fn causes(kind: &Kind, value: &Value) -> Vec<Cause> {
-    match (kind.group, kind.kind) {
-        ("", "Service") => service_causes(&value["spec"]),
-        ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") => {
-            selector_causes(&value["spec"])
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn service_causes(spec: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let plain = spec["type"] != "ExternalName" && spec["clusterIP"] != "None";
-    if plain && ports.is_empty() {
-        causes.push(Cause::required("spec.ports", ""));
-    }
-    let mut seen = Vec::new();
-    for (index, port) in ports.iter().enumerate() {
-        let path = |field: &str| format!("spec.ports[{index}].{field}");
-        if !port["port"].as_i64().is_some_and(|number| (1..=65535).contains(&number)) {
-            let problem = "must be between 1 and 65535, inclusive";
-            causes.push(Cause::invalid(&path("port"), &port["port"], problem));
-        }
-        let name = port["name"].as_str().unwrap_or_default();
-        if name.is_empty() && ports.len() > 1 {
-            causes.push(Cause::required(&path("name"), ""));
-        }
-        let twin = (name, &port["port"], &port["protocol"]);
-        if seen
-            .iter()
-            .any(|(n, p, q)| (*p, *q) == (twin.1, twin.2) || (*n == name && !name.is_empty()))
-        {
-            causes.push(Cause {
-                reason: "FieldValueDuplicate".to_owned(),
-                message: format!("Duplicate value: {port}"),
-                field: format!("spec.ports[{index}]"),
-            });
-        }
-        seen.push(twin);
-        if !matches!(port["protocol"].as_str(), Some("TCP" | "UDP" | "SCTP")) {
-            causes.push(Cause {
-                reason: "FieldValueNotSupported".to_owned(),
-                message: format!(
-                    "Unsupported value: {}: supported values: \"SCTP\", \"TCP\", \"UDP\"",
-                    port["protocol"]
-                ),
-                field: path("protocol"),
-            });
-        }
-    }
-    causes
-}
-
-fn selector_causes(spec: &Value) -> Vec<Cause> {
-    let labels = spec["selector"]["matchLabels"].as_object();
-    if spec["selector"].is_null() {
-        return vec![Cause::required("spec.selector", "")];
-    }
-    let template = &spec["template"]["metadata"]["labels"];
-    let matching =
-        labels.into_iter().flatten().all(|(key, value)| template.get(key) == Some(value));
-    if matching {
-        return Vec::new();
-    }
-    let problem = "`selector` does not match template `labels`";
-    vec![Cause::invalid("spec.template.metadata.labels", template, problem)]
 }

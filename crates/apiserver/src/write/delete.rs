@@ -1,6 +1,8 @@
 //! Deleting: in, a target and options; out, the object gone, or marked and waiting for its
 //! finalizers.
 
+use std::sync::Arc;
+
 use http::Response;
 use serde_json::{Value, json};
 
@@ -143,7 +145,11 @@ impl Writer<'_> {
             if options.dry_run {
                 return Ok((old, true, warnings));
             }
-            match begin(self.server, &target.key(), &stored, options.propagation).await {
+            let (server, key) = (Arc::clone(self.server), target.key());
+            let propagation = options.propagation;
+            let begun = async move { begin(&server, &key, &stored, propagation).await };
+            let begun = self.server.owned.run(begun).await.ok_or_else(ApiError::unfinished)?;
+            match begun {
                 Ok((value, gone)) => return Ok((value, gone, warnings)),
                 Err(WriteError::Conflict) => {}
                 Err(error) => {

@@ -1,16 +1,21 @@
 //! Writing: in, a target, query and body; out, the object as stored, or a refusal with nothing
 //! stored. Create, replace, the four patches and `scale` all end in one pipeline: defaults,
-//! admission, checks, store.
+//! admission, checks, store. What begins with the store goes on if the client goes away.
 
 mod addresses;
 pub mod body;
 mod check;
 mod defaults;
 pub mod delete;
+mod names;
 pub mod patch;
 mod pipeline;
 mod prepare;
 pub mod scale;
+mod service;
+mod workload;
+
+use std::sync::Arc;
 
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
@@ -33,7 +38,7 @@ const ATTEMPTS: usize = 8;
 /// Who writes where.
 pub struct Writer<'a> {
     /// The server.
-    pub server: &'a Server,
+    pub server: &'a Arc<Server>,
     /// The user.
     pub user: &'a User,
     /// The path.

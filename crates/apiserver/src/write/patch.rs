@@ -10,23 +10,27 @@ use crate::object;
 use crate::patch::{self, Patch, PatchContext, PatchError};
 use crate::read;
 use crate::reply::Body;
+use crate::route::Target;
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, \
                         application/strategic-merge-patch+json, application/apply-patch+yaml";
 
-impl From<PatchError> for ApiError {
-    fn from(error: PatchError) -> Self {
-        let causes: Vec<Cause> = error
-            .causes
-            .into_iter()
-            .map(|cause| Cause {
-                reason: cause.reason.to_owned(),
-                message: cause.message,
-                field: cause.field,
-            })
-            .collect();
-        ApiError::new(error.code, error.reason, error.message).with_causes(&causes)
+/// The refusal of a patch, which names the object that it was for.
+pub fn refusal(target: &Target, error: PatchError) -> ApiError {
+    let causes: Vec<Cause> = error
+        .causes
+        .into_iter()
+        .map(|cause| Cause {
+            reason: cause.reason.to_owned(),
+            message: cause.message,
+            field: cause.field,
+        })
+        .collect();
+    if error.code == 422 {
+        return ApiError::invalid(target.kind, &target.name, causes);
     }
+    let refusal = ApiError::new(error.code, error.reason, error.message).with_causes(&causes);
+    refusal.named(target.kind, &target.name)
 }
 
 /// The patch that a body is, by its media type.
@@ -101,7 +105,8 @@ impl Writer<'_> {
             now: &now,
             api_version: &target.api_version(),
         };
-        let mut new = patch::apply(target.kind, patch.clone(), current.as_ref(), &context)?;
+        let mut new = patch::apply(target.kind, patch.clone(), current.as_ref(), &context)
+            .map_err(|error| refusal(target, error))?;
         prepare::check_type(&mut new, target.kind, target.version, true)?;
         check::shape(target.kind, target.version, self.query, &[], &mut new, warnings)?;
         check_name(&new, &target.name)?;

@@ -2,18 +2,21 @@
 //! the new one as stored. Defaults, mutating webhooks, ownership of fields, checks, address,
 //! validating webhooks, store: in this order, and nothing is stored before all have agreed.
 
+use std::sync::Arc;
+
 use lateen_api::kinds::Kind;
 use serde_json::Value;
 
+use super::addresses::Reservation;
 use super::{check, defaults, prepare};
 use crate::auth::User;
 use crate::catalog;
-use crate::error::ApiError;
+use crate::error::{ApiError, Cause};
 use crate::object;
 use crate::patch;
 use crate::route::{Query, Target};
 use crate::server::Server;
-use crate::store::{Expect, Write};
+use crate::store::{Expect, Write, WriteError};
 
 /// Deeper objects cannot be read back: serde_json stops at 128 levels, a list and its item take some.
 const MAX_DEPTH: usize = 100;
@@ -43,7 +46,7 @@ impl Operation {
 /// One write on its way.
 pub struct Change<'a> {
     /// The server.
-    pub server: &'a Server,
+    pub server: &'a Arc<Server>,
     /// Who asks.
     pub user: &'a User,
     /// The path.
@@ -87,32 +90,35 @@ impl Change<'_> {
                 &now,
             );
         }
-        let is_service = (kind.group, kind.kind) == ("", "Service");
-        let reservation = if is_service && self.target.subresource.is_empty() {
-            let assigned = self.server.addresses.assign(&mut new, before);
-            let name = object::meta(&new, "name").to_owned();
-            Some(assigned.map_err(|cause| ApiError::invalid(kind, &name, vec![cause]))?)
-        } else {
-            None
-        };
+        let (reservation, refused) = self.addressed(before, &mut new);
         if let Some(old) = before
             && prepare::same(old, &new)
         {
             return Ok(old.clone());
         }
-        check::meaning(kind, &new, &mut self.warnings)?;
+        let subresource = &self.target.subresource;
+        check::meaning(kind, subresource, before, &new, refused, &mut self.warnings)?;
         crate::admission::validate(self, before, Some(&new)).await?;
         if self.dry_run {
             return Ok(new);
         }
-        let stored = self.store(old, new).await?;
-        if let Some(reservation) = reservation {
-            reservation.keep();
+        self.store(old, new, reservation).await
+    }
+
+    /// Gives a Service its address and node ports.
+    fn addressed(
+        &self,
+        before: Option<&Value>,
+        new: &mut Value,
+    ) -> (Option<Reservation>, Vec<Cause>) {
+        let kind = self.kind();
+        if (kind.group, kind.kind) != ("", "Service") || !self.target.subresource.is_empty() {
+            return (None, Vec::new());
         }
-        if is_service && stored["spec"]["type"] == "ExternalName" {
-            before.into_iter().for_each(|old| self.server.addresses.release(old));
+        match self.server.addresses.assign(new, before) {
+            Ok(reservation) => (Some(reservation), Vec::new()),
+            Err(causes) => (None, causes),
         }
-        Ok(stored)
     }
 
     async fn mutated(&mut self, before: Option<&Value>, mut new: Value) -> Result<Value, ApiError> {
@@ -130,7 +136,12 @@ impl Change<'_> {
         Ok(new)
     }
 
-    async fn store(&self, old: Option<(&Value, u64)>, new: Value) -> Result<Value, ApiError> {
+    async fn store(
+        &self,
+        old: Option<(&Value, u64)>,
+        new: Value,
+        reservation: Option<Reservation>,
+    ) -> Result<Value, ApiError> {
         let kind = self.kind();
         let name = object::meta(&new, "name").to_owned();
         if object::depth(&new) > MAX_DEPTH {
@@ -143,18 +154,50 @@ impl Change<'_> {
         // namespace has one of its own kind, in its spec.
         let gone =
             object::is_deleting(&new) && object::finalizers(&new).is_empty() && !is_namespace;
-        let created = old.is_none();
         let expect = old.map_or(Expect::Absent, |(_, rv)| Expect::At(rv));
-        let write = Write { key, expect, object: (!gone).then_some(new) };
-        let written = self.server.store.write(write).await;
-        let written = written
-            .map_err(|error| ApiError::from_write(error, kind, &self.target.namespace, &name))?;
-        if gone {
-            self.server.addresses.release(&written);
+        let mut writes = vec![Write { key, expect, object: (!gone).then_some(new) }];
+        if old.is_none() && is_namespace {
+            writes.extend(crate::seed::content(self.server, &name));
         }
-        if created && is_namespace {
-            crate::seed::populate_namespace(self.server, &name).await;
+        let commit = Commit {
+            server: Arc::clone(self.server),
+            writes,
+            before: old.map(|(value, _)| value.clone()),
+            gone,
+            reservation,
+        };
+        let written = self.server.owned.run(commit.run()).await.ok_or_else(ApiError::unfinished)?;
+        written.map_err(|error| ApiError::from_write(error, kind, &self.target.namespace, &name))
+    }
+}
+
+/// What has to happen together, whether or not the client waits for it.
+struct Commit {
+    server: Arc<Server>,
+    /// The object itself first.
+    writes: Vec<Write>,
+    before: Option<Value>,
+    gone: bool,
+    reservation: Option<Reservation>,
+}
+
+impl Commit {
+    async fn run(self) -> Result<Value, WriteError> {
+        let written = self.server.store.write_all(self.writes).await?.into_iter().next();
+        let written = written.expect("invariant: every write has a result");
+        if let Some(reservation) = self.reservation {
+            reservation.keep();
+        }
+        let addresses = &self.server.addresses;
+        match &self.before {
+            _ if self.gone => addresses.release(&written),
+            Some(before) if is_service(before) => addresses.settle(before, &written),
+            _ => {}
         }
         Ok(written)
     }
+}
+
+fn is_service(value: &Value) -> bool {
+    value["apiVersion"] == "v1" && value["kind"] == "Service"
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use lateen_api::kinds::{Kind, Source};
 use serde_json::{Value, json};
 
+use super::names;
 use crate::error::{ApiError, Cause};
 use crate::object;
 
@@ -222,23 +223,44 @@ pub fn same(old: &Value, new: &Value) -> bool {
     bare(old) == bare(new) && owners(old) == owners(new)
 }
 
+/// Finalizers that come too late: an object that is being deleted only loses them.
+pub fn late_finalizers(old: &Value, new: &Value) -> Option<Cause> {
+    if !object::is_deleting(old) {
+        return None;
+    }
+    let before = object::finalizers(old);
+    let mut late = object::finalizers(new);
+    late.retain(|one| !before.contains(one));
+    late.sort_unstable();
+    late.dedup();
+    let list: Vec<String> = late.iter().map(|one| format!("{one:?}")).collect();
+    (!late.is_empty()).then(|| {
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers \
+             []string{{{}}}",
+            list.join(", ")
+        );
+        Cause::forbidden("metadata.finalizers", &why)
+    })
+}
+
 /// What is wrong with an object's names and labels.
 pub fn metadata_causes(kind: &Kind, value: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     let name = object::meta(value, "name");
-    if let Some(problem) = name_problem(kind, name) {
-        causes.push(Cause::invalid("metadata.name", &json!(name), problem));
-    }
+    let problems = name_problems(kind, name).into_iter();
+    causes.extend(problems.map(|one| Cause::invalid("metadata.name", &json!(name), one)));
     for (key, label) in value["metadata"]["labels"].as_object().into_iter().flatten() {
         let text = label.as_str();
-        if !is_qualified(key) || !text.is_some_and(is_label_value) {
+        let good = text.is_some_and(|text| names::label_value(text).is_empty());
+        if !names::is_qualified(key) || !good {
             let problem = "a label's key is a qualified name and its value is empty or at most 63 \
                            of [A-Za-z0-9._-] that begin and end alphanumeric";
             causes.push(Cause::invalid("metadata.labels", &json!({key: label}), problem));
         }
     }
     for (key, note) in value["metadata"]["annotations"].as_object().into_iter().flatten() {
-        if !is_qualified(&key.to_ascii_lowercase()) || !note.is_string() {
+        if !names::is_qualified(&key.to_ascii_lowercase()) || !note.is_string() {
             let problem = "an annotation's key is a qualified name and its value is a string";
             causes.push(Cause::invalid("metadata.annotations", &json!(key), problem));
         }
@@ -246,61 +268,14 @@ pub fn metadata_causes(kind: &Kind, value: &Value) -> Vec<Cause> {
     causes
 }
 
-fn name_problem(kind: &Kind, name: &str) -> Option<&'static str> {
+fn name_problems(kind: &Kind, name: &str) -> Vec<&'static str> {
     match (kind.group, kind.kind) {
         ("rbac.authorization.k8s.io", _) => {
             let bad = name.is_empty() || name == "." || name == ".." || name.contains(['/', '%']);
-            bad.then_some("may not be empty, '.', '..' or contain '/' or '%'")
+            Vec::from_iter(bad.then_some("may not be empty, '.', '..' or contain '/' or '%'"))
         }
-        ("", "Namespace") => (!is_label(name)).then_some(
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
-             and must start and end with an alphanumeric character",
-        ),
-        ("", "Service") => {
-            let starts = name.starts_with(|letter: char| letter.is_ascii_lowercase());
-            (!is_label(name) || !starts).then_some(
-                "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start \
-                 with an alphabetic character, and end with an alphanumeric character",
-            )
-        }
-        _ => {
-            let good =
-                !name.is_empty() && name.len() <= 253 && name.split('.').all(is_label_unbounded);
-            (!good).then_some(
-                "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, \
-                 '-' or '.', and must start and end with an alphanumeric character",
-            )
-        }
-    }
-}
-
-fn is_label(text: &str) -> bool {
-    text.len() <= 63 && is_label_unbounded(text)
-}
-
-fn is_label_unbounded(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-fn is_label_value(text: &str) -> bool {
-    text.is_empty() || is_word(text)
-}
-
-fn is_word(text: &str) -> bool {
-    let edge = |byte: &u8| byte.is_ascii_alphanumeric();
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && bytes.first().is_some_and(edge)
-        && bytes.last().is_some_and(edge)
-        && bytes.iter().all(|byte| edge(byte) || b"-_.".contains(byte))
-}
-
-fn is_qualified(key: &str) -> bool {
-    match key.split_once('/') {
-        Some((prefix, name)) => {
-            prefix.len() <= 253 && prefix.split('.').all(is_label_unbounded) && is_word(name)
-        }
-        None => is_word(key),
+        ("", "Namespace") => names::label(name),
+        ("", "Service") => names::service(name),
+        _ => names::subdomain(name),
     }
 }

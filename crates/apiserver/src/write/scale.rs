@@ -69,8 +69,11 @@ impl Writer<'_> {
             api_version: &self.target.api_version(),
         };
         let kind = self.target.kind;
-        self.rescale(|scale| Ok(crate::patch::apply(kind, sent.clone(), Some(scale), &context)?))
-            .await
+        self.rescale(|scale| {
+            crate::patch::apply(kind, sent.clone(), Some(scale), &context)
+                .map_err(|error| patch::refusal(self.target, error))
+        })
+        .await
     }
 
     async fn rescale(

@@ -116,7 +116,10 @@ async fn bad_objects_are_refused_with_the_field_and_nothing_is_stored() {
     let (code, status) = api.client.get("/apis/nothing.example/v1/things").await;
     let message = status["message"].as_str();
     assert_eq!((code, message), (404, Some("the server could not find the requested resource")));
-    assert_eq!(api.client.get(SERVICES).await.1["items"], json!([]));
+    let (_, list) = api.client.get(SERVICES).await;
+    let names: Vec<&Value> =
+        list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, ["kubernetes"]);
 }
 
 #[tokio::test]
@@ -243,4 +246,122 @@ async fn the_admin_may_do_everything_and_can_ask_so() {
     assert_eq!(code, 201, "{review}");
     assert_eq!(review["status"]["resourceRules"][0]["verbs"], json!(["*"]));
     assert_eq!(review["status"]["nonResourceRules"][0]["nonResourceURLs"], json!(["*"]));
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_service_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let mut wrong = service("web");
+    wrong["spec"]["ports"][0]["port"] = json!(70000);
+    wrong["spec"]["type"] = json!("Balancer");
+    wrong["spec"]["clusterIP"] = json!("10.1.1.1");
+    let (code, status) = api.client.call("POST", SERVICES, wrong).await;
+    assert_eq!(code, 422, "{status}");
+    let fields: Vec<&Value> =
+        status["details"]["causes"].as_array().unwrap().iter().map(|c| &c["field"]).collect();
+    assert_eq!(fields, ["spec.ports[0].port", "spec.type", "spec.clusterIPs"]);
+    let message = status["message"].as_str().unwrap();
+    let known = "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive";
+    assert!(message.starts_with("Service \"web\" is invalid: [") && message.contains(known));
+}
+
+#[tokio::test]
+async fn a_node_port_is_given_kept_by_patches_and_gone_with_the_type() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = format!("{SERVICES}/web");
+    api.client.call("POST", SERVICES, service("web")).await;
+    let typed = async |kind: &str| {
+        let patch = json!({"spec": {"type": kind}});
+        let (code, body) = api.client.patch(&path, "application/merge-patch+json", patch).await;
+        assert_eq!(code, 200, "{body}");
+        body["spec"]["ports"][0]["nodePort"].clone()
+    };
+    let given = typed("NodePort").await;
+    assert!((30000..=32767).contains(&given.as_i64().unwrap()), "{given}");
+    assert_eq!(typed("LoadBalancer").await, given);
+    let mut other = service("other");
+    other["spec"]["type"] = json!("NodePort");
+    other["spec"]["ports"][0]["nodePort"] = given;
+    assert_eq!(api.client.call("POST", SERVICES, other.clone()).await.0, 422);
+    assert_eq!(typed("ClusterIP").await, Value::Null);
+    assert_eq!(api.client.call("POST", SERVICES, other).await.0, 201);
+    let patch = json!({"spec": {"clusterIP": "10.96.3.3", "clusterIPs": ["10.96.3.3"]}});
+    let (code, status) = api.client.patch(&path, "application/merge-patch+json", patch).await;
+    let message = status["message"].as_str().unwrap();
+    assert!(code == 422 && message.contains("may not change once set"), "{message}");
+}
+
+#[tokio::test]
+async fn the_service_of_the_api_is_there_points_at_it_and_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let path = format!("{SERVICES}/kubernetes");
+    let (_, made) = api.client.get(&path).await;
+    assert_eq!(made["spec"]["clusterIP"], "10.96.0.1");
+    assert_eq!(made["metadata"]["labels"]["provider"], "kubernetes");
+    assert_eq!(made["spec"]["ports"][0]["port"], 443);
+    let slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+    let port = u64::from(api.client.address.port());
+    let (_, slice) = api.client.get(slices).await;
+    assert_eq!(
+        (&slice["ports"][0]["port"], &made["spec"]["ports"][0]["targetPort"]),
+        (&json!(port), &json!(port))
+    );
+    assert_eq!(slice["endpoints"][0]["addresses"], json!(["127.0.0.1"]));
+    let (_, endpoints) = api.client.get("/api/v1/namespaces/default/endpoints/kubernetes").await;
+    assert_eq!(endpoints["subsets"][0]["ports"][0]["port"], port);
+    let rv = made["metadata"]["resourceVersion"].as_str().unwrap();
+    let select =
+        format!("{SERVICES}?watch=1&resourceVersion={rv}&fieldSelector=metadata.name%3Dkubernetes");
+    let mut watch = api.client.watch(&select).await;
+    assert_eq!(api.client.call("DELETE", &path, Value::Null).await.0, 200);
+    assert_eq!(watch.step().await.0, "DELETED");
+    let again = watch.next().await.unwrap();
+    assert_eq!(
+        (&again["type"], &again["object"]["spec"]["clusterIP"]),
+        (&json!("ADDED"), &json!("10.96.0.1"))
+    );
+    api.stop().await;
+    let api = Api::start(dir.path()).await;
+    let (_, slice) = api.client.get(slices).await;
+    assert_eq!(slice["ports"][0]["port"], u64::from(api.client.address.port()));
+}
+
+#[tokio::test]
+async fn a_json_patch_that_does_not_fit_names_the_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    api.client.call("POST", CONFIGS, config_map("c", json!({}))).await;
+    let patch = json!([{"op": "replace", "path": "/data/x", "value": "1"}]);
+    let path = format!("{CONFIGS}/c");
+    let (code, status) = api.client.patch(&path, "application/json-patch+json", patch).await;
+    assert_eq!((code, &status["details"]["name"]), (422, &json!("c")));
+    let message = status["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("ConfigMap \"c\" is invalid: patch: replace operation"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_is_being_deleted_gets_no_more_finalizers() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let mut held = config_map("c", json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/a"]);
+    api.client.call("POST", CONFIGS, held).await;
+    let path = format!("{CONFIGS}/c");
+    api.client.call("DELETE", &path, Value::Null).await;
+    let patch = json!({"metadata": {"finalizers": ["example.com/a", "example.com/b"]}});
+    let (code, status) = api.client.patch(&path, "application/merge-patch+json", patch).await;
+    assert_eq!(code, 422, "{status}");
+    assert_eq!(
+        status["message"],
+        "ConfigMap \"c\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added \
+         if the object is being deleted, found new finalizers []string{\"example.com/b\"}"
+    );
+    let patch = json!({"metadata": {"finalizers": null}});
+    assert_eq!(api.client.patch(&path, "application/merge-patch+json", patch).await.0, 200);
 }

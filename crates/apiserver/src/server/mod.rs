@@ -1,6 +1,7 @@
 //! One request: in, its head and body; out, its answer. Authentication, authorization and dispatch
 //! to the modules that do the work.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use serde_json::json;
 
 use crate::auth::{Authenticator, User};
 use crate::error::ApiError;
+use crate::owned::Owned;
 use crate::rbac::{self, Action};
 use crate::reply::{self, Body, Form};
 use crate::route::{self, Query, Target};
@@ -30,7 +32,10 @@ pub struct Server {
     pub(crate) addresses: Addresses,
     pub(crate) ca_pem: String,
     pub(crate) public_url: String,
+    /// Where the API listens.
+    pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
+    pub(crate) owned: Owned,
     pub(crate) stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -270,3 +275,6 @@ fn openapi_v2(headers: &HeaderMap) -> Response<Body> {
     }
     json_document(openapi::v2_json())
 }
+
+#[cfg(test)]
+mod tests;
