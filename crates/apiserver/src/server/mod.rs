@@ -207,14 +207,18 @@ impl Server {
         path: &str,
         headers: &HeaderMap,
     ) -> Result<Response<Body>, ApiError> {
+        let segments: Vec<&str> = path.split('/').skip(1).collect();
         if *method != Method::GET {
-            return Err(ApiError::method_not_allowed());
+            // Beyond a group's version there are only resources, and this one is not served.
+            let resource = segments.first() == Some(&"apis") && segments.len() > 3;
+            let unknown = resource || segments.first() == Some(&"api") && segments.len() > 2;
+            let error = if unknown { ApiError::no_such_path } else { ApiError::method_not_allowed };
+            return Err(error());
         }
         let form = || {
             let offered = |form| matches!(form, Form::Discovery(_) | Form::Object);
             reply::negotiate(headers, offered)
         };
-        let segments: Vec<&str> = path.split('/').skip(1).collect();
         let found = match segments.as_slice() {
             ["api"] => match form()? {
                 Form::Discovery(version) => return Ok(discovery_reply(true, version)),

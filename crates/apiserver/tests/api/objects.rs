@@ -116,6 +116,8 @@ async fn bad_objects_are_refused_with_the_field_and_nothing_is_stored() {
     let (code, status) = api.client.get("/apis/nothing.example/v1/things").await;
     let message = status["message"].as_str();
     assert_eq!((code, message), (404, Some("the server could not find the requested resource")));
+    let gone = "/apis/batch/v1beta1/namespaces/default/cronjobs";
+    assert_eq!(api.client.call("POST", gone, json!({})).await.0, 404);
     let (_, list) = api.client.get(SERVICES).await;
     let names: Vec<&Value> =
         list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();

@@ -71,9 +71,6 @@ pub fn causes(kind: &Kind, old: Option<&Value>, value: &Value) -> Vec<Cause> {
         pod_spec("spec", &value["spec"], &mut causes);
     }
     let Some(rules) = rules(kind) else { return causes };
-    if let Some(old) = old {
-        unchanged(kind, &rules, old, value, &mut causes);
-    }
     for count in rules.counts {
         let number = &value["spec"][*count];
         if number.as_i64().is_some_and(|number| number < 0) {
@@ -97,6 +94,9 @@ pub fn causes(kind: &Kind, old: Option<&Value>, value: &Value) -> Vec<Cause> {
             }
             (supported, _) => Cause::not_supported(&field, policy, supported),
         });
+    }
+    if let Some(old) = old {
+        unchanged(kind, &rules, old, value, &mut causes);
     }
     causes
 }

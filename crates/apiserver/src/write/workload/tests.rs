@@ -103,6 +103,13 @@ fn a_selector_does_not_change() {
         wrong("Deployment", Some(&old), new.clone()),
         ["spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"b\"}}: field is immutable"]
     );
+    new["spec"]["template"] = old["spec"]["template"].clone();
+    let found = wrong("Deployment", Some(&old), new.clone());
+    let order = ["spec.template.metadata.labels: ", "spec.selector: "];
+    assert!(found.iter().zip(order).all(|(one, field)| one.starts_with(field)), "{found:?}");
+    new["spec"]["template"] = json!({
+        "metadata": {"labels": {"app": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]},
+    });
     let found = wrong("StatefulSet", Some(&old), new);
     assert!(found.len() == 1 && found[0].starts_with("spec: Forbidden: updates to statefulset"));
 }
