@@ -33,6 +33,14 @@ pub enum LinkError {
 /// A way to the kernel's tables of one namespace.
 pub(crate) struct Links(Handle);
 
+/// A bridge, with what its owner noted on it (`ip link` shows it as its alias).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bridge {
+    pub(crate) index: u32,
+    pub(crate) name: String,
+    pub(crate) alias: String,
+}
+
 /// What an IPv4 route or an address covers, and through which interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network {
@@ -179,6 +187,38 @@ impl Links {
             Some(Network { net, interface: message.header.index })
         });
         Ok(found.collect())
+    }
+
+    /// Every interface whose name begins with `prefix`.
+    pub(crate) async fn bridges(&self, prefix: &str) -> Result<Vec<Bridge>, LinkError> {
+        let all: Vec<_> = self
+            .0
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(refused("list interfaces".into()))?;
+        let found = all.iter().map(|link| {
+            let index = link.header.index;
+            let mut bridge = Bridge { index, name: String::new(), alias: String::new() };
+            for attribute in &link.attributes {
+                match attribute {
+                    LinkAttribute::IfName(name) => bridge.name.clone_from(name),
+                    LinkAttribute::IfAlias(alias) => bridge.alias.clone_from(alias),
+                    _ => {}
+                }
+            }
+            bridge
+        });
+        Ok(found.filter(|bridge| bridge.name.starts_with(prefix)).collect())
+    }
+
+    pub(crate) async fn set_alias(&self, index: u32, alias: &str) -> Result<(), LinkError> {
+        let mut noted = LinkMessageBuilder::<LinkUnspec>::new().index(index).build();
+        noted.attributes.push(LinkAttribute::IfAlias(alias.into()));
+        let what = format!("note what is forwarded on interface {index}");
+        self.0.link().change(noted).execute().await.map_err(refused(what))
     }
 
     /// Whether any interface is plugged into the bridge.

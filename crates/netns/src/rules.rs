@@ -111,6 +111,8 @@ pub enum Protocol {
 pub enum Match {
     InInterface(Op, String),
     OutInterface(Op, String),
+    /// An outgoing interface whose name begins so.
+    OutInterfacePrefix(Op, String),
     Protocol(Protocol),
     DestinationPort(Op, u16),
     Source(Op, IpNet),

@@ -9,6 +9,9 @@ use nix::fcntl::{Flock, FlockArg};
 
 use super::HostError;
 
+/// With `.lock` behind it, the lock file of the whole machine.
+const HOST: &str = "/run/lateen";
+
 /// Whether the kernel forwards IPv4 packets that come in on `interface`.
 pub(super) fn forwards(interface: &str) -> bool {
     fs::read_to_string(switch(interface)).is_ok_and(|value| value.trim() == "1")
@@ -36,6 +39,11 @@ pub(super) fn lock(state: &Path) -> Result<Flock<File>, HostError> {
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| failed(error.into()))
 }
 
+/// Homes share interfaces, so what they do to them is one after the other. Taken after [`lock`].
+pub(super) fn lock_host() -> Result<Flock<File>, HostError> {
+    lock(Path::new(HOST))
+}
+
 fn beside(state: &Path, suffix: &str) -> PathBuf {
     let mut path = state.as_os_str().to_owned();
     path.push(suffix);
@@ -43,7 +51,7 @@ fn beside(state: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Interfaces that did not forward before; one name a line in the state file.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Recorded(Vec<String>);
 
 impl Recorded {

@@ -46,12 +46,7 @@ fn a_taken_subnet_is_passed_over_whether_larger_or_smaller() {
 
 #[test]
 fn a_bridge_comes_twice_and_goes_without_a_trace() {
-    let Some(host) = scratch::namespace() else { return };
-    scratch::output(&host, "ip", &["link", "add", "up0", "type", "veth", "peer", "name", "up1"]);
-    scratch::output(&host, "ip", &["addr", "add", "192.0.2.10/24", "dev", "up0"]);
-    scratch::output(&host, "ip", &["link", "set", "up0", "up"]);
-    scratch::output(&host, "ip", &["link", "set", "up1", "up"]);
-    scratch::output(&host, "ip", &["route", "add", "default", "via", "192.0.2.1"]);
+    let Some(host) = host_with_uplink() else { return };
     let state = std::env::temp_dir().join(format!("lateen-host-{}", std::process::id()));
     let forwarding = || scratch::output(&host, "cat", &["/proc/sys/net/ipv4/conf/up0/forwarding"]);
     assert_eq!(forwarding(), "0\n", "a new namespace forwards nothing");
@@ -69,7 +64,7 @@ fn a_bridge_comes_twice_and_goes_without_a_trace() {
     assert_eq!(fs::read_to_string(&state).unwrap(), "up0\n");
     let rules = scratch::output(&host, "nft", &["list", "ruleset"]);
     assert!(rules.contains("ip saddr 10.201.4.0/24 oifname != \"ltntest\" masquerade"), "{rules}");
-    assert!(rules.contains("iifname \"up0\" oifname != \"ltntest\" drop"), "{rules}");
+    assert!(rules.contains("iifname \"up0\" oifname != \"ltn*\" drop"), "{rules}");
 
     scratch::output(&host, "ip", &["link", "set", "up1", "master", "ltntest"]);
     host.run(|| assert!(!remove_bridge("ltntest", &state).unwrap(), "a member keeps it")).unwrap();
@@ -86,6 +81,90 @@ fn a_bridge_comes_twice_and_goes_without_a_trace() {
     assert_eq!(scratch::output(&host, "nft", &["list", "ruleset"]), "");
     assert!(!scratch::output(&host, "ip", &["-o", "link"]).contains("ltntest"));
     fs::remove_file(state.with_added_extension("lock")).unwrap();
+}
+
+/// A namespace that plays a host with the uplink `up0`.
+fn host_with_uplink() -> Option<crate::ns::Namespace> {
+    let host = scratch::namespace()?;
+    let commands: [&[&str]; 5] = [
+        &["link", "add", "up0", "type", "veth", "peer", "name", "up1"],
+        &["addr", "add", "192.0.2.10/24", "dev", "up0"],
+        &["link", "set", "up0", "up"],
+        &["link", "set", "up1", "up"],
+        &["route", "add", "default", "via", "192.0.2.1"],
+    ];
+    for command in commands {
+        scratch::output(&host, "ip", command);
+    }
+    Some(host)
+}
+
+#[test]
+fn of_two_homes_on_one_uplink_the_last_one_switches_forwarding_off() {
+    let names = ["ltnaaaa", "ltnbbbb"];
+    let subnets = ["10.201.8.0/24", "10.201.9.0/24"].map(|text| text.parse().unwrap());
+    for first_to_end in [0, 1] {
+        let Some(host) = host_with_uplink() else { return };
+        let forwarding =
+            || scratch::output(&host, "cat", &["/proc/sys/net/ipv4/conf/up0/forwarding"]);
+        let rules = || scratch::output(&host, "nft", &["list", "ruleset"]);
+        let state = [0, 1].map(|at| {
+            let name = format!("lateen-two-{at}-{first_to_end}-{}", std::process::id());
+            std::env::temp_dir().join(name)
+        });
+        let ensure = |at: usize| {
+            host.run(|| ensure_bridge(names[at], subnets[at], &state[at]).unwrap()).unwrap();
+        };
+        let remove = |at: usize| {
+            host.run(|| assert!(remove_bridge(names[at], &state[at]).unwrap())).unwrap();
+        };
+        let second = 1 - first_to_end;
+        [0, 1].into_iter().for_each(ensure);
+        remove(first_to_end);
+        assert_eq!(forwarding(), "1\n", "the other home's workloads need it");
+        let guard = "iifname \"up0\" oifname != \"ltn*\" drop";
+        assert!(rules().contains(guard), "{}", rules());
+        remove(second);
+        assert_eq!(forwarding(), "0\n", "the last one puts it back");
+        assert_eq!(rules(), "");
+        for file in state {
+            fs::remove_file(file.with_added_extension("lock")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_home_that_came_before_the_uplink_inherits_what_another_opened_for_it() {
+    let Some(host) = scratch::namespace() else { return };
+    let state = ["early", "late"]
+        .map(|name| std::env::temp_dir().join(format!("lateen-{name}-{}", std::process::id())));
+    let [early, late] = &state;
+    host.run(|| ensure_bridge("ltneeee", "10.201.8.0/24".parse().unwrap(), early).unwrap())
+        .unwrap();
+    let commands: [&[&str]; 4] = [
+        &["link", "add", "up0", "type", "veth", "peer", "name", "up1"],
+        &["addr", "add", "192.0.2.10/24", "dev", "up0"],
+        &["link", "set", "up0", "up"],
+        &["route", "add", "default", "via", "192.0.2.1"],
+    ];
+    for command in commands {
+        scratch::output(&host, "ip", command);
+    }
+    let forwarding = || scratch::output(&host, "cat", &["/proc/sys/net/ipv4/conf/up0/forwarding"]);
+    host.run(|| {
+        ensure_bridge("ltnffff", "10.201.9.0/24".parse().unwrap(), late).unwrap();
+        assert!(remove_bridge("ltnffff", late).unwrap());
+    })
+    .unwrap();
+    assert_eq!(forwarding(), "1\n");
+    let rules = scratch::output(&host, "nft", &["list", "ruleset"]);
+    assert!(rules.contains("iifname \"up0\" oifname != \"ltn*\" drop"), "{rules}");
+    assert!(rules.contains("ip saddr 10.201.8.0/24 oifname != \"ltneeee\" masquerade"), "{rules}");
+    host.run(|| assert!(remove_bridge("ltneeee", early).unwrap())).unwrap();
+    assert_eq!(forwarding(), "0\n");
+    for file in state {
+        fs::remove_file(file.with_added_extension("lock")).unwrap();
+    }
 }
 
 /// Whether somebody waits for a lock on the file, as proc_locks(5) shows it.

@@ -174,6 +174,11 @@ fn encode_match(list: &mut Writer, condition: &Match) {
             meta(list, META_OUT_NAME);
             compare(list, *op, &interface(name));
         }
+        Match::OutInterfacePrefix(op, name) => {
+            meta(list, META_OUT_NAME);
+            // Without the zeros that fill the register up, only so many bytes are compared.
+            compare(list, *op, name.as_bytes());
+        }
         Match::Protocol(protocol) => {
             meta(list, META_L4PROTO);
             compare(

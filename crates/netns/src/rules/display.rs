@@ -57,6 +57,7 @@ impl Display for Match {
         match self {
             Match::InInterface(op, name) => write!(f, "iifname {op}\"{name}\""),
             Match::OutInterface(op, name) => write!(f, "oifname {op}\"{name}\""),
+            Match::OutInterfacePrefix(op, name) => write!(f, "oifname {op}\"{name}*\""),
             Match::Protocol(Protocol::Tcp) => f.write_str("meta l4proto tcp"),
             Match::Protocol(Protocol::Udp) => f.write_str("meta l4proto udp"),
             Match::DestinationPort(op, port) => write!(f, "th dport {op}{port}"),
