@@ -49,14 +49,24 @@ fn log_changes(before: &BTreeMap<ObjectRef, Verdict>, after: &BTreeMap<ObjectRef
     let (before, after) = (flat(before), flat(after));
     for issue in after.difference(&before) {
         match issue.severity {
-            Severity::Error => tracing::error!(object = %issue.object, "{issue}"),
-            Severity::Warning => tracing::warn!(object = %issue.object, "{issue}"),
-            Severity::Info => tracing::info!(object = %issue.object, "{issue}"),
+            Severity::Error => tracing::error!("{}", line(issue)),
+            Severity::Warning => tracing::warn!("{}", line(issue)),
+            Severity::Info => tracing::info!("{}", line(issue)),
         }
     }
     for issue in before.difference(&after) {
-        tracing::info!(object = %issue.object, "no longer: {issue}");
+        tracing::info!("no longer: {}", line(issue));
     }
+}
+
+/// One line, as in `IST0106 Gateway default/g: spec.servers[0].hosts: …`: the level says the severity.
+fn line(issue: &Issue) -> String {
+    let path = match issue.path.as_str() {
+        "" => String::new(),
+        path => format!(" {path}:"),
+    };
+    let line = format!("{} {}:{path} {}", issue.code, issue.object, issue.message);
+    line.replace(['\n', '\r'], " ")
 }
 
 fn flat(verdicts: &BTreeMap<ObjectRef, Verdict>) -> BTreeSet<&Issue> {

@@ -129,9 +129,9 @@ impl Engine {
             }
             Event::Lost(reason) => {
                 if self.shared.linked.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(reason, "lost the control plane, going on with what is known");
+                    tracing::warn!("lost the control plane: {reason}, going on with what is known");
                 } else {
-                    tracing::debug!(reason, "no connection to the control plane yet");
+                    tracing::debug!("no connection to the control plane yet: {reason}");
                 }
                 self.client.disconnected();
                 self.requests = None;

@@ -3,7 +3,7 @@
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Value, json};
 
-use super::{status, with_addresses};
+use super::{line, status, with_addresses};
 use crate::findings::{Facts, Verdict};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -25,6 +25,15 @@ fn refused() -> Verdict {
 fn find<'a>(status: &'a Value, name: &str) -> &'a Value {
     let conditions = status["conditions"].as_array().unwrap();
     conditions.iter().find(|condition| condition["type"] == name).unwrap()
+}
+
+#[test]
+fn the_log_has_one_line_that_names_object_and_field_and_no_severity() {
+    let mut found = issue("first\nsecond");
+    let expected = "IST0106 Gateway default/g: spec.servers: first second";
+    assert_eq!(line(&found), expected);
+    found.path.clear();
+    assert_eq!(line(&found), "IST0106 Gateway default/g: first second");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! of [`Event`]s; each connection brings a sender of its own, so that no request outlives it.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::backoff::Backoff;
@@ -77,7 +79,7 @@ pub fn connect(address: AdsAddress, seed: u64) -> (mpsc::Receiver<Event>, JoinHa
         let mut backoff = Backoff::new(seed);
         while !events.is_closed() {
             let reason = session(&address, &events, &mut backoff).await;
-            if events.send(Event::Lost(format!("{address}: {reason}"))).await.is_err() {
+            if events.send(Event::Lost(reason)).await.is_err() {
                 return;
             }
             tokio::time::sleep(backoff.next_delay()).await;
@@ -94,7 +96,7 @@ async fn session(
 ) -> String {
     let channel = match dial(address).await {
         Ok(channel) => channel,
-        Err(error) => return chain(&error),
+        Err(error) => return root(&error),
     };
     let (requests, receiver) = mpsc::channel(QUEUE);
     let mut client =
@@ -106,7 +108,7 @@ async fn session(
     let stream = client.delta_aggregated_resources(ReceiverStream::new(receiver)).await;
     let mut stream = match stream {
         Ok(stream) => stream.into_inner(),
-        Err(status) => return chain(&status),
+        Err(status) => return plain(&status),
     };
     loop {
         match stream.message().await {
@@ -117,7 +119,7 @@ async fn session(
                 }
             }
             Ok(None) => return "the server ended the stream".into(),
-            Err(status) => return chain(&status),
+            Err(status) => return plain(&status),
         }
     }
 }
@@ -144,23 +146,33 @@ async fn dial(address: &AdsAddress) -> Result<Channel, tonic::transport::Error> 
     }
 }
 
-/// An error with its causes, since the outermost is often only "transport error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
+/// A refusal in the server's words; the end of the connection without those of the libraries below.
+fn plain(status: &Status) -> String {
+    if status.source().is_some() {
+        return "connection closed".into();
     }
-    text
+    match status.message() {
+        "" => status.code().description().to_lowercase(),
+        message => format!("the server said: {message}"),
+    }
+}
+
+/// The innermost cause, since the outermost is often only "transport error". The system's number of
+/// the error says nothing more.
+fn root(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = cause.to_string().to_lowercase();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::AdsAddress;
+    use std::io;
+
+    use super::{AdsAddress, Status, plain, root};
 
     #[test]
     fn addresses_are_paths_or_hosts() {
@@ -169,5 +181,15 @@ mod tests {
         assert_eq!(parse("unix:run/ads.sock"), AdsAddress::Unix("run/ads.sock".into()));
         assert_eq!(parse("http://istiod:15010"), AdsAddress::Tcp("istiod:15010".into()));
         assert_eq!(parse("127.0.0.1:15010"), AdsAddress::Tcp("127.0.0.1:15010".into()));
+    }
+
+    #[test]
+    fn a_loss_is_said_in_a_few_words() {
+        let refused = Status::permission_denied("unknown node");
+        assert_eq!(plain(&refused), "the server said: unknown node");
+        let cut = Status::from_error(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        assert_eq!(plain(&cut), "connection closed");
+        let absent = io::Error::from_raw_os_error(2);
+        assert_eq!(root(&absent), "no such file or directory");
     }
 }
