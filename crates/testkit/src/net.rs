@@ -69,6 +69,7 @@ pub fn refusal(address: &str, request: &[u8]) -> Result<End> {
         Err(error) if io_kind(&error) == Some(ErrorKind::ConnectionRefused) => {
             return Ok(End::Refused);
         }
+        Err(error) if is_reset(&error) => return Ok(End::Reset),
         Err(error) => return Err(error),
     };
     match stream.write_all(request) {
@@ -77,9 +78,13 @@ pub fn refusal(address: &str, request: &[u8]) -> Result<End> {
     }
 }
 
-/// Whether something listens on `address`.
+/// Whether something listens on `address`, even if it resets what it has accepted: a socket may be reset
+/// before the first call on it, which then fails with that, or as invalid.
 pub fn is_listening(address: &str) -> bool {
-    connect(address).is_ok()
+    match connect(address) {
+        Ok(_) => true,
+        Err(error) => is_reset(&error),
+    }
 }
 
 /// A port that nothing listens on at this moment.
@@ -101,6 +106,10 @@ fn end_of(error: &io::Error) -> Option<End> {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Some(End::Reset),
         _ => None,
     }
+}
+
+fn is_reset(error: &anyhow::Error) -> bool {
+    matches!(io_kind(error), Some(ErrorKind::ConnectionReset | ErrorKind::InvalidInput))
 }
 
 fn io_kind(error: &anyhow::Error) -> Option<ErrorKind> {
