@@ -1,7 +1,6 @@
 //! `lateen bootstrap`: the Envoy bootstrap with which stock Envoy takes the place of Lateen's own proxy.
 //! In: who the proxy is and where the home is. Out: the bootstrap as YAML or JSON; nothing is started.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -11,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::node::{NodeArgs, Role};
-use crate::run::parse_name;
+use crate::output::say;
+use crate::words::{Labels, parse_labels, parse_name};
 
 /// Istio's mark of a proxy's own traffic, which interception leaves alone.
 const PROXY_MARK: u32 = 1337;
@@ -56,19 +56,6 @@ pub struct BootstrapCommand {
     output: Format,
 }
 
-/// Parsed `key=value,…`.
-pub type Labels = BTreeMap<String, String>;
-
-pub fn parse_labels(text: &str) -> Result<Labels, String> {
-    text.split(',')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| match pair.split_once('=') {
-            Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-            _ => Err(format!("{pair:?} is not a label: write key=value,key=value")),
-        })
-        .collect()
-}
-
 /// What a bootstrap is made from.
 pub struct BootstrapArgs {
     pub node: NodeArgs,
@@ -92,7 +79,7 @@ pub fn execute(command: BootstrapCommand) -> Result<()> {
         Format::Yaml => render(&args)?,
         Format::Json => format!("{:#}\n", value(&args)),
     };
-    print!("{text}");
+    say(text.trim_end());
     Ok(())
 }
 
@@ -208,12 +195,5 @@ mod tests {
         assert!(value(&args(Role::Gateway)).get("cluster_manager").is_none());
         let options = &value(&args(Role::Sidecar))["cluster_manager"]["upstream_bind_config"];
         assert_eq!(options["socket_options"][0]["int_value"], 1337);
-    }
-
-    #[test]
-    fn labels_are_pairs() {
-        assert_eq!(parse_labels("app=a,version=v1").unwrap().len(), 2);
-        assert_eq!(parse_labels("").unwrap().len(), 0);
-        assert!(parse_labels("app").unwrap_err().contains("key=value"));
     }
 }

@@ -12,17 +12,23 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lateen_apiserver::{ApiServer, Config};
 use lateen_control::{Debounce, Options, Standalone};
+use lateen_identity::write_private;
+use lateen_netns::remains;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::{Supervisor, Tasks};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use tokio::time::MissedTickBehavior;
 
-use crate::home::{Home, HomeState, write_private};
+use crate::home::{Home, HomeState};
 use crate::up::{ADS_FD, API_FD};
 
 /// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
 const THREADS: usize = 2;
 /// What was acknowledged is on disk by then; open watches need no more time than this to be told.
 const STOP_WITHIN: Duration = Duration::from_millis(500);
+
+/// How often killed workloads are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub struct ControlPlaneCommand {
@@ -41,7 +47,9 @@ pub fn execute(command: ControlPlaneCommand) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(run(home, state, api, ads))
+    let ended = runtime.block_on(run(home, state, api, ads));
+    runtime.shutdown_timeout(STOP_WITHIN);
+    ended
 }
 
 async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) -> Result<()> {
@@ -57,6 +65,7 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
         debounce: Debounce::default(),
     };
     lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
+    tasks.essential("remains of killed workloads", sweep(home.run()));
     tasks.child("start-up memory", async move {
         readiness.ready().await;
         lateen_runtime::memory::release_startup_pages();
@@ -70,6 +79,25 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
     };
     supervisor.stop(STOP_WITHIN).await;
     exit.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+/// Ends, again and again, what programs left behind whose `lateen run` was killed.
+async fn sweep(run: PathBuf) -> Result<()> {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let run = run.clone();
+        let swept = tokio::task::spawn_blocking(move || remains::sweep(&run, remains::GRACE));
+        for remains::Swept { workload, processes, complete } in swept.await? {
+            tracing::warn!(
+                workload,
+                processes,
+                complete,
+                "ended what a killed workload left behind"
+            );
+        }
+    }
 }
 
 async fn start_api(

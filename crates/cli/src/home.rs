@@ -5,11 +5,12 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
+use lateen_identity::write_private;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,16 @@ impl Home {
         self.logs().join(format!("{name}.access.log"))
     }
 
+    /// The log of the process `name`.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs().join(format!("{name}.log"))
+    }
+
+    /// Held by `lateen run` for as long as the workload `instance` lives.
+    pub fn instance_lock(&self, instance: &str) -> PathBuf {
+        self.run().join(format!("{instance}.lock"))
+    }
+
     /// What `lateen run` changed on the machine and `lateen up` puts back at its end.
     pub fn bridge_record(&self) -> PathBuf {
         self.run().join("bridge.json")
@@ -125,7 +136,7 @@ impl Home {
 
     pub fn write_state(&self, state: &HomeState) -> Result<()> {
         let text = serde_json::to_vec_pretty(state).context("home.json")?;
-        write_private(&self.state_file(), &text)
+        Ok(write_private(&self.state_file(), &text)?)
     }
 
     /// What the mesh of this home wrote when it last started, if it ever did.
@@ -191,22 +202,6 @@ pub fn instance(namespace: &str, name: &str) -> String {
     let mut hasher = DefaultHasher::new();
     full.hash(&mut hasher);
     format!("{}.{:08x}", &full[..LONGEST_INSTANCE - 9], hasher.finish() as u32)
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let fresh = path.with_extension("new");
-    let failed = || format!("cannot write {}", path.display());
-    let _ = std::fs::remove_file(&fresh);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&fresh)
-        .with_context(failed)?;
-    file.write_all(content).and_then(|()| file.sync_all()).with_context(failed)?;
-    std::fs::rename(&fresh, path).with_context(failed)
 }
 
 #[cfg(test)]

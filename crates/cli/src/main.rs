@@ -8,19 +8,21 @@ mod control_plane;
 mod explain;
 mod gateway;
 mod home;
-mod logfile;
 mod node;
 mod output;
 mod ports;
 mod run;
 mod supervisor;
 mod up;
+mod words;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser, Subcommand};
 use lateen_runtime::log;
+
+use crate::output::note;
 
 /// A service mesh with Istio's API, on one machine or on Kubernetes
 #[derive(Debug, Parser)]
@@ -53,11 +55,12 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = std::env::var("LATEEN_LOG").ok();
-    log::init(filter.as_deref().unwrap_or(default_filter(&cli.command)), log::Format::Text);
+    let wanted = filter.as_deref().unwrap_or(default_filter(&cli.command));
+    log::init(wanted, log::Format::Text, log_copy(&cli.command));
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("lateen: {error:#}");
+            note(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -69,6 +72,14 @@ fn default_filter(command: &Command) -> &'static str {
     match command {
         Command::Run(_) => "warn,kube_client=off",
         _ => "info,kube_client=off",
+    }
+}
+
+/// What the terminal of `run` is spared is in a file.
+fn log_copy(command: &Command) -> Option<log::Copy> {
+    match command {
+        Command::Run(command) => run::log_copy(command),
+        _ => None,
     }
 }
 

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use lateen_runtime::rotated::{LIMIT, Rotated};
+use lateen_runtime::tasks::{Exit, Supervisor, Tasks};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::watch;
 
-use crate::logfile::LogFile;
 use crate::output::note;
 
 /// A child that ran at least this long is started again at once; a shorter life backs off.
@@ -41,41 +41,49 @@ pub struct ChildSpec {
 
 /// A child that is kept running until [`Kept::stop`].
 pub struct Kept {
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
+    supervisor: Supervisor,
+    stop_within: Duration,
 }
 
 impl Kept {
     /// Must be called from the thread that lives as long as the process: the kernel ends the child
     /// with the thread that started it (`PR_SET_PDEATHSIG`).
     pub fn start(spec: ChildSpec) -> Result<Self> {
-        let mut log = LogFile::open(&spec.log)?;
-        let mut child = spawn(&spec)?;
-        let (stop, mut stopped) = watch::channel(false);
-        let task = tokio::spawn(async move {
-            let mut backoff = FIRST_BACKOFF;
-            loop {
-                let started = Instant::now();
-                let status = live(&spec, &mut child, &mut log, &mut stopped).await;
-                if *stopped.borrow() {
-                    return;
-                }
-                backoff = next_backoff(backoff, started.elapsed());
-                note(format_args!("{} {}, starting it again", spec.name, describe(status)));
-                child = match respawn(&spec, backoff, &mut stopped).await {
-                    Some(child) => child,
-                    None => return,
-                };
-            }
-        });
-        Ok(Self { stop, task })
+        let log = Rotated::open(spec.log.clone(), LIMIT)
+            .with_context(|| format!("cannot open {}", spec.log.display()))?;
+        let child = spawn(&spec)?;
+        let supervisor = Supervisor::new();
+        let (tasks, stop_within) = (supervisor.tasks(), spec.stop_within);
+        tasks.essential(spec.name, keep(spec, child, log, supervisor.tasks()));
+        Ok(Self { supervisor, stop_within })
+    }
+
+    /// Resolves only if the child is looked after no longer, which must not be.
+    pub async fn failed(&mut self) -> Exit {
+        self.supervisor.first_exit().await
     }
 
     /// Ends the child with SIGTERM, after its time with SIGKILL, and waits for it.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
-        // The task ends with the child; a panic in it was reported when it happened.
-        let _ = self.task.await;
+        // Twice its time and a little is all that the child is given.
+        self.supervisor.stop(self.stop_within * 2 + LAST_WORDS * 2).await;
+    }
+}
+
+async fn keep(spec: ChildSpec, mut child: Child, mut log: Rotated, tasks: Tasks) -> Result<()> {
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        let started = Instant::now();
+        let Life { status, was_told } = live(&spec, &mut child, &mut log, &tasks).await?;
+        if was_told {
+            return Ok(());
+        }
+        backoff = next_backoff(backoff, started.elapsed());
+        note(format_args!("{} {}, starting it again", spec.name, describe(status)));
+        child = match respawn(&spec, backoff, &tasks).await {
+            Some(child) => child,
+            None => return Ok(()),
+        };
     }
 }
 
@@ -87,15 +95,11 @@ fn next_backoff(last: Duration, lived: Duration) -> Duration {
     }
 }
 
-async fn respawn(
-    spec: &ChildSpec,
-    mut backoff: Duration,
-    stopped: &mut watch::Receiver<bool>,
-) -> Option<Child> {
+async fn respawn(spec: &ChildSpec, mut backoff: Duration, tasks: &Tasks) -> Option<Child> {
     loop {
         tokio::select! {
             () = tokio::time::sleep(backoff) => {}
-            _ = stopped.wait_for(|stop| *stop) => return None,
+            () = tasks.stopping() => return None,
         }
         match spawn(spec) {
             Ok(child) => return Some(child),
@@ -105,29 +109,35 @@ async fn respawn(
     }
 }
 
+/// How one life of a child ended.
+struct Life {
+    status: std::io::Result<ExitStatus>,
+    was_told: bool,
+}
+
 /// Copies the child's log until it ends, or is told to.
 async fn live(
     spec: &ChildSpec,
     child: &mut Child,
-    log: &mut LogFile,
-    stopped: &mut watch::Receiver<bool>,
-) -> std::io::Result<ExitStatus> {
+    log: &mut Rotated,
+    tasks: &Tasks,
+) -> std::io::Result<Life> {
     let stderr = child.stderr.take();
     let copy = copy_log(spec.name, stderr, log);
     // Far away until the child is told to stop.
     let deadline = tokio::time::sleep(Duration::from_secs(1 << 30));
     tokio::pin!(copy, deadline);
-    let (mut copied, mut stopping) = (false, false);
+    let (mut copied, mut was_told) = (false, false);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
             () = &mut copy, if !copied => copied = true,
-            _ = stopped.wait_for(|stop| *stop), if !stopping => {
-                stopping = true;
+            () = tasks.stopping(), if !was_told => {
+                was_told = true;
                 terminate(child);
                 deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
             }
-            () = &mut deadline, if stopping => {
+            () = &mut deadline, if was_told => {
                 note(format_args!("{} did not end in {:?}, killing it", spec.name, spec.stop_within));
                 child.start_kill()?;
                 deadline.as_mut().reset(tokio::time::Instant::now() + spec.stop_within);
@@ -138,7 +148,7 @@ async fn live(
         // Its last words, which may say why it died; nobody else holds the pipe for long.
         let _ = tokio::time::timeout(LAST_WORDS, copy).await;
     }
-    status
+    Ok(Life { status, was_told })
 }
 
 fn terminate(child: &Child) {
@@ -148,7 +158,7 @@ fn terminate(child: &Child) {
     }
 }
 
-async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut LogFile) {
+async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut Rotated) {
     let Some(stderr) = stderr else { return };
     let mut reader = BufReader::with_capacity(MAX_LINE, stderr);
     loop {
@@ -160,7 +170,8 @@ async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut LogFile) {
         let end = chunk.iter().position(|byte| *byte == b'\n').map_or(chunk.len(), |at| at + 1);
         let line = String::from_utf8_lossy(&chunk[..end]).into_owned();
         reader.consume(end);
-        log.write(line.as_bytes());
+        // A full disk loses log lines, never the process.
+        let _ = log.append(line.as_bytes());
         if concerns_the_user(&line) {
             note(format_args!("{name}: {}", line.trim_end()));
         }

@@ -9,14 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use lateen_netns::remains;
 use lateen_runtime::admin;
+use lateen_runtime::tasks::Exit;
 
 use crate::apply;
 use crate::home::{Home, HomeState};
+use crate::node::NodeArgs;
 use crate::output::{note, say};
-use crate::ports;
+use crate::ports::{self, Open};
 use crate::supervisor::{ChildSpec, Kept};
 
 /// The API's port when it is free: the one that Kubernetes users know.
@@ -25,6 +28,9 @@ const API_PORT: u16 = 6443;
 const SERVICE_CIDR: &str = "10.96.0.0/16";
 const START_WITHIN: Duration = Duration::from_secs(30);
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long the kernel may take to unplug a workload that has ended.
+const UNPLUGGED_WITHIN: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(20);
 /// Variables that name the descriptors which the control plane inherits.
 pub const API_FD: &str = "LATEEN_API_FD";
 pub const ADS_FD: &str = "LATEEN_ADS_FD";
@@ -47,7 +53,7 @@ pub struct UpCommand {
     #[arg(long, short, value_name = "FILE|FOLDER")]
     filename: Vec<PathBuf>,
     /// The address that the ingress gateway listens on
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", value_parser = parse_bind)]
     gateway_bind: IpAddr,
     /// The ingress gateway's proxy
     #[arg(long, value_enum, default_value_t = Gateway::Lateen)]
@@ -59,6 +65,7 @@ pub struct UpCommand {
 
 pub async fn execute(command: UpCommand) -> Result<()> {
     let objects = apply::read(&command.filename)?;
+    check_bind(command.gateway_bind)?;
     let home = Home::new(command.home.clone())?;
     home.create()?;
     // Now that it exists: one name for it, whichever way it was written.
@@ -76,14 +83,42 @@ pub async fn execute(command: UpCommand) -> Result<()> {
     outcome
 }
 
-/// Takes away the bridge that `lateen run` made. Workloads that still run keep it.
+fn parse_bind(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an IP address: use one of this machine's (see `ip address`), or 0.0.0.0 for all")
+    })
+}
+
+/// Whether this machine has the address, told now and not by each port that cannot be opened.
+fn check_bind(address: IpAddr) -> Result<()> {
+    TcpListener::bind((address, 0)).map(drop).map_err(|error| {
+        anyhow!(
+            "--gateway-bind {address} cannot be listened on ({error}): use an address of this machine \
+             (see `ip address`), or 0.0.0.0 for all"
+        )
+    })
+}
+
+/// Takes away the bridge that `lateen run` made. Workloads that still run keep it; what killed ones left
+/// behind is ended.
 async fn remove_bridge(home: &Home, bridge: String) {
-    let record = home.bridge_record();
+    let (record, run) = (home.bridge_record(), home.run());
     if !record.exists() {
         return;
     }
-    let removed =
-        tokio::task::spawn_blocking(move || lateen_netns::host::remove_bridge(&bridge, &record));
+    let removed = tokio::task::spawn_blocking(move || {
+        let was_swept = !remains::sweep(&run, remains::GRACE).is_empty();
+        let begin = Instant::now();
+        loop {
+            let removed = lateen_netns::host::remove_bridge(&bridge, &record);
+            // The kernel unplugs an ended workload on its own time.
+            let wait = was_swept && begin.elapsed() < UNPLUGGED_WITHIN;
+            if !matches!(removed, Ok(false)) || !wait {
+                return removed;
+            }
+            std::thread::sleep(POLL);
+        }
+    });
     match removed.await {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => note(format_args!("the bridge stays: workloads still use it")),
@@ -99,10 +134,25 @@ struct Started {
 }
 
 impl Started {
+    /// Resolves only if one of them is looked after no longer.
+    async fn failed(&mut self) -> Exit {
+        tokio::select! {
+            exit = failed(&mut self.gateway) => exit,
+            exit = failed(&mut self.control) => exit,
+        }
+    }
+
     async fn stop(&mut self) {
         for child in [self.gateway.take(), self.control.take()].into_iter().flatten() {
             child.stop().await;
         }
+    }
+}
+
+async fn failed(child: &mut Option<Kept>) -> Exit {
+    match child {
+        Some(child) => child.failed().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -113,47 +163,52 @@ async fn serve(
     objects: &[apply::Document],
     started: &mut Started,
 ) -> Result<()> {
-    tokio::select! {
-        ready = become_ready(command, home, state, objects, started) => ready?,
-        signal = lateen_runtime::signal::terminated() => {
-            signal.context("cannot listen for signals")?;
-            return Ok(());
-        }
-    }
+    // One listener from here to the end: between two a signal could be lost.
+    let terminated = lateen_runtime::signal::terminated();
+    tokio::pin!(terminated);
+    let open = tokio::select! {
+        open = become_ready(command, home, state, objects, started) => open?,
+        signal = &mut terminated => return stopping(signal),
+    };
     say("ready");
     lateen_runtime::memory::release_startup_pages();
     say(format_args!("  export KUBECONFIG={}", home.kubeconfig().display()));
-    let watch = ports::announce(home.admin_socket("gateway"));
+    let watch = ports::announce(home.admin_socket("gateway"), open);
     tokio::select! {
-        () = watch, if command.gateway == Gateway::Lateen => {}
-        signal = lateen_runtime::signal::terminated() => {
-            let signal = signal.context("cannot listen for signals")?;
-            note(format_args!("{signal}, stopping"));
-        }
+        () = watch, if command.gateway == Gateway::Lateen => Ok(()),
+        exit = started.failed() => Err(exit.into()),
+        signal = &mut terminated => stopping(signal),
     }
+}
+
+fn stopping(signal: std::io::Result<&'static str>) -> Result<()> {
+    let signal = signal.context("cannot listen for signals")?;
+    note(format_args!("{signal}, stopping"));
     Ok(())
 }
 
+/// Answers where the gateway listens.
 async fn become_ready(
     command: &UpCommand,
     home: &Home,
     state: &HomeState,
     objects: &[apply::Document],
     started: &mut Started,
-) -> Result<()> {
+) -> Result<Open> {
     await_ready(home, "control").await?;
     apply::apply(&home.kubeconfig(), objects).await?;
     say(format_args!("api      {} (kubeconfig {})", state.api_url, home.kubeconfig().display()));
     say(format_args!("xds      unix:{}", home.ads_socket().display()));
-    if command.gateway == Gateway::Lateen {
-        started.gateway = Some(start_gateway(home, command.gateway_bind)?);
-        await_ready(home, "gateway").await?;
-        say(format_args!(
-            "gateway  {} (its ports open as Gateways are applied)",
-            command.gateway_bind
-        ));
+    if command.gateway == Gateway::None {
+        return Ok(Open::new());
     }
-    Ok(())
+    started.gateway = Some(start_gateway(home, command.gateway_bind)?);
+    await_ready(home, "gateway").await?;
+    let bind = command.gateway_bind;
+    say(format_args!("gateway  {bind} (its ports open as Gateways are applied)"));
+    let labels = NodeArgs::ingress_gateway(bind).labels;
+    let wanted = ports::wanted(&home.kubeconfig(), &labels).await?;
+    Ok(ports::settle(home, &wanted).await)
 }
 
 /// Waits until the process answers `/ready`, or says where its log is.
@@ -166,18 +221,14 @@ async fn await_ready(home: &Home, name: &str) -> Result<()> {
             Err(error) => error,
         };
         if begin.elapsed() > START_WITHIN {
-            let log = log_path(home, name);
+            let log = home.log(name);
             bail!(
                 "the {name} process is not ready after {START_WITHIN:?} ({error}): see {}",
                 log.display()
             );
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(POLL).await;
     }
-}
-
-fn log_path(home: &Home, name: &str) -> PathBuf {
-    home.logs().join(format!("{name}.log"))
 }
 
 fn home_state(command: &UpCommand, home: &Home, api: SocketAddr) -> Result<HomeState> {
@@ -220,7 +271,7 @@ fn start_control(home: &Home, api: TcpListener) -> Result<Kept> {
         name: "control",
         args: vec!["control-plane".into(), "--home".into(), home.dir().display().to_string()],
         fds: vec![(API_FD, Arc::new(OwnedFd::from(api))), (ADS_FD, Arc::new(OwnedFd::from(ads)))],
-        log: log_path(home, "control"),
+        log: home.log("control"),
         stop_within: STOP_WITHIN,
     })
 }
@@ -236,7 +287,7 @@ fn start_gateway(home: &Home, bind: IpAddr) -> Result<Kept> {
             bind.to_string(),
         ],
         fds: vec![],
-        log: log_path(home, "gateway"),
+        log: home.log("gateway"),
         stop_within: STOP_WITHIN,
     })
 }

@@ -6,6 +6,7 @@
 mod ads;
 pub mod debug;
 mod findings;
+pub mod owner;
 mod published;
 mod report;
 mod selectors;

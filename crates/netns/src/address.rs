@@ -13,9 +13,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ipnet::Ipv4Net;
+use lateen_runtime::process::ProcessId;
 use nix::fcntl::{Flock, FlockArg};
-
-use crate::process::ProcessId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {

@@ -9,7 +9,7 @@ pub mod host;
 pub mod nft;
 pub mod ns;
 pub mod preflight;
-pub mod process;
+pub mod remains;
 pub mod rules;
 
 mod links;

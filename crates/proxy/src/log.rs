@@ -5,18 +5,16 @@
 //! standard output is kept small here.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use lateen_routing::Sink;
+use lateen_runtime::rotated::{LIMIT, Rotated};
 
 const QUEUE: usize = 8192;
-/// Size at which the stand-in for standard output is moved away.
-const ROTATE_AT: u64 = 16 << 20;
 
 #[derive(Debug)]
 pub struct LogWriter {
@@ -29,7 +27,7 @@ impl LogWriter {
     pub fn start(stand_in: Option<PathBuf>) -> io::Result<Self> {
         let (lines, receiver) = sync_channel(QUEUE);
         let mut files = Files {
-            stand_in: stand_in.map(|path| Rotated::new(path, ROTATE_AT)),
+            stand_in: stand_in.map(|path| Rotated::new(path, LIMIT)),
             named: HashMap::new(),
         };
         let writer = std::thread::Builder::new().name("access-log".into());
@@ -71,7 +69,7 @@ impl Files {
 
     fn write(&mut self, sink: &Sink, text: &str) -> io::Result<()> {
         match (sink, &mut self.stand_in) {
-            (Sink::Stdout | Sink::Stderr, Some(file)) => file.append(text),
+            (Sink::Stdout | Sink::Stderr, Some(file)) => file.append(text.as_bytes()),
             (Sink::Stdout, None) => io::stdout().lock().write_all(text.as_bytes()),
             (Sink::Stderr, None) => io::stderr().lock().write_all(text.as_bytes()),
             (Sink::File(path), _) => self.append(path, text),
@@ -84,71 +82,5 @@ impl Files {
             self.named.insert(path.to_owned(), file);
         }
         self.named.get_mut(path).expect("inserted above").write_all(text.as_bytes())
-    }
-}
-
-/// A file of bounded size and the one before it.
-struct Rotated {
-    path: PathBuf,
-    limit: u64,
-    open: Option<(File, u64)>,
-}
-
-impl Rotated {
-    fn new(path: PathBuf, limit: u64) -> Self {
-        Self { path, limit, open: None }
-    }
-
-    fn append(&mut self, text: &str) -> io::Result<()> {
-        let (mut file, mut size) = match self.open.take() {
-            Some(open) => open,
-            None => self.reopen()?,
-        };
-        if size > 0 && size + text.len() as u64 > self.limit {
-            let mut older = self.path.clone().into_os_string();
-            older.push(".1");
-            fs::rename(&self.path, older)?;
-            (file, size) = self.reopen()?;
-        }
-        file.write_all(text.as_bytes())?;
-        self.open = Some((file, size + text.len() as u64));
-        Ok(())
-    }
-
-    fn reopen(&self) -> io::Result<(File, u64)> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
-        let size = file.metadata()?.len();
-        Ok((file, size))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::Rotated;
-
-    #[test]
-    fn a_full_stand_in_is_moved_away_and_only_one_older_is_kept() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("access.log");
-        let mut file = Rotated::new(path.clone(), 10);
-        for line in ["one..\n", "two..\n", "three\n"] {
-            file.append(line).unwrap();
-        }
-        assert_eq!(fs::read_to_string(&path).unwrap(), "three\n");
-        assert_eq!(fs::read_to_string(home.path().join("access.log.1")).unwrap(), "two..\n");
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn a_stand_in_that_exists_is_continued() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("access.log");
-        Rotated::new(path.clone(), 10).append("first\n").unwrap();
-        Rotated::new(path.clone(), 10).append("next\n").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "next\n", "the size is taken over");
     }
 }

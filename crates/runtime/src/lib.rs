@@ -1,10 +1,12 @@
-//! What every long-running part of Lateen needs: supervised tasks, drain, readiness, logging and an
-//! admin server on a Unix socket. Nothing here knows what a mesh is.
+//! What every long-running part of Lateen needs: supervised tasks, drain, readiness, logging, processes
+//! told apart, and an admin server on a Unix socket. Nothing here knows what a mesh is.
 
 pub mod admin;
 pub mod drain;
 pub mod log;
 pub mod memory;
+pub mod process;
 pub mod readiness;
+pub mod rotated;
 pub mod signal;
 pub mod tasks;

@@ -4,6 +4,7 @@
 //! address, sidecar and DNS, known to the mesh as long as it lives; and its end as our own: the same
 //! exit code, or death of the same signal.
 
+mod log;
 mod program;
 mod resolver;
 mod sidecar;
@@ -17,26 +18,30 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use lateen_netns::address::{self, Lease};
 use lateen_netns::ns::{Attachment, Namespace};
-use lateen_netns::rules::Intercept;
+use lateen_netns::remains::{self, GRACE, Record};
 use lateen_netns::{host, preflight};
 use lateen_runtime::tasks::Supervisor;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::bootstrap::{Labels, parse_labels};
 use crate::home::{Home, HomeState, instance};
 use crate::node::{NodeArgs, Role};
+use crate::output::note;
+use crate::words::{Labels, parse_labels, parse_name};
 use program::{Ended, Program};
 use sidecar::{Choice, Sidecar};
 use signals::{Received, Signals};
 
 /// How long our own tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
+/// What ends together with the program, as after Ctrl-C, is not left behind yet.
+const TOGETHER: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(10);
 
 /// Options of `lateen run`.
 #[derive(Debug, Args)]
@@ -64,15 +69,10 @@ pub struct RunCommand {
     command: Vec<OsString>,
 }
 
-/// A DNS label of RFC 1123, as Kubernetes wants names that become part of host names.
-pub fn parse_name(text: &str) -> Result<String, String> {
-    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fine = (1..=63).contains(&text.len())
-        && text.starts_with(inner)
-        && text.ends_with(inner)
-        && text.chars().all(|c| inner(c) || c == '-');
-    let rule = "at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
-    if fine { Ok(text.to_owned()) } else { Err(format!("{text:?} is not a name: use {rule}")) }
+/// The workload's log file, for what is not worth the program's terminal.
+pub fn log_copy(command: &RunCommand) -> Option<lateen_runtime::log::Copy> {
+    let home = Home::new(command.home.clone()).ok()?;
+    log::copy(&home, &instance(&command.namespace, &command.name))
 }
 
 /// Runs the program to its end. Must be called on the process's main thread.
@@ -87,7 +87,7 @@ pub fn execute(command: RunCommand) -> Result<ExitCode> {
     Ok(match ended? {
         Ended::Code(code) => ExitCode::from(code),
         Ended::NotStarted { code, message } => {
-            eprintln!("lateen: {message}");
+            note(message);
             ExitCode::from(code)
         }
         Ended::Signal(signal) => {
@@ -141,6 +141,7 @@ struct Workload {
     attachment: Attachment,
     namespace: Namespace,
     resolv_conf: PathBuf,
+    _record: Option<Record>,
     _lease: Lease,
     _lock: Flock<File>,
 }
@@ -148,7 +149,7 @@ struct Workload {
 /// One process for each workload: the files in the home are its own from here on.
 fn lock(home: &Home, command: &RunCommand) -> Result<Flock<File>> {
     let RunCommand { namespace, name, .. } = command;
-    let path = home.run().join(format!("{}.lock", instance(namespace, name)));
+    let path = home.instance_lock(&instance(namespace, name));
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
         anyhow::anyhow!(
@@ -166,22 +167,18 @@ async fn prepare(
     let client =
         lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(home.kubeconfig())).await?;
     let lock = lock(home, command)?;
+    log::prune(home);
     workload::reserve(&client, &command.namespace, &command.name).await?;
-    host::ensure_bridge(&state.bridge, state.pod_cidr, &home.bridge_record())
-        .context("cannot prepare the workloads' bridge")?;
-    let key = format!("{}/{}", command.namespace, command.name);
-    let lease = address::lease(&home.run(), state.pod_cidr, &key)?;
-    let attachment = Attachment {
-        bridge: state.bridge.clone(),
-        subnet: state.pod_cidr,
-        address: lease.address(),
-    };
+    let (lease, attachment) = address(command, home, state)?;
     let namespace = Namespace::create()?;
     namespace.attach(&attachment)?;
-    namespace.intercept(&Intercept::default())?;
     let node = node(command, &lease);
+    let record = record(&node, home, &namespace)?;
     let resolv_conf = resolver::start(&supervisor.tasks(), &namespace, home, state, &node)?;
-    let sidecar = sidecar::start(&Choice::parse(&command.proxy), &node, home, &namespace).await?;
+    let choice = Choice::parse(&command.proxy);
+    let sidecar = sidecar::start(&choice, &node, home, &namespace).await?;
+    // After the sidecar, which says where it listens, and before the program, which must not go around it.
+    namespace.intercept(&sidecar::intercept(&choice, &node, home).await?)?;
     let registered = workload::Workload {
         name: &command.name,
         namespace: &command.namespace,
@@ -191,7 +188,30 @@ async fn prepare(
         home: home.dir(),
     };
     workload::create(&client, &registered).await?;
-    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _lease: lease, _lock: lock })
+    tracing::info!(node = node.id(), "the workload is in the mesh");
+    let (_record, _lease, _lock) = (record, lease, lock);
+    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _record, _lease, _lock })
+}
+
+/// A bridge, and an address on it.
+fn address(command: &RunCommand, home: &Home, state: &HomeState) -> Result<(Lease, Attachment)> {
+    host::ensure_bridge(&state.bridge, state.pod_cidr, &home.bridge_record())
+        .context("cannot prepare the workloads' bridge")?;
+    let key = format!("{}/{}", command.namespace, command.name);
+    let lease = address::lease(&home.run(), state.pod_cidr, &key)?;
+    let attachment = Attachment {
+        bridge: state.bridge.clone(),
+        subnet: state.pod_cidr,
+        address: lease.address(),
+    };
+    Ok((lease, attachment))
+}
+
+/// By this the control plane finds what is left in the namespace if we are killed.
+fn record(node: &NodeArgs, home: &Home, namespace: &Namespace) -> Result<Option<Record>> {
+    let workload = format!("{}/{}", node.namespace, node.name);
+    Record::write(&home.run(), &node.instance(), &workload, namespace)
+        .with_context(|| format!("cannot write to {}", home.run().display()))
 }
 
 fn node(command: &RunCommand, lease: &Lease) -> NodeArgs {
@@ -252,18 +272,53 @@ async fn watch(
 }
 
 impl Workload {
-    /// Out of the mesh first, so that nobody is sent here any more; then the sidecar, then the rest.
-    async fn end(self, command: &RunCommand, home: &Home, state: &HomeState) {
+    /// Out of the mesh first, so that nobody is sent here any more; then what the program left, then the
+    /// sidecar, then the rest.
+    async fn end(mut self, command: &RunCommand, home: &Home, state: &HomeState) {
         if let Err(error) = workload::delete(&self.client, &command.namespace, &command.name).await
         {
             tracing::warn!(%error, "the WorkloadEntry {}/{} is left behind", command.namespace, command.name);
         }
+        self = self.end_remains(&command.name).await;
         self.sidecar.stop().await;
         if let Err(error) = self.attachment.detach() {
             tracing::warn!(%error, "the kernel unplugs the workload later");
         }
         let _ = std::fs::remove_file(&self.resolv_conf);
         forget_host(home, state);
+    }
+
+    /// Nothing that the program started stays behind in its namespace: without a sidecar it would be cut
+    /// off there.
+    async fn end_remains(self, name: &str) -> Self {
+        let spared: Vec<u32> = self.sidecar.process().into_iter().collect();
+        let left = self.left_after(TOGETHER, &spared).await;
+        if left == 0 {
+            return self;
+        }
+        let processes = if left == 1 { "process" } else { "processes" };
+        note(format_args!("ending {left} {processes} that {name} left behind"));
+        let ended = tokio::task::spawn_blocking(move || {
+            let all = remains::end(&self.namespace, &spared, GRACE);
+            (self, all)
+        });
+        let (workload, all) = ended.await.expect("ending processes does not panic");
+        if !all {
+            note(format_args!("some of them cannot be ended and are cut off the network"));
+        }
+        workload
+    }
+
+    /// How many processes are left after at most this time.
+    async fn left_after(&self, within: Duration, spared: &[u32]) -> usize {
+        let begin = Instant::now();
+        loop {
+            let left = remains::count(&self.namespace, spared);
+            if left == 0 || begin.elapsed() > within {
+                return left;
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 }
 

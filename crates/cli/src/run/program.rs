@@ -84,10 +84,12 @@ impl Program {
         (&mut self.ended).await.expect("the program's thread reports before it ends")
     }
 
-    /// Hands on a signal, unless the terminal has given it to the program already.
+    /// Hands on a signal, unless the terminal has given it to the program already. When the terminal goes
+    /// away only the leader of its session is told, which may be us.
     pub(super) fn forward(&self, received: Received) {
         let alive = self.alive.lock().expect("nothing panics with the flag in hand");
-        let has_it = received.by_terminal && getpgid(Some(self.pid)) == Ok(getpgrp());
+        let to_group = received.by_terminal && received.signal != Signal::SIGHUP;
+        let has_it = to_group && getpgid(Some(self.pid)) == Ok(getpgrp());
         if *alive && !has_it {
             // It may have ended since; then there is nobody to tell.
             let _ = kill(self.pid, received.signal);

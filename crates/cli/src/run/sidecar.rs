@@ -5,6 +5,7 @@
 //! its orderly end after the program's.
 
 mod envoy;
+mod ports;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lateen_netns::ns::Namespace;
-use lateen_netns::rules::PROXY_ID;
+use lateen_netns::rules::{Intercept, PROXY_ID};
 use lateen_proxy::{Options, Proxy, Role, Source};
 use lateen_runtime::admin;
 use lateen_xds::client::AdsAddress;
@@ -90,7 +91,26 @@ async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Si
     Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
 }
 
+/// The rules by which connections reach the sidecar, once it is ready.
+pub(super) async fn intercept(choice: &Choice, node: &NodeArgs, home: &Home) -> Result<Intercept> {
+    let page = match choice {
+        Choice::Lateen => "/config_dump",
+        Choice::Envoy(_) => "/listeners?format=json",
+    };
+    let page = admin::get(&home.admin_socket(&node.instance()), page).await;
+    let page = page.context("the sidecar does not say where it listens")?;
+    Ok(ports::intercept(&serde_json::from_slice(&page).context("the sidecar's listeners")?))
+}
+
 impl Sidecar {
+    /// Its process, if it has one of its own inside the namespace.
+    pub(super) fn process(&self) -> Option<u32> {
+        match self {
+            Sidecar::Lateen(_) => None,
+            Sidecar::Envoy(envoy) => envoy.id(),
+        }
+    }
+
     /// Resolves when the sidecar has ended although the program goes on.
     pub(super) async fn failed(&mut self) {
         match self {

@@ -9,10 +9,10 @@ use lateen_netns::preflight::preflight;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 
+use super::RunCommand;
 use super::program::{Ended, Start, start};
 use super::sidecar::Choice;
 use super::signals::Received;
-use super::{RunCommand, parse_name};
 
 #[derive(Parser)]
 struct Cli {
@@ -80,16 +80,6 @@ fn everything_after_the_dashes_is_the_programs() {
     assert_eq!(run.namespace, "default");
     assert_eq!(Choice::parse(&run.proxy), Choice::Lateen);
     assert!(Cli::try_parse_from(["x", "--name", "a"]).is_err());
-}
-
-#[test]
-fn names_are_dns_labels() {
-    for name in ["a", "echo-server", "v1-2"] {
-        assert_eq!(parse_name(name).unwrap(), name);
-    }
-    for name in ["", "A", "-a", "a-", "a.b", "a/b", &"a".repeat(64)] {
-        assert!(parse_name(name).is_err(), "{name}");
-    }
 }
 
 #[tokio::test]

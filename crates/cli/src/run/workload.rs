@@ -9,13 +9,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use lateen_api::kinds::{Kind, by_kind};
+use lateen_control::owner::Owner;
 use lateen_kube::Client;
-use lateen_netns::process::ProcessId;
+use lateen_runtime::process::ProcessId;
 use serde_json::{Value, json};
 
-const PID: &str = "lateen.io/pid";
-const PID_START: &str = "lateen.io/pid-start";
-const HOME: &str = "lateen.io/home";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 pub(super) struct Workload<'a> {
@@ -30,7 +28,7 @@ pub(super) struct Workload<'a> {
 /// Refuses a name that a living process, or somebody who is not us, has; clears one left by the dead.
 pub(super) async fn reserve(client: &Client, namespace: &str, name: &str) -> Result<()> {
     let Some(existing) = client.get(kind(), Some(namespace), name).await? else { return Ok(()) };
-    match owner(&existing) {
+    match Owner::of(&existing).map(|owner| owner.process) {
         None => bail!(
             "a WorkloadEntry {namespace}/{name} exists that `lateen run` did not make: choose another --name, or delete it"
         ),
@@ -43,9 +41,9 @@ pub(super) async fn reserve(client: &Client, namespace: &str, name: &str) -> Res
 }
 
 pub(super) async fn create(client: &Client, workload: &Workload<'_>) -> Result<()> {
-    let owner = ProcessId::current();
+    let owner = Owner::current(workload.home);
     client
-        .create(kind(), object(workload, owner))
+        .create(kind(), object(workload, &owner))
         .await
         .with_context(|| format!("cannot register the workload {}", workload.name))?;
     Ok(())
@@ -54,7 +52,7 @@ pub(super) async fn create(client: &Client, workload: &Workload<'_>) -> Result<(
 /// Deletes the entry if it is still this process's.
 pub(super) async fn delete(client: &Client, namespace: &str, name: &str) -> Result<()> {
     match client.get(kind(), Some(namespace), name).await? {
-        Some(existing) if owner(&existing) == Some(ProcessId::current()) => {
+        Some(existing) if is_ours(&existing) => {
             delete_this(client, namespace, name, &existing).await
         }
         _ => Ok(()),
@@ -72,15 +70,11 @@ fn kind() -> &'static Kind {
     by_kind("networking.istio.io", "WorkloadEntry").expect("the table of kinds has WorkloadEntry")
 }
 
-fn owner(entry: &Value) -> Option<ProcessId> {
-    let annotation = |key: &str| entry["metadata"]["annotations"][key].as_str();
-    Some(ProcessId {
-        pid: annotation(PID)?.parse().ok()?,
-        start: annotation(PID_START)?.parse().ok()?,
-    })
+fn is_ours(entry: &Value) -> bool {
+    Owner::of(entry).is_some_and(|owner| owner.process == ProcessId::current())
 }
 
-fn object(workload: &Workload<'_>, owner: ProcessId) -> Value {
+fn object(workload: &Workload<'_>, owner: &Owner) -> Value {
     let mut labels = workload.labels.clone();
     labels.insert(MANAGED_BY.into(), "lateen".into());
     json!({
@@ -90,11 +84,7 @@ fn object(workload: &Workload<'_>, owner: ProcessId) -> Value {
             "name": workload.name,
             "namespace": workload.namespace,
             "labels": labels,
-            "annotations": {
-                PID: owner.pid.to_string(),
-                PID_START: owner.start.to_string(),
-                HOME: workload.home.display().to_string(),
-            },
+            "annotations": owner.annotations(),
         },
         "spec": {
             "address": workload.address.to_string(),
@@ -106,7 +96,7 @@ fn object(workload: &Workload<'_>, owner: ProcessId) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{ProcessId, Workload, object, owner};
+    use super::{Owner, ProcessId, Workload, object};
 
     #[test]
     fn the_entry_names_its_owner_and_carries_the_labels() {
@@ -119,17 +109,12 @@ mod tests {
             address: [10, 201, 0, 2].into(),
             home: "/h".as_ref(),
         };
-        let process = ProcessId { pid: 7, start: 99 };
-        let entry = object(&workload, process);
-        assert_eq!(owner(&entry), Some(process));
+        let owner = Owner { process: ProcessId { pid: 7, start: 99 }, home: "/h".into() };
+        let entry = object(&workload, &owner);
+        assert_eq!(Owner::of(&entry), Some(owner));
         assert_eq!(entry["spec"]["labels"]["app"], "echo");
         assert_eq!(entry["spec"]["labels"].as_object().unwrap().len(), 1);
         assert_eq!(entry["metadata"]["labels"]["app"], "echo");
         assert_eq!(entry["spec"]["address"], "10.201.0.2");
-    }
-
-    #[test]
-    fn an_entry_made_by_hand_has_no_owner() {
-        assert_eq!(owner(&serde_json::json!({"metadata": {"name": "vm"}})), None);
     }
 }

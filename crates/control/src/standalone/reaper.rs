@@ -11,22 +11,18 @@ use std::time::Duration;
 use futures::StreamExt;
 use lateen_kube::Client;
 use lateen_kube::watch::Event;
+use lateen_runtime::process::ProcessId;
 use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 
-/// The process of `lateen run`, and when it started (field 22 of `/proc/PID/stat`, proc(5)): a process
-/// id alone may be another's by now.
-const PID: &str = "lateen.io/pid";
-const PID_START: &str = "lateen.io/pid-start";
-/// The home directory of the mesh that the entry belongs to.
-const HOME: &str = "lateen.io/home";
+use crate::owner::Owner;
+
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// An entry that stands for a process here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Claim {
-    pid: u32,
-    start: u64,
+    process: ProcessId,
     /// Of the entry: one of the same name may be another program's by the time this one is deleted.
     uid: String,
 }
@@ -54,10 +50,15 @@ pub async fn run(client: Client, home: PathBuf) -> anyhow::Result<()> {
 async fn reap(client: &Client, claims: &BTreeMap<Name, Claim>) {
     let kind = super::kind("networking.istio.io", "WorkloadEntry");
     for ((namespace, name), claim) in claims {
-        if is_alive(claim) {
+        if claim.process.is_alive() {
             continue;
         }
-        tracing::info!(namespace, name, pid = claim.pid, "program ended, removing its entry");
+        tracing::info!(
+            namespace,
+            name,
+            pid = claim.process.pid,
+            "program ended, removing its entry"
+        );
         // A failure is repeated with the next tick: the watch has not said that the entry is gone.
         if let Err(error) = client.delete_exact(kind, Some(namespace), name, &claim.uid).await {
             tracing::warn!(%error, "cannot remove a workload entry");
@@ -91,30 +92,7 @@ fn name(value: &Value) -> Name {
 
 /// `None` for an entry that `lateen run` did not make, or made for another home.
 fn claim(value: &Value, home: &Path) -> Option<Claim> {
-    let annotation = |name: &str| value["metadata"]["annotations"][name].as_str();
-    if Path::new(annotation(HOME)?) != home {
-        return None;
-    }
-    let pid = annotation(PID)?.parse().ok()?;
-    let start = annotation(PID_START)?.parse().ok()?;
+    let owner = Owner::of(value).filter(|owner| owner.home == home)?;
     let uid = value["metadata"]["uid"].as_str()?.to_owned();
-    Some(Claim { pid, start, uid })
-}
-
-fn is_alive(claim: &Claim) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", claim.pid)) else {
-        return false;
-    };
-    start_time(&stat) == Some(claim.start)
-}
-
-/// Field 22. The second field is the program's name in parentheses and may hold anything. A zombie
-/// has ended: its parent just has not asked.
-fn start_time(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    if matches!(fields.next()?, "Z" | "X") {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
+    Some(Claim { process: owner.process, uid })
 }

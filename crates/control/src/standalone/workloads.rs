@@ -15,6 +15,8 @@ use lateen_kube::events::{Occurrence, record};
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
+use crate::owner::Owner;
+
 /// Changes come in bursts: they are gathered for this long.
 const GATHER: Duration = Duration::from_millis(50);
 /// The pause after the API did not take a status.
@@ -195,9 +197,7 @@ fn pod_labels(object: &Value) -> Option<&serde_json::Map<String, Value>> {
 fn running(object: &Value, namespace: &str, entries: &BTreeMap<Name, Value>) -> i64 {
     let selector = &object["spec"]["selector"];
     let selects = |(name, entry): &(&Name, &Value)| {
-        name.1 == namespace
-            && entry["metadata"]["annotations"]["lateen.io/pid"].is_string()
-            && matches(selector, &labels_of(entry))
+        name.1 == namespace && Owner::of(entry).is_some() && matches(selector, &labels_of(entry))
     };
     i64::try_from(entries.iter().filter(selects).count()).unwrap_or(i64::MAX)
 }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use lateen_runtime::process::ProcessId;
+
 use super::{AddressError, lease, read};
-use crate::process::ProcessId;
 
 struct Run(PathBuf);
 

@@ -10,11 +10,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use lateen_identity::write_private;
 use lateen_runtime::admin;
 use tokio::process::{Child, Command};
 
 use crate::bootstrap::{BootstrapArgs, render};
-use crate::home::{Home, write_private};
+use crate::home::Home;
 use crate::node::NodeArgs;
 use crate::run::program::{die_with_parent, enter};
 
@@ -69,6 +70,10 @@ pub(super) fn start(path: &Path, node: &NodeArgs, home: &Home, netns: OwnedFd) -
 }
 
 impl Envoy {
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// An error if Envoy has ended.
     pub(super) fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait().context("cannot watch Envoy")? {

@@ -1,4 +1,4 @@
-//! Which entries stand for a process, and whether it lives.
+//! Which entries stand for a process of this home.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
-use super::{Claim, claim, fold, is_alive, start_time};
+use super::{Claim, ProcessId, claim, fold};
 
 fn entry(name: &str, home: &str, pid: &str) -> Value {
     json!({ "metadata": {
@@ -24,7 +24,7 @@ fn entry(name: &str, home: &str, pid: &str) -> Value {
 #[test]
 fn only_entries_of_this_home_are_claimed() {
     let home = Path::new("/h");
-    let own = Some(Claim { pid: 12, start: 77, uid: "u1".to_owned() });
+    let own = Some(Claim { process: ProcessId { pid: 12, start: 77 }, uid: "u1".to_owned() });
     assert_eq!(claim(&entry("a", "/h", "12"), home), own);
     assert_eq!(claim(&entry("a", "/h/", "12"), home), own);
     assert_eq!(claim(&entry("a", "/other", "12"), home), None);
@@ -44,22 +44,4 @@ fn a_relist_forgets_what_is_gone() {
     fold(&mut claims, Event::Replace(kind, vec![entry("c", "/h", "3")]), home);
     let names: Vec<&str> = claims.keys().map(|(_, name)| name.as_str()).collect();
     assert_eq!(names, ["c"]);
-}
-
-#[test]
-fn the_start_time_is_read_behind_any_program_name() {
-    let fields = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
-    assert_eq!(start_time(&format!("12 (a) S b) S {fields}")), Some(4711));
-    assert_eq!(start_time(&format!("12 (a) Z {fields}")), None);
-    assert_eq!(start_time("12 (a"), None);
-}
-
-#[test]
-fn a_process_is_alive_only_with_its_own_start_time() {
-    let pid = std::process::id();
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let start = start_time(&stat).unwrap();
-    let claim = |start| Claim { pid, start, uid: String::new() };
-    assert!(is_alive(&claim(start)));
-    assert!(!is_alive(&claim(start + 1)));
 }

@@ -1,12 +1,13 @@
 //! The status of workloads as a function of the object and of what runs.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use lateen_api::kinds::by_kind;
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
-use super::{Name, Seen, advice, covers, matches, running, status};
+use super::{Name, Owner, Seen, advice, covers, matches, running, status};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -25,7 +26,8 @@ fn deployment() -> Value {
 
 fn entries(namespace: &str, labels: Value, local: bool) -> BTreeMap<Name, Value> {
     let kind = by_kind("networking.istio.io", "WorkloadEntry").unwrap();
-    let annotations = if local { json!({ "lateen.io/pid": "1" }) } else { json!({}) };
+    let annotations =
+        if local { json!(Owner::current(Path::new("/h")).annotations()) } else { json!({}) };
     let entry = json!({ "metadata": { "annotations": annotations }, "spec": { "labels": labels } });
     [((kind, namespace.to_owned(), "echo-server".to_owned()), entry)].into()
 }

@@ -18,6 +18,11 @@ impl ProcessId {
         ProcessId { pid, start: start_time(pid).unwrap_or(0) }
     }
 
+    /// `None` when there is no such process.
+    pub fn of(pid: u32) -> Option<Self> {
+        Some(ProcessId { pid, start: start_time(pid)? })
+    }
+
     pub fn is_alive(self) -> bool {
         start_time(self.pid) == Some(self.start)
     }
@@ -25,10 +30,13 @@ impl ProcessId {
 
 /// `None` when there is no such process, or only its unreaped remains.
 fn start_time(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    parse_start(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_start(stat: &str) -> Option<u64> {
     // The command's name is in parentheses and may itself hold spaces and parentheses.
     let (_, rest) = stat.rsplit_once(") ")?;
-    let mut fields = rest.split(' ');
+    let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let start = fields.nth(18)?.parse().ok()?;
     (!matches!(state, "Z" | "X")).then_some(start)
@@ -49,6 +57,14 @@ mod tests {
     fn a_reused_id_is_another_process() {
         let current = ProcessId::current();
         assert!(!ProcessId { start: current.start + 1, ..current }.is_alive());
+    }
+
+    #[test]
+    fn the_start_time_is_read_behind_any_program_name() {
+        let fields = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9";
+        assert_eq!(super::parse_start(&format!("12 (a) S b) S {fields}")), Some(4711));
+        assert_eq!(super::parse_start(&format!("12 (a) Z {fields}")), None);
+        assert_eq!(super::parse_start("12 (a"), None);
     }
 
     #[test]
