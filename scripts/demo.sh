@@ -9,17 +9,21 @@ home=$(mktemp -d /tmp/lateen-demo.XXXXXX)
 pids=()
 
 finish() {
-  trap - EXIT INT TERM
-  echo
-  echo "demo: stopping"
+  trap - EXIT
+  # Impatience must not leave half of it running, and a terminal that is gone cannot be written to.
+  trap '' INT TERM HUP PIPE
+  set +e
+  { echo; echo "demo: stopping"; } 2>/dev/null
   # The newest first: client, server, mesh.
   for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
-    kill -TERM "${pids[i]}" 2>/dev/null || true
-    wait "${pids[i]}" 2>/dev/null || true
+    kill -TERM "${pids[i]}" 2>/dev/null
+    wait "${pids[i]}" 2>/dev/null
   done
   rm -rf "$home"
+  echo "demo: stopped, nothing of it is left" 2>/dev/null
 }
 trap finish EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

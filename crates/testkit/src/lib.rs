@@ -10,5 +10,6 @@ pub mod kubectl;
 pub mod mesh;
 pub mod net;
 pub mod process;
+pub mod terminal;
 pub mod tools;
 pub mod wait;
