@@ -13,6 +13,8 @@ mod telemetry;
 mod virtual_service;
 mod workload;
 
+use std::net::IpAddr;
+
 use std::fmt::Display;
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -43,6 +45,14 @@ fn check_mesh_config(report: &mut Report, map: &ConfigMap) {
     if let Some(text) = text {
         report.issues.extend(parse_mesh_config(text, &report.object).1);
     }
+}
+
+/// A host name without a wildcard, or an IP address.
+///
+/// # Errors
+/// What to write instead.
+pub fn host_or_address(text: &str) -> Result<(), String> {
+    if text.parse::<IpAddr>().is_ok() { Ok(()) } else { names::fqdn(text) }
 }
 
 /// Findings about an object that has been read already.

@@ -12,9 +12,10 @@ use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_api::resource::parse;
 use lateen_api::xds::ResourceType;
 use lateen_model::{Change, Snapshot, World};
+use lateen_testkit::fuzz::{self, fuzz};
 use lateen_translate::{Proxy, Want, translate};
 use prost::Message;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{compile_cluster, compile_endpoints, compile_listener};
 
@@ -85,28 +86,74 @@ fn compile_all(case: &str, snapshot: &Arc<Snapshot>, proxy: &Proxy) -> usize {
     compiled
 }
 
-#[test]
-fn every_resource_of_the_translation_is_taken_with_and_without_mesh_settings() {
+/// The translation's test cases: a name, the proxy, and its objects.
+fn cases() -> Vec<(String, Proxy, Vec<Value>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../translate/testdata");
-    let mut cases = 0;
+    let mut cases = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
-        let case = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut documents = text.split("\n---\n");
-        let first: Value = serde_saphyr::from_str(documents.next().unwrap()).unwrap();
+        let mut documents = text.split("\n---\n").map(|d| serde_saphyr::from_str(d).unwrap());
+        let proxy = Proxy::from_node(&node(&documents.next().unwrap())).unwrap();
+        let case = path.file_stem().unwrap().to_string_lossy().into_owned();
+        cases.push((case, proxy, documents.collect()));
+    }
+    assert!(cases.len() > 5, "the cases have moved");
+    cases
+}
+
+#[test]
+fn every_resource_of_the_translation_is_taken_with_and_without_mesh_settings() {
+    for (case, proxy, objects) in cases() {
         let mut world = World::new();
-        for document in documents {
-            put(&mut world, serde_saphyr::from_str(document).unwrap());
-        }
-        let proxy = Proxy::from_node(&node(&first)).unwrap();
+        objects.into_iter().for_each(|object| put(&mut world, object));
         assert!(compile_all(&case, &world.snapshot(), &proxy) > 0, "{case}: nothing to compile");
         put(&mut world, serde_json::from_str(KEEPALIVE).unwrap());
         compile_all(&case, &world.snapshot(), &proxy);
-        cases += 1;
     }
-    assert!(cases > 5, "the cases have moved");
+}
+
+/// Takes an object as the control plane does, however little sense it makes.
+fn put_anything(world: &mut World, object: &Value) {
+    let api_version = object["apiVersion"].as_str().unwrap_or_default();
+    let (group, version) = split_api_version(api_version);
+    let Some(kind) = by_kind(group, object["kind"].as_str().unwrap_or_default()) else { return };
+    if let (Some(resource), _) = parse(kind, version, object.clone()) {
+        world.apply(Change::Put(Box::new(resource)));
+    }
+}
+
+#[test]
+fn objects_that_make_no_sense_harm_neither_the_translation_nor_the_proxy() {
+    let cases = cases();
+    let samples = cases.iter().enumerate().map(|(at, (_, _, objects))| json!([at, objects]));
+    fuzz(400, fuzz::objects(samples.collect()), |sample| {
+        let at = sample[0].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or_default();
+        let Some((case, proxy, _)) = cases.get(at) else { return };
+        let mut world = World::new();
+        let objects = sample[1].as_array().map_or(&[][..], Vec::as_slice);
+        objects.iter().for_each(|object| put_anything(&mut world, object));
+        compile_all(case, &world.snapshot(), proxy);
+    });
+}
+
+#[test]
+fn broken_resources_are_refused_and_never_a_panic() {
+    let mut samples = Vec::new();
+    for (_, proxy, objects) in cases() {
+        let mut world = World::new();
+        objects.into_iter().for_each(|object| put(&mut world, object));
+        for kind in [ResourceType::Listener, ResourceType::Cluster, ResourceType::Endpoint] {
+            let resources = translate(&world.snapshot(), &proxy, kind, Want::All).resources;
+            samples.extend(resources.into_iter().map(|resource| resource.body.value));
+        }
+    }
+    fuzz(4000, fuzz::bytes(samples), |bytes| {
+        let _ = Listener::decode(bytes.as_slice()).map(|message| compile_listener(&message));
+        let _ = Cluster::decode(bytes.as_slice()).map(|message| compile_cluster(&message));
+        let _ = ClusterLoadAssignment::decode(bytes.as_slice()).map(|m| compile_endpoints(&m));
+    });
 }

@@ -4,6 +4,7 @@
 
 pub mod dns;
 pub mod echo;
+pub mod fuzz;
 pub mod isolate;
 pub mod journal;
 pub mod kubectl;

@@ -5,9 +5,11 @@ mod owners;
 mod strategic;
 
 use lateen_api::kinds::{Kind, by_kind};
+use lateen_testkit::fuzz::{self, fuzz};
 use serde_json::{Value, json};
 
 use super::{Patch, PatchContext, PatchError};
+use crate::selector::{FieldSelector, LabelSelector};
 
 pub const NOW: &str = "2026-01-02T03:04:05Z";
 
@@ -149,4 +151,61 @@ fn only_server_side_apply_creates() {
         super::apply(kind("", "Service"), Patch::Merge(json!({})), None, &context("m", "v1"))
             .unwrap_err();
     assert_eq!(error.code, 404);
+}
+
+/// Whatever a client sends, and whatever an older version stored.
+#[test]
+fn patches_that_make_no_sense_are_refused_or_applied_but_never_a_panic() {
+    let current = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": "echo", "namespace": "default", "finalizers": ["a", "b"],
+            "managedFields": [{
+                "manager": "kubectl", "operation": "Apply", "apiVersion": "v1", "time": NOW, "fieldsType": "FieldsV1",
+                "fieldsV1": {
+                    "f:metadata": {"f:finalizers": {".": {}, "v:\"a\"": {}}},
+                    "f:spec": {"f:ports": {"k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}}},
+                },
+            }],
+        },
+        "spec": {"selector": {"app": "echo"}, "ports": [{"port": 80, "protocol": "TCP"}, {"name": "b", "port": 81}]},
+    });
+    let merge = json!({
+        "spec": {
+            "$setElementOrder/ports": [{"port": 81}, {"port": 80}],
+            "ports": [{"port": 80, "$patch": "delete"}, {"port": 82, "name": "c"}],
+            "selector": {"$retainKeys": ["app"], "app": null},
+        },
+        "metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]},
+    });
+    let operations = json!([
+        {"op": "test", "path": "/spec/ports/0/port", "value": 80},
+        {"op": "move", "from": "/spec/ports/0", "path": "/spec/ports/-"},
+        {"op": "copy", "from": "/metadata/name", "path": "/metadata/labels"},
+        {"op": "remove", "path": "/spec/selector/app"},
+    ]);
+    let samples =
+        [&merge, &operations, &current].map(|patch| json!({"on": current, "patch": patch}));
+    fuzz(1500, fuzz::objects(samples.to_vec()), |case| {
+        let patch = || case["patch"].clone();
+        for patch in [
+            Patch::Json(patch()),
+            Patch::Merge(patch()),
+            Patch::Strategic(patch()),
+            Patch::Apply(patch()),
+        ] {
+            let _ = patched(&case["on"], patch);
+        }
+    });
+}
+
+#[test]
+fn selectors_that_make_no_sense_are_refused_or_read_but_never_a_panic() {
+    let samples = ["app in (a, b),!c,d notin (e),f==g", "metadata.name=a,spec.nodeName!=b"];
+    let samples = samples.map(|sample| sample.as_bytes().to_vec()).to_vec();
+    fuzz(2000, fuzz::bytes(samples), |bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        let _ = LabelSelector::parse(&text);
+        let _ = FieldSelector::parse(&text);
+    });
 }

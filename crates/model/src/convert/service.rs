@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{PodSpec, PodStatus, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lateen_api::validate::host_or_address;
 
 use crate::convert::Notes;
 use crate::host;
@@ -44,15 +45,15 @@ pub fn service(
     let hostname = host::shared(&host::service_fqdn(&meta.name, &meta.namespace));
     let export = annotations.get("networking.istio.io/exportTo");
     let export: Vec<&str> = export.map(|list| list.split(',').collect()).unwrap_or_default();
-    let external = spec.type_.as_deref() == Some("ExternalName");
+    let external_name = external_name(spec, notes);
     let cluster_ip = spec.cluster_ip.as_deref().unwrap_or_default();
-    let headless = !external && cluster_ip == "None";
+    let headless = external_name.is_none() && cluster_ip == "None";
     let ips = spec.cluster_ips.clone().filter(|ips| !ips.is_empty());
     let ips = ips.unwrap_or_else(|| vec![cluster_ip.to_owned()]);
-    let resolution = match (external, headless) {
-        (true, _) => Resolution::Dns,
-        (_, true) => Resolution::Passthrough,
-        _ => Resolution::Static,
+    let resolution = match (&external_name, headless) {
+        (Some(_), _) => Resolution::Dns,
+        (None, true) => Resolution::Passthrough,
+        (None, false) => Resolution::Static,
     };
     Service {
         hostname,
@@ -66,11 +67,24 @@ pub fn service(
         registry: Registry::Kubernetes,
         export_to: ExportTo::parse(&export, &meta.namespace),
         headless,
-        external_name: spec.external_name.clone().filter(|_| external),
+        external_name,
         selector: spec.selector.clone().filter(|labels| !labels.is_empty()),
         auto_allocate: false,
         auto_address: None,
     }
+}
+
+/// Where an ExternalName Service leads; one that cannot be resolved leads nowhere, which is noted.
+fn external_name(spec: &ServiceSpec, notes: &mut Notes<'_>) -> Option<String> {
+    if spec.type_.as_deref() != Some("ExternalName") {
+        return None;
+    }
+    let name = spec.external_name.as_deref().unwrap_or_default();
+    if let Err(reason) = host_or_address(name) {
+        notes.bad("spec.externalName", &reason);
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 fn ports(list: &[ServicePort], notes: &mut Notes<'_>) -> Vec<Port> {

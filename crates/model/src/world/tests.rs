@@ -117,6 +117,20 @@ fn a_service_selects_workload_entries_and_asks_them_for_named_ports() {
 }
 
 #[test]
+fn an_external_name_that_is_none_leads_nowhere_and_is_noted() {
+    let mut world = World::new();
+    for name in ["", "not a name", "*.example.com"] {
+        let spec = json!({"type": "ExternalName", "externalName": name, "ports": [{"port": 80}]});
+        let metadata = json!({"name": "out", "namespace": "default"});
+        put(&mut world, object("", "Service", json!({"metadata": metadata, "spec": spec})));
+        let snapshot = world.snapshot();
+        assert_eq!(snapshot.issues()[0].path, "spec.externalName", "{name:?}");
+        let id = snapshot.service_for("out.default.svc.cluster.local", "default").unwrap();
+        assert_eq!(snapshot.services().get(id).external_name, None, "{name:?}");
+    }
+}
+
+#[test]
 fn a_deleted_object_is_gone_and_an_idle_world_keeps_its_snapshot() {
     let mut world = World::new();
     put(&mut world, mk_service("a", "10.96.0.1", 80));

@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::{A, PTR};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use lateen_testkit::fuzz::{self, fuzz};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
-use super::{Dns, Meaning, Resolver, Upstream, tcp};
+use super::answer::{self, End};
+use super::{Dns, LARGEST_UDP, Limit, Meaning, Resolver, Upstream, tcp};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -363,4 +365,30 @@ async fn an_alias_of_nothing_is_denied_and_a_circle_fails() {
         let answer = ask(dns.address, &query(name, RecordType::A)).await;
         assert_eq!(answer.metadata.response_code, ResponseCode::ServFail, "{name}");
     }
+}
+
+#[test]
+fn whatever_comes_as_a_question_or_an_answer_is_read_without_harm() {
+    let mut answered = query("db.example.com.", RecordType::A);
+    answered.metadata.message_type = MessageType::Response;
+    let address = RData::A(A::new(192, 0, 2, 1));
+    let name = Name::from_ascii("db.example.com.").unwrap();
+    answered.add_answer(Record::from_rdata(name, 30, address));
+    let samples = [
+        query("echo.default.svc.cluster.local.", RecordType::A),
+        query("_tcp._x.echo.", RecordType::SRV),
+        answered,
+    ];
+    let samples = samples.map(|message| message.to_vec().unwrap()).to_vec();
+    fuzz(4000, fuzz::bytes(samples), |bytes| {
+        let seen = answer::received(&bytes);
+        let Some(question) = answer::parse(&bytes) else { return };
+        let chain = ["a.example.com".to_owned(), "..".to_owned()];
+        let ends = [seen, Some(End::NoSuchName), Some(End::Empty), Some(End::Chain)];
+        for end in ends.into_iter().flatten() {
+            let bytes = answer::mesh(&question, &chain[..1], &end, Limit::Udp);
+            assert!(bytes.len() <= usize::from(LARGEST_UDP), "{} bytes", bytes.len());
+            let _ = answer::mesh(&question, &chain, &end, Limit::Tcp);
+        }
+    });
 }
