@@ -140,7 +140,8 @@ impl Session for Seat {
         message: &str,
     ) -> Option<Duration> {
         self.proxies.rejected(self.id, kind, delivery, message);
-        for name in delivery.names.iter().filter(|name| !blamed.contains(name)) {
+        let spoken_of = delivery.names.iter().chain(&delivery.removed);
+        for name in spoken_of.filter(|name| !blamed.contains(name)) {
             self.cleared(kind, name);
         }
         for name in blamed {

@@ -1,7 +1,6 @@
 //! Gateways, VirtualServices, DestinationRules and Sidecars, compiled: hosts resolved, numbers checked,
 //! `.` and `*` understood. What cannot be used is left out, with an Issue by the converter.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -208,11 +207,5 @@ impl VirtualService {
     /// Ports and gateways are matched by the callers; this says whether it concerns `gateway` at all.
     pub fn on_gateway(&self, gateway: &str) -> bool {
         self.gateways.iter().any(|name| &**name == gateway)
-    }
-
-    /// The distinct hosts that its connection routes lead to.
-    pub fn destinations(&self) -> BTreeSet<&str> {
-        let routes = self.tcp.iter().chain(&self.tls);
-        routes.flat_map(|route| route.destinations.iter().map(|d| d.written.as_str())).collect()
     }
 }

@@ -12,20 +12,22 @@ use crate::socket;
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// Makes listening sockets on a thread of its own, since a namespace belongs to a thread.
+/// Makes listening sockets on a thread of its own, since a namespace belongs to a thread. `shared`: this
+/// process may have the address already.
 pub fn listen(
     netns: Option<&Arc<OwnedFd>>,
     address: SocketAddr,
     backlog: Option<u32>,
     count: usize,
+    shared: bool,
 ) -> io::Result<Vec<TcpListener>> {
     let backlog = backlog.unwrap_or(BACKLOG);
     let Some(netns) = netns.cloned() else {
-        return socket::listen(address, backlog, count);
+        return socket::listen(address, backlog, count, shared);
     };
     let binder = std::thread::Builder::new().name("bind".into()).spawn(move || {
         enter(&netns)?;
-        socket::listen(address, backlog, count)
+        socket::listen(address, backlog, count, shared)
     })?;
     binder.join().unwrap_or_else(|_| Err(io::Error::other("the binding thread panicked")))
 }

@@ -315,6 +315,7 @@ impl Connection {
             original_destination: self.addresses.original,
             upstream_remote: self.upstream,
             upstream_local: self.upstream_local,
+            server_name: self.server_name(),
             bytes_received: received,
             bytes_sent: sent,
             attempts: self.attempts,
@@ -323,6 +324,13 @@ impl Connection {
             upstream_failure: error
                 .filter(|error| error.is_connect_failure())
                 .map(|error| Arc::from(&*error.cause)),
+        }
+    }
+
+    fn server_name(&self) -> Option<Arc<str>> {
+        match self.seen.as_deref()? {
+            FirstBytes::Tls(hello) => hello.server_name.as_deref().map(Arc::from),
+            FirstBytes::Plain => None,
         }
     }
 

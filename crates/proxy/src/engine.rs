@@ -125,7 +125,6 @@ impl Engine {
             Event::Connected(requests) => {
                 self.client.connected();
                 self.requests = Some(requests);
-                self.shared.linked.store(true, Ordering::Relaxed);
             }
             Event::Lost(reason) => {
                 if self.shared.linked.swap(false, Ordering::Relaxed) {
@@ -141,6 +140,8 @@ impl Engine {
     }
 
     fn on_response(&mut self, response: DeltaDiscoveryResponse) {
+        // Not before: the socket may be held by somebody who waits for the control plane too.
+        self.shared.linked.store(true, Ordering::Relaxed);
         let update = match self.client.on_response(response) {
             Ok(update) => update,
             Err(error) => return tracing::warn!(%error, "ignored a response"),

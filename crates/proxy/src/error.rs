@@ -18,7 +18,6 @@ pub enum Kind {
     MaxDuration,
     UpstreamReset,
     DownstreamReset,
-    Shutdown,
 }
 
 /// Who is to blame.
@@ -53,7 +52,6 @@ impl Kind {
             Self::MaxDuration => &[Flag::DurationTimeout],
             Self::UpstreamReset => &[Flag::UpstreamTermination],
             Self::DownstreamReset => &[Flag::DownstreamTermination],
-            Self::Shutdown => &[Flag::OverloadDropped],
         }
     }
 
@@ -63,8 +61,7 @@ impl Kind {
             | Self::NoCluster
             | Self::Overflow
             | Self::IdleTimeout
-            | Self::MaxDuration
-            | Self::Shutdown => Side::Proxy,
+            | Self::MaxDuration => Side::Proxy,
             Self::NoHealthyEndpoint
             | Self::ConnectFailed
             | Self::ConnectTimeout

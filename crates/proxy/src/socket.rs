@@ -15,8 +15,14 @@ const SO_ORIGINAL_DST: libc::c_int = 80;
 const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
 
 /// Listens with `SO_REUSEPORT`. A probe without it finds out first whether another process has the
-/// address: with it, both would listen and each would get a part of the connections.
-pub fn listen(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<TcpListener>> {
+/// address: with it, both would listen and each would get a part of the connections. There is no such
+/// probe for an address that is `shared` with this process.
+pub fn listen(
+    address: SocketAddr,
+    backlog: u32,
+    count: usize,
+    shared: bool,
+) -> io::Result<Vec<TcpListener>> {
     let socket = |reuse_port: bool, address: SocketAddr| -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
         socket.set_reuse_address(true)?;
@@ -27,7 +33,7 @@ pub fn listen(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec
         socket.bind(&address.into())?;
         Ok(socket)
     };
-    if address.port() != 0 {
+    if address.port() != 0 && !shared {
         drop(socket(false, address)?);
     }
     let mut address = address;

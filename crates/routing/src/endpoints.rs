@@ -88,10 +88,6 @@ impl Endpoints {
             Policy::LeastRequest { choices } => level.least_busy(choices, pick),
         })
     }
-
-    pub fn healthy(&self) -> usize {
-        self.levels.iter().map(|level| level.hosts.len()).sum()
-    }
 }
 
 impl Level {

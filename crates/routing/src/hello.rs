@@ -107,14 +107,17 @@ fn client_hello(body: &[u8]) -> Option<ClientHello> {
     Some(hello)
 }
 
-/// The first host name of the list; a name that is not ASCII is none.
+/// The first host name of the list. One that no host can have is none: it matches nothing, and it is
+/// written to logs and terminals.
 fn server_name(mut data: Reader<'_>) -> Option<Option<String>> {
     let mut names = Reader(data.vector()?);
     while let Some(kind) = names.byte() {
         let name = names.vector()?;
         if kind == HOST_NAME {
-            let text = std::str::from_utf8(name).ok().filter(|text| text.is_ascii());
-            return Some(text.filter(|text| !text.is_empty()).map(str::to_ascii_lowercase));
+            let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
+            let text = std::str::from_utf8(name).ok();
+            let text = text.filter(|text| !text.is_empty() && text.bytes().all(|byte| fits(&byte)));
+            return Some(text.map(str::to_ascii_lowercase));
         }
     }
     Some(None)

@@ -76,6 +76,7 @@ enum Operator {
     },
     DownstreamRemotePort,
     FilterChain,
+    ServerName,
     /// Has no value on a TCP connection.
     Absent,
 }
@@ -211,6 +212,7 @@ impl Operator {
             Self::DownstreamLocalPort => number(out, u64::from(record.downstream_local.port())),
             Self::DownstreamRemotePort => number(out, u64::from(record.downstream_remote.port())),
             Self::FilterChain => text(out, Some(&record.filter_chain)),
+            Self::ServerName => text(out, record.server_name.as_deref()),
             Self::Absent => out.push('-'),
         }
     }
@@ -273,13 +275,13 @@ fn operator(name: &str) -> Option<Operator> {
         }
         "DOWNSTREAM_REMOTE_PORT" => Operator::DownstreamRemotePort,
         "FILTER_CHAIN_NAME" => Operator::FilterChain,
+        "REQUESTED_SERVER_NAME" => Operator::ServerName,
         "REQ"
         | "RESP"
         | "TRAILER"
         | "PROTOCOL"
         | "RESPONSE_CODE_DETAILS"
         | "ROUTE_NAME"
-        | "REQUESTED_SERVER_NAME"
         | "DYNAMIC_METADATA"
         | "FILTER_STATE"
         | "METADATA"
@@ -303,6 +305,15 @@ fn number(out: &mut String, value: u64) {
 
 fn text(out: &mut String, value: Option<&str>) {
     match value {
+        // Some of it is a peer's own words: they must not end a line or steer a terminal.
+        Some(value) if value.contains(char::is_control) => {
+            for letter in value.chars() {
+                match letter.is_control() {
+                    true => out.extend(letter.escape_default()),
+                    false => out.push(letter),
+                }
+            }
+        }
         Some(value) if !value.is_empty() => out.push_str(value),
         _ => out.push('-'),
     }
@@ -342,6 +353,7 @@ mod tests {
             original_destination: None,
             upstream_remote: Some("10.0.0.2:8020".parse().unwrap()),
             upstream_local: None,
+            server_name: None,
             bytes_received: 5,
             bytes_sent: 7,
             attempts: 1,

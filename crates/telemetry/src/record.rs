@@ -23,7 +23,6 @@ pub enum Flag {
     DownstreamTermination,
     StreamIdleTimeout,
     DurationTimeout,
-    OverloadDropped,
 }
 
 impl Flag {
@@ -39,7 +38,6 @@ impl Flag {
             Self::DownstreamTermination => "DC",
             Self::StreamIdleTimeout => "SI",
             Self::DurationTimeout => "DT",
-            Self::OverloadDropped => "OM",
         }
     }
 }
@@ -62,6 +60,8 @@ pub struct AccessRecord {
     pub original_destination: Option<SocketAddr>,
     pub upstream_remote: Option<SocketAddr>,
     pub upstream_local: Option<SocketAddr>,
+    /// What the client's TLS asked for, where that was looked at.
+    pub server_name: Option<Arc<str>>,
     pub bytes_received: u64,
     pub bytes_sent: u64,
     pub attempts: u32,
@@ -100,6 +100,7 @@ impl AccessRecord {
             "original_destination": address(self.original_destination),
             "upstream_remote": address(self.upstream_remote),
             "upstream_local": address(self.upstream_local),
+            "server_name": self.server_name.as_deref(),
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
             "attempts": self.attempts,

@@ -81,7 +81,8 @@ pub fn assignment(
             Place::Host(_) => dns,
             Place::Unix(_) => !dns,
         };
-        if fits && usable {
+        // A cluster most of whose endpoints are unwell would make Envoy use all of them.
+        if fits && usable && endpoint.health == Health::Healthy {
             localities.entry(&endpoint.workload.locality).or_default().push(endpoint);
         }
     }
@@ -126,12 +127,7 @@ fn lb_endpoint(context: &Context<'_>, endpoint: &Endpoint) -> LbEndpoint {
     };
     LbEndpoint {
         host_identifier: Some(host(address)),
-        health_status: match endpoint.health {
-            Health::Healthy => HealthStatus::Healthy,
-            Health::Unhealthy => HealthStatus::Unhealthy,
-            Health::Draining => HealthStatus::Draining,
-        }
-        .into(),
+        health_status: HealthStatus::Healthy.into(),
         load_balancing_weight: Some(uint(workload.weight)),
         metadata: (!workload.synthetic).then(|| describe(workload, &context.proxy.cluster)),
     }

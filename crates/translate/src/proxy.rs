@@ -33,8 +33,6 @@ pub struct Proxy {
     pub dns_capture: bool,
     /// Istio's cluster name (`CLUSTER_ID`).
     pub cluster: String,
-    /// The kind of client (`GENERATOR`).
-    pub generator: String,
 }
 
 impl Proxy {
@@ -79,7 +77,6 @@ impl Proxy {
             bind: text(metadata, "LATEEN_BIND").and_then(|bind| bind.parse().ok()),
             dns_capture: text(metadata, "DNS_CAPTURE").is_some_and(|value| value == "true"),
             cluster: text(metadata, "CLUSTER_ID").unwrap_or_else(|| "Kubernetes".to_owned()),
-            generator: text(metadata, "GENERATOR").unwrap_or_default(),
         })
     }
 

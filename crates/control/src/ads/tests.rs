@@ -1,15 +1,16 @@
 //! Sessions: refusals become issues and go again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use lateen_api::issue::ObjectRef;
 use lateen_api::xds::ResourceType::Listener;
+use lateen_translate::Proxy;
 use lateen_xds::server::delivery::Delivery;
-use lateen_xds::server::{Protocol, Source};
+use lateen_xds::server::{Protocol, Session, Source};
 
-use super::{Door, refusal};
+use super::{Door, Seat, refusal};
 use crate::debug::Proxies;
 
 const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
@@ -67,4 +68,28 @@ fn a_node_of_another_form_is_refused_with_the_reason() {
         panic!("an empty node has no role");
     };
     assert!(reason.contains("node id"), "{reason}");
+}
+
+#[test]
+fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is() {
+    let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
+    let node = Node { id: id.to_owned(), ..Default::default() };
+    let session = Seat {
+        id: 1,
+        proxy: Arc::new(Proxy::from_node(&node).unwrap()),
+        published: Arc::default(),
+        findings: Arc::default(),
+        proxies: Arc::default(),
+        gateways: Arc::default(),
+        refused: Mutex::default(),
+    };
+    let delivery = |nonce: &str, names: &[&str], removed: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Delivery { nonce: nonce.into(), view: 1, names: owned(names), removed: owned(removed) }
+    };
+    let (old, new) = ("127.0.0.1_31500".to_owned(), "127.0.0.1_31501".to_owned());
+    session.rejected(Listener, &delivery("1", &[&old], &[]), std::slice::from_ref(&old), TAKEN);
+    session.rejected(Listener, &delivery("2", &[&new], &[&old]), std::slice::from_ref(&new), TAKEN);
+    session.accepted(Listener, &delivery("3", &[&new], &[]));
+    assert!(session.refused.lock().unwrap().is_empty());
 }

@@ -46,6 +46,8 @@ pub struct Resources {
     endpoints: BTreeMap<String, Arc<Endpoints>>,
     /// Addresses that are listened on.
     bound: BTreeSet<SocketAddr>,
+    /// Addresses that were listened on once: their sockets may be open for a moment more.
+    unbound: BTreeSet<SocketAddr>,
     /// Sockets that wait for the configuration to be published.
     fresh: Vec<(SocketAddr, Vec<TcpListener>)>,
     counters: HashMap<String, Arc<Counters>>,
@@ -69,6 +71,7 @@ impl Resources {
             absent_clusters: BTreeSet::new(),
             endpoints: BTreeMap::new(),
             bound: BTreeSet::new(),
+            unbound: BTreeSet::new(),
             fresh: Vec::new(),
             counters: HashMap::new(),
             refused: Refused::default(),
@@ -127,9 +130,10 @@ impl Resources {
         }
         if compiled.bind_to_port && !self.bound.contains(&address) {
             let count = self.binder.workers.len();
-            let sockets =
-                bind::listen(self.binder.netns.as_ref(), address, compiled.backlog, count)
-                    .map_err(|error| listen_reason(&compiled.name, address, &error))?;
+            let netns = self.binder.netns.as_ref();
+            let shared = self.is_shared(address);
+            let sockets = bind::listen(netns, address, compiled.backlog, count, shared)
+                .map_err(|error| listen_reason(&compiled.name, address, &error))?;
             self.bound.insert(address);
             self.fresh.push((address, sockets));
         }
@@ -141,6 +145,15 @@ impl Resources {
         self.absent_listeners.remove(&message.name);
         self.replace(message.name, Arc::new(Listener { compiled, version, counters }));
         Ok(())
+    }
+
+    /// Sockets of this very proxy may stand in the way: of the same port on another address, or of the
+    /// address itself, which the workers are about to close.
+    fn is_shared(&self, address: SocketAddr) -> bool {
+        let any = |address: &SocketAddr| address.ip().is_unspecified();
+        let overlaps =
+            |other: &&SocketAddr| other.port() == address.port() && (any(other) || any(&address));
+        self.bound.iter().any(|other| overlaps(&other)) || self.unbound.contains(&address)
     }
 
     /// A listener that names clusters which are not known yet takes over from its older version
@@ -214,6 +227,7 @@ impl Resources {
         let wanted: BTreeSet<SocketAddr> =
             bound.map(|listener| listener.compiled.address).collect();
         for address in self.bound.difference(&wanted) {
+            self.unbound.insert(*address);
             self.fresh.retain(|(fresh, _)| fresh != address);
             for worker in &self.binder.workers {
                 // A worker that ended listens no more either.

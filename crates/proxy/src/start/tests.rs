@@ -541,3 +541,58 @@ async fn as_many_connections_as_a_cluster_may_have_are_served_and_no_more() {
 fn seeds_differ() {
     assert_ne!(super::seed(), super::seed());
 }
+
+#[tokio::test]
+async fn endpoints_that_go_before_their_cluster_leave_nobody_without_an_upstream() {
+    let (a, b) = (Server::start(b'a').await, Server::start(b'b').await);
+    let at = free_address().await;
+    let rig = Rig::start(Role::Gateway, async |ads| {
+        ads.listener("front", at, "old");
+        ads.cluster("old", a.at);
+    })
+    .await;
+    // The order of one push: endpoints go with the first step, what led to them with a later one.
+    rig.ads.unset(Endpoint, "old");
+    rig.ads.push(Endpoint, "old");
+    rig.ads.listener("other", free_address().await, "new");
+    rig.ads.cluster("new", b.at);
+    rig.ads.push(LDS, "other");
+    rig.ads.subscription(Endpoint, "new").await;
+    assert_eq!(letter(at).await, Some('a'));
+    rig.ads.listener("front", at, "new");
+    rig.ads.push(LDS, "front");
+    until("the new route", async || letter(at).await == Some('b')).await;
+}
+
+#[tokio::test]
+async fn listeners_of_one_port_on_one_and_on_every_address_stand_side_by_side() {
+    let (a, b) = (Server::start(b'a').await, Server::start(b'b').await);
+    let one = free_address().await;
+    let every = SocketAddr::from(([0, 0, 0, 0], one.port()));
+    let _rig = Rig::start(Role::Gateway, async |ads| {
+        ads.listener("every", every, "b");
+        ads.listener("one", one, "a");
+        ads.cluster("a", a.at);
+        ads.cluster("b", b.at);
+    })
+    .await;
+    assert_eq!(letter(one).await, Some('a'));
+    assert_eq!(letter(SocketAddr::from(([127, 0, 0, 2], one.port()))).await, Some('b'));
+}
+
+/// The socket of a control plane that is being started again is held by others: it takes connections
+/// and says nothing.
+#[tokio::test]
+async fn a_control_plane_that_says_nothing_is_away() {
+    let home = tempfile::tempdir().unwrap();
+    let held = tokio::net::UnixListener::bind(home.path().join("ads.sock")).unwrap();
+    let source = Source::Ads(AdsAddress::Unix(home.path().join("ads.sock")));
+    let proxy =
+        Proxy::start(Options::new(Default::default(), Role::Gateway, source)).await.unwrap();
+    let (mut accepted, _) = within(held.accept()).await.unwrap();
+    // The client's HTTP/2 preface: it has connected.
+    let mut preface = [0; 3];
+    within(accepted.read_exact(&mut preface)).await.unwrap();
+    assert_eq!(&preface, b"PRI");
+    assert!(!proxy.shared.linked.load(Ordering::Relaxed));
+}

@@ -82,7 +82,7 @@ fn an_endpoint_that_cannot_be_used_is_left_out_with_a_note() {
         ..Default::default()
     };
     let endpoints = compile_endpoints(&assignment).unwrap();
-    assert_eq!(endpoints.healthy(), 1);
+    assert_eq!(endpoints.hosts.len(), 1);
     let [note] = endpoints.notes.as_slice() else { panic!("{:?}", endpoints.notes) };
     assert!(note.starts_with("back: endpoints[0].lb_endpoints[0]."), "{note}");
 }

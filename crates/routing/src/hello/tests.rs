@@ -72,3 +72,15 @@ fn a_broken_hello_is_read_without_harm() {
         let _ = read(&bytes);
     });
 }
+
+#[test]
+fn a_name_that_no_host_can_have_is_none() {
+    let hello = openssl();
+    let at = hello.windows(3).position(|bytes| bytes == b"one").unwrap();
+    for byte in [b'\n', 0x1b, b' ', b'%', 0xc3] {
+        let mut odd = hello.clone();
+        odd[at] = byte;
+        let Progress::Done(FirstBytes::Tls(seen)) = read(&odd) else { panic!("{byte}") };
+        assert_eq!(seen.server_name, None, "{byte}");
+    }
+}

@@ -173,8 +173,9 @@ impl Subscription {
         let explicit = request.resource_names_subscribe.iter().any(|name| name == "*");
         let wildcard = legacy || explicit;
         let mut told = BTreeMap::new();
+        let asked: BTreeSet<&String> = request.resource_names_subscribe.iter().collect();
         for (name, version) in &request.initial_resource_versions {
-            if wildcard || request.resource_names_subscribe.contains(name) {
+            if wildcard || asked.contains(name) {
                 let version = delivery::parse_version(version);
                 told.insert(name.clone(), version.map_or(Told::Owed, Told::Version));
             }

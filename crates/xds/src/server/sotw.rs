@@ -205,7 +205,8 @@ impl Subscription {
     fn deliver(&mut self, nonce: String, view: u64, resources: &[Resource]) -> Delivery {
         let names: Vec<String> = resources.iter().map(|resource| resource.name.clone()).collect();
         let before = self.last.take().map(|last| last.names).unwrap_or_default();
-        let removed = before.into_iter().filter(|name| !names.contains(name)).collect();
+        let have: BTreeSet<&String> = names.iter().collect();
+        let removed = before.into_iter().filter(|name| !have.contains(name)).collect();
         let delivery = Delivery { nonce, view, names, removed };
         self.last = Some(delivery.clone());
         self.settled = false;

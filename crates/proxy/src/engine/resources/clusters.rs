@@ -106,9 +106,12 @@ impl Resources {
                 Err(reason) => rejected.push((resource.name.clone(), reason)),
             }
         }
-        for name in removed {
+        // As in Envoy, a cluster keeps its endpoints until it goes itself: listeners that still lead
+        // to it are about to be changed. For one that never had any the answer is that there are none.
+        for name in
+            removed.iter().filter(|name| !self.endpoints.contains_key(*name)).collect::<Vec<_>>()
+        {
             self.set_endpoints(name, Arc::default());
-            self.forget(ResourceType::Endpoint, name);
         }
         self.note_refused(ResourceType::Endpoint, added, removed, &rejected);
         rejected
