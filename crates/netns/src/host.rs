@@ -90,7 +90,7 @@ pub fn ensure_bridge(bridge: &str, subnet: Ipv4Net, state: &Path) -> Result<(), 
         .expect("the prefix length is that of a network");
     let _locks = (sysctl::lock(state)?, sysctl::lock_host()?);
     let (index, uplinks, homes) = on_links(async |links| {
-        let index = links.ensure_bridge(bridge).await?;
+        let index = links.ensure_bridge(bridge, address.addr()).await?;
         links.ensure_address(index, address).await?;
         links.up(index).await?;
         let mut uplinks = Vec::new();

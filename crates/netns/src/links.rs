@@ -71,6 +71,12 @@ where
     thread::scope(|scope| scope.spawn(run).join().expect("the netlink thread does not panic"))
 }
 
+/// The hardware address that belongs to an IP address: whoever has it next is found at once by neighbours
+/// that remember the last one. Locally administered (IEEE 802, the second lowest bit of the first byte).
+fn hardware_address(address: Ipv4Addr) -> Vec<u8> {
+    [&[0x02, 0x4c], address.octets().as_slice()].concat()
+}
+
 impl Links {
     pub(crate) async fn index(&self, name: &str) -> Result<Option<u32>, LinkError> {
         let mut found = self.0.link().get().match_name(name.into()).execute();
@@ -85,12 +91,18 @@ impl Links {
         self.index(name).await?.ok_or_else(|| LinkError::Missing(name.into()))
     }
 
-    /// Creates the bridge unless it exists.
-    pub(crate) async fn ensure_bridge(&self, name: &str) -> Result<u32, LinkError> {
+    /// Creates the bridge unless it exists. `address` is what it will have: a bridge that is not told its
+    /// hardware address takes another one with each interface that is plugged in.
+    pub(crate) async fn ensure_bridge(
+        &self,
+        name: &str,
+        address: Ipv4Addr,
+    ) -> Result<u32, LinkError> {
         if let Some(index) = self.index(name).await? {
             return Ok(index);
         }
-        match self.0.link().add(LinkBridge::new(name).build()).execute().await {
+        let bridge = LinkBridge::new(name).address(hardware_address(address)).build();
+        match self.0.link().add(bridge).execute().await {
             Ok(()) => {}
             Err(error) if is(&error, libc::EEXIST) => {}
             Err(error) => return Err(refused(format!("create bridge {name}"))(error)),
@@ -98,16 +110,17 @@ impl Links {
         self.required(name).await
     }
 
-    /// A veth pair: `outside` here, on the bridge; `inside` in the namespace `netns`.
+    /// A veth pair: `outside` here, on the bridge; `inside` in the namespace `netns`, for `address`.
     pub(crate) async fn add_veth(
         &self,
         outside: &str,
-        inside: &str,
+        (inside, address): (&str, Ipv4Addr),
         netns: BorrowedFd<'_>,
         bridge: u32,
     ) -> Result<(), LinkError> {
         let mut peer = LinkMessageBuilder::<LinkUnspec>::new().name(inside.into()).build();
         peer.attributes.push(LinkAttribute::NetNsFd(netns.as_raw_fd()));
+        peer.attributes.push(LinkAttribute::Address(hardware_address(address)));
         let pair = LinkVeth::new(outside, inside)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
             .controller(bridge)

@@ -72,7 +72,7 @@ impl Namespace {
             // The address is ours now; an interface of this name is what a killed owner left, kept
             // by a process that outlived it.
             links.remove(&outside).await?;
-            links.add_veth(&outside, INTERFACE, self.fd.as_fd(), bridge).await
+            links.add_veth(&outside, (INTERFACE, attachment.address), self.fd.as_fd(), bridge).await
         })?;
         let subnet = attachment.subnet;
         let address = Ipv4Net::new(attachment.address, subnet.prefix_len())

@@ -30,7 +30,7 @@ impl Mesh {
         let attachment = Attachment { bridge: BRIDGE.into(), subnet, address };
         host.run(|| {
             on_links(async |links| {
-                let bridge = links.ensure_bridge(BRIDGE).await?;
+                let bridge = links.ensure_bridge(BRIDGE, "10.201.250.1".parse().unwrap()).await?;
                 links.ensure_address(bridge, "10.201.250.1/24".parse().unwrap()).await?;
                 links.up(bridge).await
             })
@@ -203,4 +203,19 @@ fn a_dropped_namespace_takes_its_interfaces_with_it() {
 #[test]
 fn the_bridge_has_the_first_address() {
     assert_eq!(gateway(SUBNET.parse().unwrap()).to_string(), "10.201.250.1");
+}
+
+/// Neighbours remember hardware addresses for half a minute.
+#[test]
+fn the_next_owner_of_an_address_is_reached_at_once() {
+    let Some(mut mesh) = Mesh::new() else { return };
+    let address: SocketAddr = "10.201.250.9:15006".parse().unwrap();
+    for _ in 0..3 {
+        let _listener = mesh.listen("0.0.0.0:15006");
+        let patience = Duration::from_secs(2);
+        let dialled = mesh.host.run(|| TcpStream::connect_timeout(&address, patience)).unwrap();
+        dialled.unwrap();
+        mesh.workload = Namespace::create().unwrap();
+        mesh.host.run(|| mesh.workload.attach(&mesh.attachment).unwrap()).unwrap();
+    }
 }
