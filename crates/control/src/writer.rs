@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use lateen_api::issue::ObjectRef;
+use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::{Key, Resource};
 use lateen_api::validate::validate;
 use lateen_kube::watch::{Event, decode};
+use lateen_model::convert::NOT_SUPPORTED;
 use lateen_model::{Change, Snapshot, World};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -54,13 +55,13 @@ pub struct Writer {
 enum Why {
     /// The model is made of it.
     Model,
-    /// Nothing follows it yet; what is wrong with an object is told on its status.
+    /// Nothing follows it yet; that an object has no effect, and what else is wrong with it, is told.
     Status,
 }
 
 /// Every kind that is watched. Each costs a list and a stream for as long as the process lives, so one
 /// that nothing here reads is left out.
-const WATCHED: [(&str, &str, Why); 20] = [
+const WATCHED: [(&str, &str, Why); 26] = [
     ("", "ConfigMap", Why::Model),
     ("", "Namespace", Why::Model),
     ("", "Pod", Why::Model),
@@ -68,6 +69,12 @@ const WATCHED: [(&str, &str, Why); 20] = [
     ("discovery.k8s.io", "EndpointSlice", Why::Model),
     ("extensions.istio.io", "TrafficExtension", Why::Status),
     ("extensions.istio.io", "WasmPlugin", Why::Status),
+    ("gateway.networking.k8s.io", "Gateway", Why::Status),
+    ("gateway.networking.k8s.io", "GRPCRoute", Why::Status),
+    ("gateway.networking.k8s.io", "HTTPRoute", Why::Status),
+    ("gateway.networking.k8s.io", "TCPRoute", Why::Status),
+    ("gateway.networking.k8s.io", "TLSRoute", Why::Status),
+    ("gateway.networking.k8s.io", "UDPRoute", Why::Status),
     ("networking.istio.io", "DestinationRule", Why::Model),
     ("networking.istio.io", "EnvoyFilter", Why::Status),
     ("networking.istio.io", "Gateway", Why::Model),
@@ -183,8 +190,10 @@ impl Writer {
             }
             self.findings.put_object(key.clone(), Facts { generation, status });
         }
+        let without_effect = without_effect(kind, &value);
         let decoded = decode(kind, value);
         issues.extend(decoded.issues);
+        issues.extend(without_effect.map(|issue| issue(decoded.object.clone())));
         let finder = Finder::Reading(decoded.object);
         self.findings.set(finder, issues.into_iter().collect());
         (key, decoded.resource)
@@ -207,6 +216,36 @@ impl Writer {
             let _ = synced.send(());
         }
     }
+}
+
+/// That nothing acts on an object, if that is so: an error where somebody might feel safe behind it.
+fn without_effect(kind: &Kind, object: &Value) -> Option<impl FnOnce(ObjectRef) -> Issue + use<>> {
+    let followed = |(group, name, why): &(&str, &str, Why)| {
+        (*group, *name) == (kind.group, kind.kind) && *why == Why::Model
+    };
+    let idle = kind.kind == "WorkloadGroup"
+        || kind.kind == "PeerAuthentication" && !demands_mtls(&object["spec"]);
+    if idle || WATCHED.iter().any(followed) {
+        return None;
+    }
+    let (name, protects) = (kind.kind, kind.group == "security.istio.io");
+    Some(move |object| match protects {
+        true => {
+            let text =
+                format!("{name} is not enforced yet: connections pass as if it were not there");
+            Issue::error(object, "", NOT_SUPPORTED, text)
+        }
+        false => {
+            let text = format!("{name} has no effect here yet: remove it or do without its effect");
+            Issue::warning(object, "", NOT_SUPPORTED, text)
+        }
+    })
+}
+
+/// Plain text, which is all that there is yet, is what every other mode takes.
+fn demands_mtls(spec: &Value) -> bool {
+    let ports = spec["portLevelMtls"].as_object().into_iter().flat_map(|ports| ports.values());
+    std::iter::once(&spec["mtls"]).chain(ports).any(|mtls| mtls["mode"] == "STRICT")
 }
 
 /// As much of a ServiceEntry's status as the mesh follows.

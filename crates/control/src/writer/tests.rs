@@ -164,10 +164,61 @@ fn istio_kinds_are_watched_for_their_status_and_others_only_for_the_model() {
         assert!(kinds().contains(kind), "nobody tells what is wrong with a {}", kind.kind);
     }
     for (group, kind, why) in WATCHED {
-        let istio = by_kind(group, kind).unwrap().source == Source::Istio;
-        assert!(istio || why == Why::Model, "{kind} has no status of ours");
+        let source = by_kind(group, kind).unwrap().source;
+        assert!(source != Source::Kubernetes || why == Why::Model, "{kind} is nothing to tell of");
     }
     assert!(!kinds().contains(by_kind("", "Secret").unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn objects_that_nothing_acts_on_are_told_and_policies_are_errors() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    let objects = [
+        (
+            "security.istio.io",
+            "AuthorizationPolicy",
+            "deny",
+            json!({ "action": "DENY", "rules": [{}] }),
+        ),
+        (
+            "security.istio.io",
+            "PeerAuthentication",
+            "lax",
+            json!({ "mtls": { "mode": "PERMISSIVE" } }),
+        ),
+        (
+            "security.istio.io",
+            "PeerAuthentication",
+            "strict",
+            json!({ "mtls": { "mode": "STRICT" } }),
+        ),
+        (
+            "gateway.networking.k8s.io",
+            "Gateway",
+            "g",
+            json!({ "gatewayClassName": "istio", "listeners": [] }),
+        ),
+        ("networking.istio.io", "WorkloadGroup", "group", json!({ "template": {} })),
+    ];
+    for (group, kind, name, spec) in objects {
+        let metadata = json!({ "namespace": "default", "name": name });
+        let kind = by_kind(group, kind).unwrap();
+        rig.send(Event::Put(kind, json!({ "metadata": metadata, "spec": spec })));
+    }
+    rig.send(service("a"));
+    changes.changed().await.unwrap();
+    let told = rig.findings.verdicts().into_iter().flat_map(|(object, verdict)| {
+        let ours =
+            verdict.validation.into_iter().filter(|issue| issue.code.to_string() == "LTN0001");
+        ours.map(move |issue| format!("{object}: {}", issue.is_error())).collect::<Vec<_>>()
+    });
+    let expected = [
+        "Gateway default/g: false",
+        "AuthorizationPolicy default/deny: true",
+        "PeerAuthentication default/strict: true",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(start_paused = true)]
