@@ -162,6 +162,13 @@ fn server_speaks_first(number: u16) -> bool {
 }
 
 impl Service {
+    /// Whether clients dial its endpoints' own addresses: those of a headless Service, and of fixed
+    /// endpoints outside the mesh, which programs knew before the mesh gave their host an address.
+    pub fn is_dialled_directly(&self) -> bool {
+        let outside = self.location == Location::External && self.resolution == Resolution::Static;
+        self.headless || (outside && self.auto_address.is_some())
+    }
+
     /// The namespace of the object.
     pub fn namespace(&self) -> &str {
         &self.meta.namespace

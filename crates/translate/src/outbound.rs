@@ -30,7 +30,7 @@ pub fn names(context: &Context<'_>) -> BTreeSet<String> {
     for id in context.seen() {
         let service = context.service(id);
         let mut addresses = context.dialled(service);
-        if service.headless {
+        if service.is_dialled_directly() {
             let endpoints = context.snapshot.endpoints(id);
             let own = service.ports.iter().flat_map(|port| endpoints.port(port.number));
             addresses.extend(own.filter_map(|endpoint| endpoint.workload.address.ip()));
@@ -95,9 +95,9 @@ pub fn by_address(context: &mut Context<'_>, ip: IpAddr, port: u16) -> Option<Na
     });
     let mut ids: Vec<ServiceId> = owners.collect();
     if ids.is_empty() {
-        let headless = context.snapshot.endpoint_index().headless_at(ip).iter().copied();
+        let direct = context.snapshot.endpoint_index().direct_at(ip).iter().copied();
         let own = context.proxy.addresses.contains(&ip);
-        ids = headless.filter(|id| !own && context.chosen(*id, port)).collect();
+        ids = direct.filter(|id| !own && context.chosen(*id, port)).collect();
     } else {
         shared_address(context, &ids, &format!("address {ip}, port {port}"));
     }

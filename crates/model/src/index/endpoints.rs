@@ -17,7 +17,7 @@ use crate::workload::{Address, Endpoint, Health, Locality, Workload, matches};
 pub struct EndpointIndex {
     by_service: Vec<Arc<ServiceEndpoints>>,
     workloads: FxHashMap<IpAddr, Arc<Workload>>,
-    headless: FxHashMap<IpAddr, Vec<ServiceId>>,
+    direct: FxHashMap<IpAddr, Vec<ServiceId>>,
 }
 
 /// The endpoints of one service, per port, in the order of its ports.
@@ -51,19 +51,19 @@ impl EndpointIndex {
         let mut index = Self { workloads: sources.by_address(), ..Self::default() };
         for (id, service) in services.all().iter().enumerate() {
             let found = sources.endpoints(service);
-            if service.headless {
-                index.add_headless(id, &found);
+            if service.is_dialled_directly() {
+                index.add_direct(id, &found);
             }
             index.by_service.push(Arc::new(found));
         }
         index
     }
 
-    fn add_headless(&mut self, id: ServiceId, found: &ServiceEndpoints) {
+    fn add_direct(&mut self, id: ServiceId, found: &ServiceEndpoints) {
         let all = found.ports.iter().flat_map(|(_, endpoints)| endpoints);
         let ips: FxHashSet<IpAddr> = all.filter_map(|e| e.workload.address.ip()).collect();
         for ip in ips {
-            self.headless.entry(ip).or_default().push(id);
+            self.direct.entry(ip).or_default().push(id);
         }
     }
 
@@ -83,8 +83,8 @@ impl EndpointIndex {
     }
 
     /// Headless services with an endpoint at an address, the oldest first.
-    pub fn headless_at(&self, address: IpAddr) -> &[ServiceId] {
-        self.headless.get(&address).map_or(&[], Vec::as_slice)
+    pub fn direct_at(&self, address: IpAddr) -> &[ServiceId] {
+        self.direct.get(&address).map_or(&[], Vec::as_slice)
     }
 }
 
