@@ -146,9 +146,13 @@ impl Engine {
             Ok(update) => update,
             Err(error) => return tracing::warn!(%error, "ignored a response"),
         };
+        let before = self.resources.refusals(update.kind);
         let rejected = self.apply(&update);
         for (name, reason) in &rejected {
-            tracing::warn!(kind = update.kind.short_name(), name, reason, "refused a resource");
+            // The control plane tries a taken port again and again.
+            if before.get(name).is_none_or(|before| **before != **reason) {
+                tracing::warn!(kind = update.kind.short_name(), name, reason, "refused a resource");
+            }
         }
         self.client.answer(&update, &rejected);
         self.publish();

@@ -112,6 +112,11 @@ impl Resources {
         self.refused.note(kind, names, rejected);
     }
 
+    /// What of a type is refused at the moment, and why.
+    pub fn refusals(&self, kind: ResourceType) -> BTreeMap<String, Arc<str>> {
+        self.refused.all(kind).map(|(name, why)| (name.clone(), why.clone())).collect()
+    }
+
     fn put_listener(&mut self, resource: &Resource) -> Result<(), String> {
         let message: ListenerMessage = decode(resource)?;
         let compiled = compile_listener(&message).map_err(|reject| reject.to_string())?;
