@@ -14,6 +14,7 @@ use std::time::Duration;
 use lateen_api::issue::{Issue, ObjectRef, Severity};
 use lateen_kube::status::StatusWriter;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::findings::{Facts, Findings, Verdict};
 
@@ -23,39 +24,84 @@ const GATHER: Duration = Duration::from_millis(50);
 const PASSED: &str = "PassedValidation";
 const RECONCILED: &str = "Reconciled";
 
+/// An issue is logged when it has stood for this long: a file is applied object by object, and what
+/// one refers to may come with the next.
+const STANDS: Duration = Duration::from_secs(1);
+
 /// Reports until dropped.
 pub async fn run(findings: Arc<Findings>, statuses: StatusWriter) -> anyhow::Result<()> {
-    let mut logged = BTreeMap::new();
+    let mut journal = Journal::default();
     loop {
-        findings.changed().await;
-        tokio::time::sleep(GATHER).await;
-        let verdicts = findings.verdicts();
-        let addresses = findings.addresses();
-        let now = lateen_kube::events::now();
-        for (key, facts) in findings.objects() {
-            let verdict = verdicts.get(&key.object_ref()).cloned().unwrap_or_default();
-            let given = addresses.get(&key.object_ref()).map(Vec::as_slice).unwrap_or_default();
-            match with_addresses(&facts, status(&facts, &verdict, &now), given) {
-                Some(status) => statuses.write(key, status),
-                None => statuses.forget(&key),
+        tokio::select! {
+            () = findings.changed() => {
+                tokio::time::sleep(GATHER).await;
+                let verdicts = findings.verdicts();
+                write_statuses(&findings, &verdicts, &statuses);
+                journal.take(&verdicts, Instant::now());
             }
+            () = journal.due() => journal.log_due(Instant::now()),
         }
-        log_changes(&logged, &verdicts);
-        logged = verdicts;
     }
 }
 
-fn log_changes(before: &BTreeMap<ObjectRef, Verdict>, after: &BTreeMap<ObjectRef, Verdict>) {
-    let (before, after) = (flat(before), flat(after));
-    for issue in after.difference(&before) {
-        match issue.severity {
-            Severity::Error => tracing::error!("{}", line(issue)),
-            Severity::Warning => tracing::warn!("{}", line(issue)),
-            Severity::Info => tracing::info!("{}", line(issue)),
+fn write_statuses(
+    findings: &Findings,
+    verdicts: &BTreeMap<ObjectRef, Verdict>,
+    statuses: &StatusWriter,
+) {
+    let addresses = findings.addresses();
+    let now = lateen_kube::events::now();
+    for (key, facts) in findings.objects() {
+        let verdict = verdicts.get(&key.object_ref()).cloned().unwrap_or_default();
+        let given = addresses.get(&key.object_ref()).map(Vec::as_slice).unwrap_or_default();
+        match with_addresses(&facts, status(&facts, &verdict, &now), given) {
+            Some(status) => statuses.write(key, status),
+            None => statuses.forget(&key),
         }
     }
-    for issue in before.difference(&after) {
-        tracing::info!("no longer: {}", line(issue));
+}
+
+/// What was said of the issues, and what is to be said.
+#[derive(Default)]
+struct Journal {
+    logged: BTreeSet<Issue>,
+    /// Not logged yet, with the time at which they will have stood for long enough.
+    fresh: BTreeMap<Issue, Instant>,
+}
+
+impl Journal {
+    fn take(&mut self, verdicts: &BTreeMap<ObjectRef, Verdict>, now: Instant) {
+        let present = flat(verdicts);
+        self.fresh.retain(|issue, _| present.contains(issue));
+        self.logged.retain(|issue| {
+            let stands = present.contains(issue);
+            if !stands {
+                tracing::info!("no longer: {}", line(issue));
+            }
+            stands
+        });
+        for issue in present.into_iter().filter(|issue| !self.logged.contains(*issue)) {
+            self.fresh.entry(issue.clone()).or_insert(now + STANDS);
+        }
+    }
+
+    /// Resolves when an issue has stood for long enough.
+    async fn due(&self) {
+        match self.fresh.values().min() {
+            Some(at) => tokio::time::sleep_until(*at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn log_due(&mut self, now: Instant) {
+        for (issue, _) in self.fresh.extract_if(.., |_, at| *at <= now) {
+            match issue.severity {
+                Severity::Error => tracing::error!("{}", line(&issue)),
+                Severity::Warning => tracing::warn!("{}", line(&issue)),
+                Severity::Info => tracing::info!("{}", line(&issue)),
+            }
+            self.logged.insert(issue);
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The status of an object as a function of what is there and what was found.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::{line, status, with_addresses};
+use super::{Journal, STANDS, line, status, with_addresses};
 use crate::findings::{Facts, Verdict};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -100,4 +103,22 @@ fn automatic_addresses_are_written_once_and_beside_the_conditions() {
     assert_eq!(both["addresses"], addresses);
     assert_eq!(find(&both, "Reconciled")["status"], "False");
     assert_eq!(with_addresses(&facts(Value::Null), None, &[]), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_for_a_moment_only_is_not_logged() {
+    let object = ObjectRef::new("networking.istio.io", "VirtualService", "default", "v");
+    let issue = Issue::error(object.clone(), "spec", Code("IST0101"), "no such host");
+    let verdict = Verdict { validation: [issue.clone()].into(), ..Verdict::default() };
+    let present = BTreeMap::from([(object, verdict)]);
+    let mut journal = Journal::default();
+    journal.take(&present, Instant::now());
+    tokio::time::sleep(STANDS / 2).await;
+    journal.log_due(Instant::now());
+    journal.take(&BTreeMap::new(), Instant::now());
+    assert!(journal.logged.is_empty() && journal.fresh.is_empty());
+    journal.take(&present, Instant::now());
+    journal.due().await;
+    journal.log_due(Instant::now());
+    assert_eq!(journal.logged, BTreeSet::from([issue]));
 }
