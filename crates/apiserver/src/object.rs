@@ -3,6 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
+/// Deeper objects cannot be read back: serde_json stops at 128 levels, a list and its item take some.
+pub const MAX_DEPTH: usize = 100;
+
 /// Parses what the store itself wrote.
 pub fn parse_stored(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("the store holds only JSON that it serialised itself")

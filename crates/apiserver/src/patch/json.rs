@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 use super::error::PatchError;
+use crate::object::{MAX_DEPTH, depth};
 
 /// Kubernetes refuses longer patches.
 const MAX_OPERATIONS: usize = 10_000;
-/// What all `copy` operations of a patch may add, in bytes of text and [`NODE`] for each value: as much
-/// as a request may bring.
+/// What all `copy` operations of a patch may add and its `move` operations carry deeper, in bytes of
+/// text and [`NODE`] for each value: as much as a request may bring.
 const MAX_COPIED: usize = 3 << 20;
 const NODE: usize = 8;
 
@@ -50,35 +51,78 @@ fn weight(value: &Value) -> usize {
 fn step(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
     let path = pointer(operation, "path")?;
     match operation.get("op").and_then(Value::as_str).unwrap_or_default() {
-        "add" => add(target, &path, value_of(operation)?, "add"),
-        "replace" => replace(target, &path, value_of(operation)?),
+        "add" => {
+            let value = value_of(operation)?;
+            check_depth(value, &path, "add")?;
+            add(target, &path, value.clone(), "add")
+        }
+        "replace" => {
+            let value = value_of(operation)?;
+            check_depth(value, &path, "replace")?;
+            replace(target, &path, value.clone())
+        }
         "remove" => remove(target, &path, "remove").map(drop),
         "test" => test(target, &path, operation.get("value").unwrap_or(&Value::Null)),
-        "move" => {
-            let from = pointer(operation, "from")?;
-            if path.steps.len() > from.steps.len() && path.steps.starts_with(&from.steps) {
-                return Err(PatchError::unprocessable(format!(
-                    "move operation does not apply: {} is inside {}",
-                    path.text, from.text
-                )));
-            }
-            let value = remove(target, &from, "move")?;
-            add(target, &path, value, "move")
-        }
-        "copy" => {
-            let from = pointer(operation, "from")?;
-            let value = from.find(target).ok_or_else(|| missing("copy", &from))?;
-            *copied += weight(value);
-            if *copied > MAX_COPIED {
-                return Err(too_large(format!(
-                    "the copy operations of the patch add more than {MAX_COPIED} bytes: send fewer"
-                )));
-            }
-            let value = value.clone();
-            add(target, &path, value, "copy")
-        }
+        "move" => carry(target, &pointer(operation, "from")?, &path, copied),
+        "copy" => copy(target, &pointer(operation, "from")?, &path, copied),
         other => Err(PatchError::bad_request(format!("Unexpected kind: {other}"))),
     }
+}
+
+fn carry(
+    target: &mut Value,
+    from: &Pointer,
+    path: &Pointer,
+    copied: &mut usize,
+) -> Result<(), PatchError> {
+    if path.steps.len() > from.steps.len() {
+        if path.steps.starts_with(&from.steps) {
+            return Err(PatchError::unprocessable(format!(
+                "move operation does not apply: {} is inside {}",
+                path.text, from.text
+            )));
+        }
+        // What does not go deeper fits where it goes as it did where it was.
+        let value = from.find(target).ok_or_else(|| missing("move", from))?;
+        charge(value, copied)?;
+        check_depth(value, path, "move")?;
+    }
+    let value = remove(target, from, "move")?;
+    add(target, path, value, "move")
+}
+
+fn copy(
+    target: &mut Value,
+    from: &Pointer,
+    path: &Pointer,
+    copied: &mut usize,
+) -> Result<(), PatchError> {
+    let value = from.find(target).ok_or_else(|| missing("copy", from))?;
+    charge(value, copied)?;
+    check_depth(value, path, "copy")?;
+    let value = value.clone();
+    add(target, path, value, "copy")
+}
+
+fn charge(value: &Value, copied: &mut usize) -> Result<(), PatchError> {
+    *copied += weight(value);
+    if *copied <= MAX_COPIED {
+        return Ok(());
+    }
+    Err(too_large(format!(
+        "the copy and move operations of the patch take more than {MAX_COPIED} bytes: send fewer"
+    )))
+}
+
+/// Whether a value may be put at `path`. Whoever walks, clones or drops an object uses a piece of the
+/// stack for each level, so none may become deeper than what is stored, not even between two operations.
+fn check_depth(value: &Value, path: &Pointer, name: &str) -> Result<(), PatchError> {
+    if path.steps.len() + depth(value) <= MAX_DEPTH {
+        return Ok(());
+    }
+    Err(PatchError::unprocessable(format!(
+        "{name} operation does not apply: the object would be nested deeper than {MAX_DEPTH} levels"
+    )))
 }
 
 struct Pointer {
@@ -106,8 +150,8 @@ fn pointer(operation: &Value, member: &str) -> Result<Pointer, PatchError> {
     Ok(Pointer { text: text.to_owned(), steps })
 }
 
-fn value_of(operation: &Value) -> Result<Value, PatchError> {
-    operation.get("value").cloned().ok_or_else(|| {
+fn value_of(operation: &Value) -> Result<&Value, PatchError> {
+    operation.get("value").ok_or_else(|| {
         PatchError::bad_request(format!("operation {operation} is missing its \"value\" field"))
     })
 }

@@ -9,6 +9,7 @@ use lateen_testkit::fuzz::{self, fuzz};
 use serde_json::{Value, json};
 
 use super::{Patch, PatchContext, PatchError};
+use crate::object::{MAX_DEPTH, depth};
 use crate::selector::{FieldSelector, LabelSelector};
 
 pub const NOW: &str = "2026-01-02T03:04:05Z";
@@ -127,6 +128,59 @@ fn copies_of_copies_are_bounded() {
     assert_eq!(error.code, 413);
 }
 
+/// A pointer of so many steps, all of them `a`.
+fn chain(steps: usize) -> String {
+    "/a".repeat(steps)
+}
+
+/// Objects in each other, so many levels of them.
+fn nested(levels: usize) -> Value {
+    (1..levels).fold(json!({}), |inner, _| json!({"a": inner}))
+}
+
+#[test]
+fn no_operation_makes_an_object_deeper_than_can_be_stored() {
+    let refused = "operation does not apply: the object would be nested deeper than 100 levels";
+    let half = MAX_DEPTH / 2;
+    let cases = [
+        json!([{"op": "add", "path": "/a", "value": nested(MAX_DEPTH)}]),
+        json!([{"op": "replace", "path": "", "value": nested(MAX_DEPTH + 1)}]),
+        json!([{"op": "copy", "from": "/a", "path": chain(half + 1)}]),
+        json!([{"op": "move", "from": "/b", "path": chain(half + 1)}]),
+    ];
+    let current = json!({"a": nested(half), "b": nested(half)});
+    for operations in cases {
+        let error = patched(&current, Patch::Json(operations)).unwrap_err();
+        assert_eq!(error.code, 422);
+        assert!(error.causes[0].message.ends_with(refused), "{}", error.causes[0].message);
+    }
+    let deepest = json!([
+        {"op": "copy", "from": "/a", "path": chain(half)},
+        {"op": "move", "from": "/b", "path": "/c"},
+    ]);
+    assert_eq!(depth(&patched(&current, Patch::Json(deepest)).unwrap()), MAX_DEPTH);
+}
+
+/// Each copy onto its own end doubles a chain: unbounded, these thirteen use up a thread's stack.
+#[test]
+fn a_chain_that_is_copied_onto_its_own_end_is_refused_before_it_grows() {
+    let copies = (0..13).map(|round| {
+        json!({"op": "copy", "from": "/a", "path": chain((MAX_DEPTH - 1) * (1 << round) + 1)})
+    });
+    let start = json!({"op": "add", "path": "/a", "value": nested(MAX_DEPTH - 1)});
+    let operations: Vec<Value> = std::iter::once(start).chain(copies).collect();
+    assert_eq!(patched(&json!({}), Patch::Json(json!(operations))).unwrap_err().code, 422);
+}
+
+#[test]
+fn moves_back_and_forth_are_bounded() {
+    let there = json!({"op": "move", "from": "/a", "path": "/b/a"});
+    let back = json!({"op": "move", "from": "/b/a", "path": "/a"});
+    let operations: Vec<_> = std::iter::repeat_n([there, back], 64).flatten().collect();
+    let current = json!({"a": "x".repeat(1 << 16), "b": {}});
+    assert_eq!(patched(&current, Patch::Json(json!(operations))).unwrap_err().code, 413);
+}
+
 #[test]
 fn merge_patches_follow_rfc_7386() {
     let cases = [
@@ -188,13 +242,47 @@ fn patches_that_make_no_sense_are_refused_or_applied_but_never_a_panic() {
         [&merge, &operations, &current].map(|patch| json!({"on": current, "patch": patch}));
     fuzz(1500, fuzz::objects(samples.to_vec()), |case| {
         let patch = || case["patch"].clone();
-        for patch in [
-            Patch::Json(patch()),
-            Patch::Merge(patch()),
-            Patch::Strategic(patch()),
-            Patch::Apply(patch()),
-        ] {
-            let _ = patched(&case["on"], patch);
+        let _ = patched(&case["on"], Patch::Json(patch()));
+        let _ = patched(&case["on"], Patch::Apply(patch()));
+        for merge in [Patch::Merge(patch()), Patch::Strategic(patch())] {
+            if let Ok(merged) = patched(&case["on"], merge) {
+                let inputs = depth(&case["on"]).max(depth(&case["patch"]));
+                assert!(depth(&merged) <= inputs, "a merge goes no deeper than what it merges");
+            }
+        }
+    });
+}
+
+/// Three bytes are one operation: which one, from how deep, to how deep.
+fn operations(bytes: &[u8]) -> Value {
+    let operation = |op: &[u8]| {
+        let (from, path) = (chain(op[1].into()), chain(op[2].into()));
+        match op[0] % 4 {
+            0 => json!({"op": "add", "path": path, "value": nested(op[1].into())}),
+            1 => json!({"op": "replace", "path": path, "value": nested(op[1].into())}),
+            2 => json!({"op": "copy", "from": from, "path": path}),
+            _ => json!({"op": "move", "from": from, "path": path + "/b"}),
+        }
+    };
+    bytes.chunks_exact(3).map(operation).collect()
+}
+
+#[test]
+fn json_patches_of_any_operations_stay_within_the_depth() {
+    let samples = [
+        vec![0, 95, 1, 2, 1, 95, 2, 1, 190],
+        vec![0, 60, 1, 2, 1, 40, 2, 1, 99, 1, 50, 50],
+        vec![0, 30, 1, 3, 15, 10, 3, 5, 4, 2, 1, 14, 2, 1, 14],
+    ];
+    fuzz(3000, fuzz::bytes(samples.to_vec()), |bytes| {
+        let patch = operations(&bytes);
+        let patches = patch.as_array().unwrap();
+        // A patch is all or nothing: its beginnings show how far the object came.
+        for end in 1..=patches.len() {
+            let patch = Patch::Json(json!(patches[..end]));
+            if let Ok(object) = patched(&json!({}), patch) {
+                assert!(depth(&object) <= MAX_DEPTH, "{} levels", depth(&object));
+            }
         }
     });
 }

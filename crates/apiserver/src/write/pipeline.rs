@@ -12,14 +12,11 @@ use super::{check, defaults, prepare};
 use crate::auth::User;
 use crate::catalog;
 use crate::error::{ApiError, Cause};
-use crate::object;
+use crate::object::{self, MAX_DEPTH};
 use crate::patch;
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
-
-/// Deeper objects cannot be read back: serde_json stops at 128 levels, a list and its item take some.
-const MAX_DEPTH: usize = 100;
 
 /// What a webhook is told that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

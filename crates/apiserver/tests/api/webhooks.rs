@@ -19,7 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::{Api, CONFIGS, config_map};
 
-/// `/mutate` adds a label; `/validate` refuses data with the key `bad`.
+/// `/mutate` adds a label; `/deepen` makes a chain and copies it onto its own end; `/validate` refuses
+/// data with the key `bad`.
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -30,6 +31,14 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         response["patchType"] = json!("JSONPatch");
         response["patch"] = json!(STANDARD.encode(patch.to_string()));
         response["warnings"] = json!(["labelled"]);
+    } else if path == "/deepen" {
+        let chain = (0..80).fold(json!({}), |inner, _| json!({"a": inner}));
+        let patch = json!([
+            {"op": "add", "path": "/a", "value": chain},
+            {"op": "copy", "from": "/a", "path": "/a".repeat(82)},
+        ]);
+        response["patchType"] = json!("JSONPatch");
+        response["patch"] = json!(STANDARD.encode(patch.to_string()));
     } else if review["request"]["object"]["data"]["bad"].is_string() {
         response["allowed"] = json!(false);
         response["status"] = json!({"message": "bad is bad"});
@@ -100,6 +109,21 @@ async fn webhooks_change_and_refuse_objects_of_the_namespaces_they_select() {
     assert_eq!(api.client.get(&format!("{CONFIGS}/d")).await.0, 404);
     let elsewhere = "/api/v1/namespaces/istio-system/configmaps";
     assert_eq!(api.client.call("POST", elsewhere, bad).await.0, 201);
+}
+
+#[tokio::test]
+async fn a_webhook_that_would_nest_an_object_too_deeply_is_refused() {
+    let (dir, keys) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let api = Api::start(dir.path()).await;
+    let ca = Ca::load_or_create(keys.path(), "hooks").unwrap();
+    let mut tasks = JoinSet::new();
+    let port = webhook_server(&ca, &mut tasks).await;
+    let url = format!("https://localhost:{port}/deepen");
+    let value = configuration("MutatingWebhookConfiguration", &url, ca.pem());
+    api.client.call("POST", &format!("{GROUP}/mutatingwebhookconfigurations"), value).await;
+    let (code, status) = api.client.call("POST", CONFIGS, config_map("c", json!({}))).await;
+    let message = status["message"].as_str().unwrap();
+    assert!(code == 500 && message.contains("the patch of webhook hook.example.com"), "{message}");
 }
 
 #[tokio::test]
