@@ -1,6 +1,8 @@
 //! What a user may do: in, a user and an action; out, allowed or the reason why not. Masters may do
 //! everything; others what the stored Roles and bindings grant.
 
+pub mod escalation;
+
 use lateen_api::kinds::{Kind, by_kind};
 use serde_json::{Value, json};
 
@@ -108,19 +110,19 @@ fn names(binding: &Value, user: &User) -> bool {
 }
 
 fn role_allows(store: &Store, role: &Value, namespace: &str, action: &Action<'_>) -> bool {
-    role_rules(store, role, namespace).iter().any(|rule| rule_allows(rule, action))
+    let rules = role_rules(store, role, namespace).unwrap_or_default();
+    rules.iter().any(|rule| rule_allows(rule, action))
 }
 
-/// The rules of the role that a binding refers to.
-fn role_rules(store: &Store, role: &Value, namespace: &str) -> Vec<Value> {
-    let kind: Option<&'static Kind> = by_kind(GROUP, object::text(role, &["kind"]));
-    let Some(kind) = kind else { return Vec::new() };
+/// The rules of the role that a binding refers to; nothing if there is no such role.
+fn role_rules(store: &Store, role: &Value, namespace: &str) -> Option<Vec<Value>> {
+    let kind: &'static Kind = by_kind(GROUP, object::text(role, &["kind"]))?;
     let name = object::text(role, &["name"]);
-    let Some(stored) = store.get(&catalog::key(kind, namespace, name)) else { return Vec::new() };
-    match object::parse_stored(&stored.bytes)["rules"].take() {
+    let stored = store.get(&catalog::key(kind, namespace, name))?;
+    Some(match object::parse_stored(&stored.bytes)["rules"].take() {
         Value::Array(rules) => rules,
         _ => Vec::new(),
-    }
+    })
 }
 
 /// Every rule by which [`allowed`] decides for a user in a namespace.
@@ -153,7 +155,8 @@ pub fn rules(store: &Store, user: &User, namespace: &str) -> Vec<Value> {
         for (_, stored) in store.all(catalog::resource_id(kind), scope) {
             let binding = object::parse_stored(&stored.bytes);
             if names(&binding, user) {
-                rules.extend(role_rules(store, &binding["roleRef"], namespace));
+                let granted = role_rules(store, &binding["roleRef"], namespace);
+                rules.extend(granted.unwrap_or_default());
             }
         }
     }
@@ -169,18 +172,31 @@ fn rule_allows(rule: &Value, action: &Action<'_>) -> bool {
         return false;
     }
     if action.resource.is_empty() {
-        let list = rule["nonResourceURLs"].as_array();
-        return list.into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
-            match pattern.strip_suffix('*') {
-                Some(prefix) => action.path.starts_with(prefix),
-                None => action.path == pattern,
-            }
-        });
+        return path_matches(rule, action.path);
     }
     let names = rule["resourceNames"].as_array().filter(|names| !names.is_empty());
     has("apiGroups", action.group)
-        && has("resources", &action.resource)
+        && resource_matches(rule, &action.resource)
         && names.is_none_or(|names| names.iter().any(|name| name == action.name))
+}
+
+/// Whether a rule speaks of a path that is not a resource's.
+fn path_matches(rule: &Value, path: &str) -> bool {
+    let list = rule["nonResourceURLs"].as_array();
+    list.into_iter().flatten().filter_map(Value::as_str).any(|pattern| {
+        pattern == path || pattern.strip_suffix('*').is_some_and(|start| path.starts_with(start))
+    })
+}
+
+/// Whether a rule speaks of a resource: `pods`, `pods/log`; `*/log` is that part of every resource.
+fn resource_matches(rule: &Value, resource: &str) -> bool {
+    let part = resource.split_once('/').map(|(_, part)| part);
+    let list = rule["resources"].as_array();
+    list.into_iter().flatten().filter_map(Value::as_str).any(|one| {
+        one == "*"
+            || one == resource
+            || part.is_some_and(|part| one.strip_prefix("*/") == Some(part))
+    })
 }
 
 #[cfg(test)]
@@ -208,6 +224,9 @@ mod tests {
         let mut named = rule.clone();
         named["resourceNames"] = json!(["other"]);
         assert!(!rule_allows(&named, &action()));
+        let parts = json!({"verbs": ["get"], "apiGroups": [""], "resources": ["*/status"]});
+        let part = Action { resource: "services/status".to_owned(), ..action() };
+        assert!(rule_allows(&parts, &part) && !rule_allows(&parts, &action()));
     }
 
     #[test]

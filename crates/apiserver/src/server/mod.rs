@@ -120,7 +120,13 @@ impl Server {
         self.documents(&method, path, &parts.headers)
     }
 
-    fn authorize(&self, user: &User, target: &Target, verb: &str) -> Result<(), ApiError> {
+    /// Refuses what `user` may not do at `target`.
+    pub(crate) fn authorize(
+        &self,
+        user: &User,
+        target: &Target,
+        verb: &str,
+    ) -> Result<(), ApiError> {
         let slash = if target.subresource.is_empty() { "" } else { "/" };
         let action = Action {
             verb,

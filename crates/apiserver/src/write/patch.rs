@@ -78,6 +78,7 @@ impl Writer<'_> {
         if !self.target.subresource.is_empty() {
             return Err(ApiError::not_found(self.target.kind, &self.target.name));
         }
+        self.server.authorize(self.user, self.target, "create")?;
         let mut change = self.change(Operation::Create)?;
         change.apply = true;
         let mut new = self.patched(patch, None, &mut change.warnings)?;

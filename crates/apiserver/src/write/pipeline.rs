@@ -14,6 +14,7 @@ use crate::catalog;
 use crate::error::{ApiError, Cause};
 use crate::object::{self, MAX_DEPTH};
 use crate::patch;
+use crate::rbac;
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
@@ -72,6 +73,7 @@ impl Change<'_> {
     pub async fn run(&mut self, old: Option<(&Value, u64)>, new: Value) -> Result<Value, ApiError> {
         let before = old.map(|(value, _)| value);
         let mut new = self.mutated(before, new).await?;
+        rbac::escalation::check(&self.server.store, self.user, self.target, before, &new)?;
         let kind = self.kind();
         if !self.apply {
             let subresource = Some(self.target.subresource.as_str()).filter(|sub| !sub.is_empty());

@@ -1,4 +1,4 @@
-//! The API over real TLS connections: objects, watches, restarts, webhooks, limits.
+//! The API over real TLS connections: objects, rights, watches, restarts, webhooks, limits.
 
 #![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
@@ -6,5 +6,6 @@ mod crash;
 mod harness;
 mod limits;
 mod objects;
+mod rights;
 mod watches;
 mod webhooks;
