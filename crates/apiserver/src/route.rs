@@ -18,7 +18,7 @@ pub struct Target {
     pub namespace: String,
     /// The object's name, "" for the whole collection.
     pub name: String,
-    /// `status`, `scale`, `token`, `finalize`, or "".
+    /// `status`, `scale`, `token`, `log`, …, or "".
     pub subresource: String,
     /// The old `/watch/` form of the path.
     pub watch: bool,
@@ -92,8 +92,8 @@ pub fn target(path: &str) -> Option<Target> {
         rest => (false, rest),
     };
     let (namespace, rest) = match rest {
-        // A namespace's own subresources have the shape of something inside it.
-        ["namespaces", _, "status" | "finalize"] => ("", rest),
+        // A namespace's own subresource has the shape of something inside it.
+        ["namespaces", _, "status"] => ("", rest),
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
         rest => ("", rest),
     };
@@ -175,6 +175,7 @@ mod tests {
         check("/api/v1/services/a", "none");
         check("/api/v2/services", "none");
         check("/api/v1/namespaces/x/namespaces/y", "none");
+        check("/api/v1/namespaces/x/finalize", "none");
         check("/api/v1/namespaces/x/services/%00", "none");
         check("/api/v1/namespaces/x/services/%zz", "none");
     }

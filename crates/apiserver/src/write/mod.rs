@@ -24,7 +24,7 @@ pub use addresses::Addresses;
 pub use pipeline::{Change, Operation};
 
 use crate::auth::User;
-use crate::error::ApiError;
+use crate::error::{ApiError, Cause};
 use crate::object;
 use crate::read::{self, events};
 use crate::reply::{self, Body};
@@ -103,21 +103,10 @@ impl<'a> Writer<'a> {
 
     /// POST.
     pub async fn create(&self, received: &Received) -> Result<Response<Body>, ApiError> {
-        let Target { kind, version, namespace, .. } = self.target;
         let mut change = self.change(Operation::Create)?;
-        let mut value = received.object()?;
-        prepare::check_type(&mut value, kind, version, false)?;
-        check::shape(
-            kind,
-            version,
-            self.query,
-            &received.duplicates(),
-            &mut value,
-            &mut change.warnings,
-        )?;
-        check_namespace(self.target, &value)?;
-        let mut value = to_stored(self.target, value);
+        let mut value = self.sent(received, &mut change.warnings)?;
         let generated = name_it(&mut value, self.target)?;
+        let namespace = &self.target.namespace;
         prepare::for_create(change.kind(), &mut value, namespace, self.server.now())?;
         let mut outcome = change.run(None, value.clone()).await;
         for _ in 0..ATTEMPTS {
@@ -135,23 +124,28 @@ impl<'a> Writer<'a> {
 
     /// PUT.
     pub async fn update(&self, received: &Received) -> Result<Response<Body>, ApiError> {
-        let Target { kind, version, name, .. } = self.target;
         let mut change = self.change(Operation::Update)?;
+        let value = self.sent(received, &mut change.warnings)?;
+        let compute = |_: &Value| {
+            check_versioned(self.target, &value)?;
+            Ok(value.clone())
+        };
+        let stored = self.retry(&mut change, compute).await?;
+        self.answer(StatusCode::OK, stored, &change.warnings)
+    }
+
+    /// The object of a body, checked against its schema and the path, in the form in which it is stored.
+    fn sent(&self, received: &Received, warnings: &mut Vec<String>) -> Result<Value, ApiError> {
+        let Target { kind, version, name, .. } = self.target;
         let mut value = received.object()?;
         prepare::check_type(&mut value, kind, version, false)?;
-        check::shape(
-            kind,
-            version,
-            self.query,
-            &received.duplicates(),
-            &mut value,
-            &mut change.warnings,
-        )?;
-        check_name(&value, name)?;
+        let twice = received.duplicates();
+        check::shape(kind, version, self.query, &twice, &mut value, warnings)?;
+        if !name.is_empty() {
+            check_name(&value, name)?;
+        }
         check_namespace(self.target, &value)?;
-        let value = to_stored(self.target, value);
-        let stored = self.retry(&mut change, |_| Ok(value.clone())).await?;
-        self.answer(StatusCode::OK, stored, &change.warnings)
+        Ok(to_stored(self.target, value))
     }
 
     /// Computes a new object from the current one and stores it; again on a newer one if another
@@ -200,8 +194,7 @@ fn name_it(value: &mut Value, target: &Target) -> Result<bool, ApiError> {
     }
     let prefix = object::meta(value, "generateName");
     if prefix.is_empty() {
-        let cause =
-            crate::error::Cause::required("metadata.name", "name or generateName is required");
+        let cause = Cause::required("metadata.name", "name or generateName is required");
         return Err(ApiError::invalid(target.kind, "", vec![cause]));
     }
     let letter = |_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
@@ -219,6 +212,20 @@ fn check_name(value: &Value, expected: &str) -> Result<(), ApiError> {
     let message =
         format!("the name of the object ({name}) does not match the name on the URL ({expected})");
     Err(ApiError::bad_request(message))
+}
+
+/// A custom resource is replaced only by who says which version of it; a patch names the current one.
+fn check_versioned(target: &Target, value: &Value) -> Result<(), ApiError> {
+    let version = object::meta(value, "resourceVersion");
+    if !crate::openapi::is_custom(target.kind) || !matches!(version, "" | "0") {
+        return Ok(());
+    }
+    let cause = Cause {
+        reason: "FieldValueInvalid".to_owned(),
+        message: "Invalid value: 0x0: must be specified for an update".to_owned(),
+        field: "metadata.resourceVersion".to_owned(),
+    };
+    Err(ApiError::invalid(target.kind, &target.name, vec![cause]))
 }
 
 fn check_namespace(target: &Target, value: &Value) -> Result<(), ApiError> {

@@ -42,6 +42,34 @@ async fn an_outdated_replacement_is_a_conflict_and_an_equal_one_writes_nothing()
 }
 
 #[tokio::test]
+async fn a_custom_resource_is_replaced_only_with_its_resource_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let all = "/apis/networking.istio.io/v1/namespaces/default/gateways";
+    let path = format!("{all}/g");
+    let gateway = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "g"},
+        "spec": {"selector": {"istio": "x"}, "servers": [
+            {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}]},
+    });
+    assert_eq!(api.client.call("PUT", &path, gateway.clone()).await.0, 404);
+    let (_, made) = api.client.call("POST", all, gateway.clone()).await;
+    for path in [&path, &format!("{path}/status")] {
+        let (code, status) = api.client.call("PUT", path, gateway.clone()).await;
+        assert_eq!(code, 422, "{status}");
+        assert_eq!(
+            status["message"],
+            "Gateway.networking.istio.io \"g\" is invalid: metadata.resourceVersion: Invalid value: \
+             0x0: must be specified for an update"
+        );
+    }
+    assert_eq!(api.client.call("PUT", &path, made).await.0, 200);
+    let config = config_map("c", json!({}));
+    api.client.call("POST", CONFIGS, config.clone()).await;
+    assert_eq!(api.client.call("PUT", &format!("{CONFIGS}/c"), config).await.0, 200);
+}
+
+#[tokio::test]
 async fn all_four_patches_change_the_object() {
     let dir = tempfile::tempdir().unwrap();
     let api = Api::start(dir.path()).await;
