@@ -3,6 +3,7 @@
 //! Three tables: objects by key, the event log by resource version, and two counters. Every commit
 //! is durable before it is acknowledged.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use bytes::{Buf, Bytes};
@@ -86,14 +87,28 @@ fn load(database: &Database) -> Result<State, redb::Error> {
             state.objects.insert(key, stored);
         }
     }
+    // The file holds an object once for each place that it is in; memory shares it, as it did before.
+    let mut latest: HashMap<Key, Bytes> = HashMap::new();
     for row in transaction.open_table(LOG)?.iter()? {
         let (rv, value) = row?;
-        if let Some(event) = event_of(rv.value(), value.value()) {
+        if let Some(mut event) = event_of(rv.value(), value.value()) {
+            let current = state.objects.get(&event.key).map(|stored| &stored.bytes);
+            event.before = event.before.map(|before| shared(before, latest.get(&event.key)));
+            event.after = event.after.map(|after| shared(after, current));
+            match &event.after {
+                Some(after) => latest.insert(event.key.clone(), after.clone()),
+                None => latest.remove(&event.key),
+            };
             state.log_bytes += super::size(&event);
             state.log.push_back(std::sync::Arc::new(event));
         }
     }
     Ok(state)
+}
+
+/// `bytes`, or an equal piece of memory that is there already.
+fn shared(bytes: Bytes, known: Option<&Bytes>) -> Bytes {
+    known.filter(|known| **known == bytes).cloned().unwrap_or(bytes)
 }
 
 fn path_of(key: &Key) -> String {

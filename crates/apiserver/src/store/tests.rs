@@ -79,6 +79,25 @@ async fn objects_history_and_versions_survive_opening_again() {
 }
 
 #[tokio::test]
+async fn an_object_is_in_memory_once_also_after_opening_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let store = Store::open(&path).unwrap();
+    put(&store, namespace("a"), Expect::Absent, "").await.unwrap();
+    let first = put(&store, config("c"), Expect::Absent, "1").await.unwrap();
+    put(&store, config("d"), Expect::Absent, "1").await.unwrap();
+    put(&store, config("c"), Expect::At(first), "2").await.unwrap();
+    for opened in [Some(store), None] {
+        let store = opened.unwrap_or_else(|| Store::open(&path).unwrap());
+        let Since::Events(events, _) = store.since(first - 1) else { panic!("expired") };
+        let [made, _, changed] = events.as_slice() else { panic!("{events:?}") };
+        let place = |bytes: &Option<bytes::Bytes>| bytes.as_ref().unwrap().as_ptr();
+        assert_eq!(place(&changed.before), place(&made.after));
+        assert_eq!(place(&changed.after), store.get(&config("c")).unwrap().bytes.as_ptr());
+    }
+}
+
+#[tokio::test]
 async fn history_is_bounded_also_after_opening_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s");
