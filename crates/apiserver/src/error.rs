@@ -117,10 +117,11 @@ impl ApiError {
     }
 
     /// 400 for what goes on inside a container.
-    pub fn no_containers(pod: &str) -> Self {
+    pub fn no_containers(namespace: &str) -> Self {
         let message = format!(
-            "pod \"{pod}\" is a program on this machine and not a container: see its output where \
-             lateen run was started, and reach it by its address"
+            "no container runtime is here: lateen run starts a program as a process of this machine \
+             and prints its output to its own terminal; the log of the program's sidecar is \
+             logs/w.{namespace}.NAME.log in the home directory of lateen up"
         );
         Self::new(400, "BadRequest", message)
     }

@@ -13,6 +13,7 @@ pub mod table;
 mod admission;
 mod auth;
 mod catalog;
+mod containers;
 mod controller;
 mod discovery;
 mod error;

@@ -20,7 +20,7 @@ use crate::route::{self, Query, Target};
 use crate::serve::Visit;
 use crate::store::Store;
 use crate::write::{Addresses, Writer, body};
-use crate::{discovery, openapi, read, reviews};
+use crate::{containers, discovery, openapi, read, reviews};
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -163,7 +163,15 @@ impl Server {
         B: HttpBody<Data = Bytes>,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        match target.verb(method, query) {
+        let verb = target.verb(method, query);
+        if let Err(error) = containers::expected(self, &target, verb, query, headers) {
+            // An older kubectl does not read the refusal of a watch, but it shows warnings.
+            let shown = Vec::from_iter((verb == "watch").then(|| error.message.clone()));
+            let mut response = reply::error(&error);
+            reply::warn(&mut response, &shown);
+            return Ok(response);
+        }
+        match verb {
             "watch" => return read::watch(self, target, query.clone(), headers),
             "list" => return read::list(self, &target, query, headers),
             _ => {}
@@ -199,7 +207,7 @@ impl Server {
                 Ok(reply::json(StatusCode::CREATED, &token))
             }
             ("log" | "exec" | "attach" | "portforward", _, true) if target.kind.kind == "Pod" => {
-                Err(ApiError::no_containers(&target.name))
+                Err(ApiError::no_containers(&target.namespace))
             }
             ("", _, _) => Err(ApiError::method_not_allowed()),
             _ => Err(ApiError::no_such_path()),

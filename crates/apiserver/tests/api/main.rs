@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy takes only functions marked as tests for tests")]
 
+mod containers;
 mod crash;
 mod harness;
 mod limits;
