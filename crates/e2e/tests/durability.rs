@@ -16,6 +16,7 @@ use lateen_testkit::mesh::{Mesh, Part, START};
 use lateen_testkit::net::{ask, connect, expect_answer};
 use lateen_testkit::process::Process;
 use lateen_testkit::wait::{holds_for, wait_until};
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -73,6 +74,63 @@ fn kill_between_writes(mesh: &Mesh, count: impl Fn() -> usize) -> Result<()> {
         ensure!(count() >= wanted, "{} of {wanted}", count());
         Ok(())
     })
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_serves_what_is_there() {
+    isolated(|| {
+        let mut mesh = mesh()?;
+        mesh.stop()?;
+        let data = mesh.home().join("data");
+        onto_small_disk(&data, mesh.home())?;
+        mesh.start()?;
+        let process = mesh.pid(Part::Control)?;
+        let filler = data.join("filler");
+        let _ = std::fs::write(&filler, vec![0; 64 << 20]);
+        let value = mesh.home().join("value");
+        std::fs::write(&value, vec![b'x'; 200_000])?;
+        let file = format!("--from-file={}", value.display());
+        let create = |name: &str| mesh.kubectl(&["create", "configmap", name, &file]);
+        let mut acknowledged = Vec::new();
+        let refused = loop {
+            let name = format!("c{}", acknowledged.len());
+            match create(&name) {
+                Ok(_) => acknowledged.push(name),
+                Err(error) => break format!("{error:#}"),
+            }
+            ensure!(acknowledged.len() < 100, "the disk is never full");
+        };
+        ensure!(refused.contains("No space left on device"), "{refused}");
+        let here = |mesh: &Mesh| -> Result<()> {
+            let stored = mesh.kubectl(&["get", "configmaps", "-o", "name"])?;
+            let has =
+                |name: &String| stored.lines().any(|line| line == format!("configmap/{name}"));
+            ensure!(acknowledged.iter().all(has), "{acknowledged:?} of {stored}");
+            Ok(())
+        };
+        here(&mesh)?;
+        std::fs::remove_file(&filler)?;
+        create("later")?;
+        ensure!(mesh.pid(Part::Control)? == process, "the control plane was started again");
+        mesh.kill(Part::Control)?;
+        mesh.wait_for_successor(Part::Control, process)?;
+        wait_until("what was acknowledged", START, || {
+            here(&mesh)?;
+            mesh.object("configmap", "later").map(|_| ())
+        })
+    });
+}
+
+/// Moves a folder to a file system of 12 MiB.
+fn onto_small_disk(folder: &std::path::Path, beside: &std::path::Path) -> Result<()> {
+    let saved = beside.join("saved");
+    std::fs::rename(folder, &saved)?;
+    std::fs::create_dir(folder)?;
+    let (none, size) = (MsFlags::empty(), Some("size=12m,mode=700"));
+    mount(Some("tmpfs"), folder, Some("tmpfs"), none, size)?;
+    let mut copy = Command::new("cp");
+    copy.arg("-a").arg(saved.join(".")).arg(folder);
+    Process::spawn("cp", &mut copy)?.success(SOON).map(|_| ())
 }
 
 #[test]

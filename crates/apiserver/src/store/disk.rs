@@ -4,7 +4,7 @@
 //! is durable before it is acknowledged.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Buf, Bytes};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
@@ -22,55 +22,125 @@ const COMPACTED: &str = "compacted";
 const CACHE_BYTES: usize = 1 << 20;
 
 pub(super) struct Disk {
-    database: Database,
+    path: PathBuf,
+    /// `None` after a write that failed for want of room: redb wants to be opened anew then.
+    database: Option<Database>,
+}
+
+/// Why nothing was committed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// There may be room later, and all that was acknowledged is there.
+    #[error("{0}")]
+    NoRoom(redb::Error),
+    /// Only a new start shows what is there.
+    #[error("{0}")]
+    Broken(redb::Error),
 }
 
 impl Disk {
     pub(super) fn open(path: &Path) -> Result<(Self, State), redb::Error> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(OBJECTS)?;
-        transaction.open_table(LOG)?;
-        transaction.open_table(COUNTERS)?;
-        transaction.commit()?;
+        // Nothing is written that need not be: the disk may be full.
+        if !has_tables(&database)? {
+            let transaction = database.begin_write()?;
+            transaction.open_table(OBJECTS)?;
+            transaction.open_table(LOG)?;
+            transaction.open_table(COUNTERS)?;
+            transaction.commit()?;
+        }
         let state = load(&database)?;
-        Ok((Self { database }, state))
+        Ok((Self { path: path.into(), database: Some(database) }, state))
     }
 
-    /// Commits `events` (with their deletion marks) and drops the log up to `compacted`.
+    /// Commits `events`, the first after revision `from`. After a failure for want of room the file is
+    /// opened anew, which takes back what was half done.
     pub(super) fn commit(
-        &self,
+        &mut self,
+        from: u64,
         events: &[(Event, bool)],
         forget: std::ops::RangeInclusive<u64>,
-    ) -> Result<(), redb::Error> {
-        let mut transaction = self.database.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        {
-            let mut objects = transaction.open_table(OBJECTS)?;
-            let mut log = transaction.open_table(LOG)?;
-            let mut counters = transaction.open_table(COUNTERS)?;
-            for (event, deleting) in events {
-                let path = path_of(&event.key);
-                match &event.after {
-                    Some(bytes) => {
-                        let row = object_row(event.rv, *deleting, bytes);
-                        objects.insert(path.as_str(), row.as_slice())?;
-                    }
-                    None => {
-                        objects.remove(path.as_str())?;
-                    }
-                }
-                log.insert(event.rv, log_row(&path, event).as_slice())?;
-                counters.insert(REVISION, event.rv)?;
-            }
-            if !forget.is_empty() {
-                counters.insert(COMPACTED, *forget.end())?;
-                log.retain_in(forget, |_, _| false)?;
-            }
+    ) -> Result<(), Failure> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => reopen(&self.path, from)?,
+        };
+        let written = write(&database, events, forget);
+        match written {
+            Ok(()) => self.database = Some(database),
+            Err(error) if is_no_room(&error) => return Err(Failure::NoRoom(error)),
+            Err(error) => return Err(Failure::Broken(error)),
         }
-        transaction.commit()?;
         Ok(())
     }
+}
+
+fn has_tables(database: &Database) -> Result<bool, redb::Error> {
+    let transaction = database.begin_read()?;
+    match transaction.open_table(COUNTERS) {
+        Ok(_) => Ok(true),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same file, if it ends where memory does: what was refused must not have been written after all.
+fn reopen(path: &Path, revision: u64) -> Result<Database, Failure> {
+    let opened = || -> Result<(Database, u64), redb::Error> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let found = database.begin_read()?.open_table(COUNTERS)?.get(REVISION)?;
+        let found = found.map_or(0, |value| value.value());
+        Ok((database, found))
+    };
+    match opened() {
+        Ok((database, found)) if found == revision => Ok(database),
+        Ok((_, found)) => {
+            let text = format!("the file is at revision {found}, memory at {revision}");
+            Err(Failure::Broken(redb::Error::Corrupted(text)))
+        }
+        Err(error) if is_no_room(&error) => Err(Failure::NoRoom(error)),
+        Err(error) => Err(Failure::Broken(error)),
+    }
+}
+
+fn is_no_room(error: &redb::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, redb::Error::Io(io) if matches!(io.kind(), StorageFull | QuotaExceeded))
+}
+
+/// Writes `events` (with their deletion marks) durably and drops the log up to `forget`'s end.
+fn write(
+    database: &Database,
+    events: &[(Event, bool)],
+    forget: std::ops::RangeInclusive<u64>,
+) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(Durability::Immediate)?;
+    {
+        let mut objects = transaction.open_table(OBJECTS)?;
+        let mut log = transaction.open_table(LOG)?;
+        let mut counters = transaction.open_table(COUNTERS)?;
+        for (event, deleting) in events {
+            let path = path_of(&event.key);
+            match &event.after {
+                Some(bytes) => {
+                    let row = object_row(event.rv, *deleting, bytes);
+                    objects.insert(path.as_str(), row.as_slice())?;
+                }
+                None => {
+                    objects.remove(path.as_str())?;
+                }
+            }
+            log.insert(event.rv, log_row(&path, event).as_slice())?;
+            counters.insert(REVISION, event.rv)?;
+        }
+        if !forget.is_empty() {
+            counters.insert(COMPACTED, *forget.end())?;
+            log.retain_in(forget, |_, _| false)?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 fn load(database: &Database) -> Result<State, redb::Error> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::disk::Disk;
+use super::disk::{Disk, Failure};
 use super::{Event, Expect, Job, Key, LOG_BYTES, LOG_EVENTS, State, Stored, Write, WriteError};
 use crate::catalog;
 use crate::object;
@@ -38,9 +38,9 @@ impl Writer {
         Self { disk, state, notify }
     }
 
-    /// Runs until the queue ends, or until the file cannot be written: redb then wants to be opened
-    /// anew, which is for a new process to do.
-    pub(super) fn run(self, queue: &Receiver<Job>) {
+    /// Runs until the queue ends, or until nobody can tell what the file has: a new process finds out.
+    /// A full disk is waited out; what is there is served meanwhile.
+    pub(super) fn run(mut self, queue: &Receiver<Job>) {
         while let Ok(first) = queue.recv() {
             let mut group = vec![first];
             while group.len() < GROUP {
@@ -53,8 +53,8 @@ impl Writer {
         }
     }
 
-    /// False if the file could not be written.
-    fn commit(&self, group: Vec<Job>) -> bool {
+    /// False if the file's state is not known any more.
+    fn commit(&mut self, group: Vec<Job>) -> bool {
         let mut pending = Pending::new();
         let mut events = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
@@ -71,11 +71,11 @@ impl Writer {
             });
             answers.push((reply, answer));
         }
-        let mut written = true;
+        let mut known = true;
         if !events.is_empty()
             && let Err(error) = self.make_durable(events)
         {
-            written = false;
+            known = matches!(error, Failure::NoRoom(_));
             tracing::error!(%error, "the store cannot commit");
             let error = WriteError::Storage(error.to_string());
             for (_, answer) in answers.iter_mut().filter(|(_, answer)| answer.is_ok()) {
@@ -86,7 +86,7 @@ impl Writer {
             // A client that went away does not undo its write.
             let _ = reply.send(answer);
         }
-        written
+        known
     }
 
     /// Decides writes that belong together, from the version after `rv` on. If one cannot be, `pending`
@@ -172,12 +172,12 @@ impl Writer {
         }
     }
 
-    fn make_durable(&self, events: Vec<(Event, bool)>) -> Result<(), redb::Error> {
-        let forget = {
+    fn make_durable(&mut self, events: Vec<(Event, bool)>) -> Result<(), Failure> {
+        let (from, forget) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            state.forget_after(&events)
+            (state.rv, state.forget_after(&events))
         };
-        self.disk.commit(&events, forget)?;
+        self.disk.commit(from, &events, forget)?;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for (event, deleting) in events {
             state.apply(event, deleting);
