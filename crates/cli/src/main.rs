@@ -8,11 +8,13 @@ mod control_plane;
 mod explain;
 mod gateway;
 mod home;
+mod manifest;
 mod node;
 mod output;
 mod ports;
 mod run;
 mod supervisor;
+mod tag;
 mod up;
 mod words;
 
@@ -42,8 +44,18 @@ enum Command {
     Explain(explain::ExplainCommand),
     /// Print an Envoy bootstrap, to run stock Envoy in place of Lateen's proxy
     Bootstrap(bootstrap::BootstrapCommand),
+    /// Install the mesh on a cluster, from IstioOperator files and settings
+    Install(manifest::InstallArgs),
+    /// Change the mesh on a cluster to this version and to new settings
+    Upgrade(manifest::InstallArgs),
+    /// Remove the mesh from a cluster
+    Uninstall(manifest::UninstallArgs),
+    Manifest(manifest::ManifestCommand),
+    Tag(tag::TagCommand),
     /// Print a shell's completion script
-    Completion { shell: clap_complete::Shell },
+    Completion {
+        shell: clap_complete::Shell,
+    },
     /// The control plane; started by `up`
     #[command(hide = true)]
     ControlPlane(control_plane::ControlPlaneCommand),
@@ -70,7 +82,12 @@ fn main() -> ExitCode {
 /// of each failed request what we tell of it anyway, with what it was for.
 fn default_filter(command: &Command) -> &'static str {
     match command {
-        Command::Run(_) => "warn,kube_client=off",
+        Command::Run(_)
+        | Command::Install(_)
+        | Command::Upgrade(_)
+        | Command::Uninstall(_)
+        | Command::Manifest(_)
+        | Command::Tag(_) => "warn,kube_client=off",
         _ => "info,kube_client=off",
     }
 }
@@ -89,6 +106,11 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Run(command) => return run::execute(command),
         Command::Explain(command) => on_one_thread(explain::execute(command))?,
         Command::Bootstrap(command) => bootstrap::execute(command)?,
+        Command::Install(args) => on_one_thread(manifest::install(args))?,
+        Command::Upgrade(args) => on_one_thread(manifest::upgrade(args))?,
+        Command::Uninstall(args) => on_one_thread(manifest::uninstall(args))?,
+        Command::Manifest(command) => return on_one_thread(manifest::execute(command)),
+        Command::Tag(command) => on_one_thread(tag::execute(command))?,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }
@@ -98,7 +120,7 @@ fn execute(command: Command) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn on_one_thread(future: impl Future<Output = Result<()>>) -> Result<()> {
+fn on_one_thread<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

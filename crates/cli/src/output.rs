@@ -10,6 +10,12 @@ pub fn say(line: impl Display) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// A whole text on standard output.
+pub fn text(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// A line on standard error, from `lateen` itself.
 pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "lateen: {line}");

@@ -1,6 +1,7 @@
 //! One connection to the API and what can be done to one object. In: kinds, names and JSON. Out: JSON,
 //! or an [`Error`] that tells a refusal from a silence.
 
+mod apply;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +13,11 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::ApiResource;
 use kube::{Api, Config};
-use lateen_api::kinds::{Kind, by_kind, split_api_version};
+use lateen_api::kinds::Kind;
 use lateen_api::resource::object_ref;
 use serde_json::Value;
+
+pub use apply::DryRun;
 
 /// Who writes, as server-side apply and managed fields name it.
 const FIELD_MANAGER: &str = "lateen";
@@ -120,29 +123,7 @@ impl Client {
     /// Applies an object of any kind in the table, server-side; fields that `manager` applied before
     /// and that are missing now are removed, and conflicts are decided for `manager`.
     pub async fn apply(&self, object: &Value, manager: &str) -> Result<(), Error> {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (api_version, kind_name) = (text(&object["apiVersion"]), text(&object["kind"]));
-        let (group, version) = split_api_version(&api_version);
-        let unknown =
-            || Error::UnknownKind { api_version: api_version.clone(), kind: kind_name.clone() };
-        let kind = by_kind(group, &kind_name).filter(|kind| kind.serves(version));
-        let kind = kind.ok_or_else(unknown)?;
-        let named = object_ref(kind, object);
-        let namespace = match named.namespace.as_str() {
-            "" if kind.namespaced => self.inner.default_namespace(),
-            namespace => namespace,
-        };
-        let mut resource = api_resource(kind);
-        resource.version = version.to_owned();
-        resource.api_version.clone_from(&api_version);
-        let api: Api<DynamicObject> = match kind.namespaced {
-            true => Api::namespaced_with(self.inner.clone(), namespace, &resource),
-            false => Api::all_with(self.inner.clone(), &resource),
-        };
-        let params = PatchParams::apply(manager).force().validation_strict();
-        let action = describe("apply", kind, Some(namespace), &named.name);
-        let patch = Patch::Apply(object);
-        self.bounded(&action, api.patch(&named.name, &params, &patch)).await.map(|_| ())
+        self.apply_object(object, manager, DryRun::No).await.map(|_| ())
     }
 
     /// `None` if there is no such object.

@@ -8,4 +8,4 @@ pub mod events;
 pub mod status;
 pub mod watch;
 
-pub use client::{Client, Error, Source};
+pub use client::{Client, DryRun, Error, Source};

@@ -21,6 +21,11 @@ const OLD_NAMES: &[(&str, &str, &str)] = &[
     ("io.istio.security.JwtRule", "jwks_uri", "jwksUri"),
 ];
 
+/// Types of CustomResourceDefinitions that are any JSON, or one of several types.
+const CRD_PACKAGE: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.";
+const UNTYPED: &[&str] =
+    &["JSON", "JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray"];
+
 /// All definitions.
 pub(super) fn definitions() -> Map<String, Value> {
     let mut all = kubernetes();
@@ -84,7 +89,12 @@ fn kubernetes() -> Map<String, Value> {
     add::<api::rbac::v1::RoleBinding>(g);
     add::<api::scheduling::v1::PriorityClass>(g);
     add::<api::storage::v1::StorageClass>(g);
-    finish(generator, "")
+    let mut definitions = finish(generator, "");
+    for name in UNTYPED {
+        let any = json!({ "x-kubernetes-preserve-unknown-fields": true });
+        definitions.insert(format!("{CRD_PACKAGE}{name}"), any);
+    }
+    definitions
 }
 
 fn add<T: JsonSchema>(generator: &mut SchemaGenerator) {

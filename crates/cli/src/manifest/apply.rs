@@ -1,0 +1,155 @@
+//! `lateen install` and `upgrade`. In: a plan and a cluster. Out: the cluster with the installation:
+//! checked whole, shown, agreed to, applied in order, then waited for.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{ArgAction, Args};
+use lateen_api::duration::DurationError;
+use lateen_api::kinds::by_kind;
+use lateen_install::Plan;
+use lateen_kube::{Client, DryRun};
+use serde_json::{Value, json};
+
+use super::cluster::{self, ClusterArgs, MANAGER, confirm, kind_of, place, title};
+use super::diff::{Detail, show};
+use super::input::InputArgs;
+use super::wait;
+use crate::output::say;
+
+/// An object that takes longer than this is worth a line of its own.
+const SLOW: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// Do not ask before changing the cluster
+    #[arg(long, short = 'y')]
+    skip_confirmation: bool,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Wait until everything that was installed works; --wait=false for no waiting
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
+          default_value_t = true, default_missing_value = "true")]
+    wait: bool,
+    /// How long to wait; 0s is no waiting
+    #[arg(long, alias = "timeout", value_name = "DURATION", default_value = "300s",
+          value_parser = parse_duration)]
+    readiness_timeout: Duration,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration: lateen_api::duration::Duration =
+        text.parse().map_err(|error: DurationError| error.to_string())?;
+    duration.to_std().ok_or_else(|| format!("{text:?} is less than nothing"))
+}
+
+/// What must be there before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    Anything,
+    /// A control plane of this revision.
+    Installed,
+}
+
+pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
+    let plan = args.input.plan()?;
+    let wanted = super::rendered(&plan)?;
+    let client = args.cluster.connect().await?;
+    if expect == Expect::Installed {
+        check_installed(&client, &plan, &wanted).await?;
+    }
+    let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
+    let changes = cluster::changes(&client, &wanted, &unwanted).await?;
+    for change in &changes {
+        show(change, Detail::Objects);
+    }
+    if changes.is_empty() {
+        say("nothing to change: everything is installed as the settings say");
+    }
+    if args.dry_run {
+        say("nothing was done: this was a dry run");
+        return Ok(());
+    }
+    if !changes.is_empty() {
+        let question = format!("{} of {} objects differ. Install?", changes.len(), wanted.len());
+        confirm(&question, args.skip_confirmation)?;
+    }
+    ensure_namespaces(&client, &plan, &wanted).await?;
+    apply_all(&client, &wanted).await?;
+    remove(&client, &unwanted).await?;
+    say(format_args!("installed {} objects for {}", wanted.len(), plan.owner()));
+    match args.wait && !args.readiness_timeout.is_zero() {
+        true => wait::wait(&client, &wanted, args.readiness_timeout).await,
+        false => Ok(()),
+    }
+}
+
+/// An upgrade changes what is there.
+async fn check_installed(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<()> {
+    let is_control_plane = |object: &&Value| {
+        object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
+    };
+    if let Some(control_plane) = wanted.iter().find(is_control_plane)
+        && cluster::live(client, control_plane).await?.is_none()
+    {
+        bail!("there is no {} to upgrade: use lateen install", title(control_plane));
+    }
+    if wanted.is_empty() {
+        bail!("the settings of {} enable nothing to upgrade", plan.owner());
+    }
+    Ok(())
+}
+
+/// Creates the namespaces that are not there; those that are stay as they are.
+async fn ensure_namespaces(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<()> {
+    let kind = by_kind("", "Namespace").context("the table of kinds has namespaces")?;
+    let mut names: BTreeSet<&str> = wanted.iter().filter_map(|object| place(object).0).collect();
+    if !wanted.is_empty() {
+        names.insert(plan.namespace());
+    }
+    for name in names {
+        if client.get(kind, None, name).await?.is_some() {
+            continue;
+        }
+        let namespace =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+        if client.ensure(kind, namespace).await? {
+            say(format_args!("created Namespace {name}"));
+        }
+    }
+    Ok(())
+}
+
+/// Applies in order. Applying again what is there changes nothing, so a run that was cut short is
+/// finished by the next one.
+async fn apply_all(client: &Client, wanted: &[Value]) -> Result<()> {
+    for object in wanted {
+        let start = Instant::now();
+        client.apply_object(object, MANAGER, DryRun::No).await?;
+        if start.elapsed() > SLOW {
+            say(format_args!(
+                "applied {} in {:.1} s",
+                title(object),
+                start.elapsed().as_secs_f32()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Removes objects, saying which.
+pub async fn remove(client: &Client, objects: &[Value]) -> Result<()> {
+    for object in objects {
+        let (namespace, name) = place(object);
+        if client.delete(kind_of(object)?, namespace, name).await? {
+            say(format_args!("removed {}", title(object)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The cluster that an installation goes into. In: the options that name it. Out: a connection, what
+//! it has of an installation, and a person's consent.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lateen_api::kinds::{KINDS, Kind, by_kind, split_api_version};
+use lateen_install::{Change, Plan, labels, rank};
+use lateen_kube::{Client, DryRun};
+use serde_json::{Value, json};
+
+/// Who applies, as managed fields name it.
+pub const MANAGER: &str = "lateen-install";
+
+/// The options that name a cluster.
+#[derive(Debug, Args)]
+pub struct ClusterArgs {
+    /// The kubeconfig file [default: as kubectl finds it]
+    #[arg(long, short = 'c', value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: the current one]
+    #[arg(long)]
+    context: Option<String>,
+}
+
+impl ClusterArgs {
+    pub async fn connect(&self) -> Result<Client> {
+        let file = self.kubeconfig.as_deref();
+        Ok(Client::connect_like_kubectl(file, self.context.as_deref()).await?)
+    }
+}
+
+/// The table's kind of an object.
+pub fn kind_of(object: &Value) -> Result<&'static Kind> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, _) = split_api_version(text("apiVersion"));
+    by_kind(group, text("kind")).with_context(|| format!("the kind of {}", title(object)))
+}
+
+/// As in `Deployment istio-system/istiod`.
+pub fn title(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let metadata = &object["metadata"];
+    let name = match metadata["namespace"].as_str() {
+        Some(namespace) => format!("{namespace}/{}", text(&metadata["name"])),
+        None => text(&metadata["name"]),
+    };
+    format!("{} {name}", text(&object["kind"]))
+}
+
+/// The cluster's object of the same kind and name.
+pub async fn live(client: &Client, object: &Value) -> Result<Option<Value>> {
+    let kind = kind_of(object)?;
+    let (namespace, name) = place(object);
+    Ok(client.get(kind, namespace, name).await?)
+}
+
+/// An object's namespace and name.
+pub fn place(object: &Value) -> (Option<&str>, &str) {
+    let metadata = &object["metadata"];
+    (metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default())
+}
+
+/// What applying `wanted` and removing `unwanted` would change.
+pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Vec<Change>> {
+    let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
+    for object in wanted {
+        match live(client, object).await? {
+            None => after.push(object.clone()),
+            Some(found) => {
+                after.push(client.apply_object(object, MANAGER, DryRun::Yes).await?);
+                before.push(found);
+            }
+        }
+    }
+    Ok(lateen_install::diff(&before, &after))
+}
+
+/// Objects that an earlier version of this installation had and this one has not. Definitions stay:
+/// users' objects would go with them.
+pub async fn unwanted(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec<Value>> {
+    let selector = format!(
+        "{}={},{}={}",
+        labels::OWNER,
+        plan.owner(),
+        labels::OWNER_NAMESPACE,
+        plan.namespace()
+    );
+    let names: BTreeSet<String> = wanted.iter().map(title).collect();
+    let mut found = installed(client, &selector).await?;
+    found.retain(|object| !names.contains(&title(object)));
+    Ok(found)
+}
+
+/// Installed objects that a selector chooses, in the order in which they are removed.
+pub async fn installed(client: &Client, selector: &str) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for kind in KINDS.iter().filter(|kind| is_removed(kind)) {
+        match client.list(kind, selector, None).await {
+            Ok(objects) => found.extend(objects),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    found.sort_by_key(|object| std::cmp::Reverse(rank(object)));
+    Ok(found)
+}
+
+/// Kinds that an installation renders and an uninstallation removes.
+fn is_removed(kind: &Kind) -> bool {
+    let object = json!({ "kind": kind.kind });
+    let rendered =
+        rank(&object) != rank(&json!({})) || kind.kind == "ValidatingWebhookConfiguration";
+    rendered && !matches!(kind.kind, "Namespace" | "CustomResourceDefinition")
+}
+
+/// Asks on a terminal; without one nobody is there to be asked.
+pub fn confirm(question: &str, skip: bool) -> Result<()> {
+    if skip || !std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    print!("{question} (y/N) ");
+    std::io::stdout().flush().context("cannot ask")?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        bail!("nothing was done");
+    }
+    Ok(())
+}

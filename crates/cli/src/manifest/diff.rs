@@ -1,0 +1,81 @@
+//! `lateen manifest diff`: what an installation would change. In: IstioOperator files and a cluster, or
+//! two files of manifests. Out: a line for each object and field that differs, and exit code 1.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use lateen_install::{Change, ChangeKind};
+use serde_json::Value;
+
+use super::cluster::{self, ClusterArgs};
+use super::input::{self, InputArgs};
+use crate::output::say;
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// Two files of manifests to compare; without them the cluster is compared
+    #[arg(num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["filename", "set"])]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
+    let changes = match args.files.as_slice() {
+        [old, new] => lateen_install::diff(&manifests(old)?, &manifests(new)?),
+        _ => {
+            let plan = args.input.plan()?;
+            let wanted = super::rendered(&plan)?;
+            let client = args.cluster.connect().await?;
+            let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
+            cluster::changes(&client, &wanted, &unwanted).await?
+        }
+    };
+    for change in &changes {
+        show(change, Detail::Fields);
+    }
+    Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How much is told of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    Objects,
+    Fields,
+}
+
+/// Prints one change.
+pub fn show(change: &Change, detail: Detail) {
+    match &change.kind {
+        ChangeKind::Added => say(format_args!("+ {}", change.object)),
+        ChangeKind::Removed => say(format_args!("- {}", change.object)),
+        ChangeKind::Changed(fields) if detail == Detail::Objects => {
+            let first = fields.first().map(|field| field.path.as_str()).unwrap_or_default();
+            let more = match fields.len() {
+                0 | 1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            say(format_args!("~ {} ({first}{more})", change.object));
+        }
+        ChangeKind::Changed(fields) => {
+            say(format_args!("~ {}", change.object));
+            for field in fields {
+                say(format_args!("    {field}"));
+            }
+        }
+    }
+}
+
+fn manifests(path: &PathBuf) -> Result<Vec<Value>> {
+    let documents = lateen_install::documents(&input::read(path)?);
+    let documents = documents.map_err(|reason| anyhow!("{} is {reason}", path.display()))?;
+    let items = |document: Value| match document["kind"].as_str() {
+        Some("List") => document["items"].as_array().cloned().unwrap_or_default(),
+        _ => vec![document],
+    };
+    Ok(documents.into_iter().flat_map(items).collect())
+}

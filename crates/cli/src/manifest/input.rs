@@ -1,0 +1,75 @@
+//! What shall be installed, as the command line says it. In: `-f`, `--set`, `--revision`. Out: a plan.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use lateen_install::Plan;
+use serde_json::Value;
+
+/// The options that say what shall be installed.
+#[derive(Debug, Args)]
+pub struct InputArgs {
+    /// An IstioOperator file, or - for standard input; several are laid over each other in order
+    #[arg(long = "filename", short = 'f', value_name = "FILE")]
+    filename: Vec<PathBuf>,
+    /// A setting of the IstioOperator's spec, such as profile=demo or meshConfig.accessLogFile=/dev/stdout
+    #[arg(long, short = 's', value_name = "PATH=VALUE", value_parser = parse_setting)]
+    set: Vec<(String, String)>,
+    /// The name of the control plane's revision
+    #[arg(long, short = 'r')]
+    revision: Option<String>,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not a setting: write path=value")),
+    }
+}
+
+impl InputArgs {
+    pub fn has_files(&self) -> bool {
+        !self.filename.is_empty()
+    }
+
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
+    /// Reads the files and checks them together; errors are told and end the command.
+    pub fn plan(&self) -> Result<Plan> {
+        let mut files = Vec::new();
+        for path in &self.filename {
+            let name = path.display().to_string();
+            let documents = lateen_install::documents(&read(path)?);
+            let documents = documents.map_err(|reason| anyhow!("{name} is {reason}"))?;
+            files.extend(documents.into_iter().map(|document| (name.clone(), document)));
+        }
+        let mut set = self.set.clone();
+        set.extend(self.revision.iter().map(|name| ("revision".to_owned(), quoted(name))));
+        match lateen_install::read(&files, &set) {
+            Ok(plan) => Ok(plan),
+            Err(issues) => {
+                super::tell(issues)?;
+                Err(anyhow!("nothing was done"))
+            }
+        }
+    }
+}
+
+/// A revision such as 1 is a name and no number.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// A file's text, or standard input's.
+pub fn read(path: &PathBuf) -> Result<String> {
+    if path.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}

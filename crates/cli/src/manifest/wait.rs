@@ -1,0 +1,179 @@
+//! Waits until an installation works. In: what was applied. Out: when its definitions are served, its
+//! Deployments are available and its webhooks have a certificate to trust; or what is missing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use lateen_api::kinds::by_kind;
+use lateen_kube::Client;
+use serde_json::{Value, json};
+
+use super::cluster::{live, title};
+use crate::output::say;
+
+const PAUSE: Duration = Duration::from_millis(500);
+/// What is there sooner needs no line.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// How an object stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Ready,
+    /// Why not yet.
+    Waiting(String),
+    /// Why never.
+    Stuck(String),
+}
+
+/// Waits at most `limit`; an object that can never become ready ends the waiting at once.
+pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result<()> {
+    let start = Instant::now();
+    let mut pending: Vec<&Value> = applied.iter().filter(|object| is_awaited(object)).collect();
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    loop {
+        let mut waiting = Vec::new();
+        for object in pending {
+            let name = title(object);
+            match state(client, object).await? {
+                State::Ready if start.elapsed() > SLOW => {
+                    say(format_args!("ready {name} after {} s", start.elapsed().as_secs()));
+                }
+                State::Ready => {}
+                State::Stuck(reason) => bail!("{name} cannot become ready: {reason}"),
+                State::Waiting(reason) => {
+                    if start.elapsed() > SLOW && told.get(&name) != Some(&reason) {
+                        say(format_args!("waiting for {name}: {reason}"));
+                        told.insert(name, reason.clone());
+                    }
+                    waiting.push((object, reason));
+                }
+            }
+        }
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        if start.elapsed() >= limit {
+            let all: Vec<String> = waiting
+                .iter()
+                .map(|(object, reason)| format!("{}: {reason}", title(object)))
+                .collect();
+            bail!(
+                "everything is applied, but not ready after {} s:\n  {}",
+                limit.as_secs(),
+                all.join("\n  ")
+            );
+        }
+        pending = waiting.into_iter().map(|(object, _)| object).collect();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn is_awaited(object: &Value) -> bool {
+    let kinds = ["CustomResourceDefinition", "Deployment", "MutatingWebhookConfiguration"];
+    kinds.iter().any(|kind| object["kind"] == *kind)
+}
+
+async fn state(client: &Client, object: &Value) -> Result<State> {
+    if object["kind"] == "CustomResourceDefinition" {
+        return served(client, object).await;
+    }
+    let Some(found) = live(client, object).await? else {
+        return Ok(State::Stuck("it has been removed meanwhile".to_owned()));
+    };
+    Ok(match object["kind"] == "Deployment" {
+        true => deployment(&found),
+        false => webhooks(&found),
+    })
+}
+
+/// A definition is established when its objects can be listed.
+async fn served(client: &Client, definition: &Value) -> Result<State> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spec = &definition["spec"];
+    let Some(kind) = by_kind(&text(&spec["group"]), &text(&spec["names"]["kind"])) else {
+        return Ok(State::Stuck("its kind is not known here".to_owned()));
+    };
+    match client.list(kind, "", Some(1)).await {
+        Ok(_) => Ok(State::Ready),
+        Err(error) if error.is_not_found() || error.is_transient() => {
+            Ok(State::Waiting("its objects are not served yet".to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn deployment(found: &Value) -> State {
+    let status = &found["status"];
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let without_runtime = |condition: &&Value| condition["reason"] == "NoContainerRuntime";
+    if conditions.into_iter().any(|condition| without_runtime(&condition)) {
+        let reason = "this API has no container runtime and starts no pods; \
+                      install with --wait=false to apply the objects alone";
+        return State::Stuck(reason.to_owned());
+    }
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let wanted = found["spec"]["replicas"].as_i64().unwrap_or(1);
+    let seen = number(&status["observedGeneration"]) >= number(&found["metadata"]["generation"]);
+    let (updated, available) =
+        (number(&status["updatedReplicas"]), number(&status["availableReplicas"]));
+    let old = number(&status["replicas"]) > updated;
+    match seen && updated >= wanted && available >= wanted && !old {
+        true => State::Ready,
+        false => {
+            State::Waiting(format!("{available} of {wanted} pods available, {updated} up to date"))
+        }
+    }
+}
+
+/// The control plane puts its CA into the webhooks; until then the API trusts none of their answers.
+fn webhooks(found: &Value) -> State {
+    let all = found["webhooks"].as_array().cloned().unwrap_or_default();
+    let trusted = |webhook: &Value| {
+        let client = &webhook["clientConfig"];
+        client["caBundle"].as_str().is_some_and(|bundle| !bundle.is_empty())
+            || client["service"] == json!(null)
+    };
+    match all.iter().all(trusted) {
+        true => State::Ready,
+        false => State::Waiting("the control plane has not put its CA into it yet".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{State, deployment, webhooks};
+
+    #[test]
+    fn a_deployment_is_ready_when_the_new_pods_are_available_and_the_old_are_gone() {
+        let at = |generation: i64, updated: i64, available: i64, all: i64| {
+            deployment(&json!({
+                "metadata": {"generation": 2}, "spec": {"replicas": 2},
+                "status": {"observedGeneration": generation, "updatedReplicas": updated,
+                           "availableReplicas": available, "replicas": all},
+            }))
+        };
+        assert_eq!(at(2, 2, 2, 2), State::Ready);
+        for waiting in [at(1, 2, 2, 2), at(2, 1, 2, 2), at(2, 2, 1, 2), at(2, 2, 2, 3)] {
+            assert!(matches!(waiting, State::Waiting(_)), "{waiting:?}");
+        }
+    }
+
+    #[test]
+    fn an_api_without_containers_is_told_at_once() {
+        let conditions = json!([{"type": "Available", "reason": "NoContainerRuntime"}]);
+        let found = deployment(&json!({"status": {"conditions": conditions}}));
+        assert!(matches!(found, State::Stuck(reason) if reason.contains("--wait=false")));
+    }
+
+    #[test]
+    fn a_webhook_needs_a_bundle_to_be_trusted() {
+        let with =
+            |client: serde_json::Value| webhooks(&json!({"webhooks": [{"clientConfig": client}]}));
+        assert!(matches!(with(json!({"service": {}})), State::Waiting(_)));
+        assert_eq!(with(json!({"service": {}, "caBundle": "Zg=="})), State::Ready);
+        assert_eq!(with(json!({"url": "https://x"})), State::Ready);
+    }
+}

@@ -1,0 +1,236 @@
+//! `lateen tag`: other names for revisions, by which namespaces choose a control plane. In: a tag, a
+//! revision and a cluster. Out: the MutatingWebhookConfiguration that makes the tag.
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use lateen_api::kinds::{Kind, by_kind};
+use lateen_install::{Tag, labels, tag as manifest};
+use lateen_kube::{Client, DryRun};
+use serde_json::{Value, json};
+
+use crate::bootstrap::Format;
+use crate::manifest::{ClusterArgs, confirm, yaml};
+use crate::output::{note, say, text};
+
+/// Who applies, as managed fields name it.
+const MANAGER: &str = "lateen-install";
+const DEFAULT: &str = "default";
+const INJECTOR: &str = "istio-sidecar-injector";
+
+/// Name revisions, so that namespaces need not be labelled anew at every upgrade
+#[derive(Debug, Args)]
+pub struct TagCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the manifest of a tag
+    Generate(SetArgs),
+    /// Point a tag at a revision
+    Set(SetArgs),
+    /// List tags, their revisions and the namespaces that use them
+    List(ListArgs),
+    /// Remove a tag
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, Args)]
+struct SetArgs {
+    /// The tag
+    name: String,
+    /// The revision that the tag points at
+    #[arg(long, short)]
+    revision: String,
+    /// Point a tag that is there already at another revision
+    #[arg(long)]
+    overwrite: bool,
+    /// Inject where a namespace says nothing, too
+    #[arg(long)]
+    auto_inject_namespaces: bool,
+    /// The control plane's namespace
+    #[arg(long, short = 'i', default_value = "istio-system")]
+    istio_namespace: String,
+    /// Do not ask before changing the cluster
+    #[arg(long, short = 'y')]
+    skip_confirmation: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// As a table, or as JSON or YAML
+    #[arg(long, short, value_enum)]
+    output: Option<Format>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Debug, Args)]
+struct RemoveArgs {
+    /// The tag
+    name: String,
+    /// Do not ask before changing the cluster
+    #[arg(long, short = 'y')]
+    skip_confirmation: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+pub async fn execute(command: TagCommand) -> Result<()> {
+    match command.command {
+        Command::Generate(args) => {
+            let client = args.cluster.connect().await?;
+            let object = checked(&client, &args).await?;
+            text(&yaml(&[object]));
+            Ok(())
+        }
+        Command::Set(args) => set(args).await,
+        Command::List(args) => list(args).await,
+        Command::Remove(args) => remove(args).await,
+    }
+}
+
+fn webhooks() -> Result<&'static Kind> {
+    by_kind("admissionregistration.k8s.io", "MutatingWebhookConfiguration")
+        .context("the table of kinds has webhooks")
+}
+
+fn label<'a>(object: &'a Value, name: &str) -> &'a str {
+    object["metadata"]["labels"][name].as_str().unwrap_or_default()
+}
+
+async fn tags(client: &Client) -> Result<Vec<Value>> {
+    Ok(client.list(webhooks()?, labels::TAG, None).await?)
+}
+
+/// The tag's object, if the cluster has the revision and no revision of the tag's name.
+async fn checked(client: &Client, args: &SetArgs) -> Result<Value> {
+    let revision = |name: &str| format!("{}={name},!{}", labels::REVISION, labels::TAG);
+    let injectors = client.list(webhooks()?, &revision(&args.revision), None).await?;
+    let Some(injector) = injectors.first() else {
+        bail!("there is no revision {}: install it first, or check its name", args.revision);
+    };
+    let same = client.list(webhooks()?, &revision(&args.name), None).await?;
+    if args.name != DEFAULT && !same.is_empty() {
+        bail!("{} is a revision's name: choose another one for the tag", args.name);
+    }
+    let found = tags(client).await?.into_iter().find(|tag| label(tag, labels::TAG) == args.name);
+    let current = found.as_ref().map(|tag| label(tag, labels::REVISION));
+    if let Some(current) = current.filter(|current| *current != args.revision && !args.overwrite) {
+        bail!("the tag {} points at revision {current}: use --overwrite to change it", args.name);
+    }
+    let mut object = manifest(&Tag {
+        name: args.name.clone(),
+        revision: args.revision.clone(),
+        namespace: args.istio_namespace.clone(),
+        namespaces_by_default: args.auto_inject_namespaces,
+        inject_label: None,
+    });
+    copy_trust(injector, &mut object);
+    Ok(object)
+}
+
+/// The tag's webhooks reach the revision's control plane by the revision's own address and CA.
+fn copy_trust(injector: &Value, object: &mut Value) {
+    let client = &injector["webhooks"][0]["clientConfig"];
+    if client.is_object() {
+        for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
+            webhook["clientConfig"] = client.clone();
+        }
+    }
+}
+
+async fn set(args: SetArgs) -> Result<()> {
+    let client = args.cluster.connect().await?;
+    let object = checked(&client, &args).await?;
+    if args.name == DEFAULT {
+        confirm(
+            "The default revision's own webhooks will be switched off. Proceed?",
+            args.skip_confirmation,
+        )?;
+        deactivate(&client).await?;
+    }
+    client.apply_object(&object, MANAGER, DryRun::No).await?;
+    say(format_args!(
+        "tag {0} points at revision {1}: label namespaces with istio.io/rev={0}",
+        args.name, args.revision
+    ));
+    Ok(())
+}
+
+/// With a tag `default`, the default revision must not be asked as well: its webhooks keep their
+/// names and select nothing.
+async fn deactivate(client: &Client) -> Result<()> {
+    let Some(mut injector) = client.get(webhooks()?, None, INJECTOR).await? else { return Ok(()) };
+    let never = json!({ "matchLabels": { "istio.io/deactivated": "never-match" } });
+    for webhook in injector["webhooks"].as_array_mut().into_iter().flatten() {
+        webhook["namespaceSelector"] = never.clone();
+        webhook["objectSelector"] = never.clone();
+    }
+    let patch = json!({ "webhooks": injector["webhooks"] });
+    Ok(client.patch(webhooks()?, None, INJECTOR, &patch).await?)
+}
+
+/// The namespaces that choose a tag.
+async fn namespaces(client: &Client, tag: &str) -> Result<Vec<String>> {
+    let kind = by_kind("", "Namespace").context("the table of kinds has namespaces")?;
+    let mut found = client.list(kind, &format!("{}={tag}", labels::REVISION), None).await?;
+    if tag == DEFAULT {
+        found.extend(client.list(kind, "istio-injection=enabled", None).await?);
+    }
+    let name = |object: &Value| object["metadata"]["name"].as_str().map(str::to_owned);
+    Ok(found.iter().filter_map(name).collect())
+}
+
+async fn list(args: ListArgs) -> Result<()> {
+    let client = args.cluster.connect().await?;
+    let mut rows = Vec::new();
+    for tag in tags(&client).await? {
+        let name = label(&tag, labels::TAG).to_owned();
+        let namespaces = namespaces(&client, &name).await?;
+        rows.push((name, label(&tag, labels::REVISION).to_owned(), namespaces));
+    }
+    let view = || -> Vec<Value> {
+        let row = |(tag, revision, namespaces): &(String, String, Vec<String>)| json!({ "tag": tag, "revision": revision, "namespaces": namespaces });
+        rows.iter().map(row).collect()
+    };
+    match args.output {
+        Some(Format::Json) => say(format_args!("{:#}", json!(view()))),
+        Some(Format::Yaml) => text(&lateen_install::yaml_text(&json!(view()))),
+        None if rows.is_empty() => note("no tags: make one with lateen tag set"),
+        None => table(&rows),
+    }
+    Ok(())
+}
+
+fn table(rows: &[(String, String, Vec<String>)]) {
+    let width = |title: &str, of: fn(&(String, String, Vec<String>)) -> usize| {
+        rows.iter().map(of).chain([title.len()]).max().unwrap_or_default()
+    };
+    let (tags, revisions) = (width("TAG", |row| row.0.len()), width("REVISION", |row| row.1.len()));
+    say(format_args!("{:tags$} {:revisions$} NAMESPACES", "TAG", "REVISION"));
+    for (tag, revision, namespaces) in rows {
+        say(format_args!("{tag:tags$} {revision:revisions$} {}", namespaces.join(",")));
+    }
+}
+
+async fn remove(args: RemoveArgs) -> Result<()> {
+    let client = args.cluster.connect().await?;
+    let all = tags(&client).await?;
+    let Some(tag) = all.iter().find(|tag| label(tag, labels::TAG) == args.name) else {
+        bail!("there is no tag {}: see lateen tag list", args.name);
+    };
+    let users = namespaces(&client, &args.name).await?;
+    if !users.is_empty() {
+        let question =
+            format!("The tag {} is used by namespaces {}. Remove it?", args.name, users.join(", "));
+        confirm(&question, args.skip_confirmation)?;
+    }
+    let name = tag["metadata"]["name"].as_str().unwrap_or_default();
+    client.delete(webhooks()?, None, name).await?;
+    say(format_args!("removed tag {}", args.name));
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! A spec beside the table of fields. In: the spec as merged. Out: an issue for every field that is
+//! unknown, of the wrong type, or that does nothing or something else here.
+
+use std::collections::BTreeSet;
+
+use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_api::schema::{FindingKind, conform};
+use serde_json::{Map, Value};
+
+use crate::path::kind;
+use crate::shape::{self, Required};
+use crate::table::{Entry, FIELDS, Meaning, Node, Type};
+use crate::{hpa, yaml};
+
+const MESH_CONFIG: &str = "io.istio.mesh.MeshConfig";
+
+/// Checks a whole spec.
+pub fn check(spec: &Value, object: &ObjectRef) -> Vec<Issue> {
+    let mut walk = Walk { object, issues: Vec::new() };
+    match spec {
+        Value::Object(fields) => walk.fields(&FIELDS, fields, "spec"),
+        Value::Null => {}
+        other => walk.error("spec", format!("it is {} and must be an object", kind(other))),
+    }
+    walk.issues
+}
+
+/// What is wrong with the type of a value at `path`.
+pub fn mistyped(entry: &Entry, value: &Value, path: &str, object: &ObjectRef) -> Vec<Issue> {
+    let mut walk = Walk { object, issues: Vec::new() };
+    walk.typed(entry, value, path);
+    walk.issues
+}
+
+/// Whether a value asks for nothing at all.
+pub fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.values().all(is_empty),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Whether a value turns something off, or leaves it off.
+fn is_off(value: &Value) -> bool {
+    match value {
+        Value::Bool(on) => !on,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Object(fields) => {
+            fields.get("enabled") == Some(&Value::Bool(false))
+                || fields.values().all(|field| is_empty(field) || is_off(field))
+        }
+        other => is_empty(other),
+    }
+}
+
+struct Walk<'a> {
+    object: &'a ObjectRef,
+    issues: Vec<Issue>,
+}
+
+impl Walk<'_> {
+    fn push(&mut self, severity: Severity, code: Code, path: &str, message: String) {
+        let object = self.object.clone();
+        self.issues.push(Issue { object, path: path.to_owned(), code, severity, message });
+    }
+
+    fn error(&mut self, path: &str, message: String) {
+        self.push(Severity::Error, Code::SCHEMA_VALIDATION_ERROR, path, message);
+    }
+
+    fn fields(&mut self, node: &Node, fields: &Map<String, Value>, path: &str) {
+        for (key, value) in fields {
+            let inner = format!("{path}.{key}");
+            match node.child(key) {
+                Some(child) => self.value(child, value, &inner),
+                None => {
+                    let known: BTreeSet<&str> = node.children.keys().map(String::as_str).collect();
+                    self.error(&inner, shape::unknown(key, path, known));
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, node: &Node, value: &Value, path: &str) {
+        if value.is_null() {
+            return;
+        }
+        if let Some(entry) = &node.entry {
+            return self.entry(entry, node, value, path);
+        }
+        match (node.children.get("[]"), value) {
+            (Some(item), Value::Array(items)) => {
+                for (index, value) in items.iter().enumerate() {
+                    self.value(item, value, &format!("{path}[{index}]"));
+                }
+            }
+            (Some(_), other) => self.error(path, must_be(other, "a list")),
+            (None, Value::Object(fields)) => self.fields(node, fields, path),
+            (None, other) => self.error(path, must_be(other, "an object")),
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry, node: &Node, value: &Value, path: &str) {
+        let known = self.issues.len();
+        // Some fields of an object that is one type elsewhere have an entry of their own.
+        let mut rest = value.clone();
+        if let Value::Object(fields) = &mut rest {
+            for (key, child) in &node.children {
+                if let Some(value) = fields.shift_remove(key) {
+                    self.value(child, &value, &format!("{path}.{key}"));
+                }
+            }
+        }
+        self.typed(entry, &rest, path);
+        if self.issues.len() == known {
+            self.meaning(entry, value, path);
+        }
+    }
+
+    fn meaning(&mut self, entry: &Entry, value: &Value, path: &str) {
+        match entry.2 {
+            Meaning::Used => {}
+            _ if is_empty(value) => {}
+            Meaning::Moved(to) => {
+                let message = format!("it is spec.{to} today, and is applied as that");
+                self.push(Severity::Info, Code::DEPRECATED, path, message);
+            }
+            Meaning::Mapped(reason) => {
+                self.push(Severity::Info, Code::DEPRECATED, path, reason.to_owned());
+            }
+            Meaning::Refused(reason) if value == &Value::Bool(true) => {
+                self.error(path, reason.to_owned());
+            }
+            Meaning::Refused(_) => {}
+            Meaning::Gone(reason) => {
+                let severity = if is_off(value) { Severity::Info } else { Severity::Warning };
+                let message = format!("it has no effect: {reason}");
+                self.push(severity, Code::DEPRECATED, path, message);
+            }
+        }
+    }
+
+    fn typed(&mut self, entry: &Entry, value: &Value, path: &str) {
+        let text_map = |value: &Value| value.is_string();
+        let scalar = |value: &Value| !value.is_object() && !value.is_array();
+        let wanted = match entry.1 {
+            Type::Any => return,
+            Type::Schema(name) => return self.schema(name, value, path),
+            Type::Schemas(name) => return self.each(name, value, path),
+            Type::Autoscaler => {
+                let name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec";
+                return self.schema(name, &hpa::modern(value), path);
+            }
+            Type::Labels => return self.map(value, path, text_map, "a text (in quotes)"),
+            Type::Environment => return self.map(value, path, scalar, "a text"),
+            Type::OneOf(names) => {
+                let fits = value.as_str().is_some_and(|text| names.contains(&text));
+                let names: Vec<&str> = names.iter().copied().filter(|n| !n.is_empty()).collect();
+                let message = format!("{value} is none of {}", names.join(", "));
+                return if fits { () } else { self.error(path, message) };
+            }
+            Type::Bool => (value.is_boolean(), "true or false"),
+            Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
+            Type::Number => (value.is_number(), "a number"),
+            Type::Text => (value.is_string(), "a text"),
+            Type::Scalar => (value.is_string() || value.is_number(), "a text"),
+            Type::IntOrText => {
+                (value.is_string() || value.is_i64(), "a whole number or a text such as 25%")
+            }
+            Type::Texts => {
+                let all = value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
+                (all, "a list of texts")
+            }
+            Type::Object => (value.is_object(), "an object"),
+            Type::List => (value.is_array(), "a list"),
+        };
+        if !wanted.0 && !value.is_null() {
+            self.error(path, must_be(value, wanted.1));
+        }
+    }
+
+    fn map(&mut self, value: &Value, path: &str, fits: impl Fn(&Value) -> bool, words: &str) {
+        let Some(fields) = value.as_object() else {
+            return self.error(path, must_be(value, "an object"));
+        };
+        for (key, inner) in fields.iter().filter(|(_, inner)| !inner.is_null() && !fits(inner)) {
+            self.error(&format!("{path}.{key}"), must_be(inner, words));
+        }
+    }
+
+    fn each(&mut self, name: &str, value: &Value, path: &str) {
+        let Some(items) = value.as_array() else {
+            return self.error(path, must_be(value, "a list"));
+        };
+        for (index, item) in items.iter().enumerate() {
+            self.schema(name, item, &format!("{path}[{index}]"));
+        }
+    }
+
+    fn schema(&mut self, name: &str, value: &Value, path: &str) {
+        let mut conformed = value.clone();
+        if name.starts_with("io.istio.") {
+            // Istio's messages come in either spelling, and with numbers in quotes.
+            for finding in conform(name, &mut conformed) {
+                if finding.kind != FindingKind::UnknownField {
+                    let issue = finding.into_issue(self.object.clone());
+                    self.error(&join(path, &issue.path), issue.message);
+                }
+            }
+        }
+        let misfits = shape::check(name, &conformed, path, Required::Skip);
+        let fits = misfits.is_empty();
+        for misfit in misfits {
+            self.error(&misfit.path, misfit.message);
+        }
+        if fits && name == MESH_CONFIG {
+            let text = yaml::text(&conformed);
+            let (_, issues) = parse_mesh_config(&text, self.object);
+            for issue in issues.into_iter().filter(Issue::is_error) {
+                self.error(&join(path, &issue.path), issue.message);
+            }
+        }
+    }
+}
+
+fn join(path: &str, inner: &str) -> String {
+    if inner.is_empty() { path.to_owned() } else { format!("{path}.{inner}") }
+}
+
+fn must_be(value: &Value, words: &str) -> String {
+    format!("it is {} and must be {words}", kind(value))
+}

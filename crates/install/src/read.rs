@@ -1,0 +1,251 @@
+//! Reads IstioOperator files into a plan. In: documents and settings. Out: a plan, or every reason why
+//! there can be none.
+
+use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use serde_json::{Map, Value, json};
+
+use crate::check::{self, is_empty};
+use crate::merge::merge;
+use crate::path::{self, Missing, Step};
+use crate::plan::Plan;
+use crate::profile;
+use crate::table::{self, FIELDS, Meaning, Node};
+use crate::yaml;
+
+const API_VERSION: &str = "install.istio.io/v1alpha1";
+const KIND: &str = "IstioOperator";
+const DEFAULT_NAME: &str = "installed-state";
+const DEFAULT_NAMESPACE: &str = "istio-system";
+
+/// Reads files, each with the name by which it is told of, in order, then settings (`path`, `value`).
+/// What is wrong with any of them is told together.
+pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan, Vec<Issue>> {
+    let mut reader = Reader::new(files);
+    let mut user = json!({});
+    for (source, document) in files {
+        if let Some(spec) = reader.document(source, document) {
+            merge(&mut user, spec);
+        }
+    }
+    let settings = reader.settings(set);
+    let named = settings.iter().rev().find(|(steps, _)| *steps == [Step::Key("profile".into())]);
+    let profile = named.map(|(_, value)| value).or_else(|| user.get("profile")).cloned();
+    let profile = profile.as_ref().and_then(Value::as_str).filter(|name| !name.is_empty());
+    let mut spec = profile::settings(profile.unwrap_or("default")).unwrap_or_else(|reason| {
+        reader.error("spec.profile", reason);
+        json!({})
+    });
+    merge(&mut spec, user);
+    for (steps, value) in settings {
+        if let Err(reason) = path::set(&mut spec, &steps, value, Missing::Make) {
+            reader.error("--set", reason);
+        }
+    }
+    reader.issues.extend(check::check(&spec, &reader.object));
+    reader.gateways(&spec);
+    reader.finish(spec)
+}
+
+struct Reader {
+    object: ObjectRef,
+    issues: Vec<Issue>,
+}
+
+impl Reader {
+    /// The installation has the name of the first file's object.
+    fn new(files: &[(String, Value)]) -> Self {
+        let metadata = |field: &str| {
+            let found = files.iter().find_map(|(_, document)| document["metadata"][field].as_str());
+            found.filter(|text| !text.is_empty()).map(str::to_owned)
+        };
+        let name = metadata("name").unwrap_or_else(|| DEFAULT_NAME.to_owned());
+        let namespace = metadata("namespace").unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        let object = ObjectRef::new("install.istio.io", KIND, namespace, name);
+        Self { object, issues: Vec::new() }
+    }
+
+    fn error(&mut self, path: &str, message: String) {
+        let code = Code::SCHEMA_VALIDATION_ERROR;
+        self.issues.push(Issue::error(self.object.clone(), path, code, message));
+    }
+
+    /// The spec of one document, with what has moved in its new place.
+    fn document(&mut self, source: &str, document: &Value) -> Option<Value> {
+        let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
+        if (text("apiVersion").as_str(), text("kind").as_str()) != (API_VERSION, KIND) {
+            let (api_version, kind) = (text("apiVersion"), text("kind"));
+            let found = if kind.is_empty() {
+                "an object without kind".to_owned()
+            } else {
+                format!("{kind} of {api_version:?}")
+            };
+            let message =
+                format!("{found} cannot be installed, only {KIND} of {API_VERSION:?} can");
+            self.error(source, message);
+            return None;
+        }
+        for key in document.as_object().into_iter().flat_map(Map::keys) {
+            if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "spec" | "status") {
+                let known = ["metadata", "spec"];
+                let meant = crate::nearest::nearest(key, known).unwrap_or("spec");
+                self.error(key, format!("unknown field, did you mean {meant}?"));
+            }
+        }
+        let mut spec = match &document["spec"] {
+            Value::Null => json!({}),
+            spec => spec.clone(),
+        };
+        if !spec.is_object() {
+            self.error("spec", format!("it is {} and must be an object", path::kind(&spec)));
+            return None;
+        }
+        self.twins(&spec);
+        let mut moves = Vec::new();
+        collect_moves(&FIELDS, &spec, String::new(), &mut moves);
+        for (from, to) in moves {
+            self.relocate(&mut spec, &from, to);
+        }
+        Some(spec)
+    }
+
+    /// Moves the value at `from` to where it belongs today, unless that has a value of its own.
+    fn relocate(&mut self, spec: &mut Value, from: &str, to: &str) {
+        let Some(value) = path::take(spec, from) else { return };
+        if is_empty(&value) {
+            return;
+        }
+        let full = format!("spec.{from}");
+        let entry = from.split('.').try_fold(&*FIELDS, Node::child).and_then(|node| node.entry);
+        let wrong = entry.map(|entry| check::mistyped(&entry, &value, &full, &self.object));
+        let wrong = wrong.unwrap_or_default();
+        if !wrong.is_empty() {
+            return self.issues.extend(wrong);
+        }
+        let message = match path::get(spec, to) {
+            Some(own) if !own.is_object() => {
+                format!("it is spec.{to} today, which is set too and is what is applied")
+            }
+            own => {
+                let mut moved = value;
+                if let Some(own) = own {
+                    merge(&mut moved, own.clone());
+                }
+                path::put(spec, to, moved);
+                format!("it is spec.{to} today, and is applied as that")
+            }
+        };
+        let object = self.object.clone();
+        let severity = Severity::Info;
+        self.issues.push(Issue { object, path: full, code: Code::DEPRECATED, severity, message });
+    }
+
+    /// Two gateways of one name in one list would be taken for one.
+    fn twins(&mut self, spec: &Value) {
+        for list in ["ingressGateways", "egressGateways"] {
+            let gateways = spec["components"][list].as_array().cloned().unwrap_or_default();
+            for (at, gateway) in gateways.iter().enumerate() {
+                let path = format!("spec.components.{list}[{at}]");
+                let key = |gateway: &Value| {
+                    (gateway["name"].clone(), gateway["namespace"].as_str().map(str::to_owned))
+                };
+                if gateway.is_object() && gateway["name"].as_str().is_none_or(str::is_empty) {
+                    let message = "it is missing, every gateway has a name".to_owned();
+                    self.error(&format!("{path}.name"), message);
+                } else if gateways[..at].iter().any(|earlier| key(earlier) == key(gateway)) {
+                    let name = gateway["name"].as_str().unwrap_or_default();
+                    let message =
+                        format!("there are two gateways {name} in one namespace, rename one");
+                    self.error(&path, message);
+                }
+            }
+        }
+    }
+
+    /// An ingress and an egress gateway have their names in common.
+    fn gateways(&mut self, spec: &Value) {
+        let home = path::get(spec, "namespace").and_then(Value::as_str);
+        let home = home.or_else(|| path::get(spec, "values.global.istioNamespace")?.as_str());
+        let mut seen: Vec<(String, String)> = Vec::new();
+        for list in ["ingressGateways", "egressGateways"] {
+            let gateways = spec["components"][list].as_array().into_iter().flatten();
+            for (at, gateway) in gateways.enumerate() {
+                if gateway["enabled"] != json!(true) {
+                    continue;
+                }
+                let text = |field: &str| gateway[field].as_str().map(str::to_owned);
+                let namespace = text("namespace").or_else(|| home.map(str::to_owned));
+                let key = (text("name").unwrap_or_default(), namespace.unwrap_or_default());
+                if seen.contains(&key) {
+                    let message = format!(
+                        "there are two gateways {} in namespace {}, rename one",
+                        key.0, key.1
+                    );
+                    self.error(&format!("spec.components.{list}[{at}]"), message);
+                }
+                seen.push(key);
+            }
+        }
+    }
+
+    /// Settings as steps and values; a path that has moved is followed.
+    fn settings(&mut self, set: &[(String, String)]) -> Vec<(Vec<Step>, Value)> {
+        let mut settings = Vec::new();
+        for (text, value) in set {
+            let path_text = text.strip_prefix("spec.").unwrap_or(text);
+            match path::parse(path_text) {
+                Ok(steps) => {
+                    let to = table::moved(path_text);
+                    let moved =
+                        to.map(|to| path::parse(to).expect("invariant: the table has paths"));
+                    if let Some(to) = to {
+                        let message = format!("it is spec.{to} today, and is applied as that");
+                        let (object, code) = (self.object.clone(), Code::DEPRECATED);
+                        let (path, severity) = (format!("spec.{path_text}"), Severity::Info);
+                        self.issues.push(Issue { object, path, code, severity, message });
+                    }
+                    settings.push((moved.unwrap_or(steps), yaml::scalar(value)));
+                }
+                Err(reason) => self.error("--set", reason),
+            }
+        }
+        settings
+    }
+
+    fn finish(mut self, mut spec: Value) -> Result<Plan, Vec<Issue>> {
+        if self.issues.iter().any(Issue::is_error) {
+            self.issues.sort_by_key(|issue| issue.severity);
+            return Err(self.issues);
+        }
+        if let Some(unchecked) = path::take(&mut spec, "unvalidatedValues") {
+            let mut values = spec["values"].take();
+            merge(&mut values, unchecked);
+            spec["values"] = values;
+        }
+        let mut plan = Plan::new(self.object, spec, self.issues);
+        match plan.complete() {
+            Ok(()) => Ok(plan),
+            Err(mut issues) => {
+                issues.extend(plan.issues);
+                Err(issues)
+            }
+        }
+    }
+}
+
+/// The paths in `value` whose fields have moved, with their new ones.
+fn collect_moves(
+    node: &Node,
+    value: &Value,
+    path: String,
+    moves: &mut Vec<(String, &'static str)>,
+) {
+    if let Some(Meaning::Moved(to)) = node.entry.map(|entry| entry.2) {
+        return moves.push((path, to));
+    }
+    for (key, inner) in value.as_object().into_iter().flatten() {
+        if let Some(child) = node.child(key) {
+            let dot = if path.is_empty() { "" } else { "." };
+            collect_moves(child, inner, format!("{path}{dot}{key}"), moves);
+        }
+    }
+}

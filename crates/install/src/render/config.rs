@@ -1,0 +1,91 @@
+//! The ConfigMaps that the control plane reads. In: a plan. Out: `istio` (the mesh's settings) and
+//! `istio-sidecar-injector` (the injector's).
+
+use serde_json::{Value, json};
+
+use crate::merge::merge;
+use crate::plan::Plan;
+use crate::render::rbac::metadata;
+use crate::yaml;
+
+/// Values that the injector reads.
+const INJECTED: &[&str] = &["global", "sidecarInjectorWebhook"];
+
+/// Both, or those that the file does not leave out.
+pub fn render(plan: &Plan) -> Vec<Value> {
+    let mut maps = Vec::new();
+    if plan.flag("values.pilot.configMap") {
+        maps.push(mesh(plan));
+    }
+    if !plan.flag("values.global.omitSidecarInjectorConfigMap") {
+        maps.push(injector(plan));
+    }
+    maps
+}
+
+fn mesh(plan: &Plan) -> Value {
+    let networks = json!({ "networks": plan.object("values.global.meshNetworks") });
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": meta(plan, "istio"),
+        "data": {
+            "mesh": yaml::text(&plan.mesh_config()),
+            "meshNetworks": yaml::text(&networks),
+        },
+    })
+}
+
+fn injector(plan: &Plan) -> Value {
+    let hook = "values.sidecarInjectorWebhook";
+    let list = |field: &str| json!(plan.list(&format!("{hook}.{field}")));
+    let policy = plan.text("values.global.proxy.autoInject").unwrap_or("enabled");
+    let config = json!({
+        "policy": policy,
+        "alwaysInjectSelector": list("alwaysInjectSelector"),
+        "neverInjectSelector": list("neverInjectSelector"),
+        "injectedAnnotations": plan.object(&format!("{hook}.injectedAnnotations")),
+        "defaultTemplates": match plan.list(&format!("{hook}.defaultTemplates")) {
+            [] => json!(["sidecar"]),
+            own => json!(own),
+        },
+        "templates": plan.object(&format!("{hook}.templates")),
+    });
+    let values = serde_json::to_string_pretty(&values(plan))
+        .expect("invariant: a JSON value can be written");
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": meta(plan, "istio-sidecar-injector"),
+        "data": { "config": yaml::text(&config), "values": values },
+    })
+}
+
+/// The values of the injector; the image and the namespace are written out.
+fn values(plan: &Plan) -> Value {
+    let mut values = json!({});
+    for part in INJECTED {
+        values[*part] = plan.object(&format!("values.{part}"));
+    }
+    let image = plan.image("values.global.proxy");
+    let (repository, tag) = image.rsplit_once(':').unwrap_or((&image, ""));
+    let hub = repository.rsplit_once('/').map_or("", |(hub, _)| hub);
+    merge(
+        &mut values,
+        json!({
+            "revision": plan.revision(),
+            "global": {
+                "hub": hub,
+                "tag": tag,
+                "istioNamespace": plan.namespace(),
+                "proxy": { "image": image },
+                "proxy_init": { "image": image },
+            },
+        }),
+    );
+    values
+}
+
+fn meta(plan: &Plan, name: &str) -> Value {
+    metadata(&plan.revised(name), Some(plan.namespace()), &json!({ "release": "istio" }))
+}

@@ -1,0 +1,148 @@
+//! Every field that an IstioOperator can have, today's and those of Istio's past, with what it does
+//! here. In: nothing. Out: a tree to walk beside a file.
+//!
+//! Sources: Istio's reference of IstioOperator and of the installation's values, release 1.4 to 1.32.
+
+mod global;
+mod gone;
+mod operator;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Type {
+    Bool,
+    Int,
+    Number,
+    Text,
+    /// An image tag, which YAML may take for a number.
+    Scalar,
+    IntOrText,
+    OneOf(&'static [&'static str]),
+    Texts,
+    /// Text by name, such as labels.
+    Labels,
+    /// Environment: scalars by name.
+    Environment,
+    /// One of Kubernetes' or Istio's own types, by the name of its definition.
+    Schema(&'static str),
+    Schemas(&'static str),
+    /// A HorizontalPodAutoscaler's spec, of today or of `autoscaling/v2beta1`.
+    Autoscaler,
+    Object,
+    List,
+    Any,
+}
+
+/// What becomes of a value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Meaning {
+    Used,
+    /// The same setting has this path today, and is applied as that.
+    Moved(&'static str),
+    /// It is read, and another value takes its place; the reason.
+    Mapped(&'static str),
+    /// It does nothing; what is there in its place.
+    Gone(&'static str),
+    /// It cannot be had when it is on; the reason.
+    Refused(&'static str),
+}
+
+/// A field: its path below `spec` (`*` is any key, `[]` an item), its type, its meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Entry(pub &'static str, pub Type, pub Meaning);
+
+/// The fields by the segments of their paths.
+#[derive(Debug, Default)]
+pub struct Node {
+    pub children: BTreeMap<String, Node>,
+    pub entry: Option<Entry>,
+}
+
+impl Node {
+    /// The node of a key; `*` stands for all that are not named.
+    pub fn child(&self, key: &str) -> Option<&Node> {
+        self.children.get(key).or_else(|| self.children.get("*"))
+    }
+
+    fn insert(&mut self, path: &str, entry: Entry) {
+        let mut node = self;
+        for segment in path.split('.') {
+            node = node.children.entry(segment.to_owned()).or_default();
+        }
+        node.entry = Some(entry);
+    }
+}
+
+/// All fields.
+pub static FIELDS: LazyLock<Node> = LazyLock::new(|| {
+    let mut root = Node::default();
+    for (path, entry) in all() {
+        root.insert(&path, entry);
+    }
+    root
+});
+
+/// All paths with their entries; those of a component's Kubernetes settings are written out.
+pub fn all() -> impl Iterator<Item = (String, Entry)> {
+    let once = [operator::FIELDS, global::FIELDS, values::FIELDS, gone::FIELDS].concat();
+    let once = once.into_iter().map(|entry| (entry.0.to_owned(), entry));
+    let below = |prefixes: &'static [&'static str], fields: &'static [Entry]| {
+        prefixes.iter().flat_map(move |prefix| {
+            fields.iter().map(move |entry| (format!("{prefix}.{}", entry.0), *entry))
+        })
+    };
+    once.chain(below(operator::K8S_OF, operator::K8S))
+        .chain(below(operator::GATEWAYS_OF, operator::GATEWAY))
+        .chain(below(values::GATEWAYS_OF, values::GATEWAY))
+}
+
+/// Where the value at `path` belongs today, if it has moved.
+pub fn moved(path: &str) -> Option<&'static str> {
+    let entry = path.split('.').try_fold(&*FIELDS, |node, key| node.child(key))?.entry?;
+    match entry.1 {
+        _ if path.contains('[') => None,
+        _ => match entry.2 {
+            Meaning::Moved(to) => Some(to),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{FIELDS, Meaning, all};
+
+    #[test]
+    fn no_path_is_listed_twice_and_every_new_place_is_known() {
+        let mut seen = BTreeSet::new();
+        for (path, entry) in all() {
+            assert!(seen.insert(path.clone()), "{path} is listed twice");
+            if let Meaning::Moved(to) = entry.2 {
+                let known = to.split('.').try_fold(&*FIELDS, |node, key| match node.entry {
+                    Some(_) => Some(node),
+                    None => node.child(key),
+                });
+                assert!(known.is_some(), "{path} moved to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence_for_people() {
+        for (path, entry) in all() {
+            let (Meaning::Mapped(reason) | Meaning::Gone(reason) | Meaning::Refused(reason)) =
+                entry.2
+            else {
+                continue;
+            };
+            let lower = reason.chars().next().is_some_and(|c| !c.is_uppercase());
+            assert!(lower && !reason.ends_with('.') && reason.len() > 15, "{path}: {reason}");
+        }
+    }
+}

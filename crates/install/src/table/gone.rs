@@ -1,0 +1,78 @@
+//! What Istio's installation once brought along and no longer has, with what takes its place, and the
+//! fields that MeshConfig has lost.
+
+use super::Entry as F;
+use super::Meaning::{Gone, Moved};
+use super::Type::{Any, Object, Text};
+
+const MIXER: &str =
+    "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
+const CITADEL: &str = "istiod is the certificate authority";
+const SDS: &str = "certificates always come over SDS, set nothing";
+
+pub const FIELDS: &[F] = &[
+    F("values.mixer", Object, Gone(MIXER)),
+    F("values.policy", Object, Gone(MIXER)),
+    F("values.security", Object, Gone(CITADEL)),
+    F("values.citadel", Object, Gone(CITADEL)),
+    F("values.nodeagent", Object, Gone(CITADEL)),
+    F("values.certmanager", Object, Gone(CITADEL)),
+    F("values.galley", Object, Gone("the control plane validates and serves configuration itself")),
+    F(
+        "values.prometheus",
+        Object,
+        Gone("install Prometheus by its own means, pods carry its scrape annotations"),
+    ),
+    F("values.prometheusOperator", Object, Gone("write a PodMonitor for port 15020 of the pods")),
+    F(
+        "values.grafana",
+        Object,
+        Gone("install Grafana by its own means, metrics have Istio's names"),
+    ),
+    F(
+        "values.tracing",
+        Object,
+        Gone(
+            "install a tracing backend by its own means and name it in meshConfig.extensionProviders",
+        ),
+    ),
+    F(
+        "values.kiali",
+        Object,
+        Gone(
+            "the mesh has a graph of its own here, a Kiali that you install reads the same metrics",
+        ),
+    ),
+    F(
+        "values.istiocoredns",
+        Object,
+        Gone(
+            "every proxy answers DNS, set ISTIO_META_DNS_CAPTURE in meshConfig.defaultConfig.proxyMetadata",
+        ),
+    ),
+    F("meshConfig.mixerCheckServer", Text, Gone(MIXER)),
+    F("meshConfig.mixerReportServer", Text, Gone(MIXER)),
+    F("meshConfig.disablePolicyChecks", Any, Gone(MIXER)),
+    F("meshConfig.disableMixerHttpReports", Any, Gone(MIXER)),
+    F("meshConfig.policyCheckFailOpen", Any, Gone(MIXER)),
+    F("meshConfig.sidecarToTelemetrySessionAffinity", Any, Gone(MIXER)),
+    F("meshConfig.enableClientSidePolicyCheck", Any, Gone(MIXER)),
+    F("meshConfig.reportBatchMaxEntries", Any, Gone(MIXER)),
+    F("meshConfig.reportBatchMaxTime", Any, Gone(MIXER)),
+    F("meshConfig.sdsUdsPath", Text, Gone(SDS)),
+    F("meshConfig.sdsRefreshDelay", Any, Gone(SDS)),
+    F("meshConfig.enableSdsTokenMount", Any, Gone(SDS)),
+    F("meshConfig.sdsUseK8sSaJwt", Any, Gone(SDS)),
+    F("meshConfig.authPolicy", Text, Gone("write a PeerAuthentication in the root namespace")),
+    F(
+        "meshConfig.configSources",
+        Any,
+        Gone("the Kubernetes API is the one source of configuration"),
+    ),
+    F(
+        "meshConfig.thriftConfig",
+        Any,
+        Gone("it is carried as TCP, like any protocol that is not known"),
+    ),
+    F("meshConfig.locality_lb_setting", Any, Moved("meshConfig.localityLbSetting")),
+];

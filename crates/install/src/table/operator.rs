@@ -1,0 +1,173 @@
+//! The fields of IstioOperator itself: `spec`, its components and their Kubernetes settings.
+
+use super::Entry as F;
+use super::Meaning::{Gone, Moved, Refused, Used};
+use super::Type::{
+    Any, Autoscaler, Bool, Int, Labels, List, Object, OneOf, Scalar, Schema, Schemas, Text,
+};
+
+const CHARTS: &str = "the manifests are built in, there are no charts to point at";
+const GALLEY: &str = "the control plane validates and serves configuration itself";
+
+pub const FIELDS: &[F] = &[
+    F("profile", Text, Used),
+    F("hub", Text, Used),
+    F("tag", Scalar, Used),
+    F("revision", Text, Used),
+    F("namespace", Text, Used),
+    F("defaultNamespace", Text, Moved("namespace")),
+    F("meshConfig", Schema("io.istio.mesh.MeshConfig"), Used),
+    F("unvalidatedValues", Object, Used),
+    F("installPackagePath", Text, Gone(CHARTS)),
+    F("resourceSuffix", Text, Gone("name the installation with spec.revision")),
+    F("platform", Text, Gone("the manifests are the same on every platform")),
+    F("defaultRevision", Bool, Gone("use: lateen tag set default --revision REVISION")),
+    F("compatibilityVersion", Text, Gone("there is one set of defaults, that of this version")),
+    F("components.base.enabled", Bool, Used),
+    F("components.base.namespace", Text, Gone("the custom resource definitions have no namespace")),
+    F("components.pilot.enabled", Bool, Used),
+    F(
+        "components.pilot.namespace",
+        Text,
+        Gone("the control plane is installed into spec.namespace"),
+    ),
+    F("components.pilot.hub", Text, Moved("values.pilot.hub")),
+    F("components.pilot.tag", Scalar, Moved("values.pilot.tag")),
+    F("components.pilot.label", Labels, Used),
+    F("components.pilot.spec", Any, Gone("it is an output of Istio's operator, leave it out")),
+    F("components.proxy.enabled", Bool, Gone("proxies are injected where namespaces ask for them")),
+    F("components.proxy.k8s", Object, Gone("sidecars are set by values.global.proxy")),
+    F(
+        "components.sidecarInjector.enabled",
+        Bool,
+        Gone("istiod injects, see values.sidecarInjectorWebhook"),
+    ),
+    F("components.sidecarInjector.k8s", Object, Gone("istiod injects, set components.pilot.k8s")),
+    F(
+        "components.policy",
+        Object,
+        Gone("there is no Mixer any more, AuthorizationPolicy and EnvoyFilter take its place"),
+    ),
+    F(
+        "components.telemetry",
+        Object,
+        Gone("there is no Mixer any more, proxies count by themselves, see the Telemetry kind"),
+    ),
+    F("components.citadel", Object, Gone("istiod is the certificate authority")),
+    F("components.nodeAgent", Object, Gone("every proxy fetches its certificates from istiod")),
+    F("components.certManager", Object, Gone("istiod is the certificate authority")),
+    F("components.galley", Object, Gone(GALLEY)),
+    F(
+        "components.coreDNS",
+        Object,
+        Gone(
+            "every proxy answers DNS, set ISTIO_META_DNS_CAPTURE in meshConfig.defaultConfig.proxyMetadata",
+        ),
+    ),
+    F(
+        "components.cni.enabled",
+        Bool,
+        Refused(
+            "there is no CNI plugin here: an init container sets up interception, leave the component out",
+        ),
+    ),
+    F("components.cni.namespace", Text, Gone("there is no CNI plugin here")),
+    F("components.cni.k8s", Object, Gone("there is no CNI plugin here")),
+    F(
+        "components.istiodRemote.enabled",
+        Bool,
+        Refused("a control plane outside of the cluster is not offered, leave the component out"),
+    ),
+    F(
+        "components.istiodRemote.k8s",
+        Object,
+        Gone("a control plane outside of the cluster is not offered"),
+    ),
+    F(
+        "components.ztunnel.enabled",
+        Bool,
+        Refused(
+            "ambient mode is not offered: label namespaces with istio-injection=enabled for sidecars",
+        ),
+    ),
+    F("components.ztunnel.namespace", Text, Gone("ambient mode is not offered")),
+    F("components.ztunnel.k8s", Object, Gone("ambient mode is not offered")),
+    F(
+        "addonComponents.kiali",
+        Object,
+        Gone(
+            "the mesh has a graph of its own here, a Kiali that you install reads the same metrics",
+        ),
+    ),
+    F(
+        "addonComponents.grafana",
+        Object,
+        Gone("install Grafana by its own means, metrics have Istio's names"),
+    ),
+    F(
+        "addonComponents.prometheus",
+        Object,
+        Gone("install Prometheus by its own means, pods carry its scrape annotations"),
+    ),
+    F(
+        "addonComponents.tracing",
+        Object,
+        Gone(
+            "install a tracing backend by its own means and name it in meshConfig.extensionProviders",
+        ),
+    ),
+    F(
+        "addonComponents.istiocoredns",
+        Object,
+        Gone(
+            "every proxy answers DNS, set ISTIO_META_DNS_CAPTURE in meshConfig.defaultConfig.proxyMetadata",
+        ),
+    ),
+    F("addonComponents.*", Object, Gone("add-ons are not part of the installation")),
+];
+
+/// The components with Kubernetes settings.
+pub const K8S_OF: &[&str] = &[
+    "components.pilot.k8s",
+    "components.base.k8s",
+    "components.ingressGateways.[].k8s",
+    "components.egressGateways.[].k8s",
+];
+
+pub const K8S: &[F] = &[
+    F("affinity", Schema("io.k8s.api.core.v1.Affinity"), Used),
+    F("env", Schemas("io.k8s.api.core.v1.EnvVar"), Used),
+    F("hpaSpec", Autoscaler, Used),
+    F("imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
+    F("nodeSelector", Labels, Used),
+    F("overlays.[].apiVersion", Text, Used),
+    F("overlays.[].kind", Text, Used),
+    F("overlays.[].name", Text, Used),
+    F("overlays.[].patches.[].path", Text, Used),
+    F("overlays.[].patches.[].value", Any, Used),
+    F("podAnnotations", Labels, Used),
+    F("podDisruptionBudget", Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"), Used),
+    F("priorityClassName", Text, Used),
+    F("readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
+    F("replicaCount", Int, Used),
+    F("resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
+    F("securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
+    F("service", Schema("io.k8s.api.core.v1.ServiceSpec"), Used),
+    F("serviceAnnotations", Labels, Used),
+    F("strategy", Schema("io.k8s.api.apps.v1.DeploymentStrategy"), Used),
+    F("tolerations", Schemas("io.k8s.api.core.v1.Toleration"), Used),
+    F("volumeMounts", Schemas("io.k8s.api.core.v1.VolumeMount"), Used),
+    F("volumes", Schemas("io.k8s.api.core.v1.Volume"), Used),
+];
+
+pub const GATEWAYS_OF: &[&str] = &["components.ingressGateways.[]", "components.egressGateways.[]"];
+
+pub const GATEWAY: &[F] = &[
+    F("name", Text, Used),
+    F("namespace", Text, Used),
+    F("enabled", Bool, Used),
+    F("label", Labels, Used),
+    F("hub", Text, Used),
+    F("tag", Scalar, Used),
+    F("spec", List, Gone("it is an output of Istio's operator, leave it out")),
+];

@@ -1,0 +1,323 @@
+//! The fields of `values` for the control plane, the injector and the gateways.
+
+use super::Entry as F;
+use super::Meaning::{Gone, Mapped, Moved, Refused, Used};
+use super::Type::{
+    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
+    Schemas, Text, Texts,
+};
+
+const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
+const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
+const TOLERATION: &str = "io.k8s.api.core.v1.Toleration";
+const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
+const ONE_IMAGE: &str =
+    "one image holds every part, it is HUB/lateen:TAG; a whole image name is kept";
+const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
+const NO_CNI: &str = "there is no CNI plugin here: an init container sets up interception";
+const NO_AMBIENT: &str = "ambient mode is not offered";
+const REMOTE: &str = "a control plane outside of the cluster is not offered";
+const TELEMETRY: &str =
+    "proxies count by themselves, change what they count with a Telemetry object";
+const TYPES: &[&str] = &["", "ClusterIP", "NodePort", "LoadBalancer"];
+
+pub const FIELDS: &[F] = &[
+    F("values.revision", Text, Moved("revision")),
+    F("values.ownerName", Text, Gone("the owner is the file's metadata.name")),
+    F("values.profile", Text, Moved("profile")),
+    F(
+        "values.compatibilityVersion",
+        Text,
+        Gone("there is one set of defaults, that of this version"),
+    ),
+    F("values.defaultRevision", Text, Used),
+    F("values.revisionTags", Texts, Used),
+    F("values.meshConfig", Any, Moved("meshConfig")),
+    F(
+        "values.experimental",
+        Object,
+        Gone("experimental values of Istio's charts have no meaning here"),
+    ),
+    F(
+        "values.gatewayClasses",
+        Any,
+        Gone("gateways of the Gateway API are not deployed by the installation"),
+    ),
+    F("values.platform", Text, Gone("the manifests are the same on every platform")),
+    F("values.version", Text, Gone("the version is that of this program")),
+    F(
+        "values.clusterResources",
+        Bool,
+        Mapped("cluster roles and definitions are always part of the installation"),
+    ),
+    F(
+        "values.base.enableCRDTemplates",
+        Bool,
+        Mapped("the definitions are always part of the base component"),
+    ),
+    F("values.base.enableIstioConfigCRDs", Bool, Used),
+    F("values.base.excludedCRDs", Texts, Used),
+    F("values.base.validationURL", Text, Used),
+    F("values.base.validationCABundle", Text, Used),
+    F(
+        "values.base.validateGateway",
+        Bool,
+        Gone("kinds of the Gateway API are validated by their own schemas"),
+    ),
+    F("values.pilot.enabled", Bool, Moved("components.pilot.enabled")),
+    F("values.pilot.autoscaleEnabled", Bool, Used),
+    F("values.pilot.autoscaleMin", Int, Used),
+    F("values.pilot.autoscaleMax", Int, Used),
+    F(
+        "values.pilot.autoscaleBehavior",
+        Schema("io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"),
+        Used,
+    ),
+    F("values.pilot.cpu.targetAverageUtilization", Int, Used),
+    F("values.pilot.memory.targetAverageUtilization", Int, Used),
+    F("values.pilot.replicaCount", Int, Moved("components.pilot.k8s.replicaCount")),
+    F("values.pilot.resources", Schema(RESOURCES), Moved("components.pilot.k8s.resources")),
+    F("values.pilot.nodeSelector", Labels, Moved("components.pilot.k8s.nodeSelector")),
+    F("values.pilot.tolerations", Schemas(TOLERATION), Moved("components.pilot.k8s.tolerations")),
+    F(
+        "values.pilot.affinity",
+        Schema("io.k8s.api.core.v1.Affinity"),
+        Moved("components.pilot.k8s.affinity"),
+    ),
+    F("values.pilot.podAnnotations", Labels, Moved("components.pilot.k8s.podAnnotations")),
+    F("values.pilot.serviceAnnotations", Labels, Moved("components.pilot.k8s.serviceAnnotations")),
+    F(
+        "values.pilot.volumes",
+        Schemas("io.k8s.api.core.v1.Volume"),
+        Moved("components.pilot.k8s.volumes"),
+    ),
+    F(
+        "values.pilot.volumeMounts",
+        Schemas("io.k8s.api.core.v1.VolumeMount"),
+        Moved("components.pilot.k8s.volumeMounts"),
+    ),
+    F(
+        "values.pilot.rollingMaxSurge",
+        IntOrText,
+        Moved("components.pilot.k8s.strategy.rollingUpdate.maxSurge"),
+    ),
+    F(
+        "values.pilot.rollingMaxUnavailable",
+        IntOrText,
+        Moved("components.pilot.k8s.strategy.rollingUpdate.maxUnavailable"),
+    ),
+    F("values.pilot.podAntiAffinityLabelSelector", List, Gone("set components.pilot.k8s.affinity")),
+    F(
+        "values.pilot.podAntiAffinityTermLabelSelector",
+        List,
+        Gone("set components.pilot.k8s.affinity"),
+    ),
+    F("values.pilot.deploymentLabels", Labels, Used),
+    F("values.pilot.podLabels", Labels, Used),
+    F("values.pilot.serviceAccountAnnotations", Labels, Used),
+    F(
+        "values.pilot.topologySpreadConstraints",
+        Schemas("io.k8s.api.core.v1.TopologySpreadConstraint"),
+        Used,
+    ),
+    F("values.pilot.terminationGracePeriodSeconds", Int, Used),
+    F("values.pilot.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
+    F("values.pilot.ipFamilies", Texts, Used),
+    F("values.pilot.ipFamilyPolicy", Text, Used),
+    F("values.pilot.extraContainerArgs", Texts, Used),
+    F("values.pilot.env", Environment, Used),
+    F("values.pilot.envVarFrom", Schemas(K8S_ENV), Used),
+    F("values.pilot.hub", Text, Used),
+    F("values.pilot.tag", Scalar, Used),
+    F("values.pilot.image", Text, Mapped(ONE_IMAGE)),
+    F("values.pilot.variant", Text, Gone("there is one image, without a distribution in it")),
+    F("values.pilot.configMap", Bool, Used),
+    F("values.pilot.traceSampling", Number, Moved("meshConfig.defaultConfig.tracing.sampling")),
+    F("values.pilot.keepaliveMaxServerConnectionAge", Text, Used),
+    F(
+        "values.pilot.jwksResolverExtraRootCA",
+        Text,
+        Gone(
+            "name the root in the RequestAuthentication's issuer, keys are fetched with the system's roots",
+        ),
+    ),
+    F("values.pilot.crlConfigMapName", Text, Gone("certificates are short-lived and not revoked")),
+    F(
+        "values.pilot.configNamespace",
+        Text,
+        Gone("configuration is read where it is, see meshConfig.rootNamespace"),
+    ),
+    F(
+        "values.pilot.configSource",
+        Object,
+        Gone("the Kubernetes API is the one source of configuration"),
+    ),
+    F(
+        "values.pilot.appNamespaces",
+        Texts,
+        Gone("narrow what is watched with meshConfig.discoverySelectors"),
+    ),
+    F("values.pilot.enableProtocolSniffingForInbound", Bool, Gone(SNIFFING)),
+    F("values.pilot.enableProtocolSniffingForOutbound", Bool, Gone(SNIFFING)),
+    F(
+        "values.pilot.ingress",
+        Object,
+        Gone("set meshConfig.ingressService and meshConfig.ingressControllerMode"),
+    ),
+    F("values.pilot.meshNetworks", Object, Moved("values.global.meshNetworks")),
+    F(
+        "values.pilot.policy.enabled",
+        Bool,
+        Gone("there is no Mixer any more, AuthorizationPolicy takes its place"),
+    ),
+    F("values.pilot.telemetry.enabled", Bool, Gone(TELEMETRY)),
+    F("values.pilot.sidecar", Bool, Gone("istiod has no proxy beside it")),
+    F("values.pilot.useMCP", Bool, Gone("the Kubernetes API is the one source of configuration")),
+    F("values.pilot.taint", Object, Gone(NO_CNI)),
+    F("values.pilot.cni.enabled", Bool, Refused(NO_CNI)),
+    F("values.pilot.cni.chained", Bool, Gone(NO_CNI)),
+    F("values.pilot.cni.provider", Text, Gone(NO_CNI)),
+    F("values.pilot.trustedZtunnelNamespace", Text, Gone(NO_AMBIENT)),
+    F("values.pilot.trustedZtunnelName", Text, Gone(NO_AMBIENT)),
+    F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
+    F("values.istiodRemote", Object, Gone(REMOTE)),
+    F("values.cni", Object, Gone(NO_CNI)),
+    F("values.istio_cni.enabled", Bool, Refused(NO_CNI)),
+    F("values.istio_cni.chained", Bool, Gone(NO_CNI)),
+    F("values.istio_cni.provider", Text, Gone(NO_CNI)),
+    F("values.ztunnel", Object, Gone(NO_AMBIENT)),
+    F("values.sidecarInjectorWebhook.enableNamespacesByDefault", Bool, Used),
+    F("values.sidecarInjectorWebhook.rewriteAppHTTPProbe", Bool, Used),
+    F("values.sidecarInjectorWebhook.injectLabel", Text, Used),
+    F("values.sidecarInjectorWebhook.objectSelector.enabled", Bool, Used),
+    F("values.sidecarInjectorWebhook.objectSelector.autoInject", Bool, Used),
+    F("values.sidecarInjectorWebhook.useLegacySelectors", Bool, Used),
+    F("values.sidecarInjectorWebhook.neverInjectSelector", Schemas(SELECTOR), Used),
+    F("values.sidecarInjectorWebhook.alwaysInjectSelector", Schemas(SELECTOR), Used),
+    F("values.sidecarInjectorWebhook.injectedAnnotations", Labels, Used),
+    F("values.sidecarInjectorWebhook.reinvocationPolicy", OneOf(&["Never", "IfNeeded"]), Used),
+    F("values.sidecarInjectorWebhook.injectionURL", Text, Used),
+    F("values.sidecarInjectorWebhook.injectionPath", Text, Used),
+    F("values.sidecarInjectorWebhook.caBundle", Text, Used),
+    F("values.sidecarInjectorWebhook.templates", Labels, Used),
+    F("values.sidecarInjectorWebhook.defaultTemplates", Texts, Used),
+    F(
+        "values.sidecarInjectorWebhook.enabled",
+        Bool,
+        Gone("istiod always injects where namespaces ask for it"),
+    ),
+    F(
+        "values.sidecarInjectorWebhook.enableAccessLog",
+        Bool,
+        Gone("set values.global.logging.level"),
+    ),
+    F(
+        "values.sidecarInjectorWebhook.lifecycle",
+        Schema("io.k8s.api.core.v1.Lifecycle"),
+        Moved("values.global.proxy.lifecycle"),
+    ),
+    F("values.sidecarInjectorWebhook.*", Any, Gone("istiod injects, set components.pilot.k8s")),
+    F(
+        "values.gateways.enabled",
+        Bool,
+        Gone("each gateway of components.ingressGateways and egressGateways has its own enabled"),
+    ),
+    F("values.gateways.securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
+    F("values.gateways.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
+    F("values.telemetry.enabled", Bool, Mapped(TELEMETRY)),
+    F(
+        "values.telemetry.v1",
+        Object,
+        Gone("there is no Mixer any more, proxies count by themselves"),
+    ),
+    F("values.telemetry.v2", Object, Mapped(TELEMETRY)),
+];
+
+/// The settings of all ingress and of all egress gateways.
+pub const GATEWAYS_OF: &[&str] =
+    &["values.gateways.istio-ingressgateway", "values.gateways.istio-egressgateway"];
+
+pub const GATEWAY: &[F] = &[
+    F("name", Text, Gone("a gateway is named in components.ingressGateways or egressGateways")),
+    F(
+        "enabled",
+        Bool,
+        Gone("a gateway is enabled in components.ingressGateways or egressGateways"),
+    ),
+    F("autoscaleEnabled", Bool, Used),
+    F("autoscaleMin", Int, Used),
+    F("autoscaleMax", Int, Used),
+    F("cpu.targetAverageUtilization", Int, Used),
+    F("memory.targetAverageUtilization", Int, Used),
+    F("replicaCount", Int, Used),
+    F("type", OneOf(TYPES), Used),
+    F("externalIPs", Texts, Used),
+    F("loadBalancerIP", Text, Used),
+    F("loadBalancerSourceRanges", Texts, Used),
+    F("externalTrafficPolicy", OneOf(&["", "Local", "Cluster"]), Used),
+    F("ipFamilies", Texts, Used),
+    F("ipFamilyPolicy", Text, Used),
+    F("ports", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
+    F("ingressPorts", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
+    F("env", Environment, Used),
+    F("labels", Labels, Used),
+    F("nodeSelector", Labels, Used),
+    F("tolerations", Schemas(TOLERATION), Used),
+    F("podAnnotations", Labels, Used),
+    F("serviceAnnotations", Labels, Used),
+    F("serviceAccount.annotations", Labels, Used),
+    F("resources", Schema(RESOURCES), Used),
+    F("rollingMaxSurge", IntOrText, Used),
+    F("rollingMaxUnavailable", IntOrText, Used),
+    F("secretVolumes.[].name", Text, Used),
+    F("secretVolumes.[].secretName", Text, Used),
+    F("secretVolumes.[].mountPath", Text, Used),
+    F("configVolumes.[].name", Text, Used),
+    F("configVolumes.[].configMapName", Text, Used),
+    F("configVolumes.[].mountPath", Text, Used),
+    F("additionalContainers", Schemas("io.k8s.api.core.v1.Container"), Used),
+    F("customService", Bool, Used),
+    F("runAsRoot", Bool, Used),
+    F(
+        "injectionTemplate",
+        Text,
+        Gone("the gateway's container is written out, so it starts before the webhook answers"),
+    ),
+    F("podAntiAffinityLabelSelector", List, Gone("set k8s.affinity of the gateway's component")),
+    F(
+        "podAntiAffinityTermLabelSelector",
+        List,
+        Gone("set k8s.affinity of the gateway's component"),
+    ),
+    F("zvpn", Object, Gone("several clusters are not joined here yet")),
+    F(
+        "sds",
+        Object,
+        Mapped("a gateway's certificates always come over SDS, from Secrets of its namespace"),
+    ),
+    F(
+        "meshExpansionPorts",
+        List,
+        Gone("ports of a gateway are k8s.service.ports of its component"),
+    ),
+    F("applicationPorts", Any, Gone("a gateway is ready when it has its configuration")),
+    F("debug", Text, Gone("the log level is values.global.proxy.logLevel")),
+    F("domain", Text, Gone("hosts are those of Gateway objects")),
+    F("hosts", List, Gone("hosts are those of Gateway objects")),
+    F("certificates", Any, Gone("write a Gateway object with the certificate's credentialName")),
+    F("tls", Any, Gone("write a Gateway object with the certificate's credentialName")),
+    F(
+        "telemetry_addon_gateways",
+        Object,
+        Gone("write Gateway and VirtualService objects for add-ons"),
+    ),
+    F("telemetry_domain_name", Text, Gone("write Gateway and VirtualService objects for add-ons")),
+    F("k8sIngress", Any, Gone("write a Gateway object, or set meshConfig.ingressControllerMode")),
+    F(
+        "k8sIngressHttps",
+        Any,
+        Gone("write a Gateway object, or set meshConfig.ingressControllerMode"),
+    ),
+    F("connectTimeout", Text, Gone("set meshConfig.connectTimeout")),
+    F("drainDuration", Text, Gone("set meshConfig.defaultConfig.terminationDrainDuration")),
+];

@@ -1,0 +1,176 @@
+//! Golden files: `testdata/<case>.yaml` is an IstioOperator file, `<case>.golden` what it says and
+//! installs. `UPDATE_GOLDEN=1` rewrites. Every object must pass the schema of its kind.
+
+mod bad;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::{Plan, misfits, read, render, yaml};
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+fn load(case: &str) -> Vec<(String, Value)> {
+    let text = std::fs::read_to_string(directory().join(format!("{case}.yaml"))).unwrap();
+    let documents = yaml::documents(&text).unwrap();
+    documents.into_iter().map(|document| (case.to_owned(), document)).collect()
+}
+
+fn plan(case: &str, set: &[(&str, &str)]) -> Plan {
+    let set: Vec<(String, String)> =
+        set.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+    read(&load(case), &set).unwrap_or_else(|issues| {
+        let shown: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        panic!("{case}: {}", shown.join("\n"))
+    })
+}
+
+#[track_caller]
+fn check(case: &str) {
+    let (objects, issues) = render(&plan(case, &[]));
+    let mut shown: String = issues.iter().map(|issue| format!("# {issue}\n")).collect();
+    for object in &objects {
+        assert_eq!(misfits(object), [], "{case}: {}", object["metadata"]["name"]);
+        let text = yaml::text(object);
+        assert_eq!(yaml::documents(&text).unwrap(), [object.clone()], "{case}: YAML differs");
+        let title = format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "");
+        match object["kind"] == "CustomResourceDefinition" {
+            true => shown.push_str(&format!("--- # {title}\n")),
+            false => shown.push_str(&format!("---\n{text}")),
+        }
+    }
+    golden(case, &shown);
+}
+
+#[track_caller]
+fn golden(case: &str, shown: &str) {
+    let path = directory().join(format!("{case}.golden"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return std::fs::write(path, shown).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    let different = expected.lines().zip(shown.lines()).find(|(a, b)| a != b);
+    assert!(expected == shown, "{case}: {different:?}; UPDATE_GOLDEN=1 rewrites, read the diff");
+}
+
+#[test]
+fn profiles_render_what_they_say() {
+    for case in ["default", "minimal", "demo", "empty"] {
+        check(case);
+    }
+}
+
+#[test]
+fn the_notes_file_renders_unchanged() {
+    check("notes");
+}
+
+#[test]
+fn old_fields_have_todays_effect() {
+    for case in ["old_pilot", "old_global", "old_gateway"] {
+        check(case);
+    }
+}
+
+#[test]
+fn overlays_revisions_and_several_gateways_render() {
+    for case in ["overlays", "revision", "two_gateways"] {
+        check(case);
+    }
+}
+
+#[test]
+fn a_definition_is_structural() {
+    let (objects, _) = render(&plan("default", &[]));
+    let crds: Vec<&Value> =
+        objects.iter().filter(|object| object["kind"] == "CustomResourceDefinition").collect();
+    assert_eq!(crds.len(), 15);
+    let gateway = crds.iter().find(|crd| crd["metadata"]["name"] == "gateways.networking.istio.io");
+    golden("gateways.crd", &yaml::text(gateway.unwrap()));
+    for crd in crds {
+        // kubectl's client-side apply keeps the whole object in an annotation of at most 256 KiB.
+        let (name, size) = (&crd["metadata"]["name"], crd.to_string().len());
+        assert!(size < 200 * 1024, "{name} has {size} bytes");
+        assert!(!crd.to_string().contains("$ref") && !crd.to_string().contains("x-lateen"));
+        for version in crd["spec"]["versions"].as_array().unwrap() {
+            typed(&version["schema"]["openAPIV3Schema"], name);
+        }
+    }
+}
+
+/// Every node has a type, or says that it takes anything.
+fn typed(schema: &Value, name: &Value) {
+    let open = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"];
+    let says = schema["type"].is_string() || open.iter().any(|key| schema[*key] == json!(true));
+    assert!(says, "{name}: {schema}");
+    let both = schema.get("properties").is_some() && schema.get("additionalProperties").is_some();
+    assert!(!both, "{name}: {schema}");
+    for inner in schema["properties"].as_object().into_iter().flat_map(serde_json::Map::values) {
+        typed(inner, name);
+    }
+    for key in ["items", "additionalProperties"] {
+        if schema[key].is_object() {
+            typed(&schema[key], name);
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_command_line_win() {
+    let plan = plan(
+        "default",
+        &[
+            ("profile", "minimal"),
+            ("spec.revision", "blue"),
+            ("values.pilot.replicaCount", "3"),
+            ("values.pilot.autoscaleEnabled", "false"),
+            ("components.ingressGateways[name:istio-ingressgateway].enabled", "true"),
+            ("components.ingressGateways[0].k8s.service.ports[0].port", "8080"),
+            ("components.pilot.k8s.podAnnotations.a\\.b/c", "\"1\""),
+            ("meshConfig.defaultServiceExportTo", "{., istio-system}"),
+        ],
+    );
+    let (objects, _) = render(&plan);
+    let find = |kind: &str, name: &str| {
+        let same = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+        objects.iter().find(same).unwrap_or_else(|| panic!("no {kind} {name}")).clone()
+    };
+    let istiod = find("Deployment", "istiod-blue");
+    assert_eq!(istiod["spec"]["replicas"], 3);
+    assert_eq!(istiod["spec"]["template"]["metadata"]["annotations"]["a.b/c"], "1");
+    assert_eq!(find("Service", "istio-ingressgateway")["spec"]["ports"][0]["port"], 8080);
+    let mesh = find("ConfigMap", "istio-blue")["data"]["mesh"].as_str().unwrap().to_owned();
+    assert!(mesh.contains("- istio-system"), "{mesh}");
+}
+
+#[test]
+fn files_merge_in_order() {
+    let file = |spec: Value| {
+        let object = json!({
+            "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+        });
+        ("f".to_owned(), object)
+    };
+    let first =
+        file(json!({"profile": "demo", "hub": "a/b", "meshConfig": {"connectTimeout": "1s"}}));
+    let second = file(json!({"profile": "minimal", "hub": "c/d"}));
+    let plan = read(&[first, second], &[]).unwrap();
+    assert_eq!(plan.image("values.pilot"), format!("c/d/lateen:{}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(plan.spec()["meshConfig"]["connectTimeout"], "1s");
+    assert_eq!(plan.spec()["profile"], "minimal");
+}
+
+#[test]
+fn the_order_and_the_bytes_are_the_same_every_time() {
+    let text = || {
+        let (objects, _) = render(&plan("demo", &[]));
+        objects.iter().map(yaml::text).collect::<String>()
+    };
+    assert_eq!(text(), text());
+    let (objects, _) = render(&plan("demo", &[]));
+    let ranks: Vec<usize> = objects.iter().map(crate::rank).collect();
+    assert!(ranks.is_sorted(), "{ranks:?}");
+}

@@ -1,0 +1,196 @@
+//! What cannot be installed, with the words that say why.
+
+use serde_json::{Value, json};
+
+use crate::{read, render};
+
+/// The errors of a spec, as `path: message`.
+fn errors(spec: Value, set: &[(&str, &str)]) -> Vec<String> {
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+    });
+    let set: Vec<(String, String)> =
+        set.iter().map(|(path, value)| ((*path).to_owned(), (*value).to_owned())).collect();
+    let issues = match read(&[("file".to_owned(), document)], &set) {
+        Ok(plan) => render(&plan).1,
+        Err(issues) => issues,
+    };
+    let wrong = issues.into_iter().filter(|issue| issue.is_error());
+    wrong.map(|issue| format!("{}: {}", issue.path, issue.message)).collect()
+}
+
+#[track_caller]
+fn check(spec: Value, expected: &[&str]) {
+    assert_eq!(errors(spec, &[]), expected);
+}
+
+fn ingress(gateway: Value) -> Value {
+    json!({"components": {"ingressGateways": [gateway]}})
+}
+
+#[test]
+fn an_unknown_field_names_the_nearest() {
+    check(
+        json!({"meshConfg": {}}),
+        &["spec.meshConfg: unknown field, did you mean spec.meshConfig?"],
+    );
+    check(
+        json!({"values": {"global": {"proxy": {"loglevel": "debug"}}}}),
+        &[
+            "spec.values.global.proxy.loglevel: unknown field, did you mean spec.values.global.proxy.logLevel?",
+        ],
+    );
+    check(
+        ingress(json!({"name": "a", "k8s": {"service": {"externalIps": ["1.2.3.4"]}}})),
+        &[
+            "spec.components.ingressGateways[1].k8s.service.externalIps: unknown field, did you mean \
+           spec.components.ingressGateways[1].k8s.service.externalIPs?",
+        ],
+    );
+    check(
+        json!({"meshConfig": {"defaultConfig": {"concurency": 2}}}),
+        &["spec.meshConfig.defaultConfig.concurency: unknown field, did you mean \
+           spec.meshConfig.defaultConfig.concurrency?"],
+    );
+}
+
+#[test]
+fn a_wrong_type_is_told_with_the_right_one() {
+    let pilot = |k8s: Value| json!({"components": {"pilot": {"k8s": k8s}}});
+    check(
+        json!({"components": {"pilot": {"enabled": "yes"}}}),
+        &["spec.components.pilot.enabled: it is a text and must be true or false"],
+    );
+    check(
+        pilot(json!({"replicaCount": "2"})),
+        &["spec.components.pilot.k8s.replicaCount: it is a text and must be a whole number"],
+    );
+    check(
+        pilot(json!({"env": [{"name": "A", "value": 6}]})),
+        &[
+            "spec.components.pilot.k8s.env[0].value: it is a number and must be a text (in quotes, if it looks like something else)",
+        ],
+    );
+    check(
+        pilot(json!({"resources": {"requests": {"cpu": []}}})),
+        &[
+            "spec.components.pilot.k8s.resources.requests.cpu: it is a list and must be a quantity such as 100m",
+        ],
+    );
+    check(
+        json!({"components": {"ingressGateways": {"name": "a"}}}),
+        &["spec.components.ingressGateways: it is an object and must be a list"],
+    );
+    check(
+        json!({"values": {"global": {"imagePullPolicy": "always"}}}),
+        &["spec.values.global.imagePullPolicy: \"always\" is none of Always, IfNotPresent, Never"],
+    );
+    check(
+        json!({"values": {"global": {"outboundTrafficPolicy": "REGISTRY_ONLY"}}}),
+        &["spec.values.global.outboundTrafficPolicy: it is a text and must be an object"],
+    );
+    check(
+        json!({"meshConfig": {"connectTimeout": "soon"}}),
+        &[
+            "spec.meshConfig.connectTimeout: \"soon\" is not a duration, write a number with a unit, for example 1.5s, 300ms or 1h2m",
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_offered_is_refused() {
+    check(
+        json!({"profile": "ambient"}),
+        &[
+            "spec.profile: the profile ambient is not offered: there are no sidecar-less pods here, \
+           choose default and label namespaces with istio-injection=enabled",
+        ],
+    );
+    check(
+        json!({"profile": "fancy"}),
+        &[
+            "spec.profile: unknown profile \"fancy\", did you mean empty? There are default, demo, empty, minimal",
+        ],
+    );
+    check(
+        json!({"components": {"ztunnel": {"enabled": true}}}),
+        &["spec.components.ztunnel.enabled: ambient mode is not offered: label namespaces with \
+           istio-injection=enabled for sidecars"],
+    );
+    check(json!({"components": {"cni": {"enabled": false}}}), &[]);
+}
+
+#[test]
+fn two_gateways_of_one_name_are_one_too_many() {
+    let twins = json!([{"name": "a", "enabled": true}, {"name": "a", "enabled": true}]);
+    check(
+        json!({"components": {"ingressGateways": twins}}),
+        &[
+            "spec.components.ingressGateways[1]: there are two gateways a in one namespace, rename one",
+        ],
+    );
+    let (a, b) = (json!([{"name": "a", "enabled": true}]), json!([{"name": "a", "enabled": true}]));
+    check(
+        json!({"components": {"ingressGateways": a, "egressGateways": b}}),
+        &[
+            "spec.components.egressGateways[1]: there are two gateways a in namespace istio-system, rename one",
+        ],
+    );
+    let apart = json!([
+        {"name": "a", "namespace": "x", "enabled": true},
+        {"name": "a", "namespace": "y", "enabled": true},
+    ]);
+    check(json!({"components": {"ingressGateways": apart}}), &[]);
+    check(
+        ingress(json!({"enabled": true})),
+        &["spec.components.ingressGateways[0].name: it is missing, every gateway has a name"],
+    );
+}
+
+#[test]
+fn other_objects_names_and_paths_are_refused() {
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment"});
+    let issues = read(&[("f.yaml".to_owned(), deployment)], &[]).unwrap_err();
+    assert_eq!(
+        (issues[0].path.as_str(), issues[0].message.as_str()),
+        (
+            "f.yaml",
+            "Deployment of \"apps/v1\" cannot be installed, only IstioOperator of \
+                    \"install.istio.io/v1alpha1\" can"
+        )
+    );
+    check(
+        json!({"revision": "1.2"}),
+        &["spec.revision: \"1.2\" is no name: use at most 63 of a-z, 0-9 and hyphens"],
+    );
+    assert_eq!(
+        errors(json!({}), &[("values.global.hubb", "x"), ("a[", "y")]),
+        [
+            "--set: \"a[\" has a bracket that is not [0], [name:value] or [:value]",
+            "spec.values.global.hubb: unknown field, did you mean spec.values.global.hub?",
+        ]
+    );
+}
+
+#[test]
+fn an_overlay_of_nothing_is_told_with_what_there_is() {
+    let overlay = |name: &str, path: &str| {
+        let patches = json!([{"path": path, "value": 1}]);
+        let overlays = json!([{"kind": "Deployment", "name": name, "patches": patches}]);
+        json!({"components": {"pilot": {"k8s": {"overlays": overlays}}}})
+    };
+    check(
+        overlay("istio", "spec.replicas"),
+        &[
+            "spec.components.pilot.k8s.overlays[0]: there is no Deployment istio in this component, \
+           did you mean Deployment istiod?",
+        ],
+    );
+    check(
+        overlay("istiod", "spec.template.spec.containers[name:x].image"),
+        &[
+            "spec.components.pilot.k8s.overlays[0].patches[0]: spec.template.spec.containers[name:x]: \
+           no such item, there are: discovery",
+        ],
+    );
+}

@@ -1,0 +1,25 @@
+//! YAML text. In: a value, or text with several documents. Out: the other.
+
+use serde_json::Value;
+
+/// A value as YAML.
+pub fn text(value: &Value) -> String {
+    serde_saphyr::to_string(value).expect("invariant: a JSON value can be written as YAML")
+}
+
+/// The documents of a text, without empty ones.
+pub fn documents(text: &str) -> Result<Vec<Value>, String> {
+    let all: Vec<Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| format!("not YAML: {error}"))?;
+    Ok(all.into_iter().filter(|document| !document.is_null()).collect())
+}
+
+/// A scalar or a flow collection, as it stands behind `--set path=`.
+pub fn scalar(text: &str) -> Value {
+    let flow = match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        // Helm's notation of a list.
+        Some(inner) if !inner.contains(':') => format!("[{inner}]"),
+        _ => text.to_owned(),
+    };
+    serde_saphyr::from_str(&flow).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
