@@ -74,13 +74,14 @@ fn the_notes_file_installs_and_kubectl_shows_its_address_and_ports() {
     isolated(|| {
         let mesh = mesh()?;
         let said = lateen(&mesh, &["install", "-f", &notes(), "-y", "--wait=false"])?;
-        ensure!(said.contains("created Namespace istio-system"), "{said}");
         ensure!(said.contains("+ Deployment istio-system/istiod"), "{said}");
         let service = ["get", "svc", "istio-ingressgateway", "-n", "istio-system", "--no-headers"];
         let row = mesh.kubectl(&service)?;
         ensure!(row.contains("LoadBalancer") && row.contains("10.0.1.179"), "{row}");
-        for port in ["15021:", "80:", "443:", "15443:", "31400:"] {
-            ensure!(row.contains(port), "no {port} in {row}");
+        for port in ["15021", "80", "443", "15443", "31400"] {
+            // A cluster puts the node's port between the two.
+            let shown = |text: &str| text.split(&[',', ' ']).any(|cell| cell.starts_with(port));
+            ensure!(shown(&row), "no {port} in {row}");
         }
         let gateway =
             ["get", "deployment", "istio-ingressgateway", "-n", "istio-system", "-o", "json"];
@@ -97,13 +98,13 @@ fn the_notes_file_installs_and_kubectl_shows_its_address_and_ports() {
 fn generated_manifests_are_taken_by_kubectl() {
     isolated(|| {
         let mesh = mesh()?;
-        mesh.kubectl(&["create", "namespace", "istio-system"])?;
         let manifests = lateen(&mesh, &["manifest", "generate", "--set", "profile=demo"])?;
         let said = mesh.apply(&manifests)?;
         ensure!(said.contains("deployment.apps/istiod created"), "{said}");
         ensure!(said.contains("gateways.networking.istio.io created"), "{said}");
-        let again = mesh.apply(&manifests)?;
-        ensure!(again.lines().all(|line| line.ends_with("unchanged")), "{again}");
+        let first = settled(&mesh)?;
+        mesh.apply(&manifests)?;
+        ensure!(versions(&mesh)? == first, "{:?} and {first:?}", versions(&mesh)?);
         Ok(())
     });
 }
@@ -161,12 +162,16 @@ fn a_bad_file_applies_nothing_and_says_why() {
 }
 
 #[test]
-fn waiting_for_pods_that_nobody_starts_ends_at_once_with_the_remedy() {
+fn waiting_for_pods_that_nobody_starts_ends_at_once_and_can_be_left_out() {
     isolated(|| {
         let mesh = mesh()?;
         let said = lateen_fails(&mesh, &["install", "-y", "--set", "profile=minimal"])?;
         ensure!(said.contains("no container runtime") && said.contains("--wait=false"), "{said}");
-        lateen(&mesh, &["install", "-y", "--set", "profile=minimal", "--readiness-timeout", "0s"])?;
+        let elsewhere = ["--readiness-timeout", "0s", "--set", "namespace=mesh"];
+        let minimal = ["install", "-y", "--set", "profile=minimal"];
+        let said = lateen(&mesh, &[&minimal[..], &elsewhere].concat())?;
+        ensure!(said.contains("created Namespace mesh"), "{said}");
+        mesh.kubectl(&["get", "deployment", "istiod", "-n", "mesh"])?;
         Ok(())
     });
 }

@@ -161,7 +161,10 @@ impl Walk<'_> {
                 let fits = value.as_str().is_some_and(|text| names.contains(&text));
                 let names: Vec<&str> = names.iter().copied().filter(|n| !n.is_empty()).collect();
                 let message = format!("{value} is none of {}", names.join(", "));
-                return if fits { () } else { self.error(path, message) };
+                if !fits {
+                    self.error(path, message);
+                }
+                return;
             }
             Type::Bool => (value.is_boolean(), "true or false"),
             Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),

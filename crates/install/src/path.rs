@@ -219,7 +219,7 @@ fn position(items: &[Value], index: i64) -> Result<usize, String> {
 fn find(items: &[Value], field: &str, wanted: &str) -> Option<usize> {
     items.iter().position(|item| {
         let value = if field.is_empty() { item } else { &item[field] };
-        value.as_str().map_or_else(|| value.to_string() == wanted, |text| text == wanted)
+        crate::plan::scalar(value) == wanted
     })
 }
 

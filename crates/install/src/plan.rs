@@ -34,6 +34,7 @@ impl Plan {
     /// Works out what follows from several settings, and refuses what does not go together.
     pub(crate) fn complete(&mut self) -> Result<(), Vec<Issue>> {
         self.replace_istios_hub();
+        self.tell_of_other_targets();
         let mut errors = Vec::new();
         let names = [("spec.revision", self.revision()), ("spec.namespace", self.namespace())];
         for (path, name) in names {
@@ -70,6 +71,31 @@ impl Plan {
                 message,
             });
         }
+    }
+
+    /// An autoscaler scales the Deployment that it is rendered for, whichever its file names.
+    fn tell_of_other_targets(&mut self) {
+        let mut told = Vec::new();
+        let mut look = |path: String, name: &str, k8s: &Value| {
+            let target = &k8s["hpaSpec"]["scaleTargetRef"]["name"];
+            if let Some(other) = target.as_str().filter(|other| *other != name) {
+                let message = format!("{other} is not scaled by this, {name} is");
+                told.push((format!("spec.{path}.k8s.hpaSpec.scaleTargetRef.name"), message));
+            }
+        };
+        let pilot = "components.pilot".to_owned();
+        look(pilot, &self.revised("istiod"), &self.object("components.pilot.k8s"));
+        for list in ["ingressGateways", "egressGateways"] {
+            for (at, gateway) in self.list(&format!("components.{list}")).iter().enumerate() {
+                let name = gateway["name"].as_str().unwrap_or_default();
+                look(format!("components.{list}[{at}]"), name, &gateway["k8s"]);
+            }
+        }
+        let issue = |(path, message): (String, String)| {
+            Issue::warning(self.operator.clone(), path, Code::SCHEMA_WARNING, message)
+        };
+        let told: Vec<Issue> = told.into_iter().map(issue).collect();
+        self.issues.extend(told);
     }
 
     pub(crate) fn get(&self, path: &str) -> Option<&Value> {

@@ -96,6 +96,7 @@ pub fn all() -> impl Iterator<Item = (String, Entry)> {
         })
     };
     once.chain(below(operator::K8S_OF, operator::K8S))
+        .chain(below(operator::OVERLAYS_OF, operator::OVERLAYS))
         .chain(below(operator::GATEWAYS_OF, operator::GATEWAY))
         .chain(below(values::GATEWAYS_OF, values::GATEWAY))
 }

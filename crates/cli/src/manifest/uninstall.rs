@@ -55,7 +55,9 @@ fn selector(args: &UninstallArgs) -> Result<String> {
     }
     if args.input.has_files() {
         let plan = args.input.plan()?;
-        return Ok(format!("{managed},{}={}", labels::OWNER, plan.owner()));
+        let (owner, home) = (plan.owner(), plan.namespace());
+        let names = format!("{}={owner},{}={home}", labels::OWNER, labels::OWNER_NAMESPACE);
+        return Ok(format!("{managed},{names}"));
     }
     match args.input.revision() {
         Some(revision) => Ok(format!("{managed},{}={revision}", labels::REVISION)),

@@ -7,8 +7,11 @@ use serde_json::{Map, Value, json};
 
 use crate::plan::Plan;
 
-/// Letters of the longest duration, with room.
-const MAX_DURATION: u32 = 64;
+/// Lists with a bound, as Istio's definitions have them: the API adds up what rules may cost, and takes
+/// a list without a bound for as long as a request.
+const BOUNDS: &[(&str, u32)] = &[("portLevelSettings", 4096)];
+/// A list of whole traffic policies, in which the rules would cost more than the API allows.
+const COSTLY: &str = "subsets";
 const PREFIX: &str = "#/components/schemas/";
 
 /// Rules over several fields of a spec, which Istio's definitions have too: kind, rule, message.
@@ -160,7 +163,7 @@ fn structural(schema: &Value) -> Value {
         });
     }
     if let Some(Value::Object(properties)) = map.get("properties") {
-        let inner = properties.iter().map(|(name, inner)| (name.clone(), structural(inner)));
+        let inner = properties.iter().map(|(name, inner)| (name.clone(), bounded(name, inner)));
         out.insert("properties".into(), Value::Object(inner.collect()));
     } else if let Some(inner) = map.get("additionalProperties").filter(|inner| inner.is_object()) {
         out.insert("additionalProperties".into(), structural(inner));
@@ -172,12 +175,35 @@ fn structural(schema: &Value) -> Value {
     finish(map, out)
 }
 
+fn bounded(name: &str, schema: &Value) -> Value {
+    let mut schema = structural(schema);
+    if let Some((_, bound)) = BOUNDS.iter().find(|(list, _)| *list == name) {
+        schema["maxItems"] = json!(bound);
+    }
+    if name == COSTLY {
+        without_rules(&mut schema);
+    }
+    schema
+}
+
+/// Takes the rules out of a schema; durations are checked by their format there.
+fn without_rules(schema: &mut Value) {
+    let Some(map) = schema.as_object_mut() else { return };
+    if map.shift_remove("x-kubernetes-validations").is_some() {
+        map.insert("format".into(), json!("duration"));
+    }
+    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(without_rules);
+    }
+    for inner in ["items", "additionalProperties"] {
+        map.get_mut(inner).into_iter().for_each(without_rules);
+    }
+}
+
 /// Durations must be some; what says nothing of itself takes anything.
 fn finish(map: &Map<String, Value>, mut out: Map<String, Value>) -> Value {
     if map.get("x-lateen-format") == Some(&json!("duration")) {
         let message = "must be a duration such as 1.5s";
-        // The API adds up what rules may cost, and without a bound it takes texts for megabytes.
-        out.insert("maxLength".into(), json!(MAX_DURATION));
         out.insert(
             "x-kubernetes-validations".into(),
             json!([{ "rule": "duration(self) >= duration('0s')", "message": message }]),

@@ -9,7 +9,7 @@ use crate::plan::{Plan, scalar};
 use crate::render::rbac::metadata;
 
 /// The user and group of every process that needs no privilege.
-pub const USER: u32 = 1337;
+const USER: u32 = 1337;
 
 /// Who a Deployment is and the settings that it has.
 pub struct Workload<'a> {
@@ -77,6 +77,7 @@ impl Workload<'_> {
 
     fn strategy(&self) -> Value {
         let mut strategy = json!({
+            "type": "RollingUpdate",
             "rollingUpdate": {
                 "maxSurge": self.value("rollingMaxSurge").cloned().unwrap_or(json!("100%")),
                 "maxUnavailable":
@@ -247,16 +248,14 @@ impl Workload<'_> {
     }
 }
 
-/// What a container without any privilege says of itself.
+/// What a container without any privilege says of itself; its user is the pod's.
 pub fn unprivileged() -> Value {
     json!({
         "allowPrivilegeEscalation": false,
         "capabilities": { "drop": ["ALL"] },
         "privileged": false,
         "readOnlyRootFilesystem": true,
-        "runAsGroup": USER,
         "runAsNonRoot": true,
-        "runAsUser": USER,
     })
 }
 

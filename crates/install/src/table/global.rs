@@ -29,7 +29,13 @@ pub const FIELDS: &[F] = &[
     F("values.global.logAsJson", Bool, Used),
     F("values.global.configValidation", Bool, Used),
     F("values.global.validateWebhook", Bool, Moved("values.global.configValidation")),
-    F("values.global.operatorManageWebhooks", Bool, Used),
+    F(
+        "values.global.operatorManageWebhooks",
+        Bool,
+        Mapped(
+            "webhooks are part of the installation, the control plane keeps their CA up to date",
+        ),
+    ),
     F("values.global.omitSidecarInjectorConfigMap", Bool, Used),
     F("values.global.defaultNodeSelector", Labels, Used),
     F("values.global.defaultTolerations", Schemas("io.k8s.api.core.v1.Toleration"), Used),

@@ -129,7 +129,6 @@ pub const FIELDS: &[F] = &[
 /// The components with Kubernetes settings.
 pub const K8S_OF: &[&str] = &[
     "components.pilot.k8s",
-    "components.base.k8s",
     "components.ingressGateways.[].k8s",
     "components.egressGateways.[].k8s",
 ];
@@ -140,11 +139,6 @@ pub const K8S: &[F] = &[
     F("hpaSpec", Autoscaler, Used),
     F("imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
     F("nodeSelector", Labels, Used),
-    F("overlays.[].apiVersion", Text, Used),
-    F("overlays.[].kind", Text, Used),
-    F("overlays.[].name", Text, Used),
-    F("overlays.[].patches.[].path", Text, Used),
-    F("overlays.[].patches.[].value", Any, Used),
     F("podAnnotations", Labels, Used),
     F("podDisruptionBudget", Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"), Used),
     F("priorityClassName", Text, Used),
@@ -170,4 +164,20 @@ pub const GATEWAY: &[F] = &[
     F("hub", Text, Used),
     F("tag", Scalar, Used),
     F("spec", List, Gone("it is an output of Istio's operator, leave it out")),
+];
+
+/// The components whose objects can be patched.
+pub const OVERLAYS_OF: &[&str] = &[
+    "components.base.k8s",
+    "components.pilot.k8s",
+    "components.ingressGateways.[].k8s",
+    "components.egressGateways.[].k8s",
+];
+
+pub const OVERLAYS: &[F] = &[
+    F("overlays.[].apiVersion", Text, Used),
+    F("overlays.[].kind", Text, Used),
+    F("overlays.[].name", Text, Used),
+    F("overlays.[].patches.[].path", Text, Used),
+    F("overlays.[].patches.[].value", Any, Used),
 ];

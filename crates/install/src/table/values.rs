@@ -30,7 +30,7 @@ pub const FIELDS: &[F] = &[
         Text,
         Gone("there is one set of defaults, that of this version"),
     ),
-    F("values.defaultRevision", Text, Used),
+    F("values.defaultRevision", Text, Gone("use: lateen tag set default --revision REVISION")),
     F("values.revisionTags", Texts, Used),
     F("values.meshConfig", Any, Moved("meshConfig")),
     F(
@@ -137,9 +137,7 @@ pub const FIELDS: &[F] = &[
     F(
         "values.pilot.jwksResolverExtraRootCA",
         Text,
-        Gone(
-            "name the root in the RequestAuthentication's issuer, keys are fetched with the system's roots",
-        ),
+        Gone("keys of RequestAuthentications are fetched with the system's roots only"),
     ),
     F("values.pilot.crlConfigMapName", Text, Gone("certificates are short-lived and not revoked")),
     F(
