@@ -165,6 +165,9 @@ fn a_bad_file_applies_nothing_and_says_why() {
 fn waiting_for_pods_that_nobody_starts_ends_at_once_and_can_be_left_out() {
     isolated(|| {
         let mesh = mesh()?;
+        let said = lateen(&mesh, &["install", "--set", "profile=minimal", "--dry-run"])?;
+        ensure!(said.contains("+ Deployment istio-system/istiod"), "{said}");
+        ensure!(versions(&mesh)?.is_empty(), "a dry run applied something");
         let said = lateen_fails(&mesh, &["install", "-y", "--set", "profile=minimal"])?;
         ensure!(said.contains("no container runtime") && said.contains("--wait=false"), "{said}");
         let elsewhere = ["--readiness-timeout", "0s", "--set", "namespace=mesh"];

@@ -1,6 +1,8 @@
 //! Reads IstioOperator files into a plan. In: documents and settings. Out: a plan, or every reason why
 //! there can be none.
 
+use std::collections::BTreeSet;
+
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use serde_json::{Map, Value, json};
 
@@ -41,7 +43,6 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
             reader.error("--set", reason);
         }
     }
-    reader.issues.extend(check::check(&spec, &reader.object));
     reader.gateways(&spec);
     reader.finish(spec)
 }
@@ -105,6 +106,7 @@ impl Reader {
         for (from, to) in moves {
             self.relocate(&mut spec, &from, to);
         }
+        self.issues.extend(check::check(&spec, &self.object));
         Some(spec)
     }
 
@@ -191,27 +193,40 @@ impl Reader {
     fn settings(&mut self, set: &[(String, String)]) -> Vec<(Vec<Step>, Value)> {
         let mut settings = Vec::new();
         for (text, value) in set {
-            let path_text = text.strip_prefix("spec.").unwrap_or(text);
-            match path::parse(path_text) {
-                Ok(steps) => {
-                    let to = table::moved(path_text);
-                    let moved =
-                        to.map(|to| path::parse(to).expect("invariant: the table has paths"));
-                    if let Some(to) = to {
-                        let message = format!("it is spec.{to} today, and is applied as that");
-                        let (object, code) = (self.object.clone(), Code::DEPRECATED);
-                        let (path, severity) = (format!("spec.{path_text}"), Severity::Info);
-                        self.issues.push(Issue { object, path, code, severity, message });
-                    }
-                    settings.push((moved.unwrap_or(steps), yaml::scalar(value)));
-                }
+            match path::parse(text.strip_prefix("spec.").unwrap_or(text)) {
+                Ok(steps) => settings.push((self.follow(steps), yaml::scalar(value))),
                 Err(reason) => self.error("--set", reason),
             }
         }
+        self.check_settings(&settings);
         settings
     }
 
+    /// The steps to where a setting belongs today.
+    fn follow(&mut self, steps: Vec<Step>) -> Vec<Step> {
+        let Some((from, to, length)) = table::moved(&steps) else { return steps };
+        let message = format!("it is spec.{to} today, and is applied as that");
+        let (object, code) = (self.object.clone(), Code::DEPRECATED);
+        let (path, severity) = (format!("spec.{from}"), Severity::Info);
+        self.issues.push(Issue { object, path, code, severity, message });
+        let mut new = path::parse(to).expect("invariant: the table has paths");
+        new.extend_from_slice(&steps[length..]);
+        new
+    }
+
+    /// Settings are checked by themselves, so that what is told of them has their paths.
+    fn check_settings(&mut self, settings: &[(Vec<Step>, Value)]) {
+        let mut alone = json!({});
+        for (steps, value) in settings {
+            // What does not fit into nothing may fit into what the files have, which is tried later.
+            let _ = path::set(&mut alone, steps, value.clone(), Missing::Make);
+        }
+        self.issues.extend(check::check(&alone, &self.object));
+    }
+
     fn finish(mut self, mut spec: Value) -> Result<Plan, Vec<Issue>> {
+        let mut told = BTreeSet::new();
+        self.issues.retain(|issue| told.insert(issue.clone()));
         if self.issues.iter().any(Issue::is_error) {
             self.issues.sort_by_key(|issue| issue.severity);
             return Err(self.issues);

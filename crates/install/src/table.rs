@@ -11,6 +11,8 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::path::{self, Step};
+
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Type {
@@ -101,16 +103,18 @@ pub fn all() -> impl Iterator<Item = (String, Entry)> {
         .chain(below(values::GATEWAYS_OF, values::GATEWAY))
 }
 
-/// Where the value at `path` belongs today, if it has moved.
-pub fn moved(path: &str) -> Option<&'static str> {
-    let entry = path.split('.').try_fold(&*FIELDS, |node, key| node.child(key))?.entry?;
-    match entry.1 {
-        _ if path.contains('[') => None,
-        _ => match entry.2 {
-            Meaning::Moved(to) => Some(to),
-            _ => None,
-        },
+/// Where the value at `steps` belongs today, if it or what it is a part of has moved: the old path of
+/// what has moved, the new one, and how many steps lead to it.
+pub fn moved(steps: &[Step]) -> Option<(String, &'static str, usize)> {
+    let mut node = &*FIELDS;
+    for (at, step) in steps.iter().enumerate() {
+        let Step::Key(key) = step else { return None };
+        node = node.child(key)?;
+        if let Some(Entry(_, _, Meaning::Moved(to))) = node.entry {
+            return Some((path::show(&steps[..=at]), to, at + 1));
+        }
     }
+    None
 }
 
 #[cfg(test)]

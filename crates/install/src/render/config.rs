@@ -68,8 +68,8 @@ fn values(plan: &Plan) -> Value {
         values[*part] = plan.object(&format!("values.{part}"));
     }
     let image = plan.image("values.global.proxy");
-    let (repository, tag) = image.rsplit_once(':').unwrap_or((&image, ""));
-    let hub = repository.rsplit_once('/').map_or("", |(hub, _)| hub);
+    let (hub, name) = image.rsplit_once('/').unwrap_or(("", &image));
+    let tag = name.split_once(':').map_or("", |(_, tag)| tag);
     merge(
         &mut values,
         json!({

@@ -43,8 +43,8 @@ fn an_unknown_field_names_the_nearest() {
     check(
         ingress(json!({"name": "a", "k8s": {"service": {"externalIps": ["1.2.3.4"]}}})),
         &[
-            "spec.components.ingressGateways[1].k8s.service.externalIps: unknown field, did you mean \
-           spec.components.ingressGateways[1].k8s.service.externalIPs?",
+            "spec.components.ingressGateways[0].k8s.service.externalIps: unknown field, did you mean \
+           spec.components.ingressGateways[0].k8s.service.externalIPs?",
         ],
     );
     check(
