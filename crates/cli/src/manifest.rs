@@ -21,6 +21,7 @@ pub use input::InputArgs;
 pub use uninstall::UninstallArgs;
 
 use crate::bootstrap::Format;
+use crate::output::told;
 
 /// Generate, compare and apply the manifests of an installation
 #[derive(Debug, Args)]
@@ -100,11 +101,11 @@ pub fn rendered(plan: &lateen_install::Plan) -> Result<Vec<Value>> {
     Ok(objects)
 }
 
-/// Tells issues, the worst first; errors end the command.
+/// Tells issues, the worst first. Errors end the command, and nothing else is told beside them.
 pub fn tell(issues: Vec<Issue>) -> Result<()> {
     let errors = issues.iter().filter(|issue| issue.is_error()).count();
-    for issue in issues {
-        eprintln!("{}: {}: {}", issue.severity, issue.path, issue.message);
+    for issue in issues.iter().filter(|issue| errors == 0 || issue.is_error()) {
+        told(format_args!("{}: {}: {}", issue.severity, issue.path, issue.message));
     }
     match errors {
         0 => Ok(()),

@@ -16,6 +16,11 @@ pub fn text(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// A line on standard error, of a file or a setting.
+pub fn told(line: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// A line on standard error, from `lateen` itself.
 pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "lateen: {line}");

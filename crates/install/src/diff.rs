@@ -130,11 +130,31 @@ fn compare(
             }
         }
         (before, after) if before == after => {}
+        (Some(Value::String(old)), Some(Value::String(new)))
+            if old.contains('\n') && new.contains('\n') =>
+        {
+            found.push(lines(old, new, path));
+        }
         (before, after) => {
             let (before, after) = (before.cloned(), after.cloned());
             found.push(FieldChange { path, before, after });
         }
     }
+}
+
+/// The lines between what two texts have in common at their beginnings and ends.
+fn lines(old: &str, new: &str, path: String) -> FieldChange {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = |(a, b): &(&&str, &&str)| a == b;
+    let head = old.iter().zip(&new).take_while(same).count();
+    let (old, new) = (&old[head..], &new[head..]);
+    let tail = old.iter().rev().zip(new.iter().rev()).take_while(same).count();
+    let middle = |lines: &[&str]| {
+        let lines = &lines[..lines.len() - tail];
+        (!lines.is_empty()).then(|| Value::String(lines.join("\n")))
+    };
+    let path = format!("{path} line {}", head + 1);
+    FieldChange { path, before: middle(old), after: middle(new) }
 }
 
 #[cfg(test)]
@@ -159,6 +179,16 @@ mod tests {
         assert_eq!(shown, ["data.x: 1 -> 2", "data.y[1]: 2 -> nothing"]);
         assert_eq!(changes[1].kind, ChangeKind::Added);
         assert_eq!(changes[2].kind, ChangeKind::Removed);
+    }
+
+    #[test]
+    fn of_a_long_text_the_lines_that_differ_are_told() {
+        let changes = diff(
+            &[object("a", json!({"t": "a\nb\nc\n"}))],
+            &[object("a", json!({"t": "a\nx\nc\n"}))],
+        );
+        let ChangeKind::Changed(fields) = &changes[0].kind else { panic!("{changes:?}") };
+        assert_eq!(fields[0].to_string(), "data.t line 2: \"b\" -> \"x\"");
     }
 
     #[test]
