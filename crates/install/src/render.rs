@@ -11,7 +11,7 @@ pub mod tags;
 mod webhook;
 mod workload;
 
-use lateen_api::issue::Issue;
+use lateen_api::issue::{Code, Issue};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
@@ -96,8 +96,19 @@ pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
         add(gateway.component(), gateway.settings(), found);
     }
     objects.sort_by_key(rank);
+    issues.extend(objects.iter().flat_map(|object| refused(plan, object)));
     issues.sort_by_key(|issue| issue.severity);
     (objects, issues)
+}
+
+/// What an API would refuse an object for. A file of settings need not be whole, what comes of it must.
+fn refused(plan: &Plan, object: &Value) -> Vec<Issue> {
+    let name = &object["metadata"]["name"].as_str().unwrap_or_default();
+    let issue = |misfit: crate::Misfit| {
+        let message = format!("{} {name} would be refused: {}", misfit.path, misfit.message);
+        Issue::error(plan.operator.clone(), "spec", Code::SCHEMA_VALIDATION_ERROR, message)
+    };
+    crate::misfits(object).into_iter().map(issue).collect()
 }
 
 /// Puts the installation's labels on an object.

@@ -1,5 +1,6 @@
 //! What cannot be installed, with the words that say why.
 
+use lateen_testkit::fuzz::{fuzz, objects};
 use serde_json::{Value, json};
 
 use crate::{read, render};
@@ -193,4 +194,32 @@ fn an_overlay_of_nothing_is_told_with_what_there_is() {
            no such item, there are: discovery",
         ],
     );
+}
+
+#[test]
+fn settings_that_lack_something_are_told_by_the_object_that_they_make() {
+    check(
+        ingress(
+            json!({"name": "a", "enabled": true, "k8s": {"service": {"ports": [{"name": "http"}]}}}),
+        ),
+        &["spec: Service.spec.ports[0].port a would be refused: it is missing"],
+    );
+    check(
+        json!({"components": {"pilot": {"k8s": {"volumes": [{"emptyDir": {}}]}}}}),
+        &[
+            "spec: Deployment.spec.template.spec.volumes[0].name istiod would be refused: it is missing",
+        ],
+    );
+}
+
+#[test]
+fn no_file_makes_the_reader_stumble() {
+    let cases = ["notes", "old_gateway", "old_pilot", "old_global", "overlays", "two_gateways"];
+    let samples: Vec<Value> =
+        cases.iter().flat_map(|case| super::load(case)).map(|(_, document)| document).collect();
+    fuzz(300, objects(samples), |document| {
+        if let Ok(plan) = read(&[("file".to_owned(), document)], &[]) {
+            render(&plan);
+        }
+    });
 }
