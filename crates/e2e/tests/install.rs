@@ -147,6 +147,7 @@ fn a_bad_file_applies_nothing_and_says_why() {
             ("values.global.prxy.logLevel=debug", "spec.values.global.proxy?"),
             ("components.pilot.k8s.replicaCount=two", "must be a whole number"),
             ("profile=ambient", "the profile ambient is not offered"),
+            ("components.ingressGateways[0].k8s.service.externalIPs={10.0.1}", "externalIPs"),
             (
                 "components.egressGateways[name:istio-ingressgateway].enabled=true",
                 "two gateways istio-ingressgateway",

@@ -198,8 +198,13 @@ fn is_istios(hub: &str) -> bool {
         || hub.split('/').any(|part| part.ends_with("istio.io"))
 }
 
+/// Why a text is no RFC 1123 label.
+pub fn no_label(name: &str) -> String {
+    format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
+}
+
 /// An RFC 1123 label.
-fn is_label(name: &str) -> bool {
+pub fn is_label(name: &str) -> bool {
     let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     inner && name.len() <= 63 && !name.starts_with('-') && !name.ends_with('-')
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::check::{self, is_empty};
 use crate::merge::merge;
 use crate::path::{self, Missing, Step};
-use crate::plan::Plan;
+use crate::plan::{Plan, is_label, no_label};
 use crate::profile;
 use crate::table::{self, FIELDS, Meaning, Node};
 use crate::yaml;
@@ -150,6 +150,12 @@ impl Reader {
                 let key = |gateway: &Value| {
                     (gateway["name"].clone(), gateway["namespace"].as_str().map(str::to_owned))
                 };
+                for field in ["name", "namespace"] {
+                    let name = gateway[field].as_str().filter(|name| !name.is_empty());
+                    if let Some(name) = name.filter(|name| !is_label(name)) {
+                        self.error(&format!("{path}.{field}"), no_label(name));
+                    }
+                }
                 if gateway.is_object() && gateway["name"].as_str().is_none_or(str::is_empty) {
                     let message = "it is missing, every gateway has a name".to_owned();
                     self.error(&format!("{path}.name"), message);

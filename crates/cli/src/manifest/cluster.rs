@@ -64,17 +64,19 @@ pub fn place(object: &Value) -> (Option<&str>, &str) {
     (metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default())
 }
 
-/// What applying `wanted` and removing `unwanted` would change.
+/// What applying `wanted` and removing `unwanted` would change; an error if an object is refused.
 pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Vec<Change>> {
     let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
     for object in wanted {
-        match live(client, object).await? {
-            None => after.push(object.clone()),
-            Some(found) => {
-                after.push(client.apply_object(object, MANAGER, DryRun::Yes).await?);
-                before.push(found);
-            }
+        let found = live(client, object).await?;
+        // Asked before anything is done, so that an object that the API refuses stops the others too.
+        match client.apply_object(object, MANAGER, DryRun::Yes).await {
+            Ok(applied) => after.push(applied),
+            // Its namespace is made before it.
+            Err(error) if error.is_not_found() && found.is_none() => after.push(object.clone()),
+            Err(error) => return Err(error.into()),
         }
+        before.extend(found);
     }
     Ok(lateen_install::diff(&before, &after))
 }

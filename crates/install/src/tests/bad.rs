@@ -143,6 +143,13 @@ fn two_gateways_of_one_name_are_one_too_many() {
     ]);
     check(json!({"components": {"ingressGateways": apart}}), &[]);
     check(
+        ingress(json!({"name": "A B", "enabled": true})),
+        &[
+            "spec.components.ingressGateways[0].name: \"A B\" is no name: use at most 63 of a-z, 0-9 \
+           and hyphens",
+        ],
+    );
+    check(
         ingress(json!({"enabled": true})),
         &["spec.components.ingressGateways[0].name: it is missing, every gateway has a name"],
     );
