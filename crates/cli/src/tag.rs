@@ -161,17 +161,34 @@ async fn set(args: SetArgs) -> Result<()> {
     Ok(())
 }
 
-/// With a tag `default`, the default revision must not be asked as well: its webhooks keep their
-/// names and select nothing.
+/// With a tag `default`, the default revision must not be asked as well.
 async fn deactivate(client: &Client) -> Result<()> {
     let Some(mut injector) = client.get(webhooks()?, None, INJECTOR).await? else { return Ok(()) };
+    select_nothing(&mut injector);
+    let patch = json!({ "webhooks": injector["webhooks"] });
+    Ok(client.patch(webhooks()?, None, INJECTOR, &patch).await?)
+}
+
+/// The webhooks keep their names and select nothing.
+fn select_nothing(injector: &mut Value) {
     let never = json!({ "matchLabels": { "istio.io/deactivated": "never-match" } });
     for webhook in injector["webhooks"].as_array_mut().into_iter().flatten() {
         webhook["namespaceSelector"] = never.clone();
         webhook["objectSelector"] = never.clone();
     }
-    let patch = json!({ "webhooks": injector["webhooks"] });
-    Ok(client.patch(webhooks()?, None, INJECTOR, &patch).await?)
+}
+
+/// An installation leaves the default revision's webhooks switched off while there is a tag `default`.
+pub async fn keep_default_tag(client: &Client, wanted: &mut [Value]) -> Result<()> {
+    let name = format!("istio-revision-tag-{DEFAULT}");
+    let is_injector = |object: &&mut Value| object["metadata"]["name"] == INJECTOR;
+    if let Some(injector) = wanted.iter_mut().filter(|o| o["webhooks"].is_array()).find(is_injector)
+        && client.get(webhooks()?, None, &name).await?.is_some()
+    {
+        note("the tag default is set: the default revision's own webhooks stay switched off");
+        select_nothing(injector);
+    }
+    Ok(())
 }
 
 /// The namespaces that choose a tag.

@@ -225,6 +225,29 @@ fn an_install_that_was_killed_is_finished_by_the_next() {
 }
 
 #[test]
+fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let minimal = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+        lateen(&mesh, &minimal)?;
+        lateen(&mesh, &[&minimal[..], &["--revision", "blue"]].concat())?;
+        lateen(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        let off = |mesh: &Mesh| -> Result<bool> {
+            let injector =
+                mesh.object("mutatingwebhookconfigurations", "istio-sidecar-injector")?;
+            let webhooks = injector["webhooks"].as_array().context("it has webhooks")?.clone();
+            let never =
+                |hook: &Value| hook["namespaceSelector"].to_string().contains("never-match");
+            Ok(webhooks.iter().all(never))
+        };
+        ensure!(off(&mesh)?, "two control planes would inject");
+        lateen(&mesh, &minimal)?;
+        ensure!(off(&mesh)?, "a later install switched it on again");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_tag_names_a_revision_until_it_is_removed() {
     isolated(|| {
         let mesh = mesh()?;

@@ -17,6 +17,7 @@ use super::diff::{Detail, show};
 use super::input::InputArgs;
 use super::wait;
 use crate::output::say;
+use crate::tag::keep_default_tag;
 
 /// An object that takes longer than this is worth a line of its own.
 const SLOW: Duration = Duration::from_secs(1);
@@ -59,8 +60,9 @@ pub enum Expect {
 
 pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     let plan = args.input.plan()?;
-    let wanted = super::rendered(&plan)?;
+    let mut wanted = super::rendered(&plan)?;
     let client = args.cluster.connect().await?;
+    keep_default_tag(&client, &mut wanted).await?;
     if expect == Expect::Installed {
         check_installed(&client, &plan, &wanted).await?;
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::cluster::{self, ClusterArgs};
 use super::input::{self, InputArgs};
 use crate::output::say;
+use crate::tag::keep_default_tag;
 
 #[derive(Debug, Args)]
 pub struct DiffArgs {
@@ -29,8 +30,9 @@ pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
         [old, new] => lateen_install::diff(&manifests(old)?, &manifests(new)?),
         _ => {
             let plan = args.input.plan()?;
-            let wanted = super::rendered(&plan)?;
+            let mut wanted = super::rendered(&plan)?;
             let client = args.cluster.connect().await?;
+            keep_default_tag(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
             cluster::changes(&client, &wanted, &unwanted).await?
         }
