@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = std::env::var("LATEEN_LOG").ok();
     let wanted = filter.as_deref().unwrap_or(default_filter(&cli.command));
-    log::init(wanted, log::Format::Text, log_copy(&cli.command));
+    log::init(wanted, log_copy(&cli.command));
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {

@@ -1,8 +1,7 @@
-//! What every long-running part of Lateen needs: supervised tasks, drain, readiness, logging, processes
-//! told apart, and an admin server on a Unix socket. Nothing here knows what a mesh is.
+//! What every long-running part of Lateen needs: supervised tasks, readiness, logging,
+//! processes told apart, and an admin server on a Unix socket. Nothing here knows what a mesh is.
 
 pub mod admin;
-pub mod drain;
 pub mod log;
 pub mod memory;
 pub mod process;

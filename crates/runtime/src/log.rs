@@ -1,5 +1,5 @@
-//! Logging to standard error, text for people, JSON where asked, and to a file beside it. In: the value of
-//! `LATEEN_LOG` (a tracing filter such as `info,lateen_proxy=debug`) and a format.
+//! Logging as text to standard error, and to a file beside it. In: the value of `LATEEN_LOG` (a tracing
+//! filter such as `info,lateen_proxy=debug`).
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::rotated::Rotated;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Text,
-    Json,
-}
-
-/// A file that takes the log too, in the text format, by a filter of its own.
+/// A file that takes the log too, by a filter of its own.
 pub struct Copy {
     pub file: Rotated,
     pub filter: &'static str,
@@ -25,15 +19,12 @@ pub struct Copy {
 
 /// Sets up logging for the whole process; call it once. A filter that does not parse is reported and
 /// `info` is used instead.
-pub fn init(wanted: &str, format: Format, copy: Option<Copy>) {
+pub fn init(wanted: &str, copy: Option<Copy>) {
     let parsed = EnvFilter::try_new(wanted);
     let error = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
-    let stderr = fmt::layer().with_writer(io::stderr).with_target(false).log_internal_errors(false);
-    let stderr = match format {
-        Format::Text => stderr.with_ansi(false).boxed(),
-        Format::Json => stderr.json().boxed(),
-    };
+    let stderr = fmt::layer().with_writer(io::stderr).with_target(false);
+    let stderr = stderr.with_ansi(false).log_internal_errors(false);
     let copy = copy.map(|copy| {
         let layer = fmt::layer().with_writer(Shared(Mutex::new(copy.file)));
         let layer = layer.with_target(false).with_ansi(false).log_internal_errors(false);

@@ -18,11 +18,6 @@ impl ProcessId {
         ProcessId { pid, start: start_time(pid).unwrap_or(0) }
     }
 
-    /// `None` when there is no such process.
-    pub fn of(pid: u32) -> Option<Self> {
-        Some(ProcessId { pid, start: start_time(pid)? })
-    }
-
     pub fn is_alive(self) -> bool {
         start_time(self.pid) == Some(self.start)
     }
