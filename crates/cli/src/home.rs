@@ -5,14 +5,15 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
-use lateen_identity::write_private;
-use nix::fcntl::{Flock, FlockArg};
+use lateen_identity::{private_dir, write_private};
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
+
+use crate::lock;
 
 /// The kernel's limit for a Unix socket's path (`sun_path` of unix(7), with its final zero).
 const MAX_SOCKET_PATH: usize = 107;
@@ -122,14 +123,14 @@ impl Home {
         self.run().join(format!("{name}.admin.sock"))
     }
 
-    /// Creates the directories, 0700: everything below is its owner's alone.
+    /// Creates the directories, 0700: everything in those below is its owner's alone. A directory that
+    /// the user made for the home keeps its mode, theirs are narrowed.
     pub fn create(&self) -> Result<()> {
-        for dir in [self.dir.clone(), self.data(), self.run(), self.cache(), self.logs()] {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&dir)
-                .with_context(|| format!("cannot create {}", dir.display()))?;
+        if !self.dir.exists() {
+            private_dir(&self.dir)?;
+        }
+        for dir in [self.data(), self.run(), self.cache(), self.logs()] {
+            private_dir(&dir)?;
         }
         Ok(())
     }
@@ -156,7 +157,7 @@ impl Home {
         let Some(state) = self.last_state() else {
             bail!("no mesh was ever started in {}; {up}", self.dir.display());
         };
-        if !self.is_locked() {
+        if !lock::is_held(&self.lock_file()) {
             bail!("the mesh of {} is not running; {up}", self.dir.display());
         }
         Ok(state)
@@ -164,10 +165,7 @@ impl Home {
 
     /// Makes this process the one that runs the mesh of this home, for as long as the lock is held.
     pub fn lock(&self) -> Result<Flock<File>> {
-        let path = self.lock_file();
-        let file =
-            File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
+        lock::take(&self.lock_file())?.ok_or_else(|| {
             let pid = self
                 .last_state()
                 .map_or(String::new(), |state| format!(" (process {})", state.pid));
@@ -176,11 +174,6 @@ impl Home {
                 self.dir.display()
             )
         })
-    }
-
-    fn is_locked(&self) -> bool {
-        let Ok(file) = File::open(self.lock_file()) else { return false };
-        Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
     }
 
     fn state_file(&self) -> PathBuf {
@@ -206,6 +199,9 @@ pub fn instance(namespace: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -221,6 +217,28 @@ mod tests {
         let long = [instance("default", &"a".repeat(63)), instance("default", &"a".repeat(62))];
         assert_ne!(long[0], long[1]);
         assert!(long.iter().all(|name| name.len() <= LONGEST_INSTANCE));
+    }
+
+    #[test]
+    fn what_is_below_a_home_is_its_owners_alone_and_a_folder_that_was_there_stays_as_it_was() {
+        let scratch = std::env::temp_dir().join(format!("lateen-home-{}", std::process::id()));
+        let wide = |dir: &Path| {
+            std::fs::create_dir_all(dir).unwrap();
+            std::fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
+        };
+        let mode = |dir: &Path| dir.metadata().unwrap().permissions().mode() & 0o777;
+        let (old, new) = (scratch.join("old"), scratch.join("new"));
+        wide(&old);
+        wide(&old.join("run"));
+        for (dir, expected) in [(old, 0o755), (new, 0o700)] {
+            let home = Home::new(Some(dir)).unwrap();
+            home.create().unwrap();
+            assert_eq!(mode(home.dir()), expected);
+            for below in [home.data(), home.run(), home.cache(), home.logs()] {
+                assert_eq!(mode(&below), 0o700, "{}", below.display());
+            }
+        }
+        std::fs::remove_dir_all(scratch).unwrap();
     }
 
     #[test]

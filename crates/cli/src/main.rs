@@ -8,6 +8,7 @@ mod control_plane;
 mod explain;
 mod gateway;
 mod home;
+mod lock;
 mod manifest;
 mod node;
 mod output;

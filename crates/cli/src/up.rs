@@ -3,7 +3,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -258,11 +257,9 @@ fn api_listener(asked: Option<u16>, home: &Home) -> Result<TcpListener> {
 }
 
 fn ads_listener(path: &Path) -> Result<UnixListener> {
-    let failed = || format!("cannot listen on {}", path.display());
-    let _ = std::fs::remove_file(path);
-    let listener = UnixListener::bind(path).with_context(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(failed)?;
-    Ok(listener)
+    lateen_runtime::socket::bind(path)
+        .and_then(tokio::net::UnixListener::into_std)
+        .with_context(|| format!("cannot listen on {}", path.display()))
 }
 
 fn start_control(home: &Home, api: TcpListener) -> Result<Kept> {

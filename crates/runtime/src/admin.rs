@@ -2,7 +2,6 @@
 //! may open, and the client for it. In: a handler from path and query to a [`Page`].
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 
 /// Connections served at once; more wait.
@@ -66,7 +65,8 @@ pub enum Error {
 
 /// Listens on `path` (mode 0600; a stale socket there is replaced) and serves until dropped.
 pub async fn serve_unix(path: &Path, handler: Handler) -> Result<(), Error> {
-    let listener = bind(path)?;
+    let listener =
+        crate::socket::bind(path).map_err(|source| Error::Listen { path: path.into(), source })?;
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -115,17 +115,6 @@ pub async fn get(path: &Path, uri: &str) -> Result<Bytes, Error> {
     }
     let body = String::from_utf8_lossy(&body).into_owned();
     Err(Error::Status { path: path.into(), uri: uri.into(), status: status.as_u16(), body })
-}
-
-fn bind(path: &Path) -> Result<UnixListener, Error> {
-    let failed = |source| Error::Listen { path: path.into(), source };
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
 }
 
 async fn serve_connection(stream: UnixStream, handler: Handler) {
@@ -183,8 +172,6 @@ mod tests {
             }
         };
         assert_eq!(body, "ok x=1");
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
         let error = get(&path, "/nothing").await.unwrap_err();
         assert!(matches!(error, Error::Status { status: 404, .. }), "{error}");
         server.abort();

@@ -8,4 +8,5 @@ pub mod process;
 pub mod readiness;
 pub mod rotated;
 pub mod signal;
+pub mod socket;
 pub mod tasks;

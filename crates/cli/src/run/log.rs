@@ -2,14 +2,14 @@
 //! log file in the home, small, and only those of the newest workloads.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::time::SystemTime;
 
 use lateen_runtime::log::Copy;
 use lateen_runtime::rotated::Rotated;
-use nix::fcntl::{Flock, FlockArg};
 
 use crate::home::Home;
+use crate::lock;
 
 /// Two files of this size are kept of a workload at most.
 const LIMIT: u64 = 1 << 20;
@@ -29,7 +29,7 @@ pub(super) fn copy(home: &Home, instance: &str) -> Option<Copy> {
 pub(super) fn prune(home: &Home) {
     let mut ended: Vec<(SystemTime, String)> = newest_change(home)
         .into_iter()
-        .filter(|(instance, _)| !is_running(home, instance))
+        .filter(|(instance, _)| !lock::is_held(&home.instance_lock(instance)))
         .map(|(instance, changed)| (changed, instance))
         .collect();
     ended.sort();
@@ -64,20 +64,14 @@ fn instance_of(file: &str) -> Option<&str> {
     instance.starts_with("w.").then_some(instance)
 }
 
-fn is_running(home: &Home, instance: &str) -> bool {
-    let Ok(file) = File::open(home.instance_lock(instance)) else { return false };
-    Flock::lock(file, FlockArg::LockSharedNonblock).is_err()
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
     use std::time::{Duration, SystemTime};
 
-    use nix::fcntl::{Flock, FlockArg};
-
     use super::{KEPT, instance_of, prune};
     use crate::home::Home;
+    use crate::lock;
 
     #[test]
     fn log_files_are_told_from_those_of_the_mesh() {
@@ -105,8 +99,7 @@ mod tests {
             .set_modified(old)
             .unwrap();
         fs::write(home.log("gateway"), "").unwrap();
-        let running = File::create(home.instance_lock("w.default.n1")).unwrap();
-        let lock = Flock::lock(running, FlockArg::LockExclusiveNonblock).unwrap();
+        let lock = lock::take(&home.instance_lock("w.default.n1")).unwrap();
         prune(&home);
         let exists = |name: &str| home.logs().join(name).exists();
         assert!(!exists("w.default.n0.log") && !exists("w.default.n0.envoy.log"));
