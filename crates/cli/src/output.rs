@@ -1,6 +1,7 @@
 //! Lines for people. A reader that went away (`lateen up | head`) must not end a mesh, so a line that
 //! cannot be written is lost.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -24,4 +25,30 @@ pub fn told(line: impl Display) {
 /// A line on standard error, from `lateen` itself.
 pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "lateen: {line}");
+}
+
+/// Others' words without what a terminal would obey: control characters are written as escapes.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn control_characters_are_shown_and_all_else_stays() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\u{9b}\u{7f}"), "a\\u{1b}[2Jb\\r\\u{9b}\\u{7f}");
+        assert_eq!(printable("Grüße, \"b\""), "Grüße, \"b\"");
+    }
 }

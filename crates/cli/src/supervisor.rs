@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::output::note;
+use crate::output::{note, printable};
 
 /// A child that ran at least this long is started again at once; a shorter life backs off.
 const HEALTHY_LIFE: Duration = Duration::from_secs(10);
@@ -173,14 +173,19 @@ async fn copy_log(name: &str, stderr: Option<ChildStderr>, log: &mut Rotated) {
         // A full disk loses log lines, never the process.
         let _ = log.append(line.as_bytes());
         if concerns_the_user(&line) {
-            note(format_args!("{name}: {}", line.trim_end()));
+            note(format_args!("{name}: {}", printable(line.trim_end())));
         }
     }
 }
 
-/// Warnings and errors of tracing's text format, and a panic's first line.
+/// Warnings and errors of tracing's text format, which are `TIME LEVEL …`, and a panic's first line. What
+/// comes after may be anybody's words.
 fn concerns_the_user(line: &str) -> bool {
-    line.contains(" WARN ") || line.contains("ERROR ") || line.contains("panicked at")
+    let mut words = line.split_ascii_whitespace();
+    let is_time = |word: &str| word.starts_with(|first: char| first.is_ascii_digit());
+    let level = words.next().filter(|word| is_time(word)).and_then(|_| words.next());
+    let is_panic = line.starts_with("thread '") && line.contains("panicked at");
+    matches!(level, Some("WARN" | "ERROR")) || is_panic
 }
 
 fn spawn(spec: &ChildSpec) -> Result<Child> {
@@ -236,6 +241,12 @@ mod tests {
     #[test]
     fn warnings_are_shown_and_chatter_is_not() {
         assert!(concerns_the_user("2026-01-01T00:00:00Z  WARN gateway port taken"));
+        assert!(concerns_the_user("2026-01-01T00:00:00Z ERROR task failed"));
+        assert!(concerns_the_user("thread 'main' (7) panicked at src/main.rs:1:2:"));
         assert!(!concerns_the_user("2026-01-01T00:00:00Z  INFO pushed"));
+        assert!(!concerns_the_user(
+            "2026-01-01T00:00:00Z  INFO no route for host \" WARN ERROR \""
+        ));
+        assert!(!concerns_the_user("said: panicked at ERROR WARN "));
     }
 }

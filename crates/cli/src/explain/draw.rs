@@ -1,6 +1,7 @@
 //! Draws one connection's way as a sequence diagram in plain text. In: a [`Way`]. Out: its lines.
 
 use crate::explain::way::Way;
+use crate::output::printable;
 
 /// One arrow: who, to whom, what, and the fact that proves it.
 struct Step<'a> {
@@ -16,16 +17,15 @@ pub fn draw(way: &Way) -> String {
     let actors = steps.iter().map(actor).max().unwrap_or(0);
     let words = steps.iter().map(|step| step.what.chars().count()).max().unwrap_or(0);
     let line = |step: &Step| {
-        format!(
+        let line = format!(
             "{:<actors$} -> {:<actors$}  {:<words$}  {}",
             step.from, step.to, step.what, step.fact
-        )
-        .trim_end()
-        .to_owned()
+        );
+        printable(line.trim_end()).into_owned()
     };
     let mut text: String = steps.iter().map(|step| line(step) + "\n").collect();
     if let Some(failure) = &way.failure {
-        text.push_str(&format!("failed: {failure}\n"));
+        text.push_str(&format!("failed: {}\n", printable(failure)));
     }
     text
 }
@@ -94,5 +94,23 @@ mod tests {
         assert!(lines[0].starts_with("client          -> gateway"), "{text}");
         assert!(lines[4].starts_with("server          -> client"), "{text}");
         assert!(lines[3].ends_with("through its sidecar"), "{text}");
+    }
+
+    #[test]
+    fn what_peers_say_does_not_reach_the_terminal_as_commands() {
+        let way = Way {
+            client: "127.0.0.1:40112".into(),
+            listener: "127.0.0.1:31400".into(),
+            bytes_received: 5,
+            bytes_sent: 0,
+            duration_ms: 1.25,
+            virtual_service: None,
+            service: Some(Service { name: "a\u{1b}]0;b\u{7}".into(), cluster: "c\n".into() }),
+            server: None,
+            failure: Some("no host \u{1b}[2J\nserver -> client".into()),
+        };
+        let text = draw(&way);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
     }
 }
