@@ -21,13 +21,22 @@ const PRESSURE_PAUSE: Duration = Duration::from_millis(20);
 /// Runs until it is aborted. `key` is the address under which the listener is configured.
 pub async fn accept(context: Arc<Context>, listener: TcpListener, key: SocketAddr) {
     let fixed = listener.local_addr().ok().filter(|local| !local.ip().is_unspecified());
+    let mut pressed = false;
+    let mut full = false;
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => start(&context, stream, remote, fixed, key),
+            Ok((stream, remote)) => {
+                pressed = false;
+                full = tell_if_full(&context, full, key);
+                start(&context, stream, remote, fixed, key);
+            }
             Err(error) => match fault(&error) {
                 Fault::Connection => {}
                 Fault::Pressure => {
-                    tracing::warn!(address = %key, %error, "cannot accept connections, pausing");
+                    // It tries again many times a second, which is not worth as many lines.
+                    if !std::mem::replace(&mut pressed, true) {
+                        tracing::warn!(address = %key, %error, "cannot accept connections, pausing");
+                    }
                     tokio::time::sleep(PRESSURE_PAUSE).await;
                 }
                 Fault::Socket => {
@@ -37,6 +46,22 @@ pub async fn accept(context: Arc<Context>, listener: TcpListener, key: SocketAdd
             },
         }
     }
+}
+
+/// Says it once when connections begin to be reset for their number, and again only after a tenth of
+/// them have ended.
+fn tell_if_full(context: &Context, was_full: bool, key: SocketAddr) -> bool {
+    let limit = context.shared.max_connections;
+    let active = context.active.load(Ordering::Relaxed);
+    let full = active >= if was_full { limit - limit / 10 } else { limit };
+    if full && !was_full {
+        tracing::warn!(
+            address = %key,
+            limit,
+            "too many connections, more are reset: raise the hard limit of open files (ulimit -Hn)"
+        );
+    }
+    full
 }
 
 fn start(
