@@ -14,6 +14,7 @@ use lateen_apiserver::{ApiServer, Config};
 use lateen_control::{Debounce, Options, Standalone};
 use lateen_identity::write_private;
 use lateen_netns::remains;
+use lateen_runtime::descriptors;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::{Supervisor, Tasks};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -37,6 +38,7 @@ pub struct ControlPlaneCommand {
 }
 
 pub fn execute(command: ControlPlaneCommand) -> Result<()> {
+    descriptors::raise();
     let home = Home::new(Some(command.home))?;
     let state = home.last_state().context("home.json cannot be read: start with lateen up")?;
     // Nothing else has run yet, so nobody else can own these descriptors.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use lateen_proxy::{Options, Proxy, Role, Source};
+use lateen_runtime::descriptors;
 use lateen_xds::client::AdsAddress;
 
 use crate::home::Home;
@@ -24,16 +25,19 @@ pub struct GatewayCommand {
 }
 
 pub async fn execute(command: GatewayCommand) -> Result<()> {
+    descriptors::raise();
     let home = Home::new(Some(command.home))?;
     let node = NodeArgs::ingress_gateway(command.bind).to_proto();
     let source = Source::Ads(AdsAddress::Unix(home.ads_socket()));
-    let options = Options {
+    let mut options = Options {
         cache: Some(home.cache().join("gateway.pb")),
         admin_socket: Some(home.admin_socket("gateway")),
         stdout_log: Some(home.access_log("gateway")),
         drain: DRAIN,
         ..Options::new(node, Role::Gateway, source)
     };
+    options.max_connections =
+        options.max_connections.min(descriptors::connections(options.workers));
     let mut proxy = Proxy::start(options).await?;
     let terminated = lateen_runtime::signal::terminated();
     tokio::pin!(terminated);

@@ -1,6 +1,7 @@
 //! How it all ends: what programs leave behind, `kill -9`, Ctrl-C and the terminal's end. Afterwards nothing
 //! is left: no process, interface, rule or file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -243,6 +244,43 @@ fn ctrl_c_even_twice_ends_a_workload_in_order() {
             no_entries(&mesh)?;
         }
         Ok(())
+    });
+}
+
+/// A workload whose sidecar never becomes ready.
+fn held_in_preparation(mesh: &Mesh, folder: &std::path::Path) -> Result<Process> {
+    let sidecar = folder.join("sidecar");
+    std::fs::write(&sidecar, "#!/bin/sh\nexec sleep 600\n")?;
+    std::fs::set_permissions(&sidecar, std::fs::Permissions::from_mode(0o755))?;
+    let args = ["--proxy", &sidecar.display().to_string()];
+    let run = mesh.run_with("probe", "app=probe", &args, &["true"])?;
+    wait_until("the sidecar's start", START, || {
+        ensure!(mesh.home().join("run/w.default.probe.envoy.yaml").exists());
+        Ok(())
+    })?;
+    Ok(run)
+}
+
+#[test]
+fn a_signal_before_the_program_has_begun_leaves_nothing() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let mut mesh = mesh()?;
+        let mut run = held_in_preparation(&mesh, folder.path())?;
+        run.signal(Signal::SIGTERM)?;
+        ensure!(run.exit_code(SOON)? == 128 + 15, "{}", run.stderr());
+        let resolver = mesh.home().join("run/w.default.probe.resolv.conf");
+        ensure!(!resolver.exists(), "its resolv.conf is left");
+        no_veth()?;
+        no_entries(&mesh)?;
+        // And when the mesh has gone before it.
+        std::fs::remove_file(mesh.home().join("run/w.default.probe.envoy.yaml"))?;
+        let mut run = held_in_preparation(&mesh, folder.path())?;
+        mesh.stop()?;
+        run.signal(Signal::SIGTERM)?;
+        ensure!(run.exit_code(SOON)? == 128 + 15, "{}", run.stderr());
+        ensure!(!resolver.exists(), "its resolv.conf is left");
+        no_trace()
     });
 }
 

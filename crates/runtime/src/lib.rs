@@ -1,7 +1,8 @@
-//! What every long-running part of Lateen needs: supervised tasks, readiness, logging,
+//! What every long-running part of Lateen needs: supervised tasks, readiness, logging, descriptors,
 //! processes told apart, and an admin server on a Unix socket. Nothing here knows what a mesh is.
 
 pub mod admin;
+pub mod descriptors;
 pub mod log;
 pub mod memory;
 pub mod process;

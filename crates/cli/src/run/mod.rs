@@ -5,12 +5,14 @@
 //! exit code, or death of the same signal.
 
 mod log;
+mod overlay;
 mod program;
 mod resolver;
 mod sidecar;
 mod signals;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod workload;
 
 use std::ffi::OsString;
@@ -26,16 +28,19 @@ use lateen_netns::address::{self, Lease};
 use lateen_netns::ns::{Attachment, Namespace};
 use lateen_netns::remains::{self, GRACE, Record};
 use lateen_netns::{host, preflight};
+use lateen_runtime::descriptors;
 use lateen_runtime::tasks::Supervisor;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 
 use crate::home::{Home, HomeState, instance};
+use crate::lock;
 use crate::node::{NodeArgs, Role};
 use crate::output::note;
 use crate::words::{Labels, parse_labels, parse_name};
 use program::{Ended, Program};
 use sidecar::{Choice, Sidecar};
 use signals::{Received, Signals};
+use traces::{Plug, Scrap, forget_host};
 
 /// How long our own tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -77,6 +82,7 @@ pub fn log_copy(command: &RunCommand) -> Option<lateen_runtime::log::Copy> {
 
 /// Runs the program to its end. Must be called on the process's main thread.
 pub fn execute(command: RunCommand) -> Result<ExitCode> {
+    descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -104,24 +110,22 @@ async fn run(command: RunCommand) -> Result<Ended> {
     preflight::preflight()?;
     let mut signals = Signals::install()?;
     let mut supervisor = Supervisor::new();
+    // What a preparation that goes no further has made is undone as it is dropped.
     let prepared = tokio::select! {
-        prepared = prepare(&command, &home, &state, &supervisor) => prepared,
-        signal = asked_to_end(&mut signals) => {
-            supervisor.stop(STOP_WITHIN).await;
-            return Ok(Ended::Signal(signal));
-        }
+        prepared = prepare(&command, &home, &state, &supervisor) => prepared.map(Ok),
+        signal = asked_to_end(&mut signals) => Ok(Err(Ended::Signal(signal))),
     };
-    let mut workload = match prepared {
-        Ok(workload) => workload,
-        Err(error) => {
-            supervisor.stop(STOP_WITHIN).await;
-            forget_host(&home, &state);
-            return Err(error);
+    let ended = match prepared {
+        Ok(Ok(mut workload)) => {
+            let ended = live(&command, &mut workload, &mut signals, &mut supervisor).await;
+            workload.end(&command).await;
+            ended
         }
+        Ok(Err(ended)) => Ok(ended),
+        Err(error) => Err(error),
     };
-    let ended = live(&command, &mut workload, &mut signals, &mut supervisor).await;
-    workload.end(&command, &home, &state).await;
     supervisor.stop(STOP_WITHIN).await;
+    forget_host(&home, &state);
     ended
 }
 
@@ -138,23 +142,19 @@ async fn asked_to_end(signals: &mut Signals) -> nix::sys::signal::Signal {
 struct Workload {
     client: lateen_kube::Client,
     sidecar: Sidecar,
-    attachment: Attachment,
+    _plug: Plug,
     namespace: Namespace,
-    resolv_conf: PathBuf,
+    resolv_conf: Scrap,
     _record: Option<Record>,
     _lease: Lease,
     _lock: Flock<File>,
 }
 
 /// One process for each workload: the files in the home are its own from here on.
-fn lock(home: &Home, command: &RunCommand) -> Result<Flock<File>> {
+fn own(home: &Home, command: &RunCommand) -> Result<Flock<File>> {
     let RunCommand { namespace, name, .. } = command;
-    let path = home.instance_lock(&instance(namespace, name));
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| {
-        anyhow::anyhow!(
-            "a workload {namespace}/{name} runs already: choose another --name, or end it"
-        )
+    lock::take(&home.instance_lock(&instance(namespace, name)))?.with_context(|| {
+        format!("a workload {namespace}/{name} runs already: choose another --name, or end it")
     })
 }
 
@@ -166,12 +166,13 @@ async fn prepare(
 ) -> Result<Workload> {
     let client =
         lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(home.kubeconfig())).await?;
-    let lock = lock(home, command)?;
+    let lock = own(home, command)?;
     log::prune(home);
     workload::reserve(&client, &command.namespace, &command.name).await?;
     let (lease, attachment) = address(command, home, state)?;
     let namespace = Namespace::create()?;
     namespace.attach(&attachment)?;
+    let plug = Plug(attachment);
     let node = node(command, &lease);
     let record = record(&node, home, &namespace)?;
     let resolv_conf = resolver::start(&supervisor.tasks(), &namespace, home, state, &node)?;
@@ -189,8 +190,8 @@ async fn prepare(
     };
     workload::create(&client, &registered).await?;
     tracing::info!(node = node.id(), "the workload is in the mesh");
-    let (_record, _lease, _lock) = (record, lease, lock);
-    Ok(Workload { client, sidecar, attachment, namespace, resolv_conf, _record, _lease, _lock })
+    let (_plug, _record, _lease, _lock) = (plug, record, lease, lock);
+    Ok(Workload { client, sidecar, _plug, namespace, resolv_conf, _record, _lease, _lock })
 }
 
 /// A bridge, and an address on it.
@@ -240,7 +241,7 @@ async fn live(
             .as_fd()
             .try_clone_to_owned()
             .context("cannot share the network namespace")?,
-        resolv_conf: workload.resolv_conf.clone(),
+        resolv_conf: workload.resolv_conf.path().to_owned(),
     };
     let mut program = match program::start(start).await {
         Ok(program) => program,
@@ -274,18 +275,13 @@ async fn watch(
 impl Workload {
     /// Out of the mesh first, so that nobody is sent here any more; then what the program left, then the
     /// sidecar, then the rest.
-    async fn end(mut self, command: &RunCommand, home: &Home, state: &HomeState) {
+    async fn end(mut self, command: &RunCommand) {
         if let Err(error) = workload::delete(&self.client, &command.namespace, &command.name).await
         {
             tracing::warn!(%error, "the WorkloadEntry {}/{} is left behind", command.namespace, command.name);
         }
         self = self.end_remains(&command.name).await;
         self.sidecar.stop().await;
-        if let Err(error) = self.attachment.detach() {
-            tracing::warn!(%error, "the kernel unplugs the workload later");
-        }
-        let _ = std::fs::remove_file(&self.resolv_conf);
-        forget_host(home, state);
     }
 
     /// Nothing that the program started stays behind in its namespace: without a sidecar it would be cut
@@ -319,15 +315,5 @@ impl Workload {
             }
             tokio::time::sleep(POLL).await;
         }
-    }
-}
-
-/// The mesh takes its bridge with it when it ends; if it ended before us, that is left to the last of us.
-fn forget_host(home: &Home, state: &HomeState) {
-    if home.running().is_ok() {
-        return;
-    }
-    if let Err(error) = host::remove_bridge(&state.bridge, &home.bridge_record()) {
-        tracing::warn!(%error, "the bridge {} is left behind", state.bridge);
     }
 }

@@ -4,25 +4,22 @@
 //! In: a command, a network namespace, a file for `/etc/resolv.conf`. Out: how it ended. It shares
 //! our process group, so the terminal treats it as if it had been started without us.
 
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
 
+use lateen_runtime::descriptors;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpgid, getpgrp};
 use tokio::sync::oneshot;
 
+use super::overlay::{Guard, Mounts};
 use super::signals::Received;
-
-/// Sockets of the host by which the C library would resolve names without DNS (nscd, nss-resolve).
-const BYPASSES: [&str; 3] =
-    ["/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/var/run/nscd/socket"];
 
 /// How the program ended, or why it could not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +57,7 @@ pub(super) async fn start(start: Start) -> Result<Program, Ended> {
             Ok(child) => child,
             Err(error) => return drop(began.send(Err(not_started(&start.command[0], &error)))),
         };
+        let _guard = guard(&child, &start.resolv_conf);
         // Nobody listens any more only if the process is ending.
         let _ = began.send(Ok(pid_of(&child)));
         let _ = end.send(wait(child, &watched));
@@ -95,6 +93,12 @@ impl Program {
             let _ = kill(self.pid, received.signal);
         }
     }
+}
+
+/// A program that has ended already needs none.
+fn guard(child: &Child, resolv_conf: &Path) -> Option<Guard> {
+    let guard = Guard::start(pid_of(child), resolv_conf.to_owned());
+    guard.inspect_err(|error| tracing::debug!(%error, "nobody looks after resolv.conf")).ok()
 }
 
 fn pid_of(child: &Child) -> Pid {
@@ -140,12 +144,16 @@ fn spawn(start: &Start) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments);
     let mounts = Mounts::new(&start.resolv_conf)?;
+    let found = descriptors::found();
     let (netns, parent) = (start.netns.as_raw_fd(), std::process::id());
     // SAFETY: between fork and exec only async-signal-safe calls are made, on values prepared before.
     unsafe {
         command.pre_exec(move || {
             enter(BorrowedFd::borrow_raw(netns))?;
             mounts.make()?;
+            if let Some(found) = found {
+                found.restore()?;
+            }
             die_with_parent(parent)
         });
     }
@@ -165,40 +173,4 @@ pub(super) fn die_with_parent(parent: u32) -> io::Result<()> {
         return Err(io::ErrorKind::BrokenPipe.into());
     }
     Ok(())
-}
-
-/// What the program sees in place of the host's files; made ready before the fork.
-struct Mounts {
-    over: Vec<(CString, CString)>,
-}
-
-impl Mounts {
-    fn new(resolv_conf: &Path) -> io::Result<Self> {
-        let text = |path: &Path| Ok::<_, io::Error>(CString::new(path.as_os_str().as_bytes())?);
-        let mut over = Vec::new();
-        let target = Path::new("/etc/resolv.conf");
-        if target.exists() {
-            over.push((text(resolv_conf)?, text(target)?));
-        } else {
-            tracing::warn!(
-                "there is no /etc/resolv.conf to replace: the program finds full names only"
-            );
-        }
-        for bypass in BYPASSES.map(Path::new).into_iter().filter(|path| path.exists()) {
-            over.push((c"/dev/null".into(), text(bypass)?));
-        }
-        Ok(Mounts { over })
-    }
-
-    /// In a mount namespace of its own, from which nothing reaches the host's.
-    fn make(&self) -> io::Result<()> {
-        use nix::mount::{MsFlags, mount};
-        const NONE: Option<&str> = None;
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS)?;
-        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
-        for (source, target) in &self.over {
-            mount(Some(source.as_c_str()), target.as_c_str(), NONE, MsFlags::MS_BIND, NONE)?;
-        }
-        Ok(())
-    }
 }

@@ -4,7 +4,7 @@
 use std::fs::Permissions;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -14,6 +14,7 @@ use lateen_proxy::dns::{Dns, Upstream, resolv_conf};
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::client::AdsAddress;
 
+use super::traces::Scrap;
 use crate::home::{Home, HomeState};
 use crate::node::NodeArgs;
 
@@ -21,14 +22,15 @@ const HOST_FILE: &str = "/etc/resolv.conf";
 /// Where interception sends questions to.
 const LISTEN: &str = "127.0.0.1:15053";
 
-/// Starts the server's tasks and writes the program's `resolv.conf`; answers where that is.
+/// Starts the server's tasks and writes the program's `resolv.conf`; which goes with
+/// the answer.
 pub(super) fn start(
     tasks: &Tasks,
     namespace: &Namespace,
     home: &Home,
     state: &HomeState,
     node: &NodeArgs,
-) -> Result<PathBuf> {
+) -> Result<Scrap> {
     // Nothing answers at that address: questions to it are captured, like those to any other.
     let nameserver = IpAddr::V4(gateway(state.pod_cidr));
     let sockets = namespace
@@ -45,11 +47,12 @@ pub(super) fn start(
 
     let host = resolv_conf::parse(&std::fs::read_to_string(HOST_FILE).unwrap_or_default());
     let text = resolv_conf::for_workload(nameserver, &node.namespace, &host);
-    let path = home.run().join(format!("{}.resolv.conf", node.instance()));
+    let file = Scrap(home.run().join(format!("{}.resolv.conf", node.instance())));
+    let path = file.path();
     // Readable by whichever user the program turns into.
     let readable = Permissions::from_mode(0o644);
-    std::fs::write(&path, text)
-        .and_then(|()| std::fs::set_permissions(&path, readable))
+    std::fs::write(path, text)
+        .and_then(|()| std::fs::set_permissions(path, readable))
         .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    Ok(file)
 }

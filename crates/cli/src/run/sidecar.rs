@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use lateen_netns::ns::Namespace;
 use lateen_netns::rules::{Intercept, PROXY_ID};
 use lateen_proxy::{Options, Proxy, Role, Source};
-use lateen_runtime::admin;
+use lateen_runtime::{admin, descriptors};
 use lateen_xds::client::AdsAddress;
 
 use crate::home::Home;
@@ -88,6 +88,8 @@ async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Si
     options.admin_socket = Some(home.admin_socket(&node.instance()));
     options.stdout_log = Some(home.access_log(&node.instance()));
     options.drain = DRAIN_WITHIN;
+    options.max_connections =
+        options.max_connections.min(descriptors::connections(options.workers));
     Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
 }
 
