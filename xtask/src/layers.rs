@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("lateen-model", 1),
     ("lateen-translate", 1),
     ("lateen-routing", 1),
+    ("lateen-inject", 1),
     ("lateen-install", 1),
     ("lateen-runtime", 2),
     ("lateen-identity", 2),

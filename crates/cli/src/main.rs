@@ -8,6 +8,7 @@ mod control_plane;
 mod explain;
 mod gateway;
 mod home;
+mod inject;
 mod lock;
 mod manifest;
 mod node;
@@ -53,6 +54,8 @@ enum Command {
     Uninstall(manifest::UninstallArgs),
     Manifest(manifest::ManifestCommand),
     Tag(tag::TagCommand),
+    /// Add sidecars to the workloads in files, as the webhook does to pods
+    Inject(inject::InjectCommand),
     /// Print a shell's completion script
     Completion {
         shell: clap_complete::Shell,
@@ -112,6 +115,11 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Uninstall(args) => on_one_thread(manifest::uninstall(args))?,
         Command::Manifest(command) => return on_one_thread(manifest::execute(command)),
         Command::Tag(command) => on_one_thread(tag::execute(command))?,
+        Command::Inject(command) => {
+            if !inject::execute(command)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }

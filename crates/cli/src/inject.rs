@@ -1,0 +1,219 @@
+//! `lateen inject`: sidecars into workloads from files, for clusters and pipelines without the webhook.
+//! In: files or standard input, and the mesh's settings. Out: the same objects, workloads with their
+//! sidecars, on standard output; issues on standard error, and with an error among them nothing else.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lateen_api::issue::Issue;
+use lateen_api::kinds;
+use lateen_inject::{Manual, Outcome, Settings, workload};
+use serde_json::Value;
+
+use crate::bootstrap::{Format, Labels, parse_labels};
+use crate::home::Home;
+use crate::output::note;
+
+/// Options of `lateen inject`.
+#[derive(Debug, Args)]
+pub struct InjectCommand {
+    /// Objects as YAML or JSON; - is standard input
+    #[arg(long = "filename", short, value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// MeshConfig, or the ConfigMap istio with its key mesh
+    #[arg(long, value_name = "FILE")]
+    mesh_config: Option<PathBuf>,
+    /// The injector's values, or the ConfigMap istio-sidecar-injector with its key values
+    #[arg(long, value_name = "FILE")]
+    values: Option<PathBuf>,
+    /// Take both from the mesh of this home directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["mesh_config", "values"])]
+    home: Option<PathBuf>,
+    /// Inject only what the webhook would, in a namespace with these labels: istio-injection=enabled
+    #[arg(long = "namespace-label", value_name = "KEY=VALUE,…", value_parser = parse_labels)]
+    namespace_labels: Option<Labels>,
+    /// Namespace of objects that do not name theirs
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// The control plane's revision [default: the default one]
+    #[arg(long, short, default_value = "")]
+    revision: String,
+    #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
+    output: Format,
+}
+
+/// False if an error was among the issues, which are told already.
+pub fn execute(command: InjectCommand) -> Result<bool> {
+    let Texts { values, mesh } = texts(&command)?;
+    let (settings, issues) = Settings::from_texts(&values, &mesh, &command.revision);
+    let mut run = Run { command: &command, settings, failed: false };
+    run.tell(&issues);
+    let mut objects = Vec::new();
+    for path in &command.files {
+        let name = path.display();
+        let text = read(path)?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+            .with_context(|| format!("{name} is neither YAML nor JSON"))?;
+        objects.extend(documents.into_iter().filter(|one| !one.is_null()));
+    }
+    let injected: Vec<Value> = objects.into_iter().map(|object| run.object(object)).collect();
+    if run.failed {
+        return Ok(false);
+    }
+    write(&render(&injected, command.output)?)?;
+    Ok(true)
+}
+
+struct Run<'a> {
+    command: &'a InjectCommand,
+    settings: Settings,
+    failed: bool,
+}
+
+impl Run<'_> {
+    fn object(&mut self, mut object: Value) -> Value {
+        if object["kind"] == "List" && object["apiVersion"] == "v1" {
+            let items = object["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            let items: Vec<Value> = items.into_iter().map(|item| self.object(item)).collect();
+            object["items"] = Value::Array(items);
+            return object;
+        }
+        let manual = Manual {
+            namespace: &self.command.namespace,
+            namespace_labels: self.command.namespace_labels.as_ref(),
+        };
+        match workload(&object, &manual, &self.settings) {
+            Outcome::Injected { object, issues } => {
+                self.tell(&issues);
+                object
+            }
+            Outcome::Refused { issues } => {
+                self.tell(&issues);
+                object
+            }
+            Outcome::Skipped { reason } => {
+                note(format_args!("{} is not injected: {reason}", title(&object)));
+                object
+            }
+            Outcome::NotSelected => {
+                let why = "no webhook selects it by its labels and its namespace's";
+                note(format_args!("{} is not injected: {why}", title(&object)));
+                object
+            }
+            Outcome::Passed => object,
+        }
+    }
+
+    fn tell(&mut self, issues: &[Issue]) {
+        for issue in issues {
+            self.failed |= issue.is_error();
+            note(issue);
+        }
+    }
+}
+
+fn title(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+/// The texts of the two ConfigMaps; empty where there is none.
+#[derive(Default)]
+struct Texts {
+    values: String,
+    mesh: String,
+}
+
+fn texts(command: &InjectCommand) -> Result<Texts> {
+    if let Some(home) = &command.home {
+        let home = Home::new(Some(home.clone()))?;
+        home.running()?;
+        return crate::on_one_thread(from_home(&home, &command.revision));
+    }
+    if command.mesh_config.is_none() && command.values.is_none() {
+        note(
+            "the built-in settings are used: name your mesh's with --mesh-config and --values, or --home",
+        );
+    }
+    let text = |path: &Option<PathBuf>, key: &str| match path {
+        Some(path) => of_config_map(&read(path)?, key)
+            .with_context(|| format!("{} cannot be used", path.display())),
+        None => Ok(String::new()),
+    };
+    Ok(Texts {
+        values: text(&command.values, "values")?,
+        mesh: text(&command.mesh_config, "mesh")?,
+    })
+}
+
+/// A ConfigMap's key, or the text itself if it is no ConfigMap.
+fn of_config_map(text: &str, key: &str) -> Result<String> {
+    let value: Value = serde_saphyr::from_str(text).context("it is not YAML")?;
+    if value["kind"] != "ConfigMap" {
+        return Ok(text.to_owned());
+    }
+    let entry = value["data"][key].as_str();
+    entry.map(str::to_owned).with_context(|| format!("the ConfigMap has no key {key}"))
+}
+
+async fn from_home(home: &Home, revision: &str) -> Result<Texts> {
+    let source = lateen_kube::Source::Kubeconfig(home.kubeconfig());
+    let client = lateen_kube::Client::connect(source).await?;
+    let kind = kinds::by_kind("", "ConfigMap").context("the kinds have a ConfigMap")?;
+    let suffix = if revision.is_empty() { String::new() } else { format!("-{revision}") };
+    let mut texts = Texts::default();
+    for (name, key, slot) in [
+        ("istio", "mesh", &mut texts.mesh),
+        ("istio-sidecar-injector", "values", &mut texts.values),
+    ] {
+        let found = client.get(kind, Some("istio-system"), &format!("{name}{suffix}")).await?;
+        let entry = found.as_ref().and_then(|one| one["data"][key].as_str());
+        *slot = entry.unwrap_or_default().to_owned();
+    }
+    Ok(texts)
+}
+
+fn read(path: &Path) -> Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+    Ok(text)
+}
+
+/// Several objects are several documents in YAML and one List in JSON.
+fn render(objects: &[Value], format: Format) -> Result<String> {
+    match format {
+        Format::Yaml => {
+            serde_saphyr::to_string_multiple(objects).context("cannot write the objects as YAML")
+        }
+        Format::Json => {
+            let list;
+            let whole = match objects {
+                [one] => one,
+                many => {
+                    list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": many});
+                    &list
+                }
+            };
+            Ok(serde_json::to_string_pretty(whole).context("cannot write the objects as JSON")?
+                + "\n")
+        }
+    }
+}
+
+fn write(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            bail!("cannot write to standard output: {error}")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What `lateen inject` writes must be read as it was meant, by YAML readers of either version.
+
+use serde_json::{Value, json};
+
+use super::{Format, of_config_map, render};
+
+#[test]
+fn texts_that_look_like_something_else_are_quoted() {
+    let texts =
+        "yes y Y n on off no True true null ~ 0644 1e3 0x1F 0b1 0o17 1_000 1.10 .5 .inf 8020 -";
+    let mut plain = Vec::new();
+    for text in texts.split(' ').chain([""]) {
+        let object = json!({"data": {"x": text}});
+        let yaml = render(std::slice::from_ref(&object), Format::Yaml).unwrap();
+        let line = yaml.lines().find(|line| line.trim_start().starts_with("x:")).unwrap();
+        if !line.ends_with(['"', '\'']) {
+            plain.push(text);
+        }
+        assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), object);
+    }
+    assert!(plain.is_empty(), "{plain:?} are not quoted");
+}
+
+#[test]
+fn long_and_many_lined_texts_survive() {
+    let long = "word ".repeat(100) + "\n  indented\n\ttab # no comment\n\n";
+    let object = json!({"data": {"x": long, "y": "a: b\n", "z": "line one\nline two"}});
+    let yaml = render(std::slice::from_ref(&object), Format::Yaml).unwrap();
+    assert_eq!(serde_saphyr::from_str::<Value>(&yaml).unwrap(), object);
+}
+
+#[test]
+fn several_objects_are_documents_or_one_list() {
+    let objects = [json!({"kind": "A"}), json!({"kind": "B"})];
+    let yaml = render(&objects, Format::Yaml).unwrap();
+    assert_eq!(serde_saphyr::from_multiple::<Value>(&yaml).unwrap(), objects);
+    let list: Value = serde_json::from_str(&render(&objects, Format::Json).unwrap()).unwrap();
+    assert_eq!(list["items"], json!(objects));
+    let one: Value = serde_json::from_str(&render(&objects[..1], Format::Json).unwrap()).unwrap();
+    assert_eq!(one, objects[0]);
+    assert_eq!(render(&[], Format::Yaml).unwrap(), "");
+}
+
+#[test]
+fn settings_come_plain_or_in_a_config_map() {
+    let config_map = "kind: ConfigMap\ndata:\n  mesh: |\n    trustDomain: td\n";
+    assert_eq!(of_config_map(config_map, "mesh").unwrap(), "trustDomain: td\n");
+    assert_eq!(of_config_map("trustDomain: td", "mesh").unwrap(), "trustDomain: td");
+    let error = of_config_map(config_map, "values").unwrap_err().to_string();
+    assert!(error.contains("no key values"), "{error}");
+}

@@ -1,0 +1,112 @@
+//! What annotation values look like. In: a text. Out: nothing, or what is wrong and how to write it.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+/// A check of one value.
+pub type Check = fn(&str) -> Result<(), String>;
+
+/// A flag as Go's `strconv.ParseBool` reads it, which is what Istio reads flags with.
+pub fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+pub fn flag(text: &str) -> Result<(), String> {
+    boolean(text).map(|_| ()).ok_or_else(|| format!("{text:?} is neither true nor false"))
+}
+
+/// `0` means that there is no such port.
+pub fn port(text: &str) -> Result<(), String> {
+    let parsed = text.trim().parse::<u16>();
+    parsed.map(|_| ()).map_err(|_| format!("{text:?} is not a port: write a number up to 65535"))
+}
+
+pub fn number(text: &str) -> Result<(), String> {
+    let parsed = text.trim().parse::<u32>();
+    parsed.map(|_| ()).map_err(|_| format!("{text:?} is not a whole number from 0 on"))
+}
+
+/// Comma-separated; empty is none.
+pub fn ports(text: &str) -> Result<(), String> {
+    let mut items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.try_for_each(|item| {
+        port(item).map_err(|_| format!("{item:?} is not a port: write ports as in \"80,443\""))
+    })
+}
+
+pub fn ports_or_all(text: &str) -> Result<(), String> {
+    if text.trim() == "*" { Ok(()) } else { ports(text) }
+}
+
+/// Comma-separated CIDR blocks; empty is none.
+pub fn ranges(text: &str) -> Result<(), String> {
+    let mut items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items.try_for_each(|item| match (item.parse::<IpNet>(), item.parse::<IpAddr>()) {
+        (Ok(_), _) => Ok(()),
+        (Err(_), Ok(IpAddr::V4(_))) => Err(format!("{item:?} has no prefix: write {item}/32")),
+        (Err(_), Ok(IpAddr::V6(_))) => Err(format!("{item:?} has no prefix: write {item}/128")),
+        (Err(_), Err(_)) => {
+            Err(format!("{item:?} is not a range: write CIDR blocks as in \"10.0.0.0/8,fd00::/8\""))
+        }
+    })
+}
+
+pub fn ranges_or_all(text: &str) -> Result<(), String> {
+    if text.trim() == "*" { Ok(()) } else { ranges(text) }
+}
+
+pub fn interception_mode(text: &str) -> Result<(), String> {
+    match text {
+        "REDIRECT" | "TPROXY" | "NONE" => Ok(()),
+        other => Err(format!("{other:?} is not a mode: write REDIRECT, TPROXY or NONE")),
+    }
+}
+
+/// Kubernetes' quantities: `100m`, `0.5`, `128Mi`, `1e3`.
+pub fn quantity(text: &str) -> Result<(), String> {
+    let wrong = || format!("{text:?} is not a quantity: write it as in 100m, 0.5 or 128Mi");
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    let end = digits.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(digits.len());
+    let (number, suffix) = digits.split_at(end);
+    let dots = number.bytes().filter(|byte| *byte == b'.').count();
+    if dots > 1 || !number.bytes().any(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let units =
+        ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let exponent = suffix.strip_prefix(['e', 'E']).filter(|rest| rest.parse::<i32>().is_ok());
+    if units.contains(&suffix) || exponent.is_some() { Ok(()) } else { Err(wrong()) }
+}
+
+/// A JSON map of name to content, or a list of objects with names: volumes and mounts.
+pub fn named_objects(text: &str) -> Result<(), String> {
+    objects(text).map(|_| ())
+}
+
+/// The objects with their names in them, in the order of the text.
+pub fn objects(text: &str) -> Result<Vec<Value>, String> {
+    let wrong = "is not JSON of the form [{\"name\": \"x\", …}] or {\"x\": {…}}";
+    let items = match serde_json::from_str(text) {
+        Ok(Value::Array(items)) => items,
+        Ok(Value::Object(map)) => map
+            .into_iter()
+            .map(|(name, mut item)| {
+                if let Some(item) = item.as_object_mut() {
+                    item.entry("name").or_insert(Value::String(name));
+                }
+                item
+            })
+            .collect(),
+        _ => return Err(wrong.to_owned()),
+    };
+    if items.iter().any(|item| item["name"].as_str().is_none_or(str::is_empty)) {
+        return Err(wrong.to_owned());
+    }
+    Ok(items)
+}

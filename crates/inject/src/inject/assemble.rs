@@ -1,0 +1,116 @@
+//! Puts the injected parts into the pod. In: the context and the templates. Out: the pod with containers,
+//! volumes and pull secrets, the templates' overlays and the pod's own `istio-proxy` merged in.
+
+use serde_json::{Value, json};
+
+use super::{Context, object};
+use crate::annotation::OVERRIDES;
+use crate::template::{self, BuiltIn, Templates};
+use crate::{
+    INIT_CONTAINER, PROXY_CONTAINER, VALIDATION_CONTAINER, interception, merge, pod, proxy,
+};
+
+/// The containers that a pod may have parts of its own for.
+const INJECTED: [&str; 3] = [PROXY_CONTAINER, INIT_CONTAINER, VALIDATION_CONTAINER];
+
+/// A container of the pod that is merged over the injected one of its name.
+struct Override {
+    field: &'static str,
+    container: Value,
+}
+
+pub fn assemble(context: &Context, templates: &Templates) -> Value {
+    let mut pod = context.base.clone();
+    let Some(built_in) = templates.built_in else {
+        templates.overlays.iter().for_each(|overlay| template::apply(&mut pod, overlay));
+        return pod;
+    };
+    let mut containers = Vec::new();
+    if built_in == BuiltIn::Sidecar {
+        containers.extend(interception::container(context).map(|one| ("initContainers", one)));
+    }
+    let native = context.native && built_in == BuiltIn::Sidecar;
+    let field = if native { "initContainers" } else { "containers" };
+    containers.push((field, proxy::container(context, built_in)));
+    let injected: Vec<String> =
+        containers.iter().map(|(_, container)| pod::name(container).to_owned()).collect();
+    let overrides = take_overrides(&mut pod, &injected);
+    for (field, container) in containers {
+        pod::list_mut(&mut pod, field).push(container);
+    }
+    add_volumes(&mut pod, context);
+    templates.overlays.iter().for_each(|overlay| template::apply(&mut pod, overlay));
+    apply_overrides(&mut pod, &overrides, context.mode == "TPROXY");
+    if context.ends_with_processes {
+        pod["spec"]["shareProcessNamespace"] = json!(true);
+    }
+    pod
+}
+
+fn take_overrides(pod: &mut Value, injected: &[String]) -> Vec<Override> {
+    let mut overrides = Vec::new();
+    for field in ["containers", "initContainers"] {
+        let Some(containers) = pod["spec"].get_mut(field).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        let own = |container: &Value| {
+            let name = pod::name(container);
+            INJECTED.contains(&name) && injected.iter().any(|one| one == name)
+        };
+        let (taken, rest): (Vec<Value>, Vec<Value>) = containers.drain(..).partition(own);
+        *containers = rest;
+        overrides.extend(taken.into_iter().map(|container| Override { field, container }));
+    }
+    overrides
+}
+
+fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
+    for one in overrides {
+        let mut overlay = one.container.clone();
+        if matches!(overlay["image"].as_str(), Some("auto" | ""))
+            && let Some(overlay) = overlay.as_object_mut()
+        {
+            overlay.shift_remove("image");
+        }
+        let name = pod::name(&one.container);
+        if let Some(container) = pod::container_mut(pod, name) {
+            merge::merge(container, &overlay);
+            if name == PROXY_CONTAINER && tproxy {
+                container["securityContext"]["runAsUser"] = json!(0);
+            }
+        }
+        if name == PROXY_CONTAINER {
+            for init in [INIT_CONTAINER, VALIDATION_CONTAINER] {
+                if let Some(init) = pod::container_mut(pod, init) {
+                    interception::follow_user(init, &one.container, tproxy);
+                }
+            }
+        }
+    }
+    if overrides.is_empty() {
+        return;
+    }
+    // With these an injection can be taken out again.
+    let of = |field: &str| -> Value {
+        overrides.iter().filter(|one| one.field == field).map(|one| one.container.clone()).collect()
+    };
+    let fields = ["containers", "initContainers"].into_iter().map(|field| (field, of(field)));
+    let kept = fields.filter(|(_, list)| *list != json!([]));
+    let kept = object(kept.map(|(field, list)| (field.to_owned(), list)));
+    pod::metadata_mut(pod, "annotations").insert(OVERRIDES.to_owned(), json!(kept.to_string()));
+}
+
+/// A volume of the pod that has the name of an injected one gives way, as in Istio.
+fn add_volumes(pod: &mut Value, context: &Context) {
+    let volumes = pod::list_mut(pod, "volumes");
+    for volume in proxy::volumes(context) {
+        volumes.retain(|old| pod::name(old) != pod::name(&volume));
+        volumes.push(volume);
+    }
+    for secret in &context.settings.image.pull_secrets {
+        let secrets = pod::list_mut(pod, "imagePullSecrets");
+        if pod::find(secrets, secret).is_none() {
+            secrets.push(json!({"name": secret}));
+        }
+    }
+}

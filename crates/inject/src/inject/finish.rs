@@ -1,0 +1,186 @@
+//! What cannot be merged. In: the pod with its injected parts. Out: the pod with probes and metrics led
+//! through the agent, labels, annotations, its containers in order, and the status.
+
+use lateen_api::issue::{Code, Issue};
+use serde_json::{Value, json};
+
+use super::{Context, Target, object};
+use crate::annotation::{self as names, OVERRIDES, STATUS};
+use crate::proxy::{app_containers, network};
+use crate::template::{BuiltIn, Templates};
+use crate::{IMAGE_AUTO, INIT_CONTAINER, LIMITED, PROXY_CONTAINER, TEMPLATE, VALIDATION_CONTAINER};
+use crate::{interception, pod, probes, prometheus, strip};
+
+const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
+const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
+/// The longest label value that Kubernetes takes.
+const LABEL_LIMIT: usize = 63;
+
+pub fn finish(
+    pod: &mut Value,
+    context: &Context,
+    templates: &Templates,
+    target: &Target,
+    issues: &mut Vec<Issue>,
+) {
+    for (path, message) in pod::problems(pod) {
+        let message = format!("{message}, once the templates are merged: correct them");
+        issues.push(target.error(&path, TEMPLATE, message));
+    }
+    if issues.iter().any(Issue::is_error) {
+        return;
+    }
+    if context.status_port != 0 && pod::container(pod, PROXY_CONTAINER).is_some() {
+        lead_through_agent(pod, context, target, issues);
+    }
+    label(pod, context, templates);
+    annotate(pod, context, templates);
+    order(pod, context);
+    status(pod, context);
+    for field in ["volumes", "imagePullSecrets", "initContainers"] {
+        pod::drop_empty(pod, field);
+    }
+    issues.extend(unfilled(pod, target));
+}
+
+fn lead_through_agent(
+    pod: &mut Value,
+    context: &Context,
+    target: &Target,
+    issues: &mut Vec<Issue>,
+) {
+    let Context { settings, annotations, status_port, .. } = context;
+    if annotations.flag(names::MERGE_METRICS).unwrap_or(settings.merge_metrics)
+        && let Some(own) = prometheus::merge(pod, *status_port)
+        && let Some(proxy) = pod::container_mut(pod, PROXY_CONTAINER)
+    {
+        pod::set_variable(proxy, prometheus::VARIABLE, own);
+    }
+    if !annotations.flag(names::REWRITE_PROBES).unwrap_or(settings.rewrite_probes) {
+        return;
+    }
+    let rewritten = probes::rewrite(pod, *status_port);
+    if let Some(probers) = rewritten.probers
+        && let Some(proxy) = pod::container_mut(pod, PROXY_CONTAINER)
+    {
+        pod::set_variable(proxy, probes::VARIABLE, probers);
+    }
+    let problems = rewritten.problems.into_iter();
+    issues.extend(problems.map(|(path, message)| target.warning(&path, LIMITED, message)));
+}
+
+fn label(pod: &mut Value, context: &Context, templates: &Templates) {
+    let Some(built_in) = templates.built_in else { return };
+    let of = |names: &[&str], last: &str| {
+        let label = names.iter().find_map(|name| pod::label(context.base, name));
+        label.filter(|value| !value.is_empty()).unwrap_or(last).to_owned()
+    };
+    let name = of(&[CANONICAL_NAME, "app.kubernetes.io/name", "app"], &context.owner.name);
+    let revision = of(&[CANONICAL_REVISION, "app.kubernetes.io/version", "version"], "latest");
+    let network = network(context).map(str::to_owned);
+    let labels = pod::metadata_mut(pod, "labels");
+    if built_in == BuiltIn::Sidecar {
+        labels.entry("security.istio.io/tlsMode").or_insert(json!("istio"));
+    }
+    if !name.is_empty() && name.len() <= LABEL_LIMIT {
+        labels.insert(CANONICAL_NAME.to_owned(), json!(name));
+    }
+    labels.insert(CANONICAL_REVISION.to_owned(), json!(revision));
+    if let Some(network) = network {
+        labels.insert("topology.istio.io/network".to_owned(), json!(network));
+    }
+}
+
+fn annotate(pod: &mut Value, context: &Context, templates: &Templates) {
+    let Some(built_in) = templates.built_in else { return };
+    let settings = context.settings;
+    let first = app_containers(context).first().copied();
+    let annotations = pod::metadata_mut(pod, "annotations");
+    annotations.insert("istio.io/rev".to_owned(), json!(settings.revision_label()));
+    if let Some(first) = first.filter(|_| built_in == BuiltIn::Sidecar) {
+        for name in ["default-container", "default-logs-container"] {
+            annotations.entry(format!("kubectl.kubernetes.io/{name}")).or_insert(json!(first));
+        }
+    }
+    if built_in == BuiltIn::Sidecar {
+        for (name, value) in interception::node_agent_annotations(context) {
+            annotations.insert(name.to_owned(), json!(value));
+        }
+    }
+    for (name, value) in &settings.injected_annotations {
+        annotations.insert(name.clone(), json!(value));
+    }
+}
+
+/// With a native sidecar: validation, then what must run before the proxy, the rules, the proxy, and the
+/// other init containers, which have the network through it. With a plain one the rules come last, so
+/// that init containers have the network without them.
+fn order(pod: &mut Value, context: &Context) {
+    let before: Vec<&str> = context
+        .annotations
+        .get(names::BEFORE_PROXY)
+        .map(|names| names.split(',').map(str::trim).collect())
+        .unwrap_or_default();
+    let native = pod::find(pod::list(pod, "initContainers"), PROXY_CONTAINER).is_some();
+    let place = |container: &Value| match pod::name(container) {
+        VALIDATION_CONTAINER => (0, 0),
+        INIT_CONTAINER if native => (2, 0),
+        PROXY_CONTAINER => (3, 0),
+        INIT_CONTAINER => (5, 0),
+        name => match before.iter().position(|one| *one == name) {
+            Some(at) if native => (1, at),
+            _ => (4, 0),
+        },
+    };
+    if !pod::list(pod, "initContainers").is_empty() {
+        pod::list_mut(pod, "initContainers").sort_by_key(place);
+    }
+    let last = !context.hold;
+    pod::list_mut(pod, "containers")
+        .sort_by_key(|container| (pod::name(container) == PROXY_CONTAINER) == last);
+}
+
+/// Names everything that the pod did not have, or that took the place of something of the pod's.
+fn status(pod: &mut Value, context: &Context) {
+    let overrides = pod::annotation(pod, OVERRIDES).unwrap_or_default();
+    let overrides: Value = serde_json::from_str(overrides).unwrap_or_default();
+    let overridden = |field: &str, name: &str| {
+        pod::find(overrides[field].as_array().map_or(&[], Vec::as_slice), name).is_some()
+    };
+    let mut entries = Vec::new();
+    for field in strip::LISTS {
+        let base = pod::list(context.base, field);
+        let injected = |item: &&Value| match (pod::find(base, pod::name(item)), field) {
+            (None, _) => true,
+            (Some(_), "containers" | "initContainers") => {
+                ["containers", "initContainers"].iter().any(|of| overridden(of, pod::name(item)))
+            }
+            (Some(old), "volumes") => old != *item,
+            (Some(_), _) => false,
+        };
+        let added: Vec<&str> =
+            pod::list(pod, field).iter().filter(injected).map(pod::name).collect();
+        let list = if added.is_empty() { Value::Null } else { json!(added) };
+        entries.push((field.to_owned(), list));
+    }
+    entries.push(("revision".to_owned(), json!(context.settings.revision_label())));
+    let status = object(entries).to_string();
+    pod::metadata_mut(pod, "annotations").insert(STATUS.to_owned(), json!(status));
+}
+
+/// `image: auto` that nothing filled in would be pulled as an image of that name.
+fn unfilled(pod: &Value, target: &Target) -> Vec<Issue> {
+    let mut issues = Vec::new();
+    for field in ["initContainers", "containers"] {
+        for (index, container) in pod::list(pod, field).iter().enumerate() {
+            if container["image"] == "auto" {
+                let code: Code = IMAGE_AUTO;
+                let path = format!("spec.{field}[{index}].image");
+                let message = "no template fills this in: the container has to be named istio-proxy, and \
+                               the pod to have a template for it in inject.istio.io/templates";
+                issues.push(target.error(&path, code, message));
+            }
+        }
+    }
+    issues
+}

@@ -1,0 +1,367 @@
+//! What must hold for every injected pod, whatever its golden says.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::{Injected, PROXY_CONTAINER, Settings, Subject, inject, patch, pod};
+
+fn pod_with(metadata: Value, spec: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+fn plain() -> Value {
+    let container = json!({"name": "app", "image": "app", "ports": [{"containerPort": 80}]});
+    pod_with(json!({"name": "web", "labels": {"app": "web"}}), json!({"containers": [container]}))
+}
+
+fn annotated(name: &str, value: &str) -> Value {
+    let mut pod = plain();
+    pod["metadata"]["annotations"] = json!({name: value});
+    pod
+}
+
+fn run(pod: &Value, settings: &Settings) -> Result<Injected, Vec<String>> {
+    let labels = BTreeMap::new();
+    let subject = Subject { namespace: "default", namespace_labels: &labels, pod };
+    inject(&subject, settings)
+        .map_err(|issues| issues.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn native() -> Settings {
+    Settings { native_sidecar: true, ..Settings::default() }
+}
+
+fn names(pod: &Value, field: &str) -> Vec<String> {
+    pod::names(pod::list(pod, field)).into_iter().map(str::to_owned).collect()
+}
+
+fn init_arguments(pod: &Value) -> String {
+    let init = pod::container(pod, "istio-init").unwrap();
+    let arguments = init["args"].as_array().unwrap().iter();
+    arguments.map(|one| one.as_str().unwrap()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn bad_annotations_refuse_the_pod_and_are_named_with_a_remedy() {
+    let cases = [
+        ("traffic.sidecar.istio.io/includeInboundPorts", "80,many", "80,443"),
+        ("traffic.sidecar.istio.io/excludeInboundPorts", "*", "80,443"),
+        ("traffic.sidecar.istio.io/excludeOutboundPorts", "70000", "80,443"),
+        ("traffic.sidecar.istio.io/includeOutboundIPRanges", "10.0.0.1", "10.0.0.1/32"),
+        ("traffic.sidecar.istio.io/includeOutboundIPRanges", "fd00::1", "fd00::1/128"),
+        ("traffic.sidecar.istio.io/excludeOutboundIPRanges", "*", "CIDR"),
+        ("sidecar.istio.io/interceptionMode", "redirect", "REDIRECT"),
+        ("sidecar.istio.io/proxyCPU", "lots", "100m"),
+        ("sidecar.istio.io/proxyMemoryLimit", "1.2.3Mi", "128Mi"),
+        ("sidecar.istio.io/userVolume", "{not json", "JSON"),
+        ("status.sidecar.istio.io/port", "-1", "65535"),
+        ("readiness.status.sidecar.istio.io/periodSeconds", "soon", "whole number"),
+        ("prometheus.istio.io/merge-metrics", "perhaps", "true nor false"),
+        ("proxy.istio.io/config", "concurrency: many", "concurrency"),
+        ("proxy.istio.io/config", "{{{", "not YAML"),
+        ("inject.istio.io/templates", "sidecr", "sidecar, gateway"),
+        ("inject.istio.io/templates", "sidecar,gateway", "one of them"),
+    ];
+    for (name, value, remedy) in cases {
+        let refused = run(&annotated(name, value), &Settings::default()).unwrap_err();
+        assert!(refused[0].contains(name), "{name}={value}: {refused:?}");
+        assert!(refused[0].contains(remedy), "{name}={value}: {refused:?}");
+    }
+}
+
+#[test]
+fn good_annotations_are_taken() {
+    let cases = [
+        ("traffic.sidecar.istio.io/includeInboundPorts", ""),
+        ("traffic.sidecar.istio.io/includeInboundPorts", "80, 443"),
+        ("traffic.sidecar.istio.io/includeOutboundIPRanges", "10.0.0.0/8,fd00::/8"),
+        ("sidecar.istio.io/proxyCPU", "0.5"),
+        ("sidecar.istio.io/proxyMemory", "1e9"),
+        ("status.sidecar.istio.io/port", "0"),
+    ];
+    for (name, value) in cases {
+        let injected = run(&annotated(name, value), &Settings::default()).unwrap();
+        assert_eq!(injected.issues, [], "{name}={value}");
+    }
+}
+
+#[test]
+fn annotations_without_effect_say_so_and_unknown_ones_too() {
+    for name in [
+        "sidecar.istio.io/bootstrapOverride",
+        "sidecar.istio.io/statsInclusionPrefixes",
+        "sidecar.istio.io/statsCompression",
+        "sidecar.istio.io/proxyImageType",
+        "readiness.status.sidecar.istio.io/applicationPorts",
+    ] {
+        let injected = run(&annotated(name, "x"), &Settings::default()).unwrap();
+        let issue = injected.issues[0].to_string();
+        assert!(issue.contains(name) && issue.contains("has no effect: "), "{issue}");
+    }
+    let injected = run(&annotated("sidecar.istio.io/proxyCpu", "1"), &Settings::default()).unwrap();
+    assert!(injected.issues[0].to_string().starts_with("warning IST0108"), "{injected:?}");
+}
+
+#[test]
+fn values_that_istio_passes_over_leave_the_setting() {
+    let name = "sidecar.istio.io/rewriteAppHTTPProbers";
+    let mut pod = annotated(name, "maybe");
+    pod["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"path": "/", "port": 80}});
+    let injected = run(&pod, &Settings::default()).unwrap();
+    assert!(injected.issues[0].message.contains("the mesh's setting is used"));
+    let port = &injected.pod["spec"]["containers"][0]["livenessProbe"]["httpGet"]["port"];
+    assert_eq!(*port, 15020);
+}
+
+#[test]
+fn every_traffic_annotation_reaches_the_rules() {
+    let mut pod = plain();
+    pod["metadata"]["annotations"] = json!({
+        "traffic.sidecar.istio.io/includeOutboundIPRanges": "10.0.0.0/8",
+        "traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.1.0.0/16",
+        "traffic.sidecar.istio.io/includeInboundPorts": "80,81",
+        "traffic.sidecar.istio.io/excludeInboundPorts": "82",
+        "traffic.sidecar.istio.io/includeOutboundPorts": "9000",
+        "traffic.sidecar.istio.io/excludeOutboundPorts": "9001",
+        "traffic.sidecar.istio.io/excludeInterfaces": "eth1",
+        "traffic.sidecar.istio.io/kubevirtInterfaces": "net1",
+        "sidecar.istio.io/interceptionMode": "TPROXY",
+    });
+    let injected = run(&pod, &Settings::default()).unwrap().pod;
+    assert_eq!(
+        init_arguments(&injected),
+        "interception -p 15001 -z 15006 -u 1337 -m TPROXY -i 10.0.0.0/8 -x 10.1.0.0/16 -b 80,81 \
+         -d 15090,15021,82,15020 -q 9000 -o 9001 -k net1 -c eth1 --log_output_level=default:info"
+    );
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    assert_eq!(proxy["securityContext"]["runAsUser"], 0);
+    assert_eq!(proxy["securityContext"]["capabilities"]["add"], json!(["NET_ADMIN"]));
+}
+
+#[test]
+fn the_agent_s_port_is_excluded_once_and_not_at_all_without_an_agent() {
+    let exclude = "traffic.sidecar.istio.io/excludeInboundPorts";
+    let injected = run(&annotated(exclude, "15020, 82"), &Settings::default()).unwrap().pod;
+    assert!(init_arguments(&injected).contains("-d 15090,15021,15020,82 "));
+    let injected = run(&annotated("status.sidecar.istio.io/port", "0"), &Settings::default());
+    let injected = injected.unwrap().pod;
+    assert!(init_arguments(&injected).contains("-d 15090,15021 "));
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    assert!(proxy.get("readinessProbe").is_none());
+}
+
+#[test]
+fn a_pod_without_interception_has_no_init_container() {
+    let name = "sidecar.istio.io/interceptionMode";
+    let injected = run(&annotated(name, "NONE"), &Settings::default()).unwrap().pod;
+    assert!(injected["spec"].get("initContainers").is_none());
+}
+
+#[test]
+fn containers_are_in_the_order_that_gives_each_the_network_it_needs() {
+    let mut pod = plain();
+    let init = |name: &str| json!({"name": name, "image": "x"});
+    pod["spec"]["initContainers"] = json!([init("migrate"), init("vault"), init("seed")]);
+    let injected = run(&pod, &Settings::default()).unwrap().pod;
+    assert_eq!(names(&injected, "initContainers"), ["migrate", "vault", "seed", "istio-init"]);
+    assert_eq!(names(&injected, "containers"), ["app", "istio-proxy"]);
+
+    let injected = run(&pod, &native()).unwrap().pod;
+    let expected = ["istio-init", "istio-proxy", "migrate", "vault", "seed"];
+    assert_eq!(names(&injected, "initContainers"), expected);
+    assert_eq!(names(&injected, "containers"), ["app"]);
+
+    pod["metadata"]["annotations"] =
+        json!({"sidecar.istio.io/init-containers-before-proxy": "seed, vault"});
+    let injected = run(&pod, &native()).unwrap().pod;
+    let expected = ["seed", "vault", "istio-init", "istio-proxy", "migrate"];
+    assert_eq!(names(&injected, "initContainers"), expected);
+
+    let settings = Settings { node_agent: true, ..Settings::default() };
+    let injected = run(&pod, &settings).unwrap().pod;
+    let expected = ["istio-validation", "migrate", "vault", "seed"];
+    assert_eq!(names(&injected, "initContainers"), expected);
+}
+
+#[test]
+fn an_application_that_waits_comes_after_the_proxy() {
+    let hold = annotated("proxy.istio.io/config", "holdApplicationUntilProxyStarts: true");
+    let injected = run(&hold, &Settings::default()).unwrap().pod;
+    assert_eq!(names(&injected, "containers"), ["istio-proxy", "app"]);
+    let hook = &injected["spec"]["containers"][0]["lifecycle"]["postStart"]["exec"]["command"];
+    assert_eq!(*hook, json!(["lateen", "proxy", "wait"]));
+    let injected = run(&hold, &native()).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    assert!(proxy.get("lifecycle").is_none(), "the startup probe holds it");
+    assert_eq!(proxy["startupProbe"]["failureThreshold"], 600);
+}
+
+#[test]
+fn the_annotation_decides_over_the_cluster_s_native_sidecars() {
+    let name = "sidecar.istio.io/nativeSidecar";
+    let off = run(&annotated(name, "false"), &native()).unwrap().pod;
+    assert_eq!(names(&off, "containers"), ["app", "istio-proxy"]);
+    let on = run(&annotated(name, "true"), &Settings::default()).unwrap().pod;
+    assert_eq!(pod::container(&on, PROXY_CONTAINER).unwrap()["restartPolicy"], "Always");
+}
+
+#[test]
+fn one_resource_annotation_takes_the_place_of_all_settings() {
+    let injected = run(&annotated("sidecar.istio.io/proxyMemory", "64Mi"), &Settings::default());
+    let proxy = pod::container(&injected.unwrap().pod, PROXY_CONTAINER).unwrap().clone();
+    assert_eq!(proxy["resources"], json!({"requests": {"memory": "64Mi"}}));
+    let injected = run(&plain(), &Settings::default()).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    assert_eq!(proxy["resources"]["requests"], json!({"cpu": "20m", "memory": "32Mi"}));
+}
+
+#[test]
+fn a_pod_s_proxy_config_lies_over_the_mesh_s() {
+    let mesh =
+        "defaultConfig: {concurrency: 2, proxyMetadata: {A: mesh, B: mesh}, statusPort: 15030}";
+    let (settings, issues) = Settings::from_texts("", mesh, "");
+    assert_eq!(issues, []);
+    let pod = annotated("proxy.istio.io/config", "concurrency: 4\nproxyMetadata: {B: pod}\n");
+    let injected = run(&pod, &settings).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    let config: Value =
+        serde_json::from_str(pod::variable(proxy, "PROXY_CONFIG").unwrap()).unwrap();
+    let metadata = json!({"A": "mesh", "B": "pod"});
+    let expected = json!({"concurrency": 4, "proxyMetadata": metadata, "statusPort": 15030});
+    assert_eq!(config, expected);
+    assert_eq!(pod::variable(proxy, "B"), Some("pod"));
+    let init = pod::container(&injected, "istio-init").unwrap();
+    assert_eq!(pod::variable(init, "A"), Some("mesh"), "the rules read it too");
+}
+
+#[test]
+fn istio_s_own_images_are_replaced_and_others_are_taken() {
+    let image = |value: &str| {
+        let injected = run(&annotated("sidecar.istio.io/proxyImage", value), &Settings::default());
+        let injected = injected.unwrap();
+        let proxy = pod::container(&injected.pod, PROXY_CONTAINER).unwrap();
+        (proxy["image"].as_str().unwrap().to_owned(), injected.issues.len())
+    };
+    let own = Settings::default().image.reference();
+    assert_eq!(image("hub/istio/proxyv2:1.20.0"), (own.clone(), 1));
+    assert_eq!(image("proxyv2"), (own, 1));
+    assert_eq!(image("hub:5000/mine/lateen:2"), ("hub:5000/mine/lateen:2".to_owned(), 0));
+}
+
+#[test]
+fn a_pod_on_the_host_s_network_is_refused() {
+    let mut pod = plain();
+    pod["spec"]["hostNetwork"] = json!(true);
+    assert!(run(&pod, &Settings::default()).unwrap_err()[0].contains("spec.hostNetwork"));
+}
+
+#[test]
+fn what_is_no_pod_is_refused_and_never_panics() {
+    for wrong in [
+        json!(null),
+        json!([]),
+        json!("pod"),
+        json!({}),
+        json!({"spec": []}),
+        json!({"spec": {"containers": {}}}),
+        json!({"spec": {"containers": [1]}}),
+        json!({"metadata": "x", "spec": {"containers": []}}),
+        json!({"metadata": {"annotations": []}, "spec": {"containers": []}}),
+        json!({"metadata": {"labels": {"app": 1}}, "spec": {"containers": []}}),
+        json!({"spec": {"containers": [], "volumes": "x"}}),
+    ] {
+        assert!(!run(&wrong, &Settings::default()).unwrap_err().is_empty(), "{wrong}");
+    }
+}
+
+#[test]
+fn fields_that_nobody_knows_survive() {
+    let mut pod = plain();
+    pod["spec"]["fromTheFuture"] = json!({"x": [1, 2]});
+    pod["spec"]["containers"][0]["alsoNew"] = json!(true);
+    let injected = run(&pod, &Settings::default()).unwrap().pod;
+    assert_eq!(injected["spec"]["fromTheFuture"], pod["spec"]["fromTheFuture"]);
+    assert_eq!(injected["spec"]["containers"][0]["alsoNew"], true);
+}
+
+#[test]
+fn an_injected_pod_is_injected_anew_when_settings_change() {
+    let first = run(&plain(), &Settings::default()).unwrap().pod;
+    let again = run(&first, &native()).unwrap().pod;
+    let fresh = run(&plain(), &native()).unwrap().pod;
+    assert_eq!(patch(&fresh, &again), json!([]));
+}
+
+#[test]
+fn a_revision_s_pods_find_their_control_plane() {
+    let settings = Settings { revision: "canary".to_owned(), ..Settings::default() };
+    let injected = run(&plain(), &settings).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    let address = "istiod-canary.istio-system.svc:15012";
+    assert_eq!(pod::variable(proxy, "CA_ADDR"), Some(address));
+    assert!(pod::variable(proxy, "PROXY_CONFIG").unwrap().contains(address));
+    assert_eq!(pod::annotation(&injected, "istio.io/rev"), Some("canary"));
+}
+
+#[test]
+fn an_image_that_nothing_fills_in_is_refused() {
+    let mut pod = plain();
+    pod["spec"]["containers"][0]["image"] = json!("auto");
+    assert!(run(&pod, &Settings::default()).unwrap_err()[0].starts_with("error IST0147"));
+}
+
+#[test]
+fn a_job_with_a_plain_sidecar_ends_and_says_where_it_cannot() {
+    let job = |spec: Value| {
+        let mut pod = plain();
+        pod["metadata"]["generateName"] = json!("once-");
+        pod["metadata"]["ownerReferences"] = json!([
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "once", "controller": true},
+        ]);
+        for (field, value) in spec.as_object().unwrap() {
+            pod["spec"][field] = value.clone();
+        }
+        pod
+    };
+    let never = run(&job(json!({"restartPolicy": "Never"})), &Settings::default()).unwrap();
+    let proxy = pod::container(&never.pod, PROXY_CONTAINER).unwrap();
+    assert_eq!(pod::variable(proxy, crate::END_WITH), Some("processes"));
+    assert_eq!(never.pod["spec"]["shareProcessNamespace"], true);
+    assert_eq!(never.issues, []);
+    let again = run(&job(json!({"restartPolicy": "OnFailure"})), &Settings::default()).unwrap();
+    assert!(again.issues[0].message.contains("use Never"));
+    let apart = run(&job(json!({"shareProcessNamespace": false})), &Settings::default()).unwrap();
+    assert!(apart.issues[0].message.contains("will not end"));
+    let native = run(&job(json!({})), &native()).unwrap();
+    assert!(native.pod["spec"].get("shareProcessNamespace").is_none());
+}
+
+#[test]
+fn what_a_pod_calls_as_istio_does_stays_its_own_where_nothing_is_injected_for_it() {
+    let mut settings = Settings::default();
+    let overlay = json!({"metadata": {"labels": {"team": "a"}}});
+    settings.templates.insert("mine".to_owned(), crate::Template::Overlay(overlay));
+    let mut pod = annotated("inject.istio.io/templates", "mine");
+    pod["spec"]["containers"][0]["name"] = json!("istio-proxy");
+    pod["spec"]["initContainers"] = json!([{"name": "istio-init", "image": "x"}]);
+    pod["spec"]["volumes"] = json!([{"name": "istio-data", "hostPath": {"path": "/x"}}]);
+    let first = run(&pod, &settings).unwrap().pod;
+    assert_eq!(pod::label(&first, "team"), Some("a"));
+    assert_eq!(first["spec"]["volumes"], pod["spec"]["volumes"]);
+    let again = run(&first, &settings).unwrap().pod;
+    assert_eq!(patch(&first, &again), json!([]));
+    assert_eq!(names(&again, "containers"), ["istio-proxy"]);
+}
+
+#[test]
+fn a_volume_of_an_injected_name_gives_way() {
+    let mut pod = plain();
+    pod["spec"]["volumes"] = json!([{"name": "istio-token", "emptyDir": {}}]);
+    let first = run(&pod, &Settings::default()).unwrap().pod;
+    let volumes = pod::list(&first, "volumes");
+    assert_eq!(volumes.iter().filter(|one| pod::name(one) == "istio-token").count(), 1);
+    assert!(pod::find(volumes, "istio-token").unwrap()["projected"].is_object());
+    let again = run(&first, &Settings::default()).unwrap().pod;
+    assert_eq!(patch(&first, &again), json!([]));
+}

@@ -1,0 +1,163 @@
+//! The init container of interception. In: the pod's context. Out: `istio-init`, which lays the rules, or
+//! `istio-validation`, which checks those of the node agent; the arguments are those of istio-iptables.
+
+use serde_json::{Value, json};
+
+use crate::annotation as names;
+use crate::inject::Context;
+use crate::{INIT_CONTAINER, VALIDATION_CONTAINER, proxy};
+
+/// Ports of the proxy that are never captured: metrics and health.
+const OWN_PORTS: &str = "15090,15021";
+
+/// `None` where nothing is intercepted.
+pub fn container(context: &Context) -> Option<Value> {
+    if context.mode == "NONE" {
+        return None;
+    }
+    let settings = context.settings;
+    let name = if settings.node_agent { VALIDATION_CONTAINER } else { INIT_CONTAINER };
+    let mut container = json!({"name": name, "image": context.image});
+    if !settings.image.pull_policy.is_empty() {
+        container["imagePullPolicy"] = json!(settings.image.pull_policy);
+    }
+    container["args"] = json!(arguments(context));
+    let variables = proxy::metadata_variables(context);
+    if !variables.is_empty() {
+        container["env"] = Value::Array(variables);
+    }
+    let resources = || proxy::resources(context);
+    container["resources"] = settings.init_resources.clone().unwrap_or_else(resources);
+    container["securityContext"] = security_context(context);
+    Some(container)
+}
+
+fn arguments(context: &Context) -> Vec<String> {
+    let Context { settings, annotations, .. } = context;
+    let traffic = &settings.traffic;
+    let mut arguments = vec!["interception".to_owned()];
+    let mut add = |flag: &str, value: &str| arguments.extend([flag.to_owned(), value.to_owned()]);
+    add("-p", &settings.outbound_port.to_string());
+    add("-z", &settings.inbound_port.to_string());
+    add("-u", "1337");
+    add("-m", &context.mode);
+    add("-i", annotations.or(names::INCLUDE_IP_RANGES, &traffic.include_ip_ranges));
+    add("-x", annotations.or(names::EXCLUDE_IP_RANGES, &traffic.exclude_ip_ranges));
+    add("-b", annotations.or(names::INCLUDE_INBOUND_PORTS, &traffic.include_inbound_ports));
+    let excluded = excluded_inbound(context);
+    let separator = if excluded.is_empty() { "" } else { "," };
+    add("-d", &format!("{OWN_PORTS}{separator}{excluded}"));
+    let optional = [
+        ("-q", names::INCLUDE_OUTBOUND_PORTS, &*traffic.include_outbound_ports),
+        ("-o", names::EXCLUDE_OUTBOUND_PORTS, &*traffic.exclude_outbound_ports),
+        ("-k", interfaces(context), ""),
+        ("-c", names::EXCLUDE_INTERFACES, ""),
+    ];
+    for (flag, name, setting) in optional {
+        let value = annotations.or(name, setting);
+        if !value.is_empty() {
+            add(flag, value);
+        }
+    }
+    arguments.push(proxy::agent_log_argument(context));
+    if settings.logging.json {
+        arguments.push("--log_as_json".to_owned());
+    }
+    if settings.node_agent {
+        arguments.extend(["--run-validation".to_owned(), "--skip-rule-apply".to_owned()]);
+    }
+    arguments
+}
+
+/// The newer name of the annotation counts first.
+fn interfaces(context: &Context) -> &'static str {
+    if context.annotations.has(names::REROUTE_INTERFACES) {
+        names::REROUTE_INTERFACES
+    } else {
+        names::KUBEVIRT_INTERFACES
+    }
+}
+
+/// The inbound ports to leave alone, with the agent's own.
+fn excluded_inbound(context: &Context) -> String {
+    let setting = &*context.settings.traffic.exclude_inbound_ports;
+    let excluded = context.annotations.or(names::EXCLUDE_INBOUND_PORTS, setting);
+    let mut ports: Vec<String> = excluded
+        .split(',')
+        .map(|port| port.trim().to_owned())
+        .filter(|port| !port.is_empty())
+        .collect();
+    let own = context.status_port.to_string();
+    if context.status_port != 0 && !ports.contains(&own) {
+        ports.push(own);
+    }
+    ports.join(",")
+}
+
+/// The node agent lays rules by these annotations, so the pod carries what holds for it.
+pub fn node_agent_annotations(context: &Context) -> Vec<(&'static str, String)> {
+    if !context.settings.node_agent {
+        return Vec::new();
+    }
+    let traffic = &context.settings.traffic;
+    let effective = [
+        (names::INCLUDE_IP_RANGES, &traffic.include_ip_ranges),
+        (names::EXCLUDE_IP_RANGES, &traffic.exclude_ip_ranges),
+        (names::INCLUDE_INBOUND_PORTS, &traffic.include_inbound_ports),
+        (names::INCLUDE_OUTBOUND_PORTS, &traffic.include_outbound_ports),
+        (names::EXCLUDE_OUTBOUND_PORTS, &traffic.exclude_outbound_ports),
+    ];
+    let mut annotations = vec![(names::MODE, context.mode.clone())];
+    for (name, setting) in effective {
+        let value = context.annotations.or(name, setting);
+        if !value.is_empty() {
+            annotations.push((name, value.to_owned()));
+        }
+    }
+    annotations.push((names::EXCLUDE_INBOUND_PORTS, excluded_inbound(context)));
+    annotations
+}
+
+fn security_context(context: &Context) -> Value {
+    let privileged = context.settings.privileged;
+    if context.settings.node_agent {
+        return json!({
+            "allowPrivilegeEscalation": privileged,
+            "privileged": privileged,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+            "runAsGroup": 1337,
+            "runAsNonRoot": true,
+            "runAsUser": 1337,
+        });
+    }
+    json!({
+        "allowPrivilegeEscalation": privileged,
+        "privileged": privileged,
+        "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
+        "readOnlyRootFilesystem": false,
+        "runAsGroup": 0,
+        "runAsNonRoot": false,
+        "runAsUser": 0,
+    })
+}
+
+/// The rules leave the proxy's own traffic alone by its user, which the pod may have changed in its own
+/// `istio-proxy` container.
+pub fn follow_user(init: &mut Value, user_container: &Value, tproxy: bool) {
+    let own = &user_container["securityContext"];
+    if init["name"] == VALIDATION_CONTAINER && !tproxy {
+        for field in ["runAsUser", "runAsGroup"] {
+            if own[field].is_number() {
+                init["securityContext"][field] = own[field].clone();
+            }
+        }
+    }
+    let Some(user) = own["runAsUser"].as_i64().filter(|user| *user != 0 && !tproxy) else { return };
+    let arguments = init["args"].as_array_mut().map_or(&mut [][..], Vec::as_mut_slice);
+    if let Some(at) = arguments.iter().position(|one| one == "-u")
+        && let Some(value) = arguments.get_mut(at + 1)
+    {
+        *value = json!(user.to_string());
+    }
+}

@@ -1,0 +1,115 @@
+//! Probes to the agent and back.
+
+use serde_json::{Value, json};
+
+use super::{restore, rewrite};
+
+fn pod(probe: Value) -> Value {
+    let ports = json!([{"name": "web", "containerPort": 8080}]);
+    let app = json!({"name": "app", "ports": ports, "readinessProbe": probe});
+    json!({"spec": {"containers": [app]}})
+}
+
+fn rewritten(probe: Value) -> (Value, Value) {
+    let mut pod = pod(probe);
+    let result = rewrite(&mut pod, 15020);
+    assert!(result.problems.is_empty(), "{:?}", result.problems);
+    let probers = result.probers.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+    (pod["spec"]["containers"][0]["readinessProbe"].clone(), probers)
+}
+
+const PATH: &str = "/app-health/app/readyz";
+
+#[test]
+fn http_probes_keep_what_the_kubelet_needs_and_hand_over_the_rest() {
+    let headers = json!([{"name": "X-Probe", "value": "1"}]);
+    let call = json!({"path": "/ok", "port": "web", "scheme": "HTTPS", "host": "h", "httpHeaders": headers});
+    let (probe, probers) =
+        rewritten(json!({"httpGet": call, "timeoutSeconds": 7, "periodSeconds": 3}));
+    let to_agent = json!({"path": PATH, "port": 15020, "scheme": "HTTP", "httpHeaders": headers});
+    assert_eq!(probe, json!({"httpGet": to_agent, "timeoutSeconds": 7, "periodSeconds": 3}));
+    let original = json!({"path": "/ok", "port": 8080, "scheme": "HTTPS", "host": "h", "httpHeaders": headers});
+    assert_eq!(probers, json!({PATH: {"httpGet": original, "timeoutSeconds": 7}}));
+}
+
+#[test]
+fn tcp_and_grpc_probes_become_http() {
+    let (probe, probers) = rewritten(json!({"tcpSocket": {"port": "8080", "host": "h"}}));
+    assert_eq!(probe, json!({"httpGet": {"path": PATH, "port": 15020}}));
+    assert_eq!(probers, json!({PATH: {"tcpSocket": {"port": 8080, "host": "h"}}}));
+    let (probe, probers) = rewritten(json!({"grpc": {"port": 9000, "service": "s"}}));
+    assert_eq!(probe, json!({"httpGet": {"path": PATH, "port": 15020}}));
+    assert_eq!(probers, json!({PATH: {"grpc": {"port": 9000, "service": "s"}}}));
+}
+
+#[test]
+fn commands_stay_as_they_are() {
+    let command = json!({"exec": {"command": ["true"]}});
+    assert_eq!(rewritten(command.clone()), (command, Value::Null));
+}
+
+#[test]
+fn a_probe_of_a_port_that_is_not_there_stays_and_is_named() {
+    let mut pod = pod(json!({"httpGet": {"port": "metrics"}}));
+    let before = pod.clone();
+    let result = rewrite(&mut pod, 15020);
+    assert_eq!(pod, before);
+    assert_eq!(result.probers, None);
+    assert_eq!(result.problems[0].0, "spec.containers[0].readinessProbe");
+    assert!(result.problems[0].1.contains("\"metrics\""));
+}
+
+#[test]
+fn all_kinds_of_all_containers_are_rewritten_but_hooks_are_not() {
+    let probe = json!({"httpGet": {"path": "/", "port": 80}});
+    let container = |name: &str| {
+        json!({
+            "name": name,
+            "readinessProbe": probe, "livenessProbe": probe, "startupProbe": probe,
+            "lifecycle": {"preStop": probe},
+        })
+    };
+    let mut pod = json!({"spec": {
+        "initContainers": [container("side")],
+        "containers": [container("app"), container("istio-proxy")],
+    }});
+    let probers = rewrite(&mut pod, 15020).probers.unwrap();
+    let probers: Value = serde_json::from_str(&probers).unwrap();
+    let paths: Vec<&str> = probers.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["livez", "readyz", "startupz"];
+    let expected =
+        ["app", "side"].map(|name| expected.map(|one| format!("/app-health/{name}/{one}")));
+    assert_eq!(paths, expected.concat());
+    assert_eq!(pod["spec"]["containers"][0]["lifecycle"]["preStop"], probe);
+    assert_eq!(pod["spec"]["containers"][1], container("istio-proxy"));
+    let before = pod.clone();
+    assert_eq!(rewrite(&mut pod, 15020).probers, None, "rewritten once");
+    assert_eq!(pod, before);
+}
+
+#[test]
+fn what_was_rewritten_comes_back() {
+    for probe in [
+        json!({"httpGet": {"path": "/ok", "port": 8080, "scheme": "HTTPS"}, "timeoutSeconds": 7}),
+        json!({"tcpSocket": {"port": 8080}, "periodSeconds": 3}),
+        json!({"grpc": {"port": 8080, "service": "s"}}),
+    ] {
+        let original = pod(probe);
+        let mut pod = original.clone();
+        let probers = rewrite(&mut pod, 15020).probers.unwrap();
+        assert_ne!(pod, original);
+        restore(&mut pod, &probers);
+        assert_eq!(pod, original);
+    }
+}
+
+#[test]
+fn hooks_that_istio_s_injector_rewrote_come_back_too() {
+    let path = "/app-lifecycle/app/prestopz";
+    let mut pod = json!({"spec": {"containers": [
+        {"name": "app", "lifecycle": {"preStop": {"httpGet": {"path": path, "port": 15020}}}},
+    ]}});
+    let original = json!({"path": "/bye", "port": 80});
+    restore(&mut pod, &json!({path: {"httpGet": original}}).to_string());
+    assert_eq!(pod["spec"]["containers"][0]["lifecycle"]["preStop"], json!({"httpGet": original}));
+}

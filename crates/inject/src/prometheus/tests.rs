@@ -1,0 +1,50 @@
+//! Scrape annotations to the agent and back.
+
+use serde_json::{Value, json};
+
+use super::{merge, restore};
+
+fn pod(annotations: Value) -> Value {
+    json!({"metadata": {"annotations": annotations}, "spec": {}})
+}
+
+fn agent() -> Value {
+    json!({
+        "prometheus.io/scrape": "true",
+        "prometheus.io/path": "/stats/prometheus",
+        "prometheus.io/port": "15020",
+    })
+}
+
+#[test]
+fn a_pod_without_annotations_is_scraped_at_the_agent() {
+    let mut pod = json!({"metadata": {}, "spec": {}});
+    assert_eq!(merge(&mut pod, 15020), None);
+    assert_eq!(pod["metadata"]["annotations"], agent());
+    restore(&mut pod, None);
+    assert_eq!(pod["metadata"]["annotations"], json!({}));
+}
+
+#[test]
+fn the_application_s_own_annotations_go_to_the_agent_in_any_spelling() {
+    let mut pod =
+        pod(json!({"prometheus-io/port": "9090", "prometheus.io/scrape": "true", "x": "y"}));
+    let own = merge(&mut pod, 15020).unwrap();
+    let expected = json!({"scrape": "true", "path": "", "port": "9090"});
+    assert_eq!(serde_json::from_str::<Value>(&own).unwrap(), expected);
+    let mut annotations = agent();
+    annotations["x"] = json!("y");
+    assert_eq!(pod["metadata"]["annotations"], annotations);
+    restore(&mut pod, Some(&own));
+    let expected = json!({"x": "y", "prometheus.io/port": "9090", "prometheus.io/scrape": "true"});
+    assert_eq!(pod["metadata"]["annotations"], expected);
+}
+
+#[test]
+fn a_pod_that_asks_not_to_be_scraped_or_points_to_the_agent_stays() {
+    for annotations in [json!({"prometheus.io/scrape": "false"}), agent()] {
+        let mut pod = pod(annotations.clone());
+        assert_eq!(merge(&mut pod, 15020), None);
+        assert_eq!(pod["metadata"]["annotations"], annotations);
+    }
+}

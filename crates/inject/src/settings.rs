@@ -1,0 +1,294 @@
+//! What injection depends on. In: the injector's values (key `values` of the ConfigMap
+//! `istio-sidecar-injector`), MeshConfig and the revision. Out: [`Settings`] and issues; what is not
+//! given has Istio's default, except for the proxy's resources, which are Lateen's.
+
+mod read;
+
+use std::collections::BTreeMap;
+
+use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
+use serde_json::{Value, json};
+
+use crate::selector::Selector;
+
+pub use read::is_istio_image;
+
+/// The port of readiness, probes and merged metrics.
+const STATUS_PORT: u16 = 15020;
+
+/// `global.proxy.autoInject`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Enabled,
+    Disabled,
+}
+
+/// What `sidecarInjectorWebhook.objectSelector` of older files means for the webhooks' selectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectSelector {
+    /// `enabled: true, autoInject: true`, and where the field is missing: every pod of a namespace but
+    /// those that decline; a pod may ask where its namespace says nothing.
+    UnlessDeclined,
+    /// `enabled: true, autoInject: false`: only pods that ask.
+    WhenAsked,
+    /// `enabled: false`: only namespaces are selected; the webhook itself reads the pod's wish.
+    Ignored,
+}
+
+/// The one image of everything, and how it is pulled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    pub hub: String,
+    pub tag: String,
+    /// A name under the hub, or a whole reference if it has a slash.
+    pub name: String,
+    /// Empty for Kubernetes' default.
+    pub pull_policy: String,
+    pub pull_secrets: Vec<String>,
+}
+
+/// The proxy's and the agent's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    pub proxy: String,
+    pub component: String,
+    pub agent: String,
+    pub json: bool,
+}
+
+/// What is captured, as the annotations `traffic.sidecar.istio.io/*` write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Traffic {
+    pub include_ip_ranges: String,
+    pub exclude_ip_ranges: String,
+    pub include_inbound_ports: String,
+    pub exclude_inbound_ports: String,
+    pub include_outbound_ports: String,
+    pub exclude_outbound_ports: String,
+}
+
+/// The readiness probe of the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readiness {
+    pub initial_delay: u32,
+    pub period: u32,
+    pub failures: u32,
+}
+
+/// The startup probe of the proxy, once a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Startup {
+    pub failures: u32,
+}
+
+/// A custom injection template.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// A plain pod, merged strategically.
+    Overlay(Value),
+    /// A Go template: pods that name it are refused.
+    Program,
+}
+
+/// What of the injector's values, MeshConfig and the revision matters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Empty for the default revision.
+    pub revision: String,
+    /// The tags that point to this revision.
+    pub tags: Vec<String>,
+    pub istio_namespace: String,
+    pub policy: Policy,
+    pub never: Vec<Selector>,
+    pub always: Vec<Selector>,
+    pub namespaces_by_default: bool,
+    /// The namespace label `istio-injection`, unless `injectLabel` names another.
+    pub inject_label: String,
+    pub object_selector: ObjectSelector,
+    /// Whether the cluster's nodes run init containers with `restartPolicy: Always`.
+    pub native_sidecar: bool,
+    /// Whether an agent on each node lays the interception rules.
+    pub node_agent: bool,
+    pub rewrite_probes: bool,
+    pub merge_metrics: bool,
+    pub hold_application: bool,
+    pub image: Image,
+    /// `resources` of the proxy.
+    pub resources: Value,
+    /// `resources` of the interception step; the proxy's if there are none.
+    pub init_resources: Option<Value>,
+    pub privileged: bool,
+    /// `lifecycle` of the proxy in place of Lateen's own.
+    pub lifecycle: Option<Value>,
+    pub logging: Logging,
+    pub traffic: Traffic,
+    pub readiness: Readiness,
+    pub startup: Option<Startup>,
+    pub status_port: u16,
+    pub cluster_id: String,
+    /// Empty for none.
+    pub network: String,
+    /// Empty for the trust domain.
+    pub mesh_id: String,
+    pub trust_domain: String,
+    pub cluster_domain: String,
+    /// Empty for the control plane's own Service.
+    pub ca_address: String,
+    pub cert_provider: String,
+    pub token_audience: String,
+    /// MeshConfig's `defaultConfig` as JSON.
+    pub proxy_config: Value,
+    pub outbound_port: u16,
+    pub inbound_port: u16,
+    pub templates: BTreeMap<String, Template>,
+    pub default_templates: Vec<String>,
+    /// One name for several templates.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    pub injected_annotations: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            revision: String::new(),
+            tags: Vec::new(),
+            istio_namespace: "istio-system".to_owned(),
+            policy: Policy::Enabled,
+            never: Vec::new(),
+            always: Vec::new(),
+            namespaces_by_default: false,
+            inject_label: "istio-injection".to_owned(),
+            object_selector: ObjectSelector::UnlessDeclined,
+            native_sidecar: false,
+            node_agent: false,
+            rewrite_probes: true,
+            merge_metrics: true,
+            hold_application: false,
+            image: Image::default(),
+            resources: json!({
+                "limits": {"cpu": "2000m", "memory": "1024Mi"},
+                "requests": {"cpu": "20m", "memory": "32Mi"},
+            }),
+            init_resources: None,
+            privileged: false,
+            lifecycle: None,
+            logging: Logging::default(),
+            traffic: Traffic::default(),
+            readiness: Readiness { initial_delay: 0, period: 15, failures: 4 },
+            startup: Some(Startup { failures: 600 }),
+            status_port: STATUS_PORT,
+            cluster_id: "Kubernetes".to_owned(),
+            network: String::new(),
+            mesh_id: String::new(),
+            trust_domain: "cluster.local".to_owned(),
+            cluster_domain: "cluster.local".to_owned(),
+            ca_address: String::new(),
+            cert_provider: "istiod".to_owned(),
+            token_audience: "istio-ca".to_owned(),
+            proxy_config: json!({}),
+            outbound_port: 15001,
+            inbound_port: 15006,
+            templates: BTreeMap::new(),
+            default_templates: vec!["sidecar".to_owned()],
+            aliases: BTreeMap::new(),
+            injected_annotations: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for Image {
+    fn default() -> Self {
+        Image {
+            hub: "lateen-mesh".to_owned(),
+            tag: env!("CARGO_PKG_VERSION").to_owned(),
+            name: "lateen".to_owned(),
+            pull_policy: String::new(),
+            pull_secrets: Vec::new(),
+        }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Logging {
+            proxy: "warning".to_owned(),
+            component: "misc:error".to_owned(),
+            agent: "default:info".to_owned(),
+            json: false,
+        }
+    }
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Traffic {
+            include_ip_ranges: "*".to_owned(),
+            exclude_ip_ranges: String::new(),
+            include_inbound_ports: "*".to_owned(),
+            exclude_inbound_ports: String::new(),
+            include_outbound_ports: String::new(),
+            exclude_outbound_ports: String::new(),
+        }
+    }
+}
+
+impl Image {
+    /// The reference of the image.
+    pub fn reference(&self) -> String {
+        if self.name.contains('/') {
+            return self.name.clone();
+        }
+        format!("{}/{}:{}", self.hub, self.name, self.tag)
+    }
+}
+
+impl Settings {
+    /// Reads the injector's values and MeshConfig.
+    pub fn from_config(values: &Value, mesh: &MeshConfig, revision: &str) -> (Self, Vec<Issue>) {
+        read::settings(values, mesh, revision)
+    }
+
+    /// Reads them as the ConfigMaps `istio-sidecar-injector` and `istio` hold them: YAML texts.
+    pub fn from_texts(values: &str, mesh: &str, revision: &str) -> (Self, Vec<Issue>) {
+        let istio = ObjectRef::new("", "ConfigMap", "istio-system", "istio");
+        let (mesh, mut issues) = parse_mesh_config(mesh, &istio);
+        let values: Value = match serde_saphyr::from_str(values) {
+            Ok(values) => values,
+            Err(_) if values.trim().is_empty() => Value::Null,
+            Err(error) => {
+                issues.push(read::not_yaml(&error.to_string()));
+                Value::Null
+            }
+        };
+        let (settings, more) = Settings::from_config(&values, &mesh.unwrap_or_default(), revision);
+        issues.extend(more);
+        (settings, issues)
+    }
+
+    /// Whether this revision owns the label `istio-injection`.
+    pub fn is_default(&self) -> bool {
+        matches!(self.revision.as_str(), "" | "default")
+    }
+
+    /// The value of `istio.io/rev` that means this revision.
+    pub fn revision_label(&self) -> &str {
+        if self.revision.is_empty() { "default" } else { &self.revision }
+    }
+
+    /// The name of the control plane's Service.
+    pub fn service(&self) -> String {
+        if self.is_default() {
+            return "istiod".to_owned();
+        }
+        format!("istiod-{}", self.revision)
+    }
+
+    /// Where the control plane serves xDS and signs certificates.
+    pub fn control_plane(&self) -> String {
+        format!("{}.{}.svc:15012", self.service(), self.istio_namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Settings from values and MeshConfig.
+
+use serde_json::{Value, json};
+
+use super::{ObjectSelector, Policy, Settings, Startup, Template};
+
+fn read(values: Value, mesh: &str) -> (Settings, Vec<String>) {
+    let (settings, issues) = Settings::from_texts(&values.to_string(), mesh, "");
+    (settings, issues.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn nothing_is_the_default() {
+    let (settings, issues) = Settings::from_texts("", "", "");
+    assert_eq!((settings, issues.len()), (Settings::default(), 0));
+}
+
+/// The injector's part of the notes' IstioOperator file.
+#[test]
+fn an_old_file_is_read() {
+    let values = json!({
+        "global": {
+            "jwtPolicy": "third-party-jwt",
+            "trustDomain": "cluster.local",
+            "imagePullPolicy": "",
+            "imagePullSecrets": [],
+            "logging": {"level": "default:info"},
+            "sds": {"token": {"aud": "istio-ca"}},
+            "sts": {"servicePort": 0},
+            "mountMtlsCerts": false,
+            "proxy": {
+                "image": "proxyv2", "autoInject": "enabled", "statusPort": 15020,
+                "enableCoreDump": false, "excludeIPRanges": "", "includeIPRanges": "*",
+                "readinessInitialDelaySeconds": 1, "readinessPeriodSeconds": 2,
+                "readinessFailureThreshold": 30,
+                "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+            },
+            "proxy_init": {"image": "proxyv2", "resources": {"requests": {"cpu": "10m"}}},
+        },
+        "sidecarInjectorWebhook": {
+            "enableNamespacesByDefault": true,
+            "rewriteAppHTTPProbe": true,
+            "injectLabel": "istio-injection",
+            "objectSelector": {"enabled": false, "autoInject": true},
+        },
+    });
+    let (settings, issues) = read(values, "");
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert!(issues[0].starts_with("info ") && issues[0].contains("Istio's image"), "{issues:?}");
+    assert!(settings.namespaces_by_default);
+    assert_eq!(settings.object_selector, ObjectSelector::Ignored);
+    assert_eq!(settings.image.name, "lateen");
+    assert_eq!(settings.readiness.failures, 30);
+    assert_eq!(settings.init_resources, Some(json!({"requests": {"cpu": "10m"}})));
+    assert_eq!(settings.startup, Some(Startup { failures: 600 }));
+}
+
+#[test]
+fn wrong_values_are_errors_with_their_path_and_leave_the_default() {
+    let values = json!({
+        "global": {
+            "tag": true,
+            "imagePullSecrets": "secret",
+            "proxy": {
+                "privileged": "maybe", "statusPort": 70000, "includeInboundPorts": "many",
+                "excludeIPRanges": "10.0.0.1", "autoInject": "on", "resources": [],
+            },
+        },
+        "sidecarInjectorWebhook": {"neverInjectSelector": [{"matchExpressions": [{"key": "a", "operator": "Is"}]}]},
+    });
+    let (settings, issues) = read(values, "");
+    for path in [
+        "global.tag",
+        "global.imagePullSecrets",
+        "global.proxy.privileged",
+        "global.proxy.statusPort",
+        "global.proxy.includeInboundPorts",
+        "global.proxy.excludeIPRanges",
+        "global.proxy.autoInject",
+        "global.proxy.resources",
+        "sidecarInjectorWebhook.neverInjectSelector[0]",
+    ] {
+        let count = issues.iter().filter(|one| one.contains(&format!(" {path}: "))).count();
+        assert_eq!(count, 1, "{path}: {issues:#?}");
+    }
+    assert_eq!(settings, Settings { policy: Policy::Disabled, ..Settings::default() });
+    assert!(read(json!([]), "").1[0].contains("not a map"));
+    assert!(Settings::from_texts("{{{", "", "").1[0].is_error());
+    assert!(Settings::from_texts("", "trustDomain: [1]", "").1[0].is_error());
+}
+
+#[test]
+fn texts_may_be_numbers_and_flags_texts() {
+    let values = json!({
+        "global": {"tag": 1.2, "proxy": {"excludeInboundPorts": 8080}},
+        "pilot": {"env": {"ENABLE_NATIVE_SIDECARS": "true"}, "cni": {"enabled": true}},
+    });
+    let (settings, issues) = read(values, "");
+    assert!(issues.is_empty(), "{issues:?}");
+    assert_eq!(settings.image.tag, "1.2");
+    assert_eq!(settings.traffic.exclude_inbound_ports, "8080");
+    assert!(settings.native_sidecar && settings.node_agent);
+}
+
+#[test]
+fn mesh_config_decides_where_the_values_say_nothing_of_it() {
+    let mesh = "trustDomain: td\nenablePrometheusMerge: false\nproxyListenPort: 16001\n\
+                defaultConfig: {statusPort: 15030, concurrency: 3}\n";
+    let (settings, issues) = read(json!({}), mesh);
+    assert!(issues.is_empty(), "{issues:?}");
+    assert_eq!(settings.trust_domain, "td");
+    assert_eq!((settings.status_port, settings.outbound_port), (15030, 16001));
+    assert!(!settings.merge_metrics);
+    assert_eq!(settings.proxy_config["concurrency"], 3);
+}
+
+#[test]
+fn templates_are_overlays_or_refused() {
+    let templates = json!({
+        "plain": "spec: {containers: [{name: istio-proxy, env: [{name: A, value: b}]}]}",
+        "program": "spec: {{ .Values.x }}",
+        "sidecar": "spec: {}",
+        "text": "just text",
+    });
+    let values = json!({"sidecarInjectorWebhook": {
+        "templates": templates,
+        "defaultTemplates": ["sidecar", "plain"],
+        "aliases": {"all": ["sidecar", "plain"]},
+    }});
+    let (settings, issues) = read(values, "");
+    assert_eq!(issues.len(), 3, "{issues:#?}");
+    assert!(matches!(settings.templates["plain"], Template::Overlay(_)));
+    assert_eq!(settings.templates["program"], Template::Program);
+    assert!(!settings.templates.contains_key("sidecar"));
+    assert_eq!(settings.default_templates, ["sidecar", "plain"]);
+    assert_eq!(settings.aliases["all"], ["sidecar", "plain"]);
+}
+
+#[test]
+fn values_without_effect_say_what_is_in_their_place() {
+    let values = json!({"global": {"mountMtlsCerts": true, "jwtPolicy": "first-party-jwt", "podDNSSearchNamespaces": ["global"]}});
+    let (_, issues) = read(values, "");
+    assert_eq!(issues.len(), 3, "{issues:#?}");
+}

@@ -1,0 +1,223 @@
+//! The MutatingWebhookConfiguration. In: the settings. Out: the object, and for a pod the webhook of it
+//! that the API server would call: both from one table of selectors.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::decide::INJECT;
+use crate::selector::{Requirement, Selector};
+use crate::settings::{ObjectSelector, Settings};
+use crate::{Subject, pod};
+
+/// The label that names a revision or a tag, on namespaces and on pods.
+const REVISION: &str = "istio.io/rev";
+
+/// The webhooks of a configuration; no pod matches two of one configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// The namespace names the revision.
+    RevNamespace,
+    /// The pod names the revision, the namespace says nothing.
+    RevObject,
+    /// The namespace has `istio-injection=enabled`.
+    Namespace,
+    /// The pod asks, and nothing else is said.
+    Object,
+    /// Nothing is said at all, and `enableNamespacesByDefault` is on.
+    Auto,
+}
+
+impl Rule {
+    fn prefix(self) -> &'static str {
+        match self {
+            Rule::RevNamespace => "rev.namespace.",
+            Rule::RevObject => "rev.object.",
+            Rule::Namespace => "namespace.",
+            Rule::Object => "object.",
+            Rule::Auto => "auto.",
+        }
+    }
+}
+
+/// One webhook of one configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// The name of the MutatingWebhookConfiguration.
+    pub configuration: String,
+    pub rule: Rule,
+}
+
+impl fmt::Display for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}sidecar-injector.istio.io of {}", self.rule.prefix(), self.configuration)
+    }
+}
+
+/// Where the webhooks are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    Service { name: String, namespace: String, path: String, port: u16 },
+    Url(String),
+}
+
+impl Endpoint {
+    /// The Service of the settings' revision.
+    pub fn of(settings: &Settings) -> Self {
+        Endpoint::Service {
+            name: settings.service(),
+            namespace: settings.istio_namespace.clone(),
+            path: "/inject".to_owned(),
+            port: 443,
+        }
+    }
+}
+
+struct Row {
+    rule: Rule,
+    namespace: Selector,
+    object: Selector,
+}
+
+/// The webhook that the API server would call for this pod, of the revision's own configuration and
+/// those of its tags.
+pub fn selected(subject: &Subject, settings: &Settings) -> Option<Webhook> {
+    let own = [(configuration(settings), settings.revision_label(), settings.is_default())];
+    let tags = settings.tags.iter().map(|tag| (tag_configuration(tag), &**tag, tag == "default"));
+    own.into_iter().chain(tags).find_map(|(configuration, revision, default)| {
+        let row = rows(settings, revision, default).into_iter().find(|row| row.matches(subject))?;
+        Some(Webhook { configuration, rule: row.rule })
+    })
+}
+
+/// The revision's MutatingWebhookConfiguration. `ca_bundle` is base64 of PEM.
+pub fn webhooks(settings: &Settings, ca_bundle: Option<&str>, endpoint: &Endpoint) -> Value {
+    let revision = settings.revision_label();
+    let rows = rows(settings, revision, settings.is_default());
+    let labels = json!({"app": "sidecar-injector", REVISION: revision});
+    render(&configuration(settings), labels, &rows, ca_bundle, endpoint)
+}
+
+/// A tag's MutatingWebhookConfiguration: it selects by the tag and calls the revision's Service.
+pub fn tag_webhooks(
+    settings: &Settings,
+    tag: &str,
+    ca_bundle: Option<&str>,
+    endpoint: &Endpoint,
+) -> Value {
+    let rows = rows(settings, tag, tag == "default");
+    let revision = settings.revision_label();
+    let labels = json!({"app": "sidecar-injector", REVISION: revision, "istio.io/tag": tag});
+    render(&tag_configuration(tag), labels, &rows, ca_bundle, endpoint)
+}
+
+fn configuration(settings: &Settings) -> String {
+    let mut name = "istio-sidecar-injector".to_owned();
+    if !settings.is_default() {
+        name.push_str(&format!("-{}", settings.revision));
+    }
+    if settings.istio_namespace != "istio-system" {
+        name.push_str(&format!("-{}", settings.istio_namespace));
+    }
+    name
+}
+
+fn tag_configuration(tag: &str) -> String {
+    format!("istio-revision-tag-{tag}")
+}
+
+impl Row {
+    fn matches(&self, subject: &Subject) -> bool {
+        self.namespace.matches_map(subject.namespace_labels)
+            && self.object.matches(|key| pod::label(subject.pod, key))
+    }
+}
+
+/// The one table. `default` rows also belong to the label `istio-injection`.
+fn rows(settings: &Settings, revision: &str, default: bool) -> Vec<Row> {
+    let label = &*settings.inject_label;
+    let unlabelled = || Selector(vec![Requirement::absent(label), Requirement::absent(REVISION)]);
+    let row = |rule, namespace, object| Row { rule, namespace, object: Selector(object) };
+    let named = Selector(vec![Requirement::is(REVISION, revision), Requirement::absent(label)]);
+    let enabled = Selector(vec![Requirement::is(label, "enabled")]);
+    let by_namespace = match settings.object_selector {
+        ObjectSelector::UnlessDeclined => vec![Requirement::is_not(INJECT, "false")],
+        ObjectSelector::WhenAsked => vec![Requirement::is(INJECT, "true")],
+        ObjectSelector::Ignored => Vec::new(),
+    };
+    let objects = settings.object_selector != ObjectSelector::Ignored;
+    let mut rows = vec![row(Rule::RevNamespace, named, by_namespace.clone())];
+    if objects {
+        let object =
+            vec![Requirement::is_not(INJECT, "false"), Requirement::is(REVISION, revision)];
+        rows.push(row(Rule::RevObject, unlabelled(), object));
+    }
+    if !default {
+        return rows;
+    }
+    rows.push(row(Rule::Namespace, enabled, by_namespace));
+    if objects {
+        let object = vec![Requirement::is(INJECT, "true"), Requirement::absent(REVISION)];
+        rows.push(row(Rule::Object, unlabelled(), object));
+    }
+    let unsaid = match settings.object_selector {
+        ObjectSelector::UnlessDeclined => {
+            Some(vec![Requirement::absent(INJECT), Requirement::absent(REVISION)])
+        }
+        ObjectSelector::Ignored => Some(Vec::new()),
+        ObjectSelector::WhenAsked => None,
+    };
+    if let Some(object) = unsaid.filter(|_| settings.namespaces_by_default) {
+        rows.push(row(Rule::Auto, unlabelled(), object));
+    }
+    rows
+}
+
+fn render(
+    name: &str,
+    labels: Value,
+    rows: &[Row],
+    ca_bundle: Option<&str>,
+    endpoint: &Endpoint,
+) -> Value {
+    let mut client = match endpoint {
+        Endpoint::Service { name, namespace, path, port } => json!({
+            "service": {"name": name, "namespace": namespace, "path": path, "port": port},
+        }),
+        Endpoint::Url(url) => json!({"url": url}),
+    };
+    if let Some(bundle) = ca_bundle {
+        client["caBundle"] = json!(bundle);
+    }
+    let webhooks: Vec<Value> = rows.iter().map(|row| row.render(&client)).collect();
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": name, "labels": labels},
+        "webhooks": webhooks,
+    })
+}
+
+impl Row {
+    fn render(&self, client: &Value) -> Value {
+        json!({
+            "name": format!("{}sidecar-injector.istio.io", self.rule.prefix()),
+            "clientConfig": client,
+            "rules": [{
+                "operations": ["CREATE"],
+                "apiGroups": [""],
+                "apiVersions": ["v1"],
+                "resources": ["pods"],
+            }],
+            "namespaceSelector": self.namespace.render(),
+            "objectSelector": self.object.render(),
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
