@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::output::say;
+use crate::yaml;
 
 /// One object and where it was read.
 #[derive(Clone, Debug)]
@@ -77,11 +78,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
 fn read_file(path: &Path, documents: &mut Vec<Document>) -> Result<()> {
     let name = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    // As kubectl reads it: of two equal keys the last one counts.
-    let options =
-        serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
-    let values: Vec<Value> = serde_saphyr::from_multiple_with_options(&text, options)
-        .with_context(|| format!("{name} is not valid YAML"))?;
+    let values = yaml::documents(&text).with_context(|| format!("{name} is not valid YAML"))?;
     for object in values.into_iter().filter(|value| !value.is_null()) {
         let items = match object["kind"].as_str() {
             Some("List") => object["items"].as_array().cloned().unwrap_or_default(),
@@ -97,16 +94,6 @@ fn read_file(path: &Path, documents: &mut Vec<Document>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn of_two_equal_keys_the_last_one_counts() {
-        let file = std::env::temp_dir().join(format!("lateen-keys-{}.yaml", std::process::id()));
-        std::fs::write(&file, "apiVersion: v0\nkind: ConfigMap\napiVersion: v1\n").unwrap();
-        let mut documents = Vec::new();
-        read_file(&file, &mut documents).unwrap();
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(documents[0].object["apiVersion"], "v1");
-    }
 
     #[test]
     fn a_folder_is_read_in_order_with_namespaces_first() {

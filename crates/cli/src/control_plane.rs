@@ -68,9 +68,10 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
     };
     lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
     tasks.essential("remains of killed workloads", sweep(home.run()));
-    tasks.child("start-up memory", async move {
+    tasks.child("memory", async move {
         readiness.ready().await;
         lateen_runtime::memory::release_startup_pages();
+        lateen_runtime::memory::give_back().await;
     });
     let exit = tokio::select! {
         exit = supervisor.first_exit() => Some(exit),

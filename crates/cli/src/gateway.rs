@@ -43,6 +43,8 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
     tokio::pin!(terminated);
     let ready = proxy.ready();
     tokio::pin!(ready);
+    let memory = lateen_runtime::memory::give_back();
+    tokio::pin!(memory);
     let mut is_ready = false;
     loop {
         tokio::select! {
@@ -50,6 +52,7 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
                 is_ready = true;
                 lateen_runtime::memory::release_startup_pages();
             }
+            () = &mut memory => unreachable!("it runs until dropped"),
             () = proxy.failed() => anyhow::bail!("a part of the gateway ended: see its log"),
             signal = &mut terminated => {
                 tracing::info!(signal = signal.context("cannot listen for signals")?, "draining");

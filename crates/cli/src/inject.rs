@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::bootstrap::{Format, Labels, parse_labels};
 use crate::home::Home;
 use crate::output::note;
+use crate::yaml;
 
 /// Options of `lateen inject`.
 #[derive(Debug, Args)]
@@ -54,8 +55,8 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
     for path in &command.files {
         let name = path.display();
         let text = read(path)?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
-            .with_context(|| format!("{name} is neither YAML nor JSON"))?;
+        let documents =
+            yaml::documents(&text).with_context(|| format!("{name} is neither YAML nor JSON"))?;
         objects.extend(documents.into_iter().filter(|one| !one.is_null()));
     }
     let injected: Vec<Value> = objects.into_iter().map(|object| run.object(object)).collect();

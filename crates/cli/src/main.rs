@@ -19,6 +19,7 @@ mod supervisor;
 mod tag;
 mod up;
 mod words;
+mod yaml;
 
 use std::process::ExitCode;
 

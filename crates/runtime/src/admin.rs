@@ -53,10 +53,10 @@ pub type Handler = Arc<dyn Fn(&str, &str) -> Option<Page> + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {path}: {source}")]
-    Listen { path: PathBuf, source: io::Error },
-    #[error("nothing answers on {path}: {source}")]
-    Connect { path: PathBuf, source: io::Error },
+    #[error("cannot listen on {path}: {reason}")]
+    Listen { path: PathBuf, reason: io::Error },
+    #[error("nothing answers on {path}: {reason}")]
+    Connect { path: PathBuf, reason: io::Error },
     #[error("the admin server on {path} broke off: {reason}")]
     Broken { path: PathBuf, reason: String },
     #[error("{uri} on {path} answered {status}: {body}")]
@@ -66,7 +66,7 @@ pub enum Error {
 /// Listens on `path` (mode 0600; a stale socket there is replaced) and serves until dropped.
 pub async fn serve_unix(path: &Path, handler: Handler) -> Result<(), Error> {
     let listener =
-        crate::socket::bind(path).map_err(|source| Error::Listen { path: path.into(), source })?;
+        crate::socket::bind(path).map_err(|reason| Error::Listen { path: path.into(), reason })?;
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -90,7 +90,7 @@ pub async fn get(path: &Path, uri: &str) -> Result<Bytes, Error> {
         |error: hyper::Error| Error::Broken { path: path.into(), reason: error.to_string() };
     let stream = UnixStream::connect(path)
         .await
-        .map_err(|source| Error::Connect { path: path.into(), source })?;
+        .map_err(|reason| Error::Connect { path: path.into(), reason })?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let request = Request::builder()

@@ -2,6 +2,7 @@
 //! pages that are used again are read again from the page cache.
 
 use std::fs;
+use std::time::Duration;
 
 /// Drops the resident pages of the executable's code and constants, most of which only parsing
 /// the command line and starting up has touched, and hands free heap pages back to the kernel.
@@ -17,6 +18,34 @@ pub fn release_startup_pages() {
     }
     // SAFETY: malloc_trim(3) may be called at any time.
     unsafe { libc::malloc_trim(0) };
+}
+
+/// How often free heap pages are looked for, and how much more memory than after the last time makes it
+/// worth the while.
+const LOOK: Duration = Duration::from_secs(30);
+const WORTHWHILE: u64 = 1 << 20;
+
+/// Hands free heap pages back to the kernel after bursts, which the allocator alone does only at the
+/// heap's end. Runs until dropped; an idle process reads one small file per look.
+pub async fn give_back() {
+    let mut before = resident();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if resident() > before + WORTHWHILE {
+            // SAFETY: malloc_trim(3) may be called at any time.
+            unsafe { libc::malloc_trim(0) };
+            before = resident();
+        }
+    }
+}
+
+/// Resident bytes; 0 where nobody tells.
+fn resident() -> u64 {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    // SAFETY: sysconf(3) only reads.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages.unwrap_or(0) * u64::try_from(page).unwrap_or(0)
 }
 
 /// The range of a mapping of `executable` that was never written to, from a line of `/proc/self/maps`
@@ -49,6 +78,21 @@ mod tests {
         let relocated = "55d0c8b00000-55d0c8c00000 r--p 00101000 fe:00 42  /usr/bin/lateen";
         assert_eq!(read_only(relocated, "/usr/bin/lateen"), None);
         assert_eq!(read_only("55d0c8b00000-55d0c8c00000 rw-p 0 00:00 0", "/usr/bin/lateen"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_burst_left_is_given_back() {
+        let keep = tokio::spawn(give_back());
+        tokio::task::yield_now().await;
+        // Small blocks with one in use at the end keep the heap from shrinking by itself.
+        let mut blocks: Vec<Vec<u8>> = (0..20_000).map(|_| vec![1; 1024]).collect();
+        let last = blocks.pop();
+        let full = resident();
+        drop(blocks);
+        tokio::time::sleep(LOOK * 2).await;
+        assert!(resident() + (10 << 20) < full, "{} of {full}", resident());
+        drop(last);
+        keep.abort();
     }
 
     #[test]

@@ -55,9 +55,17 @@ pub fn origin(record: &Value) -> Option<Origin> {
     Some(Origin { namespace: namespace.into(), kind: kind.into(), name: name.into() })
 }
 
+/// What asking for a VirtualService gave.
+pub enum Found {
+    Object(Value),
+    Gone,
+    /// It could not be read, for this reason.
+    NotRead(String),
+}
+
 /// Joins the gateway's `record` with the sidecars' `records` (all of this machine) and the
 /// VirtualService object it names, if it was found.
-pub fn join(record: &Value, sidecars: &[Value], virtual_service: Option<&Value>) -> Way {
+pub fn join(record: &Value, sidecars: &[Value], virtual_service: &Found) -> Way {
     let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
     let flags = record["flags"].as_array().is_some_and(|flags| !flags.is_empty());
     Way {
@@ -73,14 +81,16 @@ pub fn join(record: &Value, sidecars: &[Value], virtual_service: Option<&Value>)
     }
 }
 
-fn virtual_service_route(record: &Value, object: Option<&Value>) -> Option<Route> {
+fn virtual_service_route(record: &Value, found: &Found) -> Option<Route> {
     let origin = origin(record).filter(|origin| origin.kind == "virtual-service")?;
     let port = record["downstream_local"].as_str()?.rsplit(':').next()?.parse::<u64>().ok()?;
-    let rule = object.and_then(|object| rule(object, port));
-    Some(Route {
-        name: format!("{}/{}", origin.namespace, origin.name),
-        rule: rule.unwrap_or_else(|| "no longer there".into()),
-    })
+    let gone = || "no longer there".to_owned();
+    let rule = match found {
+        Found::Object(object) => rule(object, port).unwrap_or_else(gone),
+        Found::Gone => gone(),
+        Found::NotRead(reason) => format!("not read: {reason}"),
+    };
+    Some(Route { name: format!("{}/{}", origin.namespace, origin.name), rule })
 }
 
 /// The first TCP route that takes `port`, in words.
@@ -166,7 +176,7 @@ mod tests {
             "match": [{ "port": 31400 }],
             "route": [{ "destination": { "host": "tcp-echo-server", "port": { "number": 8020 } } }],
         }] } });
-        let way = join(&record(), &[sidecar], Some(&route));
+        let way = join(&record(), &[sidecar], &Found::Object(route));
         assert_eq!(
             way.server.unwrap(),
             Server {
@@ -185,7 +195,7 @@ mod tests {
         failed["flags"] = json!(["NR"]);
         failed["close_reason"] = json!("no route");
         failed["upstream_remote"] = Value::Null;
-        let way = join(&failed, &[], None);
+        let way = join(&failed, &[], &Found::NotRead("no answer".into()));
         assert_eq!(way.failure.as_deref(), Some("no route"));
         assert_eq!(way.server, None);
     }

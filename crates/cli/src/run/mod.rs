@@ -248,6 +248,7 @@ async fn live(
         Err(ended) => return Ok(ended),
     };
     lateen_runtime::memory::release_startup_pages();
+    supervisor.tasks().child("memory", lateen_runtime::memory::give_back());
     Ok(watch(&mut program, &mut workload.sidecar, signals, supervisor).await)
 }
 
