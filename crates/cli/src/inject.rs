@@ -12,9 +12,10 @@ use lateen_api::kinds;
 use lateen_inject::{Manual, Outcome, Settings, workload};
 use serde_json::Value;
 
-use crate::bootstrap::{Format, Labels, parse_labels};
+use crate::bootstrap::Format;
 use crate::home::Home;
 use crate::output::note;
+use crate::words::{Labels, parse_labels};
 use crate::yaml;
 
 /// Options of `lateen inject`.
