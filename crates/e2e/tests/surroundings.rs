@@ -20,7 +20,7 @@ const MANY: usize = 400;
 /// `lateen` from a shell that allows 256 open files, and more to those who ask.
 fn under_limits(args: &[&str]) -> Result<Command> {
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -Hn 4096; ulimit -Sn 256; exec \"$0\" \"$@\""]);
+    command.args(["-c", "ulimit -Sn 256 && ulimit -Hn 4096 && exec \"$0\" \"$@\""]);
     command.arg(lateen()?).args(args).stdin(Stdio::null());
     Ok(command)
 }

@@ -5,10 +5,12 @@
 use std::io;
 use std::sync::OnceLock;
 
-/// Those that are no connection's: listeners, logs, the runtime's own, pipes for splicing.
-const OTHERS: u64 = 64;
-/// Both sides of a connection, and half of a pipe in case that its bytes are spliced.
-const PER_CONNECTION: u64 = 3;
+/// One part in so many, and at least [`FEWEST`], is kept for what is no connection's: listeners, logs, the
+/// runtime's own, and the pipes of splicing, which goes on by copying where it gets none.
+const KEPT: u64 = 16;
+const FEWEST: u64 = 64;
+/// Both sides of a connection.
+const PER_CONNECTION: u64 = 2;
 
 static FOUND: OnceLock<u64> = OnceLock::new();
 
@@ -49,7 +51,8 @@ pub fn connections(workers: usize) -> usize {
 }
 
 fn fitting(limit: u64, workers: usize) -> usize {
-    let all = usize::try_from(limit.saturating_sub(OTHERS) / PER_CONNECTION).unwrap_or(usize::MAX);
+    let others = (limit / KEPT).max(FEWEST);
+    let all = usize::try_from(limit.saturating_sub(others) / PER_CONNECTION).unwrap_or(usize::MAX);
     (all / workers.max(1)).max(1)
 }
 
@@ -76,8 +79,9 @@ mod tests {
 
     #[test]
     fn connections_follow_the_limit_and_are_never_none() {
-        assert_eq!(fitting(1024, 1), 320);
-        assert_eq!(fitting(1024, 2), 160);
+        assert_eq!(fitting(1024, 1), 480);
+        assert_eq!(fitting(1024, 2), 240);
+        assert!(fitting(20_000, 1) > 9000);
         assert_eq!(fitting(10, 4), 1);
         assert!(fitting(u64::MAX, 8) > 500_000);
     }
