@@ -40,10 +40,15 @@ fn a_selector_that_matches_no_gateway_is_told_and_one_that_does_never_is() {
         mesh.wait_for_successor(Part::Gateway, old)?;
         answers(ECHO_GATEWAY, "v1> ")?;
         status_tells(&mesh, GATEWAY, "stray", &words)?;
+        // The log tells of what has stood for a second.
+        wait_until("the log to tell", SOON, || {
+            let told = mesh.logs().contains("has the labels istio=egressgateway");
+            ensure!(told, "it does not");
+            Ok(())
+        })?;
         mesh.apply(&stray("ingressgateway"))?;
         status_is_clean(&mesh, GATEWAY, "stray", "spec.selector")?;
         let log = mesh.logs();
-        ensure!(log.contains("has the labels istio=egressgateway"), "the log does not tell");
         ensure!(!log.contains("has the labels istio=ingressgateway"), "a false alarm:\n{log}");
         Ok(())
     });
