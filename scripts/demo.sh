@@ -8,10 +8,11 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 home=$(mktemp -d /tmp/lateen-demo.XXXXXX)
 pids=()
 
+# Impatience must not leave half of it running, and a terminal that is gone cannot be written to.
+deafen() { trap '' INT TERM HUP PIPE; }
 finish() {
+  deafen
   trap - EXIT
-  # Impatience must not leave half of it running, and a terminal that is gone cannot be written to.
-  trap '' INT TERM HUP PIPE
   set +e
   { echo; echo "demo: stopping"; } 2>/dev/null
   # The newest first: client, server, mesh.
@@ -23,9 +24,9 @@ finish() {
   echo "demo: stopped, nothing of it is left" 2>/dev/null
 }
 trap finish EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'deafen; exit 129' HUP
+trap 'deafen; exit 130' INT
+trap 'deafen; exit 143' TERM
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n%s\n' "$*"; }
