@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{SOON, mesh, testdata};
+use lateen_e2e::{SOON, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::wait::wait_until;
@@ -39,8 +39,9 @@ fn lateen_fails(mesh: &Mesh, args: &[&str]) -> Result<String> {
     Ok(String::from_utf8(output.stderr)?)
 }
 
+/// An IstioOperator file of Istio 1.6, whole, as the golden files of `install` have it.
 fn notes() -> String {
-    testdata("istio-operator.yaml").display().to_string()
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../install/testdata/notes.yaml").to_owned()
 }
 
 /// The resource versions of everything that was installed, by name.
