@@ -3,6 +3,7 @@
 # In:  a Debian 12 machine, root, and the default configuration of apt, pip and Go.
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
 #        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy
+#        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
 # Idempotent: what is there already is left alone, and then no network is used.
 set -eu
 
@@ -112,6 +113,41 @@ go_tools() {
   built kubectl
 }
 
+# A whole Kubernetes: its own programs, CoreDNS and the process that holds a pod's namespaces.
+cluster() {
+  need etcd etcd-server
+  need containerd containerd
+  need runc runc
+  need ctr containerd
+  need buildah buildah
+  need iptables iptables
+  [ -x /usr/lib/cni/bridge ] || install_package containernetworking-plugins
+  k=$root/testbins/kubernetes
+  if ! same kubernetes "$k/go.mod" "$k/go.sum" || [ ! -x "$cache/bin/kubelet" ]; then
+    go_toolchain
+    say "building Kubernetes (several minutes the first time)"
+    version=$(sed -n 's/^require k8s.io\/kubernetes \(v[0-9.]*\).*/\1/p' "$k/go.mod")
+    set -- "-X k8s.io/component-base/version.gitVersion=$version" \
+      "-X k8s.io/component-base/version.gitMajor=$(echo "$version" | cut -d. -f1 | tr -d v)" \
+      "-X k8s.io/component-base/version.gitMinor=$(echo "$version" | cut -d. -f2)"
+    for program in kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubelet; do
+      say "building $program"
+      (cd "$k" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w $*" \
+        -o "$cache/bin/$program" "k8s.io/kubernetes/cmd/$program")
+    done
+  fi
+  built kubernetes
+  for program in coredns pause; do
+    k=$root/testbins/$program
+    if ! same $program "$k"/go.* "$k/main.go" || [ ! -x "$cache/bin/$program" ]; then
+      go_toolchain
+      say "building $program"
+      (cd "$k" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/$program" .)
+    fi
+    built $program
+  done
+}
+
 envoy() {
   [ -x "$cache/bin/envoy" ] && [ "$(cat "$cache/stamp/envoy" 2>/dev/null)" = "$envoy_version" ] && return
   say "installing stock Envoy $envoy_version"
@@ -143,4 +179,5 @@ fi
 debian_kubectl
 envoy
 go_tools
+cluster
 say "ready: $cache"

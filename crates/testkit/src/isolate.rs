@@ -20,8 +20,13 @@ const LIMIT: Duration = Duration::from_secs(150);
 /// Runs `body` in a new network and mount namespace. Without the privileges it says so loudly and
 /// returns; with `CI=true` in the environment that is a failure.
 pub fn isolated(body: impl FnOnce() -> Result<()> + Send + 'static) {
+    isolated_for(LIMIT, body);
+}
+
+/// The same for a test that takes long.
+pub fn isolated_for(limit: Duration, body: impl FnOnce() -> Result<()> + Send + 'static) {
     if require_root_or_skip() {
-        supervise(LIMIT, || enter().and_then(|()| body()));
+        supervise(limit, || enter().and_then(|()| body()));
     }
 }
 

@@ -2,6 +2,7 @@
 //! kubectl, captured processes, waiting. In: the binaries that Cargo and `scripts/test-deps.sh`
 //! built. Out: handles that clean up after themselves and errors that carry the captured logs.
 
+pub mod cluster;
 pub mod dns;
 pub mod echo;
 pub mod fuzz;

@@ -1,0 +1,18 @@
+// Command coredns is CoreDNS with the plugins that a cluster's name server needs and no others.
+package main
+
+import (
+	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/hosts"
+	_ "github.com/coredns/coredns/plugin/kubernetes"
+
+	"github.com/coredns/coredns/core/dnsserver"
+	"github.com/coredns/coredns/coremain"
+)
+
+func init() {
+	dnsserver.Directives = []string{"errors", "cache", "hosts", "kubernetes"}
+}
+
+func main() { coremain.Run() }

@@ -1,0 +1,3 @@
+module lateen/testbins/pause
+
+go 1.26.0
