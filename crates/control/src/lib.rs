@@ -4,6 +4,7 @@
 //! and an admin socket. It keeps nothing of its own: whatever is lost with the process is in the API.
 
 mod ads;
+pub mod cluster;
 pub mod debug;
 mod findings;
 pub mod owner;

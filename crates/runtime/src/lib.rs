@@ -11,3 +11,4 @@ pub mod rotated;
 pub mod signal;
 pub mod socket;
 pub mod tasks;
+pub mod tls;

@@ -1,0 +1,83 @@
+//! TLS at a listening socket. In: a listener and the configuration of the moment. Out: a stream of
+//! connections whose handshakes are done. A peer that is slow, or speaks something else, holds up nobody.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// How long a peer may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Handshakes at once; more peers wait in the listener's backlog.
+const HANDSHAKES: usize = 256;
+/// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections of `listener`, until the stream is dropped. Each takes the configuration that `tls` has
+/// when it is accepted.
+pub fn incoming(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + Unpin + 'static {
+    let (done, ready) = mpsc::channel(HANDSHAKES);
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept(listener, tls, done));
+    Box::pin(futures::stream::unfold((ready, accepting), |(mut ready, accepting)| async move {
+        let stream = ready.recv().await?;
+        Some((Ok(stream), (ready, accepting)))
+    }))
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    done: mpsc::Sender<TlsStream<TcpStream>>,
+) {
+    let slots = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut handshakes = JoinSet::new();
+    loop {
+        while handshakes.try_join_next().is_some() {}
+        let slot = slots.clone().acquire_owned().await.expect("never closed");
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a tls connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let acceptor = TlsAcceptor::from(tls.borrow().clone());
+        let done = done.clone();
+        handshakes.spawn(async move {
+            if let Some(stream) = handshake(acceptor, stream).await {
+                // Nobody takes connections any more: the process stops.
+                let _ = done.send(stream).await;
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn handshake(acceptor: TlsAcceptor, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    let peer = stream.peer_addr().ok();
+    // Small answers must not wait for the acknowledgement of earlier ones; without it they only do.
+    let _ = stream.set_nodelay(true);
+    match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(?peer, %error, "tls handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(?peer, "tls handshake took too long");
+            None
+        }
+    }
+}
