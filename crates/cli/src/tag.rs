@@ -133,12 +133,15 @@ async fn checked(client: &Client, args: &SetArgs) -> Result<Value> {
     Ok(object)
 }
 
-/// The tag's webhooks reach the revision's control plane by the revision's own address and CA.
+/// The tag's webhooks reach the revision's control plane by the revision's own address and CA, and as
+/// often.
 fn copy_trust(injector: &Value, object: &mut Value) {
-    let client = &injector["webhooks"][0]["clientConfig"];
-    if client.is_object() {
-        for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
-            webhook["clientConfig"] = client.clone();
+    let model = &injector["webhooks"][0];
+    for webhook in object["webhooks"].as_array_mut().into_iter().flatten() {
+        for field in ["clientConfig", "reinvocationPolicy"] {
+            if let Some(value) = model.get(field).filter(|value| !value.is_null()) {
+                webhook[field] = value.clone();
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{Subject, selector::Selector};
 pub const INJECT: &str = "sidecar.istio.io/inject";
 
 /// Namespaces in which nothing is ever injected.
-const SYSTEM_NAMESPACES: &[&str] =
+pub const SYSTEM_NAMESPACES: &[&str] =
     &["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
 /// Whether a pod is injected.

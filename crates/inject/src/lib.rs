@@ -36,7 +36,7 @@ pub use selector::{Operator, Requirement, Selector};
 pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,
 };
-pub use webhook::{Endpoint, Rule, Webhook, selected, tag_webhooks, webhooks};
+pub use webhook::{Call, Endpoint, Rule, Webhook, selected, tag_webhooks, webhooks};
 pub use workload::{Manual, Outcome, workload};
 
 /// The proxy's container, in `containers` or, as a native sidecar, in `initContainers`.

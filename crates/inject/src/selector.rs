@@ -1,8 +1,6 @@
 //! Label selectors. In: a selector as Kubernetes writes it, or requirements made in code. Out: whether
 //! labels match, and the selector as JSON: what is rendered and what is decided come of one value.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 /// How a label is compared.
@@ -90,10 +88,6 @@ impl Selector {
 
     pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.0.iter().all(|requirement| requirement.matches(label(&requirement.key)))
-    }
-
-    pub fn matches_map(&self, labels: &BTreeMap<String, String>) -> bool {
-        self.matches(|key| labels.get(key).map(String::as_str))
     }
 
     pub fn render(&self) -> Value {

@@ -5,13 +5,15 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::decide::INJECT;
-use crate::selector::{Requirement, Selector};
+use crate::decide::{INJECT, SYSTEM_NAMESPACES};
+use crate::selector::{Operator, Requirement, Selector};
 use crate::settings::{ObjectSelector, Settings};
 use crate::{Subject, pod};
 
 /// The label that names a revision or a tag, on namespaces and on pods.
 const REVISION: &str = "istio.io/rev";
+/// The label that the API server puts on every namespace.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The webhooks of a configuration; no pod matches two of one configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +75,23 @@ impl Endpoint {
     }
 }
 
+/// How the webhooks are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub endpoint: Endpoint,
+    /// Base64 of PEM; the control plane puts its own in where there is none.
+    pub ca_bundle: Option<String>,
+    /// Whether the webhook is asked again when a later one has changed the pod.
+    pub reinvoke: bool,
+}
+
+impl Call {
+    /// Calls the Service of the settings' revision, once.
+    pub fn of(settings: &Settings) -> Self {
+        Call { endpoint: Endpoint::of(settings), ca_bundle: None, reinvoke: false }
+    }
+}
+
 struct Row {
     rule: Rule,
     namespace: Selector,
@@ -90,25 +109,20 @@ pub fn selected(subject: &Subject, settings: &Settings) -> Option<Webhook> {
     })
 }
 
-/// The revision's MutatingWebhookConfiguration. `ca_bundle` is base64 of PEM.
-pub fn webhooks(settings: &Settings, ca_bundle: Option<&str>, endpoint: &Endpoint) -> Value {
+/// The revision's MutatingWebhookConfiguration.
+pub fn webhooks(settings: &Settings, call: &Call) -> Value {
     let revision = settings.revision_label();
     let rows = rows(settings, revision, settings.is_default());
     let labels = json!({"app": "sidecar-injector", REVISION: revision});
-    render(&configuration(settings), labels, &rows, ca_bundle, endpoint)
+    render(&configuration(settings), labels, &rows, call)
 }
 
 /// A tag's MutatingWebhookConfiguration: it selects by the tag and calls the revision's Service.
-pub fn tag_webhooks(
-    settings: &Settings,
-    tag: &str,
-    ca_bundle: Option<&str>,
-    endpoint: &Endpoint,
-) -> Value {
+pub fn tag_webhooks(settings: &Settings, tag: &str, call: &Call) -> Value {
     let rows = rows(settings, tag, tag == "default");
     let revision = settings.revision_label();
     let labels = json!({"app": "sidecar-injector", REVISION: revision, "istio.io/tag": tag});
-    render(&tag_configuration(tag), labels, &rows, ca_bundle, endpoint)
+    render(&tag_configuration(tag), labels, &rows, call)
 }
 
 fn configuration(settings: &Settings) -> String {
@@ -128,7 +142,12 @@ fn tag_configuration(tag: &str) -> String {
 
 impl Row {
     fn matches(&self, subject: &Subject) -> bool {
-        self.namespace.matches_map(subject.namespace_labels)
+        let namespace_label = |key: &str| match key {
+            // A file's namespace lacks it until the API server has seen it.
+            NAMESPACE_NAME => Some(subject.namespace),
+            key => subject.namespace_labels.get(key).map(String::as_str),
+        };
+        self.namespace.matches(namespace_label)
             && self.object.matches(|key| pod::label(subject.pod, key))
     }
 }
@@ -168,28 +187,30 @@ fn rows(settings: &Settings, revision: &str, default: bool) -> Vec<Row> {
         ObjectSelector::WhenAsked => None,
     };
     if let Some(object) = unsaid.filter(|_| settings.namespaces_by_default) {
-        rows.push(row(Rule::Auto, unlabelled(), object));
+        let mut namespace = unlabelled();
+        let mut excluded = SYSTEM_NAMESPACES.to_vec();
+        if !objects {
+            // The control plane's pods say that they decline, which is not looked at here: it could
+            // not start without asking itself.
+            excluded.push(&settings.istio_namespace);
+        }
+        namespace.0.push(Requirement::new(NAMESPACE_NAME, Operator::NotIn, &excluded));
+        rows.push(row(Rule::Auto, namespace, object));
     }
     rows
 }
 
-fn render(
-    name: &str,
-    labels: Value,
-    rows: &[Row],
-    ca_bundle: Option<&str>,
-    endpoint: &Endpoint,
-) -> Value {
-    let mut client = match endpoint {
+fn render(name: &str, labels: Value, rows: &[Row], call: &Call) -> Value {
+    let mut client = match &call.endpoint {
         Endpoint::Service { name, namespace, path, port } => json!({
             "service": {"name": name, "namespace": namespace, "path": path, "port": port},
         }),
         Endpoint::Url(url) => json!({"url": url}),
     };
-    if let Some(bundle) = ca_bundle {
+    if let Some(bundle) = &call.ca_bundle {
         client["caBundle"] = json!(bundle);
     }
-    let webhooks: Vec<Value> = rows.iter().map(|row| row.render(&client)).collect();
+    let webhooks: Vec<Value> = rows.iter().map(|row| row.render(&client, call.reinvoke)).collect();
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -199,22 +220,23 @@ fn render(
 }
 
 impl Row {
-    fn render(&self, client: &Value) -> Value {
+    fn render(&self, client: &Value, reinvoke: bool) -> Value {
         json!({
             "name": format!("{}sidecar-injector.istio.io", self.rule.prefix()),
             "clientConfig": client,
+            "sideEffects": "None",
             "rules": [{
                 "operations": ["CREATE"],
                 "apiGroups": [""],
                 "apiVersions": ["v1"],
                 "resources": ["pods"],
+                "scope": "*",
             }],
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": if reinvoke { "IfNeeded" } else { "Never" },
+            "admissionReviewVersions": ["v1"],
             "namespaceSelector": self.namespace.render(),
             "objectSelector": self.object.render(),
-            "failurePolicy": "Fail",
-            "reinvocationPolicy": "Never",
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1"],
         })
     }
 }

@@ -78,6 +78,9 @@ impl Component {
 pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
     let mut objects = Vec::new();
     let mut issues = plan.issues.clone();
+    if plan.flag("components.pilot.enabled") {
+        issues.extend(webhook::issues(plan));
+    }
     let mut add = |component: Component, settings: &Value, mut found: Vec<Value>| {
         found.iter_mut().for_each(|object| mark(plan, component, object));
         issues.extend(overlay::apply(plan, component, &settings["overlays"], &mut found));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Endpoint, Rule, selected, tag_webhooks, webhooks};
+use super::{Call, Endpoint, Rule, selected, tag_webhooks, webhooks};
 use crate::settings::{ObjectSelector, Settings};
 use crate::{Subject, decide};
 
@@ -214,7 +214,7 @@ fn every_combination_of_labels_calls_the_documented_webhook() {
     for matrix in MATRICES {
         let mut settings = Settings::default();
         (matrix.settings)(&mut settings);
-        let rendered = webhooks(&settings, None, &Endpoint::of(&settings));
+        let rendered = webhooks(&settings, &Call::of(&settings));
         for (namespace, row) in NAMESPACES.into_iter().zip(matrix.rows) {
             for (labels, expected) in PODS.into_iter().zip(row.chars()) {
                 let at = format!("{}: namespace {namespace:?}, pod {labels:?}", matrix.name);
@@ -288,14 +288,15 @@ fn a_tag_selects_by_its_name_and_calls_the_revision() {
     assert_eq!(rule(&[("istio-injection", "enabled")]), default);
     assert_eq!(rule(&[("istio.io/rev", "v3")]), None);
 
-    let rendered = tag_webhooks(&settings, "stable", Some("Q0E="), &Endpoint::of(&settings));
+    let call = Call { ca_bundle: Some("Q0E=".to_owned()), ..Call::of(&settings) };
+    let rendered = tag_webhooks(&settings, "stable", &call);
     assert_eq!(rendered["metadata"]["name"], "istio-revision-tag-stable");
     assert_eq!(rendered["metadata"]["labels"]["istio.io/tag"], "stable");
     assert_eq!(rendered["webhooks"].as_array().unwrap().len(), 2);
     let client = &rendered["webhooks"][0]["clientConfig"];
     assert_eq!(client["service"]["name"], "istiod-v2");
     assert_eq!(client["caBundle"], "Q0E=");
-    let rendered = tag_webhooks(&settings, "default", None, &Endpoint::of(&settings));
+    let rendered = tag_webhooks(&settings, "default", &Call::of(&settings));
     assert_eq!(rendered["webhooks"].as_array().unwrap().len(), 4);
 }
 
@@ -303,7 +304,8 @@ fn a_tag_selects_by_its_name_and_calls_the_revision() {
 fn the_rendered_object_is_one_that_kubernetes_takes() {
     let settings = Settings { namespaces_by_default: true, ..Settings::default() };
     for endpoint in [Endpoint::of(&settings), Endpoint::Url("https://host/inject".to_owned())] {
-        let mut rendered = webhooks(&settings, Some("Q0E="), &endpoint);
+        let call = Call { endpoint, ca_bundle: Some("Q0E=".to_owned()), reinvoke: true };
+        let mut rendered = webhooks(&settings, &call);
         let before = rendered.clone();
         let name = "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration";
         assert!(lateen_api::schema::definitions().contains_key(name));
@@ -322,11 +324,40 @@ fn names_tell_revision_and_namespace() {
             istio_namespace: namespace.to_owned(),
             ..Settings::default()
         };
-        let rendered = webhooks(&settings, None, &Endpoint::of(&settings));
+        let rendered = webhooks(&settings, &Call::of(&settings));
         rendered["metadata"]["name"].as_str().unwrap().to_owned()
     };
     assert_eq!(name("", "istio-system"), "istio-sidecar-injector");
     assert_eq!(name("default", "istio-system"), "istio-sidecar-injector");
     assert_eq!(name("v2", "istio-system"), "istio-sidecar-injector-v2");
     assert_eq!(name("v2", "mesh"), "istio-sidecar-injector-v2-mesh");
+}
+
+#[test]
+fn a_namespace_of_the_system_is_not_injected_because_of_a_default() {
+    let settings = Settings { namespaces_by_default: true, ..Settings::default() };
+    let rendered = webhooks(&settings, &Call::of(&settings));
+    let pod = json!({"metadata": {}, "spec": {}});
+    for (namespace, expected) in [("kube-system", None), ("shop", Some(Rule::Auto))] {
+        let labels = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.into())]);
+        let auto = &rendered["webhooks"][4];
+        assert_eq!(auto["name"], "auto.sidecar-injector.istio.io");
+        assert_eq!(holds(&auto["namespaceSelector"], &labels), expected.is_some());
+        for labels in [labels, BTreeMap::new()] {
+            let subject = Subject { namespace, namespace_labels: &labels, pod: &pod };
+            assert_eq!(selected(&subject, &settings).map(|one| one.rule), expected);
+        }
+    }
+}
+
+#[test]
+fn the_control_plane_starts_without_asking_itself() {
+    let labels = BTreeMap::new();
+    let own = json!({"metadata": {"labels": {"sidecar.istio.io/inject": "false"}}, "spec": {}});
+    for object_selector in [ObjectSelector::UnlessDeclined, ObjectSelector::Ignored] {
+        let settings =
+            Settings { namespaces_by_default: true, object_selector, ..Settings::default() };
+        let subject = Subject { namespace: "istio-system", namespace_labels: &labels, pod: &own };
+        assert_eq!(selected(&subject, &settings), None, "{object_selector:?}");
+    }
 }

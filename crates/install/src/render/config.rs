@@ -62,7 +62,7 @@ fn injector(plan: &Plan) -> Value {
 }
 
 /// The values of the injector; the image and the namespace are written out.
-fn values(plan: &Plan) -> Value {
+pub fn values(plan: &Plan) -> Value {
     let mut values = json!({});
     for part in INJECTED {
         values[*part] = plan.object(&format!("values.{part}"));

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 use crate::merge::merge;
 use crate::plan::{Plan, scalar};
 use crate::render::rbac::{self, metadata};
-use crate::render::webhook::{Injector, injector, validators};
 use crate::render::workload::{Workload, from_field, unprivileged, variable, with};
-use crate::render::{config, labels, tags};
+use crate::render::{config, labels, webhook};
 
 /// xDS without TLS, which is opened only where a file asks for it.
 const PLAINTEXT: u16 = 15010;
@@ -44,25 +43,10 @@ pub fn render(plan: &Plan) -> Vec<Value> {
     objects.push(workload.deployment(container, json!({})));
     objects.extend(workload.disruption_budget());
     objects.extend(workload.autoscaler());
-    objects.extend(validators(plan));
-    objects.push(injector(&Injector::of(plan)));
-    objects.extend(revision_tags(plan));
+    objects.extend(webhook::validators(plan));
+    objects.push(webhook::injector(plan));
+    objects.extend(webhook::revision_tags(plan));
     objects
-}
-
-/// The configurations of the tags that the file names.
-fn revision_tags(plan: &Plan) -> Vec<Value> {
-    let names = plan.list("values.revisionTags").iter().filter_map(Value::as_str);
-    let tag = |name: &str| {
-        tags::tag(&tags::Tag {
-            name: name.to_owned(),
-            revision: plan.revision().to_owned(),
-            namespace: plan.namespace().to_owned(),
-            namespaces_by_default: false,
-            inject_label: None,
-        })
-    };
-    names.map(tag).collect()
 }
 
 /// A revision's pods are told apart by its name, the default ones by Istio's old label.

@@ -1,10 +1,10 @@
 //! Revision tags: other names by which namespaces choose a control plane. In: a tag and the revision
 //! that it points at. Out: the webhook configuration that makes it so.
 
+use lateen_inject::{Call, Settings, tag_webhooks};
 use serde_json::{Value, json};
 
 use crate::render::labels;
-use crate::render::webhook::{Injector, injector, service};
 
 /// A name for a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,25 +23,24 @@ pub struct Tag {
 /// The MutatingWebhookConfiguration of a tag. The tag `default` is chosen by `istio-injection=enabled`
 /// too, as the default revision is.
 pub fn tag(tag: &Tag) -> Value {
-    let (revision, control_plane) = match tag.revision.as_str() {
-        "" | "default" => ("default", "istiod".to_owned()),
-        revision => (revision, format!("istiod-{revision}")),
-    };
-    injector(&Injector {
-        name: format!("istio-revision-tag-{}", tag.name),
-        selected_by: tag.name.clone(),
-        is_default: tag.name == "default",
-        inject_label: tag.inject_label.clone().unwrap_or_else(|| "istio-injection".to_owned()),
+    let mut settings = Settings {
+        revision: tag.revision.clone(),
+        istio_namespace: tag.namespace.clone(),
         namespaces_by_default: tag.namespaces_by_default,
-        reinvocation: "Never".to_owned(),
-        client: service(&control_plane, &tag.namespace, "/inject"),
-        labels: json!({
-            "app": "sidecar-injector",
-            labels::TAG: tag.name,
-            labels::REVISION: revision,
-            labels::COMPONENT: "Pilot",
-            labels::MANAGED: "Reconcile",
-            labels::OWNER: "none",
-        }),
-    })
+        ..Settings::default()
+    };
+    if let Some(label) = &tag.inject_label {
+        settings.inject_label.clone_from(label);
+    }
+    render(&settings, &tag.name, &Call::of(&settings))
+}
+
+/// A tag that points at the revision of the settings. No installation owns it.
+pub fn render(settings: &Settings, name: &str, call: &Call) -> Value {
+    let mut object = tag_webhooks(settings, name, call);
+    let own = &mut object["metadata"]["labels"];
+    own[labels::COMPONENT] = json!("Pilot");
+    own[labels::MANAGED] = json!("Reconcile");
+    own[labels::OWNER] = json!("none");
+    object
 }

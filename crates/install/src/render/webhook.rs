@@ -1,122 +1,77 @@
 //! Webhook configurations. In: where the control plane answers and which pods it is asked about. Out:
-//! Istio's MutatingWebhookConfiguration and ValidatingWebhookConfigurations.
+//! Istio's MutatingWebhookConfigurations, whose selectors are those by which [`lateen_inject`] decides,
+//! and ValidatingWebhookConfigurations.
 
+use lateen_api::issue::Issue;
+use lateen_api::istio::mesh::MeshConfig;
+use lateen_inject::{Call, Endpoint, Settings, webhooks};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::render::rbac::metadata;
+use crate::render::{config, tags};
 
-const INJECT: &str = "sidecar.istio.io/inject";
 const REVISION: &str = "istio.io/rev";
-/// Namespaces of the cluster itself, into which nothing is injected because of a default.
-const SYSTEM: &[&str] = &["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
+const HOOK: &str = "values.sidecarInjectorWebhook";
 
-/// Whom an injector's webhooks call and for which namespaces and pods.
-#[derive(Debug, Clone)]
-pub struct Injector {
-    pub name: String,
-    /// What `istio.io/rev` must be: a revision, `default` or a tag.
-    pub selected_by: String,
-    /// Whether `istio-injection=enabled` selects it too.
-    pub is_default: bool,
-    pub inject_label: String,
-    pub namespaces_by_default: bool,
-    pub reinvocation: String,
-    pub client: Value,
-    pub labels: Value,
+/// The injector's settings, and what in them has no effect.
+fn settings(plan: &Plan) -> (Settings, Vec<Issue>) {
+    Settings::from_config(&config::values(plan), &MeshConfig::default(), plan.revision())
 }
 
-impl Injector {
-    /// The injector of an installation.
-    pub fn of(plan: &Plan) -> Self {
-        let hook = "values.sidecarInjectorWebhook";
-        let text =
-            |field: &str, or: &str| plan.text(&format!("{hook}.{field}")).unwrap_or(or).to_owned();
-        let path = text("injectionPath", "/inject");
-        let url = plan.text(&format!("{hook}.injectionURL"));
-        Self {
-            name: match plan.namespace() {
-                "istio-system" => plan.revised("istio-sidecar-injector"),
-                other => format!("{}-{other}", plan.revised("istio-sidecar-injector")),
-            },
-            selected_by: plan.revision_label().to_owned(),
-            is_default: plan.revision().is_empty(),
-            inject_label: text("injectLabel", "istio-injection"),
-            namespaces_by_default: plan.flag(&format!("{hook}.enableNamespacesByDefault")),
-            reinvocation: text("reinvocationPolicy", "Never"),
-            client: client(plan, url, &path, plan.text(&format!("{hook}.caBundle"))),
-            labels: json!({ "app": "sidecar-injector", "release": "istio" }),
-        }
+/// What the injector would say of its values at run time, for those who install them.
+pub fn issues(plan: &Plan) -> Vec<Issue> {
+    let told = |issue: Issue| {
+        let path = format!("spec.values.{}", issue.path);
+        Issue { object: plan.operator.clone(), path, ..issue }
+    };
+    settings(plan).1.into_iter().map(told).collect()
+}
+
+/// The MutatingWebhookConfiguration that asks for injection.
+pub fn injector(plan: &Plan) -> Value {
+    let mut object = webhooks(&settings(plan).0, &call(plan));
+    object["metadata"]["labels"]["release"] = json!("istio");
+    object
+}
+
+/// The configurations of the tags that the file names.
+pub fn revision_tags(plan: &Plan) -> Vec<Value> {
+    let (settings, call) = (settings(plan).0, call(plan));
+    let names = plan.list("values.revisionTags").iter().filter_map(Value::as_str);
+    names.map(|name| tags::render(&settings, name, &call)).collect()
+}
+
+fn call(plan: &Plan) -> Call {
+    let text = |field: &str| plan.text(&format!("{HOOK}.{field}")).map(str::to_owned);
+    let service = |path: String| Endpoint::Service {
+        name: plan.revised("istiod"),
+        namespace: plan.namespace().to_owned(),
+        path,
+        port: 443,
+    };
+    let path = text("injectionPath").unwrap_or_else(|| "/inject".to_owned());
+    Call {
+        endpoint: text("injectionURL").map_or_else(|| service(path), Endpoint::Url),
+        ca_bundle: text("caBundle"),
+        reinvoke: text("reinvocationPolicy").as_deref() == Some("IfNeeded"),
     }
 }
 
 fn client(plan: &Plan, url: Option<&str>, path: &str, bundle: Option<&str>) -> Value {
     let mut client = match url {
         Some(url) => json!({ "url": url }),
-        None => service(&plan.revised("istiod"), plan.namespace(), path),
+        None => json!({ "service": {
+            "name": plan.revised("istiod"),
+            "namespace": plan.namespace(),
+            "path": path,
+            "port": 443,
+        } }),
     };
     if let Some(bundle) = bundle {
         client["caBundle"] = json!(bundle);
     }
     client
-}
-
-/// The control plane's Service as a webhook's server.
-pub fn service(name: &str, namespace: &str, path: &str) -> Value {
-    json!({ "service": { "name": name, "namespace": namespace, "path": path, "port": 443 } })
-}
-
-/// The MutatingWebhookConfiguration that asks for injection.
-pub fn injector(of: &Injector) -> Value {
-    let revision = [of.selected_by.as_str()];
-    let not_false = || rule(INJECT, "NotIn", &["false"]);
-    let unlabelled = || vec![absent(&of.inject_label), absent(REVISION)];
-    let mut webhooks = vec![
-        webhook(
-            of,
-            "rev.namespace",
-            vec![rule(REVISION, "In", &revision), absent(&of.inject_label)],
-            vec![not_false()],
-        ),
-        webhook(of, "rev.object", unlabelled(), vec![not_false(), rule(REVISION, "In", &revision)]),
-    ];
-    if of.is_default {
-        let enabled = rule(&of.inject_label, "In", &["enabled"]);
-        webhooks.push(webhook(of, "namespace", vec![enabled], vec![not_false()]));
-        let asked = vec![rule(INJECT, "In", &["true"]), absent(REVISION)];
-        webhooks.push(webhook(of, "object", unlabelled(), asked));
-    }
-    if of.is_default && of.namespaces_by_default {
-        let mut namespaces = unlabelled();
-        namespaces.push(rule("kubernetes.io/metadata.name", "NotIn", SYSTEM));
-        webhooks.push(webhook(of, "auto", namespaces, vec![absent(INJECT), absent(REVISION)]));
-    }
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": metadata(&of.name, None, &of.labels),
-        "webhooks": webhooks,
-    })
-}
-
-fn webhook(of: &Injector, name: &str, namespaces: Vec<Value>, pods: Vec<Value>) -> Value {
-    json!({
-        "name": format!("{name}.sidecar-injector.istio.io"),
-        "clientConfig": of.client,
-        "sideEffects": "None",
-        "rules": [{
-            "operations": ["CREATE"],
-            "apiGroups": [""],
-            "apiVersions": ["v1"],
-            "resources": ["pods"],
-            "scope": "*",
-        }],
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": of.reinvocation,
-        "admissionReviewVersions": ["v1"],
-        "namespaceSelector": { "matchExpressions": namespaces },
-        "objectSelector": { "matchExpressions": pods },
-    })
 }
 
 fn rule(key: &str, operator: &str, values: &[&str]) -> Value {
