@@ -1,9 +1,12 @@
-//! The delta ADS client: a state machine without I/O ([`delta`]) and its gRPC glue ([`link`]).
+//! The delta ADS client: a state machine without I/O ([`delta`]) and its gRPC glue ([`link`], [`dial`]).
 //! In: subscriptions and an address. Out: resources, and which names do not exist.
 
+pub mod address;
 pub mod backoff;
 pub mod delta;
+mod dial;
 pub mod link;
 
+pub use address::AdsAddress;
 pub use delta::{DeltaClient, ProtocolError, Update};
-pub use link::{AdsAddress, Event, connect};
+pub use link::{Event, connect};
