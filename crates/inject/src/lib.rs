@@ -32,6 +32,7 @@ use serde_json::Value;
 pub use decide::{Decision, Reason, Wish, decide};
 pub use inject::inject;
 pub use patch::patch;
+pub use pod::set_proxy_variables;
 pub use selector::{Operator, Requirement, Selector};
 pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,

@@ -111,6 +111,17 @@ pub fn variable<'a>(container: &'a Value, wanted: &str) -> Option<&'a str> {
     find(container["env"].as_array()?, wanted)?["value"].as_str()
 }
 
+/// Sets variables of an injected pod's proxy, in place of ones of the same names.
+pub fn set_proxy_variables(pod: &mut Value, variables: &[(String, String)]) {
+    let Some(proxy) = container_mut(pod, crate::PROXY_CONTAINER) else { return };
+    for (wanted, value) in variables {
+        if let Some(env) = proxy["env"].as_array_mut() {
+            env.retain(|item| name(item) != wanted);
+        }
+        set_variable(proxy, wanted, value.clone());
+    }
+}
+
 /// Adds a variable to a container.
 pub fn set_variable(container: &mut Value, name: &str, value: String) {
     let variable = serde_json::json!({"name": name, "value": value});

@@ -251,16 +251,28 @@ impl Settings {
 
     /// Reads them as the ConfigMaps `istio-sidecar-injector` and `istio` hold them: YAML texts.
     pub fn from_texts(values: &str, mesh: &str, revision: &str) -> (Self, Vec<Issue>) {
+        Settings::from_config_map("", values, mesh, revision)
+    }
+
+    /// The same with the injector's key `config`, which counts over `values`: it is what Istio's webhook
+    /// reads of the matters that are in both.
+    pub fn from_config_map(
+        config: &str,
+        values: &str,
+        mesh: &str,
+        revision: &str,
+    ) -> (Self, Vec<Issue>) {
         let istio = ObjectRef::new("", "ConfigMap", "istio-system", "istio");
         let (mesh, mut issues) = parse_mesh_config(mesh, &istio);
-        let values: Value = match serde_saphyr::from_str(values) {
-            Ok(values) => values,
-            Err(_) if values.trim().is_empty() => Value::Null,
+        let mut parsed = |key: &str, text: &str| match serde_saphyr::from_str::<Value>(text) {
+            Ok(value) => value,
+            Err(_) if text.trim().is_empty() => Value::Null,
             Err(error) => {
-                issues.push(read::not_yaml(&error.to_string()));
+                issues.push(read::not_yaml(key, &error.to_string()));
                 Value::Null
             }
         };
+        let values = read::overlay(parsed("values", values), &parsed("config", config));
         let (settings, more) = Settings::from_config(&values, &mesh.unwrap_or_default(), revision);
         issues.extend(more);
         (settings, issues)

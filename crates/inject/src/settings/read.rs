@@ -27,6 +27,17 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("global.sts.servicePort", "there is no security token service in the agent"),
 ];
 
+/// Fields of the ConfigMap's key `config`, and where the values have them.
+const OF_CONFIG: [(&str, &str); 7] = [
+    ("policy", "global.proxy.autoInject"),
+    ("alwaysInjectSelector", "sidecarInjectorWebhook.alwaysInjectSelector"),
+    ("neverInjectSelector", "sidecarInjectorWebhook.neverInjectSelector"),
+    ("injectedAnnotations", "sidecarInjectorWebhook.injectedAnnotations"),
+    ("defaultTemplates", "sidecarInjectorWebhook.defaultTemplates"),
+    ("templates", "sidecarInjectorWebhook.templates"),
+    ("aliases", "sidecarInjectorWebhook.aliases"),
+];
+
 struct Reader<'a> {
     values: &'a Value,
     issues: Vec<Issue>,
@@ -36,10 +47,32 @@ fn object() -> ObjectRef {
     ObjectRef::new("", "ConfigMap", "istio-system", "istio-sidecar-injector")
 }
 
-/// The values are no YAML at all.
-pub fn not_yaml(error: &str) -> Issue {
+/// A key's text is no YAML at all.
+pub fn not_yaml(key: &str, error: &str) -> Issue {
     let message = format!("not YAML, {error}");
-    Issue::error(object(), "values", Code::SCHEMA_VALIDATION_ERROR, message)
+    Issue::error(object(), key, Code::SCHEMA_VALIDATION_ERROR, message)
+}
+
+/// The values with what the ConfigMap's key `config` says of the same.
+pub fn overlay(mut values: Value, config: &Value) -> Value {
+    for (field, path) in OF_CONFIG {
+        let Some(value) = config.get(field).filter(|value| !value.is_null()) else { continue };
+        if values.is_null() {
+            values = json!({});
+        }
+        let mut at = &mut values;
+        for part in path.split('.') {
+            if !at.is_object() {
+                break;
+            }
+            at = &mut at[part];
+            if at.is_null() {
+                *at = json!({});
+            }
+        }
+        *at = value.clone();
+    }
+    values
 }
 
 pub fn settings(values: &Value, mesh: &MeshConfig, revision: &str) -> (Settings, Vec<Issue>) {

@@ -142,3 +142,21 @@ fn values_without_effect_say_what_is_in_their_place() {
     let (_, issues) = read(values, "");
     assert_eq!(issues.len(), 3, "{issues:#?}");
 }
+
+#[test]
+fn the_config_of_the_config_map_counts_over_its_values() {
+    let config =
+        "policy: disabled\nneverInjectSelector: [{matchLabels: {app: db}}]\naliases: null\n";
+    let values = "global: {hub: registry/mesh, proxy: {autoInject: enabled}}\n";
+    let (settings, issues) = Settings::from_config_map(config, values, "", "");
+    assert_eq!(issues, []);
+    assert_eq!((settings.policy, settings.never.len()), (Policy::Disabled, 1));
+    assert_eq!(settings.image.hub, "registry/mesh");
+
+    let (settings, issues) = Settings::from_config_map(config, "", "", "");
+    assert_eq!((settings.policy, issues.len()), (Policy::Disabled, 0));
+    let (_, issues) = Settings::from_config_map(config, "global: 1", "", "");
+    assert!(issues.iter().all(|issue| !issue.message.is_empty()));
+    let (_, issues) = Settings::from_config_map("{", "", "", "");
+    assert_eq!(issues[0].path, "config");
+}
