@@ -49,22 +49,63 @@ pub fn decode(kind: &'static Kind, value: Value) -> Decoded {
     Decoded { object, resource, issues }
 }
 
+/// Which objects of a kind are watched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Those of one namespace, or of all.
+    pub namespace: Option<String>,
+    /// Those of one name, or of all.
+    pub name: Option<String>,
+}
+
+impl Scope {
+    /// One object.
+    pub fn one(namespace: &str, name: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()) }
+    }
+
+    /// The objects of one name in all namespaces.
+    pub fn named(name: &str) -> Self {
+        Self { namespace: None, name: Some(name.to_owned()) }
+    }
+}
+
 /// Watches all kinds until dropped. Failures are logged and tried again; the stream never ends.
 pub fn watch_all(
     client: &Client,
     kinds: impl IntoIterator<Item = &'static Kind>,
 ) -> impl Stream<Item = Event> + Send + Unpin + 'static {
+    watch_each(client, kinds.into_iter().map(|kind| (kind, Scope::default())))
+}
+
+/// The same, with a scope for each kind.
+pub fn watch_each(
+    client: &Client,
+    kinds: impl IntoIterator<Item = (&'static Kind, Scope)>,
+) -> impl Stream<Item = Event> + Send + Unpin + 'static {
     let mut all = SelectAll::new();
-    for kind in kinds {
-        all.push(watch(client.clone(), kind));
+    for (kind, scope) in kinds {
+        all.push(watch_scope(client.clone(), kind, &scope));
     }
     all
 }
 
-/// Watches one kind until dropped.
+/// Watches all objects of one kind until dropped.
 pub fn watch(client: Client, kind: &'static Kind) -> BoxStream<'static, Event> {
-    let config = watcher::Config::default();
-    let inner = watcher(client.api(kind, None), config).boxed();
+    watch_scope(client, kind, &Scope::default())
+}
+
+/// Watches some objects of one kind until dropped.
+pub fn watch_scope(
+    client: Client,
+    kind: &'static Kind,
+    scope: &Scope,
+) -> BoxStream<'static, Event> {
+    let mut config = watcher::Config::default();
+    if let Some(name) = &scope.name {
+        config = config.fields(&format!("metadata.name={name}"));
+    }
+    let inner = watcher(client.api(kind, scope.namespace.as_deref()), config).boxed();
     let state = Watch { inner, folding: Folding::new(kind), failures: 0 };
     futures::stream::unfold(state, |mut watch| async move {
         let event = watch.next().await;

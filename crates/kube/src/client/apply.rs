@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Config};
 use lateen_api::kinds::{Kind, by_kind, split_api_version};
@@ -76,6 +76,18 @@ impl Client {
         let patch = Patch::Apply(object);
         let applied = self.bounded(&action, api.patch(&named.name, &params, &patch)).await?;
         to_value(&action, kind, applied)
+    }
+
+    /// Whether the API would take a new object, its webhooks having been asked; nothing is stored.
+    pub async fn try_create(&self, kind: &Kind, object: Value) -> Result<(), Error> {
+        let named = object_ref(kind, &object);
+        let namespace = Some(named.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let action = describe("try to create", kind, namespace, &named.name);
+        let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
+        let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
+        let params = PostParams { dry_run: true, ..PostParams::default() };
+        let api = self.api(kind, namespace);
+        self.bounded(&action, api.create(&params, &object)).await.map(|_| ())
     }
 
     /// The objects of a kind in all namespaces that a label selector chooses; `limit` of them.
