@@ -2,3 +2,4 @@
 //! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, and health for probes.
 
 pub mod context;
+pub mod webhook;

@@ -1,0 +1,70 @@
+//! How many questions there were and what became of them, under Istio's names for the metrics. In:
+//! outcomes. Out: [`Counts`] of the moment.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counted since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    injection_requests: AtomicU64,
+    injection_successes: AtomicU64,
+    injection_failures: AtomicU64,
+    injection_skips: AtomicU64,
+    validations_passed: AtomicU64,
+    validations_failed: AtomicU64,
+}
+
+/// The counters at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// `sidecar_injection_requests_total`
+    pub injection_requests: u64,
+    /// `sidecar_injection_success_total`
+    pub injection_successes: u64,
+    /// `sidecar_injection_failure_total`
+    pub injection_failures: u64,
+    /// `sidecar_injection_skip_total`
+    pub injection_skips: u64,
+    /// `galley_validation_passed`
+    pub validations_passed: u64,
+    /// `galley_validation_failed`
+    pub validations_failed: u64,
+}
+
+/// What became of a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Injected,
+    NotInjected,
+    Skipped,
+    Valid,
+    Invalid,
+}
+
+impl Counters {
+    pub fn count(&self, outcome: Outcome) {
+        let (of_injection, counter) = match outcome {
+            Outcome::Injected => (true, &self.injection_successes),
+            Outcome::NotInjected => (true, &self.injection_failures),
+            Outcome::Skipped => (true, &self.injection_skips),
+            Outcome::Valid => (false, &self.validations_passed),
+            Outcome::Invalid => (false, &self.validations_failed),
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if of_injection {
+            self.injection_requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub fn counts(&self) -> Counts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            injection_requests: read(&self.injection_requests),
+            injection_successes: read(&self.injection_successes),
+            injection_failures: read(&self.injection_failures),
+            injection_skips: read(&self.injection_skips),
+            validations_passed: read(&self.validations_passed),
+            validations_failed: read(&self.validations_failed),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The state of the settings, event by event.
+
+use std::sync::Arc;
+
+use lateen_kube::watch::Event;
+use serde_json::{Value, json};
+
+use super::{NativeSidecars, State, kind, minor};
+use crate::cluster::context::Place;
+
+fn place(revision: &str) -> Arc<Place> {
+    Arc::new(Place {
+        namespace: "mesh".to_owned(),
+        pod: "istiod-0".to_owned(),
+        revision: revision.to_owned(),
+        service_account: "istiod".to_owned(),
+        domain: "cluster.local".to_owned(),
+        cluster: "Kubernetes".to_owned(),
+    })
+}
+
+fn map(data: Value) -> Event {
+    Event::Replace(kind("ConfigMap"), vec![json!({"metadata": {"name": "m"}, "data": data})])
+}
+
+fn node(name: &str, version: &str) -> Value {
+    json!({"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": version}}})
+}
+
+fn nodes(versions: &[&str]) -> Event {
+    let nodes = versions.iter().enumerate().map(|(at, version)| node(&format!("n{at}"), version));
+    Event::Replace(kind("Node"), nodes.collect())
+}
+
+fn state(native: NativeSidecars) -> State {
+    let mut state = State::new(place("blue"), native);
+    assert!(!state.mesh(map(json!({"mesh": "trustDomain: shop.example"}))));
+    assert!(state.injector(map(json!({"values": "{\"global\": {\"hub\": \"registry/mesh\"}}"}))));
+    state
+}
+
+fn is_native(state: &State, pod: &Value) -> bool {
+    state.current().unwrap().settings(pod).native_sidecar
+}
+
+#[test]
+fn settings_come_of_both_config_maps_and_this_process_place() {
+    let mut state = state(NativeSidecars::Stable);
+    assert!(state.current().is_none(), "the nodes are not known yet");
+    assert!(state.node(nodes(&["v1.34.0"])));
+    let injector = state.current().unwrap();
+    let settings = injector.settings(&json!({}));
+    assert_eq!(settings.trust_domain, "shop.example");
+    assert_eq!(settings.image.hub, "registry/mesh");
+    assert_eq!(settings.control_plane(), "istiod-blue.mesh.svc:15012");
+}
+
+#[test]
+fn a_config_map_with_errors_leaves_the_settings_from_before() {
+    let mut state = state(NativeSidecars::Never);
+    assert!(!state.injector(map(json!({"values": "{\"global\": {\"hub\": [1]}}"}))));
+    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "registry/mesh");
+    assert!(state.injector(map(json!({"values": "{\"global\": {\"hub\": \"other\"}}"}))));
+    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "other");
+    let gone = json!({"metadata": {"name": "m"}});
+    assert!(state.injector(Event::Delete(kind("ConfigMap"), gone)));
+    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "lateen-mesh");
+}
+
+#[test]
+fn sidecars_are_native_where_every_node_has_them() {
+    let pod = json!({"spec": {}});
+    for (native, versions, expected) in [
+        (NativeSidecars::Stable, &["v1.33.0", "v1.34.2+k3s1"][..], true),
+        (NativeSidecars::Stable, &["v1.33.0", "v1.32.9"], false),
+        (NativeSidecars::Stable, &["v1.33.0", "custom"], false),
+        (NativeSidecars::Stable, &[], false),
+        (NativeSidecars::Wanted, &["v1.29.0", "v1.32.9"], true),
+        (NativeSidecars::Wanted, &["v1.28.0"], false),
+        (NativeSidecars::Never, &["v1.34.0"], false),
+    ] {
+        let mut state = state(native);
+        state.node(nodes(versions));
+        assert_eq!(is_native(&state, &pod), expected, "{native:?} {versions:?}");
+    }
+}
+
+#[test]
+fn nodes_come_and_go_and_a_pod_may_name_its_own() {
+    let mut state = state(NativeSidecars::Stable);
+    state.node(nodes(&["v1.34.0"]));
+    assert!(state.node(Event::Put(kind("Node"), node("old", "v1.30.1"))));
+    assert!(!state.node(Event::Put(kind("Node"), node("old", "v1.30.1"))), "only a heartbeat");
+    assert!(!is_native(&state, &json!({"spec": {}})));
+    assert!(is_native(&state, &json!({"spec": {"nodeName": "n0"}})));
+    assert!(!is_native(&state, &json!({"spec": {"nodeName": "old"}})));
+    assert!(state.node(Event::Delete(kind("Node"), node("old", "v1.30.1"))));
+    assert!(is_native(&state, &json!({"spec": {}})));
+}
+
+#[test]
+fn without_nodes_sidecars_are_plain() {
+    let mut state = state(NativeSidecars::Stable);
+    assert!(state.without_nodes());
+    assert!(!is_native(&state, &json!({})));
+}
+
+#[test]
+fn versions_are_read() {
+    for (version, expected) in [
+        ("v1.34.2", Some(34)),
+        ("1.33", Some(33)),
+        ("v1.33+", Some(33)),
+        ("v2.1.0", None),
+        ("v1.x", None),
+        ("", None),
+        ("v1.99999999999", None),
+    ] {
+        assert_eq!(minor(version), expected, "{version}");
+    }
+}
