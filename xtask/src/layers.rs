@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("lateen-routing", 1),
     ("lateen-inject", 1),
     ("lateen-install", 1),
+    ("lateen-registry", 1),
     ("lateen-runtime", 2),
     ("lateen-identity", 2),
     ("lateen-xds", 2),

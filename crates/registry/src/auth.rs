@@ -1,0 +1,110 @@
+//! The kubelet's credentials for registries, `config.json` in its folder, of Docker's form. In: its text.
+//! Out: the text with a registry's credentials added or removed
+//! (<https://kubernetes.io/docs/concepts/containers/images/#using-a-private-registry>).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::{Error, Host, json};
+
+const LIST: &str = "auths";
+
+/// A user's name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub user: String,
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    /// Never shows the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// From a file of one line `USER:PASSWORD`, or from a Docker `config.json`.
+    pub fn parse(text: &str, host: &Host) -> Result<Credentials, Error> {
+        if text.trim_start().starts_with('{') {
+            return of(text, host)?
+                .ok_or(Error::Credentials("this config.json without auths of the host"));
+        }
+        pair(text.trim_end_matches(['\r', '\n']))
+            .ok_or(Error::Credentials("the contents of this file"))
+    }
+}
+
+fn pair(text: &str) -> Option<Credentials> {
+    let (user, password) = text.split_once(':')?;
+    let valid = !user.is_empty() && !password.is_empty() && !text.contains(['\n', '\r']);
+    valid.then(|| Credentials { user: user.to_owned(), password: password.to_owned() })
+}
+
+/// The text with the registry's credentials.
+pub fn set(text: &str, host: &Host, credentials: &Credentials) -> Result<String, Error> {
+    if of(text, host)?.as_ref() == Some(credentials) {
+        return Ok(text.to_owned());
+    }
+    let auth = STANDARD.encode(format!("{}:{}", credentials.user, credentials.password));
+    json::set(text, &[LIST, host.as_str()], &json!({ "auth": auth }))
+}
+
+/// The text without the registry's credentials.
+pub fn unset(text: &str, host: &Host) -> Result<String, Error> {
+    json::unset(text, &[LIST, host.as_str()])
+}
+
+/// The registry's credentials.
+pub fn of(text: &str, host: &Host) -> Result<Option<Credentials>, Error> {
+    let entry = &json::parse(text)?[LIST][host.as_str()];
+    let part = |key: &str| entry[key].as_str().filter(|part| !part.is_empty());
+    if let (Some(user), Some(password)) = (part("username"), part("password")) {
+        return Ok(Some(Credentials { user: user.to_owned(), password: password.to_owned() }));
+    }
+    let decoded = part("auth").and_then(|auth| STANDARD.decode(auth).ok());
+    Ok(decoded.and_then(|auth| String::from_utf8(auth).ok()).as_deref().and_then(pair))
+}
+
+/// The registries with credentials.
+pub fn hosts(text: &str) -> Result<Vec<String>, Error> {
+    let value = json::parse(text)?;
+    Ok(value[LIST]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(host, _): (&String, &Value)| host.clone())
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, hosts, of, set, unset};
+    use crate::Host;
+
+    #[test]
+    fn credentials_are_added_read_and_removed() {
+        let host: Host = "r:5000".parse().unwrap();
+        let credentials = Credentials::parse("me:pass:word\n", &host).unwrap();
+        assert_eq!((credentials.user.as_str(), credentials.password.as_str()), ("me", "pass:word"));
+        let text = set("{\"credsStore\": \"x\", \"auths\": {}}", &host, &credentials).unwrap();
+        assert_eq!(of(&text, &host).unwrap(), Some(credentials.clone()));
+        assert_eq!(set(&text, &host, &credentials).unwrap(), text);
+        assert_eq!(hosts(&text).unwrap(), ["r:5000"]);
+        assert_eq!(Credentials::parse(&text, &host).unwrap(), credentials);
+        assert_eq!(unset(&text, &host).unwrap(), "{\"credsStore\": \"x\", \"auths\": {}}");
+        assert!(!format!("{credentials:?}").contains("pass"));
+    }
+
+    #[test]
+    fn what_holds_no_credentials_is_refused_without_showing_it() {
+        let host: Host = "r:5000".parse().unwrap();
+        for text in
+            ["", "secret", ":secret", "secret:", "a:secret\nb:c", "{\"auths\": {\"other\": {}}}"]
+        {
+            let error = Credentials::parse(text, &host).unwrap_err().to_string();
+            assert!(error.contains("USER:PASSWORD") && !error.contains("secret"), "{error}");
+        }
+    }
+}

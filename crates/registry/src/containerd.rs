@@ -1,0 +1,182 @@
+//! containerd's `config.toml`. In: its text. Out: where it looks for `hosts.toml` files, the text in which it
+//! does, and registries in the older form, which keeps them in this file
+//! (<https://github.com/containerd/containerd/blob/main/docs/cri/registry.md>).
+
+use toml_edit::{Array, DocumentMut, Item};
+
+use crate::{Error, Host, Trust, toml};
+
+/// Where containerd's own documentation has the folders of hosts.
+pub const FOLDER: &str = "/etc/containerd/certs.d";
+
+/// The text of a configuration where there is none: every containerd since 1.3 reads it.
+const EMPTY: &str = "version = 2\n";
+
+/// A configuration, as far as registries matter.
+#[derive(Debug)]
+pub struct Config {
+    document: DocumentMut,
+    text: String,
+}
+
+/// How a configuration knows registries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registries {
+    /// It says nothing.
+    Unset,
+    /// By a folder for each host, in these folders.
+    Folders(Vec<String>),
+    /// By `mirrors` and `configs`, with which containerd allows no folders.
+    Inline,
+}
+
+impl Config {
+    /// An empty text is a configuration that was not there.
+    pub fn parse(text: &str) -> Result<Config, Error> {
+        let source = if text.trim().is_empty() { EMPTY } else { text };
+        Ok(Config { document: toml::parse(source)?, text: text.to_owned() })
+    }
+
+    /// The path of the plugin that pulls images.
+    fn plugin(&self) -> [&'static str; 2] {
+        let version = self.document.get("version").and_then(Item::as_integer);
+        let name = match version {
+            None | Some(..=1) => "cri",
+            Some(2) => "io.containerd.grpc.v1.cri",
+            Some(_) => "io.containerd.cri.v1.images",
+        };
+        ["plugins", name]
+    }
+
+    fn registry(&self, key: &str) -> Option<&Item> {
+        let [plugins, plugin] = self.plugin();
+        toml::get(&self.document, &[plugins, plugin, "registry", key])
+    }
+
+    /// Whether it has the plugin's section: of several files' sections the last one counts, as a whole.
+    pub fn has_plugin(&self) -> bool {
+        toml::get(&self.document, &self.plugin()).is_some()
+    }
+
+    /// Whether the kubelet can use this containerd: one that only serves Docker has this switched off.
+    pub fn serves_kubelet(&self) -> bool {
+        let disabled = self.document.get("disabled_plugins").and_then(Item::as_array);
+        let is_cri = |name: &str| name == "cri" || name.starts_with("io.containerd.grpc.v1.cri");
+        !disabled.into_iter().flatten().filter_map(|name| name.as_str()).any(is_cri)
+    }
+
+    /// Other files, as patterns, whose settings count as well.
+    pub fn imports(&self) -> Vec<String> {
+        let imports = self.document.get("imports").and_then(Item::as_array);
+        imports.into_iter().flatten().filter_map(|path| path.as_str()).map(str::to_owned).collect()
+    }
+
+    pub fn registries(&self) -> Registries {
+        let path = self.registry("config_path").and_then(Item::as_str).unwrap_or_default();
+        if !path.is_empty() {
+            return Registries::Folders(path.split(':').map(str::to_owned).collect());
+        }
+        let has = |key: &str| {
+            let table = self.registry(key).and_then(Item::as_table_like);
+            table.is_some_and(|table| match key {
+                "mirrors" => !table.is_empty(),
+                _ => table.iter().any(|(_, config)| config.get("tls").is_some()),
+            })
+        };
+        if has("mirrors") || has("configs") { Registries::Inline } else { Registries::Unset }
+    }
+
+    /// The text with a folder for hosts.
+    pub fn with_folder(mut self, folder: &str) -> Result<String, Error> {
+        let [plugins, plugin] = self.plugin();
+        let table = toml::table(&mut self.document, &[plugins, plugin, "registry"])?;
+        toml::put(table, "config_path", folder);
+        Ok(toml::print(&self.document, &self.text))
+    }
+
+    /// How the older form has the registry trusted.
+    pub fn inline_trust(&self, host: &Host) -> Trust {
+        let tls = |key: &str| {
+            let config = self.registry("configs").and_then(|configs| configs.get(host.as_str()));
+            config.and_then(|config| config.get("tls")).and_then(|tls| tls.get(key))
+        };
+        let plain = format!("http://{host}");
+        let mirror = self.registry("mirrors").and_then(|mirrors| mirrors.get(host.as_str()));
+        let endpoints = mirror.and_then(|mirror| mirror.get("endpoint")).and_then(Item::as_array);
+        let without_tls = endpoints.into_iter().flatten().any(|url| url.as_str() == Some(&plain));
+        match tls("insecure_skip_verify").and_then(Item::as_bool) {
+            Some(true) => Trust::Insecure,
+            _ if without_tls => Trust::Insecure,
+            _ if tls("ca_file").is_some() => Trust::Authority,
+            _ => Trust::System,
+        }
+    }
+
+    /// The registries that the older form names.
+    pub fn inline_hosts(&self) -> Vec<String> {
+        let mut found: Vec<String> = ["mirrors", "configs"]
+            .iter()
+            .filter_map(|key| self.registry(key).and_then(Item::as_table_like))
+            .flat_map(|table| table.iter().map(|(host, _)| host.to_owned()).collect::<Vec<_>>())
+            .collect();
+        found.sort();
+        found.dedup();
+        found
+    }
+
+    /// The text with the registry in the older form; `authority` is the path of its authority's file.
+    pub fn with_inline(
+        mut self,
+        host: &Host,
+        trust: Trust,
+        authority: &str,
+    ) -> Result<String, Error> {
+        if self.inline_trust(host) == trust {
+            return Ok(self.text);
+        }
+        let [plugins, plugin] = self.plugin();
+        let mirror = [plugins, plugin, "registry", "mirrors", host.as_str()];
+        let tls = [plugins, plugin, "registry", "configs", host.as_str(), "tls"];
+        let settings = toml::table(&mut self.document, &tls)?;
+        settings.remove("insecure_skip_verify");
+        settings.remove("ca_file");
+        match trust {
+            Trust::Insecure => {
+                toml::put(settings, "insecure_skip_verify", true);
+                let endpoints = [format!("https://{host}"), format!("http://{host}")];
+                let table = toml::table(&mut self.document, &mirror)?;
+                toml::put(table, "endpoint", Array::from_iter(endpoints));
+            }
+            Trust::Authority => {
+                toml::put(settings, "ca_file", authority);
+                self.forget_mirror(&mirror, host);
+            }
+            Trust::System => {
+                toml::prune(&mut self.document, &tls);
+                self.forget_mirror(&mirror, host);
+            }
+        }
+        Ok(toml::print(&self.document, &self.text))
+    }
+
+    /// Removes the registry's own address without TLS from its endpoints.
+    fn forget_mirror(&mut self, path: &[&str], host: &Host) {
+        let mut item = Some(self.document.as_item_mut());
+        for key in path {
+            item = item.and_then(|item| item.get_mut(key));
+        }
+        if let Some(mirror) = item.and_then(Item::as_table_like_mut) {
+            let (plain, secure) = (format!("http://{host}"), format!("https://{host}"));
+            if let Some(endpoints) = mirror.get_mut("endpoint").and_then(Item::as_array_mut) {
+                endpoints.retain(|url| url.as_str() != Some(&plain));
+                if endpoints.iter().all(|url| url.as_str() == Some(&secure)) {
+                    mirror.remove("endpoint");
+                }
+            }
+        }
+        toml::prune(&mut self.document, path);
+    }
+}
+
+#[cfg(test)]
+mod tests;

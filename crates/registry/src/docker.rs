@@ -1,0 +1,69 @@
+//! Docker's `daemon.json`. In: its text. Out: the text with a registry added or removed, or the registries
+//! in it (<https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file>).
+
+use serde_json::Value;
+
+use crate::{Error, Host, Trust, json};
+
+const LIST: &str = "insecure-registries";
+
+/// The text in which the registry is trusted so. An authority is known by its file alone.
+pub fn set(text: &str, host: &Host, trust: Trust) -> Result<String, Error> {
+    match trust {
+        Trust::Insecure => json::push(text, LIST, host.as_str()),
+        // An empty list stays: when told to read its file again, Docker forgets registries only if
+        // the list is there.
+        Trust::Authority | Trust::System => json::pull(text, LIST, host.as_str()),
+    }
+}
+
+/// The registries that need no valid certificate.
+pub fn insecure(text: &str) -> Result<Vec<String>, Error> {
+    json::strings(&json::parse(text)?, LIST)
+}
+
+/// A setting that is a text, as in `pidfile`.
+pub fn setting(text: &str, key: &str) -> Result<Option<String>, Error> {
+    Ok(json::parse(text)?.get(key).and_then(Value::as_str).map(str::to_owned))
+}
+
+/// Whether a command line of the daemon has the flag that the file must not repeat: Docker then refuses
+/// the file as a whole.
+pub fn has_flag(arguments: &[String]) -> bool {
+    let flag = format!("--{}", LIST.replace("registries", "registry"));
+    arguments.iter().any(|word| *word == flag || word.starts_with(&format!("{flag}=")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{has_flag, insecure, set, setting};
+    use crate::{Host, Trust};
+
+    #[test]
+    fn the_notes_file_is_made_and_unmade() {
+        let host: Host = "grd-dev.example.com".parse().unwrap();
+        let before = "{\n    \"insecure-registries\": [],\n    \"debug\": false\n}\n";
+        let after = set(before, &host, Trust::Insecure).unwrap();
+        assert_eq!(after, before.replace("[]", "[\"grd-dev.example.com\"]"));
+        assert_eq!(insecure(&after).unwrap(), ["grd-dev.example.com"]);
+        assert_eq!(set(&after, &host, Trust::Authority).unwrap(), before);
+        assert_eq!(set(&after, &host, Trust::System).unwrap(), before);
+    }
+
+    #[test]
+    fn settings_are_found() {
+        assert_eq!(setting("{\"pidfile\": \"/x\"}", "pidfile").unwrap().as_deref(), Some("/x"));
+        assert_eq!(setting("", "pidfile").unwrap(), None);
+    }
+
+    #[test]
+    fn the_flag_of_the_same_meaning_is_noticed() {
+        let flag =
+            |words: &[&str]| has_flag(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
+        assert!(
+            flag(&["dockerd", "--insecure-registry=a"])
+                && flag(&["dockerd", "--insecure-registry", "a"])
+        );
+        assert!(!flag(&["dockerd", "--insecure"]));
+    }
+}

@@ -1,0 +1,188 @@
+//! containerd's `hosts.toml` of one registry. In: its text. Out: the text with the registry trusted as
+//! wanted (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>).
+
+use toml_edit::{Array, DocumentMut};
+
+use crate::{AUTHORITY_FILE, Error, Host, Trust, toml};
+
+const HOST: &str = "host";
+
+/// The text in which the registry is trusted so; `None` if nothing is left to say.
+pub fn set(text: &str, host: &Host, trust: Trust) -> Result<Option<String>, Error> {
+    let mut document = toml::parse(text)?;
+    let url = secure(host);
+    match trust {
+        Trust::System => clear(&mut document, host),
+        Trust::Authority => {
+            server(&mut document, &plain(host), &url);
+            let table = registry(&mut document, &url)?;
+            table.remove("skip_verify");
+            if table.get("ca").and_then(|ca| ca.as_str()) != Some(AUTHORITY_FILE) {
+                toml::put(table, "ca", AUTHORITY_FILE);
+            }
+        }
+        Trust::Insecure => {
+            // Hosts are tried in their order, the server last: TLS first, and then without.
+            server(&mut document, &url, &plain(host));
+            let table = registry(&mut document, &url)?;
+            if table.get("ca").and_then(|ca| ca.as_str()) == Some(AUTHORITY_FILE) {
+                table.remove("ca");
+            }
+            if table.get("skip_verify").and_then(|skip| skip.as_bool()) != Some(true) {
+                toml::put(table, "skip_verify", true);
+            }
+        }
+    }
+    let text = toml::print(&document, text);
+    Ok((!text.trim().is_empty()).then_some(text))
+}
+
+/// How the text has the registry trusted.
+pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
+    let document = toml::parse(text)?;
+    let tables = [vec![], vec![HOST.to_owned(), secure(host)]];
+    let of = |key: &str| {
+        tables.iter().find_map(|path| {
+            let path: Vec<&str> = path.iter().map(String::as_str).chain([key]).collect();
+            toml::get(&document, &path)
+        })
+    };
+    let without_tls = document.get("server").and_then(|server| server.as_str())
+        == Some(&plain(host))
+        || toml::get(&document, &[HOST, &plain(host)]).is_some();
+    Ok(match of("skip_verify").and_then(|skip| skip.as_bool()) {
+        Some(true) => Trust::Insecure,
+        _ if without_tls => Trust::Insecure,
+        _ if of("ca").is_some() => Trust::Authority,
+        _ => Trust::System,
+    })
+}
+
+fn secure(host: &Host) -> String {
+    format!("https://{host}")
+}
+
+fn plain(host: &Host) -> String {
+    format!("http://{host}")
+}
+
+/// Sets the server, unless it is another one than this registry.
+fn server(document: &mut DocumentMut, from: &str, to: &str) {
+    match document.get("server").map(|server| server.as_str()) {
+        None => {
+            toml::put(document.as_table_mut(), "server", to);
+        }
+        Some(Some(current)) if current == from => {
+            toml::put(document.as_table_mut(), "server", to);
+        }
+        Some(_) => {}
+    }
+}
+
+fn registry<'a>(
+    document: &'a mut DocumentMut,
+    url: &str,
+) -> Result<&'a mut dyn toml_edit::TableLike, Error> {
+    let table = toml::table(document, &[HOST, url])?;
+    if table.is_empty() {
+        toml::put(table, "capabilities", Array::from_iter(["pull", "resolve"]));
+    }
+    Ok(table)
+}
+
+/// Takes back what [`set`] may have said; a table that says more stays.
+fn clear(document: &mut DocumentMut, host: &Host) {
+    let url = secure(host);
+    if let Some(table) = document.get_mut(HOST).and_then(|hosts| hosts.get_mut(&url))
+        && let Some(table) = table.as_table_like_mut()
+    {
+        table.remove("skip_verify");
+        if table.get("ca").and_then(|ca| ca.as_str()) == Some(AUTHORITY_FILE) {
+            table.remove("ca");
+        }
+        if table.iter().all(|(key, _)| key == "capabilities") {
+            table.remove("capabilities");
+        }
+    }
+    toml::prune(document, &[HOST, &url]);
+    let ours = [Some(url.as_str()), Some(&plain(host))];
+    let alone = document.get(HOST).is_none();
+    if let Some(server) = document.get("server").map(|server| server.as_str())
+        && ours.contains(&server)
+    {
+        match alone && document.len() == 1 {
+            true => drop(document.remove("server")),
+            false => toml::put(document.as_table_mut(), "server", url),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{set, trust};
+    use crate::{Host, Trust};
+
+    const INSECURE: &str = "server = \"http://r:5000\"
+
+[host.\"https://r:5000\"]
+capabilities = [\"pull\", \"resolve\"]
+skip_verify = true
+";
+
+    fn host() -> Host {
+        "r:5000".parse().unwrap()
+    }
+
+    #[track_caller]
+    fn check(before: &str, wanted: Trust, after: &str) {
+        let found = set(before, &host(), wanted).unwrap().unwrap_or_default();
+        assert_eq!(found, after);
+        assert_eq!(trust(&found, &host()).unwrap(), wanted);
+        let again = set(&found, &host(), wanted).unwrap().unwrap_or_default();
+        assert_eq!(again, found, "a second time");
+    }
+
+    #[test]
+    fn a_new_file_says_what_is_wanted_and_nothing_else() {
+        check("", Trust::Insecure, INSECURE);
+        let authority = INSECURE
+            .replace("http:", "https:")
+            .replace("skip_verify = true", "ca = \"lateen-ca.crt\"");
+        check("", Trust::Authority, &authority);
+        check(INSECURE, Trust::Authority, &authority);
+        check(&authority, Trust::Insecure, INSECURE);
+        check(INSECURE, Trust::System, "");
+        check(&authority, Trust::System, "");
+    }
+
+    #[test]
+    fn a_mirror_with_its_comments_stays() {
+        let mirror = "# ours\nserver = \"https://r:5000\" # last\n\n[host.\"https://mirror\"]\n  capabilities = [\"pull\"]\n  dial_timeout = \"1s\"\n";
+        let both = "# ours\nserver = \"http://r:5000\" # last\n\n[host.\"https://mirror\"]\n  capabilities = [\"pull\"]\n  dial_timeout = \"1s\"\n\n[host.\"https://r:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\nskip_verify = true\n";
+        check(mirror, Trust::Insecure, both);
+        check(both, Trust::System, mirror);
+    }
+
+    #[test]
+    fn a_table_with_more_in_it_stays() {
+        let header = format!("{INSECURE}\n[host.\"https://r:5000\".header]\nx = \"y\"\n");
+        let after = set(&header, &host(), Trust::System).unwrap().unwrap();
+        assert!(after.contains("[host.\"https://r:5000\".header]\nx = \"y\"\n"), "{after}");
+        assert!(after.starts_with("server = \"https://r:5000\"\n"), "{after}");
+        assert!(!after.contains("skip_verify"), "{after}");
+    }
+
+    #[test]
+    fn another_server_stays() {
+        let proxy = "server = \"https://proxy\"\n";
+        let after = set(proxy, &host(), Trust::Insecure).unwrap().unwrap();
+        assert!(after.starts_with(proxy), "{after}");
+    }
+
+    #[test]
+    fn what_is_not_valid_is_refused() {
+        let error = set("server = \n", &host(), Trust::Insecure).unwrap_err().to_string();
+        assert!(error.starts_with("not valid TOML: ") && error.contains("line 1"), "{error}");
+        assert!(set("host = 1\n", &host(), Trust::Insecure).is_err());
+    }
+}
