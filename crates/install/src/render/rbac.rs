@@ -23,6 +23,12 @@ pub const CONTROL_PLANE: &[Rule] = &[
         why: "the model is made of them",
     },
     Rule {
+        groups: &[""],
+        resources: &["nodes"],
+        verbs: WATCH,
+        why: "sidecars are native where every node's version has them",
+    },
+    Rule {
         groups: &["discovery.k8s.io"],
         resources: &["endpointslices"],
         verbs: WATCH,
@@ -68,6 +74,12 @@ pub const CONTROL_PLANE_HOME: &[Rule] = &[
         resources: &["secrets"],
         verbs: &["create", "get", "list", "patch", "update", "watch"],
         why: "the CA's key lives in the Secret istio-ca-secret",
+    },
+    Rule {
+        groups: &["networking.istio.io"],
+        resources: &["gateways"],
+        verbs: &["create"],
+        why: "a dry run that is refused shows that the validation webhook is asked",
     },
     Rule {
         groups: &["coordination.k8s.io"],
