@@ -7,10 +7,12 @@ mod ca;
 mod file;
 mod pinned;
 mod tls;
+mod unverified;
 
 pub use ca::{Ca, Issued};
 pub use file::{private_dir, read_or_create_secret, write_private};
 pub use tls::{client_config, server_config};
+pub use unverified::unverified_client_config;
 
 /// What can go wrong with keys and certificates.
 #[derive(Debug, thiserror::Error)]

@@ -6,18 +6,25 @@ use std::sync::Arc;
 use lateen_routing::Terminal;
 use lateen_runtime::admin::{Handler, Page};
 use lateen_telemetry::AccessRecord;
+use lateen_telemetry::exposition::{Exposition, Format};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use crate::config::{Cluster, ClusterEntry, Config, Listener};
+use crate::view::View;
 use crate::worker::Shared;
 
-pub fn handler(shared: Arc<Shared>, ready: watch::Receiver<bool>) -> Handler {
+pub fn handler(view: View) -> Handler {
     Arc::new(move |path, _query| {
+        let shared = &view.shared;
         Some(match path {
-            "/ready" if *ready.borrow() => Page::text("LIVE\n"),
+            "/ready" if view.is_ready() => Page::text("LIVE\n"),
             "/ready" => Page::text("PRE_INITIALIZING\n").with_status(503),
-            "/stats" => Page::text(stats(&shared)),
+            "/stats" => Page::text(stats(shared)),
+            "/stats/prometheus" => {
+                let mut out = Exposition::new(Format::Text);
+                view.metrics(&mut out);
+                Page { content_type: Format::Text.content_type(), ..Page::text(out.into_text()) }
+            }
             "/clusters" => Page::text(clusters(&shared.config.load())),
             "/config_dump" => Page::json(&dump(&shared.config.load())),
             "/records" => {
@@ -91,13 +98,13 @@ fn dump(config: &Config) -> Value {
     })
 }
 
-fn listeners(config: &Config) -> Vec<&Arc<Listener>> {
+pub fn listeners(config: &Config) -> Vec<&Arc<Listener>> {
     let mut all: Vec<_> = config.bound.values().chain(config.handed.values()).collect();
     all.sort_by_key(|listener| &listener.compiled.name);
     all
 }
 
-fn present(config: &Config) -> Vec<&Arc<ClusterEntry>> {
+pub fn present(config: &Config) -> Vec<&Arc<ClusterEntry>> {
     let entries = config.clusters.values().filter_map(|cluster| match cluster {
         Cluster::Present(entry) => Some(entry),
         Cluster::Absent | Cluster::Refused(_) => None,

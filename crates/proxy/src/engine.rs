@@ -132,6 +132,7 @@ impl Engine {
                 } else {
                     tracing::debug!("no connection to the control plane yet: {reason}");
                 }
+                self.shared.trouble.store(Some(Arc::new(reason)));
                 self.client.disconnected();
                 self.requests = None;
             }
@@ -142,6 +143,7 @@ impl Engine {
     fn on_response(&mut self, response: DeltaDiscoveryResponse) {
         // Not before: the socket may be held by somebody who waits for the control plane too.
         self.shared.linked.store(true, Ordering::Relaxed);
+        self.shared.trouble.store(None);
         let update = match self.client.on_response(response) {
             Ok(update) => update,
             Err(error) => return tracing::warn!(%error, "ignored a response"),

@@ -1,12 +1,13 @@
 //! The data path: listeners, original destination, TCP proxying, mesh DNS. In: [`Options`], and
 //! Envoy resources over delta ADS (or a fixed set of them). Out: traffic, access records, counters
-//! and an admin server.
+//! and an admin server; and in a pod what surrounds a proxy there ([`agent`]).
 //!
 //! One engine task follows the control plane, compiles what it sends and publishes it with one
 //! atomic pointer; worker threads, one per core, do nothing but traffic.
 
 mod accept;
 mod admin;
+pub mod agent;
 mod bind;
 mod config;
 mod connect;
@@ -17,6 +18,7 @@ mod engine;
 mod error;
 mod inspect;
 mod log;
+mod metrics;
 mod options;
 mod records;
 mod relay;
@@ -24,8 +26,10 @@ mod resolve;
 mod socket;
 mod start;
 mod stats;
+mod view;
 mod worker;
 
 pub use error::{DataError, Kind, Side};
 pub use options::{Options, Role, Source, StaticResources};
 pub use start::{Handle, Proxy, StartError};
+pub use view::View;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
 use lateen_runtime::admin;
@@ -16,12 +16,12 @@ use prost::{Message, Name};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::admin::handler;
 use crate::config::Config;
 use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
 use crate::options::{Options, Source, StaticResources};
 use crate::records::Records;
+use crate::view::View;
 use crate::worker::{Command, Reasons, Shared, Worker};
 
 /// Questions of connections that may wait for the engine.
@@ -40,10 +40,7 @@ pub struct Proxy;
 
 /// A running proxy. Dropping it stops the engine and cuts its connections.
 pub struct Handle {
-    ready: watch::Receiver<bool>,
-    /// What tests look into.
-    #[cfg(test)]
-    shared: Arc<Shared>,
+    view: View,
     workers: Vec<Worker>,
     tasks: JoinSet<()>,
     drain: Duration,
@@ -60,6 +57,7 @@ impl Proxy {
             published: watch::Sender::new(0),
             demands,
             linked: AtomicBool::new(false),
+            trouble: ArcSwapOption::empty(),
             records: Records::new(count),
             reasons: Reasons::default(),
             log: LogWriter::start(options.stdout_log).map_err(StartError::Thread)?,
@@ -74,9 +72,14 @@ impl Proxy {
         let senders = workers.iter().map(|worker| worker.commands.clone()).collect();
         let resources = Resources::new(Binder { netns, workers: senders, resolved });
         let (ready, ready_receiver) = watch::channel(false);
+        let view = View {
+            shared: shared.clone(),
+            ready: ready_receiver,
+            workers: workers.iter().map(|worker| worker.context.clone()).collect(),
+        };
         let mut tasks = JoinSet::new();
         if let Some(path) = options.admin_socket {
-            let handler = handler(shared.clone(), ready_receiver.clone());
+            let handler = view.admin();
             tasks.spawn(async move {
                 if let Err(error) = admin::serve_unix(&path, handler).await {
                     tracing::error!(%error, "no admin server");
@@ -116,14 +119,7 @@ impl Proxy {
         };
         let inlets = Inlets { events, demands: demand_receiver, resolved: resolved_receiver };
         tasks.spawn(engine.run(inlets));
-        Ok(Handle {
-            ready: ready_receiver,
-            #[cfg(test)]
-            shared,
-            workers,
-            tasks,
-            drain: options.drain,
-        })
+        Ok(Handle { view, workers, tasks, drain: options.drain })
     }
 }
 
@@ -160,9 +156,14 @@ fn resource<T: Message + Name>(name: &str, message: &T) -> Resource {
 }
 
 impl Handle {
+    /// What others may see of it.
+    pub fn view(&self) -> View {
+        self.view.clone()
+    }
+
     /// Resolves when the initial configuration is complete and its listeners listen.
     pub fn ready(&self) -> impl Future<Output = ()> + use<> {
-        let mut ready = self.ready.clone();
+        let mut ready = self.view.ready.clone();
         async move {
             // An engine that ended will never be ready, and its end is reported elsewhere.
             if ready.wait_for(|ready| *ready).await.is_err() {

@@ -12,6 +12,18 @@ pub struct Counters {
     sent: AtomicU64,
 }
 
+/// One of the counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    Opened,
+    Closed,
+    Failed,
+    /// Bytes from the downstream peer.
+    Received,
+    /// Bytes to it.
+    Sent,
+}
+
 impl Counters {
     pub fn open(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
@@ -25,6 +37,17 @@ impl Counters {
         if failed {
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub fn get(&self, count: Count) -> u64 {
+        let counter = match count {
+            Count::Opened => &self.opened,
+            Count::Closed => &self.closed,
+            Count::Failed => &self.failed,
+            Count::Received => &self.received,
+            Count::Sent => &self.sent,
+        };
+        counter.load(Ordering::Relaxed)
     }
 
     pub fn active(&self) -> u64 {

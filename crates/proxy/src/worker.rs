@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -35,6 +35,8 @@ pub struct Shared {
     pub demands: mpsc::Sender<Demand>,
     /// A connection to the control plane is open.
     pub linked: AtomicBool,
+    /// Why there is no such connection, once one has failed.
+    pub trouble: ArcSwapOption<String>,
     pub records: Records,
     pub reasons: Reasons,
     pub log: LogWriter,

@@ -116,7 +116,7 @@ impl Rig {
         let local = capture.local_addr().unwrap();
         let mut client = TcpStream::connect(local).await.unwrap();
         let (stream, remote) = capture.accept().await.unwrap();
-        let config = self.proxy.shared.config.load();
+        let config = self.proxy.view.shared.config.load();
         let outbound = config.bound.values().find(|l| &*l.compiled.name == "virtualOutbound");
         let addresses = Addresses { remote, local, original: Some(original.into()) };
         let context = self.proxy.workers[0].context.clone();
@@ -127,7 +127,7 @@ impl Rig {
     async fn records(&self) -> Vec<lateen_telemetry::AccessRecord> {
         let mut records = Vec::new();
         until("a record", async || {
-            records = self.proxy.shared.records.newest();
+            records = self.proxy.view.shared.records.newest();
             !records.is_empty()
         })
         .await;
@@ -369,7 +369,8 @@ async fn a_control_plane_that_comes_back_is_told_what_is_held() {
     let (mut open, _) = dial(at).await.unwrap();
     let socket = socket_at(at);
     rig.ads.stop().await;
-    until("the loss is known", async || !rig.proxy.shared.linked.load(Ordering::Relaxed)).await;
+    until("the loss is known", async || !rig.proxy.view.shared.linked.load(Ordering::Relaxed))
+        .await;
     assert_eq!(letter(at).await, Some('a'));
     rig.ads.resume();
     let again = rig.ads.subscription(LDS, "*").await;
@@ -466,7 +467,7 @@ async fn a_refused_resource_is_an_answer_and_its_connections_are_refused_with_th
         assert_eq!(letter(at).await, None);
         assert!(start.elapsed() < Duration::from_secs(4), "it is refused at once");
         let found = || {
-            let records = rig.proxy.shared.records.newest();
+            let records = rig.proxy.view.shared.records.newest();
             records.iter().any(|record| record.close_reason.contains(reason))
         };
         until(reason, async || found()).await;
@@ -499,14 +500,14 @@ async fn waiting_for_an_answer_publishes_nothing() {
     .await;
     let waiting = [rig.captured(DESTINATION).await, rig.captured(DESTINATION).await];
     rig.ads.subscription(LDS, EXACT).await;
-    let before = rig.proxy.shared.config.load().version;
+    let before = rig.proxy.view.shared.config.load().version;
     for _ in 0..20 {
         rig.ads.forget();
         rig.ads.push(Cluster, "fallback");
         let ack = |request: &ads::Asked| request.type_url == Cluster.type_url();
         rig.ads.request("acknowledgement", ack).await;
     }
-    let published = rig.proxy.shared.config.load().version - before;
+    let published = rig.proxy.view.shared.config.load().version - before;
     assert!(published <= 22, "{published} times for 20 updates and the other name's answer");
     rig.ads.speak();
     for task in waiting {
@@ -594,5 +595,5 @@ async fn a_control_plane_that_says_nothing_is_away() {
     let mut preface = [0; 3];
     within(accepted.read_exact(&mut preface)).await.unwrap();
     assert_eq!(&preface, b"PRI");
-    assert!(!proxy.shared.linked.load(Ordering::Relaxed));
+    assert!(!proxy.view.shared.linked.load(Ordering::Relaxed));
 }

@@ -1,0 +1,186 @@
+//! Merged metrics: the agent's, the proxy's and the application's as one page. In: where the application has
+//! its own, as its scrape annotations said. Out: one exposition; the application's comes last and as it
+//! is, because OpenMetrics ends with a mark.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyDataStream, BodyExt, Empty, StreamBody};
+use hyper::body::{Frame, Incoming};
+use lateen_telemetry::exposition::{Exposition, Format};
+use serde::Deserialize;
+
+use super::server::{Error, Reply, typed};
+use super::{State, client, status};
+
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
+/// Prometheus' own default.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where the application's metrics are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    port: u16,
+    path: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ApplicationError {
+    #[error("the scrape annotations that the injector kept are not its JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("prometheus.io/port {0:?} is not a port: write a number")]
+    Port(String),
+    #[error(
+        "prometheus.io/port {0} is the agent's own: the application's metrics must have another"
+    )]
+    Own(u16),
+    #[error("prometheus.io/path {0:?} is not a path: begin it with a slash and leave out spaces")]
+    Path(String),
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Annotations {
+    scrape: String,
+    path: String,
+    port: String,
+}
+
+impl Application {
+    /// Reads what the injector kept of the application's annotations; `None` if it is not to be scraped.
+    pub fn parse(json: &str, status_port: u16) -> Result<Option<Self>, ApplicationError> {
+        let annotations: Annotations = serde_json::from_str(json)?;
+        if annotations.scrape == "false" {
+            return Ok(None);
+        }
+        let or = |text: String, or: &str| if text.is_empty() { or.to_owned() } else { text };
+        let (port, path) = (or(annotations.port, "80"), or(annotations.path, "/metrics"));
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let number = port.parse().map_err(|_| ApplicationError::Port(port))?;
+        if number == status_port {
+            return Err(ApplicationError::Own(number));
+        }
+        if path.parse::<http::uri::PathAndQuery>().is_err() {
+            return Err(ApplicationError::Path(path));
+        }
+        Ok(Some(Self { port: number, path }))
+    }
+}
+
+pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
+    state.scrapes.fetch_add(1, Ordering::Relaxed);
+    let application = match &state.options.application {
+        Some(application) => match scrape(application, asked).await {
+            Ok(response) => Some(response),
+            Err(reason) => {
+                state.failed_scrapes.fetch_add(1, Ordering::Relaxed);
+                let Application { port, path } = application;
+                tracing::warn!(port, path, %reason, "cannot scrape the application's metrics");
+                None
+            }
+        },
+        None => None,
+    };
+    let format = application.as_ref().map_or(Format::Text, format);
+    let mut out = Exposition::new(format);
+    status::own(state, &mut out);
+    state.view.metrics(&mut out);
+    let text = out.into_text();
+    match application {
+        None => typed(StatusCode::OK, format.content_type(), text),
+        Some(response) => {
+            let content_type = response.headers().get(CONTENT_TYPE).cloned();
+            let mut reply = followed(text, response);
+            let open = content_type.filter(|_| format == Format::OpenMetrics);
+            let own = HeaderValue::from_static(format.content_type());
+            reply.headers_mut().insert(CONTENT_TYPE, open.unwrap_or(own));
+            reply
+        }
+    }
+}
+
+/// The application's page is passed on as it arrives.
+fn followed(text: String, response: Response<Incoming>) -> Reply {
+    let own = stream::once(async move { Ok::<_, Error>(Frame::data(text.into())) });
+    let theirs = BodyDataStream::new(response.into_body());
+    let theirs = theirs.map(|chunk| chunk.map(Frame::data).map_err(Error::from));
+    Response::new(StreamBody::new(own.chain(theirs)).boxed_unsync())
+}
+
+fn format(response: &Response<Incoming>) -> Format {
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|text| text.to_str().ok());
+    match content_type {
+        Some(text) if text.trim_start().starts_with("application/openmetrics-text") => {
+            Format::OpenMetrics
+        }
+        _ => Format::Text,
+    }
+}
+
+async fn scrape(application: &Application, asked: &HeaderMap) -> Result<Response<Incoming>, Error> {
+    let within = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let within = within.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let scraped = tokio::time::timeout(within.unwrap_or(TIMEOUT), get(application, asked));
+    let response = scraped.await.map_err(|_| "no answer in time")??;
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        other => Err(format!("it answered {other}").into()),
+    }
+}
+
+async fn get(application: &Application, asked: &HeaderMap) -> Result<Response<Incoming>, Error> {
+    let Application { port, path } = application;
+    let mut request = Request::get(path.as_str()).header(HOST, format!("localhost:{port}"));
+    for name in [ACCEPT, USER_AGENT, TIMEOUT_HEADER] {
+        if let Some(value) = asked.get(&name) {
+            request = request.header(name, value);
+        }
+    }
+    let stream = loopback(*port).await?;
+    Ok(client::send(stream, request.body(Empty::new())?).await?)
+}
+
+async fn loopback(port: u16) -> io::Result<tokio::net::TcpStream> {
+    let at = |address: IpAddr| SocketAddr::new(address, port);
+    match tokio::net::TcpStream::connect(at(Ipv4Addr::LOCALHOST.into())).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            let other = tokio::net::TcpStream::connect(at(Ipv6Addr::LOCALHOST.into())).await;
+            other.map_err(|_| error)
+        }
+        connected => connected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Application;
+
+    fn parse(json: &str) -> Result<Option<Application>, String> {
+        Application::parse(json, 15020).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_annotations_leave_out_is_as_in_prometheus() {
+        let parsed = parse(r#"{"scrape":"true","path":"","port":""}"#);
+        let expected = Application { port: 80, path: "/metrics".into() };
+        assert_eq!(parsed, Ok(Some(expected)));
+        let parsed = parse(r#"{"path":"stats?a=b","port":"9090"}"#);
+        assert_eq!(parsed, Ok(Some(Application { port: 9090, path: "/stats?a=b".into() })));
+        assert_eq!(parse(r#"{"scrape":"false","port":"x"}"#), Ok(None));
+    }
+
+    #[test]
+    fn annotations_that_cannot_be_followed_are_refused() {
+        assert!(parse(r#"{"port":"15020"}"#).unwrap_err().contains("agent's own"));
+        assert!(parse(r#"{"port":"http"}"#).unwrap_err().contains("not a port"));
+        assert!(parse(r#"{"path":"/a b"}"#).unwrap_err().contains("not a path"));
+        assert!(parse("[").unwrap_err().contains("JSON"));
+    }
+}

@@ -1,0 +1,282 @@
+//! The agent's pages, in front of applications of the test.
+
+mod application;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::server::{Asked, Routes};
+use super::{Application, Options, Probers, State, server, status};
+use crate::{Handle, Proxy, Role, Source, StaticResources};
+use application::{Answer, Application as App};
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const KUBELET: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+struct Rig {
+    state: Arc<State>,
+    _proxy: Handle,
+}
+
+struct Got {
+    status: u16,
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Rig {
+    async fn start(source: Source, probers: &Value, application: Option<Application>) -> Self {
+        let options = crate::Options {
+            workers: 1,
+            ..crate::Options::new(Default::default(), Role::Gateway, source)
+        };
+        let proxy = Proxy::start(options).await.unwrap();
+        let options = Options {
+            status_port: 15020,
+            admin_port: 15000,
+            pod: LOCAL,
+            probers: Probers::parse(&probers.to_string()).unwrap(),
+            application,
+        };
+        let state = State::new(options, proxy.view());
+        Self { state: Arc::new(state), _proxy: proxy }
+    }
+
+    async fn with(probers: Value) -> Self {
+        Self::start(fixed(), &probers, None).await
+    }
+
+    async fn scraping(port: u16) -> Self {
+        let own = json!({"port": port.to_string(), "path": "/own"}).to_string();
+        let application = Application::parse(&own, 15020).unwrap();
+        Self::start(fixed(), &json!({}), application).await
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        let request = Request::get(path).header("host", "10.0.0.7:15020");
+        self.ask(request.header("user-agent", "kube-probe/1.34"), KUBELET).await
+    }
+
+    async fn ask(&self, request: http::request::Builder, peer: IpAddr) -> Got {
+        ask(&status::all(&self.state), request, peer).await
+    }
+}
+
+fn fixed() -> Source {
+    Source::Static(Box::<StaticResources>::default())
+}
+
+async fn ask(routes: &Routes, request: http::request::Builder, peer: IpAddr) -> Got {
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let (head, body) = routes(Asked { parts, peer }).await.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Got { status: head.status.as_u16(), headers: head.headers, body }
+}
+
+fn ready(action: &str, call: Value) -> Value {
+    json!({"/app-health/web/readyz": {action: call}})
+}
+
+const PROBE: &str = "/app-health/web/readyz";
+
+#[tokio::test]
+async fn an_http_probe_is_asked_as_the_kubelet_would() {
+    let app = App::http(|_| Answer::new(418, "short and stout")).await;
+    let headers = json!([{"name": "X-Probe", "value": "own"}, {"name": "x-probe", "value": "too"}]);
+    let call = json!({"path": "/healthy?a=b", "port": app.port, "httpHeaders": headers});
+    let got = Rig::with(ready("httpGet", call)).await.get(PROBE).await;
+    assert_eq!((got.status, got.body.as_str()), (418, "short and stout"));
+    let asked = app.asked();
+    assert_eq!(asked[0].uri, "/healthy?a=b");
+    let values = |name: &str| asked[0].headers.get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(values("host"), [format!("10.0.0.7:{}", app.port).as_str()]);
+    assert_eq!(values("user-agent"), ["kube-probe/1.34"]);
+    assert_eq!(values("x-probe"), ["own", "too"]);
+}
+
+#[tokio::test]
+async fn an_https_probe_takes_any_certificate_and_its_own_host() {
+    let app = App::https(|_| Answer::new(200, "ok")).await;
+    let headers = json!([{"name": "Host", "value": "web.example"}]);
+    let call = json!({"port": app.port, "scheme": "HTTPS", "httpHeaders": headers});
+    assert_eq!(Rig::with(ready("httpGet", call)).await.get(PROBE).await.status, 200);
+    let asked = &app.asked()[0];
+    assert_eq!((&*asked.uri, asked.headers["host"].as_bytes()), ("/", &b"web.example"[..]));
+}
+
+#[tokio::test]
+async fn redirects_are_followed_on_the_pod_and_not_elsewhere() {
+    let app = App::http(|uri| match uri {
+        "/a" => Answer::to("/b"),
+        "/b" => Answer::new(200, "here"),
+        "/away" => Answer::to("http://elsewhere.example/"),
+        _ => Answer::to("/round"),
+    })
+    .await;
+    let call = |path: &str| ready("httpGet", json!({"path": path, "port": app.port}));
+    assert_eq!(Rig::with(call("/a")).await.get(PROBE).await.body, "here");
+    assert_eq!(Rig::with(call("/away")).await.get(PROBE).await.status, 302);
+    let got = Rig::with(call("/round")).await.get(PROBE).await;
+    assert_eq!((got.status, got.body.contains("redirects")), (500, true));
+}
+
+#[tokio::test]
+async fn an_answer_is_cut_where_the_kubelet_cuts_it() {
+    let app = App::http(|_| Answer::new(200, &"x".repeat(100_000))).await;
+    let got = Rig::with(ready("httpGet", json!({"port": app.port}))).await.get(PROBE).await;
+    assert_eq!((got.status, got.body.len()), (200, 10 << 10));
+}
+
+#[tokio::test]
+async fn a_tcp_probe_tells_whether_somebody_listens() {
+    let app = App::http(|_| Answer::new(200, "")).await;
+    let rig = Rig::with(ready("tcpSocket", json!({"port": app.port}))).await;
+    assert_eq!(rig.get(PROBE).await.status, 200);
+    app.stop().await;
+    let got = rig.get(PROBE).await;
+    assert_eq!((got.status, got.body.contains("refused")), (500, true), "{}", got.body);
+}
+
+#[tokio::test]
+async fn a_grpc_probe_tells_whether_the_service_serves() {
+    let app = App::grpc().await;
+    let asked = async |service: &str| {
+        let call = json!({"port": app.port, "service": service});
+        Rig::with(ready("grpc", call)).await.get(PROBE).await
+    };
+    assert_eq!(asked("serving").await.status, 200);
+    let got = asked("stopped").await;
+    assert_eq!((got.status, got.body.as_str()), (500, "the service's status is 2\n"));
+    let got = asked("unknown").await;
+    assert_eq!((got.status, got.body.contains("gRPC status 5")), (500, true), "{}", got.body);
+    let health = &app.asked()[0];
+    assert_eq!(health.uri, "/grpc.health.v1.Health/Check");
+    assert_eq!(health.headers["user-agent"], "kube-probe/1.34");
+}
+
+#[tokio::test]
+async fn a_silent_application_fails_in_the_probes_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let rig = Rig::with(ready("httpGet", json!({"port": port}))).await;
+    let begin = std::time::Instant::now();
+    let got = rig.get(PROBE).await;
+    assert_eq!((got.status, got.body.as_str()), (500, "no answer in time\n"));
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(rig.get("/app-health/other/readyz").await.status, 400);
+}
+
+#[tokio::test]
+async fn the_applications_metrics_come_last_and_as_they_are() {
+    let app = App::http(|_| Answer::new(200, "own_metric 1\n")).await;
+    let rig = Rig::scraping(app.port).await;
+    let request = Request::get("/stats/prometheus").header("accept", "text/plain");
+    let got = rig.ask(request.header("accept-encoding", "gzip"), KUBELET).await;
+    assert!(got.body.contains("# TYPE istio_agent_scrapes_total counter\n"), "{}", got.body);
+    assert!(got.body.contains("\nistio_agent_scrapes_total 1\n"), "{}", got.body);
+    assert!(got.body.contains("\nenvoy_server_live 1\n"), "{}", got.body);
+    assert!(got.body.ends_with("\nown_metric 1\n"), "{}", got.body);
+    assert_eq!(got.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let asked = app.asked();
+    let accept = asked[0].headers["accept"].as_bytes();
+    assert_eq!((&*asked[0].uri, accept), ("/own", &b"text/plain"[..]));
+    assert!(!asked[0].headers.contains_key("accept-encoding"), "it must not be compressed");
+}
+
+#[tokio::test]
+async fn openmetrics_stays_openmetrics() {
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let app =
+        App::http(move |_| Answer { content_type: open, ..Answer::new(200, "# EOF\n") }).await;
+    let got = Rig::scraping(app.port).await.get("/stats/prometheus").await;
+    assert_eq!(got.headers["content-type"], open);
+    assert!(got.body.contains("# TYPE istio_agent_scrapes counter\n"), "{}", got.body);
+    assert!(got.body.ends_with("# EOF\n"), "{}", got.body);
+}
+
+#[tokio::test]
+async fn an_application_without_metrics_takes_nothing_from_the_proxys() {
+    let app = App::http(|_| Answer::new(404, "no such page")).await;
+    let rig = Rig::scraping(app.port).await;
+    let failures = "istio_agent_scrape_failures_total{type=\"application\"}";
+    let got = rig.get("/stats/prometheus").await;
+    assert!(got.status == 200 && got.body.contains(&format!("\n{failures} 1\n")), "{}", got.body);
+    assert!(!got.body.contains("no such page"));
+    app.stop().await;
+    let got = rig.get("/stats/prometheus").await;
+    assert!(got.status == 200 && got.body.contains(&format!("\n{failures} 2\n")), "{}", got.body);
+}
+
+#[tokio::test]
+async fn only_a_program_of_the_pod_can_end_the_agent_and_only_by_post() {
+    let rig = Rig::with(json!({})).await;
+    let quit = async |method: Method, peer: IpAddr| {
+        let request = Request::builder().method(method).uri("/quitquitquit");
+        rig.ask(request, peer).await.status
+    };
+    assert_eq!(quit(Method::POST, KUBELET).await, 403);
+    assert_eq!(quit(Method::GET, LOCAL).await, 405);
+    let asked = super::Agent(rig.state.clone());
+    let asked = tokio::spawn(async move { asked.asked_to_quit().await });
+    tokio::task::yield_now().await;
+    assert!(!asked.is_finished());
+    assert_eq!(quit(Method::POST, LOCAL).await, 200);
+    asked.await.unwrap();
+}
+
+#[tokio::test]
+async fn it_is_ready_with_the_proxy_until_it_drains() {
+    let rig = Rig::with(json!({})).await;
+    assert_eq!(rig.get("/healthz/ready").await.status, 200);
+    let agent = super::Agent(rig.state.clone());
+    agent.drain();
+    let got = rig.get("/healthz/ready").await;
+    assert_eq!((got.status, got.body.as_str()), (503, "the proxy is draining\n"));
+}
+
+#[tokio::test]
+async fn without_a_control_plane_the_reason_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = lateen_xds::client::AdsAddress::Unix(folder.path().join("nobody"));
+    let rig = Rig::start(Source::Ads(address), &json!({}), None).await;
+    while rig.state.view.trouble().is_none() {
+        tokio::task::yield_now().await;
+    }
+    let got = rig.get("/healthz/ready").await;
+    let expected = "no configuration yet: control plane: no such file or directory\n";
+    assert_eq!((got.status, got.body.as_str()), (503, expected));
+}
+
+#[tokio::test]
+async fn the_admin_pages_are_read_only() {
+    let rig = Rig::with(json!({})).await;
+    let routes = status::admin(&rig.state);
+    assert_eq!(ask(&routes, Request::get("/ready"), LOCAL).await.body, "LIVE\n");
+    let got = ask(&routes, Request::get("/stats/prometheus"), LOCAL).await;
+    assert!(got.body.contains("\nenvoy_server_live 1\n"), "{}", got.body);
+    assert_eq!(ask(&routes, Request::post("/ready"), LOCAL).await.status, 405);
+    assert_eq!(ask(&routes, Request::get("/nothing"), LOCAL).await.status, 404);
+}
+
+#[tokio::test]
+async fn pages_are_served_over_http() {
+    let rig = Rig::with(json!({})).await;
+    let listener = server::listen(Some(LOCAL), 0).unwrap();
+    let at = listener.local_addr().unwrap();
+    let server = tokio::spawn(server::serve(listener, status::health(&rig.state)));
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request = "GET /healthz/ready HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    server.abort();
+}
