@@ -14,6 +14,7 @@ mod manifest;
 mod node;
 mod output;
 mod ports;
+mod proxy;
 mod run;
 mod supervisor;
 mod tag;
@@ -57,6 +58,7 @@ enum Command {
     Tag(tag::TagCommand),
     /// Add sidecars to the workloads in files, as the webhook does to pods
     Inject(inject::InjectCommand),
+    Proxy(proxy::ProxyCommand),
     /// Print a shell's completion script
     Completion {
         shell: clap_complete::Shell,
@@ -72,14 +74,25 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = std::env::var("LATEEN_LOG").ok();
-    let wanted = filter.as_deref().unwrap_or(default_filter(&cli.command));
-    log::init(wanted, log_copy(&cli.command));
+    let (default, form) = logging(&cli.command);
+    log::init(filter.as_deref().unwrap_or(&default), form, log_copy(&cli.command));
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
             note(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What is logged unless `LATEEN_LOG` says otherwise, and in what form.
+fn logging(command: &Command) -> (String, log::Form) {
+    match command {
+        Command::Proxy(command) => {
+            let (filter, as_json) = proxy::logging(command);
+            (filter, if as_json { log::Form::Json } else { log::Form::Text })
+        }
+        _ => (default_filter(command).to_owned(), log::Form::Text),
     }
 }
 
@@ -121,6 +134,7 @@ fn execute(command: Command) -> Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Proxy(command) => proxy::execute(command)?,
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }

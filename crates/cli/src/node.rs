@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value as ProtoValue};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::home::instance;
 
@@ -93,10 +93,7 @@ impl NodeArgs {
     }
 
     pub fn to_proto(&self) -> Node {
-        let metadata = match struct_value(&self.metadata()).kind {
-            Some(Kind::StructValue(fields)) => Some(fields),
-            _ => None,
-        };
+        let metadata = self.metadata().as_object().map(struct_of);
         Node {
             id: self.id(),
             cluster: self.cluster(),
@@ -111,6 +108,13 @@ impl NodeArgs {
     }
 }
 
+/// Metadata as protobuf.
+pub fn struct_of(fields: &Map<String, Value>) -> Struct {
+    Struct {
+        fields: fields.iter().map(|(key, value)| (key.clone(), struct_value(value))).collect(),
+    }
+}
+
 fn struct_value(value: &Value) -> ProtoValue {
     let kind = match value {
         Value::Null => Kind::NullValue(0),
@@ -120,9 +124,7 @@ fn struct_value(value: &Value) -> ProtoValue {
         Value::Array(items) => {
             Kind::ListValue(ListValue { values: items.iter().map(struct_value).collect() })
         }
-        Value::Object(fields) => Kind::StructValue(Struct {
-            fields: fields.iter().map(|(key, value)| (key.clone(), struct_value(value))).collect(),
-        }),
+        Value::Object(fields) => Kind::StructValue(struct_of(fields)),
     };
     ProtoValue { kind: Some(kind) }
 }

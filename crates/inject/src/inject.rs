@@ -153,6 +153,9 @@ fn context<'a>(
     let mode = annotations.or(names::MODE, of_config).to_owned();
     let hold = config["holdApplicationUntilProxyStarts"] == true || settings.hold_application;
     complete(&mut config, settings, &annotations, status_port);
+    if hold {
+        config["holdApplicationUntilProxyStarts"] = json!(true);
+    }
     Context {
         settings,
         namespace: subject.namespace,

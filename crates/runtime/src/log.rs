@@ -1,4 +1,4 @@
-//! Logging as text to standard error, and to a file beside it. In: the value of `LATEEN_LOG` (a tracing
+//! Logging as text or JSON to standard error, and to a file beside it. In: the value of `LATEEN_LOG` (a tracing
 //! filter such as `info,lateen_proxy=debug`).
 
 use std::io;
@@ -17,14 +17,26 @@ pub struct Copy {
     pub filter: &'static str,
 }
 
+/// What standard error gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    /// One object per line.
+    Json,
+}
+
 /// Sets up logging for the whole process; call it once. A filter that does not parse is reported and
 /// `info` is used instead.
-pub fn init(wanted: &str, copy: Option<Copy>) {
+pub fn init(wanted: &str, form: Form, copy: Option<Copy>) {
     let parsed = EnvFilter::try_new(wanted);
     let error = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let stderr = fmt::layer().with_writer(io::stderr).with_target(false);
     let stderr = stderr.with_ansi(false).log_internal_errors(false);
+    let stderr = match form {
+        Form::Text => stderr.boxed(),
+        Form::Json => stderr.json().flatten_event(true).boxed(),
+    };
     let copy = copy.map(|copy| {
         let layer = fmt::layer().with_writer(Shared(Mutex::new(copy.file)));
         let layer = layer.with_target(false).with_ansi(false).log_internal_errors(false);

@@ -1,0 +1,152 @@
+//! A proxy in its pod, from the start to the end. In: the pod. Out: Istio's ports, served until the kubelet, a
+//! program of the pod or the end of the application says so; then one deadline, and nothing is left.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lateen_netns::rules::PROXY_ID;
+use lateen_proxy::agent::drain::Drain;
+use lateen_proxy::agent::{self, Agent, processes};
+use lateen_proxy::dns::names::{MeshNames, mesh_names};
+use lateen_proxy::dns::{Dns, Upstream};
+use lateen_proxy::{Options, Proxy, Source};
+use lateen_runtime::tasks::{Supervisor, Tasks};
+use lateen_runtime::{descriptors, memory, signal};
+
+use super::node::node;
+use super::pod::Pod;
+use crate::node::Role;
+
+const DNS_PORT: u16 = 15053;
+/// The kernel's number of the capability to mark sockets.
+const CAP_NET_ADMIN: u32 = 12;
+/// How long our own tasks may take to end.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+pub async fn serve(pod: Pod) -> Result<()> {
+    descriptors::raise();
+    let mut supervisor = Supervisor::new();
+    let tasks = supervisor.tasks();
+    let (agent_options, drain) = (pod.agent()?, pod.drain()?);
+    let mut proxy = Proxy::start(options(&pod)?).await.context("cannot start the proxy")?;
+    let agent = agent::start(agent_options, proxy.view(), &tasks)?;
+    if pod.captures_dns() {
+        start_dns(&pod, &tasks)?;
+    }
+    tasks.child("memory", memory::give_back());
+    tracing::info!(
+        node = node(&pod).id,
+        control_plane = %pod.control_plane()?,
+        "the proxy of the pod starts"
+    );
+    let mut end = pin!(end(&pod, &agent, drain));
+    let mut ready = pin!(proxy.ready());
+    let mut is_ready = false;
+    let drain = loop {
+        tokio::select! {
+            () = &mut ready, if !is_ready => {
+                is_ready = true;
+                memory::release_startup_pages();
+            }
+            drain = &mut end => break drain?,
+            () = proxy.failed() => anyhow::bail!("a part of the proxy ended: see its log"),
+            exit = supervisor.first_exit() => return Err(exit.into()),
+        }
+    };
+    agent.drain();
+    let view = proxy.view();
+    tokio::select! {
+        () = drain.wait(|| view.active()) => {}
+        again = signal::terminated() => tracing::info!(signal = again?, "ending at once"),
+    }
+    proxy.drain_and_stop(Some(Duration::ZERO)).await;
+    supervisor.stop(STOP_WITHIN).await;
+    Ok(())
+}
+
+/// Resolves when it is time to end, with how long to go on.
+async fn end(pod: &Pod, agent: &Agent, drain: Drain) -> Result<Drain> {
+    let application = async {
+        match pod.ends_with_processes() {
+            true => processes::ended(pod.holds_application()).await,
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = signal::terminated() => {
+            let signal = signal.context("cannot listen for signals")?;
+            tracing::info!(signal, ?drain, "draining");
+            Ok(drain)
+        }
+        () = agent.asked_to_quit() => {
+            tracing::info!(?drain, "draining");
+            Ok(drain)
+        }
+        () = application => {
+            tracing::info!("the application has ended, draining");
+            Ok(Drain::IdleWithin(pod.termination()))
+        }
+    }
+}
+
+fn options(pod: &Pod) -> Result<Options> {
+    let role = match pod.role {
+        Role::Gateway => lateen_proxy::Role::Gateway,
+        Role::Sidecar => lateen_proxy::Role::Sidecar,
+    };
+    let mut options = Options::new(node(pod), role, Source::Ads(pod.control_plane()?));
+    options.workers = pod.workers(options.workers);
+    options.cache = pod.cache();
+    // Interception knows the proxy by its user; the mark is for one that runs as another.
+    options.mark = may_mark().then_some(PROXY_ID);
+    options.max_connections =
+        options.max_connections.min(descriptors::connections(options.workers));
+    if pod.interception_mode() == "TPROXY" {
+        tracing::warn!(
+            "interceptionMode TPROXY is not built: the proxy accepts what is redirected (REDIRECT) only"
+        );
+    }
+    Ok(options)
+}
+
+/// Whether this process has the capability that marking sockets needs, by `CapEff` of proc_pid_status(5).
+fn may_mark() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    set & (1 << CAP_NET_ADMIN) != 0
+}
+
+/// Mesh DNS on the loopback addresses, to which the pod's questions are redirected.
+fn start_dns(pod: &Pod, tasks: &Tasks) -> Result<()> {
+    let (names, names_task) = mesh_names(pod.control_plane()?, node(pod));
+    tasks.essential("names", async move {
+        names_task.run().await;
+        Ok(())
+    });
+    let served = |address: IpAddr| dns(pod, address, names.clone());
+    serve_dns(tasks, served(Ipv4Addr::LOCALHOST.into())?);
+    // Not every pod has IPv6.
+    match served(Ipv6Addr::LOCALHOST.into()) {
+        Ok(dns) => serve_dns(tasks, dns),
+        Err(error) => tracing::debug!("no dns over ipv6: {error:#}"),
+    }
+    Ok(())
+}
+
+fn serve_dns(tasks: &Tasks, dns: Dns) {
+    tasks.essential("dns", async move { Err(dns.serve().await.into()) });
+}
+
+fn dns(pod: &Pod, address: IpAddr, names: MeshNames) -> Result<Dns> {
+    let at = SocketAddr::new(address, DNS_PORT);
+    let place = || format!("cannot answer dns on {at}");
+    let udp = UdpSocket::bind(at).with_context(place)?;
+    let tcp = TcpListener::bind(at).with_context(place)?;
+    // The pod's file names the cluster's resolvers, never us: what is sent to them is redirected.
+    let upstream = Upstream::of_file(pod.resolv_conf(), Ipv4Addr::UNSPECIFIED.into());
+    Dns::new(udp, tcp, Arc::new(names), upstream).with_context(place)
+}
