@@ -164,6 +164,7 @@ envoy() {
 }
 
 need nft nftables
+need iptables-legacy iptables
 need nc netcat-openbsd
 need ip iproute2
 need unshare util-linux

@@ -9,6 +9,7 @@ mod explain;
 mod gateway;
 mod home;
 mod inject;
+mod interception;
 mod lock;
 mod manifest;
 mod node;
@@ -59,6 +60,7 @@ enum Command {
     /// Add sidecars to the workloads in files, as the webhook does to pods
     Inject(inject::InjectCommand),
     Proxy(proxy::ProxyCommand),
+    Interception(Box<interception::InterceptionCommand>),
     /// Print a shell's completion script
     Completion {
         shell: clap_complete::Shell,
@@ -135,6 +137,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             }
         }
         Command::Proxy(command) => proxy::execute(command)?,
+        Command::Interception(command) => return interception::execute(*command),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }

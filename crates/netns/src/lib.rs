@@ -6,11 +6,14 @@
 
 pub mod address;
 pub mod host;
+pub mod iptables;
 pub mod nft;
 pub mod ns;
+pub mod pod;
 pub mod preflight;
 pub mod remains;
 pub mod rules;
+pub mod validate;
 
 mod links;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::thread;
 
 use futures::TryStreamExt;
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
@@ -150,9 +150,10 @@ impl Links {
     pub(crate) async fn ensure_address(
         &self,
         index: u32,
-        address: Ipv4Net,
+        address: impl Into<IpNet>,
     ) -> Result<(), LinkError> {
-        let request = self.0.address().add(index, IpAddr::V4(address.addr()), address.prefix_len());
+        let address = address.into();
+        let request = self.0.address().add(index, address.addr(), address.prefix_len());
         match request.execute().await {
             Err(error) if !is(&error, libc::EEXIST) => {
                 Err(refused(format!("add address {address} to interface {index}"))(error))

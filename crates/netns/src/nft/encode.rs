@@ -39,7 +39,10 @@ const META_L4PROTO: u32 = 16;
 
 const NFPROTO_IPV4: u8 = 2;
 const NFPROTO_IPV6: u8 = 10;
-/// `NF_CT_STATE_BIT` of established and related.
+const CT_STATE: u32 = 0;
+const CT_ZONE: u32 = 17;
+/// `NF_CT_STATE_INVALID_BIT`, and `NF_CT_STATE_BIT` of established and related.
+const STATE_INVALID: u32 = 1;
 const STATE_ESTABLISHED_RELATED: u32 = 2 | 4;
 const INTERFACE_NAME: usize = 16;
 
@@ -145,6 +148,9 @@ fn hook(base: Base) -> (&'static str, u32, i32) {
         Base::FilterForward => ("filter", 2, 0),
         Base::NatOutput => ("nat", 3, -100),
         Base::NatPostrouting => ("nat", 4, 100),
+        Base::RawPrerouting => ("filter", 0, -300),
+        Base::RawOutput => ("filter", 3, -300),
+        Base::ManglePrerouting => ("filter", 0, -150),
     }
 }
 
@@ -190,6 +196,10 @@ fn encode_match(list: &mut Writer, condition: &Match) {
                 }],
             );
         }
+        Match::SourcePort(op, port) => {
+            payload(list, BASE_TRANSPORT, 0, 2);
+            compare(list, *op, &port.to_be_bytes());
+        }
         Match::DestinationPort(op, port) => {
             payload(list, BASE_TRANSPORT, 2, 2);
             compare(list, *op, &port.to_be_bytes());
@@ -199,7 +209,8 @@ fn encode_match(list: &mut Writer, condition: &Match) {
         Match::Mark(op, mark) => meta_number(list, META_MARK, *op, *mark),
         Match::Uid(op, uid) => meta_number(list, META_UID, *op, *uid),
         Match::Gid(op, gid) => meta_number(list, META_GID, *op, *gid),
-        Match::Established => established(list),
+        Match::Established => state(list, STATE_ESTABLISHED_RELATED),
+        Match::Invalid => state(list, STATE_INVALID),
     }
 }
 
@@ -230,13 +241,13 @@ fn address(list: &mut Writer, op: Op, net: &IpNet, end: End) {
     compare(list, op, &octets);
 }
 
-/// The state is a set of bits: established or related is "not none of these two".
-fn established(list: &mut Writer) {
+/// The state is a set of bits: one of `wanted` is "not none of these".
+fn state(list: &mut Writer, wanted: u32) {
     expression(list, "ct", |data| {
         data.number(1, REGISTER_1);
-        data.number(2, 0);
+        data.number(2, CT_STATE);
     });
-    mask_register(list, &STATE_ESTABLISHED_RELATED.to_ne_bytes());
+    mask_register(list, &wanted.to_ne_bytes());
     compare(list, Op::Not, &[0; 4]);
 }
 
@@ -248,11 +259,16 @@ fn encode_action(list: &mut Writer, action: &Action) {
         Action::Jump(chain) => verdict(list, -3, Some(chain)),
         Action::Goto(chain) => verdict(list, -4, Some(chain)),
         Action::Masquerade => expression(list, "masq", |_| ()),
-        Action::Redirect(port) => {
-            expression(list, "immediate", |data| {
-                data.number(1, REGISTER_1);
-                data.nested(2, |value| value.attribute(1, &port.to_be_bytes()));
+        Action::Zone(zone) => {
+            load(list, &zone.to_ne_bytes());
+            // NFTA_CT_SREG: the register is read, not written.
+            expression(list, "ct", |data| {
+                data.number(2, CT_ZONE);
+                data.number(4, REGISTER_1);
             });
+        }
+        Action::Redirect(port) => {
+            load(list, &port.to_be_bytes());
             // NF_NAT_RANGE_PROTO_SPECIFIED: the register holds a port.
             expression(list, "redir", |data| {
                 data.number(1, REGISTER_1);
@@ -260,6 +276,13 @@ fn encode_action(list: &mut Writer, action: &Action) {
             });
         }
     }
+}
+
+fn load(list: &mut Writer, value: &[u8]) {
+    expression(list, "immediate", |data| {
+        data.number(1, REGISTER_1);
+        data.nested(2, |inner| inner.attribute(1, value));
+    });
 }
 
 fn verdict(list: &mut Writer, code: i32, chain: Option<&str>) {

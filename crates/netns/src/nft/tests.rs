@@ -4,7 +4,9 @@ use std::process::Command;
 
 use super::{NftError, apply, remove};
 use crate::ns::Namespace;
-use crate::rules::{Action, Base, Chain, Intercept, Match, Op, Ruleset, rule};
+use crate::rules::{
+    Action, Base, Chain, Dns, Groups, Intercept, Match, Op, Protocol, Ruleset, rule,
+};
 use crate::scratch;
 
 /// The rules of the namespace in nft's one normal form.
@@ -25,6 +27,16 @@ fn every_setting() -> Intercept {
             "10.1.0.0/17".parse().unwrap(),
             "fd00:1::/64".parse().unwrap(),
         ],
+        dns: Some(Dns {
+            port: 15053,
+            servers: Some(vec!["10.96.0.10".parse().unwrap(), "fd00::a".parse().unwrap()]),
+            zones: true,
+        }),
+        uids: vec![1337, 1338],
+        groups: Groups::Only(vec![7, 8]),
+        exclude_interfaces: vec!["eth1".into()],
+        reroute_interfaces: vec!["net1".into()],
+        drop_invalid: true,
         ..Intercept::default()
     }
 }
@@ -66,6 +78,7 @@ fn host_side_conditions_and_actions_arrive_as_their_text_says() {
         rule(vec![Match::InInterface(Op::Not, bridge.into())], Action::Drop),
         rule(vec![Match::OutInterface(Op::Is, bridge.into()), Match::Established], Action::Accept),
         rule(vec![Match::Mark(Op::Is, 7)], Action::Jump("side".into())),
+        rule(vec![Match::Protocol(Protocol::Udp), Match::SourcePort(Op::Not, 53)], Action::Accept),
     ];
     let masquerade =
         rule(vec![Match::Source(Op::Is, "10.201.3.0/24".parse().unwrap())], Action::Masquerade);
@@ -89,7 +102,7 @@ fn applying_again_replaces_and_removing_leaves_nothing() {
     let apply_it =
         |intercept: Intercept| namespace.run(|| apply(&intercept.ruleset())).unwrap().unwrap();
     apply_it(every_setting());
-    apply_it(Intercept { dns_port: None, ..Intercept::default() });
+    apply_it(Intercept { dns: None, ..Intercept::default() });
     assert!(!listed(&namespace).contains("15053"));
     for _ in 0..2 {
         namespace.run(|| remove("lateen")).unwrap().unwrap();

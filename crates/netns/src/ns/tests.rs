@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
+use ipnet::Ipv4Net;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use super::{Attachment, Namespace, gateway};
@@ -31,7 +32,7 @@ impl Mesh {
         host.run(|| {
             on_links(async |links| {
                 let bridge = links.ensure_bridge(BRIDGE, "10.201.250.1".parse().unwrap()).await?;
-                links.ensure_address(bridge, "10.201.250.1/24".parse().unwrap()).await?;
+                links.ensure_address(bridge, "10.201.250.1/24".parse::<Ipv4Net>().unwrap()).await?;
                 links.up(bridge).await
             })
             .unwrap();

@@ -36,6 +36,9 @@ impl Display for Base {
             Base::NatOutput => "type nat hook output priority -100; policy accept;",
             Base::NatPostrouting => "type nat hook postrouting priority 100; policy accept;",
             Base::FilterForward => "type filter hook forward priority 0; policy accept;",
+            Base::RawPrerouting => "type filter hook prerouting priority -300; policy accept;",
+            Base::RawOutput => "type filter hook output priority -300; policy accept;",
+            Base::ManglePrerouting => "type filter hook prerouting priority -150; policy accept;",
         })
     }
 }
@@ -60,6 +63,7 @@ impl Display for Match {
             Match::OutInterfacePrefix(op, name) => write!(f, "oifname {op}\"{name}*\""),
             Match::Protocol(Protocol::Tcp) => f.write_str("meta l4proto tcp"),
             Match::Protocol(Protocol::Udp) => f.write_str("meta l4proto udp"),
+            Match::SourcePort(op, port) => write!(f, "th sport {op}{port}"),
             Match::DestinationPort(op, port) => write!(f, "th dport {op}{port}"),
             Match::Source(op, net) => write!(f, "{} saddr {op}{}", family(net), Brief(net)),
             Match::Destination(op, net) => write!(f, "{} daddr {op}{}", family(net), Brief(net)),
@@ -67,6 +71,7 @@ impl Display for Match {
             Match::Uid(op, id) => write!(f, "meta skuid {op}{id}"),
             Match::Gid(op, id) => write!(f, "meta skgid {op}{id}"),
             Match::Established => f.write_str("ct state established,related"),
+            Match::Invalid => f.write_str("ct state invalid"),
         }
     }
 }
@@ -90,6 +95,7 @@ impl Display for Action {
             Action::Goto(chain) => write!(f, "goto {chain}"),
             Action::Redirect(port) => write!(f, "redirect to :{port}"),
             Action::Masquerade => f.write_str("masquerade"),
+            Action::Zone(zone) => write!(f, "ct zone set {zone}"),
         }
     }
 }

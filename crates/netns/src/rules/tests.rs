@@ -1,6 +1,6 @@
 //! The rules as text: defaults and each setting's effect.
 
-use super::{Intercept, Ruleset};
+use super::{Dns, Groups, Intercept, Ruleset};
 
 fn chain(ruleset: &Ruleset, name: &str) -> Vec<String> {
     let chain = ruleset.chains.iter().find(|chain| chain.name == name).unwrap();
@@ -26,15 +26,16 @@ fn everything_but_the_sidecars_own_ports_is_captured_on_the_way_in() {
 fn the_way_out_follows_istios_order() {
     let rules = chain(&Intercept::default().ruleset(), "output");
     let lo = "oifname \"lo\"";
-    let mut expected = vec![format!("{lo} ip saddr 127.0.0.6 return")];
+    let mut expected =
+        vec![format!("{lo} ip saddr 127.0.0.6 return"), format!("{lo} ip6 saddr ::6 return")];
     for localhost in ["ip daddr != 127.0.0.1", "ip6 daddr != ::1"] {
-        for own in ["meta mark 1337", "meta skuid 1337", "meta skgid 1337"] {
+        for own in ["meta mark 1337", "meta skuid 1337"] {
             let ports = "th dport != 53 th dport != 15008";
             expected
                 .push(format!("{lo} {localhost} {own} meta l4proto tcp {ports} goto in_redirect"));
         }
     }
-    let other = "meta mark != 1337 meta skuid != 1337 meta skgid != 1337";
+    let other = "meta mark != 1337 meta skuid != 1337";
     for protocol in ["tcp", "udp"] {
         expected.push(format!("{lo} {other} meta l4proto {protocol} th dport != 53 return"));
     }
@@ -54,7 +55,7 @@ fn the_way_out_follows_istios_order() {
 
 #[test]
 fn without_a_dns_port_nothing_speaks_of_dns() {
-    let text = Intercept { dns_port: None, ..Intercept::default() }.ruleset().to_string();
+    let text = Intercept { dns: None, ..Intercept::default() }.ruleset().to_string();
     assert!(!text.contains(" 53"), "{text}");
     assert!(!text.contains("15053"), "{text}");
 }
@@ -74,9 +75,12 @@ fn exclusions_come_before_the_capture_and_inclusions_replace_it() {
     };
     let rules = chain(&intercept.ruleset(), "output");
     assert_eq!(
-        rules[rules.len() - 5..],
+        rules[..2],
+        ["meta l4proto tcp th dport 25 return", "meta l4proto udp th dport 25 return"]
+    );
+    assert_eq!(
+        rules[rules.len() - 4..],
         [
-            "meta l4proto tcp th dport 25 return",
             "ip daddr 10.1.0.0/17 return",
             "meta l4proto tcp th dport 9000 goto out_redirect",
             "ip daddr 10.0.0.0/8 meta l4proto tcp goto out_redirect",
@@ -84,5 +88,73 @@ fn exclusions_come_before_the_capture_and_inclusions_replace_it() {
         ]
     );
     let inbound = chain(&intercept.ruleset(), "prerouting");
-    assert_eq!(inbound.last().unwrap(), "meta l4proto tcp th dport 80 goto in_redirect");
+    assert_eq!(
+        inbound,
+        ["meta l4proto tcp th dport 15008 return", "meta l4proto tcp th dport 80 goto in_redirect"]
+    );
+}
+
+#[test]
+fn interfaces_come_first_and_those_of_virtual_machines_before_all() {
+    let mut intercept = Intercept {
+        exclude_interfaces: vec!["eth1".into()],
+        reroute_interfaces: vec!["net1".into()],
+        ..Intercept::default()
+    };
+    let inbound = chain(&intercept.ruleset(), "prerouting");
+    let first = [
+        "iifname \"net1\" meta l4proto tcp goto out_redirect",
+        "iifname \"net1\" return",
+        "iifname \"eth1\" return",
+    ];
+    assert_eq!(inbound[..3], first);
+    assert_eq!(chain(&intercept.ruleset(), "output")[0], "oifname \"eth1\" return");
+    intercept.include_outbound_ranges = Some(vec!["10.0.0.0/8".parse().unwrap()]);
+    let inbound = chain(&intercept.ruleset(), "prerouting");
+    let ranged = "iifname \"net1\" ip daddr 10.0.0.0/8 meta l4proto tcp goto out_redirect";
+    assert_eq!(inbound[..2], [ranged, "iifname \"net1\" return"]);
+}
+
+#[test]
+fn only_the_named_servers_are_asked_for_dns_and_questions_have_zones() {
+    let dns = Dns { port: 15053, servers: Some(vec!["10.96.0.10".parse().unwrap()]), zones: true };
+    let intercept = Intercept { dns: Some(dns), mark: None, gids: vec![], ..Intercept::default() };
+    let ruleset = intercept.ruleset();
+    let output = chain(&ruleset, "output");
+    let asked: Vec<_> = output.iter().filter(|rule| rule.contains("redirect to :15053")).collect();
+    assert_eq!(
+        asked,
+        [
+            "meta l4proto udp th dport 53 ip daddr 10.96.0.10 counter redirect to :15053",
+            "meta l4proto tcp th dport 53 ip daddr 10.96.0.10 counter redirect to :15053",
+        ]
+    );
+    assert_eq!(
+        chain(&ruleset, "dns_output"),
+        [
+            "meta skuid 1337 meta l4proto udp th dport 53 ct zone set 1",
+            "meta skuid 1337 meta l4proto udp th sport 15053 ct zone set 2",
+            "meta l4proto udp th dport 53 ip daddr 10.96.0.10 ct zone set 2",
+        ]
+    );
+    let answers = ["meta l4proto udp th sport 53 ip saddr 10.96.0.10 ct zone set 1"];
+    assert_eq!(chain(&ruleset, "dns_prerouting"), answers);
+}
+
+#[test]
+fn a_range_on_loopback_captures_what_a_program_sends_to_itself() {
+    let ranges = Some(vec!["127.0.0.0/8".parse().unwrap()]);
+    let ruleset = Intercept { include_outbound_ranges: ranges, ..Intercept::default() }.ruleset();
+    assert!(!ruleset.to_string().contains("skuid != 1337"));
+}
+
+#[test]
+fn groups_are_left_alone_or_are_the_only_captured_ones() {
+    let with = |groups| {
+        let ruleset = Intercept { groups, ..Intercept::default() }.ruleset();
+        ruleset.to_string()
+    };
+    assert!(with(Groups::AllBut(vec![42])).contains("meta skgid 42 return"));
+    let only = with(Groups::Only(vec![42, 43]));
+    assert!(only.contains("meta skgid != 42 meta skgid != 43 return"), "{only}");
 }
