@@ -154,7 +154,7 @@ async fn set(args: SetArgs) -> Result<()> {
             "The default revision's own webhooks will be switched off. Proceed?",
             args.skip_confirmation,
         )?;
-        deactivate(&client).await?;
+        deactivate(&client, &args.istio_namespace).await?;
     }
     client.apply_object(&object, MANAGER, DryRun::No).await?;
     say(format_args!(
@@ -165,11 +165,15 @@ async fn set(args: SetArgs) -> Result<()> {
 }
 
 /// With a tag `default`, the default revision must not be asked as well.
-async fn deactivate(client: &Client) -> Result<()> {
-    let Some(mut injector) = client.get(webhooks()?, None, INJECTOR).await? else { return Ok(()) };
+async fn deactivate(client: &Client, namespace: &str) -> Result<()> {
+    let name = match namespace {
+        "istio-system" => INJECTOR.to_owned(),
+        namespace => format!("{INJECTOR}-{namespace}"),
+    };
+    let Some(mut injector) = client.get(webhooks()?, None, &name).await? else { return Ok(()) };
     select_nothing(&mut injector);
     let patch = json!({ "webhooks": injector["webhooks"] });
-    Ok(client.patch(webhooks()?, None, INJECTOR, &patch).await?)
+    Ok(client.patch(webhooks()?, None, &name, &patch).await?)
 }
 
 /// The webhooks keep their names and select nothing.
@@ -183,10 +187,13 @@ fn select_nothing(injector: &mut Value) {
 
 /// An installation leaves the default revision's webhooks switched off while there is a tag `default`.
 pub async fn keep_default_tag(client: &Client, wanted: &mut [Value]) -> Result<()> {
-    let name = format!("istio-revision-tag-{DEFAULT}");
-    let is_injector = |object: &&mut Value| object["metadata"]["name"] == INJECTOR;
-    if let Some(injector) = wanted.iter_mut().filter(|o| o["webhooks"].is_array()).find(is_injector)
-        && client.get(webhooks()?, None, &name).await?.is_some()
+    let is_injector = |object: &&mut Value| {
+        object["kind"] == "MutatingWebhookConfiguration"
+            && label(object, labels::REVISION) == DEFAULT
+            && label(object, labels::TAG).is_empty()
+    };
+    if let Some(injector) = wanted.iter_mut().find(is_injector)
+        && tags(client).await?.iter().any(|tag| label(tag, labels::TAG) == DEFAULT)
     {
         note("the tag default is set: the default revision's own webhooks stay switched off");
         select_nothing(injector);

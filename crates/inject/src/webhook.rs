@@ -102,7 +102,10 @@ struct Row {
 /// those of its tags.
 pub fn selected(subject: &Subject, settings: &Settings) -> Option<Webhook> {
     let own = [(configuration(settings), settings.revision_label(), settings.is_default())];
-    let tags = settings.tags.iter().map(|tag| (tag_configuration(tag), &**tag, tag == "default"));
+    let tags = settings
+        .tags
+        .iter()
+        .map(|tag| (tag_configuration(settings, tag), &**tag, tag == "default"));
     own.into_iter().chain(tags).find_map(|(configuration, revision, default)| {
         let row = rows(settings, revision, default).into_iter().find(|row| row.matches(subject))?;
         Some(Webhook { configuration, rule: row.rule })
@@ -122,7 +125,7 @@ pub fn tag_webhooks(settings: &Settings, tag: &str, call: &Call) -> Value {
     let rows = rows(settings, tag, tag == "default");
     let revision = settings.revision_label();
     let labels = json!({"app": "sidecar-injector", REVISION: revision, "istio.io/tag": tag});
-    render(&tag_configuration(tag), labels, &rows, call)
+    render(&tag_configuration(settings, tag), labels, &rows, call)
 }
 
 fn configuration(settings: &Settings) -> String {
@@ -130,14 +133,19 @@ fn configuration(settings: &Settings) -> String {
     if !settings.is_default() {
         name.push_str(&format!("-{}", settings.revision));
     }
-    if settings.istio_namespace != "istio-system" {
-        name.push_str(&format!("-{}", settings.istio_namespace));
-    }
-    name
+    of_namespace(name, settings)
 }
 
-fn tag_configuration(tag: &str) -> String {
-    format!("istio-revision-tag-{tag}")
+fn tag_configuration(settings: &Settings, tag: &str) -> String {
+    of_namespace(format!("istio-revision-tag-{tag}"), settings)
+}
+
+/// Configurations have no namespace: those of a control plane elsewhere have it in their names.
+fn of_namespace(name: String, settings: &Settings) -> String {
+    match settings.istio_namespace.as_str() {
+        "istio-system" => name,
+        namespace => format!("{name}-{namespace}"),
+    }
 }
 
 impl Row {

@@ -301,6 +301,19 @@ fn a_tag_selects_by_its_name_and_calls_the_revision() {
 }
 
 #[test]
+fn a_tag_of_a_control_plane_elsewhere_has_its_namespace_in_the_name() {
+    let tags = vec!["stable".to_owned()];
+    let namespace = "mesh".to_owned();
+    let settings = Settings { istio_namespace: namespace, tags, ..Settings::default() };
+    let rendered = tag_webhooks(&settings, "stable", &Call::of(&settings));
+    assert_eq!(rendered["metadata"]["name"], "istio-revision-tag-stable-mesh");
+    let labels = map(&[("istio.io/rev", "stable")]);
+    let pod = json!({"metadata": {}, "spec": {}});
+    let webhook = selected(&subject_of(&labels, &pod), &settings).unwrap();
+    assert_eq!(webhook.configuration, "istio-revision-tag-stable-mesh");
+}
+
+#[test]
 fn the_rendered_object_is_one_that_kubernetes_takes() {
     let settings = Settings { namespaces_by_default: true, ..Settings::default() };
     for endpoint in [Endpoint::of(&settings), Endpoint::Url("https://host/inject".to_owned())] {
