@@ -5,12 +5,12 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lateen_api::issue::Issue;
 use lateen_api::kinds;
 use lateen_inject::{Manual, Outcome, Settings, workload};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bootstrap::Format;
 use crate::home::Home;
@@ -27,7 +27,7 @@ pub struct InjectCommand {
     /// MeshConfig, or the ConfigMap istio with its key mesh
     #[arg(long, value_name = "FILE")]
     mesh_config: Option<PathBuf>,
-    /// The injector's values, or the ConfigMap istio-sidecar-injector with its key values
+    /// The injector's values, or the ConfigMap istio-sidecar-injector with its keys values and config
     #[arg(long, value_name = "FILE")]
     values: Option<PathBuf>,
     /// Take both from the mesh of this home directory
@@ -48,8 +48,8 @@ pub struct InjectCommand {
 
 /// False if an error was among the issues, which are told already.
 pub fn execute(command: InjectCommand) -> Result<bool> {
-    let Texts { values, mesh } = texts(&command)?;
-    let (settings, issues) = Settings::from_texts(&values, &mesh, &command.revision);
+    let Texts { config, values, mesh } = texts(&command)?;
+    let (settings, issues) = Settings::from_config_map(&config, &values, &mesh, &command.revision);
     let mut run = Run { command: &command, settings, failed: false };
     run.tell(&issues);
     let mut objects = Vec::new();
@@ -122,10 +122,19 @@ fn title(object: &Value) -> String {
 }
 
 /// The texts of the two ConfigMaps; empty where there is none.
-#[derive(Default)]
 struct Texts {
+    config: String,
     values: String,
     mesh: String,
+}
+
+impl Texts {
+    /// Of the entries of `istio-sidecar-injector` and of `istio`.
+    fn of(injector: &Value, mesh: &Value) -> Self {
+        let entry = |data: &Value, key: &str| data[key].as_str().unwrap_or_default().to_owned();
+        let (config, values) = (entry(injector, "config"), entry(injector, "values"));
+        Texts { config, values, mesh: entry(mesh, "mesh") }
+    }
 }
 
 fn texts(command: &InjectCommand) -> Result<Texts> {
@@ -139,25 +148,22 @@ fn texts(command: &InjectCommand) -> Result<Texts> {
             "the built-in settings are used: name your mesh's with --mesh-config and --values, or --home",
         );
     }
-    let text = |path: &Option<PathBuf>, key: &str| match path {
-        Some(path) => of_config_map(&read(path)?, key)
+    let data = |path: &Option<PathBuf>, key: &str| match path {
+        Some(path) => of_config_map(read(path)?, key)
             .with_context(|| format!("{} cannot be used", path.display())),
-        None => Ok(String::new()),
+        None => Ok(Value::Null),
     };
-    Ok(Texts {
-        values: text(&command.values, "values")?,
-        mesh: text(&command.mesh_config, "mesh")?,
-    })
+    Ok(Texts::of(&data(&command.values, "values")?, &data(&command.mesh_config, "mesh")?))
 }
 
-/// A ConfigMap's key, or the text itself if it is no ConfigMap.
-fn of_config_map(text: &str, key: &str) -> Result<String> {
-    let value: Value = serde_saphyr::from_str(text).context("it is not YAML")?;
+/// A ConfigMap's entries with this key among them; a text that is no ConfigMap is the entry itself.
+fn of_config_map(text: String, key: &str) -> Result<Value> {
+    let value: Value = serde_saphyr::from_str(&text).context("it is not YAML")?;
     if value["kind"] != "ConfigMap" {
-        return Ok(text.to_owned());
+        return Ok(json!({ key: text }));
     }
-    let entry = value["data"][key].as_str();
-    entry.map(str::to_owned).with_context(|| format!("the ConfigMap has no key {key}"))
+    ensure!(value["data"][key].is_string(), "the ConfigMap has no key {key}");
+    Ok(value["data"].clone())
 }
 
 async fn from_home(home: &Home, revision: &str) -> Result<Texts> {
@@ -165,16 +171,12 @@ async fn from_home(home: &Home, revision: &str) -> Result<Texts> {
     let client = lateen_kube::Client::connect(source).await?;
     let kind = kinds::by_kind("", "ConfigMap").context("the kinds have a ConfigMap")?;
     let suffix = if revision.is_empty() { String::new() } else { format!("-{revision}") };
-    let mut texts = Texts::default();
-    for (name, key, slot) in [
-        ("istio", "mesh", &mut texts.mesh),
-        ("istio-sidecar-injector", "values", &mut texts.values),
-    ] {
+    let mut data = Vec::new();
+    for name in ["istio", "istio-sidecar-injector"] {
         let found = client.get(kind, Some("istio-system"), &format!("{name}{suffix}")).await?;
-        let entry = found.as_ref().and_then(|one| one["data"][key].as_str());
-        *slot = entry.unwrap_or_default().to_owned();
+        data.push(found.map(|one| one["data"].clone()).unwrap_or_default());
     }
-    Ok(texts)
+    Ok(Texts::of(&data[1], &data[0]))
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Format, of_config_map, render};
+use super::{Format, Texts, of_config_map, render};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -43,9 +43,22 @@ fn several_objects_are_documents_or_one_list() {
 
 #[test]
 fn settings_come_plain_or_in_a_config_map() {
-    let config_map = "kind: ConfigMap\ndata:\n  mesh: |\n    trustDomain: td\n";
-    assert_eq!(of_config_map(config_map, "mesh").unwrap(), "trustDomain: td\n");
-    assert_eq!(of_config_map("trustDomain: td", "mesh").unwrap(), "trustDomain: td");
-    let error = of_config_map(config_map, "values").unwrap_err().to_string();
+    let of = |text: &str, key| of_config_map(text.to_owned(), key);
+    let config_map = "kind: ConfigMap\ndata:\n  mesh: |\n    trustDomain: td\n  config: x\n";
+    let data = of(config_map, "mesh").unwrap();
+    assert_eq!(
+        (data["mesh"].as_str(), data["config"].as_str()),
+        (Some("trustDomain: td\n"), Some("x"))
+    );
+    assert_eq!(of("trustDomain: td", "mesh").unwrap(), json!({"mesh": "trustDomain: td"}));
+    let error = of(config_map, "values").unwrap_err().to_string();
     assert!(error.contains("no key values"), "{error}");
+}
+
+#[test]
+fn the_config_of_the_injector_s_config_map_is_read_with_its_values() {
+    let config_map = "kind: ConfigMap\ndata: {values: '{}', config: 'policy: disabled'}\n";
+    let injector = of_config_map(config_map.to_owned(), "values").unwrap();
+    let texts = Texts::of(&injector, &Value::Null);
+    assert_eq!((&*texts.config, &*texts.values, &*texts.mesh), ("policy: disabled", "{}", ""));
 }
