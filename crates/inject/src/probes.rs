@@ -1,6 +1,8 @@
-//! Application probes go through the agent, which the kubelet reaches past interception and mTLS. In: a
-//! pod and the agent's port. Out: probes to `/app-health/CONTAINER/{readyz,livez,startupz}`, and the
-//! JSON by which the agent knows what to ask in turn; and the way back.
+//! Application probes and lifecycle hooks go through the agent, which the kubelet reaches past
+//! interception and mTLS. In: a pod and the agent's port. Out: probes to
+//! `/app-health/CONTAINER/{readyz,livez,startupz}`, hooks to
+//! `/app-lifecycle/CONTAINER/{prestopz,poststartz}`, and the JSON by which the agent knows what to ask in
+//! turn; and the way back.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +13,42 @@ use crate::{PROXY_CONTAINER, pod};
 /// The proxy's variable that holds the original probes.
 pub const VARIABLE: &str = "ISTIO_KUBE_APP_PROBERS";
 
-const KINDS: [(&str, &str); 3] =
-    [("readinessProbe", "readyz"), ("livenessProbe", "livez"), ("startupProbe", "startupz")];
+/// Where a container has what the kubelet calls, and the agent's path for it.
+const CALLS: [Call; 5] = [
+    Call { field: &["readinessProbe"], family: "app-health", last: "readyz" },
+    Call { field: &["livenessProbe"], family: "app-health", last: "livez" },
+    Call { field: &["startupProbe"], family: "app-health", last: "startupz" },
+    Call { field: &["lifecycle", "preStop"], family: "app-lifecycle", last: "prestopz" },
+    Call { field: &["lifecycle", "postStart"], family: "app-lifecycle", last: "poststartz" },
+];
 
-/// What became of a pod's probes.
+const ACTIONS: [&str; 3] = ["httpGet", "tcpSocket", "grpc"];
+
+struct Call {
+    field: &'static [&'static str],
+    family: &'static str,
+    last: &'static str,
+}
+
+impl Call {
+    fn of<'a>(&self, container: &'a Value) -> &'a Value {
+        self.field.iter().fold(container, |at, part| &at[*part])
+    }
+
+    fn of_mut<'a>(&self, container: &'a mut Value) -> Option<&'a mut Value> {
+        self.field.iter().try_fold(container, |at, part| at.get_mut(*part))
+    }
+}
+
+/// What became of a pod's probes and hooks.
 pub struct Rewritten {
-    /// The value of [`VARIABLE`], unless no probe was rewritten.
+    /// The value of [`VARIABLE`], unless nothing was rewritten.
     pub probers: Option<String>,
-    /// Path and message of each probe that had to stay as it was.
+    /// Path and message of each that had to stay as it was.
     pub problems: Vec<(String, String)>,
 }
 
-/// Rewrites HTTP, TCP and gRPC probes. Commands and lifecycle hooks stay as they are.
+/// Rewrites HTTP, TCP and gRPC calls. Commands stay as they are.
 pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
     let mut probers = BTreeMap::new();
     let mut problems = Vec::new();
@@ -31,16 +57,20 @@ pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
             if pod::name(container) == PROXY_CONTAINER {
                 continue;
             }
-            for (kind, last) in KINDS {
-                let path = format!("/app-health/{}/{last}", pod::name(container));
-                match prober(container, kind) {
+            for call in CALLS {
+                match prober(container, call.of(container)) {
                     Ok(Some(prober)) => {
-                        to_agent(&mut container[kind], &path, port);
+                        let name = pod::name(container);
+                        let path = format!("/{}/{name}/{}", call.family, call.last);
+                        if let Some(handler) = call.of_mut(container) {
+                            to_agent(handler, &path, port);
+                        }
                         probers.insert(path, prober);
                     }
                     Ok(None) => {}
                     Err(message) => {
-                        problems.push((format!("spec.{field}[{index}].{kind}"), message));
+                        let at = call.field.join(".");
+                        problems.push((format!("spec.{field}[{index}].{at}"), message));
                     }
                 }
             }
@@ -50,15 +80,13 @@ pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
     Rewritten { probers, problems }
 }
 
-/// What the agent asks in the kubelet's place; `None` for commands and missing probes.
-fn prober(container: &Value, kind: &str) -> Result<Option<Value>, String> {
-    let probe = &container[kind];
-    let Some(action) =
-        ["httpGet", "tcpSocket", "grpc"].into_iter().find(|one| probe[one].is_object())
-    else {
+/// What the agent asks in the kubelet's place; `None` for commands and what is not there.
+fn prober(container: &Value, probe: &Value) -> Result<Option<Value>, String> {
+    let Some(action) = ACTIONS.into_iter().find(|one| probe[one].is_object()) else {
         return Ok(None);
     };
-    if probe[action]["path"].as_str().is_some_and(|path| path.starts_with("/app-health/")) {
+    let path = probe[action]["path"].as_str().unwrap_or_default();
+    if CALLS.iter().any(|call| path.starts_with(&format!("/{}/", call.family))) {
         return Ok(None);
     }
     let mut call = probe[action].clone();
@@ -81,7 +109,9 @@ fn port_number(container: &Value, port: &Value) -> Result<u64, String> {
     let ports = container["ports"].as_array().map_or(&[][..], Vec::as_slice);
     let number = pod::find(ports, text).and_then(|one| one["containerPort"].as_u64());
     number.ok_or_else(|| {
-        format!("the container has no port named {text:?}: the probe is not rewritten and meets the proxy")
+        format!(
+            "the container has no port named {text:?}: this is not rewritten and meets the proxy"
+        )
     })
 }
 
@@ -103,18 +133,13 @@ fn to_agent(probe: &mut Value, path: &str, port: u16) {
     }
 }
 
-/// Puts the original probes back (and lifecycle hooks, which Istio's injector rewrites too), from the
-/// JSON that the proxy was given.
+/// Puts the originals back, from the JSON that the proxy was given.
 pub fn restore(pod: &mut Value, probers: &str) {
     let Ok(probers) = serde_json::from_str::<BTreeMap<String, Value>>(probers) else { return };
     for field in ["initContainers", "containers"] {
         for container in pod::items_mut(pod, field) {
-            for (kind, _) in KINDS {
-                restore_handler(container.get_mut(kind), &probers);
-            }
-            for hook in ["postStart", "preStop"] {
-                let handler = container.get_mut("lifecycle").and_then(|one| one.get_mut(hook));
-                restore_handler(handler, &probers);
+            for call in CALLS {
+                restore_handler(call.of_mut(container), &probers);
             }
         }
     }
@@ -126,7 +151,7 @@ fn restore_handler(handler: Option<&mut Value>, probers: &BTreeMap<String, Value
     else {
         return;
     };
-    let calls: Vec<(String, Value)> = ["httpGet", "tcpSocket", "grpc"]
+    let calls: Vec<(String, Value)> = ACTIONS
         .into_iter()
         .filter(|action| prober[action].is_object())
         .map(|action| (action.to_owned(), prober[action].clone()))

@@ -60,13 +60,13 @@ fn a_probe_of_a_port_that_is_not_there_stays_and_is_named() {
 }
 
 #[test]
-fn all_kinds_of_all_containers_are_rewritten_but_hooks_are_not() {
+fn all_kinds_of_all_containers_are_rewritten() {
     let probe = json!({"httpGet": {"path": "/", "port": 80}});
     let container = |name: &str| {
         json!({
             "name": name,
             "readinessProbe": probe, "livenessProbe": probe, "startupProbe": probe,
-            "lifecycle": {"preStop": probe},
+            "lifecycle": {"preStop": probe, "postStart": probe},
         })
     };
     let mut pod = json!({"spec": {
@@ -76,14 +76,52 @@ fn all_kinds_of_all_containers_are_rewritten_but_hooks_are_not() {
     let probers = rewrite(&mut pod, 15020).probers.unwrap();
     let probers: Value = serde_json::from_str(&probers).unwrap();
     let paths: Vec<&str> = probers.as_object().unwrap().keys().map(String::as_str).collect();
-    let expected = ["livez", "readyz", "startupz"];
-    let expected =
-        ["app", "side"].map(|name| expected.map(|one| format!("/app-health/{name}/{one}")));
-    assert_eq!(paths, expected.concat());
-    assert_eq!(pod["spec"]["containers"][0]["lifecycle"]["preStop"], probe);
+    let families = [
+        ("app-health", vec!["livez", "readyz", "startupz"]),
+        ("app-lifecycle", vec!["poststartz", "prestopz"]),
+    ];
+    let mut expected = Vec::new();
+    for (family, kinds) in &families {
+        for name in ["app", "side"] {
+            expected.extend(kinds.iter().map(|kind| format!("/{family}/{name}/{kind}")));
+        }
+    }
+    assert_eq!(paths, expected);
     assert_eq!(pod["spec"]["containers"][1], container("istio-proxy"));
     let before = pod.clone();
     assert_eq!(rewrite(&mut pod, 15020).probers, None, "rewritten once");
+    assert_eq!(pod, before);
+}
+
+#[test]
+fn hooks_become_calls_of_the_agent_and_commands_stay() {
+    let call = json!({"path": "/bye", "port": "web", "scheme": "HTTPS"});
+    let start = json!({"tcpSocket": {"port": 8080}});
+    let mut pod = pod(json!(null));
+    pod["spec"]["containers"][0]["lifecycle"] =
+        json!({"preStop": {"httpGet": call}, "postStart": start});
+    let original = pod.clone();
+    let probers = rewrite(&mut pod, 15020).probers.unwrap();
+    let to_agent = |last: &str| format!("/app-lifecycle/app/{last}");
+    let stop = json!({"path": to_agent("prestopz"), "port": 15020, "scheme": "HTTP"});
+    let lifecycle = json!({
+        "preStop": {"httpGet": stop},
+        "postStart": {"httpGet": {"path": to_agent("poststartz"), "port": 15020}},
+    });
+    assert_eq!(pod["spec"]["containers"][0]["lifecycle"], lifecycle);
+    let told: Value = serde_json::from_str(&probers).unwrap();
+    let expected = json!({
+        to_agent("prestopz"): {"httpGet": {"path": "/bye", "port": 8080, "scheme": "HTTPS"}},
+        to_agent("poststartz"): start,
+    });
+    assert_eq!(told, expected);
+    restore(&mut pod, &probers);
+    pod["spec"]["containers"][0]["lifecycle"]["preStop"]["httpGet"]["port"] = json!("web");
+    assert_eq!(pod, original);
+
+    pod["spec"]["containers"][0]["lifecycle"] = json!({"preStop": {"exec": {"command": ["true"]}}});
+    let before = pod.clone();
+    assert_eq!(rewrite(&mut pod, 15020).probers, None);
     assert_eq!(pod, before);
 }
 
