@@ -5,6 +5,14 @@ use serde_json::Value;
 
 use crate::pod;
 
+/// A name for the workload in place of its object's.
+const WORKLOAD_NAME: &str = "service.istio.io/workload-name";
+/// What makes ReplicaSets, with the label that holds the end of their names.
+const REPLICA_SETS: [(&str, &str, &str); 2] = [
+    ("pod-template-hash", "apps/v1", "Deployment"),
+    ("rollouts-pod-template-hash", "argoproj.io/v1alpha1", "Rollout"),
+];
+
 /// The workload of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -18,8 +26,21 @@ impl Owner {
         Owner { api_version: api_version.into(), kind: kind.into(), name: name.into() }
     }
 
-    /// The Deployment behind a ReplicaSet, the CronJob behind a Job; the pod itself if nothing owns it.
+    /// The Deployment or Rollout behind a ReplicaSet, the CronJob behind a Job; the pod itself if
+    /// nothing owns it.
     pub fn of_pod(pod: &Value) -> Self {
+        Owner::behind(pod).named_by(pod)
+    }
+
+    /// The same workload by the name that the pod's label gives it, if it does.
+    pub fn named_by(self, pod: &Value) -> Self {
+        match pod::label(pod, WORKLOAD_NAME).filter(|name| !name.is_empty()) {
+            Some(name) => Owner { name: name.to_owned(), ..self },
+            None => self,
+        }
+    }
+
+    fn behind(pod: &Value) -> Self {
         let itself =
             || Owner::new("v1", "Pod", pod["metadata"]["name"].as_str().unwrap_or_default());
         if pod["metadata"]["generateName"].as_str().is_none_or(str::is_empty) {
@@ -32,11 +53,13 @@ impl Owner {
         };
         let text = |field: &str| controller[field].as_str().unwrap_or_default();
         let (api_version, kind, name) = (text("apiVersion"), text("kind"), text("name"));
-        if kind == "ReplicaSet"
-            && let Some(hash) = pod::label(pod, "pod-template-hash")
-            && let Some(deployment) = name.strip_suffix(hash).and_then(|one| one.strip_suffix('-'))
-        {
-            return Owner::new("apps/v1", "Deployment", deployment);
+        for (label, api_version, above) in REPLICA_SETS {
+            if kind == "ReplicaSet"
+                && let Some(hash) = pod::label(pod, label)
+                && let Some(name) = name.strip_suffix(hash).and_then(|one| one.strip_suffix('-'))
+            {
+                return Owner::new(api_version, above, name);
+            }
         }
         if kind == "ReplicationController"
             && let Some(config) = pod::label(pod, "deploymentconfig")

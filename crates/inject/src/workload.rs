@@ -69,7 +69,7 @@ pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome
     }
     let owner = match kind {
         "Pod" => Owner::of_pod(&pod),
-        _ => Owner::new(api_version, kind, name),
+        _ => Owner::new(api_version, kind, name).named_by(&pod),
     };
     match inject_into(&subject, settings, &owner, &target) {
         Ok(injected) => {

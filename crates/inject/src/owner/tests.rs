@@ -27,6 +27,9 @@ fn the_workload_is_found_behind_its_controller() {
     let config = Owner::new("apps.openshift.io/v1", "DeploymentConfig", "web");
     let label = json!({"deploymentconfig": "web"});
     assert_eq!(owner("ReplicationController", "web-3", label), config);
+    let rollout = Owner::new("argoproj.io/v1alpha1", "Rollout", "web");
+    let hash = json!({"rollouts-pod-template-hash": "7d4"});
+    assert_eq!(owner("ReplicaSet", "web-7d4", hash), rollout);
     let set = Owner::new("apps/v1", "StatefulSet", "db");
     assert_eq!(owner("StatefulSet", "db", json!({})), set);
 }
@@ -37,4 +40,13 @@ fn a_pod_without_a_controller_is_its_own_workload() {
     assert_eq!(Owner::of_pod(&pod), Owner::new("v1", "Pod", "web"));
     let uri = Owner::of_pod(&pod).uri("default");
     assert_eq!(uri, "kubernetes://apis/v1/namespaces/default/pods/web");
+}
+
+#[test]
+fn the_label_names_the_workload() {
+    let label = "service.istio.io/workload-name";
+    let named = json!({"pod-template-hash": "7d4", label: "shop"});
+    assert_eq!(owner("ReplicaSet", "web-7d4", named), Owner::new("apps/v1", "Deployment", "shop"));
+    let empty = json!({label: ""});
+    assert_eq!(owner("StatefulSet", "db", empty), Owner::new("apps/v1", "StatefulSet", "db"));
 }
