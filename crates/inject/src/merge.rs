@@ -2,6 +2,8 @@
 //! container and an overlay. Out: the first one, changed. Lists that Kubernetes merges by a key keep
 //! their order, with new items at the end; other lists are replaced.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 /// The patch merge keys of everything in a pod (the field's name is enough within one).
@@ -42,7 +44,7 @@ fn merge_maps(base: &mut Map<String, Value>, overlay: &Map<String, Value>) {
                 base.shift_remove(field);
             }
             (Some(Value::Array(items)), Value::Array(overlay)) => match merge_key(field) {
-                Some(key) => merge_lists(items, overlay, key, field == "volumes"),
+                Some(key) => merge_lists(items, overlay, key, field),
                 None => *items = overlay.iter().map(plain).collect(),
             },
             (Some(old), value) => merge(old, value),
@@ -53,23 +55,47 @@ fn merge_maps(base: &mut Map<String, Value>, overlay: &Map<String, Value>) {
     }
 }
 
-/// An item of `whole` lists keeps nothing of what it was: a volume has one source.
-fn merge_lists(items: &mut Vec<Value>, overlay: &[Value], key: &str, whole: bool) {
+fn merge_lists(items: &mut Vec<Value>, overlay: &[Value], key: &str, field: &str) {
     if overlay.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
+    let identity = |item: &Value| item[key].to_string();
+    let mut slots: Vec<Option<Value>> = Vec::with_capacity(items.len() + overlay.len());
+    let mut places = HashMap::new();
+    for item in items.drain(..) {
+        places.entry(identity(&item)).or_insert(slots.len());
+        slots.push(Some(item));
+    }
     for item in overlay {
-        let at = items.iter().position(|old| old[key] == item[key]);
+        let at = places.get(&identity(item)).copied();
         match (at, item["$patch"].as_str()) {
             (Some(at), Some("delete")) => {
-                items.remove(at);
+                slots[at] = None;
+                places.remove(&identity(item));
             }
             (None, Some("delete")) => {}
             (_, Some("replace")) if item[key].is_null() => {}
-            (Some(at), _) if whole => items[at] = plain(item),
-            (Some(at), _) => merge(&mut items[at], item),
-            (None, _) => items.push(plain(item)),
+            (Some(at), _) if has_one_source(field, item) => slots[at] = Some(plain(item)),
+            (Some(at), _) => {
+                if let Some(old) = &mut slots[at] {
+                    merge(old, item);
+                }
+            }
+            (None, _) => {
+                places.insert(identity(item), slots.len());
+                slots.push(Some(plain(item)));
+            }
         }
+    }
+    items.extend(slots.into_iter().flatten());
+}
+
+/// Whether nothing is kept of what an item was: a volume has one source, and so has a variable.
+fn has_one_source(field: &str, item: &Value) -> bool {
+    match field {
+        "volumes" => true,
+        "env" => !item["value"].is_null() || !item["valueFrom"].is_null(),
+        _ => false,
     }
 }
 

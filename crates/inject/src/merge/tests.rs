@@ -47,3 +47,20 @@ fn a_volume_has_one_source_after_a_merge() {
     let overlay = json!({"volumes": [{"name": "workload-socket", "csi": {"driver": "d"}}]});
     assert_eq!(merged(base, overlay.clone()), overlay);
 }
+
+#[test]
+fn a_variable_has_one_source_after_a_merge() {
+    let from = json!({"fieldRef": {"fieldPath": "metadata.name"}});
+    let base = json!({"env": [{"name": "A", "valueFrom": from}, {"name": "B", "value": "1"}]});
+    let overlay = json!({"env": [{"name": "A", "value": "x"}, {"name": "B"}]});
+    let expected = json!({"env": [{"name": "A", "value": "x"}, {"name": "B", "value": "1"}]});
+    assert_eq!(merged(base, overlay), expected);
+}
+
+#[test]
+fn an_item_may_come_again_after_it_was_removed() {
+    let base = json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]});
+    let overlay = json!({"env": [{"name": "A", "$patch": "delete"}, {"name": "A", "value": "3"}]});
+    let expected = json!({"env": [{"name": "B", "value": "2"}, {"name": "A", "value": "3"}]});
+    assert_eq!(merged(base, overlay), expected);
+}
