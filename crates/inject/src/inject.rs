@@ -4,6 +4,7 @@
 
 mod assemble;
 mod finish;
+mod surroundings;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Map, Value, json};
@@ -98,6 +99,11 @@ pub fn inject_into(
     if subject.pod["spec"]["hostNetwork"] == true {
         let message = "a pod in the host's network cannot be injected: its rules would take the node's traffic";
         return Err(vec![target.error("spec.hostNetwork", LIMITED, message)]);
+    }
+    if subject.pod["spec"]["os"]["name"] == "windows" {
+        let message = "the proxy and its rules are for Linux: set the label sidecar.istio.io/inject to \
+                       \"false\" on Windows pods";
+        return Err(vec![target.error("spec.os.name", LIMITED, message)]);
     }
     let base = strip(subject.pod);
     let mut issues = meaningless(subject, target);
@@ -224,6 +230,11 @@ fn end_with_application(context: &mut Context, target: &Target) -> Option<Issue>
         return None;
     }
     let spec = &context.base["spec"];
+    if spec["hostPID"] == true {
+        let message = "the proxy sees the node's processes and not when the job's program ends, so the job \
+                       will not end: remove this, or use a cluster with native sidecars";
+        return Some(target.warning("spec.hostPID", LIMITED, message));
+    }
     if spec["shareProcessNamespace"] == false {
         let message = "the proxy cannot see when the job's program ends, so the job will not end: remove \
                        this, or use a cluster with native sidecars";

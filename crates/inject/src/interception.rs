@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::annotation as names;
 use crate::inject::Context;
-use crate::{INIT_CONTAINER, VALIDATION_CONTAINER, proxy};
+use crate::settings::Settings;
+use crate::{INIT_CONTAINER, VALIDATION_CONTAINER, pod, proxy};
 
 /// Ports of the proxy that are never captured: metrics and health.
 const OWN_PORTS: &str = "15090,15021";
@@ -119,9 +120,9 @@ pub fn node_agent_annotations(context: &Context) -> Vec<(&'static str, String)> 
 }
 
 fn security_context(context: &Context) -> Value {
-    let privileged = context.settings.privileged;
-    if context.settings.node_agent {
-        return json!({
+    let Settings { privileged, node_agent, seccomp, .. } = context.settings;
+    let mut security = if *node_agent {
+        json!({
             "allowPrivilegeEscalation": privileged,
             "privileged": privileged,
             "capabilities": {"drop": ["ALL"]},
@@ -129,17 +130,22 @@ fn security_context(context: &Context) -> Value {
             "runAsGroup": 1337,
             "runAsNonRoot": true,
             "runAsUser": 1337,
-        });
+        })
+    } else {
+        json!({
+            "allowPrivilegeEscalation": privileged,
+            "privileged": privileged,
+            "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
+            "readOnlyRootFilesystem": false,
+            "runAsGroup": 0,
+            "runAsNonRoot": false,
+            "runAsUser": 0,
+        })
+    };
+    if let Some(profile) = seccomp {
+        security["seccompProfile"] = profile.clone();
     }
-    json!({
-        "allowPrivilegeEscalation": privileged,
-        "privileged": privileged,
-        "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
-        "readOnlyRootFilesystem": false,
-        "runAsGroup": 0,
-        "runAsNonRoot": false,
-        "runAsUser": 0,
-    })
+    security
 }
 
 /// The rules leave the proxy's own traffic alone by its user, which the pod may have changed in its own
@@ -149,7 +155,7 @@ pub fn follow_user(init: &mut Value, user_container: &Value, tproxy: bool) {
     if init["name"] == VALIDATION_CONTAINER && !tproxy {
         for field in ["runAsUser", "runAsGroup"] {
             if own[field].is_number() {
-                init["securityContext"][field] = own[field].clone();
+                pod::object_at(init, "securityContext")[field] = own[field].clone();
             }
         }
     }

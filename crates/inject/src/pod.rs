@@ -1,31 +1,92 @@
 //! Reading and editing a pod that is JSON. In: a pod whose shape [`problems`] found in order. Out: its
 //! parts; whatever is not named here stays as it was.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
-/// What keeps the value from being read as a pod, with the field; empty for a pod.
-pub fn problems(pod: &Value) -> Vec<(String, String)> {
+use crate::{INIT_CONTAINER, PROXY_CONTAINER, VALIDATION_CONTAINER};
+
+/// The containers that a pod may have parts of its own for.
+pub const INJECTED: [&str; 3] = [PROXY_CONTAINER, INIT_CONTAINER, VALIDATION_CONTAINER];
+
+const CONTAINERS: [&str; 2] = ["containers", "initContainers"];
+/// Fields of a container that hold objects, and lists of objects.
+const OBJECTS: [&str; 6] = [
+    "securityContext",
+    "resources",
+    "lifecycle",
+    "readinessProbe",
+    "livenessProbe",
+    "startupProbe",
+];
+const LISTS: [&str; 3] = ["env", "ports", "volumeMounts"];
+
+/// A field, and what is wrong with it.
+pub type Problem = (String, String);
+
+/// What keeps the value from being read as a pod; empty for a pod.
+pub fn problems(pod: &Value) -> Vec<Problem> {
     let mut found = Vec::new();
-    let mut want = |ok: bool, path: &str, what: &str| {
-        if !ok {
-            found.push((path.to_owned(), what.to_owned()));
-        }
-    };
-    want(pod["spec"].is_object(), "spec", "is not an object: a pod needs one");
-    let metadata = &pod["metadata"];
-    want(metadata.is_object() || metadata.is_null(), "metadata", "is not an object");
-    for field in ["annotations", "labels"] {
-        let map = &metadata[field];
-        let texts = map.as_object().is_some_and(|map| map.values().all(Value::is_string));
-        want(map.is_null() || texts, &format!("metadata.{field}"), "is not a map of strings");
+    if !pod["spec"].is_object() {
+        found.push(("spec".to_owned(), "is not an object: a pod needs one".to_owned()));
     }
-    want(pod["spec"]["containers"].is_array(), "spec.containers", "is missing: a pod needs some");
-    for field in ["containers", "initContainers", "volumes", "imagePullSecrets"] {
-        let list = &pod["spec"][field];
-        let objects = list.as_array().is_some_and(|list| list.iter().all(Value::is_object));
-        want(list.is_null() || objects, &format!("spec.{field}"), "is not a list of objects");
+    if !pod["spec"]["containers"].is_array() {
+        found.push(("spec.containers".to_owned(), "is missing: a pod needs some".to_owned()));
+    }
+    found.extend(misfits(pod));
+    let names = CONTAINERS.iter().flat_map(|field| list(pod, field)).map(name);
+    let mut seen = HashSet::new();
+    let mut injected = names.filter(|name| INJECTED.contains(name));
+    if let Some(twice) = injected.find(|name| !seen.insert(*name)) {
+        found.push(("spec.containers".to_owned(), format!("{twice} is there twice")));
     }
     found
+}
+
+/// What keeps a part of a pod, as a template has it, from being merged into one.
+pub fn misfits(part: &Value) -> Vec<Problem> {
+    let mut found = Vec::new();
+    want_object(&part["metadata"], || "metadata".to_owned(), &mut found);
+    want_object(&part["spec"], || "spec".to_owned(), &mut found);
+    for field in ["annotations", "labels"] {
+        let map = &part["metadata"][field];
+        let text = |value: &Value| value.is_string() || value.is_null();
+        if !map.is_null() && !map.as_object().is_some_and(|map| map.values().all(text)) {
+            found.push((format!("metadata.{field}"), "is not a map of strings".to_owned()));
+        }
+    }
+    for field in ["securityContext", "dnsConfig"] {
+        want_object(&part["spec"][field], || format!("spec.{field}"), &mut found);
+    }
+    for field in ["containers", "initContainers", "volumes", "imagePullSecrets"] {
+        want_objects(&part["spec"][field], || format!("spec.{field}"), &mut found);
+    }
+    for containers in CONTAINERS {
+        for (index, container) in list(part, containers).iter().enumerate() {
+            let at = |field: &str| format!("spec.{containers}[{index}].{field}");
+            for field in OBJECTS {
+                want_object(&container[field], || at(field), &mut found);
+            }
+            for field in LISTS {
+                want_objects(&container[field], || at(field), &mut found);
+            }
+        }
+    }
+    found
+}
+
+fn want_object(value: &Value, path: impl Fn() -> String, found: &mut Vec<Problem>) {
+    if !value.is_object() && !value.is_null() {
+        found.push((path(), "is not an object".to_owned()));
+    }
+}
+
+fn want_objects(value: &Value, path: impl Fn() -> String, found: &mut Vec<Problem>) {
+    let objects = value.as_array().is_some_and(|list| list.iter().all(Value::is_object));
+    if !objects && !value.is_null() {
+        found.push((path(), "is not a list of objects".to_owned()));
+    }
 }
 
 pub fn label<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
@@ -41,8 +102,11 @@ pub fn metadata_mut<'a>(pod: &'a mut Value, field: &str) -> &'a mut Map<String, 
     object_at(object_at(pod, "metadata"), field).as_object_mut().expect("object_at makes objects")
 }
 
-/// The object in a field of an object, made if it is missing or null.
+/// The object in a field of an object; what is not one makes way for one.
 pub fn object_at<'a>(value: &'a mut Value, field: &str) -> &'a mut Value {
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
     let slot = &mut value[field];
     if !slot.is_object() {
         *slot = Value::Object(Map::new());
@@ -88,6 +152,15 @@ pub fn names(items: &[Value]) -> Vec<&str> {
     items.iter().map(name).collect()
 }
 
+/// Items by their names, the first of each: a pod's lists may be as long as a request is.
+pub fn by_name(items: &[Value]) -> HashMap<&str, &Value> {
+    let mut found = HashMap::with_capacity(items.len());
+    for item in items {
+        found.entry(name(item)).or_insert(item);
+    }
+    found
+}
+
 pub fn find<'a>(items: &'a [Value], wanted: &str) -> Option<&'a Value> {
     items.iter().find(|item| name(item) == wanted)
 }
@@ -113,7 +186,7 @@ pub fn variable<'a>(container: &'a Value, wanted: &str) -> Option<&'a str> {
 
 /// Sets variables of an injected pod's proxy, in place of ones of the same names.
 pub fn set_proxy_variables(pod: &mut Value, variables: &[(String, String)]) {
-    let Some(proxy) = container_mut(pod, crate::PROXY_CONTAINER) else { return };
+    let Some(proxy) = container_mut(pod, PROXY_CONTAINER) else { return };
     for (wanted, value) in variables {
         if let Some(env) = proxy["env"].as_array_mut() {
             env.retain(|item| name(item) != wanted);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::PROXY_CONTAINER;
 use crate::annotation::{self as names, syntax};
 use crate::inject::Context;
+use crate::settings::Settings;
 use crate::template::BuiltIn;
 
 pub use variables::{app_containers, metadata_variables, network};
@@ -38,7 +39,7 @@ pub fn container(context: &Context, built_in: BuiltIn) -> Value {
         }
     }
     put("resources", resources(context));
-    put("securityContext", security_context(context));
+    put("securityContext", security_context(context, built_in));
     put("volumeMounts", Value::Array(mounts(context)));
     if context.native && built_in == BuiltIn::Sidecar {
         put("restartPolicy", json!("Always"));
@@ -123,14 +124,14 @@ pub fn resources(context: &Context) -> Value {
 }
 
 /// Transparent interception needs the right to bind foreign addresses.
-fn security_context(context: &Context) -> Value {
-    let privileged = context.settings.privileged;
+fn security_context(context: &Context, built_in: BuiltIn) -> Value {
+    let Settings { privileged, seccomp, .. } = context.settings;
     let tproxy = context.mode == "TPROXY";
     let mut capabilities = json!({"drop": ["ALL"]});
     if tproxy {
         capabilities["add"] = json!(["NET_ADMIN"]);
     }
-    json!({
+    let mut security = json!({
         "allowPrivilegeEscalation": privileged,
         "privileged": privileged,
         "capabilities": capabilities,
@@ -138,7 +139,12 @@ fn security_context(context: &Context) -> Value {
         "runAsGroup": 1337,
         "runAsNonRoot": !tproxy,
         "runAsUser": if tproxy { 0 } else { 1337 },
-    })
+    });
+    // A gateway's is its pod's.
+    if let Some(profile) = seccomp.as_ref().filter(|_| built_in == BuiltIn::Sidecar) {
+        security["seccompProfile"] = profile.clone();
+    }
+    security
 }
 
 fn mounts(context: &Context) -> Vec<Value> {

@@ -2,20 +2,21 @@
 //! `istio-sidecar-injector`), MeshConfig and the revision. Out: [`Settings`] and issues; what is not
 //! given has Istio's default, except for the proxy's resources, which are Lateen's.
 
+mod defaults;
 mod read;
 
 use std::collections::BTreeMap;
 
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::selector::Selector;
 
 pub use read::is_istio_image;
 
-/// The port of readiness, probes and merged metrics.
-const STATUS_PORT: u16 = 15020;
+/// The pod's namespace in a DNS search domain.
+pub const NAMESPACE: &str = "{namespace}";
 
 /// `global.proxy.autoInject`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +88,8 @@ pub struct Startup {
 pub enum Template {
     /// A plain pod, merged strategically.
     Overlay(Value),
-    /// A Go template: pods that name it are refused.
-    Program,
+    /// Pods that name it are refused; the text says why.
+    Refused(String),
 }
 
 /// What of the injector's values, MeshConfig and the revision matters.
@@ -119,6 +120,13 @@ pub struct Settings {
     /// `resources` of the interception step; the proxy's if there are none.
     pub init_resources: Option<Value>,
     pub privileged: bool,
+    /// `seccompProfile` of a sidecar's containers.
+    pub seccomp: Option<Value>,
+    /// `securityContext` of a gateway's pod, under the pod's own.
+    pub gateway_security: Option<Value>,
+    /// What the resolver of a pod with a sidecar appends to names, after the pod's own;
+    /// [`NAMESPACE`] stands for the pod's namespace.
+    pub dns_searches: Vec<String>,
     /// `lifecycle` of the proxy in place of Lateen's own.
     pub lifecycle: Option<Value>,
     pub logging: Logging,
@@ -146,91 +154,6 @@ pub struct Settings {
     /// One name for several templates.
     pub aliases: BTreeMap<String, Vec<String>>,
     pub injected_annotations: BTreeMap<String, String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            revision: String::new(),
-            tags: Vec::new(),
-            istio_namespace: "istio-system".to_owned(),
-            policy: Policy::Enabled,
-            never: Vec::new(),
-            always: Vec::new(),
-            namespaces_by_default: false,
-            inject_label: "istio-injection".to_owned(),
-            object_selector: ObjectSelector::UnlessDeclined,
-            native_sidecar: false,
-            node_agent: false,
-            rewrite_probes: true,
-            merge_metrics: true,
-            hold_application: false,
-            image: Image::default(),
-            resources: json!({
-                "limits": {"cpu": "2000m", "memory": "1024Mi"},
-                "requests": {"cpu": "20m", "memory": "32Mi"},
-            }),
-            init_resources: None,
-            privileged: false,
-            lifecycle: None,
-            logging: Logging::default(),
-            traffic: Traffic::default(),
-            readiness: Readiness { initial_delay: 0, period: 15, failures: 4 },
-            startup: Some(Startup { failures: 600 }),
-            status_port: STATUS_PORT,
-            cluster_id: "Kubernetes".to_owned(),
-            network: String::new(),
-            mesh_id: String::new(),
-            trust_domain: "cluster.local".to_owned(),
-            cluster_domain: "cluster.local".to_owned(),
-            ca_address: String::new(),
-            cert_provider: "istiod".to_owned(),
-            token_audience: "istio-ca".to_owned(),
-            proxy_config: json!({}),
-            outbound_port: 15001,
-            inbound_port: 15006,
-            templates: BTreeMap::new(),
-            default_templates: vec!["sidecar".to_owned()],
-            aliases: BTreeMap::new(),
-            injected_annotations: BTreeMap::new(),
-        }
-    }
-}
-
-impl Default for Image {
-    fn default() -> Self {
-        Image {
-            hub: "lateen-mesh".to_owned(),
-            tag: env!("CARGO_PKG_VERSION").to_owned(),
-            name: "lateen".to_owned(),
-            pull_policy: String::new(),
-            pull_secrets: Vec::new(),
-        }
-    }
-}
-
-impl Default for Logging {
-    fn default() -> Self {
-        Logging {
-            proxy: "warning".to_owned(),
-            component: "misc:error".to_owned(),
-            agent: "default:info".to_owned(),
-            json: false,
-        }
-    }
-}
-
-impl Default for Traffic {
-    fn default() -> Self {
-        Traffic {
-            include_ip_ranges: "*".to_owned(),
-            exclude_ip_ranges: String::new(),
-            include_inbound_ports: "*".to_owned(),
-            exclude_inbound_ports: String::new(),
-            include_outbound_ports: String::new(),
-            exclude_outbound_ports: String::new(),
-        }
-    }
 }
 
 impl Image {
@@ -272,7 +195,11 @@ impl Settings {
                 Value::Null
             }
         };
-        let values = read::overlay(parsed("values", values), &parsed("config", config));
+        let (values, config) = (parsed("values", values), parsed("config", config));
+        if !config.is_object() && !config.is_null() {
+            issues.push(read::no_map("config"));
+        }
+        let values = read::overlay(values, &config);
         let (settings, more) = Settings::from_config(&values, &mesh.unwrap_or_default(), revision);
         issues.extend(more);
         (settings, issues)

@@ -2,6 +2,8 @@
 //! pod. Out: the pod as it was, by what the annotation `sidecar.istio.io/status` tells; a pod without it
 //! is as it was. It reads what Istio's injector left, too.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::annotation::{OVERRIDES, STATUS};
@@ -19,12 +21,12 @@ pub fn strip(pod: &Value) -> Value {
     };
     restore_application(&mut pod);
     for field in LISTS {
-        let injected: Vec<&str> =
+        let injected: HashSet<&str> =
             status[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         if injected.is_empty() {
             continue;
         }
-        pod::list_mut(&mut pod, field).retain(|item| !injected.contains(&pod::name(item)));
+        pod::list_mut(&mut pod, field).retain(|item| !injected.contains(pod::name(item)));
     }
     restore_overrides(&mut pod);
     for field in LISTS.into_iter().filter(|field| *field != "containers") {
@@ -54,9 +56,12 @@ fn restore_overrides(pod: &mut Value) {
     else {
         return;
     };
-    for field in ["containers", "initContainers"] {
+    let fields = ["containers", "initContainers"];
+    let there = fields.iter().flat_map(|field| pod::list(pod, field)).map(pod::name);
+    let mut there: HashSet<String> = there.map(str::to_owned).collect();
+    for field in fields {
         for container in overrides[field].as_array().into_iter().flatten() {
-            if pod::container(pod, pod::name(container)).is_none() {
+            if there.insert(pod::name(container).to_owned()) {
                 pod::list_mut(pod, field).push(container.clone());
             }
         }

@@ -1,6 +1,8 @@
 //! Which templates a pod is injected with. In: the annotation `inject.istio.io/templates` and the
 //! settings. Out: the built-in one and the overlays to merge, or why there is none.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::settings::{Settings, Template};
@@ -27,7 +29,7 @@ pub fn select<'a>(names: Option<&str>, settings: &'a Settings) -> Result<Templat
         None => settings.default_templates.iter().map(String::as_str).collect(),
     };
     let mut templates = Templates::default();
-    for name in wanted.iter().flat_map(|name| resolve(name, settings)) {
+    for name in once(wanted.iter().flat_map(|name| resolve(name, settings)).collect()) {
         let built_in = match name {
             "sidecar" => BuiltIn::Sidecar,
             "gateway" => BuiltIn::Gateway,
@@ -50,12 +52,18 @@ fn resolve<'a>(name: &'a str, settings: &'a Settings) -> Vec<&'a str> {
     }
 }
 
+/// Each name where it is last, which is where it counts: one overlay is merged once.
+fn once(names: Vec<&str>) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    let mut last: Vec<&str> = names.into_iter().rev().filter(|name| seen.insert(*name)).collect();
+    last.reverse();
+    last
+}
+
 fn overlay<'a>(name: &str, settings: &'a Settings) -> Result<&'a Value, String> {
     match settings.templates.get(name) {
         Some(Template::Overlay(overlay)) => Ok(overlay),
-        Some(Template::Program) => Err(format!(
-            "the template {name:?} is a Go template, which is not supported: write it as a plain pod"
-        )),
+        Some(Template::Refused(why)) => Err(format!("the template {name:?} {why}")),
         None => {
             let mut known = vec!["sidecar", "gateway"];
             known.extend(settings.templates.keys().map(String::as_str));

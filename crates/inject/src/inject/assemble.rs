@@ -1,17 +1,17 @@
 //! Puts the injected parts into the pod. In: the context and the templates. Out: the pod with containers,
 //! volumes and pull secrets, the templates' overlays and the pod's own `istio-proxy` merged in.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
-use super::{Context, object};
+use super::{Context, object, surroundings};
 use crate::annotation::OVERRIDES;
+use crate::pod::INJECTED;
 use crate::template::{self, BuiltIn, Templates};
 use crate::{
     INIT_CONTAINER, PROXY_CONTAINER, VALIDATION_CONTAINER, interception, merge, pod, proxy,
 };
-
-/// The containers that a pod may have parts of its own for.
-const INJECTED: [&str; 3] = [PROXY_CONTAINER, INIT_CONTAINER, VALIDATION_CONTAINER];
 
 /// A container of the pod that is merged over the injected one of its name.
 struct Override {
@@ -41,8 +41,9 @@ pub fn assemble(context: &Context, templates: &Templates) -> Value {
     add_volumes(&mut pod, context);
     templates.overlays.iter().for_each(|overlay| template::apply(&mut pod, overlay));
     apply_overrides(&mut pod, &overrides, context.mode == "TPROXY");
-    if context.ends_with_processes {
-        pod["spec"]["shareProcessNamespace"] = json!(true);
+    match built_in {
+        BuiltIn::Sidecar => surroundings::of_sidecar(&mut pod, context),
+        BuiltIn::Gateway => surroundings::of_gateway(&mut pod, context),
     }
     pod
 }
@@ -76,7 +77,7 @@ fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
         if let Some(container) = pod::container_mut(pod, name) {
             merge::merge(container, &overlay);
             if name == PROXY_CONTAINER && tproxy {
-                container["securityContext"]["runAsUser"] = json!(0);
+                pod::object_at(container, "securityContext")["runAsUser"] = json!(0);
             }
         }
         if name == PROXY_CONTAINER {
@@ -100,17 +101,22 @@ fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
     pod::metadata_mut(pod, "annotations").insert(OVERRIDES.to_owned(), json!(kept.to_string()));
 }
 
-/// A volume of the pod that has the name of an injected one gives way, as in Istio.
+/// A volume of the pod that has the name of an injected one gives way, as in Istio; so does an injected
+/// one to a later of its name.
 fn add_volumes(pod: &mut Value, context: &Context) {
+    let mut injected = proxy::volumes(context);
+    let mut names = HashSet::new();
+    injected.reverse();
+    injected.retain(|volume| names.insert(pod::name(volume).to_owned()));
+    injected.reverse();
     let volumes = pod::list_mut(pod, "volumes");
-    for volume in proxy::volumes(context) {
-        volumes.retain(|old| pod::name(old) != pod::name(&volume));
-        volumes.push(volume);
-    }
+    volumes.retain(|old| !names.contains(pod::name(old)));
+    volumes.extend(injected);
+    let own = pod::list(pod, "imagePullSecrets").iter().map(pod::name);
+    let mut names: HashSet<String> = own.map(str::to_owned).collect();
     for secret in &context.settings.image.pull_secrets {
-        let secrets = pod::list_mut(pod, "imagePullSecrets");
-        if pod::find(secrets, secret).is_none() {
-            secrets.push(json!({"name": secret}));
+        if names.insert(secret.clone()) {
+            pod::list_mut(pod, "imagePullSecrets").push(json!({"name": secret}));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What cannot be merged. In: the pod with its injected parts. Out: the pod with probes and metrics led
 //! through the agent, labels, annotations, its containers in order, and the status.
 
+use std::collections::{HashMap, HashSet};
+
 use lateen_api::issue::{Code, Issue};
 use serde_json::{Value, json};
 
@@ -33,7 +35,7 @@ pub fn finish(
     if context.status_port != 0 && pod::container(pod, PROXY_CONTAINER).is_some() {
         lead_through_agent(pod, context, target, issues);
     }
-    label(pod, context, templates);
+    issues.extend(label(pod, context, templates, target));
     annotate(pod, context, templates);
     order(pod, context);
     status(pod, context);
@@ -69,11 +71,16 @@ fn lead_through_agent(
     issues.extend(problems.map(|(path, message)| target.warning(&path, LIMITED, message)));
 }
 
-fn label(pod: &mut Value, context: &Context, templates: &Templates) {
-    let Some(built_in) = templates.built_in else { return };
+fn label(
+    pod: &mut Value,
+    context: &Context,
+    templates: &Templates,
+    target: &Target,
+) -> Option<Issue> {
+    let built_in = templates.built_in?;
     let of = |names: &[&str], last: &str| {
-        let label = names.iter().find_map(|name| pod::label(context.base, name));
-        label.filter(|value| !value.is_empty()).unwrap_or(last).to_owned()
+        let mut labels = names.iter().filter_map(|name| pod::label(context.base, name));
+        labels.find(|value| !value.is_empty()).unwrap_or(last).to_owned()
     };
     let name = of(&[CANONICAL_NAME, "app.kubernetes.io/name", "app"], &context.owner.name);
     let revision = of(&[CANONICAL_REVISION, "app.kubernetes.io/version", "version"], "latest");
@@ -82,13 +89,22 @@ fn label(pod: &mut Value, context: &Context, templates: &Templates) {
     if built_in == BuiltIn::Sidecar {
         labels.entry("security.istio.io/tlsMode").or_insert(json!("istio"));
     }
-    if !name.is_empty() && name.len() <= LABEL_LIMIT {
+    let too_long = name.len() > LABEL_LIMIT;
+    if !name.is_empty() && !too_long {
         labels.insert(CANONICAL_NAME.to_owned(), json!(name));
     }
     labels.insert(CANONICAL_REVISION.to_owned(), json!(revision));
     if let Some(network) = network {
         labels.insert("topology.istio.io/network".to_owned(), json!(network));
     }
+    too_long.then(|| {
+        let path = format!("metadata.labels[{CANONICAL_NAME:?}]");
+        let message = format!(
+            "the workload's name has more than {LABEL_LIMIT} characters and cannot be a label: telemetry \
+             has no name for it, so set this label"
+        );
+        target.warning(&path, LIMITED, message)
+    })
 }
 
 fn annotate(pod: &mut Value, context: &Context, templates: &Templates) {
@@ -116,24 +132,24 @@ fn annotate(pod: &mut Value, context: &Context, templates: &Templates) {
 /// other init containers, which have the network through it. With a plain one the rules come last, so
 /// that init containers have the network without them.
 fn order(pod: &mut Value, context: &Context) {
-    let before: Vec<&str> = context
-        .annotations
-        .get(names::BEFORE_PROXY)
-        .map(|names| names.split(',').map(str::trim).collect())
-        .unwrap_or_default();
+    let mut before = HashMap::new();
+    let names = context.annotations.get(names::BEFORE_PROXY).unwrap_or_default();
+    for (at, name) in names.split(',').map(str::trim).enumerate() {
+        before.entry(name).or_insert(at);
+    }
     let native = pod::find(pod::list(pod, "initContainers"), PROXY_CONTAINER).is_some();
     let place = |container: &Value| match pod::name(container) {
         VALIDATION_CONTAINER => (0, 0),
         INIT_CONTAINER if native => (2, 0),
         PROXY_CONTAINER => (3, 0),
         INIT_CONTAINER => (5, 0),
-        name => match before.iter().position(|one| *one == name) {
-            Some(at) if native => (1, at),
+        name => match before.get(name) {
+            Some(at) if native => (1, *at),
             _ => (4, 0),
         },
     };
     if !pod::list(pod, "initContainers").is_empty() {
-        pod::list_mut(pod, "initContainers").sort_by_key(place);
+        pod::list_mut(pod, "initContainers").sort_by_cached_key(place);
     }
     let last = !context.hold;
     pod::list_mut(pod, "containers")
@@ -144,18 +160,16 @@ fn order(pod: &mut Value, context: &Context) {
 fn status(pod: &mut Value, context: &Context) {
     let overrides = pod::annotation(pod, OVERRIDES).unwrap_or_default();
     let overrides: Value = serde_json::from_str(overrides).unwrap_or_default();
-    let overridden = |field: &str, name: &str| {
-        pod::find(overrides[field].as_array().map_or(&[], Vec::as_slice), name).is_some()
-    };
+    let fields = ["containers", "initContainers"].into_iter();
+    let overridden = fields.flat_map(|field| overrides[field].as_array().into_iter().flatten());
+    let overridden: HashSet<&str> = overridden.map(pod::name).collect();
     let mut entries = Vec::new();
     for field in strip::LISTS {
-        let base = pod::list(context.base, field);
-        let injected = |item: &&Value| match (pod::find(base, pod::name(item)), field) {
+        let base = pod::by_name(pod::list(context.base, field));
+        let injected = |item: &&Value| match (base.get(pod::name(item)), field) {
             (None, _) => true,
-            (Some(_), "containers" | "initContainers") => {
-                ["containers", "initContainers"].iter().any(|of| overridden(of, pod::name(item)))
-            }
-            (Some(old), "volumes") => old != *item,
+            (Some(_), "containers" | "initContainers") => overridden.contains(pod::name(item)),
+            (Some(old), "volumes") => *old != *item,
             (Some(_), _) => false,
         };
         let added: Vec<&str> =

@@ -137,3 +137,5 @@ fn goldens_hold() {
 }
 
 mod behaviour;
+mod long;
+mod odd;

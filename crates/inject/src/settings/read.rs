@@ -2,16 +2,15 @@
 //! a value of a wrong type is an error with its path and leaves the default, one without a meaning
 //! here is a warning.
 
-use std::collections::BTreeMap;
+mod access;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::istio::mesh::MeshConfig;
 use serde_json::{Value, json};
 
-use super::{ObjectSelector, Policy, Settings, Startup, Template};
+use super::{NAMESPACE, ObjectSelector, Policy, Settings, Startup, Template};
 use crate::annotation::syntax;
-use crate::selector::Selector;
-use crate::{NO_EFFECT, TEMPLATE};
+use crate::{NO_EFFECT, TEMPLATE, pod};
 
 /// Istio's own proxy images, in whose place Lateen's is used.
 pub const ISTIO_IMAGES: &[&str] = &["proxyv2", "proxyv2-default", "proxy_init", "proxy"];
@@ -19,7 +18,6 @@ pub const ISTIO_IMAGES: &[&str] = &["proxyv2", "proxyv2-default", "proxy_init", 
 /// Values that other tracers and Istio's agent need, and what is in their place.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("global.mountMtlsCerts", "certificates come from the control plane, not from Secrets"),
-    ("global.podDNSSearchNamespaces", "name the services of other clusters in full"),
     (
         "global.proxy.enableCoreDump",
         "the proxy writes no core files: run it under your own debugger",
@@ -53,24 +51,18 @@ pub fn not_yaml(key: &str, error: &str) -> Issue {
     Issue::error(object(), key, Code::SCHEMA_VALIDATION_ERROR, message)
 }
 
+/// A key's text is YAML and no map.
+pub fn no_map(key: &str) -> Issue {
+    Issue::error(object(), key, Code::SCHEMA_VALIDATION_ERROR, "is not a map")
+}
+
 /// The values with what the ConfigMap's key `config` says of the same.
 pub fn overlay(mut values: Value, config: &Value) -> Value {
     for (field, path) in OF_CONFIG {
         let Some(value) = config.get(field).filter(|value| !value.is_null()) else { continue };
-        if values.is_null() {
-            values = json!({});
-        }
-        let mut at = &mut values;
-        for part in path.split('.') {
-            if !at.is_object() {
-                break;
-            }
-            at = &mut at[part];
-            if at.is_null() {
-                *at = json!({});
-            }
-        }
-        *at = value.clone();
+        let (parents, last) = path.rsplit_once('.').expect("each path in OF_CONFIG has a dot");
+        let at = parents.split('.').fold(&mut values, |at, part| pod::object_at(at, part));
+        at[last] = value.clone();
     }
     values
 }
@@ -87,6 +79,8 @@ pub fn settings(values: &Value, mesh: &MeshConfig, revision: &str) -> (Settings,
     reader.traffic(&mut settings);
     reader.probes(&mut settings);
     reader.identity(&mut settings);
+    reader.gateways(&mut settings);
+    reader.dns(&mut settings);
     reader.templates(&mut settings);
     reader.without_effect();
     from_mesh(mesh, &mut settings, &mut reader);
@@ -175,7 +169,26 @@ impl Reader<'_> {
             settings.resources = resources;
         }
         settings.init_resources = self.object("global.proxy_init.resources");
-        settings.lifecycle = self.object("global.proxy.lifecycle").filter(|one| *one != json!({}));
+        settings.lifecycle = self.filled("global.proxy.lifecycle");
+        settings.seccomp = self.filled("global.proxy.seccompProfile");
+    }
+
+    fn gateways(&mut self, settings: &mut Settings) {
+        settings.gateway_security = self.filled("gateways.securityContext");
+        if let Some(profile) = self.filled("gateways.seccompProfile") {
+            let security = settings.gateway_security.get_or_insert_with(|| json!({}));
+            security["seccompProfile"] = profile;
+        }
+    }
+
+    fn dns(&mut self, settings: &mut Settings) {
+        let path = "global.podDNSSearchNamespaces";
+        for (index, text) in self.texts(path).iter().enumerate() {
+            match search_domain(text) {
+                Ok(domain) => settings.dns_searches.push(domain),
+                Err(message) => self.error(&format!("{path}[{index}]"), message),
+            }
+        }
     }
 
     fn traffic(&mut self, settings: &mut Settings) {
@@ -244,8 +257,9 @@ impl Reader<'_> {
                 continue;
             }
             let template = template(&text).unwrap_or_else(|message| {
-                self.warning_of(TEMPLATE, &format!("{at}.{name}"), message);
-                Template::Program
+                let told = format!("{message}; pods that name it are refused");
+                self.warning_of(TEMPLATE, &format!("{at}.{name}"), told);
+                Template::Refused(message)
             });
             settings.templates.insert(name, template);
         }
@@ -282,137 +296,39 @@ pub fn is_istio_image(reference: &str) -> bool {
 fn template(text: &str) -> Result<Template, String> {
     if text.contains("{{") {
         return Err("is a Go template, which is not supported: write it as a plain pod, which is \
-                    merged into the injected one; pods that name it are refused until then"
+                    merged into the injected one"
             .to_owned());
     }
     match serde_saphyr::from_str::<Value>(text) {
-        Ok(overlay) if overlay.is_object() => Ok(Template::Overlay(overlay)),
+        Ok(overlay) if overlay.is_object() => match pod::misfits(&overlay).first() {
+            None => Ok(Template::Overlay(overlay)),
+            Some((path, message)) => Err(format!("is not a pod: {path} {message}")),
+        },
         Ok(_) => Err("is not a pod: write metadata and spec".to_owned()),
         Err(error) => Err(format!("is not YAML, {error}")),
     }
 }
 
-impl Reader<'_> {
-    fn find(&self, path: &str) -> Option<&Value> {
-        let mut at = self.values;
-        for part in path.split('.') {
-            at = at.get(part)?;
+/// A domain, with [`NAMESPACE`] for the one template that Istio's values document for it.
+fn search_domain(text: &str) -> Result<String, String> {
+    let wrong = || {
+        format!(
+            "{text:?} is not a domain: the one template in it may be {{{{ .DeploymentMeta.Namespace }}}}"
+        )
+    };
+    let mut domain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (expression, after) = after.split_once("}}").ok_or_else(wrong)?;
+        if !expression.contains(".DeploymentMeta.Namespace") {
+            return Err(wrong());
         }
-        (!at.is_null()).then_some(at)
+        domain.push_str(before);
+        domain.push_str(NAMESPACE);
+        rest = after;
     }
-
-    /// A text; an empty one leaves what is there.
-    fn text(&mut self, path: &str, slot: &mut String) {
-        let mut value = slot.clone();
-        self.any_text(path, &mut value);
-        if !value.is_empty() {
-            *slot = value;
-        }
-    }
-
-    /// A text that may be empty. YAML makes numbers of tags and ports.
-    fn any_text(&mut self, path: &str, slot: &mut String) {
-        match self.find(path) {
-            None => {}
-            Some(Value::String(text)) => *slot = text.clone(),
-            Some(Value::Number(number)) => *slot = number.to_string(),
-            Some(_) => self.error(path, "is not a string"),
-        }
-    }
-
-    fn flag(&mut self, path: &str, slot: &mut bool) {
-        let value = match self.find(path) {
-            None => return,
-            Some(Value::Bool(flag)) => Some(*flag),
-            Some(Value::String(text)) => syntax::boolean(text),
-            Some(_) => None,
-        };
-        match value {
-            Some(flag) => *slot = flag,
-            None => self.error(path, "is neither true nor false"),
-        }
-    }
-
-    fn number(&mut self, path: &str, slot: &mut u32) {
-        let value = match self.find(path) {
-            None => return,
-            Some(Value::String(text)) => text.parse().ok(),
-            Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
-        };
-        match value {
-            Some(number) => *slot = number,
-            None => self.error(path, "is not a number from 0 to 4294967295"),
-        }
-    }
-
-    fn object(&mut self, path: &str) -> Option<Value> {
-        let value = self.find(path)?.clone();
-        if !value.is_object() {
-            self.error(path, "is not a map");
-            return None;
-        }
-        Some(value)
-    }
-
-    /// A map of strings; values that YAML made numbers or flags of are taken as written.
-    fn map(&mut self, path: &str) -> BTreeMap<String, String> {
-        let entries = self.object(path).unwrap_or_default();
-        let mut map = BTreeMap::new();
-        for (key, value) in entries.as_object().into_iter().flatten() {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            map.insert(key.clone(), text);
-        }
-        map
-    }
-
-    /// A list of strings, or of objects with a name, as image pull secrets have it.
-    fn texts(&mut self, path: &str) -> Vec<String> {
-        let Some(value) = self.find(path) else { return Vec::new() };
-        let items = value.as_array().map_or(&[][..], Vec::as_slice);
-        let texts: Vec<String> = items
-            .iter()
-            .filter_map(|item| item.as_str().or_else(|| item["name"].as_str()))
-            .map(str::to_owned)
-            .collect();
-        if !value.is_array() || texts.len() != items.len() {
-            self.error(path, "is not a list of names");
-        }
-        texts
-    }
-
-    fn selectors(&mut self, path: &str) -> Vec<Selector> {
-        let Some(value) = self.find(path).cloned() else { return Vec::new() };
-        let Some(items) = value.as_array() else {
-            self.error(path, "is not a list of label selectors");
-            return Vec::new();
-        };
-        let mut selectors = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            match Selector::parse(item) {
-                // As in Istio, an empty selector here selects nothing.
-                Ok(selector) if selector == Selector::default() => {}
-                Ok(selector) => selectors.push(selector),
-                Err(message) => self.error(&format!("{path}[{index}]"), message),
-            }
-        }
-        selectors
-    }
-
-    fn error(&mut self, path: &str, message: impl Into<String>) {
-        let code = Code::SCHEMA_VALIDATION_ERROR;
-        self.issues.push(Issue::error(object(), path, code, message));
-    }
-
-    fn warning(&mut self, path: &str, message: impl Into<String>) {
-        self.warning_of(NO_EFFECT, path, message);
-    }
-
-    fn warning_of(&mut self, code: Code, path: &str, message: impl Into<String>) {
-        self.issues.push(Issue::warning(object(), path, code, message));
-    }
-
-    fn info(&mut self, path: &str, message: impl Into<String>) {
-        let issue = Issue::warning(object(), path, NO_EFFECT, message);
-        self.issues.push(Issue { severity: lateen_api::issue::Severity::Info, ..issue });
-    }
+    domain.push_str(rest);
+    let plain = domain.replace(NAMESPACE, "n");
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+    if plain.is_empty() || !plain.chars().all(known) { Err(wrong()) } else { Ok(domain) }
 }

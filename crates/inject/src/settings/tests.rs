@@ -130,7 +130,8 @@ fn templates_are_overlays_or_refused() {
     let (settings, issues) = read(values, "");
     assert_eq!(issues.len(), 3, "{issues:#?}");
     assert!(matches!(settings.templates["plain"], Template::Overlay(_)));
-    assert_eq!(settings.templates["program"], Template::Program);
+    let program = &settings.templates["program"];
+    assert!(matches!(program, Template::Refused(why) if why.contains("Go template")));
     assert!(!settings.templates.contains_key("sidecar"));
     assert_eq!(settings.default_templates, ["sidecar", "plain"]);
     assert_eq!(settings.aliases["all"], ["sidecar", "plain"]);
@@ -138,9 +139,9 @@ fn templates_are_overlays_or_refused() {
 
 #[test]
 fn values_without_effect_say_what_is_in_their_place() {
-    let values = json!({"global": {"mountMtlsCerts": true, "jwtPolicy": "first-party-jwt", "podDNSSearchNamespaces": ["global"]}});
+    let values = json!({"global": {"mountMtlsCerts": true, "jwtPolicy": "first-party-jwt"}});
     let (_, issues) = read(values, "");
-    assert_eq!(issues.len(), 3, "{issues:#?}");
+    assert_eq!(issues.len(), 2, "{issues:#?}");
 }
 
 #[test]
@@ -155,8 +156,10 @@ fn the_config_of_the_config_map_counts_over_its_values() {
 
     let (settings, issues) = Settings::from_config_map(config, "", "", "");
     assert_eq!((settings.policy, issues.len()), (Policy::Disabled, 0));
-    let (_, issues) = Settings::from_config_map(config, "global: 1", "", "");
-    assert!(issues.iter().all(|issue| !issue.message.is_empty()));
+    let (settings, _) = Settings::from_config_map(config, "global: 1", "", "");
+    assert_eq!((settings.policy, settings.never.len()), (Policy::Disabled, 1));
+    let (_, issues) = Settings::from_config_map("just text", "", "", "");
+    assert_eq!((issues[0].path.as_str(), issues[0].is_error()), ("config", true));
     let (_, issues) = Settings::from_config_map("{", "", "", "");
     assert_eq!(issues[0].path, "config");
 }

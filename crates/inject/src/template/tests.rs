@@ -8,7 +8,7 @@ use crate::settings::{Settings, Template};
 fn settings() -> Settings {
     let mut settings = Settings::default();
     settings.templates.insert("mine".to_owned(), Template::Overlay(json!({"spec": {}})));
-    settings.templates.insert("go".to_owned(), Template::Program);
+    settings.templates.insert("go".to_owned(), Template::Refused("is a Go template".to_owned()));
     settings.aliases.insert("both".to_owned(), vec!["gateway".to_owned(), "mine".to_owned()]);
     settings
 }
@@ -25,6 +25,7 @@ fn names_choose_built_in_templates_overlays_and_aliases() {
     assert_eq!(chosen(Some("sidecar, mine")), (Some(BuiltIn::Sidecar), 1));
     assert_eq!(chosen(Some("both")), (Some(BuiltIn::Gateway), 1));
     assert_eq!(chosen(Some("mine")), (None, 1));
+    assert_eq!(chosen(Some("mine,both,mine")), (Some(BuiltIn::Gateway), 1), "merged once");
 }
 
 #[test]

@@ -333,6 +333,11 @@ fn a_job_with_a_plain_sidecar_ends_and_says_where_it_cannot() {
     assert!(again.issues[0].message.contains("use Never"));
     let apart = run(&job(json!({"shareProcessNamespace": false})), &Settings::default()).unwrap();
     assert!(apart.issues[0].message.contains("will not end"));
+    let of_the_node = run(&job(json!({"hostPID": true})), &Settings::default()).unwrap();
+    assert!(of_the_node.issues[0].to_string().contains("spec.hostPID: "), "{of_the_node:?}");
+    assert!(of_the_node.pod["spec"].get("shareProcessNamespace").is_none());
+    let proxy = pod::container(&of_the_node.pod, PROXY_CONTAINER).unwrap();
+    assert_eq!(pod::variable(proxy, crate::END_WITH), None);
     let native = run(&job(json!({})), &native()).unwrap();
     assert!(native.pod["spec"].get("shareProcessNamespace").is_none());
 }
@@ -364,4 +369,51 @@ fn a_volume_of_an_injected_name_gives_way() {
     assert!(pod::find(volumes, "istio-token").unwrap()["projected"].is_object());
     let again = run(&first, &Settings::default()).unwrap().pod;
     assert_eq!(patch(&first, &again), json!([]));
+}
+
+#[test]
+fn a_windows_pod_is_refused() {
+    let mut pod = plain();
+    pod["spec"]["os"] = json!({"name": "windows"});
+    assert!(run(&pod, &Settings::default()).unwrap_err()[0].contains("spec.os.name: "));
+    pod["spec"]["os"] = json!({"name": "linux"});
+    assert!(run(&pod, &Settings::default()).is_ok());
+}
+
+#[test]
+fn an_empty_label_counts_as_none_and_a_name_too_long_for_one_is_told() {
+    let canonical = "service.istio.io/canonical-name";
+    let mut pod = plain();
+    pod["metadata"]["labels"] = json!({canonical: "", "app.kubernetes.io/name": "", "app": "web"});
+    let injected = run(&pod, &Settings::default()).unwrap();
+    assert_eq!(pod::label(&injected.pod, canonical), Some("web"));
+    assert_eq!(injected.issues, []);
+
+    let mut pod = plain();
+    pod["metadata"] = json!({"name": "n".repeat(64)});
+    let injected = run(&pod, &Settings::default()).unwrap();
+    assert_eq!(pod::label(&injected.pod, canonical), None);
+    let said = injected.issues[0].to_string();
+    assert!(said.contains(canonical) && said.contains("63 characters"), "{said}");
+    pod["metadata"] = json!({"name": "n".repeat(63)});
+    assert_eq!(run(&pod, &Settings::default()).unwrap().issues, []);
+}
+
+#[test]
+fn a_variable_of_the_pod_s_own_proxy_has_one_source() {
+    let mut pod = plain();
+    let from = json!({"fieldRef": {"fieldPath": "metadata.uid"}});
+    let env = json!([
+        {"name": "POD_NAME", "value": "x"},
+        {"name": "TRUST_DOMAIN", "valueFrom": from},
+        {"name": "CA_ADDR"},
+    ]);
+    let own = json!({"name": "istio-proxy", "image": "auto", "env": env});
+    pod["spec"]["containers"].as_array_mut().unwrap().push(own);
+    let injected = run(&pod, &Settings::default()).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    let variable = |name| pod::find(proxy["env"].as_array().unwrap(), name).unwrap();
+    assert_eq!(*variable("POD_NAME"), json!({"name": "POD_NAME", "value": "x"}));
+    assert_eq!(*variable("TRUST_DOMAIN"), json!({"name": "TRUST_DOMAIN", "valueFrom": from}));
+    assert_eq!(variable("CA_ADDR")["value"], "istiod.istio-system.svc:15012");
 }
