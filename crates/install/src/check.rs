@@ -116,7 +116,7 @@ impl Walk<'_> {
             }
         }
         self.typed(entry, &rest, path);
-        if self.issues.len() == known {
+        if !self.issues[known..].iter().any(Issue::is_error) {
             self.meaning(entry, value, path);
         }
     }
@@ -145,44 +145,37 @@ impl Walk<'_> {
     }
 
     fn typed(&mut self, entry: &Entry, value: &Value, path: &str) {
-        let text_map = |value: &Value| value.is_string();
+        let text = |value: &Value| value.is_string();
         let scalar = |value: &Value| !value.is_object() && !value.is_array();
-        let wanted = match entry.1 {
-            Type::Any => return,
-            Type::Schema(name) => return self.schema(name, value, path),
-            Type::Schemas(name) => return self.each(name, value, path),
+        match entry.1 {
+            Type::Schema(name) => self.schema(name, value, path),
+            Type::Schemas(name) => self.each(name, value, path),
             Type::Autoscaler => {
                 let name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec";
-                return self.schema(name, &hpa::modern(value), path);
+                self.schema(name, &hpa::modern(value), path);
             }
-            Type::Labels => return self.map(value, path, text_map, "a text (in quotes)"),
-            Type::Environment => return self.map(value, path, scalar, "a text"),
+            Type::Labels => self.map(value, path, text, "a text (in quotes)"),
+            Type::Environment => self.map(value, path, scalar, "a text"),
             Type::OneOf(names) => {
-                let fits = value.as_str().is_some_and(|text| names.contains(&text));
-                let names: Vec<&str> = names.iter().copied().filter(|n| !n.is_empty()).collect();
-                let message = format!("{value} is none of {}", names.join(", "));
-                if !fits {
-                    self.error(path, message);
+                if value.as_str().is_none_or(|text| !names.contains(&text)) {
+                    let names: Vec<&str> =
+                        names.iter().copied().filter(|n| !n.is_empty()).collect();
+                    self.error(path, format!("{value} is none of {}", names.join(", ")));
                 }
-                return;
             }
-            Type::Bool => (value.is_boolean(), "true or false"),
-            Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
-            Type::Number => (value.is_number(), "a number"),
-            Type::Text => (value.is_string(), "a text"),
-            Type::Scalar => (value.is_string() || value.is_number(), "a text"),
-            Type::IntOrText => {
-                (value.is_string() || value.is_i64(), "a whole number or a text such as 25%")
+            Type::Scalar if value.is_f64() => {
+                let message = format!(
+                    "it is the number {value}, of which YAML drops zeros at the end: write it in \
+                     quotes"
+                );
+                self.push(Severity::Warning, Code::SCHEMA_WARNING, path, message);
             }
-            Type::Texts => {
-                let all = value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
-                (all, "a list of texts")
+            simple => {
+                let (fits, words) = simply(simple, value);
+                if !fits && !value.is_null() {
+                    self.error(path, must_be(value, words));
+                }
             }
-            Type::Object => (value.is_object(), "an object"),
-            Type::List => (value.is_array(), "a list"),
-        };
-        if !wanted.0 && !value.is_null() {
-            self.error(path, must_be(value, wanted.1));
         }
     }
 
@@ -227,6 +220,33 @@ impl Walk<'_> {
                 self.error(&join(path, &issue.path), issue.message);
             }
         }
+    }
+}
+
+/// Whether a value has a type that takes no more than a look at it, and that type for people.
+fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
+    match wanted {
+        Type::Bool => (value.is_boolean(), "true or false"),
+        Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
+        Type::Number => (value.is_number(), "a number"),
+        Type::Text => (value.is_string(), "a text"),
+        Type::Scalar => (value.is_string() || value.is_number(), "a text"),
+        Type::IntOrText => {
+            (value.is_string() || value.is_i64(), "a whole number or a text such as 25%")
+        }
+        Type::Texts => {
+            let all = value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
+            (all, "a list of texts")
+        }
+        Type::Object => (value.is_object(), "an object"),
+        Type::List => (value.is_array(), "a list"),
+        Type::Any
+        | Type::Schema(_)
+        | Type::Schemas(_)
+        | Type::Autoscaler
+        | Type::Labels
+        | Type::Environment
+        | Type::OneOf(_) => (true, ""),
     }
 }
 

@@ -1,15 +1,15 @@
 //! A checked installation. In: the merged spec. Out: the settings as the renderers ask for them.
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use lateen_inject::Image;
 use serde_json::{Value, json};
 
 use crate::merge::merge;
 use crate::path;
+use crate::rules::{is_label, is_label_value, no_label};
 
-/// Where the image is and which, unless a file says otherwise. One image holds every part.
-const HUB: &str = "lateen-mesh";
-const TAG: &str = env!("CARGO_PKG_VERSION");
-const IMAGE: &str = "lateen";
+/// Istio's images, in whose place the one of Lateen is taken.
+const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
 
 /// What shall be installed: every setting has been checked.
 #[derive(Debug, Clone)]
@@ -35,17 +35,40 @@ impl Plan {
     pub(crate) fn complete(&mut self) -> Result<(), Vec<Issue>> {
         self.replace_istios_hub();
         self.tell_of_other_targets();
-        let mut errors = Vec::new();
-        let names = [("spec.revision", self.revision()), ("spec.namespace", self.namespace())];
-        for (path, name) in names {
-            if !name.is_empty() && !is_label(name) {
-                let message =
-                    format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens");
-                let code = Code::SCHEMA_VALIDATION_ERROR;
-                errors.push(Issue::error(self.operator.clone(), path, code, message));
-            }
-        }
+        let errors = self.misnamed();
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// Names that objects are made of.
+    fn misnamed(&self) -> Vec<Issue> {
+        let mut errors = Vec::new();
+        let mut error = |path: &str, message: String| {
+            let code = Code::SCHEMA_VALIDATION_ERROR;
+            errors.push(Issue::error(self.operator.clone(), path, code, message));
+        };
+        let (revision, namespace) = (self.revision(), self.namespace());
+        let service = self.revised("istiod");
+        if !revision.is_empty() && !is_label(revision) {
+            error("spec.revision", no_label(revision));
+        } else if !is_label(&service) {
+            let message = format!(
+                "{revision:?} is too long: the Service would be {service}, and a name has at most 63 \
+                 letters"
+            );
+            error("spec.revision", message);
+        }
+        if !is_label(namespace) {
+            error("spec.namespace", no_label(namespace));
+        }
+        let owner = self.owner();
+        if !is_label_value(&owner) {
+            let message = format!(
+                "{owner:?} marks what is installed as a label, which has at most 63 letters, digits, \
+                 '-', '_' and '.'"
+            );
+            error("metadata.name", message);
+        }
+        errors
     }
 
     /// Istio's own registries hold no image of Lateen.
@@ -59,9 +82,10 @@ impl Plan {
             path::take(&mut self.spec, &hub);
             let old = path::take(&mut self.spec, &tag);
             let old = old.map_or_else(String::new, |tag| format!(":{}", scalar(&tag)));
+            let own = Image::default().reference();
             let message = format!(
-                "{named}{old} is Istio's image and not Lateen's, {HUB}/{IMAGE}:{TAG} is taken; \
-                 name the registry that holds yours"
+                "{named}{old} is Istio's image and not Lateen's, {own} is taken; name the registry \
+                 that holds yours"
             );
             self.issues.push(Issue {
                 object: self.operator.clone(),
@@ -151,9 +175,7 @@ impl Plan {
     /// The image of a part, whose own hub, tag and image are below `part`.
     pub(crate) fn image(&self, part: &str) -> String {
         let whole = self.text(&format!("{part}.image")).filter(|image| image.contains('/'));
-        if let Some(whole) =
-            whole.filter(|image| !image.contains("/proxyv2") && !image.contains("/pilot"))
-        {
+        if let Some(whole) = whole.filter(|image| !is_istios_image(image)) {
             return whole.to_owned();
         }
         self.image_of(self.get(&format!("{part}.hub")), self.get(&format!("{part}.tag")))
@@ -161,14 +183,25 @@ impl Plan {
 
     /// The image with a hub and a tag, or those of the whole installation.
     pub(crate) fn image_of(&self, hub: Option<&Value>, tag: Option<&Value>) -> String {
-        let whole = |field: &str| {
-            let own = self.get(&format!("values.global.{field}"));
-            own.or_else(|| self.get(field)).map(scalar).filter(|text| !text.is_empty())
-        };
         let own = |value: Option<&Value>| value.map(scalar).filter(|text| !text.is_empty());
-        let hub = own(hub).or_else(|| whole("hub")).unwrap_or_else(|| HUB.to_owned());
-        let tag = own(tag).or_else(|| whole("tag")).unwrap_or_else(|| TAG.to_owned());
-        format!("{hub}/{IMAGE}:{tag}")
+        let hub = own(hub).unwrap_or_else(|| self.hub());
+        let tag = own(tag).unwrap_or_else(|| self.tag());
+        Image { hub, tag, ..Image::default() }.reference()
+    }
+
+    /// Where the installation's images are.
+    pub(crate) fn hub(&self) -> String {
+        self.of_all("hub").unwrap_or_else(|| Image::default().hub)
+    }
+
+    /// The version of the installation's images.
+    pub(crate) fn tag(&self) -> String {
+        self.of_all("tag").unwrap_or_else(|| Image::default().tag)
+    }
+
+    fn of_all(&self, field: &str) -> Option<String> {
+        let own = self.get(&format!("values.global.{field}"));
+        own.or_else(|| self.get(field)).map(scalar).filter(|text| !text.is_empty())
     }
 
     /// The mesh's settings: defaults that follow from the installation, and the file's on top.
@@ -198,13 +231,9 @@ fn is_istios(hub: &str) -> bool {
         || hub.split('/').any(|part| part.ends_with("istio.io"))
 }
 
-/// Why a text is no RFC 1123 label.
-pub fn no_label(name: &str) -> String {
-    format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
-}
-
-/// An RFC 1123 label.
-pub fn is_label(name: &str) -> bool {
-    let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    inner && name.len() <= 63 && !name.starts_with('-') && !name.ends_with('-')
+/// Whether a reference names one of Istio's images, whatever its registry and tag are.
+fn is_istios_image(reference: &str) -> bool {
+    let last = reference.rsplit('/').next().unwrap_or(reference);
+    let name = last.split([':', '@']).next().unwrap_or(last);
+    ISTIOS.contains(&name)
 }

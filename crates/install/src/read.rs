@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::check::{self, is_empty};
 use crate::merge::merge;
 use crate::path::{self, Missing, Step};
-use crate::plan::{Plan, is_label, no_label};
+use crate::plan::Plan;
 use crate::profile;
+use crate::rules::{is_label, no_label};
+use crate::setting;
 use crate::table::{self, FIELDS, Meaning, Node};
-use crate::yaml;
 
 const API_VERSION: &str = "install.istio.io/v1alpha1";
 const KIND: &str = "IstioOperator";
@@ -120,8 +121,10 @@ impl Reader {
         let entry = from.split('.').try_fold(&*FIELDS, Node::child).and_then(|node| node.entry);
         let wrong = entry.map(|entry| check::mistyped(&entry, &value, &full, &self.object));
         let wrong = wrong.unwrap_or_default();
-        if !wrong.is_empty() {
-            return self.issues.extend(wrong);
+        let is_wrong = wrong.iter().any(Issue::is_error);
+        self.issues.extend(wrong);
+        if is_wrong {
+            return;
         }
         let message = match path::get(spec, to) {
             Some(own) if !own.is_object() => {
@@ -145,22 +148,21 @@ impl Reader {
     fn twins(&mut self, spec: &Value) {
         for list in ["ingressGateways", "egressGateways"] {
             let gateways = spec["components"][list].as_array().cloned().unwrap_or_default();
-            for (at, gateway) in gateways.iter().enumerate() {
+            let mut seen = BTreeSet::new();
+            // What is no object is told with all other wrong types.
+            for (at, gateway) in gateways.iter().enumerate().filter(|(_, one)| one.is_object()) {
                 let path = format!("spec.components.{list}[{at}]");
-                let key = |gateway: &Value| {
-                    (gateway["name"].clone(), gateway["namespace"].as_str().map(str::to_owned))
-                };
+                let text = |field: &str| gateway[field].as_str().unwrap_or_default();
                 for field in ["name", "namespace"] {
-                    let name = gateway[field].as_str().filter(|name| !name.is_empty());
-                    if let Some(name) = name.filter(|name| !is_label(name)) {
-                        self.error(&format!("{path}.{field}"), no_label(name));
+                    if !text(field).is_empty() && !is_label(text(field)) {
+                        self.error(&format!("{path}.{field}"), no_label(text(field)));
                     }
                 }
-                if gateway.is_object() && gateway["name"].as_str().is_none_or(str::is_empty) {
+                if text("name").is_empty() {
                     let message = "it is missing, every gateway has a name".to_owned();
                     self.error(&format!("{path}.name"), message);
-                } else if gateways[..at].iter().any(|earlier| key(earlier) == key(gateway)) {
-                    let name = gateway["name"].as_str().unwrap_or_default();
+                } else if !seen.insert((text("name").to_owned(), text("namespace").to_owned())) {
+                    let name = text("name");
                     let message =
                         format!("there are two gateways {name} in one namespace, rename one");
                     self.error(&path, message);
@@ -195,12 +197,34 @@ impl Reader {
         }
     }
 
+    /// What is not checked may not put a scalar in the place of everything below it, either.
+    fn wiped(&mut self, values: &Value, over: &Value, path: &str) {
+        let Some(fields) = values.as_object() else { return };
+        match over {
+            Value::Null => {}
+            Value::Object(over) => {
+                for (key, over) in over {
+                    let known = fields.get(key).unwrap_or(&Value::Null);
+                    self.wiped(known, over, &format!("{path}.{key}"));
+                }
+            }
+            other => {
+                let message = format!("it is {} and must be an object", path::kind(other));
+                self.error(path, message);
+            }
+        }
+    }
+
     /// Settings as steps and values; a path that has moved is followed.
     fn settings(&mut self, set: &[(String, String)]) -> Vec<(Vec<Step>, Value)> {
         let mut settings = Vec::new();
         for (text, value) in set {
             match path::parse(text.strip_prefix("spec.").unwrap_or(text)) {
-                Ok(steps) => settings.push((self.follow(steps), yaml::scalar(value))),
+                Ok(steps) => {
+                    let steps = self.follow(steps);
+                    let value = setting::value(&steps, value);
+                    settings.push((steps, value));
+                }
                 Err(reason) => self.error("--set", reason),
             }
         }
@@ -231,6 +255,7 @@ impl Reader {
     }
 
     fn finish(mut self, mut spec: Value) -> Result<Plan, Vec<Issue>> {
+        self.wiped(&spec["values"], &spec["unvalidatedValues"], "spec.unvalidatedValues");
         let mut told = BTreeSet::new();
         self.issues.retain(|issue| told.insert(issue.clone()));
         if self.issues.iter().any(Issue::is_error) {

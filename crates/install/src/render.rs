@@ -7,14 +7,18 @@ mod gateway;
 mod overlay;
 mod pilot;
 mod rbac;
+mod service;
 pub mod tags;
 mod webhook;
 mod workload;
+
+use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
+use crate::rules;
 
 /// Labels by which the objects of an installation are found again.
 pub mod labels {
@@ -100,6 +104,7 @@ pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
     }
     objects.sort_by_key(rank);
     issues.extend(objects.iter().flat_map(|object| refused(plan, object)));
+    issues.extend(twins(plan, &objects));
     issues.sort_by_key(|issue| issue.severity);
     (objects, issues)
 }
@@ -111,7 +116,29 @@ fn refused(plan: &Plan, object: &Value) -> Vec<Issue> {
         let message = format!("{} {name} would be refused: {}", misfit.path, misfit.message);
         Issue::error(plan.operator.clone(), "spec", Code::SCHEMA_VALIDATION_ERROR, message)
     };
-    crate::misfits(object).into_iter().map(issue).collect()
+    let mut found = crate::misfits(object);
+    if found.is_empty() {
+        found = rules::check(object);
+    }
+    found.into_iter().map(issue).collect()
+}
+
+/// Objects that have one name.
+fn twins(plan: &Plan, objects: &[Value]) -> Vec<Issue> {
+    let mut seen = BTreeSet::new();
+    let mut issues = Vec::new();
+    for object in objects {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let metadata = &object["metadata"];
+        let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
+        let namespace = text(&metadata["namespace"]);
+        let message = format!("there are two objects {kind} {name}: rename a gateway");
+        if !seen.insert((kind, namespace, name)) {
+            let code = Code::SCHEMA_VALIDATION_ERROR;
+            issues.push(Issue::error(plan.operator.clone(), "spec", code, message));
+        }
+    }
+    issues
 }
 
 /// Puts the installation's labels on an object.

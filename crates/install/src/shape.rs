@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::nearest::nearest;
 use crate::path::kind;
+use crate::quantity;
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -113,9 +114,11 @@ fn is_open(schema: &Value) -> bool {
 fn mismatch(schema: &Value, name: &str, value: &Value) -> Option<String> {
     let wanted = schema.get("type").and_then(Value::as_str)?;
     let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-    let quantity = name.ends_with(".Quantity");
+    let is_quantity = name.ends_with(".Quantity");
     let (fits, words) = match wanted {
-        "string" if quantity => (value.is_string() || value.is_number(), "a quantity such as 100m"),
+        "string" if is_quantity => {
+            (value.is_string() || value.is_number(), "a quantity such as 100m")
+        }
         "string" if format == "int-or-string" => {
             (value.is_string() || value.is_i64(), "a number or a text such as 25%")
         }
@@ -129,6 +132,9 @@ fn mismatch(schema: &Value, name: &str, value: &Value) -> Option<String> {
     };
     if !fits {
         return Some(format!("it is {} and must be {words}", kind(value)));
+    }
+    if is_quantity && quantity::of(value).is_none() {
+        return Some(format!("{value} is not a quantity: write it as in 100m, 0.5 or 128Mi"));
     }
     let allowed = schema.get("enum").and_then(Value::as_array)?;
     let names: Vec<String> = allowed.iter().map(Value::to_string).collect();

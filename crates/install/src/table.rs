@@ -3,6 +3,7 @@
 //!
 //! Sources: Istio's reference of IstioOperator and of the installation's values, release 1.4 to 1.32.
 
+mod gateways;
 mod global;
 mod gone;
 mod operator;
@@ -12,6 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use crate::path::{self, Step};
+
+/// Reasons that several tables give.
+const ONE_IMAGE: &str =
+    "one image holds every part, it is HUB/lateen:TAG; a whole image name is kept";
+const MIXER: &str =
+    "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
+const REMOTE: &str = "a control plane outside of the cluster is not offered";
+const ROUTES: &str = "write a Gateway object with its hosts and certificates";
 
 /// What a value must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,7 +109,7 @@ pub fn all() -> impl Iterator<Item = (String, Entry)> {
     once.chain(below(operator::K8S_OF, operator::K8S))
         .chain(below(operator::OVERLAYS_OF, operator::OVERLAYS))
         .chain(below(operator::GATEWAYS_OF, operator::GATEWAY))
-        .chain(below(values::GATEWAYS_OF, values::GATEWAY))
+        .chain(below(gateways::GATEWAYS_OF, gateways::GATEWAY))
 }
 
 /// Where the value at `steps` belongs today, if it or what it is a part of has moved: the old path of

@@ -2,6 +2,9 @@
 //! installs. `UPDATE_GOLDEN=1` rewrites. Every object must pass the schema of its kind.
 
 mod bad;
+mod injector;
+mod refused;
+mod settings;
 
 use std::path::{Path, PathBuf};
 
@@ -28,14 +31,39 @@ fn plan(case: &str, set: &[(&str, &str)]) -> Plan {
     })
 }
 
+/// What is told of a spec.
+fn check_issues(spec: Value) -> Vec<String> {
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+    });
+    let plan = read(&[("file".to_owned(), document)], &[]).unwrap();
+    plan.issues.iter().map(ToString::to_string).collect()
+}
+
+/// The object of a kind and a name.
+#[track_caller]
+fn object(objects: &[Value], kind: &str, name: &str) -> Value {
+    let same = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+    objects.iter().find(same).unwrap_or_else(|| panic!("no {kind} {name}")).clone()
+}
+
 #[track_caller]
 fn check(case: &str) {
+    check_only(case, |_| true);
+}
+
+/// Of these kinds only.
+#[track_caller]
+fn check_only(case: &str, shows: impl Fn(&str) -> bool) {
     let (objects, issues) = render(&plan(case, &[]));
     let mut shown: String = issues.iter().map(|issue| format!("# {issue}\n")).collect();
     for object in &objects {
         assert_eq!(misfits(object), [], "{case}: {}", object["metadata"]["name"]);
         let text = yaml::text(object);
         assert_eq!(&yaml::documents(&text).unwrap()[0], object, "{case}: YAML differs");
+        if !shows(object["kind"].as_str().unwrap()) {
+            continue;
+        }
         let title = format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "");
         match object["kind"] == "CustomResourceDefinition" {
             true => shown.push_str(&format!("--- # {title}\n")),
@@ -79,6 +107,29 @@ fn old_fields_have_todays_effect() {
 fn overlays_revisions_and_several_gateways_render() {
     for case in ["overlays", "revision", "two_gateways"] {
         check(case);
+    }
+}
+
+#[test]
+fn the_overlays_of_istios_documentation_apply() {
+    check_only("docs_overlays", |kind| matches!(kind, "ConfigMap" | "Deployment" | "Service"));
+}
+
+/// They have the revision's label, address, CA and policy, and go when the installation goes.
+#[test]
+fn the_tags_of_a_file_inject_as_their_revision_does() {
+    check_only("tags", |kind| kind == "MutatingWebhookConfiguration");
+    let (objects, _) = render(&plan("tags", &[]));
+    let tag = object(&objects, "MutatingWebhookConfiguration", "istio-revision-tag-default");
+    assert_eq!(tag["metadata"]["labels"][crate::labels::OWNER], "mesh-c1");
+    assert_eq!(tag["metadata"]["labels"][crate::labels::OWNER_NAMESPACE], "istio-system");
+    let webhooks = tag["webhooks"].as_array().unwrap();
+    assert!(webhooks.iter().any(|webhook| webhook["name"] == "auto.sidecar-injector.istio.io"));
+    for webhook in webhooks {
+        assert_eq!(webhook["clientConfig"]["url"], "https://injector.example/inject");
+        assert_eq!(webhook["clientConfig"]["caBundle"], "Zm9v");
+        assert_eq!(webhook["reinvocationPolicy"], "IfNeeded");
+        assert!(webhook["namespaceSelector"].to_string().contains("my-inj"));
     }
 }
 
@@ -129,22 +180,21 @@ fn settings_of_the_command_line_win() {
             ("values.pilot.resources.requests.cpu", "70m"),
             ("values.pilot.autoscaleEnabled", "false"),
             ("components.ingressGateways[name:istio-ingressgateway].enabled", "true"),
-            ("components.ingressGateways[0].k8s.service.ports[0].port", "8080"),
+            ("components.ingressGateways[0].k8s.service.ports[0].port", "80"),
+            ("components.ingressGateways[0].k8s.service.ports[0].targetPort", "8081"),
             ("components.pilot.k8s.podAnnotations.a\\.b/c", "\"1\""),
             ("meshConfig.defaultServiceExportTo", "{., istio-system}"),
         ],
     );
     let (objects, _) = render(&plan);
-    let find = |kind: &str, name: &str| {
-        let same = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
-        objects.iter().find(same).unwrap_or_else(|| panic!("no {kind} {name}")).clone()
-    };
+    let find = |kind: &str, name: &str| object(&objects, kind, name);
     let istiod = find("Deployment", "istiod-blue");
     assert_eq!(istiod["spec"]["replicas"], 3);
     let container = &istiod["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["requests"], json!({"cpu": "70m", "memory": "64Mi"}));
     assert_eq!(istiod["spec"]["template"]["metadata"]["annotations"]["a.b/c"], "1");
-    assert_eq!(find("Service", "istio-ingressgateway")["spec"]["ports"][0]["port"], 8080);
+    let port = &find("Service", "istio-ingressgateway")["spec"]["ports"][1];
+    assert_eq!((&port["port"], &port["targetPort"]), (&json!(80), &json!(8081)));
     let mesh = find("ConfigMap", "istio-blue")["data"]["mesh"].as_str().unwrap().to_owned();
     assert!(mesh.contains("- istio-system"), "{mesh}");
 }

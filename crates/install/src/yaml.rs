@@ -14,6 +14,12 @@ pub fn documents(text: &str) -> Result<Vec<Value>, String> {
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())
 }
 
+/// What a text is as YAML, if that is something else than a text.
+pub fn parsed(text: &str) -> Option<Value> {
+    let value: Value = serde_saphyr::from_str(text).ok()?;
+    (!value.is_string() && !value.is_null()).then_some(value)
+}
+
 /// A scalar or a flow collection, as it stands behind `--set path=`.
 pub fn scalar(text: &str) -> Value {
     let flow = match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {

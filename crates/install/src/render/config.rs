@@ -4,12 +4,21 @@
 use serde_json::{Value, json};
 
 use crate::merge::merge;
+use crate::path;
 use crate::plan::Plan;
 use crate::render::rbac::metadata;
 use crate::yaml;
 
 /// Values that the injector reads.
-const INJECTED: &[&str] = &["global", "sidecarInjectorWebhook"];
+const INJECTED: &[&str] = &[
+    "global",
+    "sidecarInjectorWebhook",
+    "pilot.cni",
+    "pilot.env",
+    "gateways.securityContext",
+    "gateways.seccompProfile",
+    "revisionTags",
+];
 
 /// Both, or those that the file does not leave out.
 pub fn render(plan: &Plan) -> Vec<Value> {
@@ -61,22 +70,23 @@ fn injector(plan: &Plan) -> Value {
     })
 }
 
-/// The values of the injector; the image and the namespace are written out.
+/// The values of the injector: what Istio picks of them, and the tags. The image and the namespace are
+/// written out.
 pub fn values(plan: &Plan) -> Value {
     let mut values = json!({});
     for part in INJECTED {
-        values[*part] = plan.object(&format!("values.{part}"));
+        if let Some(found) = plan.get(&format!("values.{part}")) {
+            path::put(&mut values, part, found.clone());
+        }
     }
     let image = plan.image("values.global.proxy");
-    let (hub, name) = image.rsplit_once('/').unwrap_or(("", &image));
-    let tag = name.split_once(':').map_or("", |(_, tag)| tag);
     merge(
         &mut values,
         json!({
             "revision": plan.revision(),
             "global": {
-                "hub": hub,
-                "tag": tag,
+                "hub": plan.hub(),
+                "tag": plan.tag(),
                 "istioNamespace": plan.namespace(),
                 "proxy": { "image": image },
                 "proxy_init": { "image": image },

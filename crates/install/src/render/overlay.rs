@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::Component;
 use crate::nearest::nearest;
-use crate::path::{self, Missing};
+use crate::path::{self, Missing, Step};
 use crate::plan::Plan;
+use crate::{misfits, yaml};
 
 /// Applies the overlays in order; a patch whose value is null removes.
 pub fn apply(
@@ -29,15 +30,28 @@ pub fn apply(
         };
         for (index, patch) in overlay["patches"].as_array().into_iter().flatten().enumerate() {
             let text = patch["path"].as_str().unwrap_or_default();
-            let done = path::parse(text).and_then(|steps| {
-                path::set(object, &steps, patch["value"].clone(), Missing::Refuse)
-            });
-            if let Err(reason) = done {
-                tell(format!("{at}.patches[{index}]"), reason);
+            match path::parse(text).and_then(|steps| patched(object, &steps, &patch["value"])) {
+                Ok(after) => *object = after,
+                Err(reason) => tell(format!("{at}.patches[{index}]"), reason),
             }
         }
     }
     issues
+}
+
+/// The object with one patch. What a file writes as a text may be meant as YAML, which Istio asks for
+/// where an object is set: the kind's own definition says which of the two belongs there.
+fn patched(object: &Value, steps: &[Step], value: &Value) -> Result<Value, String> {
+    let with = |value: Value| {
+        let mut object = object.clone();
+        path::set(&mut object, steps, value, Missing::Refuse).map(|()| object)
+    };
+    let plain = with(value.clone())?;
+    let Some(parsed) = value.as_str().and_then(yaml::parsed) else { return Ok(plain) };
+    let is_object = parsed.is_object();
+    let parsed = with(parsed)?;
+    let (text, yaml) = (misfits(&plain).len(), misfits(&parsed).len());
+    Ok(if yaml < text || (is_object && yaml == text) { parsed } else { plain })
 }
 
 fn key(component: Component) -> &'static str {
@@ -49,11 +63,9 @@ fn key(component: Component) -> &'static str {
     }
 }
 
+/// As in Istio, the version does not matter: old files name versions that are not served any more.
 fn is_meant(overlay: &Value, object: &Value) -> bool {
-    let version = overlay["apiVersion"].as_str().unwrap_or_default();
-    overlay["kind"] == object["kind"]
-        && overlay["name"] == object["metadata"]["name"]
-        && (version.is_empty() || object["apiVersion"] == version)
+    overlay["kind"] == object["kind"] && overlay["name"] == object["metadata"]["name"]
 }
 
 fn not_there(overlay: &Value, objects: &[Value]) -> String {

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::merge::merge;
 use crate::plan::{Plan, scalar};
 use crate::render::rbac::{self, metadata};
 use crate::render::workload::{Workload, from_field, unprivileged, variable, with};
-use crate::render::{config, labels, webhook};
+use crate::render::{config, labels, service, webhook};
 
 /// xDS without TLS, which is opened only where a file asks for it.
 const PLAINTEXT: u16 = 15010;
@@ -39,7 +38,7 @@ pub fn render(plan: &Plan) -> Vec<Value> {
         vec![workload.account(&plan.object("values.pilot.serviceAccountAnnotations"))];
     objects.extend(rbac::control_plane(plan));
     objects.extend(config::render(plan));
-    objects.push(service(plan, &workload));
+    objects.push(control_plane(plan, &workload));
     objects.push(workload.deployment(container, json!({})));
     objects.extend(workload.disruption_budget());
     objects.extend(workload.autoscaler());
@@ -145,7 +144,7 @@ fn environment(plan: &Plan) -> Vec<Value> {
     env
 }
 
-fn service(plan: &Plan, workload: &Workload<'_>) -> Value {
+fn control_plane(plan: &Plan, workload: &Workload<'_>) -> Value {
     let plaintext = is_plaintext(plan, workload.k8s);
     let mut ports = vec![
         json!({ "name": "https-dns", "port": 15012, "protocol": "TCP" }),
@@ -162,9 +161,7 @@ fn service(plan: &Plan, workload: &Workload<'_>) -> Value {
             spec[field] = value.clone();
         }
     }
-    if workload.k8s["service"].is_object() {
-        merge(&mut spec, workload.k8s["service"].clone());
-    }
+    service::overlay(&mut spec, &workload.k8s["service"]);
     let mut metadata = metadata(workload.name, Some(workload.namespace), &workload.labels);
     if workload.k8s["serviceAnnotations"].is_object() {
         metadata["annotations"] = workload.k8s["serviceAnnotations"].clone();

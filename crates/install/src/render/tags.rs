@@ -32,15 +32,17 @@ pub fn tag(tag: &Tag) -> Value {
     if let Some(label) = &tag.inject_label {
         settings.inject_label.clone_from(label);
     }
-    render(&settings, &tag.name, &Call::of(&settings))
+    let mut object = render(&settings, &tag.name, &Call::of(&settings));
+    // No installation owns it.
+    object["metadata"]["labels"][labels::OWNER] = json!("none");
+    object
 }
 
-/// A tag that points at the revision of the settings. No installation owns it.
+/// A tag that points at the revision of the settings.
 pub fn render(settings: &Settings, name: &str, call: &Call) -> Value {
     let mut object = tag_webhooks(settings, name, call);
     let own = &mut object["metadata"]["labels"];
     own[labels::COMPONENT] = json!("Pilot");
     own[labels::MANAGED] = json!("Reconcile");
-    own[labels::OWNER] = json!("none");
     object
 }

@@ -6,13 +6,10 @@ use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
     Schemas, Text, Texts,
 };
+use super::{MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
-const ONE_IMAGE: &str =
-    "one image holds every part, it is HUB/lateen:TAG; a whole image name is kept";
-const MIXER: &str =
-    "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
-const REMOTE: &str = "a control plane outside of the cluster is not offered";
+const DNS_SEARCH: &str = "name the services of other clusters in full";
 const EXPANSION: &str = "expose istiod with a Gateway object, machines join with a WorkloadGroup";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const POLICIES: &[&str] = &["", "Always", "IfNotPresent", "Never"];
@@ -68,7 +65,7 @@ pub const FIELDS: &[F] = &[
         Bool,
         Gone("several clusters are not joined here yet"),
     ),
-    F("values.global.podDNSSearchNamespaces", Texts, Used),
+    F("values.global.podDNSSearchNamespaces", Texts, Gone(DNS_SEARCH)),
     F("values.global.certificates", List, Moved("meshConfig.certificates")),
     F("values.global.certSigners", Texts, Gone("istiod signs, Kubernetes' signers are not asked")),
     F("values.global.caAddress", Text, Used),
@@ -174,11 +171,7 @@ pub const FIELDS: &[F] = &[
     F("values.global.telemetryNamespace", Text, Gone(MIXER)),
     F("values.global.prometheusNamespace", Text, Gone("install Prometheus by its own means")),
     F("values.global.enableHelmTest", Bool, Gone("there is no helm test here")),
-    F(
-        "values.global.k8sIngress",
-        Object,
-        Gone("write a Gateway object, or set meshConfig.ingressControllerMode"),
-    ),
+    F("values.global.k8sIngress", Object, Gone(ROUTES)),
     F("values.global.monitoringPort", Int, Gone("istiod's metrics are on 15014")),
     F("values.global.meshExpansion", Object, Gone(EXPANSION)),
     F("values.global.tracer", Object, Gone(TRACERS)),
@@ -259,11 +252,7 @@ pub const FIELDS: &[F] = &[
         Gone("metrics are scraped, from port 15020 of every pod"),
     ),
     F("values.global.proxy.tracer", Text, Gone(TRACERS)),
-    F(
-        "values.global.proxy.podDNSSearchNamespaces",
-        Texts,
-        Moved("values.global.podDNSSearchNamespaces"),
-    ),
+    F("values.global.proxy.podDNSSearchNamespaces", Texts, Gone(DNS_SEARCH)),
     F("values.global.proxy.env", Environment, Moved("meshConfig.defaultConfig.proxyMetadata")),
     F(
         "values.global.proxy.init",

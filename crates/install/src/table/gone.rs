@@ -2,11 +2,10 @@
 //! fields that MeshConfig has lost.
 
 use super::Entry as F;
+use super::MIXER;
 use super::Meaning::{Gone, Moved};
 use super::Type::{Any, Object, Text};
 
-const MIXER: &str =
-    "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
 const CITADEL: &str = "istiod is the certificate authority";
 const SDS: &str = "certificates always come over SDS, set nothing";
 

@@ -6,20 +6,18 @@ use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
     Schemas, Text, Texts,
 };
+use super::{ONE_IMAGE, REMOTE, ROUTES};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const TOLERATION: &str = "io.k8s.api.core.v1.Toleration";
 const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
-const ONE_IMAGE: &str =
-    "one image holds every part, it is HUB/lateen:TAG; a whole image name is kept";
+const INJECTOR: &str = "istiod injects, its pods are set by components.pilot.k8s";
 const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
 const NO_CNI: &str = "there is no CNI plugin here: an init container sets up interception";
 const NO_AMBIENT: &str = "ambient mode is not offered";
-const REMOTE: &str = "a control plane outside of the cluster is not offered";
 const TELEMETRY: &str =
     "proxies count by themselves, change what they count with a Telemetry object";
-const TYPES: &[&str] = &["", "ClusterIP", "NodePort", "LoadBalancer"];
 
 pub const FIELDS: &[F] = &[
     F("values.revision", Text, Moved("revision")),
@@ -157,11 +155,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.pilot.enableProtocolSniffingForInbound", Bool, Gone(SNIFFING)),
     F("values.pilot.enableProtocolSniffingForOutbound", Bool, Gone(SNIFFING)),
-    F(
-        "values.pilot.ingress",
-        Object,
-        Gone("set meshConfig.ingressService and meshConfig.ingressControllerMode"),
-    ),
+    F("values.pilot.ingress", Object, Gone(ROUTES)),
     F("values.pilot.meshNetworks", Object, Moved("values.global.meshNetworks")),
     F(
         "values.pilot.policy.enabled",
@@ -189,7 +183,11 @@ pub const FIELDS: &[F] = &[
     F("values.sidecarInjectorWebhook.injectLabel", Text, Used),
     F("values.sidecarInjectorWebhook.objectSelector.enabled", Bool, Used),
     F("values.sidecarInjectorWebhook.objectSelector.autoInject", Bool, Used),
-    F("values.sidecarInjectorWebhook.useLegacySelectors", Bool, Used),
+    F(
+        "values.sidecarInjectorWebhook.useLegacySelectors",
+        Bool,
+        Gone("the selectors are today's, narrow them with sidecarInjectorWebhook.objectSelector"),
+    ),
     F("values.sidecarInjectorWebhook.neverInjectSelector", Schemas(SELECTOR), Used),
     F("values.sidecarInjectorWebhook.alwaysInjectSelector", Schemas(SELECTOR), Used),
     F("values.sidecarInjectorWebhook.injectedAnnotations", Labels, Used),
@@ -199,6 +197,7 @@ pub const FIELDS: &[F] = &[
     F("values.sidecarInjectorWebhook.caBundle", Text, Used),
     F("values.sidecarInjectorWebhook.templates", Labels, Used),
     F("values.sidecarInjectorWebhook.defaultTemplates", Texts, Used),
+    F("values.sidecarInjectorWebhook.aliases", Object, Used),
     F(
         "values.sidecarInjectorWebhook.enabled",
         Bool,
@@ -214,7 +213,24 @@ pub const FIELDS: &[F] = &[
         Schema("io.k8s.api.core.v1.Lifecycle"),
         Moved("values.global.proxy.lifecycle"),
     ),
-    F("values.sidecarInjectorWebhook.*", Any, Gone("istiod injects, set components.pilot.k8s")),
+    F("values.sidecarInjectorWebhook.image", Text, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.hub", Text, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.tag", Scalar, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.replicaCount", Int, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.resources", Schema(RESOURCES), Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.nodeSelector", Labels, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.tolerations", Schemas(TOLERATION), Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.podAnnotations", Labels, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.podAntiAffinityLabelSelector", List, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.podAntiAffinityTermLabelSelector", List, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.rollingMaxSurge", IntOrText, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.rollingMaxUnavailable", IntOrText, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.priorityClassName", Text, Gone(INJECTOR)),
+    F(
+        "values.sidecarInjectorWebhook.selfSigned",
+        Bool,
+        Gone("istiod signs the webhook's certificate"),
+    ),
     F(
         "values.gateways.enabled",
         Bool,
@@ -229,93 +245,4 @@ pub const FIELDS: &[F] = &[
         Gone("there is no Mixer any more, proxies count by themselves"),
     ),
     F("values.telemetry.v2", Object, Mapped(TELEMETRY)),
-];
-
-/// The settings of all ingress and of all egress gateways.
-pub const GATEWAYS_OF: &[&str] =
-    &["values.gateways.istio-ingressgateway", "values.gateways.istio-egressgateway"];
-
-pub const GATEWAY: &[F] = &[
-    F("name", Text, Gone("a gateway is named in components.ingressGateways or egressGateways")),
-    F(
-        "enabled",
-        Bool,
-        Gone("a gateway is enabled in components.ingressGateways or egressGateways"),
-    ),
-    F("autoscaleEnabled", Bool, Used),
-    F("autoscaleMin", Int, Used),
-    F("autoscaleMax", Int, Used),
-    F("cpu.targetAverageUtilization", Int, Used),
-    F("memory.targetAverageUtilization", Int, Used),
-    F("replicaCount", Int, Used),
-    F("type", OneOf(TYPES), Used),
-    F("externalIPs", Texts, Used),
-    F("loadBalancerIP", Text, Used),
-    F("loadBalancerSourceRanges", Texts, Used),
-    F("externalTrafficPolicy", OneOf(&["", "Local", "Cluster"]), Used),
-    F("ipFamilies", Texts, Used),
-    F("ipFamilyPolicy", Text, Used),
-    F("ports", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
-    F("ingressPorts", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
-    F("env", Environment, Used),
-    F("labels", Labels, Used),
-    F("nodeSelector", Labels, Used),
-    F("tolerations", Schemas(TOLERATION), Used),
-    F("podAnnotations", Labels, Used),
-    F("serviceAnnotations", Labels, Used),
-    F("serviceAccount.annotations", Labels, Used),
-    F("resources", Schema(RESOURCES), Used),
-    F("rollingMaxSurge", IntOrText, Used),
-    F("rollingMaxUnavailable", IntOrText, Used),
-    F("secretVolumes.[].name", Text, Used),
-    F("secretVolumes.[].secretName", Text, Used),
-    F("secretVolumes.[].mountPath", Text, Used),
-    F("configVolumes.[].name", Text, Used),
-    F("configVolumes.[].configMapName", Text, Used),
-    F("configVolumes.[].mountPath", Text, Used),
-    F("additionalContainers", Schemas("io.k8s.api.core.v1.Container"), Used),
-    F("customService", Bool, Used),
-    F("runAsRoot", Bool, Used),
-    F(
-        "injectionTemplate",
-        Text,
-        Gone("the gateway's container is written out, so it starts before the webhook answers"),
-    ),
-    F("podAntiAffinityLabelSelector", List, Gone("set k8s.affinity of the gateway's component")),
-    F(
-        "podAntiAffinityTermLabelSelector",
-        List,
-        Gone("set k8s.affinity of the gateway's component"),
-    ),
-    F("zvpn", Object, Gone("several clusters are not joined here yet")),
-    F(
-        "sds",
-        Object,
-        Mapped("a gateway's certificates always come over SDS, from Secrets of its namespace"),
-    ),
-    F(
-        "meshExpansionPorts",
-        List,
-        Gone("ports of a gateway are k8s.service.ports of its component"),
-    ),
-    F("applicationPorts", Any, Gone("a gateway is ready when it has its configuration")),
-    F("debug", Text, Gone("the log level is values.global.proxy.logLevel")),
-    F("domain", Text, Gone("hosts are those of Gateway objects")),
-    F("hosts", List, Gone("hosts are those of Gateway objects")),
-    F("certificates", Any, Gone("write a Gateway object with the certificate's credentialName")),
-    F("tls", Any, Gone("write a Gateway object with the certificate's credentialName")),
-    F(
-        "telemetry_addon_gateways",
-        Object,
-        Gone("write Gateway and VirtualService objects for add-ons"),
-    ),
-    F("telemetry_domain_name", Text, Gone("write Gateway and VirtualService objects for add-ons")),
-    F("k8sIngress", Any, Gone("write a Gateway object, or set meshConfig.ingressControllerMode")),
-    F(
-        "k8sIngressHttps",
-        Any,
-        Gone("write a Gateway object, or set meshConfig.ingressControllerMode"),
-    ),
-    F("connectTimeout", Text, Gone("set meshConfig.connectTimeout")),
-    F("drainDuration", Text, Gone("set meshConfig.defaultConfig.terminationDrainDuration")),
 ];

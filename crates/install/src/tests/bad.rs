@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{read, render};
 
 /// The errors of a spec, as `path: message`.
-fn errors(spec: Value, set: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn errors(spec: Value, set: &[(&str, &str)]) -> Vec<String> {
     let document = json!({
         "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
     });
@@ -174,7 +174,7 @@ fn other_objects_names_and_paths_are_refused() {
     assert_eq!(
         errors(json!({}), &[("values.global.hubb", "x"), ("a[", "y")]),
         [
-            "--set: \"a[\" has a bracket that is not [0], [name:value] or [:value]",
+            "--set: \"a[\" has a bracket that is not [0], [name:value], [value] or [:value]",
             "spec.values.global.hubb: unknown field, did you mean spec.values.global.hub?",
         ]
     );
@@ -209,7 +209,7 @@ fn settings_that_lack_something_are_told_by_the_object_that_they_make() {
         ingress(
             json!({"name": "a", "enabled": true, "k8s": {"service": {"ports": [{"name": "http"}]}}}),
         ),
-        &["spec: Service.spec.ports[0].port a would be refused: it is missing"],
+        &["spec: Service.spec.ports[3].port a would be refused: it is missing"],
     );
     check(
         json!({"components": {"pilot": {"k8s": {"volumes": [{"emptyDir": {}}]}}}}),

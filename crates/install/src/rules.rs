@@ -1,0 +1,151 @@
+//! What an API refuses although every field has its type: names, labels, numbers that do not go
+//! together. In: a rendered object. Out: what is wrong, by path.
+
+mod names;
+mod service;
+mod workload;
+
+use serde_json::{Map, Value};
+
+use crate::Misfit;
+pub use names::{is_label, is_label_value, no_label};
+
+/// Every reason for which an object would be refused that its definition does not tell.
+pub fn check(object: &Value) -> Vec<Misfit> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let mut rules = Rules { kind, found: Vec::new() };
+    rules.name(object);
+    if kind != "CustomResourceDefinition" {
+        rules.labels(object, String::new());
+    }
+    match kind {
+        "Service" => rules.service(&object["spec"]),
+        "Deployment" => rules.deployment(&object["spec"]),
+        "HorizontalPodAutoscaler" => rules.autoscaler(&object["spec"]),
+        "PodDisruptionBudget" => rules.disruption_budget(&object["spec"]),
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
+            rules.webhooks(&object["webhooks"]);
+        }
+        _ => {}
+    }
+    rules.found
+}
+
+struct Rules<'a> {
+    kind: &'a str,
+    found: Vec<Misfit>,
+}
+
+impl Rules<'_> {
+    /// `path` is below the object.
+    fn tell(&mut self, path: &str, message: impl Into<String>) {
+        let path = format!("{}.{path}", self.kind);
+        self.found.push(Misfit { path, message: message.into() });
+    }
+
+    fn name(&mut self, object: &Value) {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap_or_default();
+        let fits = match self.kind {
+            "Service" => is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
+            "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => {
+                !name.is_empty() && !name.contains(['/', '%', ' '])
+            }
+            _ => names::is_subdomain(name),
+        };
+        if !fits {
+            self.tell("metadata.name", names::no_name(self.kind, name));
+        }
+        if let Some(namespace) = metadata["namespace"].as_str().filter(|name| !is_label(name)) {
+            self.tell("metadata.namespace", no_label(namespace));
+        }
+    }
+
+    /// Labels, selectors and annotations wherever they are.
+    fn labels(&mut self, value: &Value, path: String) {
+        match value {
+            Value::Object(fields) => {
+                for (key, inner) in fields {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let at = format!("{path}{dot}{key}");
+                    match (key.as_str(), inner) {
+                        ("labels" | "matchLabels" | "nodeSelector", Value::Object(labels)) => {
+                            self.label_map(labels, &at);
+                        }
+                        ("annotations", Value::Object(annotations)) => {
+                            annotations.keys().for_each(|key| self.label_key(key, &at));
+                        }
+                        ("matchExpressions", Value::Array(rules)) => self.expressions(rules, &at),
+                        // Texts that are objects in another language.
+                        ("data", _) if self.kind == "ConfigMap" => {}
+                        _ => self.labels(inner, at),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.labels(item, format!("{path}[{index}]"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn label_map(&mut self, labels: &Map<String, Value>, path: &str) {
+        for (key, value) in labels {
+            self.label_key(key, path);
+            self.label_value(value, &format!("{path}.{key}"));
+        }
+    }
+
+    fn expressions(&mut self, rules: &[Value], path: &str) {
+        for (index, rule) in rules.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if let Some(key) = rule["key"].as_str() {
+                self.label_key(key, &format!("{path}.key"));
+            }
+            for value in rule["values"].as_array().into_iter().flatten() {
+                self.label_value(value, &format!("{path}.values"));
+            }
+        }
+    }
+
+    fn label_key(&mut self, key: &str, path: &str) {
+        if !names::is_label_key(key) {
+            self.tell(path, format!("{key:?} is no key: write it as in app or example.com/app"));
+        }
+    }
+
+    fn label_value(&mut self, value: &Value, path: &str) {
+        if let Some(text) = value.as_str().filter(|text| !is_label_value(text)) {
+            self.tell(path, names::no_label_value(text));
+        }
+    }
+
+    fn webhooks(&mut self, webhooks: &Value) {
+        for (index, webhook) in webhooks.as_array().into_iter().flatten().enumerate() {
+            let client = &webhook["clientConfig"];
+            let at = format!("webhooks[{index}].clientConfig");
+            if let Some(url) = client["url"].as_str().filter(|url| !url.starts_with("https://")) {
+                self.tell(&format!("{at}.url"), format!("{url:?} does not begin with https://"));
+            }
+            let path = client["service"]["path"].as_str();
+            if let Some(path) = path.filter(|path| !path.starts_with('/')) {
+                self.tell(&format!("{at}.service.path"), format!("{path:?} does not begin with /"));
+            }
+            if let Some(bundle) = client["caBundle"].as_str().filter(|text| !is_base64(text)) {
+                let shown: String = bundle.chars().take(20).collect();
+                let message = format!("{shown:?} is not base64: encode the PEM text");
+                self.tell(&format!("{at}.caBundle"), message);
+            }
+        }
+    }
+}
+
+/// As Go reads it: line breaks do not count.
+fn is_base64(text: &str) -> bool {
+    let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let inner = text.trim_end_matches('=');
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    text.len().is_multiple_of(4) && text.len() - inner.len() <= 2 && inner.bytes().all(known)
+}

@@ -1,0 +1,145 @@
+//! What has the right type and would still be refused: by the API half-way, or by the injector later.
+
+use super::bad::errors;
+use serde_json::{Value, json};
+
+/// Whether the settings are refused with these words.
+#[track_caller]
+fn check(set: &[(&str, &str)], words: &str) {
+    let told = errors(json!({}), set);
+    assert!(told.iter().any(|one| one.contains(words)), "{set:?}: {told:?}");
+}
+
+#[test]
+fn the_injectors_own_checks_are_made_before_anything_is_installed() {
+    let proxy = |field: &str| format!("values.global.proxy.{field}");
+    for (field, value) in [
+        ("statusPort", "99999"),
+        ("excludeInboundPorts", "abc"),
+        ("includeIPRanges", "10.0.0.1"),
+        ("resources.requests.cpu", "abc"),
+    ] {
+        let path = proxy(field);
+        check(&[(&path, value)], &format!("spec.{path}: "));
+    }
+    let templates = "values.sidecarInjectorWebhook.aliases.a";
+    check(&[(templates, "text")], &format!("spec.{templates}: is not a list of names"));
+}
+
+#[test]
+fn numbers_that_do_not_go_together_are_refused() {
+    check(
+        &[("values.pilot.autoscaleMin", "7")],
+        "spec.maxReplicas istiod would be refused: 5 is less than minReplicas, 7",
+    );
+    check(
+        &[
+            ("components.pilot.k8s.podDisruptionBudget.minAvailable", "1"),
+            ("components.pilot.k8s.podDisruptionBudget.maxUnavailable", "1"),
+        ],
+        "there is minAvailable too",
+    );
+    let replicas = "components.pilot.k8s.replicaCount";
+    check(&[("values.pilot.autoscaleEnabled", "false"), (replicas, "-1")], "-1 is less than 0");
+    check(
+        &[("components.pilot.k8s.resources.limits.cpu", "10m")],
+        "resources.requests.cpu istiod would be refused: \"50m\" is more than the limit, \"10m\"",
+    );
+    check(&[("components.pilot.k8s.resources.limits.cpu", "1x")], "\"1x\" is not a quantity");
+    let mount = "components.pilot.k8s.volumeMounts[0]";
+    check(
+        &[(&format!("{mount}.name"), "v"), (&format!("{mount}.mountPath"), "/v")],
+        "there is no volume \"v\" in the pod",
+    );
+}
+
+#[test]
+fn a_service_that_the_api_refuses_is_refused() {
+    let service = |field: &str| format!("components.ingressGateways[0].k8s.service.{field}");
+    check(&[(&service("externalIPs"), "{abc}")], "\"abc\" is no IP address");
+    check(&[(&service("ipFamilies"), "{IPv7}")], "\"IPv7\" is none of IPv4, IPv6");
+    let kind = service("type");
+    check(
+        &[(&kind, "ClusterIP"), (&service("externalTrafficPolicy"), "Local")],
+        "set type to LoadBalancer or NodePort",
+    );
+    check(
+        &[(&service("ports[0].port"), "1"), (&service("ports[1].port"), "2")],
+        "with several ports each has one",
+    );
+    check(&[(&service("ports[0].port"), "70000")], "70000 is no port");
+}
+
+#[test]
+fn what_is_set_to_nothing_is_not_refused() {
+    let service = json!({
+        "type": "ClusterIP", "externalTrafficPolicy": "", "ipFamilyPolicy": "", "externalIPs": [],
+        "ports": [{"name": "x", "port": 9, "targetPort": 0, "nodePort": 0}],
+    });
+    let pilot = json!({"k8s": {"service": service, "podAnnotations": {"a.b/c": "any text"}}});
+    let base = json!({"validationCABundle": "Zm9v\nYmFy\n"});
+    let spec = json!({"components": {"pilot": pilot}, "values": {"base": base}});
+    assert_eq!(errors(spec, &[]), Vec::<String>::new());
+}
+
+#[test]
+fn names_and_labels_that_the_api_refuses_are_refused() {
+    check(&[("components.pilot.label.team", "a b")], "\"a b\" is no value of a label");
+    check(&[("values.revisionTags", "{A_B}")], "istio-revision-tag-A_B\" is no name");
+    check(&[("values.sidecarInjectorWebhook.injectLabel", "a b")], "\"a b\" is no key");
+    let long = "r".repeat(60);
+    check(&[("revision", &long)], "spec.revision: \"rrrr");
+    check(&[("revision", &long)], "is too long: the Service would be istiod-rrrr");
+    check(&[("values.base.validationCABundle", "-----BEGIN")], "is not base64");
+    check(
+        &[("components.ingressGateways[0].name", "1st")],
+        "Service.metadata.name 1st would be refused",
+    );
+    check(
+        &[("components.ingressGateways[0].name", "istiod")],
+        "there are two objects Deployment istiod: rename a gateway",
+    );
+}
+
+#[test]
+fn an_installation_is_named_as_a_label_can_be() {
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+        "metadata": {"name": "A B"},
+    });
+    let issues = crate::read(&[("file".to_owned(), document)], &[]).unwrap_err();
+    assert_eq!(issues[0].path, "metadata.name");
+    assert!(issues[0].message.starts_with("\"A B\" marks what is installed"), "{issues:?}");
+}
+
+#[test]
+fn what_is_not_checked_wipes_nothing() {
+    assert_eq!(
+        errors(json!({"unvalidatedValues": {"global": {"proxy": 5}}}), &[]),
+        ["spec.unvalidatedValues.global.proxy: it is a number and must be an object"]
+    );
+    assert_eq!(
+        errors(json!({"unvalidatedValues": {"global": {"proxy": {"x": 5}, "y": 1}}}), &[]),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_list_with_a_hole_has_no_twins() {
+    let gateways = json!([{"name": "a"}, null, 5]);
+    assert_eq!(
+        errors(json!({"components": {"ingressGateways": gateways}}), &[]),
+        ["spec.components.ingressGateways[2]: it is a number and must be an object"]
+    );
+}
+
+#[test]
+fn an_old_setting_of_the_injector_is_told_and_a_misspelt_one_is_refused() {
+    let hook = |fields: Value| json!({"values": {"sidecarInjectorWebhook": fields}});
+    assert_eq!(
+        errors(hook(json!({"injectLabl": "x"})), &[]),
+        ["spec.values.sidecarInjectorWebhook.injectLabl: unknown field, did you mean \
+          spec.values.sidecarInjectorWebhook.injectLabel?"]
+    );
+    assert_eq!(errors(hook(json!({"image": "x", "replicaCount": 2})), &[]), Vec::<String>::new());
+}

@@ -1,0 +1,101 @@
+//! Settings of the command line: what a text stands for, what is laid over what.
+
+use serde_json::{Value, json};
+
+use super::{check_issues, object, plan};
+use crate::render;
+
+#[test]
+fn a_text_is_taken_as_it_is_written_where_a_text_is_meant() {
+    let dns = "meshConfig.defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE";
+    let gateway = "components.ingressGateways[name:istio-ingressgateway]";
+    let plan = plan(
+        "default",
+        &[
+            (dns, "true"),
+            ("tag", "1.10"),
+            ("components.pilot.k8s.env[0].name", "X"),
+            ("components.pilot.k8s.env[0].value", "true"),
+            ("components.pilot.k8s.nodeSelector.a", "1"),
+            ("components.pilot.k8s.podAnnotations.json", "{\"a\": 1}"),
+            ("components.pilot.k8s.podAnnotations.quoted", "\"1\""),
+            ("values.global.proxy.excludeInboundPorts", "8080"),
+            ("values.global.proxy.env.A", "1"),
+            (&format!("{gateway}.tag"), "1.20"),
+            (&format!("{gateway}.k8s.replicaCount"), "2"),
+            ("values.gateways.istio-ingressgateway.autoscaleEnabled", "false"),
+        ],
+    );
+    let objects = render(&plan).0;
+    let istiod = object(&objects, "Deployment", "istiod");
+    let pod = &istiod["spec"]["template"];
+    let container = &pod["spec"]["containers"][0];
+    let env = container["env"].as_array().unwrap();
+    assert!(env.contains(&json!({"name": "X", "value": "true"})), "{env:?}");
+    assert_eq!(container["image"], "lateen-mesh/lateen:1.10");
+    assert_eq!(pod["spec"]["nodeSelector"]["a"], "1");
+    assert_eq!(pod["metadata"]["annotations"]["json"], "{\"a\": 1}");
+    assert_eq!(pod["metadata"]["annotations"]["quoted"], "1");
+    let gateway = object(&objects, "Deployment", "istio-ingressgateway");
+    assert_eq!(gateway["spec"]["replicas"], 2);
+    let image = &gateway["spec"]["template"]["spec"]["containers"][0]["image"];
+    assert_eq!(*image, "lateen-mesh/lateen:1.20");
+    let mesh = plan.mesh_config();
+    assert_eq!(
+        mesh["defaultConfig"]["proxyMetadata"],
+        json!({"ISTIO_META_DNS_CAPTURE": "true", "A": "1"})
+    );
+}
+
+#[test]
+fn a_tag_that_is_a_number_is_warned_of() {
+    let told = check_issues(json!({"tag": 1.10, "values": {"pilot": {"tag": 2}}}));
+    let words = "spec.tag: it is the number 1.1, of which YAML drops zeros at the end";
+    assert!(told.iter().any(|one| one.contains(words)), "{told:?}");
+    assert!(!told.iter().any(|one| one.contains("spec.values.pilot.tag")), "{told:?}");
+}
+
+/// The ports of a Service as `name port/protocol`.
+fn ports(service: &Value) -> Vec<String> {
+    let text = |value: &Value| crate::plan::scalar(value).replace("null", "-");
+    let port = |port: &Value| {
+        format!("{} {}/{}", text(&port["name"]), text(&port["port"]), text(&port["protocol"]))
+    };
+    service["spec"]["ports"].as_array().unwrap().iter().map(port).collect()
+}
+
+#[test]
+fn a_services_ports_merge_by_number_and_protocol() {
+    let settings = [
+        ("components.pilot.k8s.service.ports[0].port", "15010"),
+        ("components.pilot.k8s.service.ports[1].port", "15014"),
+        ("components.pilot.k8s.service.ports[1].name", "metrics"),
+        ("components.ingressGateways[0].k8s.service.ports[0].port", "443"),
+        ("components.ingressGateways[0].k8s.service.ports[0].nodePort", "30443"),
+        ("components.ingressGateways[0].k8s.service.ports[1].port", "443"),
+        ("components.ingressGateways[0].k8s.service.ports[1].protocol", "UDP"),
+        ("components.ingressGateways[0].k8s.service.ports[1].name", "http3"),
+    ];
+    let objects = render(&plan("default", &settings)).0;
+    assert_eq!(
+        ports(&object(&objects, "Service", "istiod")),
+        ["grpc-xds 15010/TCP", "https-dns 15012/TCP", "https-webhook 443/TCP", "metrics 15014/TCP"]
+    );
+    let gateway = object(&objects, "Service", "istio-ingressgateway");
+    assert_eq!(
+        ports(&gateway),
+        ["status-port 15021/TCP", "http2 80/TCP", "https 443/TCP", "http3 443/UDP"]
+    );
+    assert_eq!(gateway["spec"]["ports"][2]["nodePort"], 30443);
+}
+
+#[test]
+fn only_istios_own_images_are_replaced() {
+    let image = |name: &str| plan("default", &[("values.global.proxy.image", name)]);
+    let of = |name: &str| image(name).image("values.global.proxy");
+    assert_eq!(of("myreg/proxyv2-custom:1"), "myreg/proxyv2-custom:1");
+    assert_eq!(of("myreg/lateen@sha256:abcd"), "myreg/lateen@sha256:abcd");
+    for istios in ["docker.io/istio/proxyv2:1.6.13", "proxyv2", "gcr.io/x/proxyv2@sha256:12"] {
+        assert_eq!(of(istios), format!("lateen-mesh/lateen:{}", env!("CARGO_PKG_VERSION")));
+    }
+}
