@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 /// Who applies, as managed fields name it.
 pub const MANAGER: &str = "lateen-install";
 
+/// A namespace that every cluster has.
+const EVERYWHERE: &str = "default";
+
 /// The options that name a cluster.
 #[derive(Debug, Args)]
 pub struct ClusterArgs {
@@ -73,12 +76,31 @@ pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> R
         match client.apply_object(object, MANAGER, DryRun::Yes).await {
             Ok(applied) => after.push(applied),
             // Its namespace is made before it.
-            Err(error) if error.is_not_found() && found.is_none() => after.push(object.clone()),
+            Err(error) if error.is_not_found() && found.is_none() => {
+                ask_elsewhere(client, object).await?;
+                after.push(object.clone());
+            }
             Err(error) => return Err(error.into()),
         }
         before.extend(found);
     }
     Ok(lateen_install::diff(&before, &after))
+}
+
+/// Whether the API takes an object whose namespace is not there yet, asked in one that always is.
+async fn ask_elsewhere(client: &Client, object: &Value) -> Result<()> {
+    let mut elsewhere = object.clone();
+    elsewhere["metadata"]["namespace"] = json!(EVERYWHERE);
+    // Somebody's object of the same name would answer for itself.
+    if place(object).0.is_none() || live(client, &elsewhere).await?.is_some() {
+        return Ok(());
+    }
+    match client.apply_object(&elsewhere, MANAGER, DryRun::Yes).await {
+        Err(error) if !error.is_not_found() => Err(error).with_context(|| {
+            format!("{} would be refused (asked in namespace {EVERYWHERE})", title(object))
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Objects that an earlier version of this installation had and this one has not. Definitions stay:

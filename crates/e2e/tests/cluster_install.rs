@@ -1,0 +1,146 @@
+//! Installations on a real Kubernetes: its API takes every profile and the notes' file, a second install
+//! changes nothing, an uninstall leaves nothing, and one object that is refused holds back all others.
+//! No pod runs here: there is no image.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_testkit::cluster::Cluster;
+use lateen_testkit::isolate::isolated_for;
+use lateen_testkit::tools;
+use lateen_testkit::wait::wait_until;
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_secs(60);
+const KINDS: &str = "serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings,\
+                     configmaps,secrets,services,deployments,pdb,hpa,\
+                     validatingwebhookconfigurations,mutatingwebhookconfigurations";
+
+fn output(cluster: &Cluster, args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(tools::lateen()?);
+    command.args(args).env("KUBECONFIG", cluster.kubeconfig());
+    command.output().context("starting lateen")
+}
+
+fn lateen(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let output = output(cluster, args)?;
+    let error = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "lateen {}: {}: {error}", args.join(" "), output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Everything of the kinds that an installation has, without what controllers write.
+fn objects(cluster: &Cluster) -> Result<BTreeMap<String, Value>> {
+    let list = cluster.kubectl().ok(&["get", KINDS, "-A", "-o", "json"])?;
+    let mut list: Value = serde_json::from_str(&list)?;
+    let mut found = BTreeMap::new();
+    for object in list["items"].as_array_mut().context("a list has items")? {
+        let metadata = &mut object["metadata"];
+        let name = format!("{} {}", metadata["namespace"], metadata["name"]);
+        for written in ["managedFields", "resourceVersion"] {
+            metadata[written].take();
+        }
+        let mut annotations = metadata["annotations"].take();
+        if let Some(annotations) = annotations.as_object_mut() {
+            annotations.remove("deployment.kubernetes.io/revision");
+        }
+        let annotations = annotations.as_object().filter(|all| !all.is_empty()).cloned();
+        metadata["annotations"] = annotations.map_or(Value::Null, Value::Object);
+        object["status"].take();
+        found.insert(format!("{} {name}", object["kind"]), object.clone());
+    }
+    Ok(found)
+}
+
+/// What is there of the mesh. Every namespace has an account and the cluster's root certificate.
+fn names(objects: &BTreeMap<String, Value>) -> Vec<&String> {
+    let own = |name: &&String| {
+        name.contains("istio")
+            && !name.ends_with("\"default\"")
+            && !name.ends_with("\"kube-root-ca.crt\"")
+    };
+    objects.keys().filter(own).collect()
+}
+
+/// Installs twice, and removes what was installed.
+fn comes_and_goes(cluster: &Cluster, input: &[&str]) -> Result<()> {
+    let install = [&["install", "-y", "--wait=false"], input].concat();
+    lateen(cluster, &install)?;
+    let first = objects(cluster)?;
+    let said = lateen(cluster, &install)?;
+    ensure!(said.contains("nothing to change"), "{input:?}: {said}");
+    let differs = lateen(cluster, &[&["manifest", "diff"], input].concat())?;
+    ensure!(differs.is_empty(), "{input:?}: {differs}");
+    let second = objects(cluster)?;
+    ensure!(names(&second) == names(&first), "{:?} and {:?}", names(&first), names(&second));
+    for name in names(&second) {
+        ensure!(first[name] == second[name], "{name}: {} and {}", first[name], second[name]);
+    }
+    let remove = match input {
+        ["-f", file] => vec!["uninstall", "-y", "-f", *file],
+        _ => vec!["uninstall", "-y", "--purge"],
+    };
+    lateen(cluster, &remove)?;
+    wait_until("an uninstall", SOON, || {
+        let after = objects(cluster)?;
+        ensure!(names(&after).is_empty(), "{:?}", names(&after));
+        Ok(())
+    })
+}
+
+/// A file whose Service only the API itself knows to be wrong.
+const REFUSED: &str = "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  profile: minimal
+  components:
+    pilot:
+      k8s:
+        overlays:
+        - kind: Service
+          name: istiod
+          patches:
+          - {path: spec.sessionAffinity, value: Sometimes}
+";
+
+/// Tags belong to the installation that has them.
+const TAGS: &str = "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: tagged}
+spec:
+  profile: minimal
+  revision: c1
+  values: {revisionTags: [default, prod]}
+";
+
+#[test]
+fn a_real_api_takes_what_is_installed_and_keeps_nothing_of_it() {
+    isolated_for(LIMIT, || {
+        let cluster = Cluster::start(&[])?;
+        let scratch = tempfile::tempdir()?;
+        let refused = scratch.path().join("refused.yaml");
+        fs::write(&refused, REFUSED)?;
+        let file = refused.display().to_string();
+        let said = output(&cluster, &["install", "-y", "--wait=false", "-f", &file])?;
+        let error = String::from_utf8_lossy(&said.stderr);
+        ensure!(!said.status.success() && error.contains("sessionAffinity"), "{error}");
+        let crds = cluster.kubectl().ok(&["get", "crd,namespaces", "-o", "name"])?;
+        ensure!(!crds.contains("istio"), "something was applied: {crds}");
+
+        let tags = scratch.path().join("tags.yaml");
+        fs::write(&tags, TAGS)?;
+        let notes = concat!(env!("CARGO_MANIFEST_DIR"), "/../install/testdata/notes.yaml");
+        comes_and_goes(&cluster, &["-f", notes])?;
+        comes_and_goes(&cluster, &["-f", &tags.display().to_string()])?;
+        for profile in ["default", "minimal", "demo", "empty"] {
+            comes_and_goes(&cluster, &["--set", &format!("profile={profile}")])?;
+        }
+        Ok(())
+    });
+}
