@@ -6,6 +6,7 @@ mod cluster;
 mod diff;
 mod input;
 mod uninstall;
+mod validators;
 mod wait;
 
 use std::process::ExitCode;

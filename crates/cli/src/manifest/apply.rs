@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::cluster::{self, ClusterArgs, MANAGER, confirm, kind_of, place, title};
 use super::diff::{Detail, show};
 use super::input::InputArgs;
+use super::validators::keep_closed;
 use super::wait;
 use crate::output::say;
 use crate::tag::keep_default_tag;
@@ -63,6 +64,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     let mut wanted = super::rendered(&plan)?;
     let client = args.cluster.connect().await?;
     keep_default_tag(&client, &mut wanted).await?;
+    keep_closed(&client, &mut wanted).await?;
     if expect == Expect::Installed {
         check_installed(&client, &plan, &wanted).await?;
     }

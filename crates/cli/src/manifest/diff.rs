@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::cluster::{self, ClusterArgs};
 use super::input::{self, InputArgs};
+use super::validators::keep_closed;
 use crate::output::say;
 use crate::tag::keep_default_tag;
 
@@ -33,6 +34,7 @@ pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
             let mut wanted = super::rendered(&plan)?;
             let client = args.cluster.connect().await?;
             keep_default_tag(&client, &mut wanted).await?;
+            keep_closed(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
             cluster::changes(&client, &wanted, &unwanted).await?
         }

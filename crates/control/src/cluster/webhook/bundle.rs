@@ -92,7 +92,7 @@ impl Keeper {
             let Some(patch) = repair(object, &wanted) else { continue };
             match self.context.client.patch(kind(kind_name), None, name, &patch).await {
                 Ok(()) => {
-                    tracing::info!(kind = kind_name, name, "the webhooks have the ca's roots")
+                    tracing::info!(kind = kind_name, name, "repaired the webhooks")
                 }
                 // Someone else was faster: the watch brings what is there now.
                 Err(error) if error.is_conflict() || error.is_not_found() => {}
