@@ -145,8 +145,14 @@ impl State {
 /// Notes when the proxy has become ready, and says why it has not for a long time, once per reason.
 async fn tell(state: Arc<State>) {
     let mut told = None;
-    while !state.view.is_ready() {
-        tokio::time::sleep(LOOK.min(PATIENCE)).await;
+    let mut ready = state.view.ready.clone();
+    loop {
+        match tokio::time::timeout(LOOK, ready.wait_for(|ready| *ready)).await {
+            Ok(Ok(_)) => break,
+            // The engine has ended, which is somebody else's to tell.
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
         let reason = state.unready();
         if state.started.elapsed() >= PATIENCE && reason.is_some() && told != reason {
             tracing::warn!("not ready: {}", reason.as_deref().unwrap_or_default());

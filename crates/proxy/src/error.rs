@@ -89,7 +89,7 @@ impl DataError {
 }
 
 /// `connection refused`, without the number that std adds.
-fn words(error: &io::Error) -> Cow<'static, str> {
+pub fn words(error: &io::Error) -> Cow<'static, str> {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cow::Borrowed("connection refused"),
         io::ErrorKind::ConnectionReset => Cow::Borrowed("connection reset"),

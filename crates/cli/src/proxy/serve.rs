@@ -12,9 +12,10 @@ use lateen_proxy::agent::drain::Drain;
 use lateen_proxy::agent::{self, Agent, processes};
 use lateen_proxy::dns::names::{MeshNames, mesh_names};
 use lateen_proxy::dns::{Dns, Upstream};
-use lateen_proxy::{Options, Proxy, Source};
+use lateen_proxy::{Handle, Options, Proxy, Source};
+use lateen_runtime::signal::Termination;
 use lateen_runtime::tasks::{Supervisor, Tasks};
-use lateen_runtime::{descriptors, memory, signal};
+use lateen_runtime::{descriptors, memory};
 
 use super::node::node;
 use super::pod::Pod;
@@ -28,6 +29,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 pub async fn serve(pod: Pod) -> Result<()> {
     descriptors::raise();
+    // Before anything else: the first process of a container gets no signal that it does not catch.
+    let mut signals = Termination::listen().context("cannot listen for signals")?;
     let mut supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     let (agent_options, drain) = (pod.agent()?, pod.drain()?);
@@ -42,33 +45,45 @@ pub async fn serve(pod: Pod) -> Result<()> {
         control_plane = %pod.control_plane()?,
         "the proxy of the pod starts"
     );
-    let mut end = pin!(end(&pod, &agent, drain));
-    let mut ready = pin!(proxy.ready());
-    let mut is_ready = false;
-    let drain = loop {
-        tokio::select! {
-            () = &mut ready, if !is_ready => {
-                is_ready = true;
-                memory::release_startup_pages();
-            }
-            drain = &mut end => break drain?,
-            () = proxy.failed() => anyhow::bail!("a part of the proxy ended: see its log"),
-            exit = supervisor.first_exit() => return Err(exit.into()),
-        }
-    };
+    let drain = until_asked(&pod, &agent, drain, &mut signals, &mut proxy, &mut supervisor).await?;
     agent.drain();
     let view = proxy.view();
     tokio::select! {
         () = drain.wait(|| view.active()) => {}
-        again = signal::terminated() => tracing::info!(signal = again?, "ending at once"),
+        signal = signals.next() => tracing::info!(signal, "ending at once"),
     }
     proxy.drain_and_stop(Some(Duration::ZERO)).await;
     supervisor.stop(STOP_WITHIN).await;
     Ok(())
 }
 
+/// Serves until it is time to end, and how long to go on then; fails if a part of it does.
+async fn until_asked(
+    pod: &Pod,
+    agent: &Agent,
+    drain: Drain,
+    signals: &mut Termination,
+    proxy: &mut Handle,
+    supervisor: &mut Supervisor,
+) -> Result<Drain> {
+    let mut end = pin!(end(pod, agent, drain, signals));
+    let mut ready = pin!(proxy.ready());
+    let mut is_ready = false;
+    loop {
+        tokio::select! {
+            () = &mut ready, if !is_ready => {
+                is_ready = true;
+                memory::release_startup_pages();
+            }
+            drain = &mut end => return Ok(drain),
+            () = proxy.failed() => anyhow::bail!("a part of the proxy ended: see its log"),
+            exit = supervisor.first_exit() => return Err(exit.into()),
+        }
+    }
+}
+
 /// Resolves when it is time to end, with how long to go on.
-async fn end(pod: &Pod, agent: &Agent, drain: Drain) -> Result<Drain> {
+async fn end(pod: &Pod, agent: &Agent, drain: Drain, signals: &mut Termination) -> Drain {
     let application = async {
         match pod.ends_with_processes() {
             true => processes::ended(pod.holds_application()).await,
@@ -76,18 +91,17 @@ async fn end(pod: &Pod, agent: &Agent, drain: Drain) -> Result<Drain> {
         }
     };
     tokio::select! {
-        signal = signal::terminated() => {
-            let signal = signal.context("cannot listen for signals")?;
+        signal = signals.next() => {
             tracing::info!(signal, ?drain, "draining");
-            Ok(drain)
+            drain
         }
         () = agent.asked_to_quit() => {
             tracing::info!(?drain, "draining");
-            Ok(drain)
+            drain
         }
         () = application => {
             tracing::info!("the application has ended, draining");
-            Ok(Drain::IdleWithin(pod.termination()))
+            Drain::IdleWithin(pod.termination())
         }
     }
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::server::{Error, Reply, text};
 use super::{State, client, grpc};
+use crate::error::words;
 
 /// What Kubernetes gives a probe without a timeout.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -163,7 +164,11 @@ pub(super) async fn answer(state: &State, asked: &Parts) -> Reply {
     let outcome = tokio::time::timeout(prober.timeout, asking).await;
     match outcome.unwrap_or_else(|_| Err("no answer in time".into())) {
         Ok(reply) => reply,
-        Err(reason) => {
+        Err(error) => {
+            let reason = match error.downcast_ref() {
+                Some(error) => words(error).into_owned(),
+                None => error.to_string(),
+            };
             tracing::warn!(path, %reason, "the application fails its probe");
             text(StatusCode::INTERNAL_SERVER_ERROR, format!("{reason}\n"))
         }
