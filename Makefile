@@ -1,12 +1,13 @@
 # Targets for people; logic is in cargo xtask and in scripts/.
 CARGO ?= cargo
 
-.PHONY: help demo test bench lint fmt build
+.PHONY: help demo test bench image image-test lint fmt build
 
 help:
 	@echo "make demo    build Lateen, start a mesh on this machine and show a request's way through it"
 	@echo "make test    install what the tests need and run all of them"
 	@echo "make bench   measure Lateen beside stock Envoy, HAProxy and nginx"
+	@echo "make image   build the container image with buildah or docker (IMAGE=hub/lateen:tag)"
 	@echo "make lint    rustfmt, clippy and the repository's own checks"
 	@echo "make fmt     format all code"
 
@@ -25,6 +26,12 @@ test:
 bench: build
 	@scripts/test-deps.sh --bench
 	@bench/run.py --lateen target/release/lateen
+
+image:
+	@scripts/image.sh
+
+image-test:
+	@scripts/image-test.sh
 
 lint:
 	$(CARGO) fmt --all --check

@@ -1,0 +1,75 @@
+#!/bin/sh
+# Builds the image and checks what is promised of it.
+# In:  what image.sh needs with buildah, and root (the image's program is run in a changed root).
+# Out: exit code 0, or the first promise that is not kept.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+archive=$target/image/lateen.oci.tar
+work=$(mktemp -d "${TMPDIR:-/tmp}/lateen-image.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+say() { echo "image-test: $*" >&2; }
+die() { say "$*"; exit 1; }
+# says TEXT COMMAND...: that the command's output, whatever its exit code, has the text.
+says() {
+  wanted=$1; shift
+  said=$("$@" 2>&1 || true)
+  case $said in
+    *"$wanted"*) ;;
+    *) die "$* said: $said (and not: $wanted)";;
+  esac
+}
+
+"$root/scripts/image.sh"
+first=$(sha256sum <"$archive")
+BINARY=$target/image/lateen.kept
+cp "$target/image/lateen" "$BINARY"
+export BINARY
+"$root/scripts/image.sh"
+rm "$BINARY"
+[ "$first" = "$(sha256sum <"$archive")" ] || die "the same binary made another image"
+
+mkdir "$work/oci" "$work/root"
+tar -xf "$archive" -C "$work/oci"
+python3 - "$work" <<'END'
+import json, pathlib, subprocess, sys
+work = pathlib.Path(sys.argv[1])
+blob = lambda digest: work / "oci/blobs" / digest.replace(":", "/")
+index = json.loads((work / "oci/index.json").read_text())
+manifest = json.loads(blob(index["manifests"][0]["digest"]).read_text())
+config = json.loads(blob(manifest["config"]["digest"]).read_text())["config"]
+assert config["User"] == "1337:1337", config
+assert config["Entrypoint"] == ["/usr/local/bin/lateen"] and not config.get("Cmd"), config
+assert config["Env"] == ["PATH=/usr/local/bin"], config
+for layer in manifest["layers"]:
+    subprocess.run(["tar", "-xf", blob(layer["digest"]), "-C", work / "root"], check=True)
+END
+files=$(cd "$work/root" && find . -type f | sort | tr '\n' ' ')
+[ "$files" = "./usr/local/bin/lateen ./usr/share/doc/lateen/sbom.spdx.json " ] || die "files: $files"
+size=$(du -sb "$work/root" | cut -f1)
+[ "$size" -le $((40 * 1024 * 1024)) ] || die "the image has $size bytes"
+python3 -c 'import json,sys; d=json.load(sys.stdin); assert len(d["packages"]) > 100, d' \
+  <"$work/root/usr/share/doc/lateen/sbom.spdx.json"
+
+# Nothing but the two files, no privilege, and what a kubelet puts there.
+mkdir "$work/root/etc"
+echo "127.0.0.1 api.example" >"$work/root/etc/hosts"
+inside() {
+  unshare --net chroot --userspec=1337:1337 "$work/root" /usr/local/bin/lateen "$@"
+}
+says "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)" inside --version
+says "redirect to :15006" inside interception --dry-run -b '*' -i '*'
+says "kind: Deployment" inside manifest generate
+cat >"$work/root/etc/kubeconfig" <<'END'
+{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+ "clusters": [{"name": "c", "cluster": {"server": "https://api.example:6443"}}],
+ "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}
+END
+chmod -R a+rX "$work/root"
+chmod a+rx "$work"
+# A name is found by /etc/hosts; nobody answers there.
+says "refused" env unshare --net sh -c 'ip link set lo up; exec "$@"' sh \
+  chroot --userspec=1337:1337 "$work/root" /usr/local/bin/lateen tag list --kubeconfig /etc/kubeconfig
+say "the image keeps its promises: $size bytes"
