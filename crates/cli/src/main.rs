@@ -16,6 +16,7 @@ mod node;
 mod output;
 mod ports;
 mod proxy;
+mod registry;
 mod run;
 mod supervisor;
 mod tag;
@@ -61,6 +62,7 @@ enum Command {
     Inject(inject::InjectCommand),
     Proxy(proxy::ProxyCommand),
     Interception(Box<interception::InterceptionCommand>),
+    Node(registry::NodeCommand),
     /// Print a shell's completion script
     Completion {
         shell: clap_complete::Shell,
@@ -107,7 +109,8 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Upgrade(_)
         | Command::Uninstall(_)
         | Command::Manifest(_)
-        | Command::Tag(_) => "warn,kube_client=off",
+        | Command::Tag(_)
+        | Command::Node(_) => "warn,kube_client=off",
         _ => "info,kube_client=off",
     }
 }
@@ -138,6 +141,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Proxy(command) => proxy::execute(command)?,
         Command::Interception(command) => return interception::execute(*command),
+        Command::Node(command) => return on_one_thread(registry::execute(command)),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }

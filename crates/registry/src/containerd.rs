@@ -71,6 +71,12 @@ impl Config {
         imports.into_iter().flatten().filter_map(|path| path.as_str()).map(str::to_owned).collect()
     }
 
+    /// The socket that it answers on.
+    pub fn address(&self) -> Option<String> {
+        let address = toml::get(&self.document, &["grpc", "address"]).and_then(Item::as_str);
+        address.filter(|address| !address.is_empty()).map(str::to_owned)
+    }
+
     pub fn registries(&self) -> Registries {
         let path = self.registry("config_path").and_then(Item::as_str).unwrap_or_default();
         if !path.is_empty() {

@@ -1,8 +1,6 @@
 //! Docker's `daemon.json`. In: its text. Out: the text with a registry added or removed, or the registries
 //! in it (<https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file>).
 
-use serde_json::Value;
-
 use crate::{Error, Host, Trust, json};
 
 const LIST: &str = "insecure-registries";
@@ -22,9 +20,9 @@ pub fn insecure(text: &str) -> Result<Vec<String>, Error> {
     json::strings(&json::parse(text)?, LIST)
 }
 
-/// A setting that is a text, as in `pidfile`.
-pub fn setting(text: &str, key: &str) -> Result<Option<String>, Error> {
-    Ok(json::parse(text)?.get(key).and_then(Value::as_str).map(str::to_owned))
+/// The addresses that the daemon listens on, if the file says so.
+pub fn hosts(text: &str) -> Result<Vec<String>, Error> {
+    json::strings(&json::parse(text)?, "hosts")
 }
 
 /// Whether a command line of the daemon has the flag that the file must not repeat: Docker then refuses
@@ -36,7 +34,7 @@ pub fn has_flag(arguments: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_flag, insecure, set, setting};
+    use super::{has_flag, hosts, insecure, set};
     use crate::{Host, Trust};
 
     #[test]
@@ -51,9 +49,9 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_found() {
-        assert_eq!(setting("{\"pidfile\": \"/x\"}", "pidfile").unwrap().as_deref(), Some("/x"));
-        assert_eq!(setting("", "pidfile").unwrap(), None);
+    fn addresses_are_found() {
+        assert_eq!(hosts("{\"hosts\": [\"unix:///x\"]}").unwrap(), ["unix:///x"]);
+        assert!(hosts("").unwrap().is_empty());
     }
 
     #[test]

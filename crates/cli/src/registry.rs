@@ -1,0 +1,231 @@
+//! `lateen node registry`: private registries of this node's container runtimes. In: a host and how it is
+//! trusted. Out: the runtimes' files with it, the runtimes told by the gentlest means that works, and what a
+//! person has to know.
+
+mod change;
+mod check;
+mod cri;
+mod daemon;
+mod docker;
+mod files;
+mod http;
+mod list;
+mod manager;
+mod plan;
+mod runtime;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand, ValueEnum};
+use lateen_registry::auth::Credentials;
+use lateen_registry::{Host, Trust};
+
+use files::Root;
+use plan::Wish;
+use runtime::Runtime;
+
+/// Look after this node of a cluster
+#[derive(Debug, Args)]
+pub struct NodeCommand {
+    #[command(subcommand)]
+    command: Node,
+}
+
+#[derive(Debug, Subcommand)]
+enum Node {
+    Registry(RegistryCommand),
+}
+
+/// Tell this node's container runtimes about private registries
+#[derive(Debug, Args)]
+struct RegistryCommand {
+    #[command(subcommand)]
+    command: Registry,
+}
+
+#[derive(Debug, Subcommand)]
+enum Registry {
+    /// Let this node pull from a registry
+    Add(AddArgs),
+    /// List the registries that this node's runtimes have settings for
+    List(ListArgs),
+    /// Take back the settings for a registry
+    Remove(RemoveArgs),
+    /// Ask each runtime to pull from a registry
+    Check(CheckArgs),
+}
+
+/// Where the runtimes are.
+#[derive(Debug, Args)]
+struct NodeArgs {
+    /// The runtimes to tell; auto is every one that this node has
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
+    runtime: Vec<Choice>,
+    /// The root folder of the node's files
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    Auto,
+    Docker,
+    Containerd,
+    Crio,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+/// How changes are made.
+#[derive(Debug, Args)]
+struct ChangeArgs {
+    /// Show what would change and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Restart a runtime that cannot learn of a change otherwise
+    #[arg(long)]
+    restart: bool,
+    /// How the result is printed
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct AddArgs {
+    /// The registry, as images' names begin: HOST or HOST:PORT
+    host: Host,
+    /// Accept any certificate, and no TLS
+    #[arg(long, conflicts_with = "ca")]
+    insecure: bool,
+    /// The file with the certificate of the registry's authority
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A file with USER:PASSWORD, or a Docker config.json; - is standard input
+    #[arg(long, value_name = "FILE")]
+    auth: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// How the result is printed
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct RemoveArgs {
+    /// The registry
+    host: Host,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The registry
+    host: Host,
+    /// An image of it to pull, without the host; otherwise the registry is only asked
+    #[arg(long, value_name = "NAME[:TAG]")]
+    image: Option<String>,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// How the result is printed
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Output,
+}
+
+pub async fn execute(command: NodeCommand) -> Result<ExitCode> {
+    let Node::Registry(RegistryCommand { command }) = command.command;
+    match command {
+        Registry::Add(args) => {
+            let wish = args.wish()?;
+            change::execute(&args.host, &wish, &args.node, &args.change).await
+        }
+        Registry::Remove(args) => {
+            change::execute(&args.host, &Wish::Remove, &args.node, &args.change).await
+        }
+        Registry::List(args) => list::execute(&args),
+        Registry::Check(args) => check::execute(&args).await,
+    }
+}
+
+impl AddArgs {
+    fn wish(&self) -> Result<Wish> {
+        if !self.insecure && self.ca.is_none() && self.auth.is_none() {
+            bail!("say how {} is to be used: --insecure, --ca FILE or --auth FILE", self.host);
+        }
+        let authority = self.ca.as_deref().map(read_authority).transpose()?;
+        let credentials =
+            self.auth.as_deref().map(|path| read_credentials(path, &self.host)).transpose()?;
+        let trust = match (self.insecure, &authority) {
+            (true, _) => Some(Trust::Insecure),
+            (false, Some(_)) => Some(Trust::Authority),
+            (false, None) => None,
+        };
+        Ok(Wish::Add { trust, authority, credentials })
+    }
+}
+
+fn read_authority(path: &Path) -> Result<String> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let has = |what: &str| text.contains(what);
+    ensure!(
+        has("-----BEGIN CERTIFICATE-----") && !has("PRIVATE KEY-----"),
+        "{} has to hold the authority's certificate as PEM, and no private key",
+        path.display()
+    );
+    Ok(text)
+}
+
+fn read_credentials(path: &Path, host: &Host) -> Result<Credentials> {
+    let text = match path.as_os_str() == "-" {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(path),
+    };
+    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+    Credentials::parse(&text, host).with_context(|| format!("{}", path.display()))
+}
+
+impl NodeArgs {
+    fn root(&self) -> Result<Root> {
+        Root::open(&self.root)
+    }
+
+    /// The runtimes that are meant; a node without any is an error.
+    fn runtimes(&self, root: &Root) -> Result<Vec<Runtime>> {
+        let named = |choice: &Choice| match choice {
+            Choice::Auto => None,
+            Choice::Docker => Some(Runtime::Docker),
+            Choice::Containerd => Some(Runtime::Containerd),
+            Choice::Crio => Some(Runtime::Crio),
+        };
+        let mut found: Vec<Runtime> = self.runtime.iter().filter_map(named).collect();
+        if self.runtime.contains(&Choice::Auto) {
+            found.extend(runtime::present(root)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        ensure!(
+            !found.is_empty(),
+            "no container runtime found in {}: name it with --runtime docker, containerd or crio",
+            root.display()
+        );
+        Ok(found)
+    }
+}

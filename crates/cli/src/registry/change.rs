@@ -1,0 +1,236 @@
+//! `lateen node registry add` and `remove`. In: a wish. Out: a node's files changed, its runtimes told, and a
+//! report: what was changed, who knows of it, and what is left to do.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
+use lateen_registry::{Host, Trust, diff, docker as daemon_json};
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use super::files::{Edit, Root};
+use super::manager::Manager;
+use super::plan::{Wish, edits};
+use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
+use super::{ChangeArgs, NodeArgs, Output, docker};
+use crate::output::{note, say, text};
+
+/// What became of a runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    /// It reads the files anew for each image.
+    Reads,
+    /// It does not run, and will read the files when it starts.
+    Off,
+    /// It has read the files.
+    Reloaded,
+    Restarted,
+    /// It goes on by its old settings until it is restarted.
+    NeedsRestart,
+}
+
+pub async fn execute(
+    host: &Host,
+    wish: &Wish,
+    node: &NodeArgs,
+    args: &ChangeArgs,
+) -> Result<ExitCode> {
+    let root = node.root()?;
+    let runtimes = node.runtimes(&root)?;
+    let _alone = match args.dry_run {
+        true => None,
+        false => Some(root.lock()?),
+    };
+    let edits = edits(&root, host, wish, &runtimes)?;
+    if runtimes.contains(&Runtime::Docker) && wish.trust() == Some(Trust::Insecure) {
+        check_flag(&root)?;
+    }
+    if args.dry_run {
+        show(&edits, args.output);
+        return Ok(ExitCode::SUCCESS);
+    }
+    write(&root, &edits, args.output)?;
+    let mut told = Vec::new();
+    for runtime in &runtimes {
+        told.push((*runtime, tell(&root, *runtime, host, wish, &edits, args.restart).await?));
+    }
+    report(host, &edits, &told, args.output);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Docker refuses a file that repeats a flag of its command line.
+fn check_flag(root: &Root) -> Result<()> {
+    if let Some(daemon) = runtime::daemon(root, Runtime::Docker)
+        && daemon_json::has_flag(&daemon.arguments)
+    {
+        bail!(
+            "dockerd runs with --insecure-registry, and would refuse {DOCKER_SETTINGS} with the same setting: \
+             move the flag's registries into the file first"
+        );
+    }
+    Ok(())
+}
+
+fn show(edits: &[Edit], output: Output) {
+    if output == Output::Json {
+        say(json!({ "changed": !edits.is_empty(), "files": files(edits), "dry_run": true }));
+        return;
+    }
+    for edit in edits {
+        match edit.secret {
+            true => say(format_args!(
+                "{} would be {}: not shown, it has passwords",
+                edit.path,
+                edit.word()
+            )),
+            false => text(&diff(&edit.path, edit.before.as_deref(), edit.after.as_deref())),
+        }
+    }
+    match edits.is_empty() {
+        true => say("nothing to change: the files are as wanted"),
+        false => note("nothing was done: this was a dry run"),
+    }
+}
+
+fn write(root: &Root, edits: &[Edit], output: Output) -> Result<()> {
+    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
+    for (at, edit) in edits.iter().enumerate() {
+        let backup = root.write(edit, &stamp).with_context(|| match at {
+            0 => "nothing was changed".to_owned(),
+            _ => format!("changed {at} of {} files: run this again", edits.len()),
+        })?;
+        if output == Output::Text {
+            let before = backup.map(|path| format!(", before it {}", path.display()));
+            say(format_args!("{} {}{}", edit.word(), edit.path, before.unwrap_or_default()));
+        }
+    }
+    Ok(())
+}
+
+/// Lets a runtime know of the files, by the gentlest means that works.
+async fn tell(
+    root: &Root,
+    runtime: Runtime,
+    host: &Host,
+    wish: &Wish,
+    edits: &[Edit],
+    restart: bool,
+) -> Result<Told> {
+    let Some(daemon) = runtime::daemon(root, runtime) else { return Ok(Told::Off) };
+    let told = match runtime {
+        Runtime::Docker => match wish.trust() {
+            None => Told::Reads,
+            Some(trust) => {
+                let insecure = trust == Trust::Insecure;
+                match docker::settle(root, &daemon, host, insecure).await? {
+                    docker::Settled::Already => Told::Reads,
+                    docker::Settled::Reloaded => Told::Reloaded,
+                    docker::Settled::Refused => Told::NeedsRestart,
+                }
+            }
+        },
+        Runtime::Containerd if is_stale(root, &daemon, edits)? => Told::NeedsRestart,
+        Runtime::Crio
+            if edits.iter().any(|edit| edit.path.starts_with("/etc/containers/registries")) =>
+        {
+            daemon.hang_up()?;
+            Told::Reloaded
+        }
+        Runtime::Containerd | Runtime::Crio => Told::Reads,
+    };
+    match told {
+        Told::NeedsRestart if restart => {
+            restart_runtime(root, runtime).await?;
+            Ok(Told::Restarted)
+        }
+        told => Ok(told),
+    }
+}
+
+/// Whether containerd goes by an older text of its file.
+fn is_stale(root: &Root, daemon: &Daemon, edits: &[Edit]) -> Result<bool> {
+    let (path, _) = runtime::Containerd::read(root)?.deciding();
+    // An earlier run may have changed the file and told nobody: its age tells.
+    Ok(edits.iter().any(|edit| edit.path == path) || runtime::is_stale(root, daemon)?)
+}
+
+/// Restarts a runtime's unit, and makes sure that the control plane on this node survives it.
+async fn restart_runtime(root: &Root, runtime: Runtime) -> Result<()> {
+    if !root.is_live() {
+        bail!("{runtime} of {} cannot be restarted from here: restart it there", root.display());
+    }
+    let manager = Manager::find();
+    if let Some(manager) = &manager {
+        manager.healthy().await.with_context(|| {
+            format!("{runtime} was not restarted: kube-controller-manager is not well before it")
+        })?;
+    }
+    let unit = format!("{runtime}.service");
+    let output = tokio::process::Command::new("systemctl").args(["restart", &unit]).output().await;
+    let output = output.context("cannot run systemctl")?;
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        bail!("{unit} does not restart: {}: see journalctl -u {unit}", reason.trim());
+    }
+    match manager {
+        Some(manager) => manager.recovers().await,
+        None => Ok(()),
+    }
+}
+
+fn files(edits: &[Edit]) -> Vec<Value> {
+    edits.iter().map(|edit| json!({ "path": edit.path, "change": edit.word() })).collect()
+}
+
+fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output) {
+    if output == Output::Json {
+        let word = |told: &Told| match told {
+            Told::Reads => "reads",
+            Told::Off => "off",
+            Told::Reloaded => "reloaded",
+            Told::Restarted => "restarted",
+            Told::NeedsRestart => "needs-restart",
+        };
+        let told: serde_json::Map<String, Value> =
+            told.iter().map(|(runtime, told)| (runtime.to_string(), word(told).into())).collect();
+        let acted = told.values().any(|told| told == "reloaded" || told == "restarted");
+        let changed = !edits.is_empty() || acted;
+        say(
+            json!({ "host": host.as_str(), "changed": changed, "files": files(edits), "runtimes": told }),
+        );
+        return;
+    }
+    if edits.is_empty() {
+        say(format_args!("nothing to change: the files for {host} are as wanted"));
+    }
+    for (runtime, told) in told {
+        match told {
+            Told::Reads => say(format_args!("{runtime} knows: it needs no reload")),
+            Told::Off => say(format_args!("{runtime} does not run: it will know when it starts")),
+            Told::Reloaded => say(format_args!("{runtime} has read its settings again")),
+            Told::Restarted => say(format_args!("{runtime} was restarted")),
+            Told::NeedsRestart => note(needs_restart(*runtime)),
+        }
+    }
+    if edits.iter().any(|edit| edit.path == KUBELET_CREDENTIALS) {
+        say("the kubelet reads credentials again within five minutes");
+    }
+}
+
+fn needs_restart(runtime: Runtime) -> String {
+    match runtime {
+        Runtime::Containerd => format!(
+            "containerd must be restarted to read {CONTAINERD_SETTINGS} again (containers go on running): use \
+             --restart, or systemctl restart containerd"
+        ),
+        Runtime::Docker => {
+            "docker did not take the change: see its log; a restart ends its containers \
+                            unless live-restore is on: use --restart, or systemctl restart docker"
+                .to_owned()
+        }
+        Runtime::Crio => {
+            "crio must be restarted: use --restart, or systemctl restart crio".to_owned()
+        }
+    }
+}

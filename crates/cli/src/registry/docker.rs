@@ -1,0 +1,84 @@
+//! A running Docker. In: its socket. Out: whether it takes a registry as insecure, and whether it can pull.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use lateen_registry::Host;
+use lateen_registry::auth::Credentials;
+use serde_json::{Value, json};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
+
+use super::daemon::Daemon;
+use super::files::Root;
+use super::http::{Answer, ask};
+use super::runtime::{Runtime, socket};
+
+const QUICK: Duration = Duration::from_secs(10);
+const PULL: Duration = Duration::from_secs(600);
+
+/// How a daemon came to know a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    Already,
+    Reloaded,
+    /// It was told, and goes on as before.
+    Refused,
+}
+
+async fn request(socket: &str, line: &str, headers: &str, within: Duration) -> Result<Answer> {
+    let stream = UnixStream::connect(socket).await;
+    let stream = stream.with_context(|| format!("cannot reach docker at {socket}"))?;
+    ask(stream, line, headers, within).await.with_context(|| format!("docker at {socket}"))
+}
+
+/// Whether the daemon takes the registry as insecure.
+pub async fn is_insecure(socket: &str, host: &Host) -> Result<bool> {
+    let answer = request(socket, "GET /info", "", QUICK).await?;
+    let info: Value = serde_json::from_str(&answer.body).context("docker's /info is not JSON")?;
+    Ok(info["RegistryConfig"]["IndexConfigs"][host.as_str()]["Secure"] == json!(false))
+}
+
+/// Makes the daemon read its settings again, if it does not know yet what they say of the registry.
+pub async fn settle(root: &Root, daemon: &Daemon, host: &Host, insecure: bool) -> Result<Settled> {
+    let socket = socket(root, Runtime::Docker)?;
+    if is_insecure(&socket, host).await? == insecure {
+        return Ok(Settled::Already);
+    }
+    daemon.hang_up()?;
+    let start = Instant::now();
+    while start.elapsed() < QUICK {
+        if is_insecure(&socket, host).await? == insecure {
+            return Ok(Settled::Reloaded);
+        }
+        // The daemon does not tell when it is done.
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(Settled::Refused)
+}
+
+/// Pulls an image; the error is Docker's own.
+pub async fn pull(socket: &str, image: &str, credentials: Option<&Credentials>) -> Result<()> {
+    let (name, tag) = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (image, "latest"),
+    };
+    let auth = credentials.map(|credentials| {
+        let auth = json!({ "username": credentials.user, "password": credentials.password });
+        format!("X-Registry-Auth: {}\r\n", URL_SAFE.encode(auth.to_string()))
+    });
+    let line = format!("POST /images/create?fromImage={name}&tag={tag}");
+    let answer = request(socket, &line, &auth.unwrap_or_default(), PULL).await?;
+    let told = answer.body.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let error = |told: Value| {
+        let text = told["error"].as_str().or(told["message"].as_str());
+        text.map(str::to_owned)
+    };
+    match told.filter_map(error).next() {
+        Some(error) => Err(anyhow!(error)),
+        None if answer.status == 200 => Ok(()),
+        None => Err(anyhow!("docker answered with status {}", answer.status)),
+    }
+}

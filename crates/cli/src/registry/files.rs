@@ -1,0 +1,190 @@
+//! A node's files. In: the node's root folder and paths on the node. Out: texts; and new texts in their
+//! place, atomically, with the old one beside it.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::fcntl::Flock;
+
+use crate::lock;
+
+/// Files with more bytes than this are not settings.
+const MOST: u64 = 4 << 20;
+
+/// The root folder under which a node's files are.
+#[derive(Debug)]
+pub struct Root(PathBuf);
+
+/// What a file is to become.
+#[derive(Debug)]
+pub struct Edit {
+    /// The path on the node.
+    pub path: String,
+    pub before: Option<String>,
+    /// Without it the file is removed, and its folder if nothing else is in it.
+    pub after: Option<String>,
+    /// Of a new file.
+    pub mode: u32,
+    /// Contents that are not to be shown, and not to be left in a backup when they are taken back.
+    pub secret: bool,
+}
+
+impl Root {
+    pub fn open(path: &Path) -> Result<Root> {
+        let path = fs::canonicalize(path)
+            .with_context(|| format!("cannot open {}: check --root", path.display()))?;
+        ensure!(path.is_dir(), "{} is not a folder: check --root", path.display());
+        Ok(Root(path))
+    }
+
+    /// Whether this is the machine that we run on, and not an image of one.
+    pub fn is_live(&self) -> bool {
+        self.0 == Path::new("/")
+    }
+
+    pub fn display(&self) -> std::path::Display<'_> {
+        self.0.display()
+    }
+
+    /// The path here of a path on the node.
+    pub fn join(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+
+    pub fn exists(&self, path: &str) -> bool {
+        self.join(path).exists()
+    }
+
+    /// The text of a file, if it is there.
+    pub fn read(&self, path: &str) -> Result<Option<String>> {
+        let place = self.resolve(path)?;
+        let size = match fs::metadata(&place) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
+        };
+        ensure!(size <= MOST, "{path} has {size} bytes: settings are smaller");
+        let text = fs::read_to_string(&place).with_context(|| format!("cannot read {path}"))?;
+        Ok(Some(text))
+    }
+
+    /// The names in a folder, sorted; of a folder that is not there none.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.join(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort();
+        names
+    }
+
+    /// One run at a time changes a node's files.
+    pub fn lock(&self) -> Result<Flock<File>> {
+        let folder = self.resolve("/run")?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let lock = lock::take(&folder.join("lateen-registry.lock"))?;
+        lock.context("another lateen node registry is at work here: try again when it has ended")
+    }
+
+    /// The file itself, behind links. A link out of the root would change another machine's files.
+    fn resolve(&self, path: &str) -> Result<PathBuf> {
+        ensure!(
+            !Path::new(path).components().any(|part| part == Component::ParentDir),
+            "{path} leads out of its folder: write it without .."
+        );
+        let wanted = self.join(path);
+        let mut there = wanted.as_path();
+        let real = loop {
+            match fs::canonicalize(there) {
+                Ok(real) => break real,
+                Err(error) if error.kind() == ErrorKind::NotFound && !there.is_symlink() => {
+                    there = there.parent().context("the root folder is gone")?;
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot open {path}")),
+            }
+        };
+        ensure!(real.starts_with(&self.0), "{path} is a link out of {}: follow it", self.display());
+        let rest = wanted.strip_prefix(there).context("a path begins with its ancestors")?;
+        Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+    }
+
+    /// Makes an edit true, if the file is still what it was when the edit was made.
+    pub fn write(&self, edit: &Edit, stamp: &str) -> Result<Option<PathBuf>> {
+        if self.read(&edit.path)? != edit.before {
+            bail!("{} was changed by somebody else just now: try again", edit.path);
+        }
+        let place = self.resolve(&edit.path)?;
+        let folder = place.parent().context("a file is in a folder")?;
+        let Some(after) = &edit.after else {
+            fs::remove_file(&place).with_context(|| format!("cannot remove {}", edit.path))?;
+            // A folder with other files in it stays.
+            let _ = fs::remove_dir(folder);
+            return Ok(None);
+        };
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder of {}", edit.path))?;
+        let owner = fs::metadata(&place).ok();
+        let backup = match (&edit.before, edit.secret) {
+            (Some(before), false) => {
+                let name = format!("{}.lateen-{stamp}.bak", file_name(&place)?);
+                let backup = place.with_file_name(name);
+                put(&backup, before, owner.as_ref(), edit.mode)?;
+                Some(backup)
+            }
+            _ => None,
+        };
+        put(&place, after, owner.as_ref(), edit.mode)
+            .with_context(|| format!("cannot write {}", edit.path))?;
+        Ok(backup)
+    }
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name().and_then(|name| name.to_str()).context("a file has a name")
+}
+
+/// Writes a file that is there as a whole or not at all, with the owner and mode of `like`.
+fn put(path: &Path, text: &str, like: Option<&fs::Metadata>, mode: u32) -> Result<()> {
+    let name = format!(".{}.{}", file_name(path)?, std::process::id());
+    let scratch = path.with_file_name(name);
+    // Of a process of the same number that was killed.
+    let _ = fs::remove_file(&scratch);
+    let written = fill(&scratch, text, like, mode).and_then(|()| Ok(fs::rename(&scratch, path)?));
+    if written.is_err() {
+        let _ = fs::remove_file(&scratch);
+    }
+    written?;
+    let folder = path.parent().context("a file is in a folder")?;
+    Ok(File::open(folder)?.sync_all()?)
+}
+
+fn fill(path: &Path, text: &str, like: Option<&fs::Metadata>, mode: u32) -> Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    if let Some(like) = like {
+        std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()))?;
+    }
+    let mode = like.map_or(mode, |like| like.mode() & 0o7777);
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.sync_all()?)
+}
+
+impl Edit {
+    pub fn changes(&self) -> bool {
+        self.before != self.after
+    }
+
+    /// In one word.
+    pub fn word(&self) -> &'static str {
+        match (&self.before, &self.after) {
+            (None, _) => "created",
+            (Some(_), None) => "removed",
+            (Some(_), Some(_)) => "changed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Writing a node's files: whole, with backups, with their owners and modes, and never outside the root.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+
+use super::{Edit, Root};
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("lateen-files-{name}-{}", std::process::id()));
+        fs::create_dir_all(path.join("etc")).unwrap();
+        Scratch(path)
+    }
+
+    fn root(&self) -> Root {
+        Root::open(&self.0).unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn edit(path: &str, before: Option<&str>, after: Option<&str>) -> Edit {
+    let text = |text: &str| text.to_owned();
+    Edit {
+        path: path.to_owned(),
+        before: before.map(text),
+        after: after.map(text),
+        mode: 0o644,
+        secret: false,
+    }
+}
+
+#[test]
+fn a_changed_file_keeps_its_mode_and_leaves_a_backup() {
+    let scratch = Scratch::new("backup");
+    let file = scratch.0.join("etc/a.json");
+    fs::write(&file, "old").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let backup = scratch.root().write(&edit("/etc/a.json", Some("old"), Some("new")), "T").unwrap();
+    assert_eq!(fs::read_to_string(&file).unwrap(), "new");
+    let backup = backup.unwrap();
+    assert!(backup.ends_with("etc/a.json.lateen-T.bak"), "{}", backup.display());
+    assert_eq!(fs::read_to_string(&backup).unwrap(), "old");
+    for path in [&file, &backup] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+    assert_eq!(scratch.root().names("/etc").len(), 2, "no scratch file is left");
+}
+
+#[test]
+fn a_new_file_has_its_folder_made_and_removed_with_it() {
+    let scratch = Scratch::new("new");
+    let (root, path) = (scratch.root(), "/etc/certs.d/r:5000/hosts.toml");
+    assert_eq!(root.read(path).unwrap(), None);
+    assert_eq!(root.write(&edit(path, None, Some("x")), "T").unwrap(), None);
+    assert_eq!(root.read(path).unwrap().as_deref(), Some("x"));
+    root.write(&edit(path, Some("x"), None), "T").unwrap();
+    assert!(!root.exists("/etc/certs.d/r:5000"));
+    assert!(root.exists("/etc/certs.d"));
+}
+
+#[test]
+fn what_somebody_else_wrote_in_between_is_not_lost() {
+    let scratch = Scratch::new("race");
+    fs::write(scratch.0.join("etc/a"), "theirs").unwrap();
+    let error = scratch.root().write(&edit("/etc/a", Some("old"), Some("new")), "T").unwrap_err();
+    assert!(error.to_string().contains("try again"), "{error}");
+    assert_eq!(fs::read_to_string(scratch.0.join("etc/a")).unwrap(), "theirs");
+}
+
+#[test]
+fn links_are_followed_inside_the_root_only() {
+    let scratch = Scratch::new("links");
+    fs::write(scratch.0.join("etc/real"), "old").unwrap();
+    symlink("real", scratch.0.join("etc/link")).unwrap();
+    scratch.root().write(&edit("/etc/link", Some("old"), Some("new")), "T").unwrap();
+    assert!(scratch.0.join("etc/link").is_symlink());
+    assert_eq!(fs::read_to_string(scratch.0.join("etc/real")).unwrap(), "new");
+    symlink("/etc/hostname", scratch.0.join("etc/out")).unwrap();
+    assert!(scratch.root().read("/etc/out").unwrap_err().to_string().contains("link out of"));
+    symlink("/nowhere/at/all", scratch.0.join("etc/dangling")).unwrap();
+    assert!(scratch.root().read("/etc/dangling").is_err());
+    assert!(scratch.root().read("/etc/../../x").is_err());
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let scratch = Scratch::new("lock");
+    let held = scratch.root().lock().unwrap();
+    assert!(scratch.root().lock().unwrap_err().to_string().contains("another"));
+    drop(held);
+    scratch.root().lock().unwrap();
+}

@@ -1,0 +1,167 @@
+//! What has to change in a node's files. In: a node, a host and what is wanted of it. Out: edits, none of
+//! them made yet: a file that is not valid stops all of them.
+
+use anyhow::{Context, Result};
+use lateen_registry::auth::{self, Credentials};
+use lateen_registry::containerd::{Config, FOLDER, Registries};
+use lateen_registry::{AUTHORITY_FILE, Host, Trust, crio, docker, hosts};
+
+use super::files::{Edit, Root};
+use super::runtime::{
+    CRIO_DROP_INS, CRIO_FOLDERS, CRIO_SETTINGS, Containerd, DOCKER_FOLDERS, DOCKER_SETTINGS,
+    KUBELET_CREDENTIALS, Runtime, host_folder,
+};
+
+/// What is wanted of a registry.
+#[derive(Debug)]
+pub enum Wish {
+    Add {
+        /// Without it, what there is of trust stays.
+        trust: Option<Trust>,
+        /// The authority's certificate.
+        authority: Option<String>,
+        credentials: Option<Credentials>,
+    },
+    Remove,
+}
+
+impl Wish {
+    pub fn trust(&self) -> Option<Trust> {
+        match self {
+            Wish::Add { trust, .. } => *trust,
+            Wish::Remove => Some(Trust::System),
+        }
+    }
+
+    fn authority(&self) -> Option<&str> {
+        match self {
+            Wish::Add { authority, .. } => authority.as_deref(),
+            Wish::Remove => None,
+        }
+    }
+}
+
+/// The edits that make a wish true for the runtimes, in the order in which they are to be made.
+pub fn edits(root: &Root, host: &Host, wish: &Wish, runtimes: &[Runtime]) -> Result<Vec<Edit>> {
+    let mut edits = Vec::new();
+    if let Some(trust) = wish.trust() {
+        for runtime in runtimes {
+            let planner = Planner { root, host, trust, authority: wish.authority() };
+            edits.extend(match runtime {
+                Runtime::Docker => planner.docker()?,
+                Runtime::Containerd => planner.containerd()?,
+                Runtime::Crio => planner.crio()?,
+            });
+        }
+    }
+    edits.extend(credentials(root, host, wish)?);
+    edits.retain(Edit::changes);
+    Ok(edits)
+}
+
+fn credentials(root: &Root, host: &Host, wish: &Wish) -> Result<Option<Edit>> {
+    let before = root.read(KUBELET_CREDENTIALS)?;
+    let text = before.as_deref().unwrap_or_default();
+    let after = match wish {
+        Wish::Add { credentials: None, .. } => return Ok(None),
+        Wish::Add { credentials: Some(credentials), .. } => auth::set(text, host, credentials),
+        Wish::Remove => auth::unset(text, host),
+    };
+    let after = after.with_context(|| KUBELET_CREDENTIALS.to_owned())?;
+    let after = Some(after).filter(|after| before.is_some() || !after.is_empty());
+    Ok(Some(Edit {
+        path: KUBELET_CREDENTIALS.to_owned(),
+        before,
+        after,
+        mode: 0o600,
+        secret: true,
+    }))
+}
+
+struct Planner<'a> {
+    root: &'a Root,
+    host: &'a Host,
+    trust: Trust,
+    authority: Option<&'a str>,
+}
+
+impl Planner<'_> {
+    /// An edit of a text file by a function of its text.
+    fn edit(
+        &self,
+        path: &str,
+        change: impl FnOnce(&str) -> Result<Option<String>, lateen_registry::Error>,
+    ) -> Result<Edit> {
+        let before = self.root.read(path)?;
+        let after = change(before.as_deref().unwrap_or_default());
+        let after = after.with_context(|| path.to_owned())?;
+        // An empty file that was not there need not be made.
+        let after = after.filter(|after| before.is_some() || !after.is_empty());
+        Ok(Edit { path: path.to_owned(), before, after, mode: 0o644, secret: false })
+    }
+
+    /// The authority's file in a folder of the host.
+    fn authority_file(&self, folder: &str) -> Result<Edit> {
+        let path = format!("{folder}/{AUTHORITY_FILE}");
+        self.edit(&path, |_| Ok(self.authority.map(str::to_owned)))
+    }
+
+    fn docker(&self) -> Result<Vec<Edit>> {
+        let authority = self.authority_file(&format!("{DOCKER_FOLDERS}/{}", self.host))?;
+        let change = |text: &str| docker::set(text, self.host, self.trust).map(Some);
+        Ok(vec![authority, self.edit(DOCKER_SETTINGS, change)?])
+    }
+
+    fn containerd(&self) -> Result<Vec<Edit>> {
+        let (path, config) = Containerd::read(self.root)?.deciding();
+        let registries = config.registries();
+        let folder = host_folder(self.root, &registries, self.host);
+        let authority = self.authority_file(&folder)?;
+        if registries == Registries::Inline {
+            let file = format!("{folder}/{AUTHORITY_FILE}");
+            let change = |text: &str| {
+                Config::parse(text)?.with_inline(self.host, self.trust, &file).map(Some)
+            };
+            return Ok(vec![authority, self.edit(&path, change)?]);
+        }
+        let change = |text: &str| hosts::set(text, self.host, self.trust);
+        let hosts = self.edit(&format!("{folder}/hosts.toml"), change)?;
+        // What is removed goes in the other order, so that no file names one that is gone.
+        let mut edits = match self.trust {
+            Trust::System => vec![hosts, authority],
+            Trust::Authority | Trust::Insecure => vec![authority, hosts],
+        };
+        if registries == Registries::Unset && self.trust != Trust::System {
+            let change = |text: &str| Config::parse(text)?.with_folder(FOLDER).map(Some);
+            edits.push(self.edit(&path, change)?);
+        }
+        Ok(edits)
+    }
+
+    fn crio(&self) -> Result<Vec<Edit>> {
+        let authority = self.authority_file(&format!("{CRIO_FOLDERS}/{}", self.host))?;
+        let insecure = self.trust == Trust::Insecure;
+        let change = |text: &str| crio::set(text, self.host, insecure);
+        let entry = self.edit(&self.crio_file()?, change)?;
+        Ok(vec![authority, entry])
+    }
+
+    /// The file with the registry's entry that counts, which is the last one, or the registry's own.
+    fn crio_file(&self) -> Result<String> {
+        let drop_ins = crio_drop_ins(self.root);
+        for path in drop_ins.iter().rev().map(String::as_str).chain([CRIO_SETTINGS]) {
+            let text = self.root.read(path)?.unwrap_or_default();
+            if crio::names(&text, self.host).with_context(|| path.to_owned())? {
+                return Ok(path.to_owned());
+            }
+        }
+        Ok(format!("{CRIO_DROP_INS}/{}", crio::file_name(self.host)))
+    }
+}
+
+/// CRI-O's further files, in the order in which they count.
+pub fn crio_drop_ins(root: &Root) -> Vec<String> {
+    let names = root.names(CRIO_DROP_INS).into_iter();
+    let names = names.filter(|name| name.ends_with(".conf"));
+    names.map(|name| format!("{CRIO_DROP_INS}/{name}")).collect()
+}

@@ -1,0 +1,184 @@
+//! Which container runtimes a node has, and where their settings are. In: a node's root. Out: runtimes and
+//! paths on the node.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use lateen_registry::containerd::{Config, FOLDER, Registries};
+use lateen_registry::{Host, Trust, docker, hosts};
+
+use super::daemon::Daemon;
+use super::files::Root;
+
+pub const DOCKER_SETTINGS: &str = "/etc/docker/daemon.json";
+pub const DOCKER_FOLDERS: &str = "/etc/docker/certs.d";
+pub const CONTAINERD_SETTINGS: &str = "/etc/containerd/config.toml";
+pub const CRIO_SETTINGS: &str = "/etc/containers/registries.conf";
+pub const CRIO_DROP_INS: &str = "/etc/containers/registries.conf.d";
+pub const CRIO_FOLDERS: &str = "/etc/containers/certs.d";
+pub const KUBELET_CREDENTIALS: &str = "/var/lib/kubelet/config.json";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Runtime {
+    Docker,
+    Containerd,
+    Crio,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Runtime::Docker => "docker",
+            Runtime::Containerd => "containerd",
+            Runtime::Crio => "crio",
+        })
+    }
+}
+
+/// What shows that a runtime is there.
+const SIGNS: [(Runtime, &[&str]); 3] = [
+    (
+        Runtime::Docker,
+        &["/etc/docker", "/usr/bin/dockerd", "/usr/sbin/dockerd", "/run/docker.sock"],
+    ),
+    (
+        Runtime::Containerd,
+        &["/etc/containerd", "/usr/bin/containerd", "/usr/local/bin/containerd", "/run/containerd"],
+    ),
+    (Runtime::Crio, &["/etc/crio", "/usr/bin/crio", "/run/crio"]),
+];
+
+/// The runtimes of this node. A containerd that only serves Docker is a part of Docker.
+pub fn present(root: &Root) -> Result<Vec<Runtime>> {
+    let mut found = Vec::new();
+    for (runtime, signs) in SIGNS {
+        if signs.iter().any(|sign| root.exists(sign)) {
+            found.push(runtime);
+        }
+    }
+    if found.contains(&Runtime::Docker) && !Containerd::read(root)?.serves_kubelet() {
+        found.retain(|runtime| *runtime != Runtime::Containerd);
+    }
+    Ok(found)
+}
+
+/// The running daemon of a runtime that reads this node's settings.
+pub fn daemon(root: &Root, runtime: Runtime) -> Option<Daemon> {
+    match runtime {
+        Runtime::Docker => Daemon::find(root, "dockerd", &["--config-file"], DOCKER_SETTINGS),
+        Runtime::Containerd => {
+            Daemon::find(root, "containerd", &["--config", "-c"], CONTAINERD_SETTINGS)
+        }
+        Runtime::Crio => Daemon::find(root, "crio", &["--config", "-c"], "/etc/crio/crio.conf"),
+    }
+}
+
+/// Whether containerd was started before its file was changed.
+pub fn is_stale(root: &Root, daemon: &Daemon) -> Result<bool> {
+    let (path, _) = Containerd::read(root)?.deciding();
+    Ok(daemon.is_older_than(&root.join(&path)))
+}
+
+/// How containerd's files have a registry trusted.
+pub fn containerd_trust(root: &Root, host: &Host) -> Result<Trust> {
+    let (_, config) = Containerd::read(root)?.deciding();
+    let registries = config.registries();
+    if registries == Registries::Inline {
+        return Ok(config.inline_trust(host));
+    }
+    let path = format!("{}/hosts.toml", host_folder(root, &registries, host));
+    let text = root.read(&path)?.unwrap_or_default();
+    hosts::trust(&text, host).context(path)
+}
+
+/// The Unix socket that a runtime answers on.
+pub fn socket(root: &Root, runtime: Runtime) -> Result<String> {
+    let daemon = daemon(root, runtime);
+    let flag = |names: &[&str]| {
+        names.iter().find_map(|name| daemon.as_ref().and_then(|daemon| daemon.value(name)))
+    };
+    let unix = |address: String| address.strip_prefix("unix://").map(str::to_owned);
+    let (named, usual) = match runtime {
+        Runtime::Docker => {
+            let text = root.read(DOCKER_SETTINGS)?.unwrap_or_default();
+            let hosts = docker::hosts(&text).with_context(|| DOCKER_SETTINGS.to_owned())?;
+            let listed = hosts.into_iter().find_map(unix);
+            (flag(&["-H", "--host"]).and_then(unix).or(listed), "/run/docker.sock")
+        }
+        Runtime::Containerd => {
+            let listed = Containerd::read(root)?.main().and_then(Config::address);
+            (flag(&["--address", "-a"]).or(listed), "/run/containerd/containerd.sock")
+        }
+        Runtime::Crio => (flag(&["--listen"]), "/run/crio/crio.sock"),
+    };
+    Ok(named.unwrap_or_else(|| root.join(usual).display().to_string()))
+}
+
+/// containerd's settings: its file, then those that the file imports.
+pub struct Containerd(Vec<(String, Config)>);
+
+impl Containerd {
+    pub fn read(root: &Root) -> Result<Containerd> {
+        let mut files = Vec::new();
+        let mut wanted = vec![CONTAINERD_SETTINGS.to_owned()];
+        while let Some(path) = wanted.pop() {
+            let known = files.iter().any(|(known, _): &(String, Config)| *known == path);
+            let Some(text) = root.read(&path)?.filter(|_| !known) else { continue };
+            let config = Config::parse(&text).with_context(|| path.clone())?;
+            let imports = config.imports();
+            files.push((path, config));
+            wanted.extend(imports.iter().rev().flat_map(|pattern| matching(root, pattern)));
+        }
+        Ok(Containerd(files))
+    }
+
+    fn main(&self) -> Option<&Config> {
+        self.0.first().map(|(_, config)| config)
+    }
+
+    fn serves_kubelet(&self) -> bool {
+        self.0.iter().all(|(_, config)| config.serves_kubelet())
+    }
+
+    /// The file whose section about images counts: the last one that has one.
+    pub fn deciding(self) -> (String, Config) {
+        let last = self.0.iter().rposition(|(_, config)| config.has_plugin()).unwrap_or_default();
+        self.0.into_iter().nth(last).unwrap_or_else(|| {
+            let empty = Config::parse("").expect("invariant: an empty text is a configuration");
+            (CONTAINERD_SETTINGS.to_owned(), empty)
+        })
+    }
+}
+
+/// The files that a pattern with `*` in its last part names, last one first.
+fn matching(root: &Root, pattern: &str) -> Vec<String> {
+    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    let folder = match folder.starts_with('/') {
+        true => folder.to_owned(),
+        false => format!("/etc/containerd/{folder}"),
+    };
+    let folder = folder.trim_end_matches('/');
+    let Some((before, behind)) = name.split_once('*') else {
+        return vec![format!("{folder}/{name}")];
+    };
+    let fits = |file: &String| {
+        file.len() >= before.len() + behind.len()
+            && file.starts_with(before)
+            && file.ends_with(behind)
+    };
+    let names = root.names(folder).into_iter().filter(fits).rev();
+    names.map(|file| format!("{folder}/{file}")).collect()
+}
+
+/// containerd's folder of a host: the one that is there, or that would be made.
+pub fn host_folder(root: &Root, registries: &Registries, host: &Host) -> String {
+    let folders = match registries {
+        Registries::Folders(folders) => folders.clone(),
+        Registries::Unset | Registries::Inline => vec![FOLDER.to_owned()],
+    };
+    let all = folders
+        .iter()
+        .flat_map(|folder| host.folders().into_iter().map(move |name| format!("{folder}/{name}")));
+    let made = format!("{}/{host}", folders.first().map_or(FOLDER, String::as_str));
+    all.into_iter().find(|folder| root.exists(folder)).unwrap_or(made)
+}

@@ -1,0 +1,398 @@
+//! `lateen node registry` on a node's files alone, and with real runtimes: Docker and containerd that pull
+//! from a real registry over plain HTTP, and over TLS with an authority of its own and passwords.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::process::Process;
+use lateen_testkit::tools;
+use lateen_testkit::wait::wait_until;
+use nix::mount::{MsFlags, mount};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(30);
+/// Not loopback: Docker takes every registry there as insecure.
+const REGISTRY: &str = "10.99.0.1:5000";
+
+fn run(args: &[&str]) -> Result<Output> {
+    let mut command = Command::new(tools::lateen()?);
+    command.args(["node", "registry"]).args(args).output().context("starting lateen")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a command that succeeds prints.
+fn lateen(args: &[&str]) -> Result<String> {
+    let output = run(args)?;
+    ensure!(output.status.success(), "{args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+    Ok(text(&output.stdout) + &text(&output.stderr))
+}
+
+/// What a command that fails prints.
+fn lateen_fails(args: &[&str]) -> Result<String> {
+    let output = run(args)?;
+    ensure!(output.status.code() == Some(1), "{args:?}: {}", text(&output.stdout));
+    Ok(text(&output.stdout) + &text(&output.stderr))
+}
+
+fn sh(script: &str) -> Result<String> {
+    Process::spawn("sh", Command::new("sh").args(["-ec", script]))?.success(SOON)
+}
+
+/// The files of a node that runs nothing.
+struct Node(TempDir);
+
+impl Node {
+    fn new(files: &[(&str, &str)]) -> Result<Node> {
+        let node = Node(tempfile::tempdir()?);
+        for (path, text) in files {
+            let path = node.path(path);
+            fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
+            fs::write(path, text)?;
+        }
+        Ok(node)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path.trim_start_matches('/'))
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.path(path)).context(path.to_owned())
+    }
+
+    fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        let root = self.0.path().to_str().expect("a temporary folder's name is text");
+        [args, &["--root", root]].concat()
+    }
+
+    /// Every file but backups and the lock, with its text.
+    fn files(&self) -> Result<Vec<(String, String)>> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.0.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                let name = path.strip_prefix(self.0.path())?.display().to_string();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false if name.ends_with(".bak") || name.ends_with(".lock") => {}
+                    false => found.push((name, fs::read_to_string(path)?)),
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+const DAEMON_JSON: &str =
+    "{\n\t\"debug\": false,\n\t\"insecure-registries\": [\n\t\t\"old:5000\"\n\t]\n}\n";
+const CONFIG_TOML: &str =
+    "version = 2\n# ours\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = 'p' # kept\n";
+
+fn all_runtimes() -> Result<Node> {
+    Node::new(&[
+        ("etc/docker/daemon.json", DAEMON_JSON),
+        ("etc/containerd/config.toml", CONFIG_TOML),
+        ("etc/crio/crio.conf", ""),
+        ("etc/containers/registries.conf", "unqualified-search-registries = ['docker.io']\n"),
+    ])
+}
+
+#[test]
+fn every_runtime_is_told_once_and_forgets_again() -> Result<()> {
+    let node = all_runtimes()?;
+    let before = node.files()?;
+    let add = node.args(&["add", "r:5000", "--insecure"]);
+    lateen(&add)?;
+    assert_eq!(
+        node.read("etc/docker/daemon.json")?,
+        DAEMON_JSON.replace("\"old:5000\"", "\"old:5000\",\n\t\t\"r:5000\"")
+    );
+    assert!(node.read("etc/containerd/config.toml")?.starts_with(CONFIG_TOML));
+    assert!(node.read("etc/containerd/certs.d/r:5000/hosts.toml")?.contains("skip_verify = true"));
+    let entry = node.read("etc/containers/registries.conf.d/50-lateen-r_5000.conf")?;
+    assert_eq!(entry, "[[registry]]\nlocation = \"r:5000\"\ninsecure = true\n");
+    let after = node.files()?;
+    assert!(lateen(&add)?.contains("nothing to change"));
+    assert_eq!(node.files()?, after);
+    let list: Value = serde_json::from_str(&lateen(&node.args(&["list", "-o", "json"]))?)?;
+    let trust: Vec<_> =
+        list.as_array().context("a list")?.iter().filter(|row| row["host"] == "r:5000").collect();
+    assert_eq!(trust.len(), 3, "{list}");
+    assert!(trust.iter().all(|row| row["trust"] == "insecure"), "{list}");
+    lateen(&node.args(&["remove", "r:5000"]))?;
+    let mut wanted = before;
+    // The setting that lets containerd have folders for hosts stays: others may use it.
+    let config = node.read("etc/containerd/config.toml")?;
+    assert!(config.starts_with(CONFIG_TOML) && config.contains("config_path"), "{config}");
+    wanted
+        .iter_mut()
+        .filter(|(name, _)| name.ends_with("config.toml"))
+        .for_each(|file| file.1.clone_from(&config));
+    assert_eq!(node.files()?, wanted);
+    Ok(())
+}
+
+#[test]
+fn a_dry_run_shows_the_change_and_makes_none() -> Result<()> {
+    let node = all_runtimes()?;
+    let before = node.files()?;
+    let shown = lateen(&node.args(&["add", "r:5000", "--insecure", "--dry-run"]))?;
+    assert!(shown.contains("-\t\t\"old:5000\"\n+\t\t\"old:5000\",\n+\t\t\"r:5000\"\n"), "{shown}");
+    assert!(shown.contains("+++ b/etc/containerd/certs.d/r:5000/hosts.toml"), "{shown}");
+    assert_eq!(node.files()?, before);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_is_not_valid_stops_all_changes() -> Result<()> {
+    for (path, broken) in [
+        ("etc/docker/daemon.json", "{\"debug\": false,}\n"),
+        ("etc/containerd/config.toml", "version = \n"),
+        ("etc/containers/registries.conf.d/x.conf", "[[registry]\n"),
+        ("etc/containerd/certs.d/r:5000/hosts.toml", "server = 'a\n"),
+    ] {
+        let node = all_runtimes()?;
+        fs::create_dir_all(node.path(path).parent().context("a folder")?)?;
+        fs::write(node.path(path), broken)?;
+        let before = node.files()?;
+        let error = lateen_fails(&node.args(&["add", "r:5000", "--insecure"]))?;
+        assert!(
+            error.contains(&format!("/{path}: not valid ")) && error.contains("line 1"),
+            "{error}"
+        );
+        assert_eq!(node.files()?, before);
+    }
+    Ok(())
+}
+
+#[test]
+fn credentials_are_the_kubelets_and_are_not_shown() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let node = all_runtimes()?;
+    let file = node.path("password");
+    fs::write(&file, "me:secret\n")?;
+    let file = file.display().to_string();
+    let add = ["add", "r:5000", "--auth", &file];
+    let dry = lateen(&node.args(&[&add[..], &["--dry-run"]].concat()))?;
+    assert!(dry.contains("not shown") && !dry.contains("bWU6c2VjcmV0"), "{dry}");
+    lateen(&node.args(&add))?;
+    let path = "var/lib/kubelet/config.json";
+    assert!(node.read(path)?.contains("bWU6c2VjcmV0"));
+    assert_eq!(fs::metadata(node.path(path))?.permissions().mode() & 0o777, 0o600);
+    assert_eq!(node.read("etc/docker/daemon.json")?, DAEMON_JSON, "trust is not changed");
+    assert!(
+        lateen_fails(&node.args(&["add", "r:5000"]))?
+            .contains("--insecure, --ca FILE or --auth FILE")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_node_without_a_runtime_is_told_so() -> Result<()> {
+    let node = Node::new(&[])?;
+    let error = lateen_fails(&node.args(&["add", "r:5000", "--insecure"]))?;
+    assert!(error.contains("no container runtime found"), "{error}");
+    lateen(&node.args(&["add", "r:5000", "--insecure", "--runtime", "docker"]))?;
+    assert_eq!(
+        node.read("etc/docker/daemon.json")?,
+        "{\n  \"insecure-registries\": [\"r:5000\"]\n}\n"
+    );
+    Ok(())
+}
+
+/// Docker and containerd as a machine has them, each with its settings in `/etc`, which is this test's own.
+struct Machine {
+    docker: Process,
+    containerd: Process,
+    folder: TempDir,
+}
+
+impl Machine {
+    fn start() -> Result<Machine> {
+        let folder = tempfile::Builder::new().prefix("lateen-registry.").tempdir()?;
+        own_etc(folder.path())?;
+        sh(&format!("ip addr add {}/24 dev lo", REGISTRY.trim_end_matches(":5000")))?;
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        fs::create_dir_all("/etc/docker")?;
+        fs::write(
+            "/etc/docker/daemon.json",
+            format!(
+                "{{\n  \"iptables\": false,\n  \"bridge\": \"none\",\n  \"storage-driver\": \"vfs\",\n  \
+                 \"containerd\": \"/run/containerd/containerd.sock\",\n  \"data-root\": \"{}\"\n}}\n",
+                at("docker")
+            ),
+        )?;
+        fs::create_dir_all("/etc/containerd")?;
+        fs::write(
+            "/etc/containerd/config.toml",
+            format!(
+                "version = 2\nroot = \"{}\"\n\n[debug]\n  level = \"info\"\n",
+                at("containerd")
+            ),
+        )?;
+        let containerd = containerd()?;
+        let docker = Process::spawn("dockerd", &mut Command::new(tools::cached("dockerd")?))?;
+        wait_until("docker", SOON, || docker_cli("version"))?;
+        Ok(Machine { docker, containerd, folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a registry with further settings of its `http` section.
+    fn registry(&self, http: &str, rest: &str) -> Result<Process> {
+        let config = self.path("registry.yml");
+        let data = self.path("registry").display().to_string();
+        let text = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp:\n  addr: {REGISTRY}\n{http}{rest}"
+        );
+        fs::write(&config, text)?;
+        let mut command = Command::new(tools::cached("docker-registry")?);
+        let mut registry = Process::spawn("docker-registry", command.arg("serve").arg(config))?;
+        registry.wait_for("listening on", SOON)?;
+        Ok(registry)
+    }
+
+    fn restart_containerd(&mut self) -> Result<()> {
+        self.containerd.stop()?;
+        self.containerd = containerd()?;
+        Ok(())
+    }
+}
+
+fn containerd() -> Result<Process> {
+    let containerd = Process::spawn("containerd", &mut Command::new("containerd"))?;
+    wait_until("containerd", SOON, || sh("ctr version"))?;
+    Ok(containerd)
+}
+
+fn docker_cli(args: &str) -> Result<String> {
+    sh(&format!("'{}' {args}", tools::cached("docker")?.display()))
+}
+
+/// A `/etc` and a `/run` in which changes are this test's.
+fn own_etc(folder: &Path) -> Result<()> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    for name in ["upper", "work"] {
+        fs::create_dir(folder.join(name))?;
+    }
+    let options = format!("lowerdir=/etc,upperdir={},workdir={}", at("upper"), at("work"));
+    let none = MsFlags::empty();
+    mount(Some("overlay"), "/etc", Some("overlay"), none, Some(options.as_str()))
+        .context("overlay")?;
+    for name in ["docker", "containerd", "crio", "containers"] {
+        // Of the machine that the tests run on.
+        if Path::new("/etc").join(name).exists() {
+            fs::remove_dir_all(Path::new("/etc").join(name))?;
+        }
+    }
+    mount(Some("tmpfs"), "/run", Some("tmpfs"), none, None::<&str>).context("tmpfs")
+}
+
+/// Puts `REGISTRY/demo:1` there, by the way of a Docker that already knows the registry.
+fn push() -> Result<()> {
+    sh("tar -cf /run/image.tar -C /etc hostname")?;
+    docker_cli(&format!("import /run/image.tar {REGISTRY}/demo:1"))?;
+    docker_cli(&format!("push {REGISTRY}/demo:1"))?;
+    docker_cli(&format!("rmi -f {REGISTRY}/demo:1"))?;
+    Ok(())
+}
+
+#[test]
+fn real_runtimes_pull_over_plain_http() {
+    isolated(|| {
+        let mut machine = Machine::start()?;
+        let _registry = machine.registry("", "")?;
+        let before = lateen_fails(&["check", REGISTRY])?;
+        assert!(
+            before.contains("docker does not pull") && before.contains("HTTP response to HTTPS"),
+            "{before}"
+        );
+        let added = lateen(&["add", REGISTRY, "--insecure"])?;
+        assert!(added.contains("docker has read its settings again"), "{added}");
+        assert!(added.contains("containerd must be restarted"), "{added}");
+        let again = lateen(&["add", REGISTRY, "--insecure"])?;
+        assert!(again.contains("nothing to change") && again.contains("docker knows"), "{again}");
+        push()?;
+        machine.restart_containerd()?;
+        let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
+        assert!(
+            check.contains("docker pulls from") && check.contains("containerd pulls from"),
+            "{check}"
+        );
+        let absent = lateen(&["check", REGISTRY])?;
+        assert!(
+            absent.contains("docker reaches") && absent.contains("containerd reaches"),
+            "{absent}"
+        );
+        let missing = lateen_fails(&["check", REGISTRY, "--image", "other:1"])?;
+        assert!(missing.contains("containerd does not pull"), "{missing}");
+        // Now that containerd has a folder for hosts, it needs no restart, and neither lost a container.
+        let removed = lateen(&["remove", REGISTRY])?;
+        assert!(!removed.contains("must be restarted"), "{removed}");
+        let after = lateen_fails(&["check", REGISTRY])?;
+        assert!(
+            after.contains("docker does not pull") && after.contains("containerd does not pull"),
+            "{after}"
+        );
+        assert!(machine.docker.poll()?.is_none() && machine.containerd.poll()?.is_none());
+        Ok(())
+    });
+}
+
+/// The bcrypt hash of `abc123xyz`.
+const HASH: &str = "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW";
+
+#[test]
+fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
+    isolated(|| {
+        let mut machine = Machine::start()?;
+        let folder = machine.folder.path().display().to_string();
+        sh(&format!(
+            "cd {folder}; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+             -subj /CN=registry -addext subjectAltName=IP:10.99.0.1 -keyout key.pem -out ca.pem 2>/dev/null; \
+             printf 'me:%s\\n' '{HASH}' >htpasswd; printf 'me:abc123xyz' >password"
+        ))?;
+        let tls = format!("  tls: {{certificate: {folder}/ca.pem, key: {folder}/key.pem}}\n");
+        let auth = format!("auth: {{htpasswd: {{realm: r, path: {folder}/htpasswd}}}}\n");
+        let _registry = machine.registry(&tls, &auth)?;
+        let before = lateen_fails(&["check", REGISTRY])?;
+        assert!(before.contains("x509: certificate signed by unknown authority"), "{before}");
+        let (ca, password) = (format!("{folder}/ca.pem"), format!("{folder}/password"));
+        let added = lateen(&["add", REGISTRY, "--ca", &ca])?;
+        assert!(added.contains("docker knows: it needs no reload"), "{added}");
+        machine.restart_containerd()?;
+        let unauthorized = lateen_fails(&["check", REGISTRY, "--image", "demo:1"])?;
+        assert!(unauthorized.contains("no basic auth credentials"), "{unauthorized}");
+        assert!(lateen(&["check", REGISTRY])?.contains("containerd reaches"));
+        docker_cli(&format!("login -u me -p abc123xyz {REGISTRY} 2>&1"))?;
+        push()?;
+        own_kubelet(machine.folder.path())?;
+        lateen(&["add", REGISTRY, "--auth", &password])?;
+        let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
+        assert!(
+            check.contains("docker pulls from") && check.contains("containerd pulls from"),
+            "{check}"
+        );
+        Ok(())
+    });
+}
+
+/// A `/var/lib/kubelet` and a home of this test's own.
+fn own_kubelet(folder: &Path) -> Result<()> {
+    let lib = folder.join("lib");
+    fs::create_dir(&lib)?;
+    mount(Some(&lib), "/var/lib", None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .context("binding /var/lib")
+}
