@@ -4,12 +4,14 @@
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
 #        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
+#        bin/docker  bin/dockerd  bin/docker-registry  bin/ansible-playbook  bin/ansible-galaxy
 # Idempotent: what is there already is left alone, and then no network is used.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${LATEEN_CACHE:-$root/.cache}
 envoy_version=1.40.0
+ansible_version=2.19.14
 bench=no
 [ "${1:-}" = --bench ] && bench=yes
 mkdir -p "$cache/bin" "$cache/stamp"
@@ -57,6 +59,21 @@ debian_kubectl() {
   }; })
   dpkg -x "$work"/kubernetes-client_*.deb "$work/root"
   mv "$work/root/usr/bin/kubectl" "$cache/bin/kubectl-debian"
+  rm -rf "$work"
+}
+
+# A real Docker and a real registry, unpacked, not installed: nothing of them starts by itself.
+docker_engine() {
+  [ -x "$cache/bin/dockerd" ] && [ -x "$cache/bin/docker-registry" ] && return
+  say "fetching Debian's docker and registry"
+  work=$(mktemp -d "$cache/docker.XXXXXX")
+  chmod 755 "$work"
+  (cd "$work" && { apt-get download -qq docker.io docker-registry 2>/dev/null || {
+    apt_update
+    apt-get download -qq docker.io docker-registry
+  }; })
+  for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
+  mv "$work/root/usr/bin/docker" "$work/root/usr/bin/docker-registry" "$work/root/usr/sbin/dockerd" "$cache/bin/"
   rm -rf "$work"
 }
 
@@ -163,6 +180,20 @@ envoy() {
   echo "$envoy_version" >"$cache/stamp/envoy"
 }
 
+# Real ansible-core, which the Ansible collection is tested with.
+ansible() {
+  [ "$(cat "$cache/stamp/ansible" 2>/dev/null)" = "$ansible_version" ] && return
+  say "installing ansible-core $ansible_version"
+  rm -rf "$cache/ansible"
+  python3 -m venv "$cache/ansible" 2>/dev/null || {
+    install_package python3-venv
+    python3 -m venv "$cache/ansible"
+  }
+  "$cache/ansible/bin/pip" -q install "ansible-core==$ansible_version"
+  for program in ansible-playbook ansible-galaxy; do ln -sf "../ansible/bin/$program" "$cache/bin/"; done
+  echo "$ansible_version" >"$cache/stamp/ansible"
+}
+
 need nft nftables
 need iptables-legacy iptables
 need nc netcat-openbsd
@@ -171,6 +202,7 @@ need unshare util-linux
 need setpriv util-linux
 need openssl openssl
 need python3 python3
+need containerd containerd
 need cc gcc
 if [ "$bench" = yes ]; then
   need haproxy haproxy
@@ -178,6 +210,8 @@ if [ "$bench" = yes ]; then
   [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || install_package libnginx-mod-stream
 fi
 debian_kubectl
+docker_engine
+ansible
 envoy
 go_tools
 cluster

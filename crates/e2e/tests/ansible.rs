@@ -1,0 +1,236 @@
+//! The Ansible collection, by real ansible-core: private registries on the files of two nodes, and the mesh
+//! installed from the IstioOperator file of Istio 1.6 through an API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_e2e::mesh;
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::Mesh;
+use lateen_testkit::process::Process;
+use lateen_testkit::tools;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A controlling machine: the collection, an inventory and variables.
+struct Controller(TempDir);
+
+/// What a run did.
+struct Run {
+    ok: bool,
+    output: String,
+    /// For each host of the recap, how much it changed.
+    changed: Vec<(String, u32)>,
+}
+
+impl Controller {
+    fn new(inventory: &str) -> Result<Controller> {
+        let controller = Controller(tempfile::tempdir()?);
+        fs::write(controller.path("inventory"), inventory)?;
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/ansible");
+        let mut install = controller.command("ansible-galaxy")?;
+        install
+            .args(["collection", "install"])
+            .arg(source.canonicalize()?)
+            .arg("-p")
+            .arg(controller.path("c"));
+        Process::spawn("ansible-galaxy", &mut install)?.success(LIMIT)?;
+        Ok(controller)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn command(&self, program: &str) -> Result<Command> {
+        let mut command = Command::new(tools::cached(program)?);
+        command.env("HOME", self.0.path()).env("ANSIBLE_COLLECTIONS_PATH", self.path("c"));
+        command.env("ANSIBLE_LOCALHOST_WARNING", "false").env("LC_ALL", "C.UTF-8");
+        command.current_dir(self.0.path());
+        Ok(command)
+    }
+
+    fn play(&self, playbook: &str, variables: &Value, further: &[&str]) -> Result<Run> {
+        let mut command = self.command("ansible-playbook")?;
+        command.args(["-i", "inventory", playbook, "-e", &variables.to_string()]).args(further);
+        let mut process = Process::spawn("ansible-playbook", &mut command)?;
+        let ok = process.wait(LIMIT)?.success();
+        let output = process.stdout() + &process.stderr();
+        let changed = output.lines().filter_map(recap).collect();
+        Ok(Run { ok, output, changed })
+    }
+}
+
+/// `host : ok=3 changed=1 …`
+fn recap(line: &str) -> Option<(String, u32)> {
+    let (host, counts) = line.split_once(" : ")?;
+    let changed = counts.split_whitespace().find_map(|count| count.strip_prefix("changed="))?;
+    Some((host.trim().to_owned(), changed.parse().ok()?))
+}
+
+fn changed(run: &Run) -> Vec<(&str, u32)> {
+    run.changed.iter().map(|(host, count)| (host.as_str(), *count)).collect()
+}
+
+const DAEMON_JSON: &str = "{\n    \"insecure-registries\": [],\n    \"debug\": false\n}\n";
+
+/// Two nodes' files: one of Docker, one of containerd.
+fn nodes(folder: &Path) -> Result<()> {
+    for (path, text) in [
+        ("a/etc/docker/daemon.json", DAEMON_JSON),
+        ("b/etc/containerd/config.toml", "version = 2\n"),
+    ] {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().context("a file is in a folder")?)?;
+        fs::write(path, text)?;
+    }
+    Ok(())
+}
+
+fn inventory(folder: &Path) -> Result<String> {
+    let lateen = tools::lateen()?;
+    let host = |name: &str| {
+        format!(
+            "{name} ansible_connection=local ansible_python_interpreter=python3 private_registry_root={}/{name} \
+             private_registry_command={}\n",
+            folder.display(),
+            lateen.display()
+        )
+    };
+    Ok(host("a") + &host("b"))
+}
+
+#[test]
+fn every_node_is_told_of_the_registries_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let variables =
+        json!({ "insecure_registries": ["r.example:5000"], "private_registry_check": false });
+    let play =
+        |further: &[&str]| controller.play("lateen.mesh.private_registry", &variables, further);
+    let read = |path: &str| fs::read_to_string(folder.path().join(path)).context(path.to_owned());
+
+    let dry = play(&["--check"])?;
+    ensure!(dry.ok, "{}", dry.output);
+    assert_eq!(changed(&dry), [("a", 1), ("b", 1)]);
+    assert_eq!(read("a/etc/docker/daemon.json")?, DAEMON_JSON);
+
+    let first = play(&[])?;
+    ensure!(first.ok, "{}", first.output);
+    assert_eq!(changed(&first), [("a", 1), ("b", 1)]);
+    assert_eq!(
+        read("a/etc/docker/daemon.json")?,
+        DAEMON_JSON.replace("[]", "[\"r.example:5000\"]")
+    );
+    assert!(read("b/etc/containerd/config.toml")?.contains("config_path"));
+    assert!(read("b/etc/containerd/certs.d/r.example:5000/hosts.toml")?.contains("skip_verify"));
+
+    let second = play(&[])?;
+    ensure!(second.ok, "{}", second.output);
+    assert_eq!(changed(&second), [("a", 0), ("b", 0)]);
+
+    let absent =
+        json!({ "absent_registries": ["r.example:5000"], "private_registry_check": false });
+    let removed = controller.play("lateen.mesh.private_registry", &absent, &[])?;
+    ensure!(removed.ok, "{}", removed.output);
+    assert_eq!(read("a/etc/docker/daemon.json")?, DAEMON_JSON);
+    Ok(())
+}
+
+#[test]
+fn a_node_that_fails_is_named_and_leaves_the_following_ones_alone() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    fs::write(folder.path().join("a/etc/docker/daemon.json"), "{\"debug\": false,}")?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let variables =
+        json!({ "insecure_registries": ["r.example:5000"], "private_registry_check": false });
+    let run = controller.play("lateen.mesh.private_registry", &variables, &[])?;
+    assert!(!run.ok);
+    assert!(run.output.contains("not valid JSON"), "{}", run.output);
+    assert_eq!(changed(&run), [("a", 0)]);
+    assert_eq!(
+        fs::read_to_string(folder.path().join("b/etc/containerd/config.toml"))?,
+        "version = 2\n"
+    );
+    Ok(())
+}
+
+#[test]
+fn credentials_reach_the_node_and_no_log() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let registry = json!({ "host": "r.example", "username": "me", "password": "secret" });
+    let variables = json!({ "private_registries": [registry], "private_registry_check": false });
+    let run = controller.play("lateen.mesh.private_registry", &variables, &["-v"])?;
+    ensure!(run.ok, "{}", run.output);
+    assert!(
+        !run.output.contains("secret") && !run.output.contains("bWU6c2VjcmV0"),
+        "{}",
+        run.output
+    );
+    let credentials = fs::read_to_string(folder.path().join("a/var/lib/kubelet/config.json"))?;
+    assert!(credentials.contains("bWU6c2VjcmV0"));
+    Ok(())
+}
+
+/// A mesh's API, its controller, and variables that lead to it.
+fn cluster() -> Result<(Mesh, Controller, Value)> {
+    let mesh = mesh()?;
+    let host = "master ansible_connection=local ansible_python_interpreter=python3\n";
+    let controller = Controller::new(host)?;
+    let variables = json!({
+        "enable_istio": true,
+        "istio_command": tools::lateen()?,
+        "istio_kubectl": tools::cached("kubectl")?.canonicalize()?,
+        "istio_kubeconfig": mesh.home().join("kubeconfig"),
+        "istio_folder": controller.path("lateen"),
+        "istio_wait": false,
+    });
+    Ok((mesh, controller, variables))
+}
+
+const EXTERNAL_IPS: [&str; 6] =
+    ["get", "svc", "-n=istio-system", "istio-ingressgateway", "-o", "jsonpath={.spec.externalIPs}"];
+
+#[test]
+fn the_mesh_is_installed_from_the_notes_file_once() {
+    isolated(|| {
+        let (mesh, controller, mut variables) = cluster()?;
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../install/testdata/notes.yaml");
+        variables["istio_operator_template"] = json!(template.canonicalize()?);
+        variables["istio_injected_namespaces"] = json!(["default"]);
+        let off = controller.play("lateen.mesh.istio", &json!({}), &[])?;
+        ensure!(off.ok && changed(&off) == [("master", 0)], "{}", off.output);
+
+        let first = controller.play("lateen.mesh.istio", &variables, &[])?;
+        ensure!(first.ok, "{}", first.output);
+        assert_eq!(mesh.kubectl(&EXTERNAL_IPS)?, "[\"10.0.1.179\"]");
+        assert!(
+            mesh.kubectl(&["get", "ns", "-L", "istio-injection", "default"])?.contains("enabled")
+        );
+
+        let second = controller.play("lateen.mesh.istio", &variables, &[])?;
+        ensure!(second.ok && changed(&second) == [("master", 0)], "{}", second.output);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_roles_own_template_opens_the_gateway_on_an_external_ip() {
+    isolated(|| {
+        let (mesh, controller, mut variables) = cluster()?;
+        variables["istio_external_ips"] = json!(["10.0.1.180"]);
+        let run = controller.play("lateen.mesh.istio", &variables, &[])?;
+        ensure!(run.ok, "{}", run.output);
+        assert_eq!(mesh.kubectl(&EXTERNAL_IPS)?, "[\"10.0.1.180\"]");
+        Ok(())
+    });
+}
