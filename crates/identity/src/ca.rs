@@ -48,14 +48,7 @@ impl Ca {
 
     /// Signs a server certificate for `names` (host names and IP addresses) with a fresh key.
     pub fn issue_server(&self, names: &[&str]) -> Result<Issued, Error> {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let common_name = names.first().cloned().unwrap_or_default();
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
+        let mut params = server_params(names)?;
         validity(&mut params);
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
@@ -64,6 +57,19 @@ impl Ca {
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         })
     }
+}
+
+/// A server's certificate but for its dates.
+pub(crate) fn server_params(names: &[&str]) -> Result<CertificateParams, Error> {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let common_name = names.first().cloned().unwrap_or_default();
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
 }
 
 fn ca_params(name: &str) -> Result<CertificateParams, Error> {

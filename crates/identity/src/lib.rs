@@ -1,14 +1,17 @@
 //! The certificate authority and the rustls configurations made from it.
 //!
-//! In: a directory for the CA's key and certificate, host names. Out: a [`Ca`] that signs server
-//! certificates, and rustls server and client configurations. Private keys are files of mode 0600.
+//! In: a directory or PEM texts with a CA's key and certificate, host names. Out: a [`Ca`] (on one machine)
+//! or an [`Authority`] (on a cluster) that signs server certificates, and rustls server and client
+//! configurations. Private keys in files are of mode 0600.
 
+mod authority;
 mod ca;
 mod file;
 mod pinned;
 mod tls;
 mod unverified;
 
+pub use authority::{Authority, AuthorityPem};
 pub use ca::{Ca, Issued};
 pub use file::{private_dir, read_or_create_secret, write_private};
 pub use tls::{client_config, server_config};
@@ -31,6 +34,9 @@ pub enum Error {
     /// rustls refuses the key or certificate.
     #[error("tls: {0}")]
     Tls(#[from] rustls::Error),
+    /// A certificate and a key that do not make an authority.
+    #[error("this is no certificate authority: {0}")]
+    Authority(String),
     /// A PEM bundle of certificates holds none, or garbage.
     #[error("the bundle of CA certificates is not usable PEM: {0}")]
     Bundle(String),
