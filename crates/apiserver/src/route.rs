@@ -6,6 +6,7 @@ use http::Method;
 use lateen_api::kinds::Kind;
 
 use crate::catalog;
+use crate::selector::FieldSelector;
 
 /// What a request for an object or a list is about.
 #[derive(Clone, Debug)]
@@ -33,6 +34,17 @@ impl Target {
     /// The key of the object named.
     pub fn key(&self) -> crate::store::Key {
         catalog::key(self.kind, &self.namespace, &self.name)
+    }
+
+    /// The same for authorization: a list or watch of one name is about that object, so that a rule with
+    /// `resourceNames` allows it.
+    pub fn pinned_by(&self, query: &Query) -> Self {
+        let fields = FieldSelector::parse(query.get("fieldSelector").unwrap_or_default()).ok();
+        let name = fields.as_ref().and_then(|fields| fields.pinned("metadata.name"));
+        match name.filter(|_| self.name.is_empty()) {
+            Some(name) => Self { name: name.to_owned(), ..self.clone() },
+            None => self.clone(),
+        }
     }
 
     /// The verb that authorization and webhooks know.

@@ -97,7 +97,8 @@ impl Server {
             return Err(ApiError::unauthorized());
         }
         if let Some(target) = route::target(path) {
-            self.authorize(&user, &target, target.verb(&method, &query))?;
+            let named = target.pinned_by(&query);
+            self.authorize(&user, &named, target.verb(&method, &query))?;
             return self.resource(&user, target, &query, &method, &parts.headers, body).await;
         }
         if let Some(review) = reviews::find(path) {

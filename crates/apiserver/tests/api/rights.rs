@@ -154,3 +154,17 @@ async fn finalizers_of_a_role_may_be_changed_by_who_has_less_than_the_role() {
     let labels = json!({"metadata": {"labels": {"a": "b"}}});
     assert_eq!(user.patch(&path, media, labels).await.0, 403);
 }
+
+#[tokio::test]
+async fn a_rule_for_one_name_allows_to_list_that_name_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let mut only = rule(&["list"], "", &["configmaps"]);
+    only["resourceNames"] = json!(["c"]);
+    let user = account_with(&api, json!([only])).await;
+    let list = |selector: &str| format!("/api/v1/configmaps?fieldSelector={selector}");
+    assert_eq!(user.get(&list("metadata.name%3Dc")).await.0, 200);
+    assert_eq!(user.get(&list("metadata.name%3Dd")).await.0, 403);
+    assert_eq!(user.get(&list("metadata.name%21%3Dc")).await.0, 403);
+    assert_eq!(user.get("/api/v1/configmaps").await.0, 403);
+}
