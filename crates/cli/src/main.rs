@@ -5,6 +5,7 @@
 mod apply;
 mod bootstrap;
 mod control_plane;
+mod discovery;
 mod explain;
 mod gateway;
 mod home;
@@ -67,6 +68,7 @@ enum Command {
     Completion {
         shell: clap_complete::Shell,
     },
+    Discovery(discovery::DiscoveryCommand),
     /// The control plane; started by `up`
     #[command(hide = true)]
     ControlPlane(control_plane::ControlPlaneCommand),
@@ -92,6 +94,10 @@ fn main() -> ExitCode {
 /// What is logged unless `LATEEN_LOG` says otherwise, and in what form.
 fn logging(command: &Command) -> (String, log::Form) {
     match command {
+        Command::Discovery(command) => {
+            let form = if command.log_as_json() { log::Form::Json } else { log::Form::Text };
+            (command.log_filter(), form)
+        }
         Command::Proxy(command) => {
             let (filter, as_json) = proxy::logging(command);
             (filter, if as_json { log::Form::Json } else { log::Form::Text })
@@ -145,6 +151,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }
+        Command::Discovery(command) => discovery::execute(command)?,
         Command::ControlPlane(command) => control_plane::execute(command)?,
         Command::Gateway(command) => on_one_thread(gateway::execute(command))?,
     }

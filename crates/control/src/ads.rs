@@ -15,6 +15,7 @@ use lateen_api::xds::ResourceType;
 use lateen_model::Snapshot;
 use lateen_translate::{Proxy, translate};
 use lateen_xds::server::delivery::Delivery;
+use lateen_xds::server::peer::{Peer, Refusal};
 use lateen_xds::server::{Protocol, Resource, Session, Source, View, Want};
 use tokio::sync::watch;
 
@@ -51,10 +52,16 @@ impl Door {
 }
 
 impl Source for Door {
-    fn open(&self, node: &Node, protocol: Protocol) -> Result<Arc<dyn Session>, String> {
-        let proxy = Arc::new(Proxy::from_node(node)?);
+    fn open(
+        &self,
+        node: &Node,
+        protocol: Protocol,
+        peer: &Peer,
+    ) -> Result<Arc<dyn Session>, Refusal> {
+        let proxy = Arc::new(Proxy::from_node(node).map_err(Refusal::Invalid)?);
+        fits(&proxy, peer)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        tracing::info!(session = id, proxy = proxy.id, ?protocol, "proxy connected");
+        tracing::info!(session = id, proxy = proxy.id, ?protocol, ?peer, "proxy connected");
         self.proxies.connected(id, &proxy, protocol);
         self.gateways.connected(id, &proxy);
         Ok(Arc::new(Seat {
@@ -67,6 +74,23 @@ impl Source for Door {
             refused: Mutex::default(),
         }))
     }
+}
+
+/// Whether a proxy is who it says it is, as Istio asks it: a token speaks for its namespace and for its
+/// ServiceAccount, if the proxy names one.
+fn fits(proxy: &Proxy, peer: &Peer) -> Result<(), Refusal> {
+    let Peer::ServiceAccount(account) = peer else { return Ok(()) };
+    let said = proxy.service_account.as_ref().unwrap_or(&account.name);
+    if proxy.namespace == account.namespace && *said == account.name {
+        return Ok(());
+    }
+    let text = format!(
+        "proxy {} says that it is ServiceAccount {}/{said}, but its token is of {}/{}: check NAMESPACE and \
+         SERVICE_ACCOUNT in its node metadata",
+        proxy.id, proxy.namespace, account.namespace, account.name
+    );
+    tracing::warn!("refused: {text}");
+    Err(Refusal::Forbidden(text))
 }
 
 /// One proxy's session.

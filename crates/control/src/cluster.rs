@@ -1,5 +1,241 @@
 //! The control plane on a cluster, as istiod serves there. In: an API, a place in it, and listening
 //! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, and health for probes.
+//!
+//! Every replica serves. What is written is written by one of them, which holds a Lease.
 
+mod authority;
 pub mod context;
+mod health;
+mod metrics;
+mod roots;
+mod tokens;
 pub mod webhook;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use futures::StreamExt;
+use lateen_kube::lease::{self, Candidate, Times};
+use lateen_kube::{Client, Source};
+use lateen_runtime::readiness::Readiness;
+use lateen_runtime::tasks::Tasks;
+use lateen_xds::server::serve::{Connection, Door};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::Debounce;
+use crate::core::{Core, Settings};
+use authority::Material;
+use context::{Context, Place};
+use health::Health;
+use tokens::Tokens;
+use webhook::{NativeSidecars, Webhooks};
+
+/// The Lease of the replica that writes for the whole mesh, and that of each revision; Istio names its
+/// elections so.
+const MESH_LEASE: &str = "istio-leader";
+/// The identity in the CA's own certificate.
+const TRUST_DOMAIN: &str = "cluster.local";
+
+/// What a control plane on a cluster is given at its start.
+pub struct Options {
+    pub api: Source,
+    pub place: Place,
+    pub listeners: Listeners,
+    /// How old a proxy's connection may become.
+    pub max_connection_age: Option<Duration>,
+    pub native_sidecars: NativeSidecars,
+    /// More names under which proxies reach this server.
+    pub hosts: Vec<String>,
+    pub version: &'static str,
+    pub debounce: Debounce,
+    pub election: Times,
+}
+
+/// The listening sockets; their ports are Istio's.
+pub struct Listeners {
+    /// 15012: xDS over TLS.
+    pub secure: TcpListener,
+    /// 15010: xDS for anybody, which is opened only where a user asks for it.
+    pub plaintext: Option<TcpListener>,
+    /// 15017: webhooks, where the API is to ask them.
+    pub webhooks: Option<TcpListener>,
+    /// 8080: `/ready`.
+    pub health: TcpListener,
+    /// 15014: `/metrics` and `/version`.
+    pub monitoring: TcpListener,
+}
+
+/// Starts the control plane. It waits for the API, and until there is a certificate authority; `/ready` says
+/// what it waits for.
+///
+/// # Errors
+/// If the API's address or credentials cannot be read.
+pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> anyhow::Result<()> {
+    let client = Client::connect(options.api).await?;
+    let Listeners { secure, plaintext, webhooks, health, monitoring } = options.listeners;
+    let place = Arc::new(options.place);
+    let leads_mesh = elect(MESH_LEASE.to_owned(), &client, &place, options.election, tasks);
+    let own = format!("{MESH_LEASE}-{}", place.revision_label());
+    let leads_revision = elect(own, &client, &place, options.election, tasks);
+
+    let first_snapshot = readiness.guard("first snapshot");
+    let answered = webhooks.is_some().then(|| readiness.guard("webhooks"));
+    let settings = Settings {
+        debounce: options.debounce,
+        mesh_config: (place.namespace.clone(), place.revised("istio")),
+        only_mesh_config: true,
+    };
+    let core = Core::start(&client, settings, leads_mesh.clone(), tasks);
+    let (tell_end, authority_ends) = watch::channel(SystemTime::UNIX_EPOCH);
+    let leases = [leads_mesh.clone(), leads_revision.clone()];
+    let counters = Arc::new(OnceLock::new());
+    let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
+    pages.counting(counters.clone()).serve(health, monitoring, core.pages(), tasks);
+
+    let settings = authority::Settings {
+        namespace: place.namespace.clone(),
+        trust_domain: TRUST_DOMAIN.to_owned(),
+        names: server_names(&place, options.hosts),
+    };
+    let material = authority(&client, settings, tell_end, readiness, tasks).await;
+    let Material { tls, roots } = material;
+    let writer = roots::run(client.clone(), roots.clone(), leads_mesh.clone());
+    tasks.essential("root certificates", writer);
+    let door = secure_door(secure, &tls, &client, options.max_connection_age);
+    let doors = std::iter::once(door).chain(plaintext.map(Door::Plaintext)).collect();
+    tasks.essential("ads", core.serve(doors, tasks.clone(), first_snapshot));
+    let context = Context { client, place, tls, roots, leads_mesh, leads_revision };
+    if let (Some(listener), Some(answered)) = (webhooks, answered) {
+        let native_sidecars = options.native_sidecars;
+        let webhooks = Webhooks { context, listener, native_sidecars };
+        counters.get_or_init(|| webhook::start(webhooks, tasks, answered));
+    }
+    Ok(())
+}
+
+/// Waits for the authority and starts its keeper.
+async fn authority(
+    client: &Client,
+    settings: authority::Settings,
+    ends: watch::Sender<SystemTime>,
+    readiness: &Readiness,
+    tasks: &Tasks,
+) -> Material {
+    let _awaited = readiness.guard("certificate authority");
+    let (keeper, material) = authority::load(client, settings, ends).await;
+    tasks.essential("certificate authority", keeper.run());
+    material
+}
+
+/// xDS for whoever shows a ServiceAccount's token.
+fn secure_door(
+    listener: TcpListener,
+    tls: &watch::Receiver<Arc<ServerConfig>>,
+    client: &Client,
+    max_age: Option<Duration>,
+) -> Door {
+    let incoming = lateen_runtime::tls::incoming(listener, tls.clone());
+    let boxed = |stream| Box::new(stream) as Box<dyn Connection>;
+    Door::Secure {
+        incoming: incoming.map(move |stream| stream.map(boxed)).boxed(),
+        authenticate: Arc::new(Tokens::new(client.clone())),
+        max_age,
+    }
+}
+
+/// Runs for a Lease; the answer is whether this replica holds it.
+fn elect(
+    name: String,
+    client: &Client,
+    place: &Place,
+    times: Times,
+    tasks: &Tasks,
+) -> watch::Receiver<bool> {
+    let candidate = Candidate {
+        namespace: place.namespace.clone(),
+        lease: name,
+        identity: place.pod.clone(),
+        times,
+    };
+    let (leading, leads) = watch::channel(false);
+    let (client, stopping) = (client.clone(), tasks.clone());
+    tasks.child("election", async move {
+        lease::run(client, candidate, leading, stopping.stopping()).await;
+    });
+    leads
+}
+
+/// The names of the server, as Istio's proxies and the API's webhook client know it.
+fn server_names(place: &Place, more: Vec<String>) -> Vec<String> {
+    let services = ["istiod".to_owned(), place.revised("istiod"), "istio-pilot".to_owned()];
+    let mut names = Vec::new();
+    for service in services {
+        let host = format!("{service}.{}.svc", place.namespace);
+        names.extend([host.clone(), format!("{host}.{}", place.domain)]);
+        names.push(format!("{service}.{}", place.namespace));
+    }
+    names.extend(more);
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// Binds an address as Go writes it: `:15012` is every address, of both families where the system has both.
+///
+/// # Errors
+/// With the address and what to check.
+pub async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    let failed = || format!("cannot listen on {address}: is the port free?");
+    match address.strip_prefix(':') {
+        Some(port) => {
+            let port: u16 = port.parse().with_context(|| format!("{address} names no port"))?;
+            match TcpListener::bind(("::", port)).await {
+                Ok(listener) => Ok(listener),
+                // A machine without IPv6.
+                Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+                    TcpListener::bind(("0.0.0.0", port)).await.with_context(failed)
+                }
+                Err(error) => Err(error).with_context(failed),
+            }
+        }
+        None => TcpListener::bind(address).await.with_context(failed),
+    }
+}
+
+/// Seconds since 1970.
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::context::Place;
+    use super::server_names;
+
+    #[test]
+    fn a_revision_answers_to_its_own_name_and_to_the_common_one() {
+        let place = Place {
+            namespace: "istio-system".to_owned(),
+            pod: "istiod-0".to_owned(),
+            revision: "canary".to_owned(),
+            service_account: "istiod-canary".to_owned(),
+            domain: "cluster.local".to_owned(),
+            cluster: "Kubernetes".to_owned(),
+        };
+        let names = server_names(&place, vec!["mesh.example.com".to_owned()]);
+        for name in [
+            "istiod.istio-system.svc",
+            "istiod-canary.istio-system.svc",
+            "istiod-canary.istio-system.svc.cluster.local",
+            "mesh.example.com",
+        ] {
+            assert!(names.iter().any(|have| have == name), "{names:?}");
+        }
+        let default = Place { revision: String::new(), ..place };
+        let names = server_names(&default, Vec::new());
+        assert_eq!(names.iter().filter(|name| *name == "istiod.istio-system.svc").count(), 1);
+    }
+}

@@ -51,10 +51,41 @@ pub struct TypeView {
     sent_at: Option<Instant>,
 }
 
-/// The proxies that are connected now.
+/// The proxies that are connected now, and what was sent since the start.
 #[derive(Default)]
 pub struct Proxies {
     all: Mutex<BTreeMap<u64, ProxyView>>,
+    counts: Mutex<Counts>,
+}
+
+/// What was sent to proxies since the start, by Istio's short name of the type.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Counts {
+    pub pushes: BTreeMap<&'static str, u64>,
+    pub rejects: BTreeMap<&'static str, u64>,
+    /// How long proxies took to accept a new snapshot.
+    pub convergence: Histogram,
+}
+
+/// Istio's buckets of `pilot_proxy_convergence_time`, in seconds.
+pub const CONVERGENCE: [f64; 8] = [0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
+
+/// Observations by the smallest bucket that holds them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Histogram {
+    pub buckets: [u64; CONVERGENCE.len()],
+    pub count: u64,
+    pub sum: f64,
+}
+
+impl Histogram {
+    fn observe(&mut self, seconds: f64) {
+        if let Some(bucket) = CONVERGENCE.iter().position(|limit| seconds <= *limit) {
+            self.buckets[bucket] += 1;
+        }
+        self.count += 1;
+        self.sum += seconds;
+    }
 }
 
 impl Proxies {
@@ -79,6 +110,7 @@ impl Proxies {
     }
 
     pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
+        *self.counting().pushes.entry(kind.short_name()).or_default() += 1;
         self.change(session, kind, |view| {
             view.state = "STALE";
             view.sent = delivery.view;
@@ -95,6 +127,14 @@ impl Proxies {
         delivery: &Delivery,
         age: Option<Duration>,
     ) {
+        // A proxy's first answer of a type tells of its own arrival, and not of a change.
+        let known = |view: &ProxyView| {
+            view.types.get(kind.short_name()).is_some_and(|view| view.accepted.is_some())
+        };
+        let is_change = self.all().get(&session).is_some_and(known);
+        if let Some(age) = age.filter(|_| is_change) {
+            self.counting().convergence.observe(age.as_secs_f64());
+        }
         self.change(session, kind, |view| {
             view.accepted = Some(delivery.view);
             view.rejected = None;
@@ -113,6 +153,7 @@ impl Proxies {
         delivery: &Delivery,
         message: &str,
     ) {
+        *self.counting().rejects.entry(kind.short_name()).or_default() += 1;
         self.change(session, kind, |view| {
             view.rejected = Some(message.to_owned());
             if view.nonce == delivery.nonce {
@@ -124,6 +165,14 @@ impl Proxies {
 
     pub fn list(&self) -> Vec<ProxyView> {
         self.all().values().cloned().collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counting().clone()
+    }
+
+    fn counting(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().expect("no panic while the counts are held")
     }
 
     fn change(&self, session: u64, kind: ResourceType, change: impl FnOnce(&mut TypeView)) {
@@ -178,4 +227,33 @@ fn snapshot(published: &Published) -> serde_json::Value {
 
 fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use envoy_types::pb::envoy::config::core::v3::Node;
+    use lateen_api::xds::ResourceType::Cluster;
+    use lateen_translate::Proxy;
+    use lateen_xds::server::Protocol;
+    use lateen_xds::server::delivery::Delivery;
+
+    use super::Proxies;
+
+    #[test]
+    fn convergence_is_of_changes_and_not_of_arrivals() {
+        let proxies = Proxies::default();
+        let id = "sidecar~10.0.0.1~a.default~default.svc.cluster.local".to_owned();
+        let proxy = Proxy::from_node(&Node { id, ..Default::default() }).unwrap();
+        proxies.connected(1, &proxy, Protocol::Delta);
+        let delivery = Delivery { nonce: "1".into(), view: 1, names: vec![], removed: vec![] };
+        proxies.sent(1, Cluster, &delivery);
+        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_secs(99)));
+        assert_eq!(proxies.counts().convergence.count, 0);
+        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_millis(300)));
+        let counts = proxies.counts();
+        assert_eq!((counts.convergence.count, counts.convergence.buckets[1]), (1, 1));
+        assert_eq!(counts.pushes["CDS"], 1);
+    }
 }

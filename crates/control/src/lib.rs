@@ -5,6 +5,7 @@
 
 mod ads;
 pub mod cluster;
+mod core;
 pub mod debug;
 mod findings;
 pub mod owner;
@@ -16,22 +17,17 @@ mod writer;
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use lateen_kube::{Client, Source};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
-use lateen_xds::server::Limits;
-use tokio::sync::{oneshot, watch};
+use lateen_xds::server::serve::Door;
+use tokio::sync::watch;
 
 pub use standalone::Standalone;
 pub use writer::Debounce;
 
-use ads::Door;
-use debug::Proxies;
-use findings::Findings;
-use published::Published;
-use selectors::Gateways;
+use core::Core;
 
 /// What a control plane is given at its start.
 pub struct Options {
@@ -56,67 +52,17 @@ pub async fn start(
     ready: Guard,
 ) -> Result<(), lateen_kube::Error> {
     let client = Client::connect(options.api).await?;
-    let published = Arc::new(Published::default());
-    let findings = Arc::new(Findings::default());
-    let proxies = Arc::new(Proxies::default());
-    let (synced, first_snapshot) = oneshot::channel();
-
-    let watched = lateen_kube::watch::watch_all(&client, writer::kinds());
-    let writer = writer::Writer::new(published.clone(), findings.clone(), options.debounce, synced);
-    tasks.essential("snapshot writer", async move {
-        writer.run(watched).await;
-        Ok(())
-    });
-
-    let (statuses, status_worker) = lateen_kube::status::writer(client.clone());
-    tasks.essential("status writer", async move {
-        status_worker.run().await;
-        Ok(())
-    });
-    tasks.essential("issue reporter", report::run(findings.clone(), statuses));
-
-    let gateways = Arc::new(Gateways::default());
-    let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
-    tasks.essential("gateway selectors", selectors);
-
-    let door = Door::new(published.clone(), findings.clone(), proxies.clone(), gateways);
-    tasks.essential("ads", ads(options.ads, door, first_snapshot, tasks.clone(), ready));
-
-    let handler = debug::handler(proxies, findings, published);
+    // On one machine there is one control plane, which writes whatever is to be written.
+    let (_, writes) = watch::channel(true);
+    let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks);
+    let handler = core.pages();
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
     });
+    let doors = vec![Door::Unix(options.ads)];
+    tasks.essential("ads", core.serve(doors, tasks.clone(), ready));
     if let Some(standalone) = options.standalone {
         standalone::start(standalone, client, tasks);
     }
     Ok(())
-}
-
-/// Serves ADS once there is something to serve; until then the proxies wait in the socket's backlog.
-async fn ads(
-    listener: UnixListener,
-    door: Door,
-    first_snapshot: oneshot::Receiver<()>,
-    tasks: Tasks,
-    ready: Guard,
-) -> anyhow::Result<()> {
-    first_snapshot.await?;
-    let (stop, stopping) = watch::channel(false);
-    let serving = lateen_xds::server::serve::serve(
-        listener,
-        None,
-        Arc::new(door),
-        Limits::default(),
-        stopping,
-    );
-    drop(ready);
-    let until_stopped = async {
-        tasks.stopping().await;
-        stop.send_replace(true);
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        served = serving => Ok(served?),
-        () = until_stopped => Ok(()),
-    }
 }

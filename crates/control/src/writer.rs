@@ -60,7 +60,7 @@ enum Why {
 }
 
 /// Every kind that is watched. Each costs a list and a stream for as long as the process lives, so one
-/// that nothing here reads is left out.
+/// that nothing here reads is left out. The installed roles grant exactly these.
 const WATCHED: [(&str, &str, Why); 26] = [
     ("", "ConfigMap", Why::Model),
     ("", "Namespace", Why::Model),
@@ -96,14 +96,16 @@ pub fn kinds() -> BTreeSet<&'static Kind> {
 }
 
 impl Writer {
+    /// `world` says where the mesh's settings are.
     pub fn new(
+        world: World,
         published: Arc<Published>,
         findings: Arc<Findings>,
         debounce: Debounce,
         synced: oneshot::Sender<()>,
     ) -> Self {
         Self {
-            world: World::new(),
+            world,
             published,
             findings,
             debounce,

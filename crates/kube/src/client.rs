@@ -89,7 +89,7 @@ impl Error {
 /// A connection to one API; cheap to clone.
 #[derive(Clone)]
 pub struct Client {
-    inner: kube::Client,
+    pub(crate) inner: kube::Client,
     answer_timeout: Duration,
 }
 
@@ -97,7 +97,7 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     Kubeconfig(PathBuf),
-    /// The service account of the pod that this process runs in.
+    /// The ServiceAccount of the pod that this process runs in.
     InCluster,
 }
 
@@ -150,6 +150,20 @@ impl Client {
         let params = PostParams::default();
         let created = self.bounded(&action, api.create(&params, &object)).await?;
         to_value(&action, kind, created)
+    }
+
+    /// Puts an object in the place of the one that it names. With a resource version in its metadata only
+    /// in the place of that version; another one is a conflict.
+    pub async fn replace(&self, kind: &Kind, object: Value) -> Result<Value, Error> {
+        let named = object_ref(kind, &object);
+        let namespace = Some(named.namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let action = describe("replace", kind, namespace, &named.name);
+        let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
+        let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
+        let api = self.api(kind, namespace);
+        let params = PostParams::default();
+        let replaced = self.bounded(&action, api.replace(&named.name, &params, &object)).await?;
+        to_value(&action, kind, replaced)
     }
 
     /// Creates an object unless it exists; true if it was created.
@@ -214,7 +228,7 @@ impl Client {
     }
 
     /// The answer to one request, if it comes in time.
-    async fn bounded<T>(
+    pub(crate) async fn bounded<T>(
         &self,
         action: &str,
         request: impl Future<Output = Result<T, kube::Error>>,

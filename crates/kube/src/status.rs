@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lateen_api::resource::Key;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::client::Client;
 
@@ -29,6 +29,8 @@ pub struct StatusWriter {
 pub struct StatusWorker {
     shared: Arc<Shared>,
     client: Client,
+    /// Whether this process is the one that writes.
+    may: watch::Receiver<bool>,
 }
 
 struct Shared {
@@ -48,11 +50,14 @@ impl Shared {
 struct Queue {
     order: VecDeque<Key>,
     patches: BTreeMap<Key, Value>,
+    /// What was taken last, until it is written.
+    writing: Option<(Key, Value)>,
 }
 
-pub fn writer(client: Client) -> (StatusWriter, StatusWorker) {
+/// Nothing is written while `may` is false, and what is being written then is broken off.
+pub fn writer(client: Client, may: watch::Receiver<bool>) -> (StatusWriter, StatusWorker) {
     let shared = Arc::new(Shared { queue: Mutex::default(), wake: Notify::new() });
-    (StatusWriter { shared: shared.clone() }, StatusWorker { shared, client })
+    (StatusWriter { shared: shared.clone() }, StatusWorker { shared, client, may })
 }
 
 impl StatusWriter {
@@ -65,17 +70,37 @@ impl StatusWriter {
 
     /// Drops what has not been written yet, because the object is gone or right as it is.
     pub fn forget(&self, key: &Key) {
-        self.shared.queue().patches.remove(key);
+        self.shared.queue().forget(key);
     }
 }
 
 impl StatusWorker {
     /// Writes until dropped.
     pub async fn run(self) {
+        let mut may = self.may.clone();
+        loop {
+            // Whoever says who writes is gone only while the process stops.
+            if may.wait_for(|may| *may).await.is_err() {
+                return std::future::pending().await;
+            }
+            tokio::select! {
+                biased;
+                _ = may.wait_for(|may| !*may) => {}
+                () = self.write() => {}
+            }
+        }
+    }
+
+    /// Writes until dropped, whoever else does.
+    async fn write(&self) {
+        self.shared.queue().resume();
         loop {
             let next = self.shared.queue().pop();
             match next {
-                Some((key, status)) => self.patch(key, status).await,
+                Some((key, status)) => {
+                    self.patch(key, status).await;
+                    self.shared.queue().writing = None;
+                }
                 None => self.shared.wake.notified().await,
             }
         }
@@ -106,6 +131,11 @@ impl Queue {
         }
     }
 
+    fn forget(&mut self, key: &Key) {
+        self.patches.remove(key);
+        self.writing.take_if(|(writing, _)| writing == key);
+    }
+
     /// Returns a patch that was not written, unless a newer one has come in the meantime.
     fn put_back(&mut self, key: Key, status: Value) {
         if !self.patches.contains_key(&key) {
@@ -113,10 +143,18 @@ impl Queue {
         }
     }
 
+    /// Returns what was being written when the writing was broken off.
+    fn resume(&mut self) {
+        if let Some((key, status)) = self.writing.take() {
+            self.put_back(key, status);
+        }
+    }
+
     fn pop(&mut self) -> Option<(Key, Value)> {
         loop {
             let key = self.order.pop_front()?;
             if let Some(status) = self.patches.remove(&key) {
+                self.writing = Some((key.clone(), status.clone()));
                 return Some((key, status));
             }
         }

@@ -25,8 +25,9 @@ use crate::service::Labels;
 use crate::snapshot::Snapshot;
 use crate::tables::{Name, Tables};
 
-/// Where MeshConfig is read from: namespace, name and key of a ConfigMap, as Istio installs it.
-const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
+/// Where MeshConfig is read from, as Istio installs it: namespace and name of a ConfigMap, and the key in it.
+const MESH_CONFIG: (&str, &str) = ("istio-system", "istio");
+const MESH_KEY: &str = "mesh";
 
 /// The annotation that Istio's agent puts on a WorkloadEntry that it probes.
 const HEALTH_CHECKS: &str = "proxy.istio.io/health-checks-enabled";
@@ -43,8 +44,10 @@ pub enum Change {
 }
 
 /// Everything known, compiled once per object, and the last snapshot built from it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct World {
+    /// Namespace and name of the ConfigMap with MeshConfig.
+    mesh_config: Name,
     tables: Tables,
     issues: BTreeMap<Key, Vec<Issue>>,
     current: Arc<Snapshot>,
@@ -61,10 +64,28 @@ struct Dirty {
     routes: bool,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
-    /// An empty world.
+    /// An empty world, whose settings are in the ConfigMap `istio` in `istio-system`.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_mesh_config(MESH_CONFIG.0, MESH_CONFIG.1)
+    }
+
+    /// An empty world whose settings are in another ConfigMap, as another revision's are.
+    pub fn with_mesh_config(namespace: &str, name: &str) -> Self {
+        Self {
+            mesh_config: (namespace.to_owned(), name.to_owned()),
+            tables: Tables::default(),
+            issues: BTreeMap::new(),
+            current: Arc::default(),
+            dirty: Dirty::default(),
+            mesh: Arc::default(),
+        }
     }
 
     /// Takes in one change. Cheap: indexes are rebuilt by [`World::snapshot`].
@@ -177,8 +198,8 @@ impl World {
                 let found = sidecar(meta, &item.spec, notes);
                 set(&mut tables.sidecars, name, Some(Arc::new(found)));
             }
-            Resource::ConfigMap(item) if is_mesh_config(&name) => {
-                let text = item.data.as_ref().and_then(|data| data.get(MESH_CONFIG.2));
+            Resource::ConfigMap(item) if name == self.mesh_config => {
+                let text = item.data.as_ref().and_then(|data| data.get(MESH_KEY));
                 self.set_mesh(text.map_or("", String::as_str), notes);
             }
             _ => {}
@@ -204,7 +225,7 @@ impl World {
             ("", "Namespace") => drop(tables.namespaces.remove(&key.name)),
             ("", "Service") => drop(tables.services.remove(&name)),
             ("", "Pod") => drop(tables.pods.remove(&name)),
-            ("", "ConfigMap") if is_mesh_config(&name) => self.mesh = Arc::default(),
+            ("", "ConfigMap") if name == self.mesh_config => self.mesh = Arc::default(),
             ("discovery.k8s.io", "EndpointSlice") => drop(tables.slices.remove(&name)),
             ("networking.istio.io", kind) => match kind {
                 "ServiceEntry" => drop(tables.entries.remove(&name)),
@@ -245,7 +266,7 @@ impl World {
             }
             ("", "Service") => of(tables.services.keys().collect()),
             ("", "Pod") => of(tables.pods.keys().collect()),
-            ("", "ConfigMap") => vec![(MESH_CONFIG.0.to_owned(), MESH_CONFIG.1.to_owned())],
+            ("", "ConfigMap") => vec![self.mesh_config.clone()],
             ("discovery.k8s.io", "EndpointSlice") => of(tables.slices.keys().collect()),
             ("networking.istio.io", kind) => match kind {
                 "ServiceEntry" => of(tables.entries.keys().collect()),
@@ -261,6 +282,8 @@ impl World {
     }
 
     fn touch(&mut self, key: &Key) {
+        let (namespace, name) = &self.mesh_config;
+        let is_mesh_config = (&key.namespace, &key.name) == (namespace, name);
         let dirty = &mut self.dirty;
         match (key.kind.group, key.kind.kind) {
             ("", "Service") | ("networking.istio.io", "ServiceEntry") => dirty.services = true,
@@ -272,15 +295,11 @@ impl World {
                 "VirtualService" | "DestinationRule" | "Gateway" | "Sidecar",
             ) => dirty.routes = true,
             ("", "Namespace") => {}
-            ("", "ConfigMap") if is_mesh_config(&(key.namespace.clone(), key.name.clone())) => {}
+            ("", "ConfigMap") if is_mesh_config => {}
             _ => return,
         }
         dirty.any = true;
     }
-}
-
-fn is_mesh_config(name: &Name) -> bool {
-    (name.0.as_str(), name.1.as_str()) == (MESH_CONFIG.0, MESH_CONFIG.1)
 }
 
 fn set<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) {

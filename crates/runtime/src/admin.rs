@@ -1,5 +1,6 @@
 //! The admin server of a process: read-only pages over HTTP/1.1 on a Unix socket that only its owner
-//! may open, and the client for it. In: a handler from path and query to a [`Page`].
+//! may open, and the client for it; or on a TCP port, where some pages are for this machine alone. In: a
+//! handler from path and query to a [`Page`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,13 +13,16 @@ use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::Semaphore;
 
 /// Connections served at once; more wait.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a peer may take to send its request's head.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection over TCP may last.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The largest page that the client reads.
 const MAX_PAGE: usize = 64 << 20;
 
@@ -84,6 +88,44 @@ pub async fn serve_unix(path: &Path, handler: Handler) -> Result<(), Error> {
     }
 }
 
+/// Serves on a TCP port until dropped. What `open` has no page for is asked of `local`, but only for peers
+/// on this machine's loopback, as those of `kubectl port-forward` are.
+pub async fn serve_tcp(listener: TcpListener, open: Handler, local: Handler) {
+    let (near, far) = (everything(open.clone(), local.clone()), limited(open, local));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let slot = slots.clone().acquire_owned().await.expect("never closed");
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let handler = if peer.ip().to_canonical().is_loopback() { &near } else { &far };
+        let handler = handler.clone();
+        connections.spawn(async move {
+            // A peer that keeps its connection for ever must not keep others out.
+            let served = serve_connection(stream, handler);
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, served).await;
+            drop(slot);
+        });
+    }
+}
+
+/// The pages for this machine.
+fn everything(open: Handler, local: Handler) -> Handler {
+    Arc::new(move |path, query| open(path, query).or_else(|| local(path, query)))
+}
+
+/// The pages for everybody else, who are told of the others.
+fn limited(open: Handler, local: Handler) -> Handler {
+    Arc::new(move |path, query| {
+        let refused = "this page is for the loopback only: use kubectl port-forward\n";
+        let page = open(path, query);
+        page.or_else(|| local(path, query).map(|_| Page::text(refused).with_status(403)))
+    })
+}
+
 /// Asks the admin server at `path` for `uri` (such as `/config_dump`).
 pub async fn get(path: &Path, uri: &str) -> Result<Bytes, Error> {
     let broken =
@@ -117,7 +159,10 @@ pub async fn get(path: &Path, uri: &str) -> Result<Bytes, Error> {
     Err(Error::Status { path: path.into(), uri: uri.into(), status: status.as_u16(), body })
 }
 
-async fn serve_connection(stream: UnixStream, handler: Handler) {
+async fn serve_connection<S>(stream: S, handler: Handler)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let page = answer(&request, &handler);
         async move { Ok::<_, std::convert::Infallible>(response(page)) }
@@ -156,6 +201,42 @@ mod tests {
 
     fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("lateen-admin-{}-{name}.sock", std::process::id()))
+    }
+
+    fn page(known: &'static str) -> Handler {
+        Arc::new(move |path, _| (path == known).then(|| Page::text(known)))
+    }
+
+    /// The answer to a GET over TCP, whole.
+    async fn fetch(address: std::net::SocketAddr, path: &str) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn over_tcp_the_loopback_sees_every_page() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve_tcp(listener, page("/ready"), page("/debug")));
+        assert!(fetch(address, "/ready").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/debug").await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/other").await.starts_with("HTTP/1.1 404"));
+        server.abort();
+    }
+
+    #[test]
+    fn others_see_the_open_pages_only() {
+        let far = limited(page("/ready"), page("/debug"));
+        assert_eq!(far("/ready", "").unwrap(), Page::text("/ready"));
+        let refused = far("/debug", "").unwrap();
+        assert_eq!(refused.status, 403);
+        assert!(!String::from_utf8(refused.body).unwrap().contains("/debug"));
+        assert_eq!(far("/other", ""), None);
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! Whether a process that wrote a record is still the same living process.
+//! Whether a process that wrote a record is still the same living process, and what this one uses.
 //!
 //! In: a process id and the start time that the kernel gives it (clock ticks after boot, field 22
 //! of `/proc/PID/stat`, see proc(5)). A reused id has another start time.
@@ -37,11 +37,50 @@ fn parse_start(stat: &str) -> Option<u64> {
     (!matches!(state, "Z" | "X")).then_some(start)
 }
 
+/// What this process uses, as Prometheus' clients report it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    pub cpu_seconds: f64,
+    pub resident_bytes: u64,
+    pub open_descriptors: u64,
+}
+
+/// What the kernel does not tell is 0.
+pub fn usage() -> Usage {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // SAFETY: sysconf(3) only reads.
+    let system = |name| u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(1).max(1);
+    let ticks = parse_ticks(&read("/proc/self/stat")).unwrap_or_default();
+    let pages = read("/proc/self/statm").split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let descriptors = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    Usage {
+        cpu_seconds: ticks as f64 / system(libc::_SC_CLK_TCK) as f64,
+        resident_bytes: pages.unwrap_or(0_u64) * system(libc::_SC_PAGESIZE),
+        open_descriptors: descriptors as u64,
+    }
+}
+
+/// User and system time, fields 14 and 15 of `/proc/PID/stat`.
+fn parse_ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split_ascii_whitespace().skip(11);
+    let (user, system) = (fields.next()?, fields.next()?);
+    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
 
     use super::ProcessId;
+
+    #[test]
+    fn this_process_uses_something() {
+        let usage = super::usage();
+        assert!(usage.resident_bytes > 1 << 20 && usage.open_descriptors > 2, "{usage:?}");
+        let stat = "7 (a b) S 1 1 1 0 -1 4 5 0 0 0 120 30 0 0 20 0 1 0 99 0 0";
+        assert_eq!(super::parse_ticks(stat), Some(150));
+    }
 
     #[test]
     fn this_process_lives() {

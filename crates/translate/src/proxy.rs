@@ -26,6 +26,8 @@ pub struct Proxy {
     /// The first is the one in the node id.
     pub addresses: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
+    /// `SERVICE_ACCOUNT`, if the proxy says it.
+    pub service_account: Option<String>,
     /// Where a gateway's servers without `bind` listen (`LATEEN_BIND`).
     pub bind: Option<IpAddr>,
     /// Whether the workload's names are resolved by the proxy (`DNS_CAPTURE`), so that automatic
@@ -74,6 +76,7 @@ impl Proxy {
             namespace,
             addresses,
             labels: labels(metadata),
+            service_account: text(metadata, "SERVICE_ACCOUNT"),
             bind: text(metadata, "LATEEN_BIND").and_then(|bind| bind.parse().ok()),
             dns_capture: text(metadata, "DNS_CAPTURE").is_some_and(|value| value == "true"),
             cluster: text(metadata, "CLUSTER_ID").unwrap_or_else(|| "Kubernetes".to_owned()),

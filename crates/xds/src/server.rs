@@ -7,6 +7,7 @@
 pub mod delivery;
 pub mod delta;
 pub mod order;
+pub mod peer;
 pub mod serve;
 pub mod sotw;
 mod stream;
@@ -23,6 +24,7 @@ use lateen_api::xds::ResourceType;
 use tokio::sync::watch;
 
 use delivery::Delivery;
+use peer::{Peer, Refusal};
 
 /// One resource of a view.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +81,13 @@ pub enum Protocol {
 
 /// Opens a session for each proxy that introduces itself.
 pub trait Source: Send + Sync + 'static {
-    /// Called with the node of a stream's first request; an error ends the stream with that text.
-    fn open(&self, node: &Node, protocol: Protocol) -> Result<Arc<dyn Session>, String>;
+    /// Called with the node of a stream's first request, and with who sent it; a refusal ends the stream.
+    fn open(
+        &self,
+        node: &Node,
+        protocol: Protocol,
+        peer: &Peer,
+    ) -> Result<Arc<dyn Session>, Refusal>;
 }
 
 /// What one peer may cost.

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use lateen_api::issue::ObjectRef;
 use lateen_api::xds::ResourceType::Listener;
 use lateen_translate::Proxy;
 use lateen_xds::server::delivery::Delivery;
+use lateen_xds::server::peer::{Peer, Refusal, ServiceAccount};
 use lateen_xds::server::{Protocol, Session, Source};
 
 use super::{Door, Seat, refusal};
@@ -42,7 +44,7 @@ fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
     let door = Door::new(Arc::default(), Arc::default(), proxies.clone(), Arc::default());
     let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
     let node = Node { id: id.to_owned(), ..Default::default() };
-    let session = door.open(&node, Protocol::Delta).unwrap();
+    let session = door.open(&node, Protocol::Delta, &Peer::Local).unwrap();
     let name = "127.0.0.1_31400".to_owned();
     let delivery =
         Delivery { nonce: "1".into(), view: 7, names: vec![name.clone()], removed: vec![] };
@@ -64,10 +66,10 @@ fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
 #[test]
 fn a_node_of_another_form_is_refused_with_the_reason() {
     let door = Door::new(Arc::default(), Arc::default(), Arc::default(), Arc::default());
-    let Err(reason) = door.open(&Node::default(), Protocol::StateOfTheWorld) else {
+    let Err(reason) = door.open(&Node::default(), Protocol::StateOfTheWorld, &Peer::Local) else {
         panic!("an empty node has no role");
     };
-    assert!(reason.contains("node id"), "{reason}");
+    assert!(reason.to_string().contains("node id"), "{reason}");
 }
 
 #[test]
@@ -92,4 +94,32 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
     session.rejected(Listener, &delivery("2", &[&new], &[&old]), std::slice::from_ref(&new), TAKEN);
     session.accepted(Listener, &delivery("3", &[&new], &[]));
     assert!(session.refused.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_token_opens_the_door_for_its_own_service_account_only() {
+    let door = Door::new(Arc::default(), Arc::default(), Arc::default(), Arc::default());
+    let open = |namespace: &str, account: Option<&str>| {
+        let text = |text: &str| Some(value::Kind::StringValue(text.to_owned()));
+        let fields = account.map(|name| ("SERVICE_ACCOUNT".to_owned(), Value { kind: text(name) }));
+        let node = Node {
+            id: format!("sidecar~10.0.0.1~a.{namespace}~{namespace}.svc.cluster.local"),
+            metadata: Some(Struct { fields: fields.into_iter().collect() }),
+            ..Default::default()
+        };
+        let account = ServiceAccount {
+            namespace: "default".to_owned(),
+            name: "echo".to_owned(),
+            pod: Some("a".to_owned()),
+        };
+        door.open(&node, Protocol::Delta, &Peer::ServiceAccount(account)).map(drop)
+    };
+    open("default", Some("echo")).unwrap();
+    // An old proxy does not say whose it is: its namespace must do, as in Istio.
+    open("default", None).unwrap();
+    for (namespace, account) in [("other", Some("echo")), ("other", None), ("default", Some("x"))] {
+        let refused = open(namespace, account).unwrap_err();
+        assert!(matches!(refused, Refusal::Forbidden(_)), "{refused}");
+        assert!(refused.to_string().contains("its token is of default/echo"), "{refused}");
+    }
 }

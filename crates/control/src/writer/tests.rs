@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::stream;
 use lateen_api::kinds::{KINDS, Source, by_kind};
 use lateen_kube::watch::Event;
+use lateen_model::World;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,7 +31,8 @@ impl Rig {
         let (sender, synced) = oneshot::channel();
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
-        let writer = Writer::new(published.clone(), findings.clone(), DEBOUNCE, sender);
+        let writer =
+            Writer::new(World::new(), published.clone(), findings.clone(), DEBOUNCE, sender);
         let stream =
             stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<Event>| async {
                 Some((receiver.recv().await?, receiver))

@@ -37,8 +37,23 @@ fn a_patch_that_failed_gives_way_to_a_newer_one() {
 fn a_forgotten_object_is_not_written() {
     let mut queue = Queue::default();
     queue.put(key("a"), json!(1));
-    queue.patches.remove(&key("a"));
+    queue.forget(&key("a"));
     assert_eq!(queue.pop(), None);
     queue.put(key("a"), json!(2));
     assert_eq!(queue.pop(), Some((key("a"), json!(2))));
+}
+
+#[test]
+fn what_was_broken_off_is_written_later_unless_it_is_no_longer_right() {
+    let mut queue = Queue::default();
+    queue.put(key("a"), json!(1));
+    queue.pop();
+    queue.resume();
+    assert_eq!(queue.pop(), Some((key("a"), json!(1))));
+    queue.put(key("a"), json!(2));
+    queue.resume();
+    assert_eq!(queue.pop(), Some((key("a"), json!(2))));
+    queue.forget(&key("a"));
+    queue.resume();
+    assert_eq!(queue.pop(), None);
 }

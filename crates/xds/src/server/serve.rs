@@ -1,5 +1,4 @@
-//! The gRPC server around the streams. In: inherited listening sockets, a [`Source`] and the signal
-//! to stop. Out: both methods of Envoy's AggregatedDiscoveryService.
+//! The gRPC server around the streams. In: listening sockets, a [`Source`] and the signal to stop. Out: both methods of Envoy's AggregatedDiscoveryService.
 //!
 //! Whoever may connect to a Unix socket is decided by the credentials that the kernel vouches for:
 //! the server's own user and root.
@@ -7,21 +6,27 @@
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use discovery::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
-use futures::Stream;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::delta::Delta;
+use super::peer::{Authenticate, Entrance, Refusal};
 use super::sotw::Sotw;
 use super::stream::{AdsStream, responses};
 use super::{Limits, Machine, Source};
@@ -30,10 +35,16 @@ use super::{Limits, Machine, Source};
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A proxy needs one stream, and a second one for a moment while it comes again.
+const STREAMS_PER_CONNECTION: u32 = 32;
+/// Per cent of a connection's age by which the ages of streams differ.
+const JITTER: u32 = 10;
+/// How long a connection may stay once all its streams should have ended.
+const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot use the inherited listening socket: {0}")]
+    #[error("cannot use the listening socket: {0}")]
     Listener(#[source] io::Error),
     #[error("the ads server broke off: {0}")]
     Transport(#[from] tonic::transport::Error),
@@ -41,34 +52,73 @@ pub enum Error {
 
 type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send + 'static>>;
 
+/// A listening socket, and what it asks of those who come through it.
+pub enum Door {
+    /// For processes of this machine; the kernel says whose they are.
+    Unix(std::os::unix::net::UnixListener),
+    /// For anybody, without TLS.
+    Plaintext(TcpListener),
+    /// For whoever shows a token, over connections whose handshakes are done.
+    Secure {
+        incoming: BoxStream<'static, io::Result<Box<dyn Connection>>>,
+        authenticate: Arc<dyn Authenticate>,
+        /// How old a connection may become; each stream ends within a tenth of it.
+        max_age: Option<Duration>,
+    },
+}
+
+/// Bytes both ways.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
 /// Serves until `shutdown` holds true; then the streams are ended and the call returns.
 pub async fn serve(
-    unix: std::os::unix::net::UnixListener,
-    tcp: Option<std::net::TcpListener>,
+    doors: Vec<Door>,
     source: Arc<dyn Source>,
     limits: Limits,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    let service = Ads {
-        source,
-        limits,
-        slots: Arc::new(Semaphore::new(limits.streams)),
-        shutdown: shutdown.clone(),
-    };
-    let over_tcp = async {
-        match tcp {
-            Some(listener) => over_tcp(listener, service.clone(), shutdown.clone()).await,
-            None => Ok(()),
-        }
-    };
-    let over_unix = over_unix(unix, service.clone(), shutdown.clone());
-    tokio::try_join!(over_unix, over_tcp)?;
+    let slots = Arc::new(Semaphore::new(limits.streams));
+    let served = doors.into_iter().map(|door| {
+        let ads = Ads {
+            source: source.clone(),
+            limits,
+            entrance: Entrance::Local,
+            max_age: None,
+            slots: slots.clone(),
+            shutdown: shutdown.clone(),
+        };
+        serve_door(door, ads, shutdown.clone())
+    });
+    futures::future::try_join_all(served).await?;
     Ok(())
+}
+
+async fn serve_door(door: Door, ads: Ads, shutdown: watch::Receiver<bool>) -> Result<(), Error> {
+    match door {
+        Door::Unix(listener) => over_unix(listener, ads, shutdown).await,
+        Door::Plaintext(listener) => {
+            let incoming = futures::stream::unfold(listener, |listener| async move {
+                let stream = accept_tcp(&listener).await;
+                Some((Ok::<_, io::Error>(stream), listener))
+            });
+            let ads = Ads { entrance: Entrance::Plaintext, ..ads };
+            server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+            Ok(())
+        }
+        Door::Secure { incoming, authenticate, max_age } => {
+            let ads = Ads { entrance: Entrance::Token(authenticate), max_age, ..ads };
+            let incoming = incoming.map(|connection| connection.map(Attached));
+            server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+            Ok(())
+        }
+    }
 }
 
 async fn over_unix(
     listener: std::os::unix::net::UnixListener,
-    service: Ads,
+    ads: Ads,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     listener.set_nonblocking(true).map_err(Error::Listener)?;
@@ -78,34 +128,63 @@ async fn over_unix(
         let stream = accept_unix(&listener, own_uid).await;
         Some((Ok::<_, io::Error>(stream), listener))
     });
-    server(service).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+    server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
     Ok(())
 }
 
-async fn over_tcp(
-    listener: std::net::TcpListener,
-    service: Ads,
-    shutdown: watch::Receiver<bool>,
-) -> Result<(), Error> {
-    listener.set_nonblocking(true).map_err(Error::Listener)?;
-    let listener = TcpListener::from_std(listener).map_err(Error::Listener)?;
-    let incoming = futures::stream::unfold(listener, |listener| async move {
-        let stream = accept_tcp(&listener).await;
-        Some((Ok::<_, io::Error>(stream), listener))
-    });
-    server(service).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
-    Ok(())
-}
-
-fn server(service: Ads) -> tonic::transport::server::Router {
-    let limit = service.limits.request_bytes;
-    let service = AggregatedDiscoveryServiceServer::new(service)
+fn server(ads: Ads) -> tonic::transport::server::Router {
+    let (limit, max_age) = (ads.limits.request_bytes, ads.max_age);
+    let service = AggregatedDiscoveryServiceServer::new(ads)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
-    tonic::transport::Server::builder()
+    let mut builder = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .add_service(service)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION);
+    if let Some(age) = max_age {
+        // The peer is told in time to open its next stream on another connection.
+        builder = builder
+            .max_connection_age(age - age * JITTER / 100)
+            .max_connection_age_grace(age * JITTER / 50 + GRACE);
+    }
+    builder.add_service(service)
+}
+
+/// A connection of which tonic need know nothing.
+struct Attached(Box<dyn Connection>);
+
+impl tonic::transport::server::Connected for Attached {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Attached {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Attached {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 async fn accept_unix(listener: &UnixListener, own_uid: u32) -> UnixStream {
@@ -151,18 +230,27 @@ async fn stopped(mut shutdown: watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
+/// `age`, a tenth more or less, so that proxies that came together do not all come again together.
+fn jittered(age: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    let part = u32::try_from(random % u64::from(2 * JITTER + 1)).unwrap_or_default();
+    age - age * JITTER / 100 + age * part / 100
+}
+
 #[derive(Clone)]
 struct Ads {
     source: Arc<dyn Source>,
     limits: Limits,
+    entrance: Entrance,
+    max_age: Option<Duration>,
     slots: Arc<Semaphore>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl Ads {
-    fn stream<M>(
+    async fn stream<M>(
         &self,
-        inbound: Streaming<M::Request>,
+        request: Request<Streaming<M::Request>>,
         machine: M,
     ) -> Result<Response<Responses<M::Response>>, Status>
     where
@@ -170,14 +258,17 @@ impl Ads {
         M::Request: Send + 'static,
         M::Response: Send + 'static,
     {
+        let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
         let permit = self.slots.clone().try_acquire_owned().map_err(|_| {
             let limit = self.limits.streams;
             Status::resource_exhausted(format!("{limit} ads streams are open; try again later"))
         })?;
         let stream = AdsStream {
-            inbound,
+            inbound: request.into_inner(),
             machine,
             source: self.source.clone(),
+            peer,
+            until: self.max_age.map(|age| Instant::now() + jittered(age)),
             shutdown: self.shutdown.clone(),
             _permit: permit,
         };
@@ -194,13 +285,13 @@ impl AggregatedDiscoveryService for Ads {
         &self,
         request: Request<Streaming<discovery::DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        self.stream(request.into_inner(), Sotw::new(self.limits))
+        self.stream(request, Sotw::new(self.limits)).await
     }
 
     async fn delta_aggregated_resources(
         &self,
         request: Request<Streaming<discovery::DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        self.stream(request.into_inner(), Delta::new(self.limits))
+        self.stream(request, Delta::new(self.limits)).await
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::delivery::Delivery;
+use super::peer::{Peer, Refusal};
 use super::{Event, Machine, Phase, Session, Source};
 
 /// A response and what to report of it once it is on its way.
@@ -23,6 +24,9 @@ pub(super) struct AdsStream<M: Machine> {
     pub inbound: Streaming<M::Request>,
     pub machine: M,
     pub source: Arc<dyn Source>,
+    pub peer: Peer,
+    /// When the stream is to end, so that the proxy comes again and is spread over the replicas anew.
+    pub until: Option<Instant>,
     pub shutdown: watch::Receiver<bool>,
     /// Counts against the limit of open streams until the stream is gone.
     pub _permit: OwnedSemaphorePermit,
@@ -46,6 +50,7 @@ enum Wake<R> {
     Request(Result<Option<R>, Status>),
     Change(Result<(), watch::error::RecvError>),
     Retry,
+    Expired,
     Shutdown,
 }
 
@@ -82,7 +87,9 @@ impl<M: Machine> Driver<M> {
             }
             let handled = match self.wake().await {
                 Wake::Request(Ok(Some(request))) => self.request(request),
-                Wake::Request(Ok(None)) | Wake::Shutdown | Wake::Change(Err(_)) => return None,
+                Wake::Request(Ok(None)) | Wake::Expired | Wake::Shutdown | Wake::Change(Err(_)) => {
+                    return None;
+                }
                 Wake::Request(Err(status)) => {
                     tracing::debug!(%status, "ads stream broke off");
                     return None;
@@ -116,6 +123,13 @@ impl<M: Machine> Driver<M> {
                 None => std::future::pending().await,
             }
         };
+        let until = self.stream.until;
+        let expired = async {
+            match until {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         let stopped = async {
             // An error means that whoever could ask for the shutdown is gone: that is one too.
             let _ = self.stream.shutdown.wait_for(|stop| *stop).await;
@@ -124,6 +138,7 @@ impl<M: Machine> Driver<M> {
             request = self.stream.inbound.message() => Wake::Request(request),
             change = changed => Wake::Change(change),
             () = retry => Wake::Retry,
+            () = expired => Wake::Expired,
             () = stopped => Wake::Shutdown,
         }
     }
@@ -147,8 +162,8 @@ impl<M: Machine> Driver<M> {
         let node = M::node(request).ok_or_else(|| {
             Status::invalid_argument("the first request of a stream must carry the node")
         })?;
-        let session =
-            self.stream.source.open(node, M::PROTOCOL).map_err(Status::invalid_argument)?;
+        let source = &self.stream.source;
+        let session = source.open(node, M::PROTOCOL, &self.stream.peer).map_err(Refusal::status)?;
         let mut changes = session.changes();
         changes.mark_unchanged();
         self.open = Some(Open { session, changes });

@@ -19,9 +19,10 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Streaming};
 
 use super::super::delivery::Delivery;
+use super::super::peer::{Authenticate, Peer as Who, Refusal, ServiceAccount, Verdict};
 use super::super::testing::Script;
 use super::super::{Limits, Protocol, Session, Source, View};
-use super::serve;
+use super::{Door as Entry, jittered, serve};
 
 /// One configuration for every proxy, changed by the test.
 struct Mesh {
@@ -36,9 +37,12 @@ struct Seat(Arc<Mesh>);
 struct Door(Arc<Mesh>);
 
 impl Source for Door {
-    fn open(&self, node: &Node, _: Protocol) -> Result<Arc<dyn Session>, String> {
-        match node.id.as_str() {
-            "stranger" => Err("no such proxy".to_owned()),
+    fn open(&self, node: &Node, _: Protocol, peer: &Who) -> Result<Arc<dyn Session>, Refusal> {
+        match (node.id.as_str(), peer) {
+            ("stranger", _) => Err(Refusal::Invalid("no such proxy".to_owned())),
+            (id, Who::ServiceAccount(account)) if id != account.name => {
+                Err(Refusal::Forbidden(format!("{id} is not {}", account.name)))
+            }
             _ => Ok(Arc::new(Seat(self.0.clone()))),
         }
     }
@@ -85,7 +89,11 @@ impl Rig {
     fn new(name: &str, limits: Limits) -> Self {
         let file = format!("lateen-ads-{}-{name}.sock", std::process::id());
         let path = std::env::temp_dir().join(file);
-        let listener = StdListener::bind(&path).unwrap();
+        let doors = vec![Entry::Unix(StdListener::bind(&path).unwrap())];
+        Self::with(path, doors, limits)
+    }
+
+    fn with(path: PathBuf, doors: Vec<Entry>, limits: Limits) -> Self {
         let (sender, reports) = mpsc::unbounded_channel();
         let mesh = Arc::new(Mesh {
             script: Mutex::new(Script::default()),
@@ -95,7 +103,7 @@ impl Rig {
         });
         let (stop, stopping) = watch::channel(false);
         let source = Arc::new(Door(mesh.clone()));
-        let server = tokio::spawn(serve(listener, None, source, limits, stopping));
+        let server = tokio::spawn(serve(doors, source, limits, stopping));
         Self { path, mesh, reports, stop, server }
     }
 
@@ -117,7 +125,8 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.server.abort();
-        std::fs::remove_file(&self.path).unwrap();
+        // Only those over a Unix socket have a file.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -240,4 +249,98 @@ async fn shutdown_ends_open_streams_and_the_server() {
     assert!(peer.answers.message().await.unwrap().is_none());
     drop(peer);
     (&mut rig.server).await.unwrap().unwrap();
+}
+
+/// Knows one token.
+struct Guard;
+
+impl Authenticate for Guard {
+    fn authenticate<'a>(&'a self, token: &'a str) -> Verdict<'a> {
+        let verdict = match token {
+            "token-of-a" => Ok(ServiceAccount {
+                namespace: "default".to_owned(),
+                name: "a".to_owned(),
+                pod: None,
+            }),
+            _ => Err(Refusal::Unauthenticated("no such token".to_owned())),
+        };
+        Box::pin(std::future::ready(verdict))
+    }
+}
+
+/// A server behind a door that asks for tokens, and connections to it.
+fn guarded(max_age: Option<Duration>) -> (Rig, mpsc::UnboundedSender<tokio::io::DuplexStream>) {
+    let (connections, accepted) = mpsc::unbounded_channel::<tokio::io::DuplexStream>();
+    let incoming = futures::stream::unfold(accepted, |mut accepted| async move {
+        let stream = accepted.recv().await?;
+        Some((Ok(Box::new(stream) as Box<dyn super::Connection>), accepted))
+    });
+    let incoming = Box::pin(incoming);
+    let door = Entry::Secure { incoming, authenticate: Arc::new(Guard), max_age };
+    (Rig::with(PathBuf::new(), vec![door], Limits::default()), connections)
+}
+
+/// Opens a stream that carries `authorization`, if any.
+async fn opened(
+    connections: &mpsc::UnboundedSender<tokio::io::DuplexStream>,
+    authorization: Option<&str>,
+) -> Result<Peer<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>, tonic::Status>
+{
+    let (near, far) = tokio::io::duplex(1 << 16);
+    connections.send(far).unwrap();
+    let mut near = Some(near);
+    let connector = tower::service_fn(move |_: Uri| {
+        let gone = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let near = near.take().ok_or_else(gone);
+        std::future::ready(near.map(TokioIo::new))
+    });
+    let endpoint = Endpoint::from_static("http://ads.invalid");
+    let mut client = Client::new(endpoint.connect_with_connector(connector).await.unwrap());
+    let (requests, outbound) = mpsc::channel(8);
+    let mut request = tonic::Request::new(ReceiverStream::new(outbound));
+    if let Some(value) = authorization {
+        request.metadata_mut().insert("authorization", value.parse().unwrap());
+    }
+    let answers = client.delta_aggregated_resources(request).await?.into_inner();
+    Ok(Peer { requests, answers })
+}
+
+#[tokio::test]
+async fn a_secure_door_serves_the_holder_of_a_token_and_nobody_else() {
+    let (rig, connections) = guarded(None);
+    rig.put("x", "1");
+    for authorization in [None, Some("Bearer of-nobody")] {
+        let status = opened(&connections, authorization).await.err().unwrap();
+        assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    }
+    let mut peer = opened(&connections, Some("Bearer token-of-a")).await.unwrap();
+    peer.requests.send(first("a")).await.unwrap();
+    assert_eq!(peer.answers.message().await.unwrap().unwrap().resources[0].name, "x");
+}
+
+#[tokio::test]
+async fn the_holder_of_a_token_cannot_be_another_proxy() {
+    let (_rig, connections) = guarded(None);
+    let mut peer = opened(&connections, Some("Bearer token-of-a")).await.unwrap();
+    peer.requests.send(first("b")).await.unwrap();
+    let status = peer.answers.message().await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::PermissionDenied, "b is not a"));
+}
+
+#[tokio::test]
+async fn a_stream_ends_in_order_at_its_age() {
+    let (rig, connections) = guarded(Some(Duration::from_millis(200)));
+    rig.put("x", "1");
+    let mut peer = opened(&connections, Some("Bearer token-of-a")).await.unwrap();
+    peer.requests.send(first("a")).await.unwrap();
+    peer.answers.message().await.unwrap().unwrap();
+    assert!(peer.answers.message().await.unwrap().is_none());
+}
+
+#[test]
+fn ages_differ_by_a_tenth_at_most() {
+    let age = Duration::from_secs(1000);
+    let ages: Vec<Duration> = (0..100).map(|_| jittered(age)).collect();
+    assert!(ages.iter().all(|age| (900..=1100).contains(&age.as_secs())), "{ages:?}");
+    assert!(ages.iter().any(|age| *age != ages[0]));
 }

@@ -1,0 +1,137 @@
+//! `lateen discovery`: the control plane on a cluster, in istiod's Deployment. In: istiod's flags and its
+//! pod's environment. It keeps nothing that is not in the API.
+
+mod flags;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_control::Debounce;
+use lateen_control::cluster::context::Place;
+use lateen_control::cluster::webhook::NativeSidecars;
+use lateen_control::cluster::{self, Listeners, Options, bind};
+use lateen_kube::Source;
+use lateen_kube::lease::Times;
+use lateen_runtime::descriptors;
+use lateen_runtime::readiness::Readiness;
+use lateen_runtime::tasks::Supervisor;
+use tokio::net::TcpListener;
+
+pub use flags::DiscoveryCommand;
+
+/// Threads for watches and pushes; traffic is not the control plane's.
+const THREADS: usize = 2;
+/// Streams are told to end; whoever does not listen by then is cut off.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// Istio's times: a cluster changes in bursts, and many proxies are told.
+const DEBOUNCE: Debounce =
+    Debounce { quiet: Duration::from_millis(100), longest: Duration::from_secs(10) };
+
+pub fn execute(command: DiscoveryCommand) -> Result<()> {
+    descriptors::raise();
+    let served = flags::DOMAIN;
+    ensure!(
+        command.domain == served,
+        "--domain {}: only {served} is served yet; leave values.global.proxy.clusterDomain out",
+        command.domain
+    );
+    if let Some(flag) = command.mesh_flag() {
+        tracing::warn!("{flag} has no effect: the mesh's settings are read from ConfigMap istio");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(run(command));
+    runtime.shutdown_timeout(STOP_WITHIN);
+    ended
+}
+
+async fn run(command: DiscoveryCommand) -> Result<()> {
+    let mut supervisor = Supervisor::new();
+    let tasks = supervisor.tasks();
+    let readiness = Readiness::new();
+    let options = options(&command).await?;
+    let starting = readiness.guard("control plane");
+    let (starter, ready) = (tasks.clone(), readiness.clone());
+    tasks.essential("control plane", async move {
+        cluster::start(options, &starter, &ready).await?;
+        drop(starting);
+        starter.stopping().await;
+        Ok(())
+    });
+    tasks.child("memory", async move {
+        readiness.ready().await;
+        tracing::info!("ready");
+        lateen_runtime::memory::release_startup_pages();
+        lateen_runtime::memory::give_back().await;
+    });
+    let exit = tokio::select! {
+        exit = supervisor.first_exit() => Some(exit),
+        signal = lateen_runtime::signal::terminated() => {
+            tracing::info!(signal = signal.context("cannot listen for signals")?, "stopping");
+            None
+        }
+    };
+    supervisor.stop(STOP_WITHIN).await;
+    exit.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+async fn options(command: &DiscoveryCommand) -> Result<Options> {
+    let listeners = Listeners {
+        secure: bind(&command.secure).await?,
+        plaintext: bind_unless_empty(&command.plaintext).await?,
+        webhooks: bind_unless_empty(&command.https).await?,
+        health: bind(&command.http).await?,
+        monitoring: bind(&command.monitoring).await?,
+    };
+    let api = match &command.kubeconfig {
+        Some(path) if !path.as_os_str().is_empty() => Source::Kubeconfig(path.clone()),
+        _ => Source::InCluster,
+    };
+    let hosts = command.pod.hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
+    let age = command.max_connection_age;
+    Ok(Options {
+        api,
+        place: place(command)?,
+        listeners,
+        max_connection_age: Some(age).filter(|age| !age.is_zero()),
+        native_sidecars: match command.pod.native_sidecars.as_str() {
+            "true" => NativeSidecars::Wanted,
+            "false" => NativeSidecars::Never,
+            _ => NativeSidecars::Stable,
+        },
+        hosts: hosts.map(str::to_owned).collect(),
+        version: env!("CARGO_PKG_VERSION"),
+        debounce: DEBOUNCE,
+        election: Times::default(),
+    })
+}
+
+async fn bind_unless_empty(address: &str) -> Result<Option<TcpListener>> {
+    Ok(match address {
+        "" => None,
+        address => Some(bind(address).await?),
+    })
+}
+
+fn place(command: &DiscoveryCommand) -> Result<Place> {
+    let pod = &command.pod;
+    let hostname = || -> Result<String> {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname");
+        let name = name.context("POD_NAME is not set, and this machine's name cannot be read")?;
+        Ok(format!("{}-{}", name.trim(), std::process::id()))
+    };
+    Ok(Place {
+        namespace: pod.pod_namespace.clone(),
+        pod: match pod.pod_name.as_str() {
+            "" => hostname()?,
+            name => name.to_owned(),
+        },
+        revision: Some(pod.revision.clone()).filter(|name| name != "default").unwrap_or_default(),
+        service_account: pod.service_account.clone(),
+        domain: command.domain.clone(),
+        cluster: pod.cluster_id.clone(),
+    })
+}

@@ -1,0 +1,175 @@
+//! istiod's flags and its pod's environment. In: the command line. Out: [`DiscoveryCommand`], and what it
+//! says about the log.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// The mesh's DNS domain; proxies and translation know no other yet.
+pub const DOMAIN: &str = "cluster.local";
+
+/// Serve the mesh on a Kubernetes cluster, as istiod does
+#[derive(Debug, Args)]
+pub struct DiscoveryCommand {
+    /// Where proxies connect over TLS
+    #[arg(long = "secureGRPCAddr", value_name = "ADDRESS", default_value = ":15012")]
+    pub secure: String,
+    /// Where proxies connect without TLS, and nobody is asked who they are; nowhere if empty
+    #[arg(long = "grpcAddr", value_name = "ADDRESS", default_value = "")]
+    pub plaintext: String,
+    /// Where /ready is served
+    #[arg(long = "httpAddr", value_name = "ADDRESS", default_value = ":8080")]
+    pub http: String,
+    /// Where webhooks are served; nowhere if empty
+    #[arg(long = "httpsAddr", value_name = "ADDRESS", default_value = ":15017")]
+    pub https: String,
+    /// Where /metrics and /version are served
+    #[arg(long = "monitoringAddr", value_name = "ADDRESS", default_value = ":15014")]
+    pub monitoring: String,
+    /// What to log: LEVEL or SCOPE:LEVEL, separated by commas
+    #[arg(long = "log_output_level", value_name = "LEVELS", default_value = "default:info")]
+    log_output_level: String,
+    /// Write the log as JSON
+    #[arg(long = "log_as_json")]
+    log_as_json: bool,
+    /// The cluster's DNS domain
+    #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
+    pub domain: String,
+    /// How old a proxy's connection may become, such as 30m; 0 is for ever
+    #[arg(
+        long = "keepaliveMaxServerConnectionAge",
+        value_name = "DURATION",
+        default_value = "30m",
+        value_parser = duration
+    )]
+    pub max_connection_age: Duration,
+    /// The API to serve for, instead of the one whose pod this is
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Taken and without effect: the mesh's settings are read from ConfigMap istio
+    #[arg(long = "meshConfig", value_name = "FILE", hide = true)]
+    mesh_config: Option<PathBuf>,
+    /// Taken and without effect
+    #[arg(long = "networksConfig", value_name = "FILE", hide = true)]
+    networks_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub pod: Pod,
+}
+
+/// What the pod's environment says.
+#[derive(Debug, Args)]
+pub struct Pod {
+    /// The revision that this control plane is of
+    #[arg(long, env = "REVISION", default_value = "default", hide = true)]
+    pub revision: String,
+    #[arg(long, env = "POD_NAME", default_value = "", hide = true)]
+    pub pod_name: String,
+    #[arg(long, env = "POD_NAMESPACE", default_value = "istio-system", hide = true)]
+    pub pod_namespace: String,
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "istiod", hide = true)]
+    pub service_account: String,
+    #[arg(long, env = "CLUSTER_ID", default_value = "Kubernetes", hide = true)]
+    pub cluster_id: String,
+    /// Whether sidecars are native ones: true, false, or by the nodes' versions
+    #[arg(long, env = "ENABLE_NATIVE_SIDECARS", default_value = "", hide = true)]
+    pub native_sidecars: String,
+    /// More names under which proxies reach this server, separated by commas
+    #[arg(long, env = "ISTIOD_CUSTOM_HOST", default_value = "", hide = true)]
+    pub hosts: String,
+}
+
+impl DiscoveryCommand {
+    /// The log's filter in tracing's words.
+    pub fn log_filter(&self) -> String {
+        log_filter(&self.log_output_level)
+    }
+
+    pub fn log_as_json(&self) -> bool {
+        self.log_as_json
+    }
+
+    /// A flag of istiod's that was given and has no effect here.
+    pub fn mesh_flag(&self) -> Option<&'static str> {
+        let flags =
+            [("--meshConfig", &self.mesh_config), ("--networksConfig", &self.networks_config)];
+        flags.into_iter().find(|(_, value)| value.is_some()).map(|(name, _)| name)
+    }
+}
+
+/// Istio's levels to tracing's. Its scopes are parts of its own code; only `default` means something here.
+fn log_filter(levels: &str) -> String {
+    let mut level = "info";
+    for part in levels.split(',') {
+        let (scope, wanted) = part.trim().split_once(':').unwrap_or(("default", part.trim()));
+        if matches!(scope, "default" | "all") {
+            level = match wanted {
+                "none" => "off",
+                "fatal" | "error" => "error",
+                "warn" => "warn",
+                "debug" => "debug",
+                _ => "info",
+            };
+        }
+    }
+    match level {
+        // What the libraries below have to say is of no use to anybody but their authors.
+        "debug" => "info,lateen=debug,kube_client=off,kube_runtime=off".to_owned(),
+        level => format!("{level},kube_client=off,kube_runtime=off"),
+    }
+}
+
+/// Go's durations, such as `30m` or `1h30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is no duration: write 30m, 90s or 1h30m");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    if text.is_empty() {
+        return Err(wrong());
+    }
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let number: u32 = number.parse().map_err(|_| wrong())?;
+        let one = match unit {
+            "ms" => Duration::from_millis(1),
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(60 * 60),
+            _ => return Err(wrong()),
+        };
+        let part = one.checked_mul(number).ok_or_else(wrong)?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = tail;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, log_filter};
+
+    #[test]
+    fn gos_durations_are_read() {
+        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        for wrong in ["", "30", "m", "1d", "-1s", "99999999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn istios_levels_are_understood() {
+        assert!(log_filter("default:debug").starts_with("info,lateen=debug,"));
+        assert!(log_filter("warn").starts_with("warn,"));
+        assert!(log_filter("ads:debug,default:error").starts_with("error,"));
+        assert!(log_filter("").starts_with("info,"));
+    }
+}

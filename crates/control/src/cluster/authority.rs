@@ -1,0 +1,306 @@
+//! The control plane's authority on a cluster, kept in a Secret so that all replicas have the same one. In:
+//! Secrets `cacerts` (somebody's own, which goes first) and `istio-ca-secret` (Istio's, made here if there is
+//! neither). Out: the roots, and a TLS configuration whose certificate is renewed in memory.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use lateen_api::kinds::{Kind, by_kind};
+use lateen_identity::{Authority, AuthorityPem, server_config};
+use lateen_kube::watch::{Event, Scope, watch_scope};
+use lateen_kube::{Client, Error};
+use rustls::ServerConfig;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// Somebody's own authority, as Istio's documentation has it plugged in.
+const PLUGGED_IN: &str = "cacerts";
+/// The one that is made here.
+const OWN: &str = "istio-ca-secret";
+const OWN_TYPE: &str = "istio.io/ca-root";
+/// Istio's span for an authority that signs itself.
+const OWN_LASTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// How long a server certificate lasts; it is renewed after half of that.
+const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often it is looked whether it is time. A clock on the wall may be set at any moment.
+const LOOK: Duration = Duration::from_secs(60);
+/// Pause after an attempt that the API did not take.
+const RETRY: Duration = Duration::from_secs(1);
+/// The names of the keys in a Secret: certificate, key, chain, roots.
+const ISTIO_KEYS: [&str; 4] = ["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"];
+/// The same in a Secret of type `kubernetes.io/tls`, such as cert-manager makes.
+const TLS_KEYS: [&str; 4] = ["tls.crt", "tls.key", "tls.crt", "ca.crt"];
+const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+
+/// Where the authority is and for which names it vouches.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub namespace: String,
+    pub trust_domain: String,
+    /// The names of this server, the most common first.
+    pub names: Vec<String>,
+}
+
+/// What follows from the authority, for all who need it.
+pub struct Material {
+    pub tls: watch::Receiver<Arc<ServerConfig>>,
+    pub roots: watch::Receiver<Arc<str>>,
+}
+
+/// The side that keeps the material right; run it as a task.
+pub struct Keeper {
+    settings: Settings,
+    client: Client,
+    /// The Secret that it is from.
+    from: &'static str,
+    pem: AuthorityPem,
+    authority: Authority,
+    renew_at: SystemTime,
+    tls: watch::Sender<Arc<ServerConfig>>,
+    roots: watch::Sender<Arc<str>>,
+    ends: watch::Sender<SystemTime>,
+}
+
+/// Waits until there is an authority, making one if nobody has. What is in the way is logged once. `ends` is
+/// told when the authority's certificate ends.
+pub async fn load(
+    client: &Client,
+    settings: Settings,
+    ends: watch::Sender<SystemTime>,
+) -> (Keeper, Material) {
+    let mut said = String::new();
+    loop {
+        let loaded = match find_or_make(client, &settings).await {
+            Ok((from, pem)) => Keeper::new(client, &settings, from, pem, &ends),
+            Err(reason) => Err(reason),
+        };
+        match loaded {
+            Ok(loaded) => return loaded,
+            Err(reason) if reason != said => {
+                tracing::error!("no certificate authority yet, trying again: {reason}");
+                said = reason;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn find_or_make(
+    client: &Client,
+    settings: &Settings,
+) -> Result<(&'static str, AuthorityPem), String> {
+    let text = |error: Error| error.to_string();
+    let namespace = Some(settings.namespace.as_str());
+    for name in [PLUGGED_IN, OWN] {
+        let secret = client.get(kind(), namespace, name).await.map_err(text)?;
+        if let Some(secret) = secret {
+            let pem = read(&secret).map_err(|why| format!("Secret {name}: {why}"))?;
+            return Ok((name, pem));
+        }
+    }
+    let made = AuthorityPem::create(&settings.trust_domain, SystemTime::now(), OWN_LASTS);
+    let made = made.map_err(|error| error.to_string())?;
+    // Another replica that was faster is a conflict here, and its Secret is read the next time.
+    client.create(kind(), secret(settings, &made)).await.map_err(text)?;
+    tracing::info!(secret = OWN, "made a certificate authority");
+    Ok((OWN, made))
+}
+
+impl Keeper {
+    fn new(
+        client: &Client,
+        settings: &Settings,
+        from: &'static str,
+        pem: AuthorityPem,
+        ends: &watch::Sender<SystemTime>,
+    ) -> Result<(Self, Material), String> {
+        let authority = Authority::from_pem(&pem).map_err(|error| error.to_string())?;
+        let now = SystemTime::now();
+        let (config, renew_at) = issue(&authority, settings, now)?;
+        let (tls, tls_receiver) = watch::channel(config);
+        let (roots, roots_receiver) = watch::channel(Arc::from(authority.roots()));
+        ends.send_replace(authority.not_after());
+        let (settings, client, ends) = (settings.clone(), client.clone(), ends.clone());
+        let keeper = Self { settings, client, from, pem, authority, renew_at, tls, roots, ends };
+        Ok((keeper, Material { tls: tls_receiver, roots: roots_receiver }))
+    }
+
+    /// Follows the Secrets and the clock until dropped.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let watch = |name: &'static str| {
+            let scope = Scope::one(&self.settings.namespace, name);
+            watch_scope(self.client.clone(), kind(), &scope).map(move |event| (name, event))
+        };
+        let mut events = futures::stream::select(watch(PLUGGED_IN), watch(OWN));
+        let mut secrets = Secrets::default();
+        let mut clock = tokio::time::interval(LOOK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let Some((name, event)) = event else { return Ok(()) };
+                    secrets.take(name, event);
+                    self.follow(&secrets).await;
+                }
+                _ = clock.tick() => self.renew_if_due(SystemTime::now()),
+            }
+        }
+    }
+
+    async fn follow(&mut self, secrets: &Secrets) {
+        match secrets.chosen() {
+            Choice::Unknown => {}
+            Choice::Neither => self.restore().await,
+            Choice::Secret(name, secret) => match read(secret).and_then(|pem| self.take(pem)) {
+                Ok(()) => self.from = name,
+                Err(why) => {
+                    tracing::error!("Secret {name} is not used, what was before stays: {why}");
+                }
+            },
+        }
+    }
+
+    /// What proxies trust must not be lost with a Secret that somebody deleted.
+    async fn restore(&self) {
+        if self.from != OWN {
+            let secret = self.from;
+            tracing::error!(secret, "the authority's Secret is gone: put it back, or restart");
+            return;
+        }
+        tracing::warn!(secret = OWN, "the authority's Secret is gone: writing it again");
+        let made = self.client.create(kind(), secret(&self.settings, &self.pem)).await;
+        if let Err(error) = made.map(drop)
+            && !error.is_conflict()
+        {
+            tracing::error!(%error, "the authority's Secret cannot be written again");
+        }
+    }
+
+    fn take(&mut self, pem: AuthorityPem) -> Result<(), String> {
+        if pem == self.pem {
+            return Ok(());
+        }
+        let authority = Authority::from_pem(&pem).map_err(|error| error.to_string())?;
+        let (config, renew_at) = issue(&authority, &self.settings, SystemTime::now())?;
+        tracing::info!("the certificate authority has changed");
+        self.roots.send_replace(Arc::from(authority.roots()));
+        self.ends.send_replace(authority.not_after());
+        self.tls.send_replace(config);
+        (self.pem, self.authority, self.renew_at) = (pem, authority, renew_at);
+        Ok(())
+    }
+
+    fn renew_if_due(&mut self, now: SystemTime) {
+        if now < self.renew_at {
+            return;
+        }
+        match issue(&self.authority, &self.settings, now) {
+            Ok((config, renew_at)) => {
+                tracing::info!("renewed the server's certificate");
+                self.tls.send_replace(config);
+                self.renew_at = renew_at;
+            }
+            Err(error) => tracing::error!(error, "the server's certificate cannot be renewed"),
+        }
+    }
+}
+
+/// The TLS configuration with a fresh certificate, and when to make the next one.
+fn issue(
+    authority: &Authority,
+    settings: &Settings,
+    now: SystemTime,
+) -> Result<(Arc<ServerConfig>, SystemTime), String> {
+    if authority.not_after() <= now {
+        return Err("the authority's certificate has expired: replace it".to_owned());
+    }
+    let names: Vec<&str> = settings.names.iter().map(String::as_str).collect();
+    let issued = authority.issue_server(&names, now, LASTS).map_err(|error| error.to_string())?;
+    let config = server_config(issued, ALPN).map_err(|error| error.to_string())?;
+    Ok((config, now + LASTS / 2))
+}
+
+/// What is known of both Secrets; the outer `None` until it is.
+#[derive(Default)]
+struct Secrets {
+    plugged_in: Option<Option<Value>>,
+    own: Option<Option<Value>>,
+}
+
+enum Choice<'a> {
+    Unknown,
+    Neither,
+    Secret(&'static str, &'a Value),
+}
+
+impl Secrets {
+    fn take(&mut self, name: &str, event: Event) {
+        let present = match event {
+            Event::Put(_, secret) => Some(secret),
+            Event::Delete(..) | Event::Unserved(_) => None,
+            Event::Replace(_, secrets) => secrets.into_iter().next(),
+        };
+        let place = if name == PLUGGED_IN { &mut self.plugged_in } else { &mut self.own };
+        *place = Some(present);
+    }
+
+    fn chosen(&self) -> Choice<'_> {
+        match (&self.plugged_in, &self.own) {
+            (None, _) | (_, None) => Choice::Unknown,
+            (Some(Some(secret)), _) => Choice::Secret(PLUGGED_IN, secret),
+            (_, Some(Some(secret))) => Choice::Secret(OWN, secret),
+            (Some(None), Some(None)) => Choice::Neither,
+        }
+    }
+}
+
+fn read(secret: &Value) -> Result<AuthorityPem, String> {
+    let text = |key: &str| -> Result<String, String> {
+        let encoded = secret["data"][key].as_str().unwrap_or_default();
+        let bytes = STANDARD.decode(encoded).map_err(|_| format!("{key} is not base64"))?;
+        String::from_utf8(bytes).map_err(|_| format!("{key} is not text"))
+    };
+    let keys = match secret["data"]["tls.crt"].is_string() {
+        true => TLS_KEYS,
+        false => ISTIO_KEYS,
+    };
+    let [certificate, key, chain, roots] = keys;
+    if keys == TLS_KEYS && text(roots)?.trim().is_empty() {
+        return Err("ca.crt with the root is missing".to_owned());
+    }
+    let pem = AuthorityPem {
+        certificate: text(certificate)?,
+        key: text(key)?,
+        chain: text(chain)?,
+        roots: text(roots)?,
+    };
+    Ok(pem)
+}
+
+fn secret(settings: &Settings, pem: &AuthorityPem) -> Value {
+    let texts = [&pem.certificate, &pem.key, &pem.chain, &pem.roots];
+    let data: serde_json::Map<String, Value> = ISTIO_KEYS
+        .iter()
+        .zip(texts)
+        .map(|(key, text)| ((*key).to_owned(), json!(STANDARD.encode(text))))
+        .collect();
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": OWN, "namespace": settings.namespace },
+        "type": OWN_TYPE,
+        "data": data,
+    })
+}
+
+fn kind() -> &'static Kind {
+    by_kind("", "Secret").expect("invariant: the table holds the core kinds")
+}

@@ -1,0 +1,121 @@
+//! What is served over plain HTTP: `/ready` for probes, `/metrics` and `/version` for everybody, and the
+//! control plane's own pages under `/debug` for this machine alone. In: the parts. Out: two servers.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime};
+
+use lateen_runtime::admin::{Handler, Page, serve_tcp};
+use lateen_runtime::process;
+use lateen_runtime::readiness::Readiness;
+use lateen_runtime::tasks::Tasks;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::metrics::{self, Facts};
+use super::unix_seconds;
+use super::webhook::Counters;
+use crate::core::Core;
+use crate::debug::Proxies;
+use crate::published::Published;
+
+/// What the pages are made of.
+pub struct Health {
+    readiness: Readiness,
+    version: &'static str,
+    started: Instant,
+    published: Arc<Published>,
+    proxies: Arc<Proxies>,
+    leads_mesh: watch::Receiver<bool>,
+    leads_revision: watch::Receiver<bool>,
+    /// When the authority ends; 1970 while there is none.
+    authority_ends: watch::Receiver<SystemTime>,
+    /// Of the webhooks, once they are served.
+    counters: Arc<OnceLock<Arc<Counters>>>,
+}
+
+impl Health {
+    pub fn new(
+        core: &Core,
+        readiness: Readiness,
+        version: &'static str,
+        [leads_mesh, leads_revision]: [watch::Receiver<bool>; 2],
+        authority_ends: watch::Receiver<SystemTime>,
+    ) -> Self {
+        Self {
+            readiness,
+            version,
+            started: Instant::now(),
+            published: core.published.clone(),
+            proxies: core.proxies.clone(),
+            leads_mesh,
+            leads_revision,
+            authority_ends,
+            counters: Arc::default(),
+        }
+    }
+
+    /// With the webhooks' counters, when there are any.
+    pub fn counting(self, counters: Arc<OnceLock<Arc<Counters>>>) -> Self {
+        Self { counters, ..self }
+    }
+
+    /// Starts both servers. `pages` are shown under `/debug`.
+    pub fn serve(
+        self,
+        health: TcpListener,
+        monitoring: TcpListener,
+        pages: Handler,
+        tasks: &Tasks,
+    ) {
+        let open: Handler = Arc::new(move |path, _| self.page(path));
+        let local: Handler = Arc::new(move |path, query| {
+            let path = path.strip_prefix("/debug").filter(|path| path.starts_with('/'))?;
+            pages(path, query)
+        });
+        for (name, listener) in [("health", health), ("monitoring", monitoring)] {
+            let (open, local) = (open.clone(), local.clone());
+            tasks.essential(name, async move {
+                serve_tcp(listener, open, local).await;
+                Ok(())
+            });
+        }
+    }
+
+    fn page(&self, path: &str) -> Option<Page> {
+        match path {
+            "/ready" => Some(self.ready()),
+            "/metrics" => {
+                let page = Page::text(metrics::page(&self.facts()));
+                Some(Page { content_type: metrics::CONTENT_TYPE, ..page })
+            }
+            "/version" => Some(Page::text(self.version)),
+            _ => None,
+        }
+    }
+
+    fn ready(&self) -> Page {
+        let waiting = self.readiness.pending();
+        match waiting.is_empty() {
+            true => Page::text("ready\n"),
+            false => Page::text(format!("waiting for: {}\n", waiting.join(", "))).with_status(503),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let snapshot = self.published.snapshot();
+        Facts {
+            version: self.version,
+            uptime_seconds: self.started.elapsed().as_secs_f64(),
+            proxies: self.proxies.list().len(),
+            services: snapshot.services().all().len(),
+            virtual_services: snapshot.routes().virtual_services().len(),
+            snapshot: snapshot.version(),
+            counts: self.proxies.counts(),
+            root_ends: unix_seconds(*self.authority_ends.borrow()),
+            leads_mesh: *self.leads_mesh.borrow(),
+            leads_revision: *self.leads_revision.borrow(),
+            webhooks: self.counters.get().map(|counters| counters.counts()),
+            usage: process::usage(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What every control plane does, wherever it runs: watches into snapshots, snapshots into pushes,
+//! findings into statuses. In: a client, where the mesh's settings are, and who may write. Out: the ADS
+//! server's source and the pages about it.
+
+use std::sync::Arc;
+
+use lateen_kube::Client;
+use lateen_kube::watch::{Scope, watch_each};
+use lateen_model::World;
+use lateen_runtime::admin::Handler;
+use lateen_runtime::readiness::Guard;
+use lateen_runtime::tasks::Tasks;
+use lateen_xds::server::Limits;
+use lateen_xds::server::serve::{self, Door};
+use tokio::sync::{oneshot, watch};
+
+use crate::debug::{self, Proxies};
+use crate::findings::Findings;
+use crate::published::Published;
+use crate::selectors::{self, Gateways};
+use crate::{Debounce, ads, report, writer};
+
+/// How the mesh is read.
+pub struct Settings {
+    pub debounce: Debounce,
+    /// Namespace and name of the ConfigMap with MeshConfig.
+    pub mesh_config: (String, String),
+    /// Whether no other ConfigMap is watched, as on a cluster, where there may be many and large ones.
+    pub only_mesh_config: bool,
+}
+
+impl Settings {
+    /// Those of one machine without a cluster.
+    pub fn local(debounce: Debounce) -> Self {
+        let mesh_config = ("istio-system".to_owned(), "istio".to_owned());
+        Self { debounce, mesh_config, only_mesh_config: false }
+    }
+
+    fn world(&self) -> World {
+        World::with_mesh_config(&self.mesh_config.0, &self.mesh_config.1)
+    }
+
+    fn scope(&self, kind: &lateen_api::kinds::Kind) -> Scope {
+        match (kind.group, kind.kind) {
+            ("", "ConfigMap") if self.only_mesh_config => {
+                Scope::one(&self.mesh_config.0, &self.mesh_config.1)
+            }
+            _ => Scope::default(),
+        }
+    }
+}
+
+/// The parts that run.
+pub struct Core {
+    pub published: Arc<Published>,
+    pub proxies: Arc<Proxies>,
+    findings: Arc<Findings>,
+    gateways: Arc<Gateways>,
+    first_snapshot: oneshot::Receiver<()>,
+}
+
+impl Core {
+    /// Starts the tasks. Statuses are written only while `writes` is true.
+    pub fn start(
+        client: &Client,
+        settings: Settings,
+        writes: watch::Receiver<bool>,
+        tasks: &Tasks,
+    ) -> Self {
+        let published = Arc::new(Published::default());
+        let findings = Arc::new(Findings::default());
+        let (synced, first_snapshot) = oneshot::channel();
+        let kinds = writer::kinds().into_iter().map(|kind| (kind, settings.scope(kind)));
+        let watched = watch_each(client, kinds);
+        let writer = writer::Writer::new(
+            settings.world(),
+            published.clone(),
+            findings.clone(),
+            settings.debounce,
+            synced,
+        );
+        tasks.essential("snapshot writer", async move {
+            writer.run(watched).await;
+            Ok(())
+        });
+        let (statuses, worker) = lateen_kube::status::writer(client.clone(), writes);
+        tasks.essential("status writer", async move {
+            worker.run().await;
+            Ok(())
+        });
+        tasks.essential("issue reporter", report::run(findings.clone(), statuses));
+        let gateways = Arc::new(Gateways::default());
+        let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
+        tasks.essential("gateway selectors", selectors);
+        Self { published, proxies: Arc::default(), findings, gateways, first_snapshot }
+    }
+
+    /// What the control plane shows of itself.
+    pub fn pages(&self) -> Handler {
+        debug::handler(self.proxies.clone(), self.findings.clone(), self.published.clone())
+    }
+
+    /// Serves ADS once there is something to serve; until then the proxies wait in the sockets' backlogs.
+    /// `ready` is dropped then.
+    pub fn serve(
+        self,
+        doors: Vec<Door>,
+        tasks: Tasks,
+        ready: Guard,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
+        let source = ads::Door::new(self.published, self.findings, self.proxies, self.gateways);
+        let source = Arc::new(source);
+        async move {
+            self.first_snapshot.await?;
+            let (stop, stopping) = watch::channel(false);
+            let serving = serve::serve(doors, source, Limits::default(), stopping);
+            drop(ready);
+            let until_stopped = async {
+                tasks.stopping().await;
+                stop.send_replace(true);
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                served = serving => Ok(served?),
+                () = until_stopped => Ok(()),
+            }
+        }
+    }
+}
