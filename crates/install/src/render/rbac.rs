@@ -4,65 +4,90 @@ use serde_json::{Value, json};
 
 use crate::plan::Plan;
 
-/// A permission: API groups, resources, verbs, and what they are used for.
+/// A permission: API groups, resources, verbs, the objects that it is confined to (all if none is named), and
+/// what it is used for.
 pub struct Rule {
     pub groups: &'static [&'static str],
     pub resources: &'static [&'static str],
     pub verbs: &'static [&'static str],
+    pub names: &'static [&'static str],
     pub why: &'static str,
 }
 
-const WATCH: &[&str] = &["get", "list", "watch"];
+const FOLLOW: &[&str] = &["list", "watch"];
+const ALL: &[&str] = &[];
+const SECRETS: &[&str] = &["cacerts", "istio-ca-secret"];
 
-/// The control plane, in every namespace.
+/// The control plane, in every namespace: exactly what it uses.
 pub const CONTROL_PLANE: &[Rule] = &[
     Rule {
         groups: &[""],
         resources: &["namespaces", "pods", "services"],
-        verbs: WATCH,
+        verbs: FOLLOW,
+        names: ALL,
         why: "the model is made of them",
     },
     Rule {
         groups: &[""],
         resources: &["nodes"],
-        verbs: WATCH,
+        verbs: FOLLOW,
+        names: ALL,
         why: "sidecars are native where every node's version has them",
     },
     Rule {
         groups: &["discovery.k8s.io"],
         resources: &["endpointslices"],
-        verbs: WATCH,
+        verbs: FOLLOW,
+        names: ALL,
         why: "the endpoints of Services",
     },
-    Rule { groups: ISTIO, resources: &["*"], verbs: WATCH, why: "the mesh's configuration" },
+    Rule {
+        groups: ISTIO,
+        resources: &["*"],
+        verbs: FOLLOW,
+        names: ALL,
+        why: "the mesh's configuration",
+    },
+    Rule {
+        groups: &["gateway.networking.k8s.io"],
+        resources: &["*"],
+        verbs: FOLLOW,
+        names: ALL,
+        why: "what has no effect yet is told",
+    },
     Rule {
         groups: ISTIO,
         resources: &["*/status"],
         verbs: &["patch"],
+        names: ALL,
         why: "what is wrong with an object is told on its status",
     },
     Rule {
         groups: &[""],
         resources: &["configmaps"],
-        verbs: &["create", "get", "list", "patch", "update", "watch"],
-        why: "the mesh's settings, and the root certificate in every namespace",
+        verbs: &["list", "patch", "watch"],
+        names: &["istio-ca-root-cert"],
+        why: "the root certificate in every namespace",
     },
     Rule {
         groups: &[""],
-        resources: &["events"],
-        verbs: &["create", "patch"],
-        why: "what happens to an object is told beside it",
+        resources: &["configmaps"],
+        verbs: &["create"],
+        names: ALL,
+        why: "the same, where it is not there yet",
     },
     Rule {
         groups: &["authentication.k8s.io"],
         resources: &["tokenreviews"],
         verbs: &["create"],
+        names: ALL,
         why: "proxies prove who they are by their ServiceAccounts' tokens",
     },
     Rule {
         groups: &["admissionregistration.k8s.io"],
         resources: &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-        verbs: &["get", "list", "patch", "update", "watch"],
+        verbs: &["list", "patch", "watch"],
+        names: ALL,
         why: "the webhooks' CA bundle is kept up to date",
     },
 ];
@@ -71,21 +96,38 @@ pub const CONTROL_PLANE: &[Rule] = &[
 pub const CONTROL_PLANE_HOME: &[Rule] = &[
     Rule {
         groups: &[""],
+        resources: &["configmaps"],
+        verbs: FOLLOW,
+        names: ALL,
+        why: "the settings of the mesh and of injection",
+    },
+    Rule {
+        groups: &[""],
         resources: &["secrets"],
-        verbs: &["create", "get", "list", "patch", "update", "watch"],
-        why: "the CA's key lives in the Secret istio-ca-secret",
+        verbs: &["get", "list", "watch"],
+        names: SECRETS,
+        why: "the CA's key",
+    },
+    Rule {
+        groups: &[""],
+        resources: &["secrets"],
+        verbs: &["create"],
+        names: ALL,
+        why: "the CA's key is made once",
     },
     Rule {
         groups: &["networking.istio.io"],
         resources: &["gateways"],
         verbs: &["create"],
+        names: ALL,
         why: "a dry run that is refused shows that the validation webhook is asked",
     },
     Rule {
         groups: &["coordination.k8s.io"],
         resources: &["leases"],
-        verbs: &["create", "get", "patch", "update"],
-        why: "one replica writes statuses and the webhooks' CA bundle",
+        verbs: &["create", "get", "update"],
+        names: ALL,
+        why: "one replica writes statuses, root certificates and the webhooks' CA bundle",
     },
 ];
 
@@ -93,7 +135,8 @@ pub const CONTROL_PLANE_HOME: &[Rule] = &[
 pub const GATEWAY: &[Rule] = &[Rule {
     groups: &[""],
     resources: &["secrets"],
-    verbs: WATCH,
+    verbs: &["get", "list", "watch"],
+    names: ALL,
     why: "the certificates that Gateway objects name in credentialName",
 }];
 
@@ -136,7 +179,12 @@ fn role(kind: &str, name: &str, namespace: Option<&str>, labels: &Value, rules: 
     let rules: Vec<Value> = rules
         .iter()
         .map(|rule| {
-            json!({ "apiGroups": rule.groups, "resources": rule.resources, "verbs": rule.verbs })
+            let Rule { groups, resources, verbs, names, .. } = rule;
+            let mut rule = json!({ "apiGroups": groups, "resources": resources, "verbs": verbs });
+            if !names.is_empty() {
+                rule["resourceNames"] = json!(names);
+            }
+            rule
         })
         .collect();
     let mut metadata = metadata(name, namespace, labels);
