@@ -1,0 +1,155 @@
+//! `lateen discovery` on an API that enforces the installed roles: what it keeps right, and who of two
+//! replicas does it.
+
+use std::io::{Read, Write};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_e2e::{SOON, mesh};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::Mesh;
+use lateen_testkit::net::connect;
+use lateen_testkit::process::Process;
+use lateen_testkit::wait::wait_until;
+use serde_json::{Value, json};
+
+const CONFIG_MAP: &str = "istio-ca-root-cert";
+const ROOTS: &str = "jsonpath={.data.root-cert\\.pem}";
+/// A lease given back is found by the next look of another replica.
+const TAKEOVER: Duration = Duration::from_secs(20);
+
+/// A replica whose ports are these plus an offset.
+struct Replica {
+    process: Process,
+    offset: u16,
+}
+
+/// An installation without anything that runs it.
+fn installed() -> Result<Mesh> {
+    let mesh = mesh()?;
+    let mut command =
+        mesh.lateen(&["install", "--set", "profile=minimal", "-y", "--wait=false"])?;
+    command.env("KUBECONFIG", mesh.home().join("kubeconfig"));
+    let output = command.output().context("starting lateen")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(mesh)
+}
+
+/// A replica that has the rights of the installed ServiceAccount and no others.
+fn replica(mesh: &Mesh, name: &str, offset: u16) -> Result<Replica> {
+    let token = mesh.kubectl(&["create", "token", "istiod", "-n", "istio-system"])?;
+    let config = mesh.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"])?;
+    let mut config: Value = serde_json::from_str(&config)?;
+    config["users"][0]["user"] = json!({ "token": token.trim() });
+    let path = mesh.home().join(format!("{name}.kubeconfig"));
+    std::fs::write(&path, config.to_string())?;
+    let mut command: Command = mesh.lateen(&["discovery"])?;
+    command.arg("--kubeconfig").arg(path).arg("--grpcAddr=");
+    let flags = [
+        ("httpsAddr", 15017),
+        ("secureGRPCAddr", 15012),
+        ("httpAddr", 8080),
+        ("monitoringAddr", 15014),
+    ];
+    command.args(flags.map(|(flag, port)| format!("--{flag}=127.0.0.1:{}", port + offset)));
+    command.env("POD_NAME", name).env("POD_NAMESPACE", "istio-system");
+    Ok(Replica { process: Process::spawn(name, &mut command)?, offset })
+}
+
+impl Replica {
+    /// The answer to a GET, whole.
+    fn page(&self, port: u16, path: &str) -> Result<String> {
+        let mut stream = connect(&format!("127.0.0.1:{}", port + self.offset))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    fn ready(&self) -> Result<()> {
+        wait_until("the control plane", SOON, || {
+            let answer = self.page(8080, "/ready")?;
+            ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            Ok(())
+        })
+    }
+
+    fn leads(&self, within: Duration) -> Result<()> {
+        wait_until("both leases", within, || {
+            let page = self.page(15014, "/metrics")?;
+            let leads = |of: &str| page.contains(&format!("lateen_leader{{of=\"{of}\"}} 1"));
+            ensure!(leads("mesh") && leads("revision"), "{page}");
+            Ok(())
+        })
+    }
+}
+
+/// The root in a namespace's ConfigMap, once it is there and like the others.
+fn roots(mesh: &Mesh, namespace: &str) -> Result<String> {
+    wait_until("the root certificate", SOON, || {
+        let read = |namespace: &str| {
+            mesh.kubectl(&["get", "configmap", CONFIG_MAP, "-n", namespace, "-o", ROOTS])
+        };
+        let (here, own) = (read(namespace)?, read("istio-system")?);
+        ensure!(here.starts_with("-----BEGIN CERTIFICATE-----") && here == own, "{here}");
+        Ok(here)
+    })
+}
+
+#[test]
+fn the_installed_roles_are_enough_for_all_that_it_keeps_right() {
+    isolated(|| {
+        let mesh = installed()?;
+        let replica = replica(&mesh, "istiod-0", 0)?;
+        replica.ready()?;
+        let first = roots(&mesh, "default")?;
+        mesh.kubectl(&["create", "namespace", "late"])?;
+        roots(&mesh, "late")?;
+        mesh.kubectl(&["delete", "configmap", CONFIG_MAP, "-n", "late"])?;
+        roots(&mesh, "late")?;
+        let forged = r#"{"data":{"root-cert.pem":"forged"}}"#;
+        let patch =
+            ["patch", "configmap", CONFIG_MAP, "-n", "default", "--type=merge", "-p", forged];
+        mesh.kubectl(&patch)?;
+        ensure!(roots(&mesh, "default")? == first, "another root");
+        let ignored = mesh.kubectl_fails(&["get", "configmap", CONFIG_MAP, "-n", "kube-system"])?;
+        ensure!(ignored.contains("NotFound"), "{ignored}");
+
+        let kind = ["get", "secret", "istio-ca-secret", "-n", "istio-system", "-o"];
+        let kind: Vec<&str> = kind.into_iter().chain(["jsonpath={.type}"]).collect();
+        ensure!(mesh.kubectl(&kind)? == "istio.io/ca-root");
+        mesh.kubectl(&["delete", "secret", "istio-ca-secret", "-n", "istio-system"])?;
+        wait_until("the authority's Secret", SOON, || mesh.kubectl(&kind).map(drop))?;
+        ensure!(roots(&mesh, "default")? == first, "another root");
+
+        replica.leads(SOON)?;
+        ensure!(replica.page(15014, "/debug/proxies")?.starts_with("HTTP/1.1 200"));
+        let log = replica.process.stderr() + &replica.process.stdout();
+        ensure!(log.contains("leading"), "{log}");
+        let refused = log.lines().find(|line| line.to_lowercase().contains("forbidden"));
+        ensure!(refused.is_none(), "{refused:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn another_replica_takes_over_and_has_the_same_authority() {
+    isolated(|| {
+        let mesh = installed()?;
+        let mut first = replica(&mesh, "istiod-0", 0)?;
+        first.ready()?;
+        first.leads(SOON)?;
+        let root = roots(&mesh, "default")?;
+        let second = replica(&mesh, "istiod-1", 1000)?;
+        second.ready()?;
+        let page = second.page(15014, "/metrics")?;
+        ensure!(page.contains("lateen_leader{of=\"mesh\"} 0"), "two lead: {page}");
+        let ended = first.process.stop()?;
+        ensure!(ended.success(), "{ended}");
+        second.leads(TAKEOVER)?;
+        mesh.kubectl(&["create", "namespace", "late"])?;
+        ensure!(roots(&mesh, "late")? == root, "another root");
+        Ok(())
+    });
+}
