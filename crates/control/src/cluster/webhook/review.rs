@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lateen_api::issue::{Issue, Severity};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 const VERSIONS: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
@@ -49,36 +50,61 @@ impl Answer {
     }
 }
 
-/// The question, or why this is none.
-pub fn decode(bytes: &[u8]) -> Result<Question, String> {
-    let mut review: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("the body is not JSON: {error}"))?;
-    let api_version = text(&review["apiVersion"]);
-    if review["kind"] != "AdmissionReview" || !VERSIONS.contains(&api_version.as_str()) {
-        return Err(format!("the body is no AdmissionReview of {}", VERSIONS.join(" or ")));
-    }
-    let request = review["request"].take();
-    if !request["uid"].is_string() {
-        return Err("the AdmissionReview has no request with a uid".to_owned());
-    }
-    let mut request = request;
-    let object = request["object"].take();
-    let kind = &request["kind"];
-    Ok(Question {
-        api_version,
-        uid: text(&request["uid"]),
-        group: text(&kind["group"]),
-        version: text(&kind["version"]),
-        kind: text(&kind["kind"]),
-        namespace: text(&request["namespace"]),
-        operation: text(&request["operation"]),
-        subresource: text(&request["subResource"]),
-        object,
-    })
+/// What is read of a review; the rest, such as the object before its change, is not even kept.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Review {
+    api_version: String,
+    kind: String,
+    request: Option<Request>,
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request {
+    uid: String,
+    #[serde(default)]
+    kind: GroupVersionKind,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    operation: String,
+    #[serde(default)]
+    sub_resource: String,
+    #[serde(default)]
+    object: Value,
+}
+
+#[derive(Default, Deserialize)]
+struct GroupVersionKind {
+    #[serde(default)]
+    group: String,
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    kind: String,
+}
+
+/// The question, or why this is none.
+pub fn decode(bytes: &[u8]) -> Result<Question, String> {
+    let none = || format!("the body is no AdmissionReview of {}", VERSIONS.join(" or "));
+    let review: Review =
+        serde_json::from_slice(bytes).map_err(|error| format!("{}: {error}", none()))?;
+    if review.kind != "AdmissionReview" || !VERSIONS.contains(&review.api_version.as_str()) {
+        return Err(none());
+    }
+    let request = review.request.ok_or("the AdmissionReview has no request")?;
+    Ok(Question {
+        api_version: review.api_version,
+        uid: request.uid,
+        group: request.kind.group,
+        version: request.kind.version,
+        kind: request.kind.kind,
+        namespace: request.namespace,
+        operation: request.operation,
+        subresource: request.sub_resource,
+        object: request.object,
+    })
 }
 
 /// The review that answers.

@@ -30,7 +30,9 @@ use super::variables::variables;
 use super::{injection, validation};
 
 /// Connections at once; more wait.
-const CONNECTIONS: usize = 512;
+const CONNECTIONS: usize = 256;
+/// What a connection may send before it is read.
+const WINDOW: u32 = 128 << 10;
 /// Questions at once on one connection.
 const STREAMS: u32 = 128;
 /// A connection on which nothing was asked for this long is ended.
@@ -104,8 +106,14 @@ impl Server {
             }
         });
         let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(READ);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+        let timer = TokioTimer::new;
+        builder.http1().timer(timer()).header_read_timeout(READ).max_buf_size(WINDOW as usize);
+        builder
+            .http2()
+            .timer(timer())
+            .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW);
         let mut served = pin!(builder.serve_connection(io, service));
         tokio::select! {
             ended = served.as_mut() => return log_end(ended),
