@@ -20,8 +20,9 @@ const POLICY: &str = "jsonpath={.webhooks[*].failurePolicy}";
 
 /// An installation whose Service leads to a control plane that runs here.
 struct Installed {
-    mesh: Mesh,
+    // Fields are dropped in this order: the control plane ends before its API.
     _control_plane: Process,
+    mesh: Mesh,
 }
 
 fn installed() -> Result<Installed> {
@@ -41,7 +42,7 @@ fn installed() -> Result<Installed> {
     command.args(flags.map(|(flag, port)| format!("--{flag}={ADDRESS}:{port}")));
     command.env("POD_NAME", "istiod-0").env("POD_NAMESPACE", "istio-system");
     let control_plane = Process::spawn("lateen discovery", &mut command)?;
-    let installed = Installed { mesh, _control_plane: control_plane };
+    let installed = Installed { _control_plane: control_plane, mesh };
     wait_until("the webhooks to be trusted and asked", SOON, || {
         ensure!(!installed.get(INJECTOR, BUNDLE)?.is_empty(), "no bundle");
         ensure!(installed.get(VALIDATOR, POLICY)? == "Fail", "not asked yet");
