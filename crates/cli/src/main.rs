@@ -16,6 +16,7 @@ mod manifest;
 mod node;
 mod output;
 mod ports;
+mod precheck;
 mod proxy;
 mod registry;
 mod run;
@@ -64,6 +65,7 @@ enum Command {
     Proxy(proxy::ProxyCommand),
     Interception(Box<interception::InterceptionCommand>),
     Node(registry::NodeCommand),
+    Precheck(precheck::PrecheckCommand),
     /// Print a shell's completion script
     Completion {
         shell: clap_complete::Shell,
@@ -116,7 +118,8 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Uninstall(_)
         | Command::Manifest(_)
         | Command::Tag(_)
-        | Command::Node(_) => "warn,kube_client=off",
+        | Command::Node(_)
+        | Command::Precheck(_) => "warn,kube_client=off",
         _ => "info,kube_client=off",
     }
 }
@@ -147,6 +150,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         }
         Command::Proxy(command) => proxy::execute(command)?,
         Command::Interception(command) => return interception::execute(*command),
+        Command::Precheck(command) => return on_one_thread(precheck::execute(command)),
         Command::Node(command) => return on_one_thread(registry::execute(command)),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());

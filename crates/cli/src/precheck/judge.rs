@@ -1,0 +1,224 @@
+//! What is wrong with a cluster. In: nodes, Services and the pods of a precheck, as the API has them. Out:
+//! findings, each with its place.
+
+use serde_json::Value;
+
+use super::objects::INTERCEPTION;
+
+/// The first Kubernetes in which the definitions' CEL rules are on.
+const KUBERNETES: (u32, u32) = (1, 25);
+/// The first one with native sidecars.
+const SIDECARS: (u32, u32) = (1, 29);
+/// The first Linux whose nf_tables have NAT in the family inet.
+const LINUX: (u32, u32) = (5, 2);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub place: String,
+    pub text: String,
+    /// Whether an installation does not work with it.
+    pub fatal: bool,
+}
+
+/// What a node's pod has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Fine,
+    /// Not yet, and what for.
+    Waiting(String),
+    Failed(Vec<String>),
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Verdict::Waiting(
+            "it has no pod: see the events of the namespace lateen-precheck".to_owned(),
+        )
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+pub fn is_linux(node: &Value) -> bool {
+    text(&node["status"]["nodeInfo"], "operatingSystem") != "windows"
+}
+
+/// What the API tells of a node.
+pub fn node(node: &Value) -> Vec<Finding> {
+    if !is_linux(node) {
+        return Vec::new();
+    }
+    let info = &node["status"]["nodeInfo"];
+    let (kubelet, kernel) = (text(info, "kubeletVersion"), text(info, "kernelVersion"));
+    let older = |version: &str, than: (u32, u32)| version_of(version).is_some_and(|it| it < than);
+    let mut found = Vec::new();
+    let mut add = |text: String, fatal: bool| {
+        let place = format!("node {}", node["metadata"]["name"].as_str().unwrap_or_default());
+        found.push(Finding { place, text, fatal });
+    };
+    if !items(&node["status"], "conditions").iter().any(is_ready) {
+        add("it is not ready: see kubectl describe node".to_owned(), true);
+    }
+    if older(kubelet, KUBERNETES) {
+        add(format!("its kubelet is {kubelet}: 1.25 or newer is needed"), true);
+    } else if older(kubelet, SIDECARS) {
+        let hint =
+            "has no native sidecars: Jobs end and init containers have the mesh from 1.29 on";
+        add(format!("its kubelet {kubelet} {hint}"), false);
+    }
+    if let Some(problem) = self::kernel(kernel) {
+        add(problem, true);
+    }
+    found
+}
+
+/// What a kernel lacks.
+pub fn kernel(version: &str) -> Option<String> {
+    let old = version_of(version).is_some_and(|it| it < LINUX);
+    old.then(|| format!("its kernel is {version}: interception needs Linux 5.2 or newer"))
+}
+
+fn is_ready(condition: &Value) -> bool {
+    text(condition, "type") == "Ready" && text(condition, "status") == "True"
+}
+
+/// The first two numbers, as in `v1.31.2` and `5.10.0-8-amd64`.
+fn version_of(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Ports of the installation's Services that other Services have already.
+pub fn services(wanted: &[Value], live: &[Value]) -> Vec<Finding> {
+    let services = || wanted.iter().filter(|object| object["kind"] == "Service");
+    let same = |a: &Value, b: &Value| {
+        ["name", "namespace"].iter().all(|key| a["metadata"][key] == b["metadata"][key])
+    };
+    let others =
+        |ours: &Value| live.iter().filter(|theirs| !same(ours, theirs)).collect::<Vec<_>>();
+    let mut found = Vec::new();
+    for ours in services() {
+        for theirs in others(ours) {
+            for claim in claims(ours) {
+                if claims(theirs).contains(&claim) {
+                    let [ours, theirs] = [ours, theirs].map(title);
+                    let text = format!("{claim} is taken by {theirs}: change one of them");
+                    found.push(Finding { place: ours, text, fatal: true });
+                }
+            }
+        }
+    }
+    found
+}
+
+fn title(service: &Value) -> String {
+    let metadata = &service["metadata"];
+    format!("Service {}/{}", text(metadata, "namespace"), text(metadata, "name"))
+}
+
+/// What only one Service of a cluster can have.
+fn claims(service: &Value) -> Vec<String> {
+    let spec = &service["spec"];
+    let mut found = Vec::new();
+    for port in items(spec, "ports") {
+        let protocol = port["protocol"].as_str().unwrap_or("TCP");
+        for address in items(spec, "externalIPs").iter().filter_map(Value::as_str) {
+            found.push(format!("port {} ({protocol}) of external IP {address}", port["port"]));
+        }
+        if let Some(node_port) = port["nodePort"].as_u64().filter(|port| *port > 0) {
+            found.push(format!("node port {node_port} ({protocol})"));
+        }
+    }
+    found
+}
+
+/// What a pod's containers tell of its node.
+pub fn pod(pod: &Value) -> Verdict {
+    let status = &pod["status"];
+    let mut problems = Vec::new();
+    let mut waiting = None;
+    for container in items(status, "initContainerStatuses") {
+        match of_rules(container) {
+            Verdict::Fine => {}
+            Verdict::Waiting(what) => waiting = Some(what),
+            Verdict::Failed(reasons) => problems.extend(reasons),
+        }
+    }
+    let containers = items(status, "containerStatuses");
+    for container in containers {
+        match of_pull(container) {
+            Verdict::Fine => {}
+            Verdict::Waiting(what) => waiting = Some(what),
+            Verdict::Failed(reasons) => problems.extend(reasons),
+        }
+    }
+    if containers.is_empty() {
+        waiting.get_or_insert_with(|| "its pod has not started".to_owned());
+    }
+    match (problems.is_empty(), waiting) {
+        (false, _) => Verdict::Failed(problems),
+        (true, Some(what)) => Verdict::Waiting(what),
+        (true, None) => Verdict::Fine,
+    }
+}
+
+fn of_rules(container: &Value) -> Verdict {
+    if text(container, "name") != INTERCEPTION {
+        return Verdict::Fine;
+    }
+    if let Some(problem) = pull_problem(container) {
+        return Verdict::Failed(vec![problem]);
+    }
+    let ended = [&container["state"]["terminated"], &container["lastState"]["terminated"]];
+    match ended.iter().find_map(|ended| ended["exitCode"].as_i64().map(|code| (code, ended))) {
+        Some((0, _)) => Verdict::Fine,
+        Some((code, ended)) => {
+            let reason =
+                ended["message"].as_str().or(ended["reason"].as_str()).unwrap_or("no message");
+            Verdict::Failed(vec![format!("interception ends with {code}: {}", reason.trim())])
+        }
+        None => Verdict::Waiting("the rules of interception are not laid yet".to_owned()),
+    }
+}
+
+/// A container that was made has its image, whatever becomes of it.
+fn of_pull(container: &Value) -> Verdict {
+    if let Some(problem) = pull_problem(container) {
+        return Verdict::Failed(vec![problem]);
+    }
+    let pulled = !text(container, "imageID").is_empty();
+    match text(&container["state"]["waiting"], "reason") {
+        "" | "CrashLoopBackOff" | "RunContainerError" | "CreateContainerError" => Verdict::Fine,
+        _ if pulled => Verdict::Fine,
+        _ => Verdict::Waiting(format!("{} is not pulled yet", text(container, "image"))),
+    }
+}
+
+fn pull_problem(container: &Value) -> Option<String> {
+    let waiting = &container["state"]["waiting"];
+    let failed = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable"];
+    let image = text(container, "image");
+    failed.contains(&text(waiting, "reason")).then(|| {
+        let reason = text(waiting, "message");
+        format!("it cannot pull {image}: {reason} (lateen node registry add lets a node pull)")
+    })
+}
+
+/// A node's findings at the end.
+pub fn findings(node: &str, verdict: Verdict) -> Vec<Finding> {
+    let finding = |text: String| Finding { place: format!("node {node}"), text, fatal: true };
+    match verdict {
+        Verdict::Fine => Vec::new(),
+        Verdict::Waiting(what) => vec![finding(format!("no answer in time: {what}"))],
+        Verdict::Failed(reasons) => reasons.into_iter().map(finding).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Verdicts over nodes, Services and pods.
+
+use serde_json::{Value, json};
+
+use super::{Finding, Verdict, node, pod, services};
+
+fn of_node(kubelet: &str, kernel: &str, ready: &str) -> Vec<(String, bool)> {
+    let found = node(&json!({
+        "metadata": { "name": "n1" },
+        "status": {
+            "nodeInfo": { "kubeletVersion": kubelet, "kernelVersion": kernel, "operatingSystem": "linux" },
+            "conditions": [{ "type": "Ready", "status": ready }],
+        },
+    }));
+    assert!(found.iter().all(|finding| finding.place == "node n1"));
+    found.into_iter().map(|Finding { text, fatal, .. }| (text, fatal)).collect()
+}
+
+#[test]
+fn old_kernels_and_kubelets_are_named() {
+    assert_eq!(of_node("v1.34.1", "6.1.0-18-amd64", "True"), []);
+    let old = of_node("v1.24.9+k3s1", "4.19.0", "False");
+    assert_eq!(old.len(), 3, "{old:?}");
+    assert!(old.iter().all(|(_, fatal)| *fatal), "{old:?}");
+    let middle = of_node("v1.28.0", "5.2.1", "True");
+    assert!(
+        matches!(middle.as_slice(), [(text, false)] if text.contains("native sidecars")),
+        "{middle:?}"
+    );
+}
+
+#[test]
+fn a_port_that_another_service_has_is_named() {
+    let service = |name: &str, ip: &str| {
+        json!({
+            "kind": "Service", "metadata": { "name": name, "namespace": "istio-system" },
+            "spec": { "externalIPs": [ip], "ports": [{ "port": 80 }, { "port": 443, "nodePort": 30443 }] },
+        })
+    };
+    let ours = [service("gateway", "10.0.1.179")];
+    assert_eq!(services(&ours, &ours), [], "its own ports are no obstacle to it");
+    let found = services(&ours, &[service("other", "10.0.1.179")]);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(
+        found[0].text,
+        "port 80 (TCP) of external IP 10.0.1.179 is taken by Service istio-system/other: change one of them"
+    );
+    assert_eq!(services(&ours, &[service("other", "10.0.1.180")]).len(), 1, "the node port");
+}
+
+fn verdict(rules: Value, pull: Value) -> Verdict {
+    pod(&json!({ "status": {
+        "initContainerStatuses": [{ "name": "interception", "image": "lateen", "state": rules }],
+        "containerStatuses": [{ "name": "pull-0", "image": "r:5000/a:1", "state": pull }],
+    } }))
+}
+
+#[test]
+fn a_node_that_cannot_pull_says_why() {
+    let done = json!({ "terminated": { "exitCode": 0 } });
+    let failing = json!({ "waiting": { "reason": "ErrImagePull", "message": "HTTP response to HTTPS client" } });
+    let Verdict::Failed(reasons) = verdict(done.clone(), failing) else { panic!("it cannot pull") };
+    assert!(reasons[0].contains("cannot pull r:5000/a:1: HTTP response"), "{reasons:?}");
+    let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
+    assert!(matches!(verdict(done.clone(), creating), Verdict::Waiting(_)));
+    for pulled in [
+        json!({ "waiting": { "reason": "CreateContainerError", "message": "no command specified" } }),
+        json!({ "waiting": { "reason": "CrashLoopBackOff" } }),
+        json!({ "running": {} }),
+        json!({ "terminated": { "exitCode": 127 } }),
+    ] {
+        assert_eq!(verdict(done.clone(), pulled.clone()), Verdict::Fine, "{pulled}");
+    }
+}
+
+#[test]
+fn a_node_on_which_interception_fails_says_why() {
+    let failed =
+        json!({ "terminated": { "exitCode": 1, "message": "the kernel needs nf_tables\n" } });
+    let creating = json!({ "waiting": { "reason": "PodInitializing" } });
+    let Verdict::Failed(reasons) = verdict(failed, creating.clone()) else { panic!("it failed") };
+    assert_eq!(reasons, ["interception ends with 1: the kernel needs nf_tables"]);
+    assert!(matches!(verdict(json!({ "running": {} }), creating), Verdict::Waiting(_)));
+    assert!(matches!(pod(&json!({})), Verdict::Waiting(_)));
+}

@@ -1,0 +1,127 @@
+//! A precheck of nodes over ssh, without a cluster. In: names as ssh takes them, and images. Out: findings. The
+//! own binary goes there through the connection, and is removed when it has answered.
+
+use std::fs::File;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::judge::{self, Finding};
+use super::objects::RULES;
+
+/// Checks one node.
+pub async fn node(node: &str, pull: &[String], within: Duration) -> Result<Vec<Finding>> {
+    let script = script(pull)?;
+    let own = File::open("/proc/self/exe").context("cannot open the own binary")?;
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "--", node, &script]);
+    let output = ssh.stdin(Stdio::from(own)).kill_on_drop(true).output();
+    let output = match timeout(within, output).await {
+        Ok(output) => output.context("cannot run ssh")?,
+        Err(_) => return Ok(vec![finding(node, "no answer in time".to_owned())]),
+    };
+    let answer = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let reason = String::from_utf8_lossy(&output.stderr);
+        return Ok(vec![finding(node, format!("ssh fails: {}", reason.trim()))]);
+    }
+    Ok(judge_answer(node, &answer))
+}
+
+/// Names that ssh could take for options are refused.
+pub fn check_name(name: &str) -> Result<String, String> {
+    match name.is_empty() || name.starts_with('-') {
+        true => Err(format!("{name:?} is no node: write HOST or USER@HOST")),
+        false => Ok(name.to_owned()),
+    }
+}
+
+/// What is run on the node: a line for the kernel, one for the rules, one for each image.
+fn script(pull: &[String]) -> Result<String> {
+    let mut script = format!(
+        "f=$(mktemp /tmp/lateen.XXXXXX) || exit 97; trap 'rm -f \"$f\"' EXIT; cat >\"$f\" && chmod 700 \"$f\" || \
+         exit 97; echo \"kernel $(uname -r)\"; r=$(unshare -n \"$f\" {} 2>&1) && echo 'rules ok' || \
+         echo \"rules $(echo \"$r\" | tail -n 1)\"",
+        RULES.map(|word| format!("'{word}'")).join(" ")
+    );
+    for image in pull {
+        let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:[]".contains(c);
+        let parts = image.split_once('/').filter(|(host, _)| host.contains(['.', ':']));
+        ensure!(image.chars().all(valid), "{image:?} is not an image: write HOST/NAME:TAG");
+        let (host, name) = parts.with_context(|| {
+            format!("{image} does not begin with a registry's host: write HOST/NAME:TAG")
+        })?;
+        let check = format!("\"$f\" node registry check '{host}' --image '{name}' -o json");
+        script += &format!("; echo \"pull {image} $({check} 2>&1 | tail -n 1)\"");
+    }
+    Ok(script)
+}
+
+fn finding(node: &str, text: String) -> Finding {
+    Finding { place: format!("node {node}"), text, fatal: true }
+}
+
+fn judge_answer(node: &str, answer: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut rules = "they were not tried";
+    for line in answer.lines() {
+        match line.split_once(' ') {
+            Some(("kernel", version)) => found.extend(judge::kernel(version)),
+            Some(("rules", result)) => rules = result,
+            Some(("pull", result)) => found.extend(pull_problems(result)),
+            _ => {}
+        }
+    }
+    if rules != "ok" {
+        found.push(format!("the rules of interception cannot be laid: {rules}"));
+    }
+    found.into_iter().map(|text| finding(node, text)).collect()
+}
+
+/// `IMAGE JSON`, or `IMAGE` and the reason why there is none.
+fn pull_problems(result: &str) -> Vec<String> {
+    let (image, json) = result.split_once(' ').unwrap_or((result, ""));
+    let Ok(Value::Array(runtimes)) = serde_json::from_str::<Value>(json) else {
+        return vec![format!("it cannot be asked to pull {image}: {json}")];
+    };
+    let failing = runtimes.iter().filter(|runtime| runtime["result"] == "fails");
+    let word = |runtime: &Value, key: &str| runtime[key].as_str().unwrap_or_default().to_owned();
+    let problem = |runtime: &Value| {
+        format!("{} cannot pull {image}: {}", word(runtime, "runtime"), word(runtime, "reason"))
+    };
+    failing.map(problem).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_name, judge_answer, script};
+
+    #[test]
+    fn a_nodes_answer_becomes_findings() {
+        let texts = |answer: &str| -> Vec<String> {
+            judge_answer("n1", answer).into_iter().map(|finding| finding.text).collect()
+        };
+        let fine = "kernel 6.1.0\nrules ok\npull r:5000/a:1 [{\"runtime\":\"docker\",\"result\":\"pulled\"}]\n";
+        assert!(texts(fine).is_empty());
+        let bad = "kernel 4.19.0-x\nrules no nf_tables\npull r:5000/a:1 [{\"runtime\":\"docker\",\"result\":\"fails\",\"reason\":\"x509\"}]\npull b nothing\n";
+        let found = texts(bad);
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!(found[1], "docker cannot pull r:5000/a:1: x509");
+        assert_eq!(texts("").len(), 1, "a node that says nothing is not fine");
+    }
+
+    #[test]
+    fn nothing_leaves_its_quotes() {
+        assert!(
+            script(&["r:5000/a:1".to_owned()]).unwrap().contains("check 'r:5000' --image 'a:1'")
+        );
+        for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "alpine", "library/alpine"] {
+            assert!(script(&[image.to_owned()]).is_err(), "{image}");
+        }
+        assert!(check_name("-oProxyCommand=x").is_err() && check_name("root@n1").is_ok());
+    }
+}

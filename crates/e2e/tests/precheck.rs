@@ -1,0 +1,147 @@
+//! `lateen precheck`: each node's pod is judged, the node that lacks something is named, and nothing is left
+//! behind. Pods' statuses are written as a kubelet writes them; over ssh, a shell stands in for the other side.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lateen_e2e::{SOON, mesh};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::Mesh;
+use lateen_testkit::process::Process;
+use lateen_testkit::tools;
+use lateen_testkit::wait::wait_until;
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const SET: &str = "lateen-precheck";
+
+fn node(mesh: &Mesh, name: &str) -> Result<()> {
+    mesh.apply(
+        &json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": name } }).to_string(),
+    )?;
+    let status = json!({ "status": {
+        "nodeInfo": { "kubeletVersion": "v1.34.0", "kernelVersion": "6.1.0", "operatingSystem": "linux" },
+        "conditions": [{ "type": "Ready", "status": "True" }],
+    } });
+    patch_status(mesh, &["node", name], &status)
+}
+
+fn patch_status(mesh: &Mesh, object: &[&str], status: &Value) -> Result<()> {
+    let status = status.to_string();
+    let patch = ["--subresource=status", "--type=merge", "-p", &status];
+    mesh.kubectl(&[&["patch"], object, &patch].concat()).map(drop)
+}
+
+/// The DaemonSet's pod on a node, with the state of its container that pulls.
+fn pod(mesh: &Mesh, node: &str, pull: &Value) -> Result<()> {
+    let set: Value =
+        serde_json::from_str(&mesh.kubectl(&["get", "ds", SET, "-n", SET, "-o", "json"])?)?;
+    let mut pod = json!({ "apiVersion": "v1", "kind": "Pod" });
+    pod["metadata"] = set["spec"]["template"]["metadata"].clone();
+    pod["metadata"]["name"] = node.into();
+    pod["metadata"]["namespace"] = SET.into();
+    pod["spec"] = set["spec"]["template"]["spec"].clone();
+    pod["spec"]["nodeName"] = node.into();
+    mesh.apply(&pod.to_string())?;
+    let status = json!({ "status": {
+        "initContainerStatuses": [
+            { "name": "interception", "image": "i", "state": { "terminated": { "exitCode": 0 } } },
+        ],
+        "containerStatuses": [
+            { "name": "lateen", "image": "i", "state": { "terminated": { "exitCode": 0 } } },
+            { "name": "pull-0", "image": "r:5000/a:1", "state": pull },
+        ],
+    } });
+    patch_status(mesh, &["pod", node, "-n", SET], &status)
+}
+
+fn precheck(mesh: &Mesh) -> Result<Process> {
+    let mut command = mesh.lateen(&["precheck", "--pull", "r:5000/a:1", "--within", "40"])?;
+    command.env("KUBECONFIG", mesh.home().join("kubeconfig"));
+    let process = Process::spawn("lateen precheck", &mut command)?;
+    wait_until("the DaemonSet", SOON, || mesh.kubectl(&["get", "ds", SET, "-n", SET]))?;
+    Ok(process)
+}
+
+/// Nothing of a precheck is there.
+fn gone(mesh: &Mesh) -> Result<()> {
+    wait_until("the end of the namespace", SOON, || {
+        let found = mesh.kubectl(&["get", "ns", SET, "--ignore-not-found"])?;
+        ensure!(found.is_empty(), "{found}");
+        Ok(())
+    })
+}
+
+#[test]
+fn the_node_that_cannot_pull_is_named() {
+    isolated(|| {
+        let mesh = mesh()?;
+        node(&mesh, "master1")?;
+        node(&mesh, "master2")?;
+        let mut run = precheck(&mesh)?;
+        // The embedded API has a node of its own: the machine.
+        let all = mesh.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"])?;
+        let others = || all.split_whitespace().filter(|name| *name != "master2");
+        for name in others() {
+            pod(&mesh, name, &json!({ "terminated": { "exitCode": 0 } }))?;
+        }
+        let message = "server gave HTTP response to HTTPS client";
+        pod(
+            &mesh,
+            "master2",
+            &json!({ "waiting": { "reason": "ErrImagePull", "message": message } }),
+        )?;
+        assert_eq!(run.exit_code(LIMIT)?, 1);
+        let output = run.stdout();
+        assert!(output.contains("error: node master2: it cannot pull r:5000/a:1"), "{output}");
+        assert!(output.contains(message) && !output.contains("master1"), "{output}");
+        gone(&mesh)?;
+
+        let mut run = precheck(&mesh)?;
+        for name in all.split_whitespace() {
+            pod(&mesh, name, &json!({ "running": {} }))?;
+        }
+        assert!(run.success(LIMIT)?.contains("3 nodes are ready"));
+        gone(&mesh)
+    });
+}
+
+#[test]
+fn a_precheck_that_is_broken_off_leaves_nothing() {
+    isolated(|| {
+        let mesh = mesh()?;
+        node(&mesh, "master1")?;
+        let mut run = precheck(&mesh)?;
+        run.signal(nix::sys::signal::Signal::SIGINT)?;
+        assert_eq!(run.exit_code(LIMIT)?, 1);
+        assert!(run.stderr().contains("broken off"), "{}", run.stderr());
+        gone(&mesh)
+    });
+}
+
+#[test]
+fn a_node_over_ssh_lays_the_rules_and_says_what_it_cannot_pull() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let ssh = folder.path().join("ssh");
+        std::fs::write(&ssh, "#!/bin/sh\nfor last; do :; done\nexec sh -c \"$last\"\n")?;
+        std::fs::set_permissions(&ssh, std::fs::Permissions::from_mode(0o755))?;
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH")?);
+        let run = |args: &[&str]| -> Result<(i32, String)> {
+            let mut command = Command::new(tools::lateen()?);
+            command.args(["precheck", "--nodes", "root@n1"]).args(args).env("PATH", &path);
+            let mut process = Process::spawn("lateen precheck", &mut command)?;
+            let code = process.exit_code(LIMIT)?;
+            Ok((code, process.stdout() + &process.stderr()))
+        };
+        let (code, output) = run(&[])?;
+        assert_eq!(code, 0, "{output}");
+        assert!(output.contains("1 node is ready"), "{output}");
+        let (code, output) = run(&["--pull", "r.example:5000/a:1"])?;
+        assert_eq!(code, 1, "{output}");
+        assert!(output.contains("error: node root@n1: "), "{output}");
+        Ok(())
+    });
+}
