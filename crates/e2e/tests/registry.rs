@@ -351,6 +351,80 @@ fn real_runtimes_pull_over_plain_http() {
     });
 }
 
+/// In place of kube-controller-manager: `/healthz` over TLS, with the status that a file holds.
+const MANAGER: &str = r#"
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(int(open(sys.argv[1] + "/status").read()))
+        self.end_headers()
+server = http.server.HTTPServer(("127.0.0.1", 10257), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[1] + "/ca.pem", sys.argv[1] + "/key.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("serving", flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_restart_spares_a_control_plane_that_is_not_well() {
+    isolated(|| {
+        let machine = Machine::start()?;
+        let folder = machine.folder.path().display().to_string();
+        sh(&certificate(&folder))?;
+        // The unit's restart is told to a file: there is no systemd in a test.
+        let systemctl = format!("#!/bin/sh\necho \"$@\" >>{folder}/restarts\n");
+        fs::write(machine.path("systemctl"), systemctl)?;
+        sh(&format!("chmod 755 {folder}/systemctl"))?;
+        // The process is found by the name of its program.
+        let python = sh("python3 -c 'import sys; print(sys.executable)'")?;
+        let program = machine.path("kube-controller-manager");
+        std::os::unix::fs::symlink(python.trim(), &program)?;
+        let mut manager = Command::new(program);
+        manager.args(["-c", MANAGER, &folder]);
+        let mut manager = Process::spawn("kube-controller-manager", &mut manager)?;
+        manager.wait_for("serving", SOON)?;
+        let restarts = || fs::read_to_string(machine.path("restarts")).unwrap_or_default();
+        let add = |host: &str| -> Result<(bool, String)> {
+            let mut command = Command::new(tools::lateen()?);
+            command.args(["node", "registry", "add", host, "--insecure", "--restart"]);
+            let path = format!("{folder}:{}", std::env::var("PATH")?);
+            let output = command.args(["--runtime", "containerd"]).env("PATH", path).output()?;
+            Ok((output.status.success(), text(&output.stdout) + &text(&output.stderr)))
+        };
+        fs::write(machine.path("status"), "500")?;
+        let (ok, output) = add(REGISTRY)?;
+        assert!(
+            !ok && output.contains("kube-controller-manager is not well before it"),
+            "{output}"
+        );
+        assert_eq!(restarts(), "");
+        // The file was changed, and containerd does not know: the next run finds out.
+        wait_until("a later second", SOON, || {
+            let config = fs::read_to_string("/etc/containerd/config.toml")?;
+            fs::write("/etc/containerd/config.toml", config)?;
+            ensure!(
+                lateen(&["add", REGISTRY, "--insecure"])?.contains("must be restarted"),
+                "not yet"
+            );
+            Ok(())
+        })?;
+        fs::write(machine.path("status"), "200")?;
+        let (ok, output) = add(REGISTRY)?;
+        assert!(ok && output.contains("containerd was restarted"), "{output}");
+        assert_eq!(restarts(), "restart containerd.service\n");
+        Ok(())
+    });
+}
+
+/// Makes a certificate for the registry's address, and its key.
+fn certificate(folder: &str) -> String {
+    format!(
+        "cd {folder}; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+         -subj /CN=registry -addext subjectAltName=IP:10.99.0.1 -keyout key.pem -out ca.pem 2>/dev/null"
+    )
+}
+
 /// The bcrypt hash of `abc123xyz`.
 const HASH: &str = "$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW";
 
@@ -359,10 +433,9 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
     isolated(|| {
         let mut machine = Machine::start()?;
         let folder = machine.folder.path().display().to_string();
+        sh(&certificate(&folder))?;
         sh(&format!(
-            "cd {folder}; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-             -subj /CN=registry -addext subjectAltName=IP:10.99.0.1 -keyout key.pem -out ca.pem 2>/dev/null; \
-             printf 'me:%s\\n' '{HASH}' >htpasswd; printf 'me:abc123xyz' >password"
+            "cd {folder}; printf 'me:%s\\n' '{HASH}' >htpasswd; printf 'me:abc123xyz' >password"
         ))?;
         let tls = format!("  tls: {{certificate: {folder}/ca.pem, key: {folder}/key.pem}}\n");
         let auth = format!("auth: {{htpasswd: {{realm: r, path: {folder}/htpasswd}}}}\n");

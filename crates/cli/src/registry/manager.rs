@@ -26,8 +26,12 @@ pub struct Manager {
 }
 
 impl Manager {
+    /// Of this node: one in another network namespace is another node's, and not to be reached.
     pub fn find() -> Option<Manager> {
-        running("kube-controller-manager").first().map(Manager::of)
+        let network = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+        let own = network("self");
+        let found = running("kube-controller-manager");
+        found.iter().find(|daemon| network(&daemon.pid.to_string()) == own).map(Manager::of)
     }
 
     fn of(daemon: &Daemon) -> Manager {
