@@ -25,23 +25,38 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct LogWriter {
-    lines: SyncSender<(Sink, String)>,
+    orders: SyncSender<Order>,
     dropped: AtomicU64,
+}
+
+enum Order {
+    Line(Sink, String),
+    /// To be answered when everything before it is written.
+    Flush(SyncSender<()>),
 }
 
 impl LogWriter {
     /// `stand_in` takes the lines for standard output and error.
     pub fn start(stand_in: Option<PathBuf>) -> io::Result<Self> {
-        let (lines, receiver) = sync_channel(QUEUE);
+        let (orders, receiver) = sync_channel(QUEUE);
         let mut files = Files::new(stand_in);
         let writer = std::thread::Builder::new().name("access-log".into());
         writer.spawn(move || files.write_all(&receiver))?;
-        Ok(Self { lines, dropped: AtomicU64::new(0) })
+        Ok(Self { orders, dropped: AtomicU64::new(0) })
     }
 
     pub fn line(&self, sink: &Sink, line: String) {
-        if self.lines.try_send((sink.clone(), line)).is_err() {
+        if self.orders.try_send(Order::Line(sink.clone(), line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the lines so far are written, as long as it takes at most.
+    pub fn flush(&self, within: Duration) {
+        let (done, written) = sync_channel(1);
+        if self.orders.try_send(Order::Flush(done)).is_ok() {
+            // What takes longer is lost, as what finds the queue full.
+            let _ = written.recv_timeout(within);
         }
     }
 
@@ -69,17 +84,25 @@ impl Files {
     }
 
     /// Writes until the senders are gone; what has queued up goes out in one write per sink.
-    fn write_all(&mut self, lines: &Receiver<(Sink, String)>) {
-        while let Ok((sink, text)) = lines.recv() {
-            let mut batch = HashMap::from([(sink, text)]);
-            while let Ok((sink, text)) = lines.try_recv() {
-                batch.entry(sink).or_default().push_str(&text);
+    fn write_all(&mut self, orders: &Receiver<Order>) {
+        while let Ok(first) = orders.recv() {
+            let mut batch: HashMap<Sink, String> = HashMap::new();
+            let mut waiting = Vec::new();
+            for order in std::iter::once(first).chain(orders.try_iter()) {
+                match order {
+                    Order::Line(sink, text) => batch.entry(sink).or_default().push_str(&text),
+                    Order::Flush(done) => waiting.push(done),
+                }
             }
             for (sink, text) in batch {
                 let written = self.write(&sink, &text, Instant::now());
                 if let Some(error) = self.news(sink.clone(), written) {
                     tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
                 }
+            }
+            for done in waiting {
+                // Whoever asked may have given up.
+                let _ = done.send(());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The proxy's metrics for Prometheus. In: counters. Out: families with Envoy's names where Envoy counts the
 //! same thing, and with Lateen's own where it does not.
 
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use lateen_telemetry::exposition::{Exposition, Kind};
@@ -36,16 +37,24 @@ const CLUSTER: [Family; 5] = [
 pub fn write(view: &View, out: &mut Exposition) {
     server(view, out);
     let config = view.shared.config.load();
-    let all: Vec<_> = listeners(&config)
+    let mut all: Vec<_> = listeners(&config)
         .into_iter()
-        .map(|listener| (&*listener.compiled.name, &listener.counters))
+        .map(|listener| (place(listener.compiled.address), &*listener.counters))
         .collect();
-    let named: Vec<_> = all.iter().map(|(name, counters)| (*name, &***counters)).collect();
+    // Two samples of one name would spoil the page.
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all.dedup_by(|a, b| a.0 == b.0);
+    let named: Vec<_> = all.iter().map(|(place, counters)| (&**place, *counters)).collect();
     families(out, "listener_address", &LISTENER, "envoy_listener_downstream_cx_active", &named);
     let clusters = present(&config);
     let named: Vec<_> =
         clusters.iter().map(|cluster| (&*cluster.compiled.name, &cluster.live.counters)).collect();
     families(out, "cluster_name", &CLUSTER, "envoy_cluster_upstream_cx_active", &named);
+}
+
+/// Envoy's way to write an address in a label.
+fn place(address: SocketAddr) -> String {
+    format!("{}_{}", address.ip(), address.port())
 }
 
 fn server(view: &View, out: &mut Exposition) {

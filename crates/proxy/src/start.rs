@@ -26,6 +26,8 @@ use crate::worker::{Command, Reasons, Shared, Worker};
 
 /// Questions of connections that may wait for the engine.
 const DEMANDS: usize = 1024;
+/// How long the last lines of the access log may take.
+const FLUSH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -193,6 +195,9 @@ impl Handle {
             for worker in workers {
                 // A panic was printed by its thread.
                 let _ = worker.thread.join();
+            }
+            if let Some(context) = contexts.first() {
+                context.shared.log.flush(FLUSH);
             }
             contexts
         });

@@ -24,8 +24,6 @@ use crate::node::Role;
 const DNS_PORT: u16 = 15053;
 /// The kernel's number of the capability to mark sockets.
 const CAP_NET_ADMIN: u32 = 12;
-/// How long our own tasks may take to end.
-const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 pub async fn serve(pod: Pod) -> Result<()> {
     descriptors::raise();
@@ -53,7 +51,6 @@ pub async fn serve(pod: Pod) -> Result<()> {
         signal = signals.next() => tracing::info!(signal, "ending at once"),
     }
     proxy.drain_and_stop(Some(Duration::ZERO)).await;
-    supervisor.stop(STOP_WITHIN).await;
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
 
-use super::{Files, LOOK_EVERY};
+use super::{Files, LOOK_EVERY, LogWriter};
 
 #[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
@@ -24,6 +24,18 @@ fn a_file_that_was_moved_away_is_begun_anew() {
     assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "three\nfour\n");
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn what_was_logged_before_a_flush_is_written_after_it() {
+    let path = std::env::temp_dir().join(format!("lateen-flush-{}", std::process::id()));
+    let log = LogWriter::start(None).unwrap();
+    for _ in 0..1000 {
+        log.line(&Sink::File(path.clone()), "a line\n".into());
+    }
+    log.flush(Duration::from_secs(20));
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1000);
+    fs::remove_file(path).unwrap();
 }
 
 #[test]

@@ -305,6 +305,15 @@ fn a_revision_s_pods_find_their_control_plane() {
 }
 
 #[test]
+fn the_agent_is_told_that_the_application_waits_for_it() {
+    let settings = Settings { hold_application: true, ..Settings::default() };
+    let injected = run(&plain(), &settings).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    let config = pod::variable(proxy, "PROXY_CONFIG").unwrap();
+    assert!(config.contains("\"holdApplicationUntilProxyStarts\":true"), "{config}");
+}
+
+#[test]
 fn an_image_that_nothing_fills_in_is_refused() {
     let mut pod = plain();
     pod["spec"]["containers"][0]["image"] = json!("auto");
