@@ -108,6 +108,15 @@ impl Pod {
         Ok(())
     }
 
+    /// A file of one of the pod's volumes, which changes whole as the kubelet changes it.
+    pub fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().context("a file")?)?;
+        let new = path.with_extension("new");
+        fs::write(&new, text)?;
+        Ok(fs::rename(new, path)?)
+    }
+
     fn container(&self, name: &str) -> Result<&Value> {
         let spec = &self.template["spec"];
         let lists = ["initContainers", "containers"].map(|field| spec[field].as_array());

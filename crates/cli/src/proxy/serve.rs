@@ -35,7 +35,7 @@ pub async fn serve(pod: Pod) -> Result<()> {
     let mut proxy = Proxy::start(options(&pod)?).await.context("cannot start the proxy")?;
     let agent = agent::start(agent_options, proxy.view(), &tasks)?;
     if pod.captures_dns() {
-        start_dns(&pod, &tasks)?;
+        start_dns(&pod, &tasks, proxy.ready())?;
     }
     tasks.child("memory", memory::give_back());
     tracing::info!(
@@ -132,9 +132,15 @@ fn may_mark() -> bool {
 }
 
 /// Mesh DNS on the loopback addresses, to which the pod's questions are redirected.
-fn start_dns(pod: &Pod, tasks: &Tasks) -> Result<()> {
+fn start_dns(
+    pod: &Pod,
+    tasks: &Tasks,
+    ready: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     let (names, names_task) = mesh_names(pod.control_plane()?, node(pod));
     tasks.essential("names", async move {
+        // A control plane that was away is back then: its names come at once, not after another pause.
+        ready.await;
         names_task.run().await;
         Ok(())
     });
