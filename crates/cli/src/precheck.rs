@@ -129,8 +129,22 @@ async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Ve
                 verdicts.insert(node, judge::pod(pod));
             }
         }
+        let waits = |node: &String| {
+            verdicts.get(node.as_str()).is_none_or(|verdict| matches!(verdict, Verdict::Waiting(_)))
+        };
+        let open = nodes.iter().any(waits);
+        if open && start.elapsed() > within {
+            let events = client.list(kind("", "Event")?, "", None).await?;
+            for pod in &pods {
+                if let Some(node) = pod["spec"]["nodeName"].as_str()
+                    && let Some(Verdict::Waiting(what)) = verdicts.get_mut(node)
+                    && let Some(warning) = judge::warning(pod, &events)
+                {
+                    *what = warning;
+                }
+            }
+        }
         let of = |node: &String| verdicts.get(node.as_str()).cloned().unwrap_or_default();
-        let open = nodes.iter().any(|node| matches!(of(node), Verdict::Waiting(_)));
         if !open || start.elapsed() > within {
             return Ok(nodes.iter().flat_map(|node| judge::findings(node, of(node))).collect());
         }

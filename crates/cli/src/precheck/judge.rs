@@ -146,7 +146,7 @@ pub fn pod(pod: &Value) -> Verdict {
     for container in items(status, "initContainerStatuses") {
         match of_rules(container) {
             Verdict::Fine => {}
-            Verdict::Waiting(what) => waiting = Some(what),
+            Verdict::Waiting(what) => drop(waiting.get_or_insert(what)),
             Verdict::Failed(reasons) => problems.extend(reasons),
         }
     }
@@ -154,7 +154,7 @@ pub fn pod(pod: &Value) -> Verdict {
     for container in containers {
         match of_pull(container) {
             Verdict::Fine => {}
-            Verdict::Waiting(what) => waiting = Some(what),
+            Verdict::Waiting(what) => drop(waiting.get_or_insert(what)),
             Verdict::Failed(reasons) => problems.extend(reasons),
         }
     }
@@ -208,6 +208,14 @@ fn pull_problem(container: &Value) -> Option<String> {
         let reason = text(waiting, "message");
         format!("it cannot pull {image}: {reason} (lateen node registry add lets a node pull)")
     })
+}
+
+/// Why a pod's containers are not even made, as its node says it: in a warning, and nowhere else.
+pub fn warning(pod: &Value, events: &[Value]) -> Option<String> {
+    let uid = &pod["metadata"]["uid"];
+    let of_pod =
+        |event: &&Value| event["involvedObject"]["uid"] == *uid && event["type"] == "Warning";
+    events.iter().rfind(of_pod).map(|event| text(event, "message").to_owned())
 }
 
 /// A node's findings at the end.

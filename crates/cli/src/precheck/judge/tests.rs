@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Finding, Verdict, node, pod, services};
+use super::{Finding, Verdict, node, pod, services, warning};
 
 fn of_node(kubelet: &str, kernel: &str, ready: &str) -> Vec<(String, bool)> {
     let found = node(&json!({
@@ -82,4 +82,17 @@ fn a_node_on_which_interception_fails_says_why() {
     assert_eq!(reasons, ["interception ends with 1: the kernel needs nf_tables"]);
     assert!(matches!(verdict(json!({ "running": {} }), creating), Verdict::Waiting(_)));
     assert!(matches!(pod(&json!({})), Verdict::Waiting(_)));
+}
+
+#[test]
+fn a_pod_without_containers_is_explained_by_its_events() {
+    let pod = json!({ "metadata": { "uid": "1" } });
+    let event = |uid: &str, kind: &str, message: &str| json!({ "involvedObject": { "uid": uid }, "type": kind, "message": message });
+    let events = [
+        event("2", "Warning", "another"),
+        event("1", "Normal", "scheduled"),
+        event("1", "Warning", "no sandbox"),
+    ];
+    assert_eq!(warning(&pod, &events).as_deref(), Some("no sandbox"));
+    assert_eq!(warning(&pod, &events[..2]), None);
 }
