@@ -109,6 +109,13 @@ EOF
 start() {
   local name=$1; shift
   "$@" >"$dir/log/$name" 2>&1 &
+  started[$!]=$name
+}
+
+all_run() {
+  for one in "${!started[@]}"; do
+    kill -0 "$one" 2>/dev/null || { echo "cluster: ${started[$one]} ended:" >&2; tail -3 "$dir/log/${started[$one]}" >&2; return 1; }
+  done
 }
 
 # The standard paths of a node, in this mount namespace only.
@@ -213,7 +220,7 @@ control_plane() {
     --service-account-issuer=https://kubernetes.default.svc --authorization-mode=Node,RBAC \
     --enable-admission-plugins=NodeRestriction --kubelet-certificate-authority="$pki/ca.crt" \
     --kubelet-client-certificate="$pki/apiserver-kubelet.crt" \
-    --kubelet-client-key="$pki/apiserver-kubelet.key" --allow-privileged=true
+    --kubelet-client-key="$pki/apiserver-kubelet.key" --allow-privileged=true --kubelet-preferred-address-types=InternalIP
   until kubectl --kubeconfig "$dir/kubeconfig" get --raw /readyz >/dev/null 2>&1; do sleep 0.2; done
   for half in controller-manager scheduler; do
     local own=$pki/$half.conf
@@ -227,6 +234,7 @@ control_plane() {
 
 inside() {
   dir=$1 group=$2; shift 2
+  declare -gA started=()
   mount --make-rshared /
   cgroups_mount
   for at in $(cgroup_roots); do mkdir -p "$at$group"; done
@@ -243,6 +251,7 @@ inside() {
   start kube-proxy kube-proxy --config="$dir/etc/kubernetes/proxy.yaml"
   start coredns coredns -conf "$dir/etc/kubernetes/Corefile"
   until kubectl --kubeconfig "$dir/kubeconfig" get node node1 2>/dev/null | grep -q ' Ready'; do sleep 0.2; done
+  all_run
   touch "$dir/ready"
   wait
 }

@@ -2,7 +2,7 @@
 package main
 
 import (
-	_ "github.com/coredns/coredns/plugin/cache"
+	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/errors"
 	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	dnsserver.Directives = []string{"errors", "cache", "hosts", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "errors", "hosts", "kubernetes"}
 }
 
 func main() { coremain.Run() }
