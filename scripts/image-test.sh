@@ -53,8 +53,10 @@ size=$(du -sb "$work/root" | cut -f1)
 python3 -c 'import json,sys; d=json.load(sys.stdin); assert len(d["packages"]) > 100, d' \
   <"$work/root/usr/share/doc/lateen/sbom.spdx.json"
 
-# Nothing but the two files, no privilege, and what a kubelet puts there.
-mkdir "$work/root/etc"
+# Nothing but the two files, no privilege, and what every container runtime puts there.
+mkdir "$work/root/etc" "$work/root/dev"
+mknod -m 666 "$work/root/dev/urandom" c 1 9
+mknod -m 666 "$work/root/dev/random" c 1 8
 echo "127.0.0.1 api.example" >"$work/root/etc/hosts"
 inside() {
   unshare --net chroot --userspec=1337:1337 "$work/root" /usr/local/bin/lateen "$@"
@@ -64,7 +66,7 @@ says "redirect to :15006" inside interception --dry-run -b '*' -i '*'
 says "kind: Deployment" inside manifest generate
 cat >"$work/root/etc/kubeconfig" <<'END'
 {"apiVersion": "v1", "kind": "Config", "current-context": "c",
- "clusters": [{"name": "c", "cluster": {"server": "https://api.example:6443"}}],
+ "clusters": [{"name": "c", "cluster": {"server": "http://api.example:6443"}}],
  "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}
 END
 chmod -R a+rX "$work/root"

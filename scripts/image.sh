@@ -25,7 +25,7 @@ build() {
   remap="--remap-path-prefix=$root=/src --remap-path-prefix=$cargo_home/registry/src=/cargo"
   variable=CFLAGS_$(echo "$triple" | tr - _)
   say "building for $triple"
-  env CARGO_INCREMENTAL=0 CARGO_PROFILE_RELEASE_STRIP=symbols \
+  env CARGO_INCREMENTAL=0 \
     RUSTFLAGS="-C target-feature=+crt-static $remap --remap-path-prefix=$target=/target" \
     "$variable=-ffile-prefix-map=$root=/src -ffile-prefix-map=$cargo_home/registry/src=/cargo -ffile-prefix-map=$target=/target" \
     cargo build --release --locked --target "$triple" -p lateen-cli --bin lateen
@@ -64,7 +64,10 @@ with_docker() {
 mkdir -p "$out"
 [ -n "${BINARY:-}" ] || { build; BINARY=$target/$triple/release/lateen; }
 check_static "$BINARY"
-install -m 0755 "$BINARY" "$out/lateen"
+# Symbols are a quarter of it.
+strip --strip-all -o "$out/lateen.new" "$BINARY"
+install -m 0755 "$out/lateen.new" "$out/lateen"
+rm "$out/lateen.new"
 check_size "$out/lateen"
 created=$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)
 libc=$(ldd --version | sed -n '1s/.* //p')
