@@ -64,9 +64,11 @@ inside() {
 says "$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -1)" inside --version
 says "redirect to :15006" inside interception --dry-run -b '*' -i '*'
 says "kind: Deployment" inside manifest generate
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=authority -days 1 \
+  -keyout /dev/null -out "$work/root/etc/ca.pem" 2>/dev/null
 cat >"$work/root/etc/kubeconfig" <<'END'
 {"apiVersion": "v1", "kind": "Config", "current-context": "c",
- "clusters": [{"name": "c", "cluster": {"server": "http://api.example:6443"}}],
+ "clusters": [{"name": "c", "cluster": {"server": "https://api.example:6443", "certificate-authority": "/etc/ca.pem"}}],
  "users": [{"name": "u", "user": {}}], "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}]}
 END
 chmod -R a+rX "$work/root"
