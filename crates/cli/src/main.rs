@@ -70,7 +70,7 @@ enum Command {
     Completion {
         shell: clap_complete::Shell,
     },
-    Discovery(discovery::DiscoveryCommand),
+    Discovery(Box<discovery::DiscoveryCommand>),
     /// The control plane; started by `up`
     #[command(hide = true)]
     ControlPlane(control_plane::ControlPlaneCommand),
@@ -155,7 +155,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }
-        Command::Discovery(command) => discovery::execute(command)?,
+        Command::Discovery(command) => discovery::execute(*command)?,
         Command::ControlPlane(command) => control_plane::execute(command)?,
         Command::Gateway(command) => on_one_thread(gateway::execute(command))?,
     }

@@ -157,7 +157,10 @@ fn context<'a>(
         .unwrap_or(settings.status_port);
     let of_config = config["interceptionMode"].as_str().unwrap_or("REDIRECT");
     let mode = annotations.or(names::MODE, of_config).to_owned();
-    let hold = config["holdApplicationUntilProxyStarts"] == true || settings.hold_application;
+    let native = annotations.flag(names::NATIVE).unwrap_or(settings.native_sidecar);
+    // A native sidecar is ready before the application by itself.
+    let wanted = config["holdApplicationUntilProxyStarts"].as_bool();
+    let hold = !native && wanted.unwrap_or(settings.hold_application);
     complete(&mut config, settings, &annotations, status_port);
     if hold {
         config["holdApplicationUntilProxyStarts"] = json!(true);
@@ -167,7 +170,7 @@ fn context<'a>(
         namespace: subject.namespace,
         owner,
         base: subject.pod,
-        native: annotations.flag(names::NATIVE).unwrap_or(settings.native_sidecar),
+        native,
         annotations,
         config,
         image: settings.image.reference(),

@@ -113,6 +113,7 @@ pub struct Settings {
     pub node_agent: bool,
     pub rewrite_probes: bool,
     pub merge_metrics: bool,
+    /// Whether an application waits for its proxy where the ProxyConfig does not say.
     pub hold_application: bool,
     pub image: Image,
     /// `resources` of the proxy.

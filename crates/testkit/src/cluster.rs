@@ -49,7 +49,7 @@ impl Image {
         Process::spawn("strip", &mut strip)?.success(BUILD)?;
         let mut ldd = Command::new("ldd");
         let libraries = Process::spawn("ldd", ldd.arg(&lateen))?.success(BUILD)?;
-        let entrypoint = "/lateen".to_owned();
+        let entrypoint = "/usr/local/bin/lateen".to_owned();
         let mut files = vec![(stripped, entrypoint.clone())];
         let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
         files.extend(paths.map(|path| (path.into(), path.to_owned())));
@@ -65,7 +65,10 @@ impl Image {
             fs::create_dir_all(to.parent().context("a file of an image has a folder")?)?;
             fs::copy(from, &to).with_context(|| format!("copying {}", from.display()))?;
         }
-        let recipe = format!("FROM scratch\nCOPY . /\nENTRYPOINT [{:?}]\n", self.entrypoint);
+        let recipe = format!(
+            "FROM scratch\nCOPY . /\nENV PATH=/usr/local/bin\nENTRYPOINT [{:?}]\n",
+            self.entrypoint
+        );
         fs::write(work.path().join("Containerfile"), recipe)?;
         let archive = scratch.join(format!("{}.tar", self.name.replace(['/', ':'], "_")));
         let to = format!("oci-archive:{}:{}", archive.display(), self.name);

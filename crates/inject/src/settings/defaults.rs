@@ -1,5 +1,5 @@
 //! What holds where nothing is said. Out: Istio's defaults, but for the proxy's resources, which are
-//! Lateen's.
+//! Lateen's, and for applications, which wait for their proxies.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ impl Default for Settings {
             node_agent: false,
             rewrite_probes: true,
             merge_metrics: true,
-            hold_application: false,
+            hold_application: true,
             image: Image::default(),
             resources: json!({
                 "limits": {"cpu": "2000m", "memory": "1024Mi"},

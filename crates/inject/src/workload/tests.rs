@@ -46,8 +46,8 @@ fn every_workload_kind_is_injected_in_its_template() {
         assert_eq!(object["spec"]["kept"], true, "{kind}");
         let pod = path.iter().fold(&object, |at, part| &at[*part]);
         let containers = pod["spec"]["containers"].as_array().unwrap();
-        assert_eq!(containers[1]["name"], "istio-proxy", "{kind}");
-        let variables = containers[1]["env"].as_array().unwrap();
+        assert_eq!(containers[0]["name"], "istio-proxy", "{kind}");
+        let variables = containers[0]["env"].as_array().unwrap();
         let owner = variables.iter().find(|one| one["name"] == "ISTIO_META_OWNER").unwrap();
         let plural = kind.to_lowercase();
         let expected = format!("kubernetes://apis/{api_version}/namespaces/shop/{plural}s/web");

@@ -110,8 +110,8 @@ fn values_that_istio_passes_over_leave_the_setting() {
     pod["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"path": "/", "port": 80}});
     let injected = run(&pod, &Settings::default()).unwrap();
     assert!(injected.issues[0].message.contains("the mesh's setting is used"));
-    let port = &injected.pod["spec"]["containers"][0]["livenessProbe"]["httpGet"]["port"];
-    assert_eq!(*port, 15020);
+    let app = pod::container(&injected.pod, "app").unwrap();
+    assert_eq!(app["livenessProbe"]["httpGet"]["port"], 15020);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn containers_are_in_the_order_that_gives_each_the_network_it_needs() {
     pod["spec"]["initContainers"] = json!([init("migrate"), init("vault"), init("seed")]);
     let injected = run(&pod, &Settings::default()).unwrap().pod;
     assert_eq!(names(&injected, "initContainers"), ["migrate", "vault", "seed", "istio-init"]);
-    assert_eq!(names(&injected, "containers"), ["app", "istio-proxy"]);
+    assert_eq!(names(&injected, "containers"), ["istio-proxy", "app"]);
 
     let injected = run(&pod, &native()).unwrap().pod;
     let expected = ["istio-init", "istio-proxy", "migrate", "vault", "seed"];
@@ -201,7 +201,7 @@ fn an_application_that_waits_comes_after_the_proxy() {
 fn the_annotation_decides_over_the_cluster_s_native_sidecars() {
     let name = "sidecar.istio.io/nativeSidecar";
     let off = run(&annotated(name, "false"), &native()).unwrap().pod;
-    assert_eq!(names(&off, "containers"), ["app", "istio-proxy"]);
+    assert_eq!(names(&off, "containers"), ["istio-proxy", "app"]);
     let on = run(&annotated(name, "true"), &Settings::default()).unwrap().pod;
     assert_eq!(pod::container(&on, PROXY_CONTAINER).unwrap()["restartPolicy"], "Always");
 }
@@ -228,7 +228,12 @@ fn a_pod_s_proxy_config_lies_over_the_mesh_s() {
     let config: Value =
         serde_json::from_str(pod::variable(proxy, "PROXY_CONFIG").unwrap()).unwrap();
     let metadata = json!({"A": "mesh", "B": "pod"});
-    let expected = json!({"concurrency": 4, "proxyMetadata": metadata, "statusPort": 15030});
+    let expected = json!({
+        "concurrency": 4,
+        "proxyMetadata": metadata,
+        "statusPort": 15030,
+        "holdApplicationUntilProxyStarts": true,
+    });
     assert_eq!(config, expected);
     assert_eq!(pod::variable(proxy, "B"), Some("pod"));
     let init = pod::container(&injected, "istio-init").unwrap();
@@ -282,7 +287,7 @@ fn fields_that_nobody_knows_survive() {
     pod["spec"]["containers"][0]["alsoNew"] = json!(true);
     let injected = run(&pod, &Settings::default()).unwrap().pod;
     assert_eq!(injected["spec"]["fromTheFuture"], pod["spec"]["fromTheFuture"]);
-    assert_eq!(injected["spec"]["containers"][0]["alsoNew"], true);
+    assert_eq!(pod::container(&injected, "app").unwrap()["alsoNew"], true);
 }
 
 #[test]
@@ -306,11 +311,21 @@ fn a_revision_s_pods_find_their_control_plane() {
 
 #[test]
 fn the_agent_is_told_that_the_application_waits_for_it() {
-    let settings = Settings { hold_application: true, ..Settings::default() };
-    let injected = run(&plain(), &settings).unwrap().pod;
-    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
-    let config = pod::variable(proxy, "PROXY_CONFIG").unwrap();
-    assert!(config.contains("\"holdApplicationUntilProxyStarts\":true"), "{config}");
+    let first = |settings: &Settings| {
+        let injected = run(&plain(), settings).unwrap().pod;
+        let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+        let config = pod::variable(proxy, "PROXY_CONFIG").unwrap();
+        let told = config.contains("\"holdApplicationUntilProxyStarts\":true");
+        let first = pod::name(&pod::list(&injected, "containers")[0]) == PROXY_CONTAINER;
+        assert_eq!(told, first, "{config}");
+        first
+    };
+    let proxy_config = |wanted: bool| json!({"holdApplicationUntilProxyStarts": wanted});
+    assert!(first(&Settings::default()));
+    assert!(!first(&Settings { proxy_config: proxy_config(false), ..Settings::default() }));
+    let off = Settings { hold_application: false, ..Settings::default() };
+    assert!(!first(&off));
+    assert!(first(&Settings { proxy_config: proxy_config(true), ..off }));
 }
 
 #[test]
