@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::{ECHO_YAML, testdata};
-use lateen_testkit::cluster::{Cluster, Image};
+use lateen_testkit::cluster::{Cluster, Image, NODE};
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::net::expect_answer;
 use lateen_testkit::process::Process;
@@ -69,6 +69,74 @@ impl Installed {
     }
 }
 
+/// A Job of three lines through the mesh, with a native sidecar or a plain one. Its init container, which
+/// only a native sidecar gives the network, sends one before.
+fn job(name: &str, native: bool) -> String {
+    let image = "grd-dev.urad.com.tw/hank/echoclient:1.0.0";
+    let init = match native {
+        true => format!(
+            "initContainers: [{{name: first, image: '{image}', args: ['--count', '1', tcp-echo-server, '8020']}}]"
+        ),
+        false => String::new(),
+    };
+    format!(
+        "apiVersion: batch/v1
+kind: Job
+metadata: {{name: {name}}}
+spec:
+  backoffLimit: 0
+  template:
+    metadata:
+      labels: {{app: {name}}}
+      annotations: {{sidecar.istio.io/nativeSidecar: '{native}'}}
+    spec:
+      restartPolicy: Never
+      {init}
+      containers:
+      - {{name: main, image: '{image}', args: ['--count', '3', tcp-echo-server, '8020', '10']}}
+---
+"
+    )
+}
+
+/// A gateway by injection, on a port of the node.
+const OWN_GATEWAY: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: own-gateway}
+spec:
+  selector: {matchLabels: {istio: own}}
+  template:
+    metadata:
+      annotations: {inject.istio.io/templates: gateway}
+      labels: {istio: own, sidecar.istio.io/inject: 'true'}
+    spec:
+      containers: [{name: istio-proxy, image: auto, imagePullPolicy: IfNotPresent}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: own-gateway}
+spec:
+  type: NodePort
+  selector: {istio: own}
+  ports: [{name: tcp, port: 31400, nodePort: 31500}]
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: own}
+spec:
+  selector: {istio: own}
+  servers: [{port: {number: 31400, name: tcp, protocol: TCP}, hosts: ['*']}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: own}
+spec:
+  hosts: ['*']
+  gateways: [own]
+  tcp: [{route: [{destination: {host: tcp-echo-server, port: {number: 8020}}}]}]
+---
+";
+
 #[test]
 fn the_notes_story_from_the_operator_file_to_the_external_port() {
     isolated_for(LIMIT, || {
@@ -76,14 +144,32 @@ fn the_notes_story_from_the_operator_file_to_the_external_port() {
         let mesh = Installed::from_the_notes(scratch.path())?;
         mesh.kubectl(&["label", "namespace", "default", "istio-injection=enabled"])?;
         mesh.cluster.apply(ECHO_YAML)?;
-        mesh.cluster.apply(include_str!("../testdata/echo-client.yaml"))?;
         mesh.ready("default", "app=echo-server", "2/2")?;
+        mesh.cluster.apply(include_str!("../testdata/echo-client.yaml"))?;
         mesh.ready("default", "app=echo-client", "2/2")?;
         wait_until("the external port", SOON, || expect_answer(EXTERNAL, "hello\n", "hello\n"))?;
         wait_until("the client's replies", SOON, || {
             let said = mesh.kubectl(&["logs", "deployment/echo-client"])?;
             ensure!(said.contains("reply: message 1\n"), "{said}");
             Ok(())
+        })?;
+
+        mesh.cluster.apply(&(job("native", true) + &job("plain", false) + OWN_GATEWAY))?;
+        wait_until("both jobs to end", START, || {
+            let path = "jsonpath={range .items[*]}{.metadata.name}={.status.succeeded} {end}";
+            let jobs = mesh.kubectl(&["get", "jobs", "-o", path])?;
+            ensure!(jobs == "native=1 plain=1 ", "{jobs}");
+            Ok(())
         })
+        .with_context(|| mesh.kubectl(&["describe", "pods"]).unwrap_or_default())?;
+        mesh.ready("default", "istio=own", "1/1")?;
+        let node_port = format!("{NODE}:31500");
+        wait_until("the node's port", SOON, || expect_answer(&node_port, "hello\n", "hello\n"))?;
+
+        mesh.kubectl(&["label", "namespace", "default", "istio-injection-"])?;
+        mesh.kubectl(&["label", "namespace", "default", "istio-injection=disabled"])?;
+        mesh.kubectl(&["rollout", "restart", "deployment/echo-client"])?;
+        mesh.kubectl(&["rollout", "status", "deployment/echo-client", "--timeout=60s"])?;
+        mesh.ready("default", "app=echo-client", "1/1")
     });
 }

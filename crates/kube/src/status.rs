@@ -79,13 +79,10 @@ impl StatusWorker {
     pub async fn run(self) {
         let mut may = self.may.clone();
         loop {
-            // Whoever says who writes is gone only while the process stops.
-            if may.wait_for(|may| *may).await.is_err() {
-                return std::future::pending().await;
-            }
+            is(&mut may, true).await;
             tokio::select! {
                 biased;
-                _ = may.wait_for(|may| !*may) => {}
+                () = is(&mut may, false) => {}
                 () = self.write() => {}
             }
         }
@@ -121,6 +118,13 @@ impl StatusWorker {
             Err(error) if error.is_not_found() => {}
             Err(error) => tracing::warn!(%error, "cannot write a status"),
         }
+    }
+}
+
+/// Resolves when it is so. When nobody is left to say otherwise it stays as it is.
+async fn is(may: &mut watch::Receiver<bool>, wanted: bool) {
+    if may.wait_for(|may| *may == wanted).await.is_err() {
+        std::future::pending().await
     }
 }
 

@@ -1,10 +1,11 @@
-//! The queue of the status writer.
+//! The queue of the status writer, and who may write.
 
 use lateen_api::kinds::by_kind;
 use lateen_api::resource::Key;
 use serde_json::json;
+use tokio::sync::watch;
 
-use super::Queue;
+use super::{Queue, is};
 
 fn key(name: &str) -> Key {
     let kind = by_kind("networking.istio.io", "Gateway").unwrap();
@@ -56,4 +57,12 @@ fn what_was_broken_off_is_written_later_unless_it_is_no_longer_right() {
     queue.forget(&key("a"));
     queue.resume();
     assert_eq!(queue.pop(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_right_to_write_lasts_when_nobody_is_left_to_take_it() {
+    let (_, mut may) = watch::channel(true);
+    is(&mut may, true).await;
+    let an_hour = std::time::Duration::from_secs(3600);
+    assert!(tokio::time::timeout(an_hour, is(&mut may, false)).await.is_err());
 }
