@@ -20,7 +20,8 @@ export SOURCE_DATE_EPOCH
 say() { echo "image: $*" >&2; }
 die() { say "$*"; exit 1; }
 
-# No path of this machine goes into the binary, in Rust's panics or in C's.
+# No path of this machine goes into the binary, in Rust's panics or in C's. The table by which a program is
+# moved to its address is two megabytes, packed it is nothing.
 build() {
   remap="--remap-path-prefix=$root=/src --remap-path-prefix=$cargo_home/registry/src=/cargo"
   variable=CFLAGS_$(echo "$triple" | tr - _)
@@ -28,7 +29,8 @@ build() {
   env CARGO_INCREMENTAL=0 \
     RUSTFLAGS="-C target-feature=+crt-static $remap --remap-path-prefix=$target=/target" \
     "$variable=-ffile-prefix-map=$root=/src -ffile-prefix-map=$cargo_home/registry/src=/cargo -ffile-prefix-map=$target=/target" \
-    cargo build --release --locked --target "$triple" -p lateen-cli --bin lateen
+    cargo rustc --release --locked --target "$triple" -p lateen-cli --bin lateen -- \
+    -C link-arg=-Wl,-z,pack-relative-relocs
 }
 
 # What the kernel needs nothing else for.

@@ -215,8 +215,16 @@ fn a_jobs_sidecar_ends_with_its_program() {
     isolated(|| {
         let folder = tempfile::tempdir()?;
         let (_mesh, pod) = pod_of(folder.path(), &JOB.replace("CONFIG", CONFIG), "once")?;
-        // The pod's first process, the job's program for a while, and the proxy.
-        let script = "sleep 4 & \"$@\"; exit $?";
+        let groups = folder.path().join("groups");
+        std::fs::create_dir(&groups)?;
+        // The pod's first process, the job's program for a while in a container's control group, and the proxy.
+        let script = format!(
+            "mount -t cgroup2 cgroup2 {0} && mkdir -p {0}/lateen-test-job || exit
+             (echo 0 >{0}/lateen-test-job/cgroup.procs && exec sleep 4) &
+             \"$@\"; code=$?; rmdir {0}/lateen-test-job; exit $code",
+            groups.display()
+        );
+        let script = script.as_str();
         let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
         let mut proxy = pod.start(&[&namespace[..], &["sh", "-c", script, "sh"]].concat())?;
         wait_until("the proxy to be ready", START, is_ready)?;

@@ -184,9 +184,13 @@ impl Pod {
         self.variable(lateen_inject::END_WITH) == Some("processes")
     }
 
-    /// Whether the application starts only when the proxy is ready.
-    pub fn holds_application(&self) -> bool {
-        self.config.hold_application_until_proxy_starts == Some(true)
+    /// How many containers of the application start only when the proxy is ready.
+    pub fn containers_to_come(&self) -> usize {
+        if self.config.hold_application_until_proxy_starts != Some(true) {
+            return 0;
+        }
+        let names = self.variable("ISTIO_META_APP_CONTAINERS").unwrap_or_default();
+        names.split(',').filter(|name| !name.is_empty()).count()
     }
 
     pub fn agent(&self) -> Result<agent::Options> {

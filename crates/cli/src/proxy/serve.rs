@@ -83,7 +83,7 @@ async fn until_asked(
 async fn end(pod: &Pod, agent: &Agent, drain: Drain, signals: &mut Termination) -> Drain {
     let application = async {
         match pod.ends_with_processes() {
-            true => processes::ended(pod.holds_application()).await,
+            true => processes::ended(pod.containers_to_come()).await,
             false => std::future::pending().await,
         }
     };
