@@ -44,6 +44,11 @@ cgroups_mount() {
       mkdir "/sys/fs/cgroup/$one"
       mount -t cgroup -o "$one" "$one" "/sys/fs/cgroup/$one" || rmdir "/sys/fs/cgroup/$one"
     done
+    # Those without a controller: runc puts what is executed in a container into every one that it finds.
+    for one in $(sed -n 's/^[0-9]*:name=\([^:]*\):.*/\1/p' /proc/self/cgroup); do
+      mkdir "/sys/fs/cgroup/$one"
+      mount -t cgroup -o "none,name=$one" "$one" "/sys/fs/cgroup/$one"
+    done
   elif [ ! -e /sys/fs/cgroup/cgroup.controllers ]; then
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
   fi
