@@ -23,9 +23,9 @@ outside() {
   enter=(unshare --mount --pid --fork --kill-child --mount-proc)
   [ "$here" = yes ] || enter+=(--net)
   # Whatever ends this script ends the cluster: killed, it cannot say so itself.
-  setpriv --pdeathsig KILL "${enter[@]}" "$0" --inside "$dir" "lateen-test-$$" "$@" &
+  setpriv --pdeathsig KILL "${enter[@]}" "$0" --inside "$dir" "$@" &
   inside=$!
-  trap 'kill -KILL $inside 2>/dev/null || true; wait $inside 2>/dev/null || true; cgroups_remove "lateen-test-$$"' EXIT
+  trap 'kill -KILL $inside 2>/dev/null || true; wait $inside 2>/dev/null || true; cgroups_remove' EXIT
   trap 'exit 0' INT TERM
   until first=$(pgrep -P $inside); do kill -0 $inside && sleep 0.02; done
   echo "$first" >"$dir/pid"
@@ -56,14 +56,18 @@ cgroups_mount() {
 
 cgroup_roots() { if is_v1; then ls -d /sys/fs/cgroup/*/; else echo /sys/fs/cgroup/; fi; }
 
+# What was killed cannot remove its containers' groups itself.
 cgroups_remove() {
   cgroups_mount 2>/dev/null || true
-  for at in $(cgroup_roots); do
-    [ -d "$at$1" ] || continue
-    # The kernel lets a group go a moment after its last process.
-    for _ in 1 2 3 4 5; do
-      find "$at$1" -depth -type d -exec rmdir {} + 2>/dev/null && break
-      sleep 0.2
+  for container in "$dir"/run/containerd/io.containerd.runtime.v2.task/k8s.io/*/; do
+    for at in $(cgroup_roots); do
+      group=${at}k8s.io/$(basename "$container")
+      # The kernel lets a group go a moment after its last process.
+      for _ in 1 2 3 4 5; do
+        [ -d "$group" ] || break
+        find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break
+        sleep 0.1
+      done
     done
   done
 }
@@ -164,7 +168,6 @@ clusterDNS: [$node]
 clusterDomain: cluster.local
 failCgroupV1: false
 cgroupDriver: cgroupfs
-cgroupRoot: /$group
 cgroupsPerQOS: false
 enforceNodeAllocatable: []
 failSwapOn: false
@@ -238,11 +241,10 @@ control_plane() {
 }
 
 inside() {
-  dir=$1 group=$2; shift 2
+  dir=$1; shift
   declare -gA started=()
   mount --make-rshared /
   cgroups_mount
-  for at in $(cgroup_roots); do mkdir -p "$at$group"; done
   files
   mkdir -p "$dir/run/containerd"
   network
