@@ -20,6 +20,10 @@ outside() {
   dir=$(realpath -m "$1"); shift
   [ "${#dir}" -le 60 ] || { echo "cluster: $dir is too long a path for Unix sockets" >&2; exit 1; }
   mkdir -p "$dir"
+  for image in "$@"; do
+    [ -r "$image" ] || { echo "cluster: cannot read the image $image" >&2; exit 1; }
+    shift; set -- "$@" "$(realpath "$image")"
+  done
   enter=(unshare --mount --pid --fork --kill-child --mount-proc)
   [ "$here" = yes ] || enter+=(--net)
   # Whatever ends this script ends the cluster: killed, it cannot say so itself.
