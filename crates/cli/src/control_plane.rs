@@ -21,6 +21,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::time::MissedTickBehavior;
 
 use crate::home::{Home, HomeState};
+use crate::process::until_ended;
 use crate::up::{ADS_FD, API_FD};
 
 /// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
@@ -55,7 +56,7 @@ pub fn execute(command: ControlPlaneCommand) -> Result<()> {
 }
 
 async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) -> Result<()> {
-    let mut supervisor = Supervisor::new();
+    let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     start_api(&home, &state, api, &tasks).await?;
     let readiness = Readiness::new();
@@ -73,15 +74,7 @@ async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) 
         lateen_runtime::memory::release_startup_pages();
         lateen_runtime::memory::give_back().await;
     });
-    let exit = tokio::select! {
-        exit = supervisor.first_exit() => Some(exit),
-        signal = lateen_runtime::signal::terminated() => {
-            tracing::info!(signal = signal.context("cannot listen for signals")?, "stopping");
-            None
-        }
-    };
-    supervisor.stop(STOP_WITHIN).await;
-    exit.map_or(Ok(()), |exit| Err(exit.into()))
+    until_ended(supervisor, STOP_WITHIN).await
 }
 
 /// Ends, again and again, what programs left behind whose `lateen run` was killed.

@@ -17,6 +17,7 @@ use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Supervisor;
 use tokio::net::TcpListener;
 
+use crate::process::until_ended;
 pub use flags::DiscoveryCommand;
 
 /// Threads for watches and pushes; traffic is not the control plane's.
@@ -49,7 +50,7 @@ pub fn execute(command: DiscoveryCommand) -> Result<()> {
 }
 
 async fn run(command: DiscoveryCommand) -> Result<()> {
-    let mut supervisor = Supervisor::new();
+    let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     let readiness = Readiness::new();
     let options = options(&command).await?;
@@ -67,15 +68,7 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
         lateen_runtime::memory::release_startup_pages();
         lateen_runtime::memory::give_back().await;
     });
-    let exit = tokio::select! {
-        exit = supervisor.first_exit() => Some(exit),
-        signal = lateen_runtime::signal::terminated() => {
-            tracing::info!(signal = signal.context("cannot listen for signals")?, "stopping");
-            None
-        }
-    };
-    supervisor.stop(STOP_WITHIN).await;
-    exit.map_or(Ok(()), |exit| Err(exit.into()))
+    until_ended(supervisor, STOP_WITHIN).await
 }
 
 async fn options(command: &DiscoveryCommand) -> Result<Options> {

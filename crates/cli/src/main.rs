@@ -17,6 +17,7 @@ mod node;
 mod output;
 mod ports;
 mod precheck;
+mod process;
 mod proxy;
 mod registry;
 mod run;
