@@ -11,8 +11,8 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-bin=${LATEEN_CACHE:-$root/.cache}/bin
-PATH=$bin:$PATH:/usr/sbin:/sbin
+cache=$(realpath -m "${LATEEN_CACHE:-$root/.cache}")
+PATH=$cache/bin:$PATH:/usr/sbin:/sbin
 node=10.99.0.1
 
 # What must be undone by somebody who outlives the namespaces.
@@ -158,7 +158,7 @@ state = "$dir/run/containerd"
   restrict_oom_score_adj = true
 
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
+    bin_dir = "$cache/cni"
     conf_dir = "$dir/etc/cni"
 
 [plugins."io.containerd.internal.v1.opt"]

@@ -4,7 +4,8 @@
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
 #        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy  bin/helm
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
-#        bin/docker  bin/dockerd  bin/docker-registry  bin/ansible-playbook  bin/ansible-galaxy
+#        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*
+#        bin/ansible-playbook  bin/ansible-galaxy
 # Idempotent: what is there already is left alone, and then no network is used.
 set -eu
 
@@ -47,33 +48,38 @@ same() {
 }
 built() { mv "$cache/stamp/$1.new" "$cache/stamp/$1"; }
 
+# unpack PACKAGE...: fetches Debian's packages and unpacks them into $work, without installing them:
+# nothing of them starts by itself.
+unpack() {
+  work=$(mktemp -d "$cache/debian.XXXXXX")
+  # apt's own downloader drops to the user _apt, which must be able to write here.
+  chmod 755 "$work"
+  (cd "$work" && { apt-get download -qq "$@" 2>/dev/null || {
+    apt_update
+    apt-get download -qq "$@"
+  }; })
+  for package in "$work"/*.deb; do dpkg -x "$package" "$work"; done
+}
+
 debian_kubectl() {
   [ -x "$cache/bin/kubectl-debian" ] && return
   say "fetching Debian's kubectl"
-  work=$(mktemp -d "$cache/debian-kubectl.XXXXXX")
-  # apt's own downloader drops to the user _apt, which must be able to write here.
-  chmod 755 "$work"
-  (cd "$work" && { apt-get download -qq kubernetes-client 2>/dev/null || {
-    apt_update
-    apt-get download -qq kubernetes-client
-  }; })
-  dpkg -x "$work"/kubernetes-client_*.deb "$work/root"
-  mv "$work/root/usr/bin/kubectl" "$cache/bin/kubectl-debian"
+  unpack kubernetes-client
+  mv "$work/usr/bin/kubectl" "$cache/bin/kubectl-debian"
   rm -rf "$work"
 }
 
-# A real Docker and a real registry, unpacked, not installed: nothing of them starts by itself.
-docker_engine() {
-  [ -x "$cache/bin/dockerd" ] && [ -x "$cache/bin/docker-registry" ] && return
-  say "fetching Debian's docker and registry"
-  work=$(mktemp -d "$cache/docker.XXXXXX")
-  chmod 755 "$work"
-  (cd "$work" && { apt-get download -qq docker.io docker-registry 2>/dev/null || {
-    apt_update
-    apt-get download -qq docker.io docker-registry
-  }; })
-  for package in "$work"/*.deb; do dpkg -x "$package" "$work/root"; done
-  mv "$work/root/usr/bin/docker" "$work/root/usr/bin/docker-registry" "$work/root/usr/sbin/dockerd" "$cache/bin/"
+# What runs containers on a node, a real registry, and what keeps a cluster's objects.
+container_runtimes() {
+  [ -x "$cache/bin/dockerd" ] && [ -x "$cache/cni/portmap" ] && return
+  say "fetching Debian's docker, containerd, registry and etcd"
+  unpack docker.io docker-registry containerd runc etcd-server containernetworking-plugins
+  for program in docker docker-registry etcd ctr containerd containerd-shim-runc-v2; do
+    mv "$work/usr/bin/$program" "$cache/bin/"
+  done
+  mv "$work/usr/sbin/dockerd" "$work/usr/sbin/runc" "$cache/bin/"
+  rm -rf "$cache/cni"
+  mv "$work/usr/lib/cni" "$cache/cni"
   rm -rf "$work"
 }
 
@@ -87,18 +93,12 @@ go_toolchain() {
   if [ ! -x "$cache/go/bin/go" ]; then
     wanted=$(sed -n 's/^go //p' "$root/testbins/kubectl/go.mod")
     say "fetching Go $wanted"
-    work=$(mktemp -d "$cache/go.XXXXXX")
-    chmod 755 "$work"
+    unpack golang-1.19-go golang-1.19-src
     (
       cd "$work"
-      apt-get download -qq golang-1.19-go golang-1.19-src 2>/dev/null || {
-        apt_update
-        apt-get download -qq golang-1.19-go golang-1.19-src
-      }
-      for package in golang-1.19-*.deb; do dpkg -x "$package" old; done
       echo 'module bootstrap' >go.mod
       toolchain=golang.org/toolchain@v0.0.1-go$wanted.linux-$(dpkg --print-architecture)
-      GOROOT=$work/old/usr/lib/go-1.19 GOMODCACHE=$work/mod old/usr/lib/go-1.19/bin/go mod download "$toolchain"
+      GOROOT=$work/usr/lib/go-1.19 GOMODCACHE=$work/mod usr/lib/go-1.19/bin/go mod download "$toolchain"
       chmod -R u+w mod
       chmod +x "mod/$toolchain"/bin/* "mod/$toolchain"/pkg/tool/*/*
       mv "mod/$toolchain" "$cache/go"
@@ -139,13 +139,7 @@ go_tools() {
 
 # A whole Kubernetes: its own programs, CoreDNS and the process that holds a pod's namespaces.
 cluster() {
-  need etcd etcd-server
-  need containerd containerd
-  need runc runc
-  need ctr containerd
   need buildah buildah
-  need iptables iptables
-  [ -x /usr/lib/cni/bridge ] || install_package containernetworking-plugins
   k=$root/testbins/kubernetes
   if ! same kubernetes "$k/go.mod" "$k/go.sum" || [ ! -x "$cache/bin/kubelet" ]; then
     go_toolchain
@@ -209,7 +203,6 @@ need unshare util-linux
 need setpriv util-linux
 need openssl openssl
 need python3 python3
-need containerd containerd
 need cc gcc
 if [ "$bench" = yes ]; then
   need haproxy haproxy
@@ -217,7 +210,7 @@ if [ "$bench" = yes ]; then
   [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || install_package libnginx-mod-stream
 fi
 debian_kubectl
-docker_engine
+container_runtimes
 ansible
 envoy
 go_tools

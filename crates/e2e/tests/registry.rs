@@ -21,7 +21,8 @@ const REGISTRY: &str = "10.99.0.1:5000";
 
 fn run(args: &[&str]) -> Result<Output> {
     let mut command = Command::new(tools::lateen()?);
-    command.args(["node", "registry"]).args(args).output().context("starting lateen")
+    command.args(["node", "registry"]).args(args).env("PATH", tools::path()?);
+    command.output().context("starting lateen")
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -43,7 +44,8 @@ fn lateen_fails(args: &[&str]) -> Result<String> {
 }
 
 fn sh(script: &str) -> Result<String> {
-    Process::spawn("sh", Command::new("sh").args(["-ec", script]))?.success(SOON)
+    let mut command = Command::new("sh");
+    Process::spawn("sh", command.args(["-ec", script]).env("PATH", tools::path()?))?.success(SOON)
 }
 
 /// The files of a node that runs nothing.
@@ -241,7 +243,8 @@ impl Machine {
             ),
         )?;
         let containerd = containerd()?;
-        let docker = Process::spawn("dockerd", &mut Command::new(tools::cached("dockerd")?))?;
+        let mut docker = Command::new(tools::cached("dockerd")?);
+        let docker = Process::spawn("dockerd", docker.env("PATH", tools::path()?))?;
         wait_until("docker", SOON, || docker_cli("version"))?;
         Ok(Machine { docker, containerd, folder })
     }
@@ -272,7 +275,8 @@ impl Machine {
 }
 
 fn containerd() -> Result<Process> {
-    let containerd = Process::spawn("containerd", &mut Command::new("containerd"))?;
+    let mut command = Command::new(tools::cached("containerd")?);
+    let containerd = Process::spawn("containerd", command.env("PATH", tools::path()?))?;
     wait_until("containerd", SOON, || sh("ctr version"))?;
     Ok(containerd)
 }
@@ -388,7 +392,7 @@ fn a_restart_spares_a_control_plane_that_is_not_well() {
         let add = |host: &str| -> Result<(bool, String)> {
             let mut command = Command::new(tools::lateen()?);
             command.args(["node", "registry", "add", host, "--insecure", "--restart"]);
-            let path = format!("{folder}:{}", std::env::var("PATH")?);
+            let path = format!("{folder}:{}", tools::path()?.display());
             let output = command.args(["--runtime", "containerd"]).env("PATH", path).output()?;
             Ok((output.status.success(), text(&output.stdout) + &text(&output.stderr)))
         };

@@ -1,6 +1,7 @@
 //! Where the programs under test and beside the tests are. In: `LATEEN_BIN`, `LATEEN_CACHE` or the
 //! build folder. Out: paths that exist, or an error that says which command makes them.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -26,9 +27,19 @@ pub fn echo_client() -> Result<PathBuf> {
 /// A program that `scripts/test-deps.sh` made: `kubectl`, `kubectl-debian`, `envoy`,
 /// `go-echo-server` or `go-echo-client`.
 pub fn cached(name: &str) -> Result<PathBuf> {
-    let cache = std::env::var_os("LATEEN_CACHE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"), PathBuf::from);
-    existing(cache.join("bin").join(name), "run scripts/test-deps.sh")
+    existing(cache().join("bin").join(name), "run scripts/test-deps.sh")
+}
+
+/// `PATH` as on a machine on which those programs are installed.
+pub fn path() -> Result<OsString> {
+    let machine = std::env::var_os("PATH").context("PATH is not set")?;
+    let folders = std::iter::once(cache().join("bin")).chain(std::env::split_paths(&machine));
+    std::env::join_paths(folders).context("a folder in PATH has a colon")
+}
+
+fn cache() -> PathBuf {
+    std::env::var_os("LATEEN_CACHE")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"), PathBuf::from)
 }
 
 /// A program of this workspace, in the build folder that the running test comes from.
