@@ -38,8 +38,8 @@ pub fn path() -> Result<OsString> {
 }
 
 fn cache() -> PathBuf {
-    std::env::var_os("LATEEN_CACHE")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"), PathBuf::from)
+    let named = std::env::var_os("LATEEN_CACHE").filter(|folder| !folder.is_empty());
+    named.map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache"), PathBuf::from)
 }
 
 /// A program of this workspace, in the build folder that the running test comes from.
