@@ -7,6 +7,7 @@ pub mod duration;
 pub mod issue;
 pub mod istio;
 pub mod kinds;
+pub mod owner;
 mod proto;
 pub mod resource;
 pub mod schema;

@@ -1,8 +1,12 @@
-//! The xDS resource types that are spoken, and Istio's name table.
+//! The xDS resource types that are spoken, and Istio's own messages, which Envoy's types lack.
 //!
 //! In: a type URL from the wire. Out: a `ResourceType`, in the order in which a push sends them.
 
-use std::collections::HashMap;
+mod names;
+mod workload;
+
+pub use names::{NameInfo, NameTable};
+pub use workload::{Address, Workload, WorkloadType, address};
 
 /// A type of xDS resource. The order is that of a push (make before break: clusters before the
 /// listeners that name them, see Envoy's "eventual consistency considerations").
@@ -21,11 +25,13 @@ pub enum ResourceType {
     NameTable,
     /// Istio's proxy configuration, as its agents ask for it.
     ProxyConfig,
+    /// Who owns an address, as Istio's ztunnel asks for it: by `network/ip`.
+    Workload,
 }
 
 impl ResourceType {
     /// Every type, in push order.
-    pub const ORDER: [ResourceType; 11] = [
+    pub const ORDER: [ResourceType; 12] = [
         ResourceType::Cluster,
         ResourceType::Endpoint,
         ResourceType::Listener,
@@ -37,6 +43,7 @@ impl ResourceType {
         ResourceType::Runtime,
         ResourceType::NameTable,
         ResourceType::ProxyConfig,
+        ResourceType::Workload,
     ];
 
     pub fn type_url(self) -> &'static str {
@@ -60,6 +67,7 @@ impl ResourceType {
             ResourceType::Runtime => "type.googleapis.com/envoy.service.runtime.v3.Runtime",
             ResourceType::NameTable => "type.googleapis.com/istio.networking.nds.v1.NameTable",
             ResourceType::ProxyConfig => "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
+            ResourceType::Workload => "type.googleapis.com/istio.workload.Address",
         }
     }
 
@@ -81,6 +89,7 @@ impl ResourceType {
             ResourceType::Runtime => "RTDS",
             ResourceType::NameTable => "NDS",
             ResourceType::ProxyConfig => "PCDS",
+            ResourceType::Workload => "WDS",
         }
     }
 
@@ -89,34 +98,6 @@ impl ResourceType {
     pub fn is_complete_set(self) -> bool {
         matches!(self, ResourceType::Cluster | ResourceType::Listener)
     }
-}
-
-/// Host names and their addresses, as Istio's agents and Lateen's proxies resolve them.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct NameTable {
-    #[prost(map = "string, message", tag = "1")]
-    pub table: HashMap<String, NameInfo>,
-}
-
-/// What a host name leads to.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct NameInfo {
-    #[prost(string, repeated, tag = "1")]
-    pub ips: Vec<String>,
-    /// `Kubernetes` or `External`; only the first gives the short names.
-    #[prost(string, tag = "2")]
-    pub registry: String,
-    #[prost(string, tag = "3")]
-    pub shortname: String,
-    #[prost(string, tag = "4")]
-    pub namespace: String,
-    /// Deprecated by Istio; the agent derives them.
-    #[prost(string, repeated, tag = "5")]
-    pub alt_hosts: Vec<String>,
-    /// Lateen's own: the name that an `ExternalName` Service stands for. Only resources that are asked
-    /// for by name carry it, so that Istio's agent, which does not know the field, never sees one.
-    #[prost(string, tag = "1000")]
-    pub alias: String,
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::config::core::v3::{Extension, Node};
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{ListValue, Struct, Value as ProtoValue};
 use serde_json::{Map, Value, json};
@@ -99,6 +99,11 @@ impl NodeArgs {
             cluster: self.cluster(),
             metadata,
             user_agent_name: "lateen".into(),
+            extensions: vec![Extension {
+                name: "istio.stats".into(),
+                category: "envoy.filters.network".into(),
+                ..Extension::default()
+            }],
             ..Node::default()
         }
     }

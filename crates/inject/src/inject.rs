@@ -7,11 +7,12 @@ mod finish;
 mod surroundings;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
+use lateen_api::owner::Owner;
 use serde_json::{Map, Value, json};
 
 use crate::annotation::{self as names, Annotations};
 use crate::decide::{INJECT, meaningless_wish};
-use crate::owner::Owner;
+use crate::owner;
 use crate::settings::{Settings, is_istio_image};
 use crate::strip::strip;
 use crate::template::{self, BuiltIn};
@@ -77,7 +78,7 @@ pub fn inject(subject: &Subject, settings: &Settings) -> Result<Injected, Vec<Is
     if !shape.is_empty() {
         return Err(refuse_shape(&target, shape));
     }
-    inject_into(subject, settings, &Owner::of_pod(subject.pod), &target)
+    inject_into(subject, settings, &owner::of_pod(subject.pod), &target)
 }
 
 fn refuse_shape(target: &Target, problems: Vec<(String, String)>) -> Vec<Issue> {

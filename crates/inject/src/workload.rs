@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::decide::{Decision, Reason, decide};
 use crate::inject::{Target, inject_into};
-use crate::owner::Owner;
+use crate::owner;
 use crate::settings::Settings;
 use crate::webhook::selected;
 use crate::{Subject, pod};
@@ -68,8 +68,8 @@ pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome
         return Outcome::Skipped { reason };
     }
     let owner = match kind {
-        "Pod" => Owner::of_pod(&pod),
-        _ => Owner::new(api_version, kind, name).named_by(&pod),
+        "Pod" => owner::of_pod(&pod),
+        _ => owner::of_template(api_version, kind, name, &pod),
     };
     match inject_into(&subject, settings, &owner, &target) {
         Ok(injected) => {

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lateen_api::owner::Owner;
+
 use crate::meta::Meta;
 use crate::service::Labels;
 
@@ -11,6 +13,8 @@ use crate::service::Labels;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     pub meta: Arc<Meta>,
+    /// What owns it, such as the Deployment of a Pod; itself if nothing does.
+    pub owner: Owner,
     pub address: Address,
     pub labels: Labels,
     /// Named ports: the name of a service's port, or of its target port, to a number.
@@ -104,7 +108,7 @@ impl Workload {
         ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]
             .iter()
             .find_map(|key| self.labels.get(*key))
-            .map_or(&self.meta.name, String::as_str)
+            .map_or(&self.owner.name, String::as_str)
     }
 
     /// The canonical revision of Istio's telemetry.
@@ -114,6 +118,11 @@ impl Workload {
             .find_map(|key| self.labels.get(*key))
             .map_or("latest", String::as_str)
     }
+}
+
+/// The owner of what nothing owns.
+pub fn itself(meta: &Meta) -> Owner {
+    Owner::new(&meta.object.group, &meta.object.kind, &meta.name)
 }
 
 /// Whether `labels` contain all of `selector`; an empty selector matches everything.

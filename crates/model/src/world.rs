@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::parse_mesh_config;
 use lateen_api::kinds::Kind;
+use lateen_api::owner::WORKLOAD_NAME;
 use lateen_api::resource::{Key, Resource};
 
 use crate::convert::Notes;
@@ -163,7 +164,8 @@ impl World {
                 set(&mut tables.slices, name, slice(meta, &labels, item).map(Arc::new));
             }
             Resource::Pod(item) => {
-                let found = pod(meta, &labels, item.spec.as_ref(), item.status.as_ref());
+                let (spec, status) = (item.spec.as_ref(), item.status.as_ref());
+                let found = pod(meta, object, &labels, spec, status);
                 set(&mut tables.pods, name, found.map(Arc::new));
             }
             Resource::ServiceEntry(item) => {
@@ -177,6 +179,8 @@ impl World {
                 let found = workload(meta, &item.spec, "spec", notes);
                 let found = found.map(|mut found| {
                     merge_labels(&mut found.labels, &labels);
+                    let name = found.labels.get(WORKLOAD_NAME).map(String::as_str);
+                    found.owner = found.owner.named(name);
                     found.healthy = healthy(item.status.healthy(), &object.annotations);
                     Arc::new(found)
                 });

@@ -23,7 +23,8 @@ pub fn handler(view: View) -> Handler {
             "/stats/prometheus" => {
                 let mut out = Exposition::new(Format::Text);
                 view.metrics(&mut out);
-                Page { content_type: Format::Text.content_type(), ..Page::text(out.into_text()) }
+                let text = String::from_utf8_lossy(&out.finish()).into_owned();
+                Page { content_type: Format::Text.content_type(), ..Page::text(text) }
             }
             "/clusters" => Page::text(clusters(&shared.config.load())),
             "/config_dump" => Page::json(&dump(&shared.config.load())),

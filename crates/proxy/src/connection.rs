@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use lateen_routing::{FilterChain, FirstBytes, Terminal};
-use lateen_telemetry::AccessRecord;
+use lateen_routing::{FilterChain, FirstBytes, Stats, Terminal};
+use lateen_telemetry::labels::Reporter;
+use lateen_telemetry::{AccessRecord, Flag};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -19,6 +20,7 @@ use crate::error::{DataError, Kind};
 use crate::inspect::inspect;
 use crate::relay::{Limits, Relay};
 use crate::socket;
+use crate::traffic::{Asked, End, Key, Meter, Text};
 use crate::worker::Context;
 
 /// How long a connection waits for the control plane's answer.
@@ -48,7 +50,8 @@ pub async fn serve(
             return;
         }
     };
-    connection.relay = Some(Relay::new(stream, upstream));
+    let meter = connection.metered();
+    connection.relay = Some(Relay::new(stream, upstream, meter));
     let relay = connection.relay.as_mut().expect("set above");
     if let Err(error) = relay.run(limits).await {
         // A response that was passed on to its end must not be cut by a reset.
@@ -90,7 +93,6 @@ struct Connection {
     host: Option<Arc<HostLive>>,
     workload: Option<Arc<str>>,
     upstream: Option<SocketAddr>,
-    upstream_local: Option<SocketAddr>,
     attempts: u32,
     error: Option<Box<DataError>>,
     ended: bool,
@@ -120,7 +122,6 @@ impl Connection {
             host: None,
             workload: None,
             upstream: None,
-            upstream_local: None,
             attempts: 0,
             error: None,
             ended: false,
@@ -252,10 +253,7 @@ impl Connection {
             self.attempts += 1;
             let shared = &self.context.shared;
             match connect(&plan.cluster.compiled, address, shared.mark).await {
-                Ok(stream) => {
-                    self.upstream_local = stream.local_addr().ok();
-                    return Ok(stream);
-                }
+                Ok(stream) => return Ok(stream),
                 Err(error)
                     if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {
                 }
@@ -288,6 +286,55 @@ impl Connection {
         self.error = Some(Box::new(error));
     }
 
+    /// By what the connection is counted in Istio's metrics, and how often, if its chain says so.
+    fn key(&self, flags: &'static [Flag]) -> Option<(Key, &Stats)> {
+        let stats = self.chain.as_ref()?.stats.as_ref()?;
+        let remote = End::Address(self.addresses.remote.ip());
+        let (source, destination) = match stats.reporter {
+            Reporter::Source => (End::Own, self.reached()),
+            Reporter::Destination => (remote, End::Own),
+        };
+        let cluster = self.cluster.as_ref().map(|cluster| &cluster.compiled);
+        let name = cluster.map(|cluster| &cluster.name).or(self.missing_cluster.as_ref());
+        let asked = name.map_or(Asked::Nothing, |name| Asked::Cluster {
+            name: Text(name.clone()),
+            origin: cluster.and_then(|cluster| cluster.origin.clone()).map(Text),
+        });
+        Some((Key { reporter: stats.reporter, source, destination, asked, flags }, stats))
+    }
+
+    /// The far end of a client's connection.
+    fn reached(&self) -> End {
+        match (&self.workload, self.upstream) {
+            (Some(about), _) => End::Endpoint(Text(about.clone())),
+            (None, Some(upstream)) => End::Address(upstream.ip()),
+            (None, None) => End::Unknown,
+        }
+    }
+
+    /// Begins to count a connection that has reached its upstream.
+    fn metered(&self) -> Option<Meter> {
+        let (key, stats) = self.key(&[])?;
+        let Context { shared, index, .. } = &*self.context;
+        Some(shared.traffic.open(*index, key, stats.interval))
+    }
+
+    /// Counts its end.
+    fn counted(&self, flags: &'static [Flag]) {
+        let Context { shared, index, .. } = &*self.context;
+        match self.relay.as_ref().map(Relay::meter) {
+            Some(Some(meter)) => {
+                shared.traffic.closed(*index, meter, &meter.key().with_flags(flags));
+            }
+            Some(None) => {}
+            None => {
+                if let Some((key, _)) = self.key(flags) {
+                    shared.traffic.refused(*index, &key);
+                }
+            }
+        }
+    }
+
     fn record(&self) -> AccessRecord {
         let duration = self.start.elapsed();
         let now = SystemTime::now();
@@ -314,7 +361,7 @@ impl Connection {
             downstream_local: self.addresses.destination(),
             original_destination: self.addresses.original,
             upstream_remote: self.upstream,
-            upstream_local: self.upstream_local,
+            upstream_local: self.relay.as_ref().and_then(|relay| relay.upstream.local_addr().ok()),
             server_name: self.server_name(),
             bytes_received: received,
             bytes_sent: sent,
@@ -364,6 +411,7 @@ impl Drop for Connection {
             cluster.live.active.fetch_sub(1, Ordering::Relaxed);
         }
         release(self.host.as_ref());
+        self.counted(record.flags);
         self.log(&record);
         self.context.shared.records.push(self.context.index, record);
         self.context.active.fetch_sub(1, Ordering::Relaxed);

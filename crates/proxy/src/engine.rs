@@ -6,6 +6,7 @@ mod demand;
 mod refused;
 mod resources;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::decide::Demand;
 use crate::options::Role;
 use crate::resolve::Resolved;
+use crate::traffic::peers;
 use crate::worker::Shared;
 use cache::Cache;
 use demand::Destinations;
@@ -33,6 +35,8 @@ pub struct Inlets {
     pub events: mpsc::Receiver<Event>,
     pub demands: mpsc::Receiver<Demand>,
     pub resolved: mpsc::Receiver<Resolved>,
+    /// Addresses of unknown peers.
+    pub peers: mpsc::Receiver<IpAddr>,
 }
 
 pub struct Engine {
@@ -106,6 +110,7 @@ impl Engine {
                     None => return,
                 },
                 Some(demand) = inlets.demands.recv() => self.on_demand(demand),
+                Some(address) = inlets.peers.recv() => self.on_peer(address),
                 Some((cluster, endpoints)) = inlets.resolved.recv() => {
                     self.resources.put_resolved(&cluster, endpoints);
                     self.publish();
@@ -180,7 +185,32 @@ impl Engine {
             ResourceType::Endpoint => {
                 self.resources.apply_endpoints(&update.added, &update.removed)
             }
+            ResourceType::Workload => self.apply_peers(update),
             _ => Vec::new(),
+        }
+    }
+
+    fn apply_peers(&self, update: &Update) -> Vec<(String, String)> {
+        let traffic = &self.shared.traffic;
+        let added = update.added.iter().map(|one| (&one.name, one.resource.as_ref()));
+        let removed = update.removed.iter().map(|name| (name, None));
+        let mut rejected = Vec::new();
+        for (name, resource) in added.chain(removed) {
+            let Some(address) = peers::address_of(name) else { continue };
+            let body = resource.map(|any| any.value.as_slice());
+            if let Err(reason) = traffic.peers.answer(address, body) {
+                rejected.push((name.clone(), reason));
+            }
+        }
+        traffic.peers_changed();
+        rejected
+    }
+
+    /// A connection came from or went to an address of which nothing is known.
+    fn on_peer(&mut self, address: IpAddr) {
+        self.client.subscribe(ResourceType::Workload, [peers::name(address).as_str()]);
+        for gone in self.shared.traffic.peers.surplus() {
+            self.client.unsubscribe(ResourceType::Workload, [peers::name(gone).as_str()]);
         }
     }
 

@@ -26,6 +26,7 @@ mod resolve;
 mod socket;
 mod start;
 mod stats;
+mod traffic;
 mod view;
 mod worker;
 

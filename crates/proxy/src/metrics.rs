@@ -50,6 +50,7 @@ pub fn write(view: &View, out: &mut Exposition) {
     let named: Vec<_> =
         clusters.iter().map(|cluster| (&*cluster.compiled.name, &cluster.live.counters)).collect();
     families(out, "cluster_name", &CLUSTER, "envoy_cluster_upstream_cx_active", &named);
+    view.shared.traffic.write(out);
 }
 
 /// Envoy's way to write an address in a label.
@@ -61,7 +62,7 @@ fn server(view: &View, out: &mut Exposition) {
     let shared = &view.shared;
     out.family("istio_build", Kind::Gauge, "Istio component build info");
     let labels = [("component", "proxy"), ("tag", env!("CARGO_PKG_VERSION"))];
-    out.sample("istio_build", &labels, 1);
+    out.sample("istio_build", &labels, 1_u64);
     let live = u8::from(view.is_ready());
     out.single("envoy_server_live", Kind::Gauge, "Whether the proxy is ready", live);
     let uptime = shared.started.elapsed().as_secs();

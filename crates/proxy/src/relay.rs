@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::error::{DataError, Kind};
+use crate::traffic::Meter;
 use direction::{Direction, Fault};
 
 /// Limits of one connection.
@@ -32,12 +33,18 @@ pub struct Relay {
     response: Direction,
     /// Why the upstream takes no more; what it has said already is still passed on.
     broken: Option<Box<DataError>>,
+    /// Where its bytes are counted while it goes on.
+    meter: Option<Meter>,
 }
 
 impl Relay {
-    pub fn new(downstream: TcpStream, upstream: TcpStream) -> Self {
+    pub fn new(downstream: TcpStream, upstream: TcpStream, meter: Option<Meter>) -> Self {
         let (request, response) = Default::default();
-        Self { downstream, upstream, request, response, broken: None }
+        Self { downstream, upstream, request, response, broken: None, meter }
+    }
+
+    pub fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
     }
 
     /// Bytes that were sent on, from and to the downstream peer.
@@ -85,6 +92,16 @@ impl Relay {
     }
 
     fn poll(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), DataError>> {
+        let before = self.moved();
+        let polled = self.advance(cx);
+        let after = self.moved();
+        if let Some(meter) = self.meter.as_ref().filter(|_| after != before) {
+            meter.add(after.0 - before.0, after.1 - before.1);
+        }
+        polled
+    }
+
+    fn advance(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), DataError>> {
         if self.broken.is_some() {
             return self.poll_rest(cx);
         }
@@ -177,7 +194,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         upstream.readable().await.unwrap();
-        let mut relay = Relay::new(downstream, upstream);
+        let mut relay = Relay::new(downstream, upstream, None);
         let limits = Limits { idle: None, total: None };
         let error = relay.run(limits).await.unwrap_err();
         assert_eq!(error.kind, Kind::UpstreamReset);

@@ -21,6 +21,7 @@ use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
 use crate::options::{Options, Source, StaticResources};
 use crate::records::Records;
+use crate::traffic::{Peers, Traffic, own};
 use crate::view::View;
 use crate::worker::{Command, Reasons, Shared, Worker};
 
@@ -53,6 +54,9 @@ impl Proxy {
     pub async fn start(options: Options) -> Result<Handle, StartError> {
         let (demands, demand_receiver) = mpsc::channel(DEMANDS);
         let (resolved, resolved_receiver) = mpsc::channel(DEMANDS);
+        let (questions, peers) = mpsc::channel(DEMANDS);
+        // A fixed configuration has nobody to ask.
+        let questions = matches!(options.source, Source::Ads(_)).then_some(questions);
         let count = options.workers.max(1);
         let shared = Arc::new(Shared {
             config: ArcSwap::from_pointee(Config::default()),
@@ -61,6 +65,7 @@ impl Proxy {
             linked: AtomicBool::new(false),
             trouble: ArcSwapOption::empty(),
             records: Records::new(count),
+            traffic: Traffic::new(own::peer(&options.node), Peers::new(questions), count),
             reasons: Reasons::default(),
             log: LogWriter::start(options.stdout_log).map_err(StartError::Thread)?,
             mark: options.mark,
@@ -119,9 +124,19 @@ impl Proxy {
                 events
             }
         };
-        let inlets = Inlets { events, demands: demand_receiver, resolved: resolved_receiver };
+        let inlets =
+            Inlets { events, demands: demand_receiver, resolved: resolved_receiver, peers };
         tasks.spawn(engine.run(inlets));
+        tasks.spawn(tick(shared));
         Ok(Handle { view, workers, tasks, drain: options.drain })
+    }
+}
+
+/// Counts the connections that go on, at every interval.
+async fn tick(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.traffic.interval()).await;
+        shared.traffic.tick(Instant::now());
     }
 }
 

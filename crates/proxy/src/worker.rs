@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::decide::Demand;
 use crate::log::LogWriter;
 use crate::records::Records;
+use crate::traffic::Traffic;
 
 /// How often a draining worker looks whether its connections have ended.
 const DRAIN_TICK: Duration = Duration::from_millis(20);
@@ -38,6 +39,7 @@ pub struct Shared {
     /// Why there is no such connection, once one has failed.
     pub trouble: ArcSwapOption<String>,
     pub records: Records,
+    pub traffic: Traffic,
     pub reasons: Reasons,
     pub log: LogWriter,
     pub mark: Option<u32>,

@@ -11,6 +11,7 @@ pub mod endpoints;
 pub mod hello;
 pub mod listener;
 pub mod reject;
+pub mod stats;
 pub mod tcp_proxy;
 
 pub use access_log::{AccessLog, Sink};
@@ -20,6 +21,7 @@ pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
 pub use hello::FirstBytes;
 pub use listener::{CompiledListener, FilterChain, Inspection, Terminal, compile_listener};
 pub use reject::Reject;
+pub use stats::Stats;
 pub use tcp_proxy::TcpProxy;
 
 #[cfg(test)]

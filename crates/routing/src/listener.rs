@@ -7,17 +7,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::TransportSocket;
+use envoy_types::pb::envoy::config::core::v3::{TrafficDirection, TransportSocket};
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 
+use lateen_telemetry::plugin::PluginConfig;
+
 use crate::access_log::{self, AccessLog};
 use crate::chain::{Connection, Match, select};
 use crate::convert;
 use crate::reject::{Refusal, Reject, refuse};
+use crate::stats::Stats;
 use crate::tcp_proxy::TcpProxy;
 
 /// Envoy's default (`Listener.listener_filters_timeout`).
@@ -62,6 +65,8 @@ pub struct FilterChain {
     pub name: Arc<str>,
     rule: Match,
     pub terminal: Terminal,
+    /// How its connections are counted in Istio's metrics, if they are.
+    pub stats: Option<Stats>,
     /// `filter_metadata.istio` of the chain, else of its listener.
     pub origin: Option<Arc<str>>,
     /// Why the chain leads nowhere, as the control plane says it in `filter_metadata.istio.reason`.
@@ -116,14 +121,16 @@ pub fn compile_listener(source: &listener::Listener) -> Result<CompiledListener,
 
 fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
     check_supported(source)?;
-    let origin = convert::origin(source.metadata.as_ref());
+    let whole = Whole {
+        origin: convert::origin(source.metadata.as_ref()),
+        inbound: source.traffic_direction() == TrafficDirection::Inbound,
+    };
     let mut notes = Vec::new();
     let filters = listener_filters(&source.listener_filters)?;
     let mut chains = Vec::with_capacity(source.filter_chains.len());
     for (index, chain) in source.filter_chains.iter().enumerate() {
         let within = format!("filter_chains[{index}]");
-        let chain =
-            compile_chain(chain, origin.as_ref(), &mut notes).map_err(|r| r.within(&within))?;
+        let chain = compile_chain(chain, &whole, &mut notes).map_err(|r| r.within(&within))?;
         if filters.inspects_http && chain.rule.needs_protocols() {
             let problem = "matching by the HTTP version of plain bytes is not supported yet";
             let remedy = "match by port and address, or leave the HTTP inspector out";
@@ -136,7 +143,7 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         chains.push(Arc::new(chain));
     }
     let default_chain = source.default_filter_chain.as_ref().map(|chain| {
-        compile_chain(chain, origin.as_ref(), &mut notes)
+        compile_chain(chain, &whole, &mut notes)
             .map(Arc::new)
             .map_err(|refused| refused.within("default_filter_chain"))
     });
@@ -159,7 +166,7 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         access_log,
         backlog: source.tcp_backlog_size.as_ref().map(|size| size.value),
         notes,
-        origin,
+        origin: whole.origin,
     })
 }
 
@@ -234,9 +241,15 @@ fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilt
     Ok(found)
 }
 
+/// What a chain has of its listener.
+struct Whole {
+    origin: Option<Arc<str>>,
+    inbound: bool,
+}
+
 fn compile_chain(
     source: &listener::FilterChain,
-    listener_origin: Option<&Arc<str>>,
+    whole: &Whole,
     notes: &mut Vec<String>,
 ) -> Result<FilterChain, Refusal> {
     if source.use_proxy_proto.as_ref().is_some_and(|value| value.value) {
@@ -247,11 +260,13 @@ fn compile_chain(
         None => Match::default(),
         Some(rule) => Match::compile(rule).map_err(|r| r.within("filter_chain_match"))?,
     };
+    let mut stats = None;
     Ok(FilterChain {
         name: source.name.as_str().into(),
         rule,
-        terminal: terminal(&source.filters, notes)?,
-        origin: convert::origin(source.metadata.as_ref()).or_else(|| listener_origin.cloned()),
+        terminal: terminal(&source.filters, whole, &mut stats, notes)?,
+        stats,
+        origin: convert::origin(source.metadata.as_ref()).or_else(|| whole.origin.clone()),
         reason: convert::reason(source.metadata.as_ref()),
     })
 }
@@ -276,7 +291,12 @@ fn note_formats(logs: &[AccessLog], notes: &mut Vec<String>) {
     }
 }
 
-fn terminal(filters: &[listener::Filter], notes: &mut Vec<String>) -> Result<Terminal, Refusal> {
+fn terminal(
+    filters: &[listener::Filter],
+    whole: &Whole,
+    stats: &mut Option<Stats>,
+    notes: &mut Vec<String>,
+) -> Result<Terminal, Refusal> {
     for (index, filter) in filters.iter().enumerate() {
         let within = format!("filters[{index}]");
         let Some(listener::filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
@@ -291,6 +311,11 @@ fn terminal(filters: &[listener::Filter], notes: &mut Vec<String>) -> Result<Ter
             let compiled = TcpProxy::compile(&config).map_err(|refused| refused.within(&within))?;
             note_formats(&compiled.access_log, notes);
             return Ok(Terminal::TcpProxy(compiled));
+        }
+        if convert::is::<PluginConfig>(any) {
+            let config = convert::unpack(any).map_err(|r| r.within(&within))?;
+            *stats = Some(Stats::compile(&config, whole.inbound, notes));
+            continue;
         }
         if !OBSERVERS.contains(&filter.name.as_str()) {
             let problem = format!("network filter {} is not supported", filter.name);

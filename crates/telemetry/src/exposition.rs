@@ -1,14 +1,24 @@
-//! Prometheus' exposition formats. In: families of samples. Out: their text, in the text format 0.0.4 or in
-//! OpenMetrics 1.0 without its end mark, so that another program's text may follow.
-//! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/> and the OpenMetrics specification.
+//! Prometheus' exposition formats. In: families of samples. Out: the text format 0.0.4, OpenMetrics 1.0
+//! without its end mark, so that another program's text may follow, or delimited protobuf messages.
+//! Sources: <https://prometheus.io/docs/instrumenting/exposition_formats/>, the OpenMetrics specification
+//! and Prometheus' `io.prometheus.client` messages.
 
-use std::fmt::{Display, Write};
+mod negotiate;
+mod protobuf;
+mod text;
+
+use std::fmt::{self, Display};
+
+use crate::histogram::Distribution;
+
+pub use protobuf::families as protobuf_families;
 
 /// What the reader understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
     OpenMetrics,
+    Protobuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +26,27 @@ pub enum Kind {
     /// Its name ends with `_total`.
     Counter,
     Gauge,
+    Histogram,
 }
 
-/// A text that grows by families.
+/// A sample's value. Counts stay whole in texts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    Count(u64),
+    Real(f64),
+}
+
+/// A page that grows by families.
 #[derive(Debug)]
 pub struct Exposition {
     format: Format,
-    text: String,
+    page: Page,
+}
+
+#[derive(Debug)]
+enum Page {
+    Text(text::Text),
+    Protobuf(protobuf::Families),
 }
 
 impl Format {
@@ -30,48 +54,56 @@ impl Format {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited"
+            }
         }
+    }
+
+    /// The richest format that an `Accept` header asks for.
+    pub fn negotiate(accept: Option<&str>) -> Self {
+        negotiate::best(accept.unwrap_or_default())
     }
 }
 
 impl Exposition {
     pub fn new(format: Format) -> Self {
-        Self { format, text: String::new() }
+        let page = match format {
+            Format::Text => Page::Text(text::Text::new(false)),
+            Format::OpenMetrics => Page::Text(text::Text::new(true)),
+            Format::Protobuf => Page::Protobuf(protobuf::Families::default()),
+        };
+        Self { format, page }
     }
 
     /// Opens a family, whose samples follow.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
-        let (family, word) = match (kind, self.format) {
-            (Kind::Gauge, _) => (name, "gauge"),
-            (Kind::Counter, Format::Text) => (name, "counter"),
-            // OpenMetrics names a counter's family without the ending of its sample.
-            (Kind::Counter, Format::OpenMetrics) => {
-                (name.strip_suffix("_total").unwrap_or(name), "counter")
-            }
-        };
-        let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {word}")
-            .expect("writing to a string does not fail");
+        match &mut self.page {
+            Page::Text(text) => text.family(name, kind, help),
+            Page::Protobuf(families) => families.open(name, kind, help),
+        }
     }
 
     /// One sample of the family that was opened last.
-    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.text.push_str(name);
-        for (at, (label, value)) in labels.iter().enumerate() {
-            self.text.push(if at == 0 { '{' } else { ',' });
-            self.text.push_str(label);
-            self.text.push_str("=\"");
-            escape(value, &mut self.text);
-            self.text.push('"');
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Into<Number>) {
+        let value = value.into();
+        match &mut self.page {
+            Page::Text(text) => text.sample(name, labels, value),
+            Page::Protobuf(families) => families.sample(labels, value),
         }
-        if !labels.is_empty() {
-            self.text.push('}');
+    }
+
+    /// One sample of a family of histograms, which was opened last.
+    pub fn distribution(&mut self, name: &str, labels: &[(&str, &str)], value: &Distribution) {
+        match &mut self.page {
+            Page::Text(text) => text.distribution(name, labels, value),
+            Page::Protobuf(families) => families.distribution(labels, value),
         }
-        writeln!(self.text, " {value}").expect("writing to a string does not fail");
     }
 
     /// A family of one sample without labels.
-    pub fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl Display) {
+    pub fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl Into<Number>) {
         self.family(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -80,46 +112,74 @@ impl Exposition {
         self.format
     }
 
-    pub fn into_text(self) -> String {
-        self.text
+    /// The page as it is, which in OpenMetrics still lacks its end mark.
+    pub fn into_bytes(self) -> Vec<u8> {
+        match self.page {
+            Page::Text(text) => text.into_text().into_bytes(),
+            Page::Protobuf(families) => families.delimited(),
+        }
+    }
+
+    /// The whole page.
+    pub fn finish(mut self) -> Vec<u8> {
+        if let (Page::Text(text), Format::OpenMetrics) = (&mut self.page, self.format) {
+            text.end();
+        }
+        self.into_bytes()
     }
 }
 
-fn escape(value: &str, out: &mut String) {
-    for character in value.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
+impl Number {
+    fn as_f64(self) -> f64 {
+        match self {
+            Self::Count(count) => count as f64,
+            Self::Real(real) => real,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Exposition, Format, Kind};
-
-    fn written(format: Format) -> String {
-        let mut out = Exposition::new(format);
-        out.family("requests_total", Kind::Counter, "Requests.\nAll.");
-        out.sample("requests_total", &[("path", "a\"b\\c\n"), ("code", "200")], 7);
-        out.single("up", Kind::Gauge, "Whether it runs.", 1);
-        out.into_text()
-    }
-
-    #[test]
-    fn text_names_families_as_their_samples() {
-        let expected = "# HELP requests_total Requests.\\nAll.\n# TYPE requests_total counter\n\
-                        requests_total{path=\"a\\\"b\\\\c\\n\",code=\"200\"} 7\n\
-                        # HELP up Whether it runs.\n# TYPE up gauge\nup 1\n";
-        assert_eq!(written(Format::Text), expected);
-    }
-
-    #[test]
-    fn openmetrics_names_a_counters_family_without_its_ending() {
-        let text = written(Format::OpenMetrics);
-        assert!(text.contains("# TYPE requests counter\nrequests_total{"), "{text}");
-        assert!(!text.contains("# EOF"), "{text}");
+impl Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            // Prometheus writes infinities so.
+            Self::Real(real) if real.is_infinite() => {
+                f.write_str(if *real > 0.0 { "+Inf" } else { "-Inf" })
+            }
+            Self::Real(real) => write!(f, "{real}"),
+        }
     }
 }
+
+impl From<u64> for Number {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl From<u32> for Number {
+    fn from(count: u32) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<u8> for Number {
+    fn from(count: u8) -> Self {
+        Self::Count(count.into())
+    }
+}
+
+impl From<usize> for Number {
+    fn from(count: usize) -> Self {
+        Self::Count(count as u64)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(real: f64) -> Self {
+        Self::Real(real)
+    }
+}
+
+#[cfg(test)]
+mod tests;

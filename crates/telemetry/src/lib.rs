@@ -1,10 +1,16 @@
-//! The contract of access records and metrics, and their formatters. In: plain facts about one connection,
-//! samples. Out: log lines in Envoy's format language and JSON; Prometheus' text. Pure: no clock, files
-//! or sockets.
+//! The contract of access records and metrics, and their formatters. In: plain facts about one connection
+//! or request, samples. Out: log lines in Envoy's format language and JSON; Istio's metrics, bounded in
+//! number, in Prometheus' formats. Pure: no clock, files or sockets.
 
 pub mod exposition;
 pub mod format;
+pub mod histogram;
+pub mod labels;
+pub mod peer;
+pub mod plugin;
 pub mod record;
+pub mod registry;
+pub mod standard;
 pub mod timestamp;
 
 pub use format::{Format, FormatError};

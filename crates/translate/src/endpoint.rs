@@ -144,7 +144,7 @@ fn host(address: Address) -> lb_endpoint::HostIdentifier {
 fn describe(workload: &Workload, cluster: &str) -> Metadata {
     let line = format!(
         "{};{};{};{};{cluster}",
-        workload.meta.name,
+        workload.owner.name,
         workload.meta.namespace,
         workload.canonical_name(),
         workload.canonical_revision()

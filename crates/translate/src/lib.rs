@@ -23,6 +23,7 @@ mod proxy;
 mod tcp;
 pub mod validate;
 mod wire;
+mod workload;
 
 use std::collections::BTreeSet;
 
@@ -74,6 +75,7 @@ pub fn translate(
         ResourceType::Endpoint => endpoint::assignments(&context, want),
         ResourceType::Listener => listener::listeners(&mut context, want),
         ResourceType::NameTable => names::tables(&context, want),
+        ResourceType::Workload => workload::addresses(&context, want),
         // Nothing of these types is made at this stage; "does not exist" is the answer to any name.
         ResourceType::Route
         | ResourceType::VirtualHost

@@ -6,6 +6,11 @@ use std::net::IpAddr;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 
+/// The names under which proxies have Istio's stats filter.
+const STATS: [&str; 2] = [STATS_FILTER, "envoy.filters.network.istio_stats"];
+/// Istio's own name of it.
+pub const STATS_FILTER: &str = "istio.stats";
+
 /// What a proxy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -35,6 +40,8 @@ pub struct Proxy {
     pub dns_capture: bool,
     /// Istio's cluster name (`CLUSTER_ID`).
     pub cluster: String,
+    /// Whether it counts traffic in Istio's metrics: stock Envoy lacks the filter, and says what it has.
+    pub counts_traffic: bool,
 }
 
 impl Proxy {
@@ -80,6 +87,7 @@ impl Proxy {
             bind: text(metadata, "LATEEN_BIND").and_then(|bind| bind.parse().ok()),
             dns_capture: text(metadata, "DNS_CAPTURE").is_some_and(|value| value == "true"),
             cluster: text(metadata, "CLUSTER_ID").unwrap_or_else(|| "Kubernetes".to_owned()),
+            counts_traffic: node.extensions.iter().any(|one| STATS.contains(&one.name.as_str())),
         })
     }
 

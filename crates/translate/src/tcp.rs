@@ -6,16 +6,20 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy, tcp_proxy,
     tcp_proxy::{WeightedCluster, weighted_cluster::ClusterWeight},
 };
+use envoy_types::pb::google::protobuf::Any;
 use ipnet::IpNet;
 use lateen_api::issue::Code;
 use lateen_model::meta::Meta;
 use lateen_model::routing::{Destination, L4Route};
 use lateen_model::service::Service;
+use lateen_telemetry::plugin::PluginConfig;
+use prost::Name;
 
 use crate::access_log::loggers;
 use crate::context::Context;
 use crate::origin::Origin;
 use crate::policy::Policy;
+use crate::proxy::STATS_FILTER;
 use crate::wire::{any, duration, uint};
 
 /// Closes every connection.
@@ -192,10 +196,19 @@ pub fn chain(
 ) -> FilterChain {
     FilterChain {
         filter_chain_match: matching,
-        filters: vec![filter(context, target)],
+        filters: stats(context).into_iter().chain([filter(context, target)]).collect(),
         metadata: metadata(origin, target),
         ..Default::default()
     }
+}
+
+/// The filter that counts connections, for proxies that have it.
+fn stats(context: &Context<'_>) -> Option<Filter> {
+    let config = Any { type_url: PluginConfig::type_url(), ..Any::default() };
+    context.proxy.counts_traffic.then(|| Filter {
+        name: STATS_FILTER.to_owned(),
+        config_type: Some(filter::ConfigType::TypedConfig(config)),
+    })
 }
 
 fn metadata(origin: Origin, target: &Target) -> Option<Metadata> {

@@ -101,6 +101,11 @@ pub fn any<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
 }
 
+/// Packs a message of a type that is not Envoy's.
+pub fn any_of<M: Message>(kind: lateen_api::xds::ResourceType, message: &M) -> Any {
+    Any { type_url: kind.type_url().to_owned(), value: message.encode_to_vec() }
+}
+
 /// Packs a listener.
 pub fn listener(mut message: Listener) -> Any {
     let chains = std::mem::take(&mut message.filter_chains);
@@ -138,8 +143,7 @@ pub fn json_log_format(fields: &[(String, String)]) -> Vec<u8> {
 
 /// Packs Istio's name table.
 pub fn name_table(table: BTreeMap<String, NameInfo>) -> Any {
-    let url = lateen_api::xds::ResourceType::NameTable.type_url();
-    Any { type_url: url.to_owned(), value: OrderedTable { table }.encode_to_vec() }
+    any_of(lateen_api::xds::ResourceType::NameTable, &OrderedTable { table })
 }
 
 fn ordered(metadata: Metadata) -> OrderedMetadata {

@@ -13,7 +13,7 @@ use crate::index::vip;
 use crate::meta::Meta;
 use crate::service::{Labels, Location, Port, Protocol, Registry, Resolution, Service, TargetPort};
 use crate::visibility::ExportTo;
-use crate::workload::{Address, Locality, Workload};
+use crate::workload::{Address, Locality, Workload, itself};
 
 /// A compiled ServiceEntry: one service per host, and the endpoints it writes itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,6 +191,7 @@ pub fn workload(
 fn plain(meta: &Arc<Meta>, spec: &api::WorkloadEntrySpec, address: Address) -> Workload {
     Workload {
         meta: Arc::clone(meta),
+        owner: itself(meta),
         address,
         labels: spec.labels.clone(),
         ports: Vec::new(),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{PodSpec, PodStatus, ServicePort, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use lateen_api::owner::{Controller, Owner};
 use lateen_api::validate::host_or_address;
 
 use crate::convert::Notes;
@@ -153,6 +155,7 @@ fn members(endpoint: &SliceEndpoint) -> Vec<SliceMember> {
 /// Compiles a Pod; `None` while it has no address of its own.
 pub fn pod(
     meta: &Arc<Meta>,
+    object: &ObjectMeta,
     labels: &Labels,
     spec: Option<&PodSpec>,
     status: Option<&PodStatus>,
@@ -172,6 +175,7 @@ pub fn pod(
     let locality = labels.get("istio-locality").map(|text| Locality::parse(text));
     Some(Workload {
         meta: Arc::clone(meta),
+        owner: owner(object, labels),
         address: Address::Ip(ip),
         labels: labels.clone(),
         ports: ports.collect(),
@@ -183,4 +187,17 @@ pub fn pod(
         synthetic: false,
         implied: false,
     })
+}
+
+fn owner(object: &ObjectMeta, labels: &Labels) -> Owner {
+    let generated = object.generate_name.as_deref().is_some_and(|name| !name.is_empty());
+    let references = object.owner_references.iter().flatten();
+    let controller = references.filter(|_| generated).find(|one| one.controller == Some(true));
+    let controller = controller.map(|one| Controller {
+        api_version: &one.api_version,
+        kind: &one.kind,
+        name: &one.name,
+    });
+    let name = object.name.as_deref().unwrap_or_default();
+    Owner::of_pod(name, controller, |key| labels.get(key).map(String::as_str))
 }

@@ -10,7 +10,7 @@ use crate::index::services::{ServiceId, ServiceIndex};
 use crate::meta::Meta;
 use crate::service::{Labels, Port, Registry, Resolution, Service, TargetPort};
 use crate::tables::Tables;
-use crate::workload::{Address, Endpoint, Health, Locality, Workload, matches};
+use crate::workload::{Address, Endpoint, Health, Locality, Workload, itself, matches};
 
 /// Endpoints of every service, aligned with [`ServiceIndex::all`].
 #[derive(Debug, Default)]
@@ -194,6 +194,7 @@ fn alias(service: &Service, name: &str) -> Workload {
 fn bare(meta: &Arc<Meta>, address: Address, locality: Locality) -> Workload {
     Workload {
         meta: Arc::clone(meta),
+        owner: itself(meta),
         address,
         labels: Labels::new(),
         ports: Vec::new(),

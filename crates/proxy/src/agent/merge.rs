@@ -16,7 +16,7 @@ use hyper::body::{Frame, Incoming};
 use lateen_telemetry::exposition::{Exposition, Format};
 use serde::Deserialize;
 
-use super::server::{Error, Reply, typed};
+use super::server::{Error, Reply};
 use super::{State, client, status};
 
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
@@ -88,14 +88,14 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
         },
         None => None,
     };
-    let format = application.as_ref().map_or(Format::Text, format);
+    let format = application.as_ref().map_or_else(|| status::wanted(asked), format);
     let mut out = Exposition::new(format);
     status::own(state, &mut out);
     state.view.metrics(&mut out);
-    let text = out.into_text();
     match application {
-        None => typed(StatusCode::OK, format.content_type(), text),
+        None => status::page(out),
         Some(response) => {
+            let text = out.into_bytes();
             let content_type = response.headers().get(CONTENT_TYPE).cloned();
             let mut reply = followed(text, response);
             let open = content_type.filter(|_| format == Format::OpenMetrics);
@@ -107,7 +107,7 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
 }
 
 /// The application's page is passed on as it arrives.
-fn followed(text: String, response: Response<Incoming>) -> Reply {
+fn followed(text: Vec<u8>, response: Response<Incoming>) -> Reply {
     let own = stream::once(async move { Ok::<_, Error>(Frame::data(text.into())) });
     let theirs = BodyDataStream::new(response.into_body());
     let theirs = theirs.map(|chunk| chunk.map(Frame::data).map_err(Error::from));

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{Method, StatusCode};
+use http::header::ACCEPT;
+use http::{HeaderMap, Method, StatusCode};
 use lateen_runtime::admin::Handler;
 use lateen_telemetry::exposition::{Exposition, Format, Kind};
 
@@ -36,9 +37,9 @@ pub fn all(state: &Arc<State>) -> Routes {
 pub fn metrics(state: &Arc<State>) -> Routes {
     routes(state, async |state, asked| match asked.parts.uri.path() {
         "/stats/prometheus" => {
-            let mut out = Exposition::new(Format::Text);
+            let mut out = Exposition::new(wanted(&asked.parts.headers));
             state.view.metrics(&mut out);
-            typed(StatusCode::OK, Format::Text.content_type(), out.into_text())
+            page(out)
         }
         path => missing(path),
     })
@@ -69,6 +70,16 @@ fn administer(state: &State, asked: &Asked, pages: &Handler) -> Reply {
         }
         None => missing(uri.path()),
     }
+}
+
+/// The format in which a scrape wants its page.
+pub fn wanted(headers: &HeaderMap) -> Format {
+    Format::negotiate(headers.get(ACCEPT).and_then(|text| text.to_str().ok()))
+}
+
+/// A whole page of metrics.
+pub fn page(out: Exposition) -> Reply {
+    typed(StatusCode::OK, out.format().content_type(), out.finish())
 }
 
 /// The agent's own metrics.

@@ -1,0 +1,265 @@
+//! Traffic in Istio's metrics. In: connections that open, move bytes and end, each with what is known of
+//! its ends. Out: series in a bounded registry.
+//!
+//! Who is behind an address is asked of the control plane. Until it answers, what is to be counted waits,
+//! so that nothing is counted for an unknown peer that the mesh knows.
+
+mod ends;
+mod meter;
+pub mod own;
+pub mod peers;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use lateen_telemetry::exposition::Exposition;
+use lateen_telemetry::labels::{Facts, Reporter, Security};
+use lateen_telemetry::peer::Peer;
+use lateen_telemetry::registry::{Counter, Registry};
+use lateen_telemetry::standard::Metric;
+use rustc_hash::FxHashMap;
+
+pub use ends::{Asked, End, Key, Text};
+pub use meter::{Meter, Moved};
+pub use peers::{Lookup, Peers};
+
+/// Series of one proxy.
+const SERIES: usize = 20_000;
+/// Keys of one worker whose series are remembered until the next tick.
+const CACHED: usize = 4096;
+/// Keys that may wait for an answer about a peer.
+const WAITING: usize = 8192;
+/// How long they wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Ticks after which a series that does not change may be forgotten, when there is no room left.
+const IDLE: u32 = 60;
+
+/// What happened since the last count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub opened: u64,
+    pub closed: u64,
+    /// Bytes from and to the downstream peer.
+    pub received: u64,
+    pub sent: u64,
+}
+
+/// The counters of one key.
+#[derive(Clone, Debug)]
+struct Series {
+    opened: Arc<Counter>,
+    closed: Arc<Counter>,
+    received: Arc<Counter>,
+    sent: Arc<Counter>,
+}
+
+/// What one worker has of its own, so that workers do not meet.
+#[derive(Debug, Default)]
+struct Worker {
+    cache: Mutex<FxHashMap<Key, Series>>,
+    moved: Arc<Moved>,
+}
+
+#[derive(Debug)]
+pub struct Traffic {
+    registry: Registry,
+    own: Arc<Peer>,
+    pub peers: Peers,
+    workers: Vec<Worker>,
+    waiting: Mutex<FxHashMap<Key, (Tally, Instant)>>,
+    /// Milliseconds between two ticks.
+    interval: AtomicU64,
+}
+
+impl Traffic {
+    pub fn new(own: Peer, peers: Peers, workers: usize) -> Self {
+        Self {
+            registry: Registry::new(SERIES),
+            own: Arc::new(own),
+            peers,
+            workers: (0..workers).map(|_| Worker::default()).collect(),
+            waiting: Mutex::default(),
+            interval: AtomicU64::new(5000),
+        }
+    }
+
+    /// Begins to count a connection that has reached its upstream.
+    pub fn open(&self, worker: usize, key: Key, interval: Duration) -> Meter {
+        self.interval.store(interval.as_millis() as u64, Ordering::Relaxed);
+        self.count(worker, &key, Tally { opened: 1, ..Tally::default() });
+        Meter::new(key, self.workers[worker].moved.clone())
+    }
+
+    /// Counts one that never did.
+    pub fn refused(&self, worker: usize, key: &Key) {
+        self.count(worker, key, Tally { opened: 1, closed: 1, ..Tally::default() });
+    }
+
+    /// Counts the end of one, and the bytes that were not counted yet. The key has the flags of the end.
+    pub fn closed(&self, worker: usize, meter: &Meter, key: &Key) {
+        self.count(worker, key, Tally { closed: 1, ..meter.take() });
+    }
+
+    fn count(&self, worker: usize, key: &Key, tally: Tally) {
+        let mut cache = lock(&self.workers[worker].cache);
+        if let Some(series) = cache.get(key) {
+            return series.add(tally);
+        }
+        match self.series(key, false) {
+            Some(series) => {
+                series.add(tally);
+                if cache.len() >= CACHED {
+                    cache.clear();
+                }
+                cache.insert(key.clone(), series);
+            }
+            None => self.wait(key, tally),
+        }
+    }
+
+    /// Until the peer is known.
+    fn wait(&self, key: &Key, tally: Tally) {
+        let mut waiting = lock(&self.waiting);
+        if let Some((known, _)) = waiting.get_mut(key) {
+            known.merge(tally);
+        } else if waiting.len() < WAITING {
+            waiting.insert(key.clone(), (tally, Instant::now()));
+        } else if let Some(series) = self.series(key, true) {
+            series.add(tally);
+        }
+    }
+
+    /// The series of a key; none while a peer is asked for, unless that is the last word.
+    fn series(&self, key: &Key, last_word: bool) -> Option<Series> {
+        let source = self.peer(&key.source, last_word)?;
+        let destination = self.peer(&key.destination, last_word)?;
+        let service = key.asked.service(&destination);
+        let facts = Facts {
+            reporter: key.reporter,
+            source: &source,
+            destination: &destination,
+            service: &service,
+            protocol: "tcp",
+            response: None,
+            flags: ends::flags(key.flags),
+            security: match key.reporter {
+                Reporter::Source => Security::Unknown,
+                Reporter::Destination => Security::None,
+            },
+        };
+        let labels = facts.labels();
+        let counter = |metric| self.registry.counter(metric, &labels);
+        Some(Series {
+            opened: counter(Metric::TcpOpened),
+            closed: counter(Metric::TcpClosed),
+            received: counter(Metric::TcpReceived),
+            sent: counter(Metric::TcpSent),
+        })
+    }
+
+    fn peer(&self, end: &End, last_word: bool) -> Option<Arc<Peer>> {
+        let address = match end {
+            End::Own => return Some(self.own.clone()),
+            End::Endpoint(about) => return Some(Arc::new(ends::endpoint(about))),
+            End::Unknown => return Some(Arc::default()),
+            End::Address(address) => *address,
+        };
+        match self.peers.look(address) {
+            Lookup::Known(peer) => Some(peer),
+            Lookup::Pending if !last_word => None,
+            Lookup::Pending | Lookup::Nobody => Some(Arc::default()),
+        }
+    }
+
+    /// Counts what has waited for peers that are known now, or long enough.
+    fn settle(&self, now: Instant) {
+        let ready: Vec<(Key, Tally)> = {
+            let mut waiting = lock(&self.waiting);
+            let due = |key: &Key, since: Instant| {
+                now.saturating_duration_since(since) >= PATIENCE || self.is_settled(key)
+            };
+            waiting
+                .extract_if(|key, (_, since)| due(key, *since))
+                .map(|(key, (tally, _))| (key, tally))
+                .collect()
+        };
+        for (key, tally) in ready {
+            if let Some(series) = self.series(&key, true) {
+                series.add(tally);
+            }
+        }
+    }
+
+    fn is_settled(&self, key: &Key) -> bool {
+        let known = |end: &End| match end {
+            End::Address(address) => !matches!(self.peers.look(*address), Lookup::Pending),
+            End::Own | End::Endpoint(_) | End::Unknown => true,
+        };
+        known(&key.source) && known(&key.destination)
+    }
+
+    /// To be called when something new is known of peers.
+    pub fn peers_changed(&self) {
+        self.settle(Instant::now());
+        self.forget_series();
+    }
+
+    /// Counts the bytes of the connections that go on. To be called at every [`Traffic::interval`].
+    pub fn tick(&self, now: Instant) {
+        for (index, worker) in self.workers.iter().enumerate() {
+            for (key, tally) in worker.moved.take() {
+                self.count(index, &key, tally);
+            }
+        }
+        self.settle(now);
+        self.forget_series();
+        self.registry.sweep(IDLE);
+    }
+
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval.load(Ordering::Relaxed))
+    }
+
+    pub fn write(&self, out: &mut Exposition) {
+        self.registry.write(out);
+    }
+
+    /// What is remembered may be another's by now.
+    fn forget_series(&self) {
+        for worker in &self.workers {
+            lock(&worker.cache).clear();
+        }
+    }
+}
+
+impl Series {
+    fn add(&self, tally: Tally) {
+        for (counter, count) in [
+            (&self.opened, tally.opened),
+            (&self.closed, tally.closed),
+            (&self.received, tally.received),
+            (&self.sent, tally.sent),
+        ] {
+            if count > 0 {
+                counter.add(count);
+            }
+        }
+    }
+}
+
+impl Tally {
+    fn merge(&mut self, other: Self) {
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.received += other.received;
+        self.sent += other.sent;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics while holding it")
+}

@@ -1,0 +1,139 @@
+//! Who has which address. In: questions of connections, answers of the control plane. Out: peers; a question
+//! that was not asked before is passed on.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use lateen_api::xds::{Address, Workload, address};
+use lateen_telemetry::peer::{Peer, unknown};
+use prost::Message;
+use rustc_hash::FxHashMap;
+use tokio::sync::mpsc;
+
+/// Addresses that are remembered; each is a name that the control plane keeps up to date.
+const KEPT: usize = 4096;
+
+/// What is known of an address.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Lookup {
+    Known(Arc<Peer>),
+    /// No workload of the mesh has it.
+    Nobody,
+    /// It is being asked for.
+    Pending,
+}
+
+#[derive(Debug)]
+pub struct Peers {
+    known: RwLock<FxHashMap<IpAddr, Entry>>,
+    /// `None`: nobody can be asked.
+    questions: Option<mpsc::Sender<IpAddr>>,
+    started: Instant,
+}
+
+#[derive(Debug)]
+struct Entry {
+    lookup: Lookup,
+    /// Seconds since the start.
+    used: AtomicU64,
+}
+
+impl Peers {
+    pub fn new(questions: Option<mpsc::Sender<IpAddr>>) -> Self {
+        Self { known: RwLock::default(), questions, started: Instant::now() }
+    }
+
+    pub fn look(&self, address: IpAddr) -> Lookup {
+        let address = address.to_canonical();
+        if address.is_loopback() {
+            return Lookup::Nobody;
+        }
+        let now = self.started.elapsed().as_secs();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.get(&address) {
+            entry.used.store(now, Ordering::Relaxed);
+            return entry.lookup.clone();
+        }
+        drop(known);
+        self.ask(address, now)
+    }
+
+    fn ask(&self, address: IpAddr, now: u64) -> Lookup {
+        // A full queue means that the engine is busy: it is asked the next time.
+        let Some(Ok(())) = self.questions.as_ref().map(|queue| queue.try_send(address)) else {
+            return Lookup::Nobody;
+        };
+        let entry = Entry { lookup: Lookup::Pending, used: AtomicU64::new(now) };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(address).or_insert(entry).lookup.clone()
+    }
+
+    /// Takes the control plane's answer about an address: its resource, or that there is none.
+    ///
+    /// # Errors
+    /// With the reason, if the resource cannot be read; the address is nobody's then.
+    pub fn answer(&self, address: IpAddr, resource: Option<&[u8]>) -> Result<(), String> {
+        let (lookup, result) = match resource.map(read).transpose() {
+            Ok(Some(peer)) => (Lookup::Known(Arc::new(peer)), Ok(())),
+            Ok(None) => (Lookup::Nobody, Ok(())),
+            Err(reason) => (Lookup::Nobody, Err(reason)),
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = known.get_mut(&address) {
+            entry.lookup = lookup;
+        }
+        result
+    }
+
+    /// Forgets those that were not needed for longest, if there are too many.
+    pub fn surplus(&self) -> Vec<IpAddr> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() <= KEPT {
+            return Vec::new();
+        }
+        let mut by_use: Vec<(u64, IpAddr)> =
+            known.iter().map(|(ip, entry)| (entry.used.load(Ordering::Relaxed), *ip)).collect();
+        // Some at a time, so that this is rare.
+        let surplus = known.len() - KEPT * 3 / 4;
+        by_use.select_nth_unstable(surplus - 1);
+        let gone: Vec<IpAddr> = by_use[..surplus].iter().map(|(_, ip)| *ip).collect();
+        gone.iter().for_each(|ip| drop(known.remove(ip)));
+        gone
+    }
+}
+
+/// Istio's name of an address: its network, which is empty for the only one, and itself.
+pub fn name(address: IpAddr) -> String {
+    format!("/{address}")
+}
+
+/// The address of such a name.
+pub fn address_of(name: &str) -> Option<IpAddr> {
+    name.split_once('/')?.1.parse().ok()
+}
+
+fn read(bytes: &[u8]) -> Result<Peer, String> {
+    let message = Address::decode(bytes).map_err(|error| format!("is no Address: {error}"))?;
+    match message.r#type {
+        Some(address::Type::Workload(workload)) => Ok(peer(&workload)),
+        // A service's address: nobody connects from there.
+        None => Ok(Peer::default()),
+    }
+}
+
+fn peer(workload: &Workload) -> Peer {
+    let text = |text: &str| if text.is_empty() { unknown() } else { text.into() };
+    let (service, revision) = (text(&workload.canonical_name), text(&workload.canonical_revision));
+    Peer {
+        cluster: text(&workload.cluster_id),
+        namespace: text(&workload.namespace),
+        workload: text(&workload.workload_name),
+        app: service.clone(),
+        version: revision.clone(),
+        canonical_service: service,
+        canonical_revision: revision,
+        principal: unknown(),
+    }
+}

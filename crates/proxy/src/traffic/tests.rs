@@ -1,0 +1,200 @@
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lateen_api::xds::{Address, Workload, address};
+use lateen_telemetry::Flag;
+use lateen_telemetry::exposition::{Exposition, Format};
+use lateen_telemetry::labels::Reporter;
+use lateen_telemetry::peer::Peer;
+use prost::Message;
+use tokio::sync::mpsc;
+
+use super::{Asked, End, Key, Lookup, PATIENCE, Peers, Text, Traffic};
+
+const CLIENT: [u8; 4] = [10, 0, 0, 7];
+const INTERVAL: Duration = Duration::from_secs(5);
+
+fn traffic() -> (Traffic, mpsc::Receiver<IpAddr>) {
+    let (questions, asked) = mpsc::channel(8);
+    let own = Peer::from_compact("echo-server;shop;echo;v1;Kubernetes");
+    (Traffic::new(own, Peers::new(Some(questions)), 2), asked)
+}
+
+fn text(text: &str) -> Text {
+    Text(text.into())
+}
+
+fn asked() -> Asked {
+    let services =
+        r#"{"services":[{"host":"echo.shop.svc.cluster.local","name":"echo","namespace":"shop"}]}"#;
+    Asked::Cluster { name: text("inbound|8020||"), origin: Some(text(services)) }
+}
+
+fn inbound(source: End) -> Key {
+    let (reporter, destination) = (Reporter::Destination, End::Own);
+    Key { reporter, source, destination, asked: asked(), flags: &[] }
+}
+
+fn outbound(destination: End) -> Key {
+    let (reporter, source) = (Reporter::Source, End::Own);
+    Key { reporter, source, destination, asked: asked(), flags: &[] }
+}
+
+/// The values of a metric whose labels include all of these.
+fn values(traffic: &Traffic, metric: &str, labels: &[&str]) -> Vec<u64> {
+    let mut out = Exposition::new(Format::Text);
+    traffic.write(&mut out);
+    let page = String::from_utf8(out.finish()).unwrap();
+    let start = format!("istio_tcp_{metric}_total{{");
+    let lines = page
+        .lines()
+        .filter(|line| line.starts_with(&start) && labels.iter().all(|label| line.contains(label)));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+}
+
+fn workload() -> Vec<u8> {
+    let workload = Workload {
+        namespace: "web".into(),
+        workload_name: "client".into(),
+        canonical_name: "front".into(),
+        canonical_revision: "v3".into(),
+        cluster_id: "Kubernetes".into(),
+        ..Workload::default()
+    };
+    Address { r#type: Some(address::Type::Workload(workload)) }.encode_to_vec()
+}
+
+#[test]
+fn a_connection_is_counted_from_its_start_to_its_end() {
+    let (traffic, _asked) = traffic();
+    let about = text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#);
+    let key = outbound(End::Endpoint(about));
+    let meter = traffic.open(0, key.clone(), INTERVAL);
+    let to_db = ["destination_workload=\"db\"", "source_workload=\"echo-server\""];
+    assert_eq!(values(&traffic, "connections_opened", &to_db), [1]);
+    meter.add(5, 700);
+    meter.add(1, 0);
+    traffic.tick(Instant::now());
+    assert_eq!(values(&traffic, "received_bytes", &to_db), [6]);
+    meter.add(10, 3);
+    traffic.closed(1, &meter, &key);
+    traffic.tick(Instant::now());
+    assert_eq!(values(&traffic, "received_bytes", &to_db), [16]);
+    assert_eq!(values(&traffic, "sent_bytes", &to_db), [703]);
+    assert_eq!(values(&traffic, "connections_closed", &to_db), [1]);
+    let service = ["destination_service=\"echo.shop.svc.cluster.local\"", "response_flags=\"-\""];
+    assert_eq!(values(&traffic, "connections_closed", &service), [1]);
+}
+
+#[test]
+fn a_refused_connection_has_its_flags() {
+    let (traffic, _asked) = traffic();
+    let flags: &[Flag] = &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded];
+    traffic.refused(0, &outbound(End::Unknown).with_flags(flags));
+    let flagged = ["response_flags=\"UF,URX\"", "destination_workload=\"unknown\""];
+    assert_eq!(values(&traffic, "connections_opened", &flagged), [1]);
+    assert_eq!(values(&traffic, "connections_closed", &flagged), [1]);
+}
+
+#[test]
+fn what_a_peer_does_waits_until_it_is_known() {
+    let (traffic, mut asked) = traffic();
+    let key = inbound(End::Address(CLIENT.into()));
+    for _ in 0..3 {
+        let meter = traffic.open(0, key.clone(), INTERVAL);
+        meter.add(2, 4);
+        traffic.closed(0, &meter, &key);
+    }
+    assert_eq!(
+        values(&traffic, "connections_opened", &[]),
+        [0; 0],
+        "nothing is counted for unknown"
+    );
+    assert_eq!(asked.try_recv().unwrap(), IpAddr::from(CLIENT));
+    assert!(asked.try_recv().is_err(), "asked once");
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    traffic.peers_changed();
+    let known = [
+        "reporter=\"destination\"",
+        "source_workload=\"client\"",
+        "source_workload_namespace=\"web\"",
+        "source_app=\"front\"",
+        "source_canonical_revision=\"v3\"",
+        "connection_security_policy=\"none\"",
+    ];
+    assert_eq!(values(&traffic, "connections_closed", &known), [3]);
+    assert_eq!(values(&traffic, "sent_bytes", &known), [12]);
+}
+
+#[test]
+fn a_peer_that_nobody_knows_is_counted_as_unknown() {
+    let (traffic, _asked) = traffic();
+    let stranger = inbound(End::Address([192, 0, 2, 1].into()));
+    traffic.refused(0, &stranger);
+    traffic.peers.answer([192, 0, 2, 1].into(), None).unwrap();
+    traffic.peers_changed();
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+    // The control plane does not answer about another.
+    traffic.refused(0, &inbound(End::Address(CLIENT.into())));
+    traffic.tick(Instant::now());
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+    traffic.tick(Instant::now() + PATIENCE);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [2]);
+}
+
+#[test]
+fn an_address_that_gets_another_owner_is_counted_for_that_one() {
+    let (traffic, _asked) = traffic();
+    let key = inbound(End::Address(CLIENT.into()));
+    traffic.refused(0, &key);
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    traffic.peers_changed();
+    traffic.refused(0, &key);
+    traffic.peers.answer(CLIENT.into(), None).unwrap();
+    traffic.peers_changed();
+    traffic.refused(0, &key);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"client\""]), [2]);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_refused_with_its_reason() {
+    let (traffic, _asked) = traffic();
+    assert_eq!(traffic.peers.look(CLIENT.into()), Lookup::Pending);
+    let error = traffic.peers.answer(CLIENT.into(), Some(&[0xff])).unwrap_err();
+    assert!(error.contains("no Address"), "{error}");
+    assert_eq!(traffic.peers.look(CLIENT.into()), Lookup::Nobody);
+}
+
+#[test]
+fn the_addresses_that_were_not_needed_for_longest_are_forgotten() {
+    let (questions, mut asked) = mpsc::channel(8192);
+    let peers = Peers::new(Some(questions));
+    for at in 0..5000_u32 {
+        peers.look(std::net::Ipv4Addr::from(0x0a00_0000 + at).into());
+    }
+    let gone = peers.surplus();
+    assert_eq!(gone.len(), 5000 - 3072);
+    assert!(peers.surplus().is_empty());
+    while asked.try_recv().is_ok() {}
+    peers.look(gone[0]);
+    assert_eq!(asked.try_recv().unwrap(), gone[0], "and asked for again");
+}
+
+#[test]
+fn a_service_is_found_in_a_clusters_name_where_nothing_else_says_it() {
+    let peer = Peer::default();
+    let of = |name: &str| {
+        let service = Asked::Cluster { name: text(name), origin: None }.service(&peer);
+        [service.host, service.name, service.namespace].map(|part| part.to_string())
+    };
+    let mesh = of("outbound|80|v1|web.shop.svc.cluster.local");
+    assert_eq!(mesh, ["web.shop.svc.cluster.local", "web", "shop"]);
+    assert_eq!(
+        of("outbound|3306||db.example.com"),
+        ["db.example.com", "db.example.com", "unknown"]
+    );
+    assert_eq!(of("PassthroughCluster"), ["unknown", "PassthroughCluster", "unknown"]);
+    let _: Arc<str> = Asked::Nothing.service(&peer).name;
+}

@@ -1,0 +1,39 @@
+//! Istio's stats filter. In: its configuration and the listener's direction. Out: whose view is counted and how
+//! often, with notes on what is not acted on.
+
+use std::time::Duration;
+
+use lateen_telemetry::labels::Reporter;
+use lateen_telemetry::plugin::{self, PluginConfig};
+
+use crate::convert;
+
+/// How often connections that go on are counted, unless it is said (Istio's default).
+const INTERVAL: Duration = Duration::from_secs(5);
+/// More often is of no use to anybody.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How connections are counted in Istio's metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stats {
+    pub reporter: Reporter,
+    pub interval: Duration,
+}
+
+impl Stats {
+    pub(crate) fn compile(source: &PluginConfig, inbound: bool, notes: &mut Vec<String>) -> Self {
+        if !source.metrics.is_empty() {
+            notes.push("changes of Istio's metrics are not acted on".to_owned());
+        }
+        for definition in &source.definitions {
+            notes.push(format!("the metric {:?} is not counted", definition.name));
+        }
+        // A gateway that serves for others reports as their proxies would.
+        let server = inbound || source.reporter() == plugin::Reporter::ServerGateway;
+        let interval = source.tcp_reporting_duration.as_ref().map(convert::duration);
+        Self {
+            reporter: if server { Reporter::Destination } else { Reporter::Source },
+            interval: interval.unwrap_or(INTERVAL).max(SHORTEST),
+        }
+    }
+}

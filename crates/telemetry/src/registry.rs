@@ -1,0 +1,252 @@
+//! The series of Istio's metrics that one proxy has. In: a metric and labels. Out: counters and histograms
+//! that are shared with whoever counts, and their exposition.
+//!
+//! There are at most as many series as was said. When they are used up, those that nobody holds and that
+//! have not changed for long make room; else what is new is counted in one series per metric, whose labels
+//! say so.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::exposition::{Exposition, Kind};
+use crate::histogram::Histogram;
+use crate::labels::{Label, Labels};
+use crate::standard::{About, Metric};
+
+/// The value of every label of a series that stands for all that found no room.
+pub const OVERFLOW: &str = "overflow";
+
+/// A counter.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+/// The series of one proxy.
+#[derive(Debug)]
+pub struct Registry {
+    limit: usize,
+    series: Mutex<HashMap<(Metric, Labels), Series>>,
+    overflowed: AtomicU64,
+    evicted: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Series {
+    value: Value,
+    /// What it was at the last sweep, and how many sweeps have found it so.
+    seen: u64,
+    idle: u32,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Counter(Arc<Counter>),
+    Histogram(Arc<Histogram>),
+}
+
+impl Counter {
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Registry {
+    pub fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            series: Mutex::default(),
+            overflowed: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+        }
+    }
+
+    /// The counter of a metric of that kind.
+    pub fn counter(&self, metric: Metric, labels: &Labels) -> Arc<Counter> {
+        match self.find(metric, labels, || Value::Counter(Arc::default())) {
+            Value::Counter(counter) => counter,
+            // Counted, and never shown: the table of metrics says which is which.
+            Value::Histogram(_) => Arc::default(),
+        }
+    }
+
+    /// The histogram of a metric of that kind.
+    pub fn histogram(&self, metric: Metric, labels: &Labels) -> Arc<Histogram> {
+        match self.find(metric, labels, || Value::Histogram(Arc::default())) {
+            Value::Histogram(histogram) => histogram,
+            Value::Counter(_) => Arc::default(),
+        }
+    }
+
+    fn find(&self, metric: Metric, labels: &Labels, new: impl FnOnce() -> Value) -> Value {
+        let mut all = self.lock();
+        if let Some(found) = all.get(&(metric, labels.clone())) {
+            return found.value.clone();
+        }
+        let full = all.len() >= self.limit;
+        let labels = if full { self.overflow(labels) } else { labels.clone() };
+        match all.entry((metric, labels)) {
+            Slot::Occupied(found) => found.get().value.clone(),
+            Slot::Vacant(place) => place.insert(Series::new(new())).value.clone(),
+        }
+    }
+
+    fn overflow(&self, labels: &Labels) -> Labels {
+        self.overflowed.fetch_add(1, Ordering::Relaxed);
+        let instead = |label: &Label| Label { name: label.name.clone(), value: OVERFLOW.into() };
+        labels.iter().map(instead).collect()
+    }
+
+    /// To be called at regular intervals. When the series are nearly used up, those that nobody holds and that
+    /// have not changed for `idle` intervals are forgotten.
+    pub fn sweep(&self, idle: u32) {
+        let mut all = self.lock();
+        for series in all.values_mut() {
+            let now = series.value.total();
+            series.idle = if now == series.seen { series.idle.saturating_add(1) } else { 0 };
+            series.seen = now;
+        }
+        let before = all.len();
+        if before >= self.limit - self.limit / 4 {
+            all.retain(|_, series| series.idle < idle || series.value.is_held());
+        }
+        self.evicted.fetch_add((before - all.len()) as u64, Ordering::Relaxed);
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All series, by metric, and how full the registry is.
+    pub fn write(&self, out: &mut Exposition) {
+        for about in &Metric::ALL {
+            self.family(about, out);
+        }
+        let (series, limit) = (self.len(), self.limit);
+        let help = "Series of Istio's metrics";
+        out.single("lateen_metrics_series", Kind::Gauge, help, series);
+        let help = "Series that there may be; what finds no room is counted under \"overflow\"";
+        out.single("lateen_metrics_series_limit", Kind::Gauge, help, limit);
+        let help = "Look-ups of series for which there was no room";
+        let overflowed = self.overflowed.load(Ordering::Relaxed);
+        out.single("lateen_metrics_overflow_total", Kind::Counter, help, overflowed);
+        let help = "Series that were forgotten because nothing changed them for long";
+        let evicted = self.evicted.load(Ordering::Relaxed);
+        out.single("lateen_metrics_evicted_total", Kind::Counter, help, evicted);
+    }
+
+    fn family(&self, about: &About, out: &mut Exposition) {
+        // Copied, so that nobody who counts waits for a page to be written.
+        let all: Vec<(Labels, Value)> = {
+            let all = self.lock();
+            let of = all.iter().filter(|((metric, _), _)| *metric == about.metric);
+            of.map(|((_, labels), series)| (labels.clone(), series.value.clone())).collect()
+        };
+        if all.is_empty() {
+            return;
+        }
+        out.family(about.name, about.kind, about.help);
+        for (labels, value) in all {
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|label| (&*label.name, &*label.value)).collect();
+            match value {
+                Value::Counter(counter) => out.sample(about.name, &labels, counter.get()),
+                Value::Histogram(all) => out.distribution(about.name, &labels, &all.read()),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(Metric, Labels), Series>> {
+        self.series.lock().expect("nothing panics while holding it")
+    }
+}
+
+impl Series {
+    fn new(value: Value) -> Self {
+        Self { value, seen: 0, idle: 0 }
+    }
+}
+
+impl Value {
+    fn total(&self) -> u64 {
+        match self {
+            Self::Counter(counter) => counter.get(),
+            Self::Histogram(histogram) => histogram.count(),
+        }
+    }
+
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Counter(counter) => Arc::strong_count(counter) > 1,
+            Self::Histogram(histogram) => Arc::strong_count(histogram) > 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Label, Labels, Metric, Registry};
+    use crate::exposition::{Exposition, Format};
+
+    fn labels(value: &str) -> Labels {
+        [Label { name: "source_workload".into(), value: value.into() }].into()
+    }
+
+    fn page(registry: &Registry) -> String {
+        let mut out = Exposition::new(Format::Text);
+        registry.write(&mut out);
+        String::from_utf8(out.finish()).unwrap()
+    }
+
+    #[test]
+    fn equal_labels_are_one_series() {
+        let registry = Registry::new(10);
+        registry.counter(Metric::TcpOpened, &labels("a")).add(2);
+        registry.counter(Metric::TcpOpened, &labels("a")).add(1);
+        registry.histogram(Metric::RequestDuration, &labels("a")).record(3.0);
+        let page = page(&registry);
+        assert!(page.contains("\nistio_tcp_connections_opened_total{source_workload=\"a\"} 3\n"));
+        assert!(
+            page.contains("\nistio_request_duration_milliseconds_count{source_workload=\"a\"} 1\n")
+        );
+        assert!(page.contains("\nlateen_metrics_series 2\n"), "{page}");
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_said() {
+        let registry = Registry::new(3);
+        for name in ["a", "b", "c", "d", "e"] {
+            registry.counter(Metric::TcpClosed, &labels(name)).add(1);
+        }
+        let page = page(&registry);
+        assert!(page.contains("{source_workload=\"c\"} 1\n"));
+        assert!(page.contains("{source_workload=\"overflow\"} 2\n"), "{page}");
+        assert!(page.contains("\nlateen_metrics_overflow_total 2\n"), "{page}");
+        assert_eq!(registry.len(), 4, "the limit, and one for all others");
+    }
+
+    #[test]
+    fn series_that_nobody_holds_make_room_when_it_is_needed() {
+        let registry = Registry::new(4);
+        let held = registry.counter(Metric::TcpOpened, &labels("held"));
+        for name in ["a", "b"] {
+            registry.counter(Metric::TcpOpened, &labels(name)).add(1);
+        }
+        registry.sweep(2);
+        registry.counter(Metric::TcpOpened, &labels("a")).add(1);
+        registry.sweep(2);
+        registry.sweep(2);
+        assert_eq!(registry.len(), 2, "b is forgotten: {}", page(&registry));
+        registry.sweep(2);
+        assert_eq!(registry.len(), 2, "there is room again");
+        held.add(1);
+    }
+}
