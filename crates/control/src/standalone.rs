@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 /// Pauses while the API does not answer yet.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// Whose fields they are in the API.
+const MANAGER: &str = "lateen";
+
 /// Facts of this machine.
 #[derive(Debug, Clone)]
 pub struct Standalone {
@@ -44,6 +47,12 @@ async fn describe(standalone: &Standalone, client: &Client) {
         let done = persist(|| client.ensure(kind, object.clone())).await;
         if let Err(error) = done {
             tracing::error!(%error, "cannot describe this machine in the api");
+        }
+    }
+    if let Some(gateway) = standalone.node_address.map(gateway) {
+        // Its address is a fact of this machine, whatever an earlier run has written.
+        if let Err(error) = persist(|| client.apply(&gateway, MANAGER)).await {
+            tracing::error!(%error, "cannot write the gateway's entry");
         }
     }
     if let Err(error) = persist(|| node_status(standalone, client)).await {
@@ -118,6 +127,25 @@ fn objects(standalone: &Standalone) -> Vec<(&'static Kind, Value)> {
         (kind("", "ConfigMap"), config),
         (kind("", "Node"), node),
     ]
+}
+
+/// The ingress gateway as workloads see it: its connections come from the machine's address.
+fn gateway(address: IpAddr) -> Value {
+    let labels = json!({ "app": "istio-ingressgateway", "istio": "ingressgateway" });
+    json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "WorkloadEntry",
+        "metadata": {
+            "name": "istio-ingressgateway",
+            "namespace": "istio-system",
+            "labels": { "app.kubernetes.io/managed-by": MANAGER },
+        },
+        "spec": {
+            "address": address,
+            "labels": labels,
+            "serviceAccount": "istio-ingressgateway-service-account",
+        },
+    })
 }
 
 fn kind(group: &str, name: &str) -> &'static Kind {

@@ -1,17 +1,15 @@
 //! Stock Envoy in the places of Lateen's own proxies: it accepts all that it is sent, and the demo
 //! passes.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use lateen_e2e::{ECHO_GATEWAY, ECHO_YAML, SOON, answers, gateway, mesh, service, virtual_service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, Options, START};
-use lateen_testkit::net::{PATIENCE, expect_answer};
+use lateen_testkit::net::{PATIENCE, expect_answer, http_get};
 use lateen_testkit::process::Process;
 use lateen_testkit::tools::{cached, echo_server};
 use lateen_testkit::wait::wait_until;
@@ -68,7 +66,7 @@ fn start_gateway(mesh: &Mesh, admin: &Path, args: &[&str]) -> Result<Process> {
 
 /// No update of any type was rejected, by Envoy's own counters and by both logs.
 fn no_rejects(admin: &Path, envoy: &Process, mesh: &Mesh) -> Result<()> {
-    let stats = admin_get(admin, "/stats?filter=update_")?;
+    let stats = http_get(admin, "/stats?filter=update_")?;
     ensure!(stats.contains("update_success"), "no update at all: {stats}");
     let rejected = stats
         .lines()
@@ -80,16 +78,6 @@ fn no_rejects(admin: &Path, envoy: &Process, mesh: &Mesh) -> Result<()> {
     let log = mesh.logs().to_lowercase();
     ensure!(!log.contains("nack"), "the control plane saw a NACK");
     Ok(())
-}
-
-/// One HTTP request over a Unix socket; the body of the answer.
-fn admin_get(socket: &Path, path: &str) -> Result<String> {
-    let mut stream = UnixStream::connect(socket).context("envoy's admin socket")?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: envoy\r\nconnection: close\r\n\r\n")?;
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply)?;
-    Ok(reply)
 }
 
 #[test]

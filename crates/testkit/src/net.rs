@@ -3,6 +3,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -41,6 +43,17 @@ pub fn ask(address: &str, request: &str) -> Result<String> {
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply).with_context(|| format!("reading from {address}"))?;
     Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+/// One HTTP request over a Unix socket; the answer with its head.
+pub fn http_get(socket: &Path, path: &str) -> Result<String> {
+    let mut stream = UnixStream::connect(socket)
+        .with_context(|| format!("connecting to {}", socket.display()))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply)?;
+    Ok(reply)
 }
 
 /// Insists on a particular answer.

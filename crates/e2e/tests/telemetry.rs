@@ -1,0 +1,171 @@
+//! Istio's metrics of real traffic: what the proxies count is what was sent, and both ends are named.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use lateen_e2e::{ECHO_GATEWAY, SOON, echo_mesh};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::{Mesh, START};
+use lateen_testkit::net::{ask, http_get};
+use lateen_testkit::wait::wait_until;
+
+/// How long bytes of a connection that goes on may take to be counted: an interval, and the machine.
+const COUNTED: Duration = Duration::from_secs(10);
+
+/// One sample: its labels and its value.
+type Sample = (BTreeMap<String, String>, u64);
+
+/// The samples of one of Istio's TCP metrics at a proxy.
+fn samples(mesh: &Mesh, proxy: &str, metric: &str) -> Result<Vec<Sample>> {
+    let socket = mesh.home().join("run").join(format!("{proxy}.admin.sock"));
+    let page = http_get(&socket, "/stats/prometheus")?;
+    let start = format!("istio_tcp_{metric}_total{{");
+    page.lines().filter_map(|line| line.strip_prefix(&start)).map(sample).collect()
+}
+
+fn sample(line: &str) -> Result<Sample> {
+    let (labels, value) = line.rsplit_once("} ").context("a sample has labels and a value")?;
+    let labels = labels.split("\",").map(|label| {
+        let (name, value) = label.split_once("=\"").context("a label has a value")?;
+        Ok((name.to_owned(), value.trim_end_matches('"').to_owned()))
+    });
+    Ok((labels.collect::<Result<_>>()?, value.parse()?))
+}
+
+/// The sum of a metric over the series that have all of these labels.
+fn sum(mesh: &Mesh, proxy: &str, metric: &str, labels: &[(&str, &str)]) -> Result<u64> {
+    let all = samples(mesh, proxy, metric)?;
+    let fits = |(have, _): &&Sample| {
+        labels.iter().all(|(name, value)| have.get(*name).is_some_and(|have| have == value))
+    };
+    Ok(all.iter().filter(fits).map(|(_, value)| value).sum())
+}
+
+/// The opened and closed connections and the received and sent bytes of such series, as expected.
+fn expect(
+    mesh: &Mesh,
+    proxy: &str,
+    labels: &[(&str, &str)],
+    [opened, closed, received, sent]: [u64; 4],
+) -> Result<()> {
+    let what = format!("{proxy} to count {labels:?}");
+    wait_until(&what, COUNTED, || {
+        let mut found = Vec::new();
+        let metrics = ["connections_opened", "connections_closed", "received_bytes", "sent_bytes"];
+        for metric in metrics {
+            found.push(sum(mesh, proxy, metric, labels)?);
+        }
+        let all = samples(mesh, proxy, "connections_opened")?;
+        ensure!(found == [opened, closed, received, sent], "{found:?} of {all:?}");
+        Ok(())
+    })
+}
+
+const SERVICE: [(&str, &str); 5] = [
+    ("destination_service", "tcp-echo-server.default.svc.cluster.local"),
+    ("destination_service_name", "tcp-echo-server"),
+    ("destination_service_namespace", "default"),
+    ("destination_workload", "echo-server"),
+    ("destination_version", "v1"),
+];
+
+#[test]
+fn both_ends_count_exactly_what_was_sent_and_know_each_other() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let count = |labels: &[(&str, &str)]| {
+            let labels = [labels, &SERVICE].concat();
+            Ok::<_, anyhow::Error>([
+                sum(&mesh, "gateway", "connections_opened", &labels)?,
+                sum(&mesh, "gateway", "received_bytes", &labels)?,
+            ])
+        };
+        // The demo's readiness has been asked for before.
+        let [connections, bytes] = count(&[("reporter", "source")])?;
+        for _ in 0..4 {
+            ensure!(ask(ECHO_GATEWAY, "1234567\n")? == "v1> 1234567\n");
+        }
+        let through = [
+            connections + 4,
+            connections + 4,
+            bytes + 4 * 8,
+            bytes + 4 * (8 + 4) + connections * 4,
+        ];
+        let by_gateway = [("reporter", "source"), ("source_workload", "istio-ingressgateway")];
+        expect(&mesh, "gateway", &[&by_gateway[..], &SERVICE].concat(), through)?;
+        let at_server = [
+            ("reporter", "destination"),
+            ("source_workload", "istio-ingressgateway"),
+            ("source_workload_namespace", "istio-system"),
+            ("connection_security_policy", "none"),
+        ];
+        let server = "w.default.echo-server";
+        expect(&mesh, server, &[&at_server[..], &SERVICE].concat(), through)?;
+
+        // One connection stays open, so that its bytes are counted while it goes on.
+        let script = "{ echo one; echo two; sleep 1000; } | nc tcp-echo-server 8020";
+        let labels = "app=echo-client,version=v7";
+        let _client = mesh.run("echo-client", labels, &["sh", "-c", script])?;
+        let open = [1, 0, 8, 16];
+        let by_client = [("reporter", "source"), ("source_workload", "echo-client")];
+        let client = "w.default.echo-client";
+        wait_until("the client's proxy", START, || {
+            http_get(&mesh.home().join("run/w.default.echo-client.admin.sock"), "/ready")
+        })?;
+        expect(&mesh, client, &[&by_client[..], &SERVICE].concat(), open)?;
+        let from_client = [
+            ("reporter", "destination"),
+            ("source_workload", "echo-client"),
+            ("source_app", "echo-client"),
+            ("source_canonical_revision", "v7"),
+            ("request_protocol", "tcp"),
+            ("response_flags", "-"),
+        ];
+        expect(&mesh, server, &[&from_client[..], &SERVICE].concat(), open)?;
+        for metric in ["connections_opened", "sent_bytes"] {
+            let all = samples(&mesh, server, metric)?;
+            let unknown = |(labels, _): &&Sample| labels["source_workload"] == "unknown";
+            ensure!(!all.iter().any(|sample| unknown(&sample)), "{all:?}");
+        }
+        Ok(())
+    });
+}
+
+/// A ServiceEntry for a database that refuses connections.
+const DATABASE: &str = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.example.com]
+  addresses: [10.7.7.7]
+  ports: [{number: 3306, name: tcp, protocol: TCP}]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints: [{address: 10.201.255.254}]
+";
+
+#[test]
+fn a_refused_connection_is_counted_with_its_flags_and_its_service() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(DATABASE)?;
+        let script = "nc -w1 10.7.7.7 3306 </dev/null; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        let labels = [
+            ("reporter", "source"),
+            ("source_workload", "client"),
+            ("destination_service", "db.example.com"),
+            ("destination_service_name", "db.example.com"),
+        ];
+        wait_until("a refusal to be counted", START + SOON, || {
+            let all = samples(&mesh, "w.default.client", "connections_closed")?;
+            let fits = |(have, _): &&Sample| {
+                labels.iter().all(|(name, value)| have[*name] == *value)
+                    && have["response_flags"].contains("UF")
+            };
+            ensure!(all.iter().any(|sample| fits(&sample)), "{all:?}");
+            Ok(())
+        })
+    });
+}
