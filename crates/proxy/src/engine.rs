@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::service::discovery::v3::{
 };
 use lateen_api::xds::ResourceType;
 use lateen_xds::client::delta::WILDCARD;
-use lateen_xds::client::{DeltaClient, Event, Update};
+use lateen_xds::client::{DeltaClient, Event, Update, Uplink};
 use tokio::sync::{mpsc, watch};
 
 use crate::decide::Demand;
@@ -51,6 +51,8 @@ pub struct Engine {
     /// Where [`Engine::prepare`] opens the cache.
     cache: Option<PathBuf>,
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
+    /// The connection that is open, for whoever sends more over it.
+    pub uplink: watch::Sender<Option<Uplink>>,
     destinations: Destinations,
     listeners_answered: bool,
 }
@@ -74,6 +76,7 @@ impl Engine {
             everything,
             cache,
             requests: None,
+            uplink: watch::Sender::new(None),
             destinations: Destinations::default(),
             listeners_answered: false,
         }
@@ -127,7 +130,8 @@ impl Engine {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Connected(requests) => {
+            Event::Connected(requests, uplink) => {
+                self.uplink.send_replace(Some(uplink));
                 self.client.connected();
                 self.requests = Some(requests);
             }
@@ -139,6 +143,7 @@ impl Engine {
                 }
                 self.shared.trouble.store(Some(Arc::new(reason)));
                 self.client.disconnected();
+                self.uplink.send_replace(None);
                 self.requests = None;
             }
             Event::Response(response) => self.on_response(*response),

@@ -21,7 +21,7 @@ use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
 use crate::options::{Options, Source, StaticResources};
 use crate::records::Records;
-use crate::traffic::{Peers, Traffic, own};
+use crate::traffic::{Peers, Traffic, own, report};
 use crate::view::View;
 use crate::worker::{Command, Reasons, Shared, Worker};
 
@@ -93,6 +93,7 @@ impl Proxy {
                 }
             });
         }
+        let node = options.node.clone();
         let client = DeltaClient::new(options.node);
         let everything = options.subscribe_all;
         let mut engine = Engine::new(
@@ -124,19 +125,12 @@ impl Proxy {
                 events
             }
         };
+        let uplinks = engine.uplink.subscribe();
         let inlets =
             Inlets { events, demands: demand_receiver, resolved: resolved_receiver, peers };
         tasks.spawn(engine.run(inlets));
-        tasks.spawn(tick(shared));
+        tasks.spawn(report::run(shared, node, uplinks));
         Ok(Handle { view, workers, tasks, drain: options.drain })
-    }
-}
-
-/// Counts the connections that go on, at every interval.
-async fn tick(shared: Arc<Shared>) {
-    loop {
-        tokio::time::sleep(shared.traffic.interval()).await;
-        shared.traffic.tick(Instant::now());
     }
 }
 

@@ -8,6 +8,7 @@ mod ends;
 mod meter;
 pub mod own;
 pub mod peers;
+pub mod report;
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use lateen_telemetry::exposition::Exposition;
+use lateen_telemetry::exposition::{Exposition, Kind};
 use lateen_telemetry::labels::{Facts, Reporter, Security};
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::registry::{Counter, Registry};
@@ -73,6 +74,8 @@ pub struct Traffic {
     waiting: Mutex<FxHashMap<Key, (Tally, Instant)>>,
     /// Milliseconds between two ticks.
     interval: AtomicU64,
+    /// Reports that were lost.
+    unsent: AtomicU64,
 }
 
 impl Traffic {
@@ -84,6 +87,7 @@ impl Traffic {
             workers: (0..workers).map(|_| Worker::default()).collect(),
             waiting: Mutex::default(),
             interval: AtomicU64::new(5000),
+            unsent: AtomicU64::new(0),
         }
     }
 
@@ -226,6 +230,9 @@ impl Traffic {
 
     pub fn write(&self, out: &mut Exposition) {
         self.registry.write(out);
+        let help = "Reports to the control plane that could not be sent";
+        let unsent = self.unsent.load(Ordering::Relaxed);
+        out.single("lateen_metrics_reports_dropped_total", Kind::Counter, help, unsent);
     }
 
     /// What is remembered may be another's by now.

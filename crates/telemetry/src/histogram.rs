@@ -85,6 +85,22 @@ impl Histogram {
     }
 }
 
+impl Distribution {
+    /// What has come since an earlier reading of the same histogram.
+    pub fn since(&self, earlier: &Self) -> Self {
+        let before: Vec<u64> = earlier.buckets.iter().map(|(_, below)| *below).collect();
+        let bucket = |(at, (bound, below)): (usize, &(f64, u64))| {
+            (*bound, below - before.get(at).copied().unwrap_or(0))
+        };
+        Self {
+            count: self.count - earlier.count,
+            sum: self.sum - earlier.sum,
+            buckets: self.buckets.iter().enumerate().map(bucket).collect(),
+            native: self.native.since(&earlier.native),
+        }
+    }
+}
+
 impl Native {
     pub const SCHEMA: i32 = 3;
     /// Values up to here are zeros.
@@ -101,6 +117,18 @@ impl Native {
         match self.buckets.binary_search_by_key(&index, |(index, _)| *index) {
             Ok(at) => self.buckets[at].1 += count,
             Err(at) => self.buckets.insert(at, (index, count)),
+        }
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let before = |index: &i32| {
+            let found = earlier.buckets.binary_search_by_key(index, |(index, _)| *index);
+            found.map_or(0, |at| earlier.buckets[at].1)
+        };
+        let rest = self.buckets.iter().map(|(index, count)| (*index, count - before(index)));
+        Self {
+            zeros: self.zeros - earlier.zeros,
+            buckets: rest.filter(|(_, count)| *count > 0).collect(),
         }
     }
 
@@ -174,6 +202,24 @@ mod tests {
             let rank = ((values.len() as f64 * share).ceil() as usize).clamp(1, values.len());
             let (exact, found) = (values[rank - 1], native.quantile(share).unwrap());
             prop_assert!((found / exact - 1.0).abs() < 0.1, "{found} for {exact}");
+        }
+
+        #[test]
+        fn the_difference_is_what_came_since(
+            early in prop::collection::vec(0.0f64..1e5, 0..50),
+            late in prop::collection::vec(0.0f64..1e5, 0..50),
+        ) {
+            let (whole, rest) = (Histogram::default(), Histogram::default());
+            early.iter().for_each(|value| whole.record(*value));
+            let before = whole.read();
+            for value in &late {
+                whole.record(*value);
+                rest.record(*value);
+            }
+            let since = whole.read().since(&before);
+            let rest = rest.read();
+            prop_assert_eq!((since.count, &since.buckets), (rest.count, &rest.buckets));
+            prop_assert_eq!(since.native, rest.native);
         }
 
         #[test]

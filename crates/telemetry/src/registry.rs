@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::exposition::{Exposition, Kind};
-use crate::histogram::Histogram;
+use crate::histogram::{Distribution, Histogram};
 use crate::labels::{Label, Labels};
 use crate::standard::{About, Metric};
 
@@ -37,6 +37,14 @@ struct Series {
     /// What it was at the last sweep, and how many sweeps have found it so.
     seen: u64,
     idle: u32,
+    reported: Reading,
+}
+
+/// A value at one moment.
+#[derive(Clone, Debug)]
+enum Reading {
+    Count(u64),
+    Distribution(Distribution),
 }
 
 #[derive(Clone, Debug)]
@@ -143,6 +151,30 @@ impl Registry {
         out.single("lateen_metrics_evicted_total", Kind::Counter, help, evicted);
     }
 
+    /// What has come since the last call, of the series that have changed.
+    pub fn changes(&self, out: &mut Exposition) {
+        let mut all = self.lock();
+        for about in &Metric::ALL {
+            let mut opened = false;
+            for ((metric, labels), series) in all.iter_mut() {
+                if *metric != about.metric {
+                    continue;
+                }
+                let now = series.value.reading();
+                let Some(change) = now.since(&series.reported) else { continue };
+                series.reported = now;
+                if !std::mem::replace(&mut opened, true) {
+                    out.family(about.name, about.kind, about.help);
+                }
+                let labels = pairs(labels);
+                match change {
+                    Reading::Count(count) => out.sample(about.name, &labels, count),
+                    Reading::Distribution(all) => out.distribution(about.name, &labels, &all),
+                }
+            }
+        }
+    }
+
     fn family(&self, about: &About, out: &mut Exposition) {
         // Copied, so that nobody who counts waits for a page to be written.
         let all: Vec<(Labels, Value)> = {
@@ -155,8 +187,7 @@ impl Registry {
         }
         out.family(about.name, about.kind, about.help);
         for (labels, value) in all {
-            let labels: Vec<(&str, &str)> =
-                labels.iter().map(|label| (&*label.name, &*label.value)).collect();
+            let labels = pairs(&labels);
             match value {
                 Value::Counter(counter) => out.sample(about.name, &labels, counter.get()),
                 Value::Histogram(all) => out.distribution(about.name, &labels, &all.read()),
@@ -171,11 +202,41 @@ impl Registry {
 
 impl Series {
     fn new(value: Value) -> Self {
-        Self { value, seen: 0, idle: 0 }
+        let reported = match value {
+            Value::Counter(_) => Reading::Count(0),
+            Value::Histogram(_) => Reading::Distribution(Distribution::default()),
+        };
+        Self { value, seen: 0, idle: 0, reported }
+    }
+}
+
+fn pairs(labels: &Labels) -> Vec<(&str, &str)> {
+    labels.iter().map(|label| (&*label.name, &*label.value)).collect()
+}
+
+impl Reading {
+    /// What has come since an earlier one, if anything has.
+    fn since(&self, earlier: &Self) -> Option<Self> {
+        match (self, earlier) {
+            (Self::Count(now), Self::Count(before)) => {
+                (now > before).then(|| Self::Count(now - before))
+            }
+            (Self::Distribution(now), Self::Distribution(before)) => {
+                (now.count > before.count).then(|| Self::Distribution(now.since(before)))
+            }
+            _ => None,
+        }
     }
 }
 
 impl Value {
+    fn reading(&self) -> Reading {
+        match self {
+            Self::Counter(counter) => Reading::Count(counter.get()),
+            Self::Histogram(histogram) => Reading::Distribution(histogram.read()),
+        }
+    }
+
     fn total(&self) -> u64 {
         match self {
             Self::Counter(counter) => counter.get(),
@@ -231,6 +292,33 @@ mod tests {
         assert!(page.contains("{source_workload=\"overflow\"} 2\n"), "{page}");
         assert!(page.contains("\nlateen_metrics_overflow_total 2\n"), "{page}");
         assert_eq!(registry.len(), 4, "the limit, and one for all others");
+    }
+
+    #[test]
+    fn changes_are_what_came_since_they_were_asked_for() {
+        let registry = Registry::new(10);
+        let changes = || {
+            let mut out = Exposition::new(Format::Text);
+            registry.changes(&mut out);
+            let page = String::from_utf8(out.finish()).unwrap();
+            let samples =
+                page.lines().filter(|line| !line.starts_with('#') && !line.contains("_bucket"));
+            samples.map(str::to_owned).collect::<Vec<_>>()
+        };
+        registry.counter(Metric::TcpOpened, &labels("a")).add(2);
+        let histogram = registry.histogram(Metric::RequestDuration, &labels("a"));
+        histogram.record(4.0);
+        assert_eq!(changes().len(), 3);
+        assert_eq!(changes(), Vec::<String>::new());
+        registry.counter(Metric::TcpOpened, &labels("a")).add(5);
+        histogram.record(1.5);
+        let name = "istio_request_duration_milliseconds";
+        let expected = [
+            format!("{name}_sum{{source_workload=\"a\"}} 1.5"),
+            format!("{name}_count{{source_workload=\"a\"}} 1"),
+            "istio_tcp_connections_opened_total{source_workload=\"a\"} 5".to_owned(),
+        ];
+        assert_eq!(changes(), expected);
     }
 
     #[test]

@@ -6,7 +6,9 @@ pub mod backoff;
 pub mod delta;
 mod dial;
 pub mod link;
+mod uplink;
 
 pub use address::AdsAddress;
 pub use delta::{DeltaClient, ProtocolError, Update};
 pub use link::{Event, connect};
+pub use uplink::Uplink;

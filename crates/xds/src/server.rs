@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod delta;
 pub mod order;
 pub mod peer;
+mod reports;
 pub mod serve;
 pub mod sotw;
 mod stream;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::io::prometheus::client::MetricFamily;
 use lateen_api::xds::ResourceType;
 use tokio::sync::watch;
 
@@ -88,6 +90,17 @@ pub trait Source: Send + Sync + 'static {
         protocol: Protocol,
         peer: &Peer,
     ) -> Result<Arc<dyn Session>, Refusal>;
+
+    /// Called with the node of a stream of metrics, and with who opened it; a refusal ends the stream.
+    fn collect(&self, _node: &Node, _peer: &Peer) -> Result<Arc<dyn Collector>, Refusal> {
+        Err(Refusal::Unserved("metrics are not collected here".to_owned()))
+    }
+}
+
+/// Takes the metrics that proxies send over Envoy's MetricsService.
+pub trait Collector: Send + Sync + 'static {
+    /// Counters and histograms are what has come since the last time.
+    fn metrics(&self, node: &Node, families: Vec<MetricFamily>);
 }
 
 /// What one peer may cost.

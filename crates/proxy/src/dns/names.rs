@@ -75,7 +75,7 @@ impl NamesTask {
                     None => break,
                 },
                 event = events.recv() => match event {
-                    Some(Event::Connected(sender)) => {
+                    Some(Event::Connected(sender, _)) => {
                         book.connected();
                         requests = Some(sender);
                     }

@@ -15,6 +15,7 @@ use tonic::{Request, Status};
 use super::address::AdsAddress;
 use super::backoff::Backoff;
 use super::dial::{DialError, authorize, dial};
+use super::uplink::Uplink;
 
 /// Requests and responses that may wait; more holds the other side back.
 const QUEUE: usize = 64;
@@ -24,7 +25,7 @@ const MAX_MESSAGE: usize = 256 << 20;
 /// What happens to the link. After `Lost` it is being made again.
 #[derive(Debug)]
 pub enum Event {
-    Connected(mpsc::Sender<DeltaDiscoveryRequest>),
+    Connected(mpsc::Sender<DeltaDiscoveryRequest>, Uplink),
     Response(Box<DeltaDiscoveryResponse>),
     Lost(String),
 }
@@ -60,10 +61,11 @@ async fn session(
     if let Err(error) = authorize(address, &mut request).await {
         return words(&error);
     }
-    let mut client =
-        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let mut client = AggregatedDiscoveryServiceClient::new(channel.clone())
+        .max_decoding_message_size(MAX_MESSAGE);
+    let uplink = Uplink::new(channel, address.clone());
     // The server may send its headers only with its first response: requests must flow before.
-    if events.send(Event::Connected(requests)).await.is_err() {
+    if events.send(Event::Connected(requests, uplink)).await.is_err() {
         return "no longer wanted".into();
     }
     let stream = client.delta_aggregated_resources(request).await;

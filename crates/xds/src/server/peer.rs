@@ -43,6 +43,9 @@ pub enum Refusal {
     /// Who it is cannot be told now.
     #[error("{0}")]
     Unavailable(String),
+    /// What it asks for is not to be had here.
+    #[error("{0}")]
+    Unserved(String),
 }
 
 impl Refusal {
@@ -52,6 +55,7 @@ impl Refusal {
             Refusal::Unauthenticated(_) => Code::Unauthenticated,
             Refusal::Forbidden(_) => Code::PermissionDenied,
             Refusal::Unavailable(_) => Code::Unavailable,
+            Refusal::Unserved(_) => Code::Unimplemented,
         };
         Status::new(code, self.to_string())
     }

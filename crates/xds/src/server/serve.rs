@@ -17,11 +17,12 @@ use discovery::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::MetricsServiceServer;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -134,6 +135,7 @@ async fn over_unix(
 
 fn server(ads: Ads) -> tonic::transport::server::Router {
     let (limit, max_age) = (ads.limits.request_bytes, ads.max_age);
+    let metrics = MetricsServiceServer::new(ads.clone()).max_decoding_message_size(limit);
     let service = AggregatedDiscoveryServiceServer::new(ads)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
@@ -147,7 +149,7 @@ fn server(ads: Ads) -> tonic::transport::server::Router {
             .max_connection_age(age - age * JITTER / 100)
             .max_connection_age_grace(age * JITTER / 50 + GRACE);
     }
-    builder.add_service(service)
+    builder.add_service(service).add_service(metrics)
 }
 
 /// A connection of which tonic need know nothing.
@@ -238,16 +240,38 @@ fn jittered(age: Duration) -> Duration {
 }
 
 #[derive(Clone)]
-struct Ads {
-    source: Arc<dyn Source>,
+pub(super) struct Ads {
+    pub(super) source: Arc<dyn Source>,
     limits: Limits,
-    entrance: Entrance,
+    pub(super) entrance: Entrance,
     max_age: Option<Duration>,
     slots: Arc<Semaphore>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl Ads {
+    /// One of the streams that may be open at once.
+    pub(super) fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
+        self.slots.clone().try_acquire_owned().map_err(|_| {
+            let limit = self.limits.streams;
+            Status::resource_exhausted(format!("{limit} ads streams are open; try again later"))
+        })
+    }
+
+    /// Resolves when the server ends, or the stream is as old as it may become.
+    pub(super) async fn over(&self) {
+        let aged = async {
+            match self.max_age {
+                Some(age) => tokio::time::sleep(jittered(age)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stopped(self.shutdown.clone()) => {}
+            () = aged => {}
+        }
+    }
+
     async fn stream<M>(
         &self,
         request: Request<Streaming<M::Request>>,
@@ -259,10 +283,7 @@ impl Ads {
         M::Response: Send + 'static,
     {
         let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
-        let permit = self.slots.clone().try_acquire_owned().map_err(|_| {
-            let limit = self.limits.streams;
-            Status::resource_exhausted(format!("{limit} ads streams are open; try again later"))
-        })?;
+        let permit = self.slot()?;
         let stream = AdsStream {
             inbound: request.into_inner(),
             machine,
