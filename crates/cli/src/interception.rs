@@ -11,7 +11,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use lateen_netns::iptables::Variant;
 use lateen_netns::ns::in_netns;
 use lateen_netns::pod::{self, Means, Shortcoming};
@@ -60,11 +60,6 @@ pub fn execute(command: InterceptionCommand) -> Result<ExitCode> {
 }
 
 fn plan(command: InterceptionCommand) -> Result<Plan> {
-    if command.mode == Mode::Tproxy {
-        bail!(
-            "interception mode TPROXY is not built: use REDIRECT (annotation sidecar.istio.io/interceptionMode)"
-        );
-    }
     let steps = match () {
         () if command.switches.dry_run => Steps::Show,
         () if command.switches.cleanup_only => Steps::CleanUp,
@@ -95,7 +90,7 @@ fn plan(command: InterceptionCommand) -> Result<Plan> {
 fn carry_out(plan: &Plan) -> Result<ExitCode> {
     match plan.steps {
         Steps::Show => text(&shown(plan)),
-        Steps::CleanUp => pod::remove(plan.means)?,
+        Steps::CleanUp => pod::remove(plan.means, plan.intercept.transparent)?,
         Steps::Leave => {}
         Steps::Lay => {
             for shortcoming in pod::lay(&plan.intercept, plan.means)? {
@@ -125,12 +120,13 @@ fn only_ipv6() -> Result<bool> {
 
 fn shown(plan: &Plan) -> String {
     let ruleset = plan.intercept.ruleset();
-    match plan.means {
+    let rules = match plan.means {
         Means::Nftables => ruleset.to_string(),
         Means::Iptables(_) => {
             [Family::V4, Family::V6].map(|family| restore::text(&ruleset, family)).join("")
         }
-    }
+    };
+    rules + &plan.intercept.routes()
 }
 
 fn lacking(shortcoming: &Shortcoming) -> String {

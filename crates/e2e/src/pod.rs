@@ -1,6 +1,6 @@
 //! A pod without a kubelet: a network namespace, the interception rules and the proxy of a rendered pod, started
 //! as the kubelet would, by the container's own arguments, variables and files. In: a pod template with its
-//! proxy. Out: processes; the proxy's has the user 1337 and no capability.
+//! proxy. Out: processes; the proxy's has the user and the capabilities of its `securityContext`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -177,15 +177,29 @@ impl Pod {
 
     /// The init container.
     pub fn intercept(&self) -> Result<()> {
+        self.intercept_by(&[])
+    }
+
+    /// The init container with more arguments.
+    pub fn intercept_by(&self, more: &[&str]) -> Result<()> {
         let mut command = self.command("istio-init", &[])?;
+        command.args(more);
         Process::spawn("istio-init", &mut command)?.success(QUICK).map(drop)
     }
 
     /// The proxy's container; `before` is what starts its command.
     pub fn start(&self, before: &[&str]) -> Result<Process> {
-        let user = ["setpriv", "--reuid=1337", "--regid=1337", "--clear-groups"];
-        let powers = ["--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"];
-        let mut command = self.command("istio-proxy", &[before, &user, &powers].concat())?;
+        let security = &self.container("istio-proxy")?["securityContext"];
+        let number = |field: &str| security[field].as_i64().unwrap_or(1337);
+        let user = format!("--reuid={}", number("runAsUser"));
+        let group = format!("--regid={}", number("runAsGroup"));
+        let added = security["capabilities"]["add"].as_array().into_iter().flatten();
+        let added =
+            added.filter_map(Value::as_str).map(|name| format!(",+{}", name.to_lowercase()));
+        let bounds = format!("--bounding-set=-all{}", added.collect::<String>());
+        let rights = ["setpriv", &user, &group, "--clear-groups", "--no-new-privs"];
+        let powers = ["--inh-caps=-all", &bounds];
+        let mut command = self.command("istio-proxy", &[before, &rights, &powers].concat())?;
         Process::spawn("istio-proxy", &mut command)
     }
 

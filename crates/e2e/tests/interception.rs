@@ -20,6 +20,7 @@ const IN_PORTS_BUT: &str = "traffic.sidecar.istio.io/excludeInboundPorts";
 const INTERFACES_BUT: &str = "traffic.sidecar.istio.io/excludeInterfaces";
 const REROUTE: &str = "istio.io/reroute-virtual-interfaces";
 const CONFIG: &str = "proxy.istio.io/config";
+const TPROXY: (&str, &str) = ("sidecar.istio.io/interceptionMode", "TPROXY");
 
 /// `None` is nftables.
 const MEANS: [Option<&str>; 3] = [None, Some("legacy"), Some("nft")];
@@ -209,6 +210,88 @@ fn the_proxys_own_and_what_a_program_says_to_itself_is_left_alone() {
 }
 
 #[test]
+fn a_transparent_way_in_keeps_addresses_all_the_way_to_the_program_and_back() {
+    for means in MEANS {
+        isolated(move || {
+            let wires = Wires::transparent()?;
+            Init::of(&[TPROXY, (IN_PORTS_BUT, "2222"), (INTERFACES_BUT, "eth1")])?.run(means)?;
+            for (client, address) in
+                [("10.77.0.1", "10.77.0.2:80"), ("fd00:77::1", "[fd00:77::2]:80")]
+            {
+                wires
+                    .passes_on(client, address)
+                    .with_context(|| format!("{address} by {means:?}"))?;
+            }
+            for address in [
+                "10.77.0.2:2222",
+                "[fd00:77::2]:2222",
+                "10.77.0.2:15021",
+                "10.77.0.2:15008",
+                "10.78.0.2:80",
+            ] {
+                ensure!(wires.inbound(address)? == Direct, "{address} by {means:?}");
+            }
+            for (address, way) in [
+                ("198.51.100.7:80", Captured),
+                ("[2001:db8::7]:443", Captured),
+                ("192.0.2.9:80", Direct),
+            ] {
+                ensure!(wires.outbound(address)? == way, "{address} by {means:?}");
+            }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_transparent_way_in_takes_included_ports_only_and_none_is_none() {
+    for means in MEANS {
+        isolated(move || {
+            let wires = Wires::transparent()?;
+            Init::of(&[TPROXY, (IN_PORTS, "80")])?.run(means)?;
+            wires.passes_on("10.77.0.1", "10.77.0.2:80")?;
+            ensure!(wires.inbound("10.77.0.2:81")? == Direct);
+            Init::of(&[TPROXY, (IN_PORTS, "")])?.run(means)?;
+            ensure!(wires.inbound("10.77.0.2:82")? == Direct);
+            Ok(())
+        });
+    }
+}
+
+/// The proxy is root there, and known by its group.
+#[test]
+fn a_transparent_proxy_enters_its_own_pod_like_any_other() {
+    for means in MEANS {
+        isolated(move || {
+            let wires = Wires::transparent()?;
+            Init::of(&[TPROXY])?.run(means)?;
+            let to_itself = |gid, source, address| wires.to_itself_as_group(gid, source, address);
+            ensure!(to_itself(1337, None, "10.77.0.2:8024")? == Captured);
+            ensure!(to_itself(1337, None, "[fd00:77::2]:8025")? == Captured);
+            ensure!(to_itself(1337, Some("127.0.0.6"), "10.77.0.2:8026")? == Direct);
+            ensure!(to_itself(1337, Some("::6"), "[fd00:77::2]:8027")? == Direct);
+            ensure!(to_itself(1337, None, "127.0.0.1:8028")? == Direct);
+            ensure!(to_itself(0, None, "10.77.0.2:8029")? == Direct);
+            ensure!(to_itself(0, None, "[fd00:77::2]:8030")? == Direct);
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn where_nobody_listens_for_it_nothing_gets_past_a_transparent_way_in() {
+    for means in MEANS {
+        isolated(move || {
+            let wires = Wires::without_listeners()?;
+            Init::of(&[TPROXY])?.run(means)?;
+            ensure!(wires.is_unreachable("10.77.0.2:80")?, "{means:?}");
+            ensure!(wires.is_unreachable("[fd00:77::2]:80")?, "{means:?}");
+            Ok(())
+        });
+    }
+}
+
+#[test]
 fn the_pods_name_servers_are_captured_and_no_others() {
     const DNS: Annotations = &[(CONFIG, "proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true'}")];
     for means in MEANS {
@@ -264,17 +347,25 @@ fn a_validation_tells_whether_rules_are_there_and_they_can_be_taken_away() {
         ensure!(init.with(&validation)?.0 == 0);
         ensure!(init.with(&["--cleanup-only"])?.0 == 0);
         ensure!(init.with(&validation)?.0 == 126, "rules are left");
+        let transparent = Init::of(&[TPROXY])?;
+        let (_, said) = transparent.with(&["--dry-run"])?;
+        for line in ["tproxy to :15006 meta mark set 1337", "ip -6 rule add fwmark 1337 lookup 133"]
+        {
+            ensure!(said.contains(line), "{said}");
+        }
+        ensure!(transparent.with(&["--run-validation"])?.0 == 0);
+        ensure!(transparent.with(&["--cleanup-only"])?.0 == 0);
+        ensure!(transparent.with(&validation)?.0 == 126, "rules are left");
         Ok(())
     });
 }
 
 #[test]
-fn what_is_not_built_or_makes_no_sense_is_refused_and_lays_nothing() {
+fn what_makes_no_sense_is_refused_and_lays_nothing() {
     isolated(|| {
         let _wires = Wires::without_listeners()?;
-        let tproxy = Init::of(&[("sidecar.istio.io/interceptionMode", "TPROXY")])?;
-        let (code, said) = tproxy.with(&[])?;
-        ensure!(code == 1 && said.contains("TPROXY is not built: use REDIRECT"), "{said}");
+        let (code, said) = Init::of(&[TPROXY])?.with(&["-t", "1338"])?;
+        ensure!(code == 1 && said.contains("-t: 1338 is the mark of"), "{said}");
         let init = Init::of(&[])?;
         for (arguments, words) in [
             (["-d", "8o"], "-d: \"8o\" is not a port"),

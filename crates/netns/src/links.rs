@@ -6,15 +6,19 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::thread;
 
 use futures::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net};
+use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage};
+use rtnetlink::packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteScope, RouteType,
+};
+use rtnetlink::packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
 use rtnetlink::{
     Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder,
     new_connection,
@@ -168,6 +172,37 @@ impl Links {
         self.0.route().add(route).execute().await.map_err(refused(what))
     }
 
+    /// Keeps packets with `mark` here, whatever their destination: they are routed by `table`, in which all
+    /// is local. That it is so already is fine.
+    pub(crate) async fn ensure_marked_stay(
+        &self,
+        family: AddressFamily,
+        (mark, table): (u32, u32),
+    ) -> Result<(), LinkError> {
+        let loopback = self.required("lo").await?;
+        let mut rule = self.0.rule().add();
+        *rule.message_mut() = marked(family, (mark, table));
+        let what = || format!("route what has the mark {mark} by table {table}");
+        fine_if(libc::EEXIST, rule.execute().await, what)?;
+        let route = self.0.route().add(all_local(family, table, loopback));
+        let what = || format!("make all local in the routing table {table}");
+        fine_if(libc::EEXIST, route.execute().await, what)
+    }
+
+    /// Undoes [`Links::ensure_marked_stay`]; that there is nothing to undo is fine.
+    pub(crate) async fn let_marked_go(
+        &self,
+        family: AddressFamily,
+        (mark, table): (u32, u32),
+    ) -> Result<(), LinkError> {
+        let loopback = self.required("lo").await?;
+        let rule = self.0.rule().del(marked(family, (mark, table)));
+        let what = || format!("route what has the mark {mark} as all else");
+        fine_if(libc::ENOENT, rule.execute().await, what)?;
+        let route = self.0.route().del(all_local(family, table, loopback));
+        fine_if(libc::ESRCH, route.execute().await, || format!("empty the routing table {table}"))
+    }
+
     /// Every IPv4 route of the main table.
     pub(crate) async fn routes(&self) -> Result<Vec<Network>, LinkError> {
         let all: Vec<RouteMessage> = self
@@ -259,6 +294,45 @@ impl Links {
                 _ => None,
             })
         }))
+    }
+}
+
+/// As `ip rule add` chooses it beside the kernel's own rules. With another one at each call, the same rule
+/// would be added again.
+const RULE_PRIORITY: u32 = 32765;
+
+fn marked(family: AddressFamily, (mark, table): (u32, u32)) -> RuleMessage {
+    let mut rule = RuleMessage::default();
+    rule.header.family = family;
+    rule.header.action = RuleAction::ToTable;
+    rule.attributes.extend([
+        RuleAttribute::Priority(RULE_PRIORITY),
+        RuleAttribute::FwMark(mark),
+        RuleAttribute::Table(table),
+    ]);
+    rule
+}
+
+fn all_local(family: AddressFamily, table: u32, loopback: u32) -> RouteMessage {
+    let mut route = match family {
+        AddressFamily::Inet6 => RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        _ => RouteMessageBuilder::<Ipv4Addr>::new().build(),
+    };
+    route.header.kind = RouteType::Local;
+    route.header.scope = RouteScope::Host;
+    route.header.table = RouteHeader::RT_TABLE_UNSPEC;
+    route.attributes.extend([RouteAttribute::Oif(loopback), RouteAttribute::Table(table)]);
+    route
+}
+
+fn fine_if(
+    code: i32,
+    result: Result<(), rtnetlink::Error>,
+    what: impl FnOnce() -> String,
+) -> Result<(), LinkError> {
+    match result {
+        Err(error) if !is(&error, code) => Err(refused(what())(error)),
+        _ => Ok(()),
     }
 }
 

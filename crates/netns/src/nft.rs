@@ -31,7 +31,7 @@ pub enum NftError {
     #[error("cannot open a netfilter netlink socket; check that the kernel has nf_tables: {0}")]
     Socket(#[source] io::Error),
     #[error(
-        "the kernel did not take {what} of nftables table {table}; check CAP_NET_ADMIN and the kernel modules nf_tables, nft_redir and nft_masq: {source}"
+        "the kernel did not take {what} of nftables table {table}; check CAP_NET_ADMIN and the kernel modules nf_tables, nft_redir, nft_masq and, for TPROXY, nft_tproxy: {source}"
     )]
     Refused { table: String, what: String, source: io::Error },
     #[error("the kernel did not answer about nftables table {0}")]

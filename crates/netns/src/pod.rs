@@ -10,11 +10,12 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::Ipv6Net;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
+use rtnetlink::packet_route::AddressFamily;
 
 use crate::iptables::{self, Variant};
 use crate::links::{LinkError, on_links};
 use crate::nft::{self, NftError};
-use crate::rules::{Dns, Intercept};
+use crate::rules::{Dns, Intercept, Transparent};
 
 /// From there a proxy connects to its own program over IPv6. For IPv4 all of 127.0.0.0/8 is there anyway.
 const INBOUND_SOURCE: Ipv6Addr = Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6);
@@ -36,6 +37,8 @@ pub enum PodError {
     Addresses(#[source] io::Error),
     #[error("the pod has IPv6 addresses, and no address for the proxy's own calls: {0}")]
     Source(#[source] LinkError),
+    #[error("transparent interception needs a routing rule: {0}")]
+    Route(#[source] LinkError),
 }
 
 /// What was laid is what was asked, but for this.
@@ -63,14 +66,21 @@ pub fn lay(intercept: &Intercept, means: Means) -> Result<Vec<Shortcoming>, PodE
     if ipv6 {
         add_inbound_source().map_err(PodError::Source)?;
     }
+    if let Some(transparent) = intercept.captures_transparently() {
+        keep_marked(transparent, ipv6).map_err(PodError::Route)?;
+    }
     Ok(shortcomings)
 }
 
-/// Takes away what either means has laid.
-pub fn remove(means: Means) -> Result<(), PodError> {
+/// Takes away what either means has laid, and the routes of `transparent`.
+pub fn remove(means: Means, transparent: Option<Transparent>) -> Result<(), PodError> {
     match means {
-        Means::Nftables => Ok(nft::remove(Intercept::TABLE)?),
-        Means::Iptables(variant) => Ok(iptables::remove(variant)?),
+        Means::Nftables => nft::remove(Intercept::TABLE)?,
+        Means::Iptables(variant) => iptables::remove(variant)?,
+    }
+    match transparent {
+        None => Ok(()),
+        Some(transparent) => release_marked(transparent, has_ipv6()?).map_err(PodError::Route),
     }
 }
 
@@ -134,11 +144,34 @@ fn is_refusal(error: &PodError) -> bool {
         PodError::Iptables(error) => matches!(error, iptables::ProgramError::Failed { .. }),
         PodError::Nft(NftError::Socket(_) | NftError::Silent(_))
         | PodError::Addresses(_)
-        | PodError::Source(_) => false,
+        | PodError::Source(_)
+        | PodError::Route(_) => false,
     }
 }
 
 fn add_inbound_source() -> Result<(), LinkError> {
     let source = Ipv6Net::from(INBOUND_SOURCE);
     on_links(async |links| links.ensure_address(links.required("lo").await?, source).await)
+}
+
+fn keep_marked(Transparent { mark, table }: Transparent, ipv6: bool) -> Result<(), LinkError> {
+    on_links(async |links| {
+        for family in families(ipv6) {
+            links.ensure_marked_stay(family, (mark, table)).await?;
+        }
+        Ok(())
+    })
+}
+
+fn release_marked(Transparent { mark, table }: Transparent, ipv6: bool) -> Result<(), LinkError> {
+    on_links(async |links| {
+        for family in families(ipv6) {
+            links.let_marked_go(family, (mark, table)).await?;
+        }
+        Ok(())
+    })
+}
+
+fn families(ipv6: bool) -> impl Iterator<Item = AddressFamily> {
+    std::iter::once(AddressFamily::Inet).chain(ipv6.then_some(AddressFamily::Inet6))
 }

@@ -12,7 +12,7 @@ mod tests;
 
 use ipnet::IpNet;
 
-pub use intercept::{Dns, Groups, Intercept, OWN_PORTS, PROXY_ID};
+pub use intercept::{Dns, Groups, Intercept, OUTBOUND_MARK, OWN_PORTS, PROXY_ID, Transparent};
 
 /// One table of family `inet`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,8 @@ pub enum Base {
     RawOutput,
     /// After connections are tracked, before addresses are changed.
     ManglePrerouting,
+    /// The same on the way out; a packet whose mark changes is routed anew.
+    MangleOutput,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,10 +79,14 @@ pub enum Match {
     Source(Op, IpNet),
     Destination(Op, IpNet),
     Mark(Op, u32),
+    /// The mark that was saved with the packet's connection.
+    ConnectionMark(Op, u32),
     Uid(Op, u32),
     Gid(Op, u32),
     /// The packet belongs to a connection that conntrack knows, or is related to one.
     Established,
+    /// The packet answers whoever opened its connection.
+    Reply,
     /// Conntrack can make nothing of the packet.
     Invalid,
 }
@@ -97,6 +103,18 @@ pub enum Action {
     Masquerade,
     /// Track the packet in this conntrack zone, and go on; the first such rule counts.
     Zone(u16),
+    /// Mark the packet, and go on.
+    SetMark(u32),
+    /// Save the packet's mark with its connection, and go on.
+    SaveMark,
+    /// Mark the packet as was saved with its connection, and go on.
+    RestoreMark,
+    /// Mark the packet and give it to the transparent socket of its connection, or to the one that listens
+    /// on this port; where there is none, go on or drop it. It needs a [`Match::Protocol`].
+    Tproxy {
+        port: u16,
+        mark: u32,
+    },
 }
 
 /// A rule without a counter.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lateen_routing::CompiledListener;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::serve;
@@ -84,14 +85,22 @@ fn start(
         return;
     }
     let Some(local) = fixed.or_else(|| stream.local_addr().ok()) else { return };
-    let original = bound
-        .compiled
-        .reads_original_dst
-        .then(|| socket::original_destination(&stream, local))
-        .flatten();
+    let original = original(&bound.compiled, &stream, local, key);
     let addresses = Addresses { remote, local, original };
     // Owned by the worker: its runtime is dropped at the drain deadline and takes them with it.
     drop(tokio::spawn(serve(context.clone(), bound.clone(), stream, addresses)));
+}
+
+/// Where the client meant to go: as netfilter tells it, or as a transparent socket has it unchanged.
+fn original(
+    listener: &CompiledListener,
+    stream: &TcpStream,
+    local: SocketAddr,
+    key: SocketAddr,
+) -> Option<SocketAddr> {
+    let told = || socket::original_destination(stream, local);
+    let unchanged = || (listener.transparent && local.port() != key.port()).then_some(local);
+    listener.reads_original_dst.then(|| told().or_else(unchanged)).flatten()
 }
 
 /// What an error of accept(2) is about.

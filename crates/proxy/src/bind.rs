@@ -1,33 +1,26 @@
 //! Listening sockets in the proxy's network namespace. In: an address. Out: one socket per worker.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::socket;
+use crate::socket::{self, Listen};
 
-/// The kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
-
-/// Makes listening sockets on a thread of its own, since a namespace belongs to a thread. `shared`: this
-/// process may have the address already.
+/// Makes listening sockets on a thread of its own, since a namespace belongs to a thread.
 pub fn listen(
     netns: Option<&Arc<OwnedFd>>,
-    address: SocketAddr,
-    backlog: Option<u32>,
+    wanted: Listen,
     count: usize,
-    shared: bool,
 ) -> io::Result<Vec<TcpListener>> {
-    let backlog = backlog.unwrap_or(BACKLOG);
     let Some(netns) = netns.cloned() else {
-        return socket::listen(address, backlog, count, shared);
+        return socket::listen(&wanted, count);
     };
     let binder = std::thread::Builder::new().name("bind".into()).spawn(move || {
         enter(&netns)?;
-        socket::listen(address, backlog, count, shared)
+        socket::listen(&wanted, count)
     })?;
     binder.join().unwrap_or_else(|_| Err(io::Error::other("the binding thread panicked")))
 }

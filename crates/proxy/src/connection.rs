@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::config::{ClusterEntry, HostLive, Listener};
-use crate::connect::connect;
+use crate::connect::{Client, connect};
 use crate::decide::{Addresses, Decision, Demand, Plan, Refusal, Upstream, decide};
 use crate::error::{DataError, Kind};
 use crate::inspect::inspect;
@@ -83,6 +83,8 @@ struct Connection {
     context: Arc<Context>,
     start: Instant,
     addresses: Addresses,
+    /// By whose address the upstream knows it, as the listener says that accepted it.
+    client: Option<Client>,
     listener: Arc<Listener>,
     /// `listener` is the one that it goes through; before, the one that accepted it.
     decided: bool,
@@ -110,10 +112,13 @@ enum Next {
 impl Connection {
     fn new(context: Arc<Context>, listener: Arc<Listener>, addresses: Addresses) -> Self {
         context.active.fetch_add(1, Ordering::Relaxed);
+        let how = listener.compiled.original_src;
+        let client = how.map(|how| Client { address: addresses.remote.ip(), how });
         Self {
             context,
             start: Instant::now(),
             addresses,
+            client,
             listener,
             decided: false,
             chain: None,
@@ -252,7 +257,8 @@ impl Connection {
             self.chosen(chosen);
             self.attempts += 1;
             let shared = &self.context.shared;
-            match connect(&plan.cluster.compiled, address, shared.mark).await {
+            let cluster = &plan.cluster.compiled;
+            match connect(cluster, address, self.client, shared.mark).await {
                 Ok(stream) => return Ok(stream),
                 Err(error)
                     if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {

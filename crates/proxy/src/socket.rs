@@ -14,15 +14,38 @@ const SO_ORIGINAL_DST: libc::c_int = 80;
 /// Linux' `IP_BIND_ADDRESS_NO_PORT`: choose the port at connect, by the whole four-tuple.
 const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
 
+/// The kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// What a transparent socket lacks.
+const NO_RIGHT: &str = "the proxy has no CAP_NET_ADMIN, which a transparent socket needs: run its container \
+                        as root with the capability NET_ADMIN, as the injector renders it for \
+                        interceptionMode TPROXY, or use REDIRECT";
+
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    pub address: SocketAddr,
+    pub backlog: Option<u32>,
+    /// This process may have the address already.
+    pub shared: bool,
+    /// Also for connections to other machines' addresses (`IP_TRANSPARENT`).
+    pub transparent: bool,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin {
+    pub source: Option<SocketAddr>,
+    /// The source may be another machine's address (`IP_TRANSPARENT`).
+    pub transparent: bool,
+    pub mark: Option<u32>,
+}
+
 /// Listens with `SO_REUSEPORT`. A probe without it finds out first whether another process has the
 /// address: with it, both would listen and each would get a part of the connections. There is no such
-/// probe for an address that is `shared` with this process.
-pub fn listen(
-    address: SocketAddr,
-    backlog: u32,
-    count: usize,
-    shared: bool,
-) -> io::Result<Vec<TcpListener>> {
+/// probe for an address that is shared with this process.
+pub fn listen(wanted: &Listen, count: usize) -> io::Result<Vec<TcpListener>> {
     let socket = |reuse_port: bool, address: SocketAddr| -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
         socket.set_reuse_address(true)?;
@@ -30,19 +53,23 @@ pub fn listen(
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
+        if wanted.transparent {
+            set_transparent(&socket, address)?;
+        }
         socket.bind(&address.into())?;
         Ok(socket)
     };
-    if address.port() != 0 && !shared {
+    let mut address = wanted.address;
+    if address.port() != 0 && !wanted.shared {
         drop(socket(false, address)?);
     }
-    let mut address = address;
+    let backlog = i32::try_from(wanted.backlog.unwrap_or(BACKLOG)).unwrap_or(i32::MAX);
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
         let socket = socket(true, address)?;
         // Accepted sockets inherit it.
         socket.set_tcp_nodelay(true)?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        socket.listen(backlog)?;
         let listener = TcpListener::from(socket);
         address = listener.local_addr()?;
         listeners.push(listener);
@@ -51,22 +78,23 @@ pub fn listen(
 }
 
 /// Starts to connect. True: it is connected already.
-pub fn start_connect(
-    to: SocketAddr,
-    source: Option<SocketAddr>,
-    mark: Option<u32>,
-) -> io::Result<(TcpStream, bool)> {
+pub fn start_connect(to: SocketAddr, from: &Origin) -> io::Result<(TcpStream, bool)> {
     let socket = Socket::new(
         Domain::for_address(to),
         Type::STREAM.nonblocking().cloexec(),
         Some(Protocol::TCP),
     )?;
     socket.set_tcp_nodelay(true)?;
-    if let Some(mark) = mark {
+    if from.transparent {
+        set_transparent(&socket, to)?;
+    }
+    if let Some(mark) = from.mark {
         socket.set_mark(mark)?;
     }
-    if let Some(source) = source {
-        if source.port() == 0 {
+    if let Some(source) = from.source {
+        // With an address that others have too, a port chosen at connect would often be one of theirs:
+        // Linux prefers even ports there, and odd ones at bind.
+        if source.port() == 0 && !from.transparent {
             set_option(&socket, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)?;
         }
         socket.bind(&source.into())?;
@@ -140,6 +168,19 @@ fn v4(raw: libc::sockaddr_in) -> SocketAddr {
 fn v6(raw: libc::sockaddr_in6) -> SocketAddr {
     let ip = std::net::Ipv6Addr::from(raw.sin6_addr.s6_addr);
     SocketAddr::from((ip, u16::from_be(raw.sin6_port)))
+}
+
+fn set_transparent(socket: &impl AsFd, address: SocketAddr) -> io::Result<()> {
+    let (level, name) = match address {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TRANSPARENT),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TRANSPARENT),
+    };
+    set_option(socket, level, name, 1).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            io::Error::new(io::ErrorKind::PermissionDenied, NO_RIGHT)
+        }
+        _ => error,
+    })
 }
 
 fn set_option(socket: &impl AsFd, level: i32, name: i32, value: libc::c_int) -> io::Result<()> {

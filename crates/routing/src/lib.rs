@@ -19,7 +19,9 @@ pub use chain::{Connection, Transport};
 pub use cluster::{CompiledCluster, Discovery, Keepalive, Policy, compile_cluster};
 pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
 pub use hello::FirstBytes;
-pub use listener::{CompiledListener, FilterChain, Inspection, Terminal, compile_listener};
+pub use listener::{
+    CompiledListener, FilterChain, Inspection, OriginalSource, Terminal, compile_listener,
+};
 pub use reject::Reject;
 pub use stats::Stats;
 pub use tcp_proxy::TcpProxy;

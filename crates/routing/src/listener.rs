@@ -11,8 +11,10 @@ use envoy_types::pb::envoy::config::core::v3::{TrafficDirection, TransportSocket
 use envoy_types::pb::envoy::config::listener::v3 as listener;
 use envoy_types::pb::envoy::extensions::filters::listener::http_inspector::v3::HttpInspector;
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
+use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
+use envoy_types::pb::google::protobuf::{Any, BoolValue};
 
 use lateen_telemetry::plugin::PluginConfig;
 
@@ -39,6 +41,10 @@ pub struct CompiledListener {
     pub use_original_dst: bool,
     /// Ask the kernel for the original destination.
     pub reads_original_dst: bool,
+    /// Its socket takes connections to addresses that are not this machine's, as interception brings them.
+    pub transparent: bool,
+    /// Connect with the client's own address; `None` connects as the cluster says.
+    pub original_src: Option<OriginalSource>,
     /// How the first bytes are looked at before a chain is chosen; `None` if no chain depends on
     /// them, so that a client that waits for the server's greeting gets it at once.
     pub inspection: Option<Inspection>,
@@ -49,6 +55,13 @@ pub struct CompiledListener {
     /// Parts that change no traffic and are not acted on, for the log.
     pub notes: Vec<String>,
     pub origin: Option<Arc<str>>,
+}
+
+/// How connections with a client's address are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OriginalSource {
+    /// `SO_MARK`, so that the answers to the address of somebody else come back.
+    pub mark: Option<u32>,
 }
 
 /// How long the first bytes are waited for.
@@ -153,13 +166,15 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
     if chains.is_empty() && default_chain.is_none() {
         return Err(refuse("filter_chains", "there are none", "add a filter chain"));
     }
-    let use_original_dst = source.use_original_dst.as_ref().is_some_and(|value| value.value);
+    let use_original_dst = enabled(&source.use_original_dst);
     Ok(CompiledListener {
         name: source.name.as_str().into(),
         address: convert::ip_address(source.address.as_ref())?,
         bind_to_port: bind_to_port(source),
         use_original_dst,
         reads_original_dst: use_original_dst || filters.original_dst,
+        transparent: enabled(&source.transparent),
+        original_src: filters.original_src,
         inspection: inspection(source, &filters, &chains),
         chains,
         default_chain,
@@ -188,16 +203,16 @@ fn bind_to_port(source: &listener::Listener) -> bool {
     source.bind_to_port.as_ref().or(older).is_none_or(|value| value.value)
 }
 
+fn enabled(value: &Option<BoolValue>) -> bool {
+    value.as_ref().is_some_and(|value| value.value)
+}
+
 fn check_supported(source: &listener::Listener) -> Result<(), Refusal> {
-    let enabled = |value: &Option<envoy_types::pb::google::protobuf::BoolValue>| {
-        value.as_ref().is_some_and(|value| value.value)
-    };
     let set = [
         ("name", source.name.is_empty(), "give the listener a name"),
         ("additional_addresses", !source.additional_addresses.is_empty(), "use two listeners"),
         ("fcds_config", source.fcds_config.is_some(), "put the chains into the listener"),
         ("filter_chain_matcher", source.filter_chain_matcher.is_some(), "use filter_chain_match"),
-        ("transparent", enabled(&source.transparent), "use redirection, not TPROXY"),
         ("freebind", enabled(&source.freebind), "leave it out"),
         ("socket_options", !source.socket_options.is_empty(), "leave them out"),
         ("udp_listener_config", source.udp_listener_config.is_some(), "use TCP"),
@@ -215,6 +230,7 @@ fn check_supported(source: &listener::Listener) -> Result<(), Refusal> {
 #[derive(Default)]
 struct ListenerFilters {
     original_dst: bool,
+    original_src: Option<OriginalSource>,
     inspects_tls: bool,
     inspects_http: bool,
 }
@@ -228,6 +244,11 @@ fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilt
         };
         match (any, filter.name.as_str()) {
             (Some(any), _) if convert::is::<OriginalDst>(any) => found.original_dst = true,
+            (Some(any), _) if convert::is::<OriginalSrc>(any) => {
+                let within =
+                    |refused: Refusal| refused.within(&format!("listener_filters[{index}]"));
+                found.original_src = Some(original_source(any).map_err(within)?);
+            }
             (Some(any), _) if convert::is::<TlsInspector>(any) => found.inspects_tls = true,
             (Some(any), _) if convert::is::<HttpInspector>(any) => found.inspects_http = true,
             (None, "envoy.filters.listener.original_dst") => found.original_dst = true,
@@ -239,6 +260,14 @@ fn listener_filters(filters: &[listener::ListenerFilter]) -> Result<ListenerFilt
         }
     }
     Ok(found)
+}
+
+fn original_source(any: &Any) -> Result<OriginalSource, Refusal> {
+    let filter: OriginalSrc = convert::unpack(any)?;
+    if filter.bind_port {
+        return Err(refuse("bind_port", "not supported", "leave it out"));
+    }
+    Ok(OriginalSource { mark: Some(filter.mark).filter(|mark| *mark != 0) })
 }
 
 /// What a chain has of its listener.
@@ -326,5 +355,51 @@ fn terminal(
     match filters {
         [] => Ok(Terminal::Close),
         _ => Err(refuse("filters", "the last one passes nothing on", "end with a TCP proxy")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::envoy::config::core::v3::Address;
+    use envoy_types::pb::envoy::config::core::v3::address::Address::SocketAddress;
+    use envoy_types::pb::envoy::config::listener::v3::listener_filter::ConfigType;
+    use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, ListenerFilter};
+    use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
+    use envoy_types::pb::google::protobuf::{Any, BoolValue};
+    use prost::{Message, Name};
+
+    use super::{CompiledListener, OriginalSource, Reject, compile_listener};
+
+    fn compiled(transparent: bool, filter: &OriginalSrc) -> Result<CompiledListener, Reject> {
+        let any = Any { type_url: OriginalSrc::type_url(), value: filter.encode_to_vec() };
+        let filter = ListenerFilter {
+            name: "source".into(),
+            config_type: Some(ConfigType::TypedConfig(any)),
+            ..Default::default()
+        };
+        let socket = envoy_types::pb::envoy::config::core::v3::SocketAddress {
+            address: "0.0.0.0".into(),
+            ..Default::default()
+        };
+        compile_listener(&Listener {
+            name: "front".into(),
+            address: Some(Address { address: Some(SocketAddress(socket)) }),
+            filter_chains: vec![FilterChain::default()],
+            listener_filters: vec![filter],
+            transparent: Some(BoolValue { value: transparent }),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_clients_address_is_kept_with_the_mark_that_the_filter_names() {
+        let made = compiled(true, &OriginalSrc { mark: 7, ..Default::default() }).unwrap();
+        assert!(made.transparent && !made.reads_original_dst);
+        assert_eq!(made.original_src, Some(OriginalSource { mark: Some(7) }));
+        let made = compiled(false, &OriginalSrc::default()).unwrap();
+        assert!(!made.transparent);
+        assert_eq!(made.original_src, Some(OriginalSource { mark: None }));
+        let reject = compiled(true, &OriginalSrc { bind_port: true, mark: 7 }).unwrap_err();
+        assert_eq!(reject.field, "listener_filters[0].bind_port");
     }
 }

@@ -2,25 +2,32 @@
 //!
 //! As in Istio since 1.10 the application is reached at the address that was dialled (`ORIGINAL_DST`)
 //! from 127.0.0.6, which the capture rules leave alone; with `inboundTrafficPolicy: LOCALHOST` at
-//! 127.0.0.1.
+//! 127.0.0.1. With `interceptionMode: TPROXY` the client's own address takes the place of 127.0.0.6, and
+//! a mark says to the capture rules whose connection it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
-use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use envoy_types::pb::envoy::config::listener::v3::{
+    FilterChain, FilterChainMatch, Listener, ListenerFilter,
+};
 use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::OriginalDst;
+use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use lateen_model::index::endpoints::target;
 use lateen_model::service::Service;
 
 use crate::context::Context;
-use crate::listener::{VIRTUAL_INBOUND, listener_filter};
+use crate::listener::{VIRTUAL_INBOUND, listener_filter, transparent};
 use crate::origin::Origin;
 use crate::tcp::{BLACK_HOLE, Target, chain};
 use crate::{Named, wire};
 
 /// Connects to the address that was dialled, from 127.0.0.6.
 pub const INBOUND_PASSTHROUGH: &str = "InboundPassthroughCluster";
+
+/// By which interception knows connections that have a client's address: Istio's, and no setting of it.
+const ORIGINAL_SOURCE_MARK: u32 = 1337;
 
 /// The name of an inbound cluster.
 pub fn cluster_name(port: u16) -> String {
@@ -74,18 +81,27 @@ pub fn listener(context: &Context<'_>) -> Named {
         name: VIRTUAL_INBOUND.to_owned(),
         ..chain(context, &Target::cluster(INBOUND_PASSTHROUGH), None, Origin::default())
     });
-    let original =
-        listener_filter("envoy.filters.listener.original_dst", wire::any(&OriginalDst::default()));
     let listener = Listener {
         name: VIRTUAL_INBOUND.to_owned(),
         address: Some(wire::address("0.0.0.0", own)),
         filter_chains: chains,
-        listener_filters: vec![original],
+        listener_filters: listener_filters(context),
+        transparent: transparent(context),
         traffic_direction: TrafficDirection::Inbound.into(),
         ..Default::default()
     };
     origins.dedup();
     Named { name: VIRTUAL_INBOUND.to_owned(), body: wire::listener(listener), origins }
+}
+
+fn listener_filters(context: &Context<'_>) -> Vec<ListenerFilter> {
+    let destination = wire::any(&OriginalDst::default());
+    let mut filters = vec![listener_filter("envoy.filters.listener.original_dst", destination)];
+    if context.proxy.transparent {
+        let source = OriginalSrc { mark: ORIGINAL_SOURCE_MARK, ..Default::default() };
+        filters.push(listener_filter("envoy.filters.listener.original_src", wire::any(&source)));
+    }
+    filters
 }
 
 fn on_port(port: u16) -> FilterChainMatch {

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, FilterChainMatch, Listener, ListenerFilter, listener_filter,
 };
 use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::TlsInspector;
-use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::google::protobuf::{Any, BoolValue};
 use lateen_api::issue::ObjectRef;
 
 use crate::context::Context;
@@ -98,13 +98,18 @@ pub fn server_names(hosts: &[String]) -> Vec<String> {
     if hosts.iter().any(|host| host == "*") { Vec::new() } else { hosts.to_vec() }
 }
 
-/// A listener filter without settings.
+/// A listener filter with the settings of its type.
 pub fn listener_filter(name: &str, body: Any) -> ListenerFilter {
     ListenerFilter {
         name: name.to_owned(),
         config_type: Some(listener_filter::ConfigType::TypedConfig(body)),
         ..Default::default()
     }
+}
+
+/// Whether connections to other addresses than the proxy's own arrive at a sidecar's socket.
+pub fn transparent(context: &Context<'_>) -> Option<BoolValue> {
+    context.proxy.transparent.then(|| wire::flag(true))
 }
 
 /// Whether a chain with this match is already there: Envoy refuses a listener with two.

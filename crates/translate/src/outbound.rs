@@ -14,7 +14,7 @@ use lateen_model::service::Service;
 
 use crate::context::Context;
 use crate::listener::{
-    VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, server_names, some_match, taken, unbound,
+    VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, server_names, some_match, taken, transparent, unbound,
 };
 use crate::origin::Origin;
 use crate::tcp::{BLACK_HOLE, PASSTHROUGH, REASON, Target, chain, ranges};
@@ -63,6 +63,7 @@ pub fn catch_all(context: &Context<'_>) -> Named {
         address: Some(wire::address("0.0.0.0", port)),
         filter_chains: vec![hole, rest],
         use_original_dst: Some(wire::flag(true)),
+        transparent: transparent(context),
         traffic_direction: TrafficDirection::Outbound.into(),
         ..Default::default()
     };

@@ -38,6 +38,8 @@ pub struct Proxy {
     /// Whether the workload's names are resolved by the proxy (`DNS_CAPTURE`), so that automatic
     /// addresses reach it.
     pub dns_capture: bool,
+    /// Whether what comes in keeps its addresses on the way to the proxy (`INTERCEPTION_MODE: TPROXY`).
+    pub transparent: bool,
     /// Istio's cluster name (`CLUSTER_ID`).
     pub cluster: String,
     /// Whether it counts traffic in Istio's metrics: stock Envoy lacks the filter, and says what it has.
@@ -86,6 +88,8 @@ impl Proxy {
             service_account: text(metadata, "SERVICE_ACCOUNT"),
             bind: text(metadata, "LATEEN_BIND").and_then(|bind| bind.parse().ok()),
             dns_capture: text(metadata, "DNS_CAPTURE").is_some_and(|value| value == "true"),
+            transparent: role == Role::Sidecar
+                && text(metadata, "INTERCEPTION_MODE").is_some_and(|mode| mode == "TPROXY"),
             cluster: text(metadata, "CLUSTER_ID").unwrap_or_else(|| "Kubernetes".to_owned()),
             counts_traffic: node.extensions.iter().any(|one| STATS.contains(&one.name.as_str())),
         })
@@ -123,6 +127,7 @@ fn labels(metadata: &Struct) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use envoy_types::pb::envoy::config::core::v3::Node;
+    use envoy_types::pb::google::protobuf::{Struct, Value, value};
 
     use super::{Proxy, Role};
 
@@ -137,6 +142,19 @@ mod tests {
         assert_eq!((proxy.role, proxy.name.as_str()), (Role::Gateway, "gw-0"));
         assert_eq!(proxy.namespace, "istio-system");
         assert_eq!(proxy.address().unwrap().to_string(), "10.0.0.9");
+    }
+
+    #[test]
+    fn only_a_sidecar_in_mode_tproxy_is_transparent() {
+        let of = |role: &str, mode: &str| {
+            let kind = Some(value::Kind::StringValue(mode.to_owned()));
+            let fields = [("INTERCEPTION_MODE".to_owned(), Value { kind })].into();
+            let metadata = Some(Struct { fields });
+            let id = format!("{role}~10.0.0.9~a.b~b.svc.cluster.local");
+            Proxy::from_node(&Node { metadata, ..node(&id) }).unwrap().transparent
+        };
+        assert!(of("sidecar", "TPROXY"));
+        assert!(!of("sidecar", "REDIRECT") && !of("router", "TPROXY"));
     }
 
     #[test]

@@ -136,6 +136,7 @@ golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless, health,
     mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
     gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
+    tproxy,
 }
 
 #[test]

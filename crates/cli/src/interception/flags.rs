@@ -69,6 +69,12 @@ pub struct InterceptionCommand {
     /// What programs call themselves by
     #[arg(long, env, value_name = "RANGE", default_value = "127.0.0.1/32", hide = true)]
     pub istio_outbound_ipv4_loopback_cidr: String,
+    /// The mark of packets that TPROXY keeps in the pod
+    #[arg(short = 't', long, env, value_name = "MARK", default_value = "1337")]
+    pub istio_inbound_tproxy_mark: String,
+    /// The routing table of packets with that mark
+    #[arg(short = 'r', long, env, value_name = "TABLE", default_value = "133")]
+    pub istio_inbound_tproxy_route_table: String,
     #[command(flatten)]
     pub switches: Switches,
     /// Use the iptables programs of this kind instead of the kernel's nf_tables
@@ -126,13 +132,9 @@ pub struct Switches {
 }
 
 /// Flags of istio-iptables for which there is nothing to do: rules are always laid for both families, anew,
-/// and by nf_tables; the mark and the table are TPROXY's.
+/// and by nf_tables.
 #[derive(Debug, Args)]
 pub struct Ignored {
-    #[arg(short = 't', long, hide = true)]
-    istio_inbound_tproxy_mark: Option<String>,
-    #[arg(short = 'r', long, hide = true)]
-    istio_inbound_tproxy_route_table: Option<String>,
     #[arg(short = 'f', long, hide = true, num_args = 0..=1, require_equals = true)]
     restore_format: Option<Option<String>>,
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true)]

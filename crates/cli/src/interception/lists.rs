@@ -6,16 +6,18 @@ use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
 use ipnet::{IpNet, Ipv4Net};
-use lateen_netns::rules::{Dns, Groups, Intercept, PROXY_ID};
+use lateen_netns::rules::{Dns, Groups, Intercept, OUTBOUND_MARK, PROXY_ID, Transparent};
 use lateen_proxy::dns::resolv_conf;
 use nix::unistd::Group;
 
-use super::flags::InterceptionCommand;
+use super::flags::{InterceptionCommand, Mode};
 use crate::output::note;
 
 /// Where the sidecar answers questions.
 const DNS_PORT: u16 = 15053;
 const ALL: &str = "*";
+/// `default`, `main` and `local`, see ip-rule(8).
+const KERNELS_TABLES: [u32; 3] = [253, 254, 255];
 /// As many as Istio takes.
 const MOST_GROUPS: usize = 64;
 
@@ -37,7 +39,7 @@ pub fn intercept(
         inbound_port: command.inbound_capture_port,
         tunnel_port: command.inbound_tunnel_port,
         dns: dns(command, resolv_conf)?,
-        // A pod's proxy has no right to set a mark: its user tells it.
+        // A pod's proxy has no right to set a mark, or marks what is for its program: its user tells it.
         mark: None,
         gids: if gids.is_empty() { uids.clone() } else { gids },
         uids,
@@ -52,7 +54,28 @@ pub fn intercept(
         reroute_interfaces: names(&command.kube_virt_interfaces, "-k")?,
         loopback: loopback(&command.istio_outbound_ipv4_loopback_cidr)?,
         drop_invalid: command.switches.drop_invalid,
+        transparent: transparent(command)?,
     })
+}
+
+fn transparent(command: &InterceptionCommand) -> Result<Option<Transparent>> {
+    if command.mode != Mode::Tproxy {
+        return Ok(None);
+    }
+    let number = |text: &str, flag: &str, what: &str| match text.trim().parse() {
+        Ok(0) | Err(_) => Err(anyhow!("{flag}: {text:?} is not {what}")),
+        Ok(number) => Ok(number),
+    };
+    let mark = number(&command.istio_inbound_tproxy_mark, "-t", "a mark such as 1337")?;
+    if mark == OUTBOUND_MARK {
+        bail!("-t: {mark} is the mark of the proxy's outbound connections: write another one");
+    }
+    let table =
+        number(&command.istio_inbound_tproxy_route_table, "-r", "a routing table such as 133")?;
+    if KERNELS_TABLES.contains(&table) {
+        bail!("-r: {table} is one of the kernel's own routing tables: write another one");
+    }
+    Ok(Some(Transparent { mark, table }))
 }
 
 fn dns(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use lateen_netns::rules::{Groups, Intercept};
+use lateen_netns::rules::{Groups, Intercept, Transparent};
 
 use super::flags::{InterceptionCommand, Iptables, Mode};
 use super::lists::intercept;
@@ -72,9 +72,27 @@ fn switches_are_true_alone_and_take_gos_words() {
 
 #[test]
 fn what_istio_takes_without_effect_here_is_taken() {
-    let ignored = ["-t", "1337", "-r", "133", "-f=true", "--dual-stack", "--cni-mode=true"];
+    let ignored = ["-f=true", "--dual-stack", "--cni-mode=true"];
     let more = ["--reconcile", "--force-apply=true", "--native-nftables", "--log_as_json"];
     parse(&[&ignored[..], &more, &["--log_output_level=default:info"]].concat());
+}
+
+#[test]
+fn only_tproxy_keeps_addresses_and_its_numbers_must_make_sense() {
+    assert_eq!(read(&["-t", "7", "-r", "8"]).unwrap().transparent, None);
+    let read = |arguments: &[&str]| read(&[&["-m", "TPROXY"], arguments].concat());
+    assert_eq!(read(&[]).unwrap().transparent, Some(Transparent { mark: 1337, table: 133 }));
+    let own = read(&["-t", "7", "--istio-inbound-tproxy-route-table", "8"]).unwrap().transparent;
+    assert_eq!(own, Some(Transparent { mark: 7, table: 8 }));
+    for (arguments, words) in [
+        (["-t", "0"], "\"0\" is not a mark"),
+        (["-t", "1338"], "is the mark of the proxy's outbound connections"),
+        (["-r", "x"], "\"x\" is not a routing table"),
+        (["-r", "254"], "one of the kernel's own"),
+    ] {
+        let error = read(&arguments).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]

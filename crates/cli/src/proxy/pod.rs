@@ -144,8 +144,9 @@ impl Pod {
         Path::new("/etc/resolv.conf")
     }
 
-    pub fn interception_mode(&self) -> &str {
-        self.variable("ISTIO_META_INTERCEPTION_MODE").unwrap_or("REDIRECT")
+    /// Whether what comes in keeps its addresses on the way to the proxy.
+    pub fn is_transparent(&self) -> bool {
+        self.variable("ISTIO_META_INTERCEPTION_MODE") == Some("TPROXY")
     }
 
     /// Worker threads on a machine with so many cores: as configured, else the container's limit.

@@ -111,15 +111,11 @@ fn options(pod: &Pod) -> Result<Options> {
     let mut options = Options::new(node(pod), role, Source::Ads(pod.control_plane()?));
     options.workers = pod.workers(options.workers);
     options.cache = pod.cache();
-    // Interception knows the proxy by its user; the mark is for one that runs as another.
-    options.mark = may_mark().then_some(PROXY_ID);
+    // Interception knows the proxy by its user; the mark is for one that runs as another. Where the way in is
+    // transparent, the mark is for connections to the proxy's own program alone.
+    options.mark = (!pod.is_transparent() && may_mark()).then_some(PROXY_ID);
     options.max_connections =
         options.max_connections.min(descriptors::connections(options.workers));
-    if pod.interception_mode() == "TPROXY" {
-        tracing::warn!(
-            "interceptionMode TPROXY is not built: the proxy accepts what is redirected (REDIRECT) only"
-        );
-    }
     Ok(options)
 }
 

@@ -3,7 +3,7 @@
 //! TCP port and every question leads to one socket, so that each dial arrives somewhere and none is waited for.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
@@ -16,12 +16,17 @@ use lateen_testkit::process::Process;
 use lateen_testkit::tools::lateen;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
-use nix::unistd::{Uid, setfsuid};
+use nix::sys::socket::sockopt::{IpTransparent, Mark, SendTimeout};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, setsockopt, socket,
+};
+use nix::sys::time::TimeVal;
+use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use serde_json::Value;
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
@@ -71,6 +76,14 @@ impl Wires {
         Ok(wires)
     }
 
+    /// With a sidecar that takes connections to whatever address.
+    pub fn transparent() -> Result<Wires> {
+        let wires = Wires::new()?;
+        let inbound = wires.inbound.as_ref().context("there is no sidecar")?;
+        setsockopt(inbound, IpTransparent, &true)?;
+        Ok(wires)
+    }
+
     /// With no sidecar in the pod.
     pub fn without_listeners() -> Result<Wires> {
         shell(SET_UP)?;
@@ -102,6 +115,15 @@ impl Wires {
         self.enter(self.inbound.as_ref(), address)
     }
 
+    /// A neighbour who dials a program for a moment does not get to it.
+    pub fn is_unreachable(&self, address: &str) -> Result<bool> {
+        let program = listener(address)?;
+        let target: SocketAddr = address.parse()?;
+        let dialled = in_peer(|| TcpStream::connect_timeout(&target, MOMENT))?;
+        let reached = program.accept().is_ok();
+        Ok(dialled.is_err() && !reached)
+    }
+
     /// From the neighbour, to the listener for what goes out.
     pub fn inbound_as_outbound(&self, address: &str) -> Result<Way> {
         self.enter(self.outbound.as_ref(), address)
@@ -118,6 +140,30 @@ impl Wires {
         let program = listener(address)?;
         let _stream = as_user(uid, || dial(source, address))??;
         race(self.inbound.as_ref(), &program)
+    }
+
+    /// Inside the pod, from a process of this group.
+    pub fn to_itself_as_group(&self, gid: u32, source: Option<&str>, address: &str) -> Result<Way> {
+        let program = listener(address)?;
+        let _stream = as_group(gid, || dial(source, address))??;
+        race(self.inbound.as_ref(), &program)
+    }
+
+    /// From a neighbour's address to the sidecar, and from there to the program: each of the three knows the
+    /// neighbour by it, and bytes go both ways.
+    pub fn passes_on(&self, client: &str, address: &str) -> Result<()> {
+        let program = listener(address)?;
+        let stream = in_peer(|| dial(Some(client), address))??;
+        let (accepted, from) = accepted(self.inbound.as_ref().context("there is no sidecar")?)?;
+        let local = accepted.local_addr()?;
+        ensure!(local.ip().to_canonical() == address.parse::<SocketAddr>()?.ip(), "{local}");
+        ensure!(from == stream.local_addr()?, "the sidecar sees {from}");
+        let onward = as_group(1337, || dial_for(client, address))??;
+        let (reached, from) = accepted(&program)?;
+        ensure!(from == onward.local_addr()?, "the program sees {from}");
+        ensure!(from.ip().to_string() == client, "the program sees {from}");
+        through([&stream, &accepted], [&onward, &reached], b"question")?;
+        through([&reached, &onward], [&accepted, &stream], b"answer")
     }
 
     pub fn question(&self, uid: u32, port: Option<u16>, server: &str) -> Result<Way> {
@@ -230,6 +276,14 @@ fn as_user<T: Send>(uid: u32, work: impl FnOnce() -> T + Send) -> Result<T> {
     })
 }
 
+/// Sockets made so belong to the group.
+fn as_group<T: Send>(gid: u32, work: impl FnOnce() -> T + Send) -> Result<T> {
+    apart(|| {
+        setfsgid(Gid::from_raw(gid));
+        Ok(work())
+    })
+}
+
 /// On a thread that ends with the work, and takes what was changed with it.
 fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| scope.spawn(work).join())
@@ -251,6 +305,44 @@ fn dial(source: Option<&str>, address: &str) -> Result<TcpStream> {
     bind(fd.as_raw_fd(), &SockaddrStorage::from(source)).context("binding the source")?;
     connect(fd.as_raw_fd(), &SockaddrStorage::from(target))?;
     Ok(fd.into())
+}
+
+/// As a sidecar dials its program for a client.
+fn dial_for(client: &str, address: &str) -> Result<TcpStream> {
+    let target: SocketAddr = address.parse()?;
+    let source = SocketAddr::new(client.parse::<IpAddr>()?, 0);
+    let family = if target.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, IpTransparent, &true)?;
+    setsockopt(&fd, Mark, &1337)?;
+    setsockopt(&fd, SendTimeout, &TimeVal::new(PATIENCE.as_secs().try_into()?, 0))?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(source)).context("binding the client's address")?;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(target)).context("connecting for the client")?;
+    Ok(fd.into())
+}
+
+fn accepted(listener: &TcpListener) -> Result<(TcpStream, SocketAddr)> {
+    let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::try_from(PATIENCE)?)?;
+    let (stream, from) = listener.accept().context("nothing arrived")?;
+    Ok((stream, plain(from)))
+}
+
+/// An IPv4 address as such, whatever the socket's family is.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Sends bytes over one connection, and what arrives over another.
+fn through(first: [&TcpStream; 2], second: [&TcpStream; 2], bytes: &[u8]) -> Result<()> {
+    for [mut from, mut to] in [first, second] {
+        from.write_all(bytes)?;
+        to.set_read_timeout(Some(PATIENCE))?;
+        let mut buffer = vec![0; bytes.len()];
+        to.read_exact(&mut buffer).context("nothing came through")?;
+        ensure!(buffer == bytes);
+    }
+    Ok(())
 }
 
 /// Who has the connection that was just made.

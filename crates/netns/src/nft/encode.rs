@@ -39,11 +39,16 @@ const META_L4PROTO: u32 = 16;
 
 const NFPROTO_IPV4: u8 = 2;
 const NFPROTO_IPV6: u8 = 10;
+const NFPROTO_ANY: u32 = 0;
 const CT_STATE: u32 = 0;
+const CT_DIRECTION: u32 = 1;
+const CT_MARK: u32 = 3;
 const CT_ZONE: u32 = 17;
 /// `NF_CT_STATE_INVALID_BIT`, and `NF_CT_STATE_BIT` of established and related.
 const STATE_INVALID: u32 = 1;
 const STATE_ESTABLISHED_RELATED: u32 = 2 | 4;
+/// `IP_CT_DIR_REPLY`.
+const DIRECTION_REPLY: u8 = 1;
 const INTERFACE_NAME: usize = 16;
 
 /// A finished transaction and what each of its messages was about.
@@ -151,6 +156,7 @@ fn hook(base: Base) -> (&'static str, u32, i32) {
         Base::RawPrerouting => ("filter", 0, -300),
         Base::RawOutput => ("filter", 3, -300),
         Base::ManglePrerouting => ("filter", 0, -150),
+        Base::MangleOutput => ("route", 3, -150),
     }
 }
 
@@ -207,9 +213,17 @@ fn encode_match(list: &mut Writer, condition: &Match) {
         Match::Source(op, net) => address(list, *op, net, End::Source),
         Match::Destination(op, net) => address(list, *op, net, End::Destination),
         Match::Mark(op, mark) => meta_number(list, META_MARK, *op, *mark),
+        Match::ConnectionMark(op, mark) => {
+            conntrack(list, CT_MARK);
+            compare(list, *op, &mark.to_ne_bytes());
+        }
         Match::Uid(op, uid) => meta_number(list, META_UID, *op, *uid),
         Match::Gid(op, gid) => meta_number(list, META_GID, *op, *gid),
         Match::Established => state(list, STATE_ESTABLISHED_RELATED),
+        Match::Reply => {
+            conntrack(list, CT_DIRECTION);
+            compare(list, Op::Is, &[DIRECTION_REPLY]);
+        }
         Match::Invalid => state(list, STATE_INVALID),
     }
 }
@@ -243,10 +257,7 @@ fn address(list: &mut Writer, op: Op, net: &IpNet, end: End) {
 
 /// The state is a set of bits: one of `wanted` is "not none of these".
 fn state(list: &mut Writer, wanted: u32) {
-    expression(list, "ct", |data| {
-        data.number(1, REGISTER_1);
-        data.number(2, CT_STATE);
-    });
+    conntrack(list, CT_STATE);
     mask_register(list, &wanted.to_ne_bytes());
     compare(list, Op::Not, &[0; 4]);
 }
@@ -261,11 +272,25 @@ fn encode_action(list: &mut Writer, action: &Action) {
         Action::Masquerade => expression(list, "masq", |_| ()),
         Action::Zone(zone) => {
             load(list, &zone.to_ne_bytes());
-            // NFTA_CT_SREG: the register is read, not written.
-            expression(list, "ct", |data| {
-                data.number(2, CT_ZONE);
-                data.number(4, REGISTER_1);
+            set_conntrack(list, CT_ZONE);
+        }
+        Action::SetMark(mark) => set_mark(list, *mark),
+        Action::SaveMark => {
+            meta(list, META_MARK);
+            set_conntrack(list, CT_MARK);
+        }
+        Action::RestoreMark => {
+            conntrack(list, CT_MARK);
+            set_meta(list, META_MARK);
+        }
+        Action::Tproxy { port, mark } => {
+            load(list, &port.to_be_bytes());
+            expression(list, "tproxy", |data| {
+                data.number(1, NFPROTO_ANY);
+                data.number(3, REGISTER_1);
             });
+            set_mark(list, *mark);
+            verdict(list, 1, None);
         }
         Action::Redirect(port) => {
             load(list, &port.to_be_bytes());
@@ -303,6 +328,34 @@ fn meta(list: &mut Writer, key: u32) {
     expression(list, "meta", |data| {
         data.number(1, REGISTER_1);
         data.number(2, key);
+    });
+}
+
+/// NFTA_META_SREG: the register is read, not written.
+fn set_meta(list: &mut Writer, key: u32) {
+    expression(list, "meta", |data| {
+        data.number(2, key);
+        data.number(3, REGISTER_1);
+    });
+}
+
+fn set_mark(list: &mut Writer, mark: u32) {
+    load(list, &mark.to_ne_bytes());
+    set_meta(list, META_MARK);
+}
+
+fn conntrack(list: &mut Writer, key: u32) {
+    expression(list, "ct", |data| {
+        data.number(1, REGISTER_1);
+        data.number(2, key);
+    });
+}
+
+/// NFTA_CT_SREG: the register is read, not written.
+fn set_conntrack(list: &mut Writer, key: u32) {
+    expression(list, "ct", |data| {
+        data.number(2, key);
+        data.number(4, REGISTER_1);
     });
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{NftError, apply, remove};
 use crate::ns::Namespace;
 use crate::rules::{
-    Action, Base, Chain, Dns, Groups, Intercept, Match, Op, Protocol, Ruleset, rule,
+    Action, Base, Chain, Dns, Groups, Intercept, Match, Op, Protocol, Ruleset, Transparent, rule,
 };
 use crate::scratch;
 
@@ -69,6 +69,12 @@ fn default_rules_arrive_as_their_text_says() {
 #[test]
 fn every_setting_arrives_as_its_text_says() {
     check(&every_setting().ruleset());
+}
+
+#[test]
+fn transparent_rules_arrive_as_their_text_says() {
+    let transparent = Some(Transparent { mark: 7, table: 8 });
+    check(&Intercept { transparent, ..every_setting() }.ruleset());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Means, lay, remove};
 use crate::iptables::Variant;
 use crate::ns::Namespace;
-use crate::rules::{Dns, Intercept, PROXY_ID};
+use crate::rules::{Dns, Intercept, PROXY_ID, Transparent};
 use crate::scratch;
 use crate::validate::{Trial, ValidateError, validate};
 
@@ -50,7 +50,7 @@ fn every_means_captures_and_leaves_nothing_behind() {
         let laid = listed(&namespace, means);
         assert_eq!(laid.matches("15006").count(), expected_families(means), "{means:?}: {laid}");
         namespace.run(|| validate(&trial(false))).unwrap().unwrap();
-        namespace.run(|| remove(means)).unwrap().unwrap();
+        namespace.run(|| remove(means, None)).unwrap().unwrap();
         assert_eq!(listed(&namespace, means), "", "{means:?}");
     }
 }
@@ -79,6 +79,44 @@ fn ipv6_gets_its_source_address_and_is_captured() {
         let addresses = scratch::output(&namespace, "ip", &["-6", "-o", "addr", "show", "lo"]);
         assert!(addresses.contains("::6/128"), "{addresses}");
         namespace.run(|| validate(&trial(true))).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn transparent_rules_bring_one_route_for_each_family_and_take_it_along() {
+    let transparent = Some(Transparent::default());
+    let intercept = Intercept { transparent, ..every_table() };
+    for means in MEANS {
+        let Some(namespace) = scratch::namespace() else { return };
+        let commands: [&[&str]; 3] = [
+            &["link", "add", "eth0", "type", "veth"],
+            &["-6", "addr", "add", "fd00:77::9/64", "dev", "eth0", "nodad"],
+            &["link", "set", "eth0", "up"],
+        ];
+        for arguments in commands {
+            scratch::output(&namespace, "ip", arguments);
+        }
+        for _ in 0..2 {
+            namespace.run(|| lay(&intercept, means)).unwrap().unwrap();
+        }
+        let ip = |arguments: &[&str]| scratch::output(&namespace, "ip", arguments);
+        for family in ["-4", "-6"] {
+            let rules = ip(&[family, "rule", "list"]);
+            assert_eq!(rules.matches("fwmark 0x539 lookup 133").count(), 1, "{means:?}: {rules}");
+            let routes = ip(&[family, "route", "list", "table", "133"]);
+            assert!(routes.starts_with("local default dev lo"), "{means:?}: {routes}");
+        }
+        namespace.run(|| validate(&trial(false))).unwrap().unwrap();
+        namespace.run(|| validate(&trial(true))).unwrap().unwrap();
+        for _ in 0..2 {
+            namespace.run(|| remove(means, transparent)).unwrap().unwrap();
+        }
+        assert_eq!(listed(&namespace, means), "", "{means:?}");
+        for family in ["-4", "-6"] {
+            let left =
+                ip(&[family, "rule", "list"]) + &ip(&[family, "route", "list", "table", "all"]);
+            assert!(!left.contains("133"), "{means:?}: {left}");
+        }
     }
 }
 

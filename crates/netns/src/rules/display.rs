@@ -39,6 +39,7 @@ impl Display for Base {
             Base::RawPrerouting => "type filter hook prerouting priority -300; policy accept;",
             Base::RawOutput => "type filter hook output priority -300; policy accept;",
             Base::ManglePrerouting => "type filter hook prerouting priority -150; policy accept;",
+            Base::MangleOutput => "type route hook output priority -150; policy accept;",
         })
     }
 }
@@ -68,9 +69,11 @@ impl Display for Match {
             Match::Source(op, net) => write!(f, "{} saddr {op}{}", family(net), Brief(net)),
             Match::Destination(op, net) => write!(f, "{} daddr {op}{}", family(net), Brief(net)),
             Match::Mark(op, mark) => write!(f, "meta mark {op}{mark}"),
+            Match::ConnectionMark(op, mark) => write!(f, "ct mark {op}{mark}"),
             Match::Uid(op, id) => write!(f, "meta skuid {op}{id}"),
             Match::Gid(op, id) => write!(f, "meta skgid {op}{id}"),
             Match::Established => f.write_str("ct state established,related"),
+            Match::Reply => f.write_str("ct direction reply"),
             Match::Invalid => f.write_str("ct state invalid"),
         }
     }
@@ -96,6 +99,12 @@ impl Display for Action {
             Action::Redirect(port) => write!(f, "redirect to :{port}"),
             Action::Masquerade => f.write_str("masquerade"),
             Action::Zone(zone) => write!(f, "ct zone set {zone}"),
+            Action::SetMark(mark) => write!(f, "meta mark set {mark}"),
+            Action::SaveMark => f.write_str("ct mark set meta mark"),
+            Action::RestoreMark => f.write_str("meta mark set ct mark"),
+            Action::Tproxy { port, mark } => {
+                write!(f, "tproxy to :{port} meta mark set {mark} accept")
+            }
         }
     }
 }

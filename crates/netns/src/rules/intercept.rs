@@ -2,6 +2,7 @@
 //! chains (<https://istio.io/latest/docs/ops/deployment/application-requirements/> for the ports).
 
 mod outbound;
+mod transparent;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,6 +12,8 @@ use super::{Action, Base, Chain, Match, Op, Protocol, Rule, Ruleset, counted, ru
 
 /// Mark and user that Istio gives to the proxy's own traffic.
 pub const PROXY_ID: u32 = 1337;
+/// Mark of what the proxy sends to its own pod by its address, where the way in is transparent.
+pub const OUTBOUND_MARK: u32 = 1338;
 /// Ports of the sidecar itself that are not captured: merged metrics, health, Envoy metrics.
 pub const OWN_PORTS: [u16; 3] = [15020, 15021, 15090];
 /// The addresses from which a proxy connects to its own program, so that the answer is not captured.
@@ -53,6 +56,23 @@ pub struct Intercept {
     pub loopback: Ipv4Net,
     /// Drop packets that conntrack can make nothing of, which the kernel would answer with a reset.
     pub drop_invalid: bool,
+    /// Leave the addresses of what comes in as they are; `None` redirects it.
+    pub transparent: Option<Transparent>,
+}
+
+/// Inbound connections keep both addresses on their way to the proxy, and from there to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Transparent {
+    /// Of packets that stay here, whatever their destination.
+    pub mark: u32,
+    /// The routing table of such packets.
+    pub table: u32,
+}
+
+impl Default for Transparent {
+    fn default() -> Self {
+        Transparent { mark: PROXY_ID, table: 133 }
+    }
 }
 
 /// Which questions are captured.
@@ -94,6 +114,7 @@ impl Default for Intercept {
             reroute_interfaces: Vec::new(),
             loopback: Ipv4Net::from(Ipv4Addr::LOCALHOST),
             drop_invalid: false,
+            transparent: None,
         }
     }
 }
@@ -117,6 +138,8 @@ impl Intercept {
             let drop = vec![counted(vec![Match::Invalid], Action::Drop)];
             chains.push(base("invalid", Base::ManglePrerouting, drop));
         }
+        chains
+            .extend(self.captures_transparently().into_iter().flat_map(|it| self.transparent(it)));
         if let Some(dns) = self.dns.as_ref().filter(|dns| dns.zones) {
             chains.push(base("dns_output", Base::RawOutput, self.questions(dns)));
             chains.push(base("dns_prerouting", Base::RawPrerouting, answers(dns)));
@@ -131,15 +154,23 @@ impl Intercept {
         }
         let excluded = self.exclude_interfaces.iter();
         rules.extend(excluded.map(|name| rule(vec![coming_by(name)], Action::Return)));
-        rules.push(rule(tcp_port(self.tunnel_port), Action::Return));
+        if self.transparent.is_none() {
+            rules.extend(self.selected_ports(IN_REDIRECT));
+        }
+        rules
+    }
+
+    /// Which inbound ports go to a chain.
+    fn selected_ports(&self, chain: &str) -> Vec<Rule> {
+        let mut rules = vec![rule(tcp_port(self.tunnel_port), Action::Return)];
         match &self.include_inbound_ports {
             None => {
                 let excluded = self.exclude_inbound_ports.iter();
                 rules.extend(excluded.map(|port| rule(tcp_port(*port), Action::Return)));
-                rules.push(rule(vec![TCP], goto(IN_REDIRECT)));
+                rules.push(rule(vec![TCP], goto(chain)));
             }
             Some(ports) => {
-                rules.extend(ports.iter().map(|port| rule(tcp_port(*port), goto(IN_REDIRECT))));
+                rules.extend(ports.iter().map(|port| rule(tcp_port(*port), goto(chain))));
             }
         }
         rules

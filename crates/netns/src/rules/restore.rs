@@ -1,6 +1,6 @@
 //! Rules in the form of `iptables-restore`, for kernels without nf_tables and for people who look with
 //! `iptables -S`. In: a [`Ruleset`] and a family. Out: the text, and the commands that take the chains away
-//! again. Chains have Istio's names; one that is only jumped to is of the table `nat`.
+//! again. Chains have Istio's names; one without a name there that is only jumped to is of the table `nat`.
 
 #[cfg(test)]
 mod tests;
@@ -20,12 +20,15 @@ pub enum Family {
 const TABLES: [&str; 4] = ["raw", "mangle", "nat", "filter"];
 
 /// Our name of a chain, its table, where it is jumped to from, and its name there.
-const CHAINS: [(&str, &str, Option<&str>, &str); 7] = [
+const CHAINS: [(&str, &str, Option<&str>, &str); 10] = [
     ("in_redirect", "nat", None, "ISTIO_IN_REDIRECT"),
     ("out_redirect", "nat", None, "ISTIO_REDIRECT"),
     ("prerouting", "nat", Some("PREROUTING"), "ISTIO_INBOUND"),
     ("output", "nat", Some("OUTPUT"), "ISTIO_OUTPUT"),
     ("invalid", "mangle", Some("PREROUTING"), "ISTIO_DROP"),
+    ("in_tproxy", "mangle", None, "ISTIO_TPROXY"),
+    ("transparent_prerouting", "mangle", Some("PREROUTING"), "ISTIO_INBOUND"),
+    ("transparent_output", "mangle", Some("OUTPUT"), "ISTIO_OUTPUT"),
     ("dns_output", "raw", Some("OUTPUT"), "ISTIO_OUTPUT_DNS"),
     ("dns_prerouting", "raw", Some("PREROUTING"), "ISTIO_INBOUND"),
 ];
@@ -67,7 +70,11 @@ pub fn removal() -> Vec<Vec<&'static str>> {
 }
 
 fn table_of(chain: &Chain) -> &'static str {
-    chain.base.map_or("nat", |base| place(base).0)
+    let known = || CHAINS.iter().find(|(known, ..)| *known == chain.name);
+    match chain.base {
+        Some(base) => place(base).0,
+        None => known().map_or("nat", |(_, table, ..)| table),
+    }
 }
 
 fn place(base: Base) -> (&'static str, &'static str) {
@@ -79,6 +86,7 @@ fn place(base: Base) -> (&'static str, &'static str) {
         Base::RawPrerouting => ("raw", "PREROUTING"),
         Base::RawOutput => ("raw", "OUTPUT"),
         Base::ManglePrerouting => ("mangle", "PREROUTING"),
+        Base::MangleOutput => ("mangle", "OUTPUT"),
     }
 }
 
@@ -146,9 +154,11 @@ fn match_arguments(condition: &Match) -> String {
         Match::Source(op, net) => format!("{}-s {net}", not(op)),
         Match::Destination(op, net) => format!("{}-d {net}", not(op)),
         Match::Mark(op, mark) => format!("-m mark {}--mark {mark}", not(op)),
+        Match::ConnectionMark(op, mark) => format!("-m connmark {}--mark {mark}", not(op)),
         Match::Uid(op, uid) => format!("-m owner {}--uid-owner {uid}", not(op)),
         Match::Gid(op, gid) => format!("-m owner {}--gid-owner {gid}", not(op)),
         Match::Established => "-m conntrack --ctstate RELATED,ESTABLISHED".into(),
+        Match::Reply => "-m conntrack --ctdir REPLY".into(),
         Match::Invalid => "-m conntrack --ctstate INVALID".into(),
     }
 }
@@ -163,6 +173,12 @@ fn action_arguments(action: &Action) -> String {
         Action::Redirect(port) => format!("-j REDIRECT --to-ports {port}"),
         Action::Masquerade => "-j MASQUERADE".into(),
         Action::Zone(zone) => format!("-j CT --zone {zone}"),
+        Action::SetMark(mark) => format!("-j MARK --set-mark {mark}"),
+        Action::SaveMark => "-j CONNMARK --save-mark".into(),
+        Action::RestoreMark => "-j CONNMARK --restore-mark".into(),
+        Action::Tproxy { port, mark } => {
+            format!("-j TPROXY --on-port {port} --tproxy-mark {mark}/0xffffffff")
+        }
     }
 }
 

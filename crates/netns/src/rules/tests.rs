@@ -1,6 +1,6 @@
 //! The rules as text: defaults and each setting's effect.
 
-use super::{Dns, Groups, Intercept, Ruleset};
+use super::{Dns, Groups, Intercept, Ruleset, Transparent};
 
 fn chain(ruleset: &Ruleset, name: &str) -> Vec<String> {
     let chain = ruleset.chains.iter().find(|chain| chain.name == name).unwrap();
@@ -157,4 +157,78 @@ fn groups_are_left_alone_or_are_the_only_captured_ones() {
     assert!(with(Groups::AllBut(vec![42])).contains("meta skgid 42 return"));
     let only = with(Groups::Only(vec![42, 43]));
     assert!(only.contains("meta skgid != 42 meta skgid != 43 return"), "{only}");
+}
+
+fn transparent() -> Intercept {
+    Intercept { mark: None, transparent: Some(Transparent::default()), ..Intercept::default() }
+}
+
+#[test]
+fn the_transparent_way_in_gives_what_others_opened_to_the_proxy_as_it_is() {
+    let ruleset = transparent().ruleset();
+    assert_eq!(chain(&ruleset, "prerouting"), [""; 0]);
+    assert_eq!(
+        chain(&ruleset, "transparent_prerouting"),
+        [
+            "meta l4proto tcp meta mark 1337 return",
+            "iifname \"lo\" ip saddr 127.0.0.6 return",
+            "iifname \"lo\" ip6 saddr ::6 return",
+            "iifname \"lo\" meta mark != 1338 return",
+            "meta l4proto tcp ct direction reply return",
+            "ip daddr 127.0.0.1 return",
+            "ip6 daddr ::1 return",
+            "meta l4proto tcp th dport 15008 return",
+            "meta l4proto tcp th dport 15020 return",
+            "meta l4proto tcp th dport 15021 return",
+            "meta l4proto tcp th dport 15090 return",
+            "meta l4proto tcp goto in_tproxy",
+        ]
+    );
+    assert_eq!(
+        chain(&ruleset, "in_tproxy"),
+        [
+            "meta l4proto tcp counter tproxy to :15006 meta mark set 1337 accept",
+            "meta l4proto tcp counter drop",
+        ]
+    );
+}
+
+#[test]
+fn answers_of_the_program_come_back_to_the_proxy_and_what_it_sends_to_itself_enters() {
+    let mut expected = vec![
+        "meta l4proto tcp meta mark 1337 ct mark set meta mark".to_owned(),
+        "meta l4proto tcp meta mark 1337 return".to_owned(),
+    ];
+    for localhost in ["ip daddr != 127.0.0.1", "ip6 daddr != ::1"] {
+        for own in ["meta skuid 1337", "meta skgid 1337"] {
+            expected.push(format!(
+                "oifname \"lo\" {localhost} {own} meta l4proto tcp meta mark set 1338"
+            ));
+        }
+    }
+    expected.push("meta l4proto tcp ct mark 1337 meta mark set ct mark".to_owned());
+    assert_eq!(chain(&transparent().ruleset(), "transparent_output"), expected);
+}
+
+#[test]
+fn interfaces_and_ports_choose_for_the_transparent_way_in_too() {
+    let intercept = Intercept {
+        include_inbound_ports: Some(vec![80]),
+        exclude_interfaces: vec!["eth1".into()],
+        reroute_interfaces: vec!["net1".into()],
+        ..transparent()
+    };
+    let ruleset = intercept.ruleset();
+    let inbound = chain(&ruleset, "transparent_prerouting");
+    assert_eq!(inbound[..2], ["iifname \"eth1\" return", "iifname \"net1\" return"]);
+    assert_eq!(inbound[inbound.len() - 1], "meta l4proto tcp th dport 80 goto in_tproxy");
+    assert_eq!(chain(&ruleset, "transparent_output")[0], "oifname \"eth1\" return");
+    assert_eq!(
+        chain(&ruleset, "prerouting")[0],
+        "iifname \"net1\" meta l4proto tcp goto out_redirect"
+    );
+    assert_eq!(intercept.routes().lines().count(), 4);
+    let none = Intercept { include_inbound_ports: Some(vec![]), ..intercept };
+    assert!(!none.ruleset().to_string().contains("tproxy"));
+    assert_eq!(none.routes(), "");
 }

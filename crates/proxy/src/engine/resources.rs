@@ -11,13 +11,14 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::listener::v3::Listener as ListenerMessage;
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use lateen_api::xds::ResourceType;
-use lateen_routing::{Discovery, Endpoints, compile_listener};
+use lateen_routing::{CompiledListener, Discovery, Endpoints, compile_listener};
 use prost::Message;
 use tokio::sync::mpsc;
 
 use crate::bind;
 use crate::config::{Cluster, Config, Listener};
 use crate::resolve::Resolved;
+use crate::socket::Listen;
 use crate::stats::Counters;
 use crate::worker::Command;
 
@@ -133,14 +134,8 @@ impl Resources {
                 compiled.name
             ));
         }
-        if compiled.bind_to_port && !self.bound.contains(&address) {
-            let count = self.binder.workers.len();
-            let netns = self.binder.netns.as_ref();
-            let shared = self.is_shared(address);
-            let sockets = bind::listen(netns, address, compiled.backlog, count, shared)
-                .map_err(|error| listen_reason(&compiled.name, address, &error))?;
-            self.bound.insert(address);
-            self.fresh.push((address, sockets));
+        if compiled.bind_to_port {
+            self.bind(&compiled)?;
         }
         for note in &compiled.notes {
             tracing::info!(listener = %compiled.name, note, "part of a listener is not acted on");
@@ -149,6 +144,32 @@ impl Resources {
         let version = resource.version.clone();
         self.absent_listeners.remove(&message.name);
         self.replace(message.name, Arc::new(Listener { compiled, version, counters }));
+        Ok(())
+    }
+
+    /// Listens on a listener's address, unless it does.
+    fn bind(&mut self, listener: &CompiledListener) -> Result<(), String> {
+        let CompiledListener { name, address, transparent, .. } = listener;
+        if self.bound.contains(address) {
+            let mut others = self.listeners.values().map(|other| &other.compiled);
+            let bound = others.find(|other| other.bind_to_port && other.address == *address);
+            return match bound {
+                Some(bound) if bound.transparent != *transparent => Err(format!(
+                    "{name}: transparent: cannot change while {address} is listened on: restart the proxy"
+                )),
+                _ => Ok(()),
+            };
+        }
+        let wanted = Listen {
+            address: *address,
+            backlog: listener.backlog,
+            shared: self.is_shared(*address),
+            transparent: *transparent,
+        };
+        let sockets = bind::listen(self.binder.netns.as_ref(), wanted, self.binder.workers.len())
+            .map_err(|error| listen_reason(name, *address, &error))?;
+        self.bound.insert(*address);
+        self.fresh.push((*address, sockets));
         Ok(())
     }
 
@@ -348,7 +369,8 @@ fn listen_reason(name: &str, address: SocketAddr, error: &std::io::Error) -> Str
         std::io::ErrorKind::AddrInUse => {
             "address already in use: stop the program that listens there or change the port".into()
         }
-        std::io::ErrorKind::PermissionDenied => {
+        // An error with words of its own has no number.
+        std::io::ErrorKind::PermissionDenied if error.raw_os_error().is_some() => {
             "permission denied: ports below 1024 need CAP_NET_BIND_SERVICE".into()
         }
         _ => error.to_string(),

@@ -6,11 +6,14 @@ use envoy_types::pb::envoy::config::core::v3::{
     Address, CidrRange, Metadata, address, socket_address,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, lb_endpoint};
-use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener, filter};
+use envoy_types::pb::envoy::config::listener::v3::{
+    FilterChain, Listener, ListenerFilter, filter, listener_filter,
+};
+use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
 use envoy_types::pb::google::protobuf::{Value, value};
 use lateen_api::xds::{NameTable, ResourceType};
-use prost::Message;
+use prost::{Message, Name};
 
 use crate::Named;
 
@@ -40,17 +43,32 @@ fn one(kind: ResourceType, named: &Named) -> String {
 }
 
 fn listener(item: &Listener) -> String {
-    let filters: Vec<&str> = item.listener_filters.iter().map(|f| f.name.as_str()).collect();
+    let filters: Vec<String> = item.listener_filters.iter().map(filter_name).collect();
     let bound = item.bind_to_port.as_ref().is_none_or(|flag| flag.value);
     let mut out = format!("\n  on {} bound={bound}", socket(item.address.as_ref()));
     if item.use_original_dst.is_some() {
         out.push_str(" use_original_dst");
+    }
+    if item.transparent.as_ref().is_some_and(|flag| flag.value) {
+        out.push_str(" transparent");
     }
     out.push_str(&format!(" filters={filters:?}{}\n", metadata(item.metadata.as_ref())));
     for chain in &item.filter_chains {
         out.push_str(&chain_line(chain));
     }
     out
+}
+
+fn filter_name(item: &ListenerFilter) -> String {
+    match &item.config_type {
+        Some(listener_filter::ConfigType::TypedConfig(any))
+            if any.type_url == OriginalSrc::type_url() =>
+        {
+            let mark = OriginalSrc::decode(any.value.as_slice()).unwrap().mark;
+            format!("{} mark={mark}", item.name)
+        }
+        _ => item.name.clone(),
+    }
 }
 
 fn chain_line(item: &FilterChain) -> String {

@@ -128,11 +128,11 @@ impl Intercept {
         rules
     }
 
-    fn localhosts(&self) -> [IpNet; 2] {
+    pub(super) fn localhosts(&self) -> [IpNet; 2] {
         [IpNet::V4(self.loopback), host(Ipv6Addr::LOCALHOST)]
     }
 }
 
-fn on_loopback() -> Match {
+pub(super) fn on_loopback() -> Match {
     Match::OutInterface(Op::Is, "lo".into())
 }

@@ -1,0 +1,200 @@
+//! interceptionMode TPROXY: the proxy of a pod as the injector renders it, in a network namespace with the rules
+//! of its init container. Its application knows clients by their own addresses, and all else is as it was.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use lateen_e2e::pod::{NODE, POD, Pod, get, injected, relay, run};
+use lateen_e2e::{SOON, mesh, service};
+use lateen_testkit::echo::{Manner, start};
+use lateen_testkit::isolate::{isolated, replace_resolv_conf};
+use lateen_testkit::mesh::{Mesh, START};
+use lateen_testkit::net::PATIENCE;
+use lateen_testkit::wait::wait_until;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
+
+/// Another address of the machine on the pod's link.
+const OTHER: &str = "10.77.0.3";
+
+const WORKLOAD: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata:
+      labels: {app: web}
+      annotations:
+        traffic.sidecar.istio.io/excludeInboundPorts: "2222"
+        proxy.istio.io/config: |
+          discoveryAddress: 10.77.0.1:15010
+          interceptionMode: TPROXY
+          proxyMetadata: {ISTIO_META_DNS_CAPTURE: "true"}
+    spec:
+      containers:
+      - name: web
+        image: web
+        readinessProbe: {tcpSocket: {port: 8080}}
+"#;
+
+/// Where the pod and a server on the node are, who are both part of the mesh.
+const ENTRIES: &str = "apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: web}
+spec: {address: 10.77.0.2, labels: {app: web}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: echo}
+spec: {address: 10.77.0.1, labels: {app: echo}}
+---
+";
+
+/// Says who calls, and then what they say.
+fn who(listener: TcpListener) {
+    while let Ok((stream, from)) = listener.accept() {
+        std::thread::spawn(move || answer(stream, from));
+    }
+}
+
+fn answer(mut stream: TcpStream, from: SocketAddr) {
+    // A client that has gone is none of its business.
+    let _ = writeln!(stream, "{from}");
+    let _ = std::io::copy(&mut &stream, &mut &stream);
+}
+
+fn pod(folder: &Path, template: impl FnOnce(&mut serde_json::Value)) -> Result<(Mesh, Pod)> {
+    replace_resolv_conf(folder, "nameserver 192.0.2.53\nsearch default.svc.cluster.local\n")?;
+    let mesh = mesh()?;
+    let services = service("web", 8080, "app: web") + &service("echo", 8020, "app: echo");
+    mesh.apply(&(services + ENTRIES))?;
+    let mut workload = injected(folder, WORKLOAD, "web")?;
+    template(&mut workload);
+    let pod = Pod::new(workload)?;
+    run("ip", &["address", "add", &format!("{OTHER}/24"), "dev", "pod0"])?;
+    relay(mesh.home().join("run/ads.sock"))?;
+    pod.serve("0.0.0.0:8080", who)?;
+    pod.serve("0.0.0.0:2222", who)?;
+    Ok((mesh, pod))
+}
+
+fn is_ready() -> Result<()> {
+    let (status, body) = get(&format!("{POD}:15021"), "GET", "/healthz/ready")?;
+    ensure!(status == 200, "{status} {body}");
+    Ok(())
+}
+
+/// From one of the machine's addresses: its own port, and who the application says that it is.
+fn ask(source: &str, port: u16) -> Result<(SocketAddr, SocketAddr)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+    let address = |ip: &str, port| -> Result<SockaddrStorage> {
+        Ok(SocketAddr::new(ip.parse()?, port).into())
+    };
+    bind(fd.as_raw_fd(), &address(source, 0)?)?;
+    connect(fd.as_raw_fd(), &address(POD, port)?)?;
+    let mut stream = TcpStream::from(fd);
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"hello\n")?;
+    stream.shutdown(std::net::Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("no answer")?;
+    let (seen, rest) = answer.split_once('\n').context("no line")?;
+    ensure!(rest == "hello\n", "{answer}");
+    Ok((stream.local_addr()?, seen.parse()?))
+}
+
+/// How many connections the inbound path has made to the application.
+fn inbound() -> Result<u64> {
+    let (_, metrics) = get(&format!("{POD}:15090"), "GET", "/stats/prometheus")?;
+    let sample = "\nenvoy_cluster_upstream_cx_total{cluster_name=\"inbound|8080||\"} ";
+    let Some((_, rest)) = metrics.split_once(sample) else { return Ok(0) };
+    Ok(rest.lines().next().context("no number")?.parse()?)
+}
+
+fn counts(expected: u64) -> Result<()> {
+    wait_until("the connections to be counted", SOON, || {
+        let counted = inbound()?;
+        ensure!(counted == expected, "{counted}");
+        Ok(())
+    })
+}
+
+fn clients_are_seen_by_their_own_addresses(arguments: &'static [&'static str]) {
+    isolated(move || {
+        let folder = tempfile::tempdir()?;
+        let (_mesh, pod) = pod(folder.path(), |_| ())?;
+        pod.intercept_by(arguments)?;
+        let _proxy = pod.start(&[])?;
+        wait_until("the proxy to be ready", START, is_ready)?;
+        for source in [NODE, OTHER] {
+            let (client, seen) = ask(source, 8080)?;
+            ensure!(seen.ip() == client.ip() && seen != client, "{client} is seen as {seen}");
+        }
+        counts(2)?;
+        let (client, seen) = ask(OTHER, 2222)?;
+        ensure!(seen == client, "an excluded port: {client} is seen as {seen}");
+        let probe = get(&format!("{POD}:15020"), "GET", "/app-health/web/readyz")?;
+        ensure!(probe.0 == 200, "{probe:?}");
+        counts(2)?;
+        outbound_goes_on(&pod)?;
+        counts(3)
+    });
+}
+
+/// To a server of the mesh by its name, and to the pod's own Service.
+fn outbound_goes_on(pod: &Pod) -> Result<()> {
+    let manner = Manner { reply_prefix: Some("v1> ".into()), ..Manner::default() };
+    start(&format!("{NODE}:8020"), manner)?;
+    let ask = |name: &str, port: u16| {
+        let host = format!("{name}.default.svc.cluster.local");
+        pod.application(&format!("printf 'hello\\n' | nc -q1 -w5 {host} {port}"))
+    };
+    wait_until("an answer through the mesh", SOON, || {
+        let answer = ask("echo", 8020)?;
+        ensure!(answer == "v1> hello\n", "{answer:?}");
+        Ok(())
+    })?;
+    let answer = ask("web", 8080)?;
+    ensure!(answer.starts_with(&format!("{POD}:")) && answer.ends_with("\nhello\n"), "{answer:?}");
+    Ok(())
+}
+
+#[test]
+fn clients_are_seen_by_their_own_addresses_by_nftables() {
+    clients_are_seen_by_their_own_addresses(&[]);
+}
+
+#[test]
+fn clients_are_seen_by_their_own_addresses_by_legacy_iptables() {
+    clients_are_seen_by_their_own_addresses(&["--iptables=legacy"]);
+}
+
+#[test]
+fn clients_are_seen_by_their_own_addresses_by_iptables_over_nftables() {
+    clients_are_seen_by_their_own_addresses(&["--iptables=nft"]);
+}
+
+#[test]
+fn a_proxy_without_the_right_to_be_transparent_says_what_to_do() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let (_mesh, pod) = pod(folder.path(), |template| {
+            let containers = template["spec"]["containers"].as_array_mut();
+            let mut containers = containers.into_iter().flatten();
+            let proxy = containers.find(|one| one["name"] == "istio-proxy");
+            proxy.expect("the injector adds it")["securityContext"]["capabilities"]["add"].take();
+        })?;
+        pod.intercept()?;
+        let mut proxy = pod.start(&[])?;
+        proxy
+            .wait_for("the proxy has no CAP_NET_ADMIN, which a transparent socket needs", START)?;
+        ensure!(is_ready().is_err(), "it serves nothing that comes in");
+        let (client, seen) = ask(NODE, 2222)?;
+        ensure!(seen == client, "an excluded port: {client} is seen as {seen}");
+        Ok(())
+    });
+}
