@@ -123,10 +123,10 @@ pub fn resources(context: &Context) -> Value {
     if resources == json!({}) { context.settings.resources.clone() } else { resources }
 }
 
-/// Transparent interception needs the right to bind foreign addresses.
+/// Transparent interception needs the right to bind foreign addresses. A gateway intercepts nothing.
 fn security_context(context: &Context, built_in: BuiltIn) -> Value {
     let Settings { privileged, seccomp, .. } = context.settings;
-    let tproxy = context.mode == "TPROXY";
+    let tproxy = context.mode == "TPROXY" && built_in == BuiltIn::Sidecar;
     let mut capabilities = json!({"drop": ["ALL"]});
     if tproxy {
         capabilities["add"] = json!(["NET_ADMIN"]);

@@ -146,7 +146,8 @@ impl Pod {
 
     /// Whether what comes in keeps its addresses on the way to the proxy.
     pub fn is_transparent(&self) -> bool {
-        self.variable("ISTIO_META_INTERCEPTION_MODE") == Some("TPROXY")
+        let mode = self.variable("ISTIO_META_INTERCEPTION_MODE");
+        self.role == Role::Sidecar && mode == Some("TPROXY")
     }
 
     /// Worker threads on a machine with so many cores: as configured, else the container's limit.

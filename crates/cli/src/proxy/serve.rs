@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use lateen_netns::rules::PROXY_ID;
 use lateen_proxy::agent::drain::Drain;
 use lateen_proxy::agent::{self, Agent, processes};
@@ -22,7 +22,7 @@ use super::pod::Pod;
 use crate::node::Role;
 
 const DNS_PORT: u16 = 15053;
-/// The kernel's number of the capability to mark sockets.
+/// The kernel's number of the capability that marked and transparent sockets need.
 const CAP_NET_ADMIN: u32 = 12;
 
 pub async fn serve(pod: Pod) -> Result<()> {
@@ -113,14 +113,21 @@ fn options(pod: &Pod) -> Result<Options> {
     options.cache = pod.cache();
     // Interception knows the proxy by its user; the mark is for one that runs as another. Where the way in is
     // transparent, the mark is for connections to the proxy's own program alone.
-    options.mark = (!pod.is_transparent() && may_mark()).then_some(PROXY_ID);
+    let privileged = is_privileged();
+    ensure!(
+        privileged || !pod.is_transparent(),
+        "interceptionMode TPROXY needs CAP_NET_ADMIN: run the container as root with the capability NET_ADMIN, \
+         as the injector renders it, or choose REDIRECT (annotation sidecar.istio.io/interceptionMode)"
+    );
+    options.mark = (privileged && !pod.is_transparent()).then_some(PROXY_ID);
     options.max_connections =
         options.max_connections.min(descriptors::connections(options.workers));
     Ok(options)
 }
 
-/// Whether this process has the capability that marking sockets needs, by `CapEff` of proc_pid_status(5).
-fn may_mark() -> bool {
+/// Whether this process has the capability that marked and transparent sockets need, by `CapEff` of
+/// proc_pid_status(5).
+fn is_privileged() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let set = line.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);

@@ -154,12 +154,12 @@ impl Wires {
     pub fn passes_on(&self, client: &str, address: &str) -> Result<()> {
         let program = listener(address)?;
         let stream = in_peer(|| dial(Some(client), address))??;
-        let (accepted, from) = accepted(self.inbound.as_ref().context("there is no sidecar")?)?;
+        let (accepted, from) = accept(self.inbound.as_ref().context("there is no sidecar")?)?;
         let local = accepted.local_addr()?;
         ensure!(local.ip().to_canonical() == address.parse::<SocketAddr>()?.ip(), "{local}");
         ensure!(from == stream.local_addr()?, "the sidecar sees {from}");
         let onward = as_group(1337, || dial_for(client, address))??;
-        let (reached, from) = accepted(&program)?;
+        let (reached, from) = accept(&program)?;
         ensure!(from == onward.local_addr()?, "the program sees {from}");
         ensure!(from.ip().to_string() == client, "the program sees {from}");
         through([&stream, &accepted], [&onward, &reached], b"question")?;
@@ -321,7 +321,7 @@ fn dial_for(client: &str, address: &str) -> Result<TcpStream> {
     Ok(fd.into())
 }
 
-fn accepted(listener: &TcpListener) -> Result<(TcpStream, SocketAddr)> {
+fn accept(listener: &TcpListener) -> Result<(TcpStream, SocketAddr)> {
     let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     poll(&mut polled, PollTimeout::try_from(PATIENCE)?)?;
     let (stream, from) = listener.accept().context("nothing arrived")?;

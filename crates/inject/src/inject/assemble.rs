@@ -40,7 +40,8 @@ pub fn assemble(context: &Context, templates: &Templates) -> Value {
     }
     add_volumes(&mut pod, context);
     templates.overlays.iter().for_each(|overlay| template::apply(&mut pod, overlay));
-    apply_overrides(&mut pod, &overrides, context.mode == "TPROXY");
+    let tproxy = context.mode == "TPROXY" && built_in == BuiltIn::Sidecar;
+    apply_overrides(&mut pod, &overrides, tproxy);
     match built_in {
         BuiltIn::Sidecar => surroundings::of_sidecar(&mut pod, context),
         BuiltIn::Gateway => surroundings::of_gateway(&mut pod, context),

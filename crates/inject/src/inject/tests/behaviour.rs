@@ -140,6 +140,17 @@ fn every_traffic_annotation_reaches_the_rules() {
 }
 
 #[test]
+fn a_gateway_in_mode_tproxy_is_not_root_for_it() {
+    let mut pod = annotated("inject.istio.io/templates", "gateway");
+    pod["metadata"]["annotations"]["sidecar.istio.io/interceptionMode"] = json!("TPROXY");
+    pod["spec"]["containers"] = json!([{"name": "istio-proxy", "image": "auto"}]);
+    let injected = run(&pod, &Settings::default()).unwrap().pod;
+    let proxy = pod::container(&injected, PROXY_CONTAINER).unwrap();
+    assert_eq!(proxy["securityContext"]["runAsUser"], 1337);
+    assert!(proxy["securityContext"]["capabilities"].get("add").is_none());
+}
+
+#[test]
 fn the_agent_s_port_is_excluded_once_and_not_at_all_without_an_agent() {
     let exclude = "traffic.sidecar.istio.io/excludeInboundPorts";
     let injected = run(&annotated(exclude, "15020, 82"), &Settings::default()).unwrap().pod;
