@@ -18,9 +18,8 @@ const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
 const BACKLOG: u32 = 4096;
 
 /// What a transparent socket lacks.
-const NO_RIGHT: &str = "the proxy has no CAP_NET_ADMIN, which a transparent socket needs: run its container \
-                        as root with the capability NET_ADMIN, as the injector renders it for \
-                        interceptionMode TPROXY, or use REDIRECT";
+const NO_RIGHT: &str = "a transparent socket needs CAP_NET_ADMIN: run the proxy as root with that capability, \
+                        or use interceptionMode REDIRECT";
 
 /// How to listen.
 #[derive(Clone, Copy, Debug)]
