@@ -13,6 +13,8 @@ use lateen_testkit::echo::{Manner, start};
 use lateen_testkit::isolate::{isolated, replace_resolv_conf};
 use lateen_testkit::mesh::{Mesh, START};
 use lateen_testkit::net::PATIENCE;
+use lateen_testkit::process::Process;
+use lateen_testkit::tools::cached;
 use lateen_testkit::wait::wait_until;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
@@ -130,10 +132,7 @@ fn clients_are_seen_by_their_own_addresses(arguments: &'static [&'static str]) {
         pod.intercept_by(arguments)?;
         let _proxy = pod.start(&[])?;
         wait_until("the proxy to be ready", START, is_ready)?;
-        for source in [NODE, OTHER] {
-            let (client, seen) = ask(source, 8080)?;
-            ensure!(seen.ip() == client.ip() && seen != client, "{client} is seen as {seen}");
-        }
+        through_the_proxy()?;
         counts(2)?;
         let (client, seen) = ask(OTHER, 2222)?;
         ensure!(seen == client, "an excluded port: {client} is seen as {seen}");
@@ -143,6 +142,14 @@ fn clients_are_seen_by_their_own_addresses(arguments: &'static [&'static str]) {
         outbound_goes_on(&pod)?;
         counts(3)
     });
+}
+
+fn through_the_proxy() -> Result<()> {
+    for source in [NODE, OTHER] {
+        let (client, seen) = ask(source, 8080)?;
+        ensure!(seen.ip() == client.ip() && seen != client, "{client} is seen as {seen}");
+    }
+    Ok(())
 }
 
 /// To a server of the mesh by its name, and to the pod's own Service.
@@ -176,6 +183,43 @@ fn clients_are_seen_by_their_own_addresses_by_legacy_iptables() {
 #[test]
 fn clients_are_seen_by_their_own_addresses_by_iptables_over_nftables() {
     clients_are_seen_by_their_own_addresses(&["--iptables=nft"]);
+}
+
+#[test]
+fn stock_envoy_lets_the_application_see_them_too() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let (mesh, pod) = pod(folder.path(), |_| ())?;
+        pod.intercept()?;
+        let mut envoy = envoy(&mesh, &pod)?;
+        envoy.wait_for("all dependencies initialized", START)?;
+        through_the_proxy()?;
+        let manner = Manner { reply_prefix: Some("v1> ".into()), ..Manner::default() };
+        start(&format!("{NODE}:8020"), manner)?;
+        let answer = pod.application(&format!("printf 'hello\\n' | nc -q1 -w5 {NODE} 8020"))?;
+        ensure!(answer == "v1> hello\n", "{answer:?}");
+        ensure!(!mesh.logs().to_lowercase().contains("nack"), "the control plane saw a NACK");
+        envoy.stop().map(drop)
+    });
+}
+
+/// As the proxy of the pod, with the rights that the injector gives it.
+fn envoy(mesh: &Mesh, pod: &Pod) -> Result<Process> {
+    let of = ["--role", "sidecar", "--name", "web", "--labels", "app=web", "--address", POD];
+    let mut command = mesh.lateen(&["bootstrap", "-o", "json", "--home"])?;
+    command.arg(mesh.home()).args(of);
+    let bootstrap = Process::spawn("lateen bootstrap", &mut command)?.success(PATIENCE)?;
+    let mut bootstrap: serde_json::Value = serde_json::from_str(&bootstrap)?;
+    bootstrap["node"]["metadata"]["INTERCEPTION_MODE"] = "TPROXY".into();
+    // The mark of all that it sends; here its group tells it.
+    bootstrap["cluster_manager"].take();
+    let file = mesh.home().join("envoy.json");
+    std::fs::write(&file, bootstrap.to_string())?;
+    let rights = ["--regid=1337", "--clear-groups", "--bounding-set=-all,+net_admin"];
+    let mut command = pod.inside(&[&["setpriv"][..], &rights].concat());
+    command.arg(cached("envoy")?).arg("-c").arg(file);
+    command.args(["--disable-hot-restart", "--concurrency", "1"]);
+    Process::spawn("envoy", &mut command)
 }
 
 #[test]

@@ -71,3 +71,49 @@ fn origin(
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+    use envoy_types::pb::envoy::config::core::v3::{BindConfig, SocketAddress};
+    use lateen_routing::{OriginalSource, compile_cluster};
+
+    use super::{Client, origin};
+    use crate::socket::Origin;
+
+    /// From a cluster that connects from 127.0.0.6.
+    fn from(client: Option<&str>, mark: Option<u32>, to: &str) -> Origin {
+        let source = SocketAddress { address: "127.0.0.6".into(), ..Default::default() };
+        let bind = BindConfig { source_address: Some(source), ..Default::default() };
+        let cluster =
+            Cluster { name: "a".into(), upstream_bind_config: Some(bind), ..Default::default() };
+        let how = OriginalSource { mark };
+        let client = client.map(|client| Client { address: client.parse().unwrap(), how });
+        origin(&compile_cluster(&cluster).unwrap(), to.parse().unwrap(), client, Some(7))
+    }
+
+    fn at(text: &str) -> Option<SocketAddr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn a_clients_address_and_mark_go_before_the_clusters_and_the_proxys() {
+        let found = from(Some("192.0.2.1"), Some(1337), "10.0.0.1:80");
+        assert_eq!((found.source, found.mark), (at("192.0.2.1:0"), Some(1337)));
+        assert!(found.transparent);
+        assert_eq!(from(Some("192.0.2.1"), None, "10.0.0.1:80").mark, Some(7));
+        let found = from(None, None, "10.0.0.1:80");
+        assert_eq!((found.source, found.mark), (at("127.0.0.6:0"), Some(7)));
+        assert!(!found.transparent);
+    }
+
+    #[test]
+    fn an_address_of_another_family_is_no_source() {
+        let found = from(Some("2001:db8::1"), Some(1337), "127.0.0.1:80");
+        assert_eq!((found.source, found.mark), (at("127.0.0.6:0"), Some(7)));
+        assert!(!found.transparent);
+        assert_eq!(from(None, None, "[::1]:80").source, None);
+    }
+}

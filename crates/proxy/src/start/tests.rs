@@ -260,6 +260,23 @@ async fn a_port_that_is_taken_is_refused_by_name_and_the_others_serve() {
 }
 
 #[tokio::test]
+async fn an_open_socket_does_not_become_transparent_and_serves_as_before() {
+    let (a, at) = (Server::start(b'a').await, free_address().await);
+    let rig = Rig::start(Role::Gateway, async |ads| {
+        ads.listener("front", at, "back");
+        ads.cluster("back", a.at);
+    })
+    .await;
+    let transparent = Some(BoolValue { value: true });
+    let changed = Listener { transparent, ..common::listener("front", at, "back") };
+    rig.ads.set(LDS, "front", &changed);
+    rig.ads.push(LDS, "front");
+    let reason = rig.ads.nack().await;
+    assert!(reason.starts_with("front: transparent: cannot change"), "{reason}");
+    assert_eq!(letter(at).await, Some('a'));
+}
+
+#[tokio::test]
 async fn a_changed_route_and_a_removed_listener_leave_connections_alone() {
     let (a, b) = (Server::start(b'a').await, Server::start(b'b').await);
     let at = free_address().await;
