@@ -83,8 +83,6 @@ struct Connection {
     context: Arc<Context>,
     start: Instant,
     addresses: Addresses,
-    /// By whose address the upstream knows it, as the listener says that accepted it.
-    client: Option<Client>,
     listener: Arc<Listener>,
     /// `listener` is the one that it goes through; before, the one that accepted it.
     decided: bool,
@@ -112,13 +110,10 @@ enum Next {
 impl Connection {
     fn new(context: Arc<Context>, listener: Arc<Listener>, addresses: Addresses) -> Self {
         context.active.fetch_add(1, Ordering::Relaxed);
-        let how = listener.compiled.original_src;
-        let client = how.map(|how| Client { address: addresses.remote.ip(), how });
         Self {
             context,
             start: Instant::now(),
             addresses,
-            client,
             listener,
             decided: false,
             chain: None,
@@ -258,7 +253,7 @@ impl Connection {
             self.attempts += 1;
             let shared = &self.context.shared;
             let cluster = &plan.cluster.compiled;
-            match connect(cluster, address, self.client, shared.mark).await {
+            match connect(cluster, address, self.client(), shared.mark).await {
                 Ok(stream) => return Ok(stream),
                 Err(error)
                     if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {
@@ -266,6 +261,12 @@ impl Connection {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// By whose address the upstream knows it.
+    fn client(&self) -> Option<Client> {
+        let how = self.listener.compiled.original_src?;
+        Some(Client { address: self.addresses.remote.ip(), how })
     }
 
     fn chosen(&mut self, chosen: Upstream) {
