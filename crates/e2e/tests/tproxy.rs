@@ -132,7 +132,9 @@ fn clients_are_seen_by_their_own_addresses(arguments: &'static [&'static str]) {
         pod.intercept_by(arguments)?;
         let _proxy = pod.start(&[])?;
         wait_until("the proxy to be ready", START, is_ready)?;
-        through_the_proxy()?;
+        for seen in through_the_proxy()? {
+            ensure!(seen.port() < 32_768, "{seen} may be another connection of the client's");
+        }
         counts(2)?;
         let (client, seen) = ask(OTHER, 2222)?;
         ensure!(seen == client, "an excluded port: {client} is seen as {seen}");
@@ -144,12 +146,14 @@ fn clients_are_seen_by_their_own_addresses(arguments: &'static [&'static str]) {
     });
 }
 
-fn through_the_proxy() -> Result<()> {
-    for source in [NODE, OTHER] {
+/// As whom the application sees two clients.
+fn through_the_proxy() -> Result<[SocketAddr; 2]> {
+    let ask = |source: &str| -> Result<SocketAddr> {
         let (client, seen) = ask(source, 8080)?;
         ensure!(seen.ip() == client.ip() && seen != client, "{client} is seen as {seen}");
-    }
-    Ok(())
+        Ok(seen)
+    };
+    Ok([ask(NODE)?, ask(OTHER)?])
 }
 
 /// To a server of the mesh by its name, and to the pod's own Service.

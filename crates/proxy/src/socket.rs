@@ -1,9 +1,13 @@
 //! Socket calls that std does not have. In: addresses and options. Out: descriptors and addresses.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lateen_routing::Keepalive;
@@ -16,6 +20,12 @@ const IP_BIND_ADDRESS_NO_PORT: libc::c_int = 24;
 
 /// The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
+
+/// Ports for addresses of clients. Linux gives clients those above (`net.ipv4.ip_local_port_range`), and a
+/// connection from the very port of another one of theirs to the same place would break that.
+const FOREIGN_PORTS: Range<u16> = 10_240..32_768;
+/// How many of them are tried before the kernel chooses.
+const TRIES: usize = 64;
 
 /// What a transparent socket lacks.
 const NO_RIGHT: &str = "a transparent socket needs CAP_NET_ADMIN: run the proxy as root with that capability, \
@@ -78,6 +88,37 @@ pub fn listen(wanted: &Listen, count: usize) -> io::Result<Vec<TcpListener>> {
 
 /// Starts to connect. True: it is connected already.
 pub fn start_connect(to: SocketAddr, from: &Origin) -> io::Result<(TcpStream, bool)> {
+    if let Some(source) = from.source.filter(|source| from.transparent && source.port() == 0) {
+        for port in foreign_ports().take(TRIES) {
+            let source = Some(SocketAddr::new(source.ip(), port));
+            match attempt(to, &Origin { source, ..*from }) {
+                Err(error) if is_taken(&error) => {}
+                other => return other,
+            }
+        }
+    }
+    attempt(to, from)
+}
+
+/// One after the other, so that each is used again as late as can be.
+fn foreign_ports() -> impl Iterator<Item = u16> {
+    static TURN: LazyLock<AtomicU64> =
+        LazyLock::new(|| AtomicU64::new(RandomState::new().hash_one(())));
+    std::iter::repeat_with(|| foreign_port(TURN.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn foreign_port(turn: u64) -> u16 {
+    let count = u64::from(FOREIGN_PORTS.end - FOREIGN_PORTS.start);
+    let offset = u16::try_from(turn % count).expect("a remainder is less than the count of ports");
+    FOREIGN_PORTS.start + offset
+}
+
+/// By another connection to the same place, which may have ended a moment ago.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL))
+}
+
+fn attempt(to: SocketAddr, from: &Origin) -> io::Result<(TcpStream, bool)> {
     let socket = Socket::new(
         Domain::for_address(to),
         Type::STREAM.nonblocking().cloexec(),
@@ -86,14 +127,14 @@ pub fn start_connect(to: SocketAddr, from: &Origin) -> io::Result<(TcpStream, bo
     socket.set_tcp_nodelay(true)?;
     if from.transparent {
         set_transparent(&socket, to)?;
+        // One port for connections to several places.
+        socket.set_reuse_address(true)?;
     }
     if let Some(mark) = from.mark {
         socket.set_mark(mark)?;
     }
     if let Some(source) = from.source {
-        // With an address that others have too, a port chosen at connect would often be one of theirs:
-        // Linux prefers even ports there, and odd ones at bind.
-        if source.port() == 0 && !from.transparent {
+        if source.port() == 0 {
             set_option(&socket, libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)?;
         }
         socket.bind(&source.into())?;
@@ -194,4 +235,16 @@ fn set_option(socket: &impl AsFd, level: i32, name: i32, value: libc::c_int) -> 
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FOREIGN_PORTS, foreign_port};
+
+    #[test]
+    fn every_port_for_clients_addresses_has_its_turn_and_no_other() {
+        let count = u64::try_from(FOREIGN_PORTS.len()).unwrap();
+        let turns: Vec<u16> = (5 * count..6 * count).map(foreign_port).collect();
+        assert_eq!(turns, FOREIGN_PORTS.collect::<Vec<_>>());
+    }
 }
