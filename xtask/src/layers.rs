@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("lateen-netns", 2),
     ("lateen-control", 3),
     ("lateen-proxy", 3),
+    ("lateen-graph", 3),
     ("lateen-cli", 4),
     ("lateen-testkit", 5),
     ("lateen-e2e", 5),

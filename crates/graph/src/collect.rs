@@ -1,0 +1,186 @@
+//! Taking what proxies send. In: their messages, as they come. Out: points in the store. The time is the
+//! receiver's: what a proxy's clock says does not matter.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
+use lateen_telemetry::exposition::Kind;
+use lateen_telemetry::histogram::Native;
+use lateen_telemetry::standard::Metric;
+use lateen_xds::server::Collector;
+
+use crate::key::Key;
+use crate::point::Point;
+use crate::store::Store;
+
+/// Everything that is known, and who tells it.
+#[derive(Debug)]
+pub struct Traffic {
+    store: Mutex<Store>,
+    proxies: AtomicUsize,
+}
+
+/// The stream of one proxy.
+struct Stream(Arc<Traffic>);
+
+impl Traffic {
+    /// `limit` in bytes.
+    pub fn new(limit: usize) -> Arc<Self> {
+        let store = Mutex::new(Store::new(limit, now()));
+        Arc::new(Self { store, proxies: AtomicUsize::new(0) })
+    }
+
+    /// A new stream.
+    pub fn stream(self: &Arc<Self>) -> Arc<dyn Collector> {
+        self.proxies.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Stream(self.clone()))
+    }
+
+    /// Proxies that send at the moment.
+    pub fn proxies(&self) -> usize {
+        self.proxies.load(Ordering::Relaxed)
+    }
+
+    /// The store at this moment.
+    pub fn now(&self) -> MutexGuard<'_, Store> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        store.advance(now());
+        store
+    }
+}
+
+impl Collector for Stream {
+    fn metrics(&self, _node: &Node, families: Vec<MetricFamily>) {
+        let mut store = self.0.now();
+        let mut points: HashMap<Key, Point> = HashMap::new();
+        for family in &families {
+            let known = Metric::ALL.iter().find(|about| about.name == family.name());
+            let Some(about) = known else { continue };
+            for sample in &family.metric {
+                if let Some(key) = store.key(&sample.label) {
+                    put(about.metric, about.kind, sample, points.entry(key).or_default());
+                }
+            }
+        }
+        let now = now();
+        for (key, point) in points {
+            store.add(now, key, &point);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.proxies.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn put(metric: Metric, kind: Kind, sample: &Sample, point: &mut Point) {
+    if kind == Kind::Histogram {
+        let Some(histogram) = &sample.histogram else { return };
+        let sum = histogram.sample_sum() as u64;
+        match metric {
+            Metric::RequestDuration => point.latency.merge(&native(histogram)),
+            Metric::RequestSize => point.request_bytes += sum,
+            Metric::ResponseSize => point.response_bytes += sum,
+            _ => {}
+        }
+        return;
+    }
+    let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64;
+    match metric {
+        Metric::TcpOpened => point.opened += count,
+        Metric::TcpClosed => point.closed += count,
+        Metric::TcpReceived => point.sent += count,
+        Metric::TcpSent => point.received += count,
+        Metric::Requests => point.requests += count,
+        Metric::GrpcRequestMessages => point.request_messages += count,
+        Metric::GrpcResponseMessages => point.response_messages += count,
+        Metric::RequestDuration | Metric::RequestSize | Metric::ResponseSize => {}
+    }
+}
+
+/// The buckets of a native histogram in the schema that is kept; those of another one are left out.
+fn native(histogram: &Histogram) -> Native {
+    let mut native = Native { zeros: histogram.zero_count(), buckets: Vec::new() };
+    if histogram.schema() != Native::SCHEMA {
+        return native;
+    }
+    let mut deltas = histogram.positive_delta.iter();
+    let (mut index, mut count) = (0, 0);
+    for span in &histogram.positive_span {
+        index += span.offset();
+        for _ in 0..span.length() {
+            let Some(delta) = deltas.next() else { return native };
+            count += delta;
+            native.buckets.push((index, count.max(0) as u64));
+            index += 1;
+        }
+    }
+    native
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use lateen_telemetry::exposition::protobuf_families;
+    use lateen_telemetry::labels::{Facts, Reporter, Security, Service};
+    use lateen_telemetry::peer::Peer;
+    use lateen_telemetry::registry::Registry;
+    use lateen_telemetry::standard::Metric;
+
+    use super::{Node, Traffic};
+
+    #[test]
+    fn what_a_proxy_counts_arrives_as_it_was_counted() {
+        let registry = Registry::new(100);
+        let (source, destination) = (
+            Peer::from_compact("client;a;client;v1;c"),
+            Peer::from_compact("server;b;server;v2;c"),
+        );
+        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
+        let facts = Facts {
+            reporter: Reporter::Source,
+            source: &source,
+            destination: &destination,
+            service: &service,
+            protocol: "http",
+            response: None,
+            flags: "-".into(),
+            security: Security::Unknown,
+        };
+        let labels = facts.labels();
+        registry.counter(Metric::TcpOpened, &labels).add(3);
+        registry.counter(Metric::TcpReceived, &labels).add(70);
+        let durations = registry.histogram(Metric::RequestDuration, &labels);
+        for value in [1.0, 2.0, 2.0, 300.0] {
+            durations.record(value);
+        }
+        let traffic = Traffic::new(1 << 20);
+        let stream = traffic.stream();
+        assert_eq!(traffic.proxies(), 1);
+        let send = || {
+            let families = protobuf_families(|out| registry.changes(out));
+            stream.metrics(&Node::default(), families);
+        };
+        send();
+        registry.counter(Metric::TcpOpened, &labels).add(1);
+        send();
+        {
+            let store = traffic.now();
+            let (key, sum) = store.sums(0, u32::MAX).next().unwrap();
+            assert_eq!((&*key.source.workload, &*key.destination.version), ("client", "v2"));
+            assert_eq!((sum.opened, sum.sent), (4, 70));
+            assert_eq!(sum.latency, durations.read().native);
+        }
+        drop(stream);
+        assert_eq!(traffic.proxies(), 0);
+    }
+}

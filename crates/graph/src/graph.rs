@@ -1,0 +1,174 @@
+//! The graph of a range of steps. In: the store and what is asked for. Out: nodes and edges.
+//!
+//! Both ends of a connection may report it. The client's report counts, because it knows of what never
+//! arrived; the server's counts where the client has no proxy, and it alone tells whether TLS was mutual.
+
+mod nodes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lateen_telemetry::labels::Reporter;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::key::{Key, Party, Protocol, Service};
+use crate::point::Point;
+use crate::store::{STEP, Store};
+use crate::tally::Tally;
+use crate::view::{Edge, Graph, GraphType, Node};
+use nodes::Place;
+
+pub const API_VERSION: &str = "graph.lateen.io/v1";
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    pub r#type: GraphType,
+    /// `None`: all.
+    pub namespaces: Option<BTreeSet<String>>,
+    /// Seconds.
+    pub duration: u64,
+    /// The last step.
+    pub at: u32,
+    /// Whether services stand between clients and workloads.
+    pub services: bool,
+    /// Whether what had no traffic is shown.
+    pub idle: bool,
+}
+
+/// What has gone one way.
+#[derive(Default)]
+struct Way {
+    tally: Tally,
+    mutual: u64,
+    plain: u64,
+    service: Option<String>,
+}
+
+/// Edges of the graph by their ends and their protocol.
+type Ways = BTreeMap<(Place, Place, Protocol), Way>;
+
+/// The keys that the same edge is counted under.
+type Route<'k> = (&'k Party, &'k Party, &'k Service, Protocol);
+
+impl Query {
+    pub fn first(&self) -> u32 {
+        self.at.saturating_sub((self.duration / STEP).saturating_sub(1) as u32)
+    }
+
+    fn shows(&self, key: &Key) -> bool {
+        self.namespaces.as_ref().is_none_or(|namespaces| {
+            let of = [&key.source.namespace, &key.destination.namespace, &key.service.namespace];
+            of.into_iter().any(|namespace| namespaces.contains(&**namespace))
+        })
+    }
+}
+
+/// The graph, with nodes and edges in a stable order.
+pub fn graph(store: &Store, query: &Query) -> Graph {
+    let sums: Vec<(&Key, Point)> = store
+        .sums(query.first(), query.at)
+        .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.is_empty()))
+        .map(|(key, sum)| (&**key, sum))
+        .collect();
+    let by_client: FxHashSet<Route<'_>> = sums
+        .iter()
+        .filter(|(key, _)| key.reporter == Reporter::Source)
+        .map(|s| route(s.0))
+        .collect();
+    let secured = secured(&sums);
+    let mut ways = Ways::new();
+    let mut known: BTreeMap<Place, Node> = BTreeMap::new();
+    for (key, sum) in &sums {
+        if key.reporter == Reporter::Destination && by_client.contains(&route(key)) {
+            continue;
+        }
+        let security = secured.get(&route(key)).copied().unwrap_or_default();
+        for (from, to) in nodes::hops(query, key, &mut known) {
+            let way = ways.entry((from, to, key.protocol)).or_default();
+            way.tally.add(key, sum);
+            way.mutual += security.0;
+            way.plain += security.1;
+            way.service = Some(key.service.host.to_string()).filter(|host| !host.is_empty());
+        }
+    }
+    assemble(query, &ways, known)
+}
+
+/// The ids of the neighbours that a key leads through.
+pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
+    let hops = nodes::hops(query, key, &mut BTreeMap::new());
+    hops.into_iter().map(|(from, to)| (from.id(), to.id())).collect()
+}
+
+fn route(key: &Key) -> Route<'_> {
+    (&key.source, &key.destination, &key.service, key.protocol)
+}
+
+/// How much of each route was mutual TLS, and how much was not, as the servers' proxies say.
+fn secured<'k>(sums: &[(&'k Key, Point)]) -> FxHashMap<Route<'k>, (u64, u64)> {
+    let mut secured: FxHashMap<Route<'k>, (u64, u64)> = FxHashMap::default();
+    for (key, sum) in sums.iter().filter(|(key, _)| key.reporter == Reporter::Destination) {
+        let count = sum.opened + sum.requests + sum.closed;
+        let (mutual, plain) = secured.entry(route(key)).or_default();
+        *(if key.mutual_tls { mutual } else { plain }) += count;
+    }
+    secured
+}
+
+fn assemble(query: &Query, ways: &Ways, mut known: BTreeMap<Place, Node>) -> Graph {
+    let seconds = query.duration as f64;
+    let mut into: BTreeMap<&Place, Tally> = BTreeMap::new();
+    let mut out: BTreeMap<&Place, Tally> = BTreeMap::new();
+    let mut weights: BTreeMap<(&Place, Option<&str>), u64> = BTreeMap::new();
+    for ((from, to, _), way) in ways {
+        into.entry(to).or_default().merge(&way.tally);
+        out.entry(from).or_default().merge(&way.tally);
+        *weights.entry((from, way.service.as_deref())).or_default() += way.tally.weight();
+    }
+    for (place, node) in &mut known {
+        let none = Tally::default();
+        let (into, out) = (into.get(place).unwrap_or(&none), out.get(place).unwrap_or(&none));
+        node.r#in = into.traffic(seconds);
+        node.out = out.traffic(seconds);
+        // What goes wrong is the server's matter, and a client's that has nothing coming in.
+        node.health = if into.is_empty() { out.health() } else { into.health() };
+    }
+    let edges = ways.iter().map(|((from, to, protocol), way)| {
+        let whole = weights[&(from, way.service.as_deref())];
+        Edge {
+            id: format!("{}>{}#{}", from.id(), to.id(), word(*protocol)),
+            source: from.id(),
+            target: to.id(),
+            protocol: word(*protocol),
+            service: way.service.clone(),
+            mtls: match (way.mutual, way.plain) {
+                (0, _) => "none",
+                (_, 0) => "full",
+                _ => "partial",
+            },
+            traffic: way.tally.traffic(seconds),
+            share: (whole > 0).then(|| way.tally.weight() as f64 / whole as f64),
+            health: way.tally.health(),
+        }
+    });
+    Graph {
+        api_version: API_VERSION,
+        r#type: query.r#type,
+        at: u64::from(query.at + 1) * STEP * 1000,
+        duration: query.duration,
+        edges: edges.collect(),
+        nodes: known.into_values().collect(),
+        notices: Vec::new(),
+    }
+}
+
+pub fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Http => "http",
+        Protocol::Grpc => "grpc",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+use lateen_telemetry::labels::Reporter;
+
+use super::{Query, graph};
+use crate::key::{Key, Party, Protocol, Service};
+use crate::point::Point;
+use crate::store::{Store, step_of};
+use crate::text::text;
+use crate::view::{GraphType, NodeKind, State};
+
+const START: u64 = 1_800_000_000;
+
+fn party(workload: &str, version: &str) -> Party {
+    Party {
+        cluster: "Kubernetes".into(),
+        namespace: if workload.starts_with("istio-") { "istio-system" } else { "default" }.into(),
+        workload: workload.into(),
+        app: workload.split("-v").next().unwrap_or_default().into(),
+        version: version.into(),
+        principal: "".into(),
+    }
+}
+
+fn service(name: &str) -> Service {
+    let host = format!("{name}.default.svc.cluster.local").into();
+    Service { host, name: name.into(), namespace: "default".into() }
+}
+
+fn tcp(source: Party, service: Service, destination: Party) -> Key {
+    Key {
+        reporter: Reporter::Source,
+        source,
+        destination,
+        service,
+        protocol: Protocol::Tcp,
+        mutual_tls: false,
+        flags: "".into(),
+        code: "".into(),
+    }
+}
+
+fn connections(count: u64) -> Point {
+    Point {
+        opened: count,
+        closed: count,
+        sent: count * 10,
+        received: count * 20,
+        ..Point::default()
+    }
+}
+
+/// The echo demo, with a weighted split and a database outside that refuses.
+fn echo() -> Store {
+    let mut store = Store::new(1 << 20, START);
+    let echo = || service("tcp-echo-server");
+    let (client, gateway) = (party("echo-client", "v1"), party("istio-ingressgateway", "latest"));
+    let mut add = |key: Key, point: Point| store.add(START, key, &point);
+    add(tcp(client.clone(), echo(), party("echo-server-v1", "v1")), connections(80));
+    add(tcp(client.clone(), echo(), party("echo-server-v2", "v2")), connections(20));
+    add(tcp(gateway, echo(), party("echo-server-v1", "v1")), connections(60));
+    let inbound = tcp(client.clone(), echo(), party("echo-server-v1", "v1"));
+    add(Key { reporter: Reporter::Destination, mutual_tls: true, ..inbound }, connections(80));
+    let database = Service {
+        host: "db.example.com".into(),
+        name: "db.example.com".into(),
+        namespace: "".into(),
+    };
+    let refused = tcp(client, database, Party::default());
+    add(Key { flags: "UF,URX".into(), ..refused }, connections(6));
+    store
+}
+
+fn query(r#type: GraphType) -> Query {
+    let at = step_of(START);
+    Query { r#type, namespaces: None, duration: 60, at, services: true, idle: false }
+}
+
+fn edges(store: &Store, query: &Query) -> Vec<String> {
+    graph(store, query).edges.into_iter().map(|edge| edge.id).collect()
+}
+
+#[test]
+fn the_demo_is_clients_a_service_and_its_versions() {
+    let graph = graph(&echo(), &query(GraphType::Workload));
+    let edges: Vec<&str> = graph.edges.iter().map(|edge| edge.id.as_str()).collect();
+    assert_eq!(
+        edges,
+        [
+            "workload/default/echo-client>service/default/tcp-echo-server#tcp",
+            "workload/default/echo-client>serviceEntry//db.example.com#tcp",
+            "workload/istio-system/istio-ingressgateway>service/default/tcp-echo-server#tcp",
+            "service/default/tcp-echo-server>workload/default/echo-server-v1#tcp",
+            "service/default/tcp-echo-server>workload/default/echo-server-v2#tcp",
+        ]
+    );
+    let first = &graph.edges[0];
+    let traffic = first.traffic.tcp.as_ref().unwrap();
+    assert_eq!(
+        (traffic.opened, traffic.sent, first.share),
+        (100.0 / 60.0, 1000.0 / 60.0, Some(1.0))
+    );
+    assert_eq!(graph.edges[3].share, Some(140.0 / 160.0));
+    assert!(graph.nodes.iter().all(|node| node.name != "unknown"), "{:?}", graph.nodes);
+}
+
+#[test]
+fn a_refused_connection_turns_its_edge_red_and_says_why() {
+    let graph = graph(&echo(), &query(GraphType::Workload));
+    let edge = graph.edges.iter().find(|edge| edge.target.starts_with("serviceEntry")).unwrap();
+    assert_eq!(edge.health.state, State::Failing);
+    assert_eq!(edge.health.reasons, ["100.0 % of 6 connections failed, most with UF,URX"]);
+    let node = graph.nodes.iter().find(|node| node.kind == NodeKind::ServiceEntry).unwrap();
+    assert_eq!((node.name.as_str(), node.health.state), ("db.example.com", State::Failing));
+}
+
+#[test]
+fn security_is_told_by_the_server() {
+    let graph = graph(&echo(), &query(GraphType::Workload));
+    let to = |target: &str| graph.edges.iter().find(|edge| edge.target.ends_with(target)).unwrap();
+    assert_eq!(to("echo-server-v1").mtls, "full");
+    assert_eq!(to("echo-server-v2").mtls, "none");
+}
+
+#[test]
+fn types_of_graphs_have_their_nodes() {
+    let store = echo();
+    let apps = edges(&store, &query(GraphType::App));
+    assert!(
+        apps.contains(&"service/default/tcp-echo-server>app/default/echo-server#tcp".to_owned())
+    );
+    let versions = edges(&store, &query(GraphType::VersionedApp));
+    let second = "service/default/tcp-echo-server>app/default/echo-server/v2#tcp";
+    assert!(versions.contains(&second.to_owned()), "{versions:?}");
+    let services = edges(&store, &query(GraphType::Service));
+    assert!(services.iter().all(|edge| !edge.starts_with("service/")), "{services:?}");
+    let direct = Query { services: false, ..query(GraphType::Workload) };
+    let direct = edges(&store, &direct);
+    let way = "workload/default/echo-client>workload/default/echo-server-v1#tcp";
+    assert!(direct.contains(&way.to_owned()), "{direct:?}");
+}
+
+#[test]
+fn only_the_namespaces_that_are_asked_for_are_shown() {
+    let other = Query { namespaces: Some(["shop".to_owned()].into()), ..query(GraphType::App) };
+    assert!(edges(&echo(), &other).is_empty());
+}
+
+#[test]
+fn without_traffic_there_is_nothing_but_what_is_idle() {
+    let mut store = echo();
+    store.advance(START + 600);
+    let later = Query { at: step_of(START + 600), ..query(GraphType::Workload) };
+    assert!(graph(&store, &later).nodes.is_empty());
+    let idle = graph(&store, &Query { idle: true, ..later });
+    assert_eq!(idle.edges.len(), 5);
+    assert!(idle.nodes.iter().all(|node| node.health.state == State::Idle));
+}
+
+#[test]
+fn a_server_reports_clients_that_have_no_proxy() {
+    let mut store = Store::new(1 << 20, START);
+    let unknown = tcp(Party::default(), service("echo"), party("echo", "v1"));
+    store.add(START, Key { reporter: Reporter::Destination, ..unknown }, &connections(1));
+    let edges = edges(&store, &query(GraphType::Workload));
+    assert_eq!(edges[1], "client//clients outside the mesh>service/default/echo#tcp");
+}
+
+#[test]
+fn a_terminal_gets_a_line_per_edge() {
+    let shown = text(&graph(&echo(), &query(GraphType::Workload)));
+    let first = shown.lines().next().unwrap();
+    assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
+    assert!(first.ends_with("tcp 1.67 conn/s, 50 B/s"), "{shown}");
+    assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
+}

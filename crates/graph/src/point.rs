@@ -1,0 +1,189 @@
+//! What went over one edge in one step, and a dense form to keep many of them. In: numbers. Out: bytes, of which
+//! a step in which little happened takes few.
+
+use lateen_telemetry::histogram::Native;
+
+/// Counts of one step.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Point {
+    pub opened: u64,
+    pub closed: u64,
+    /// Bytes from the client, and to it.
+    pub sent: u64,
+    pub received: u64,
+    pub requests: u64,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub request_messages: u64,
+    pub response_messages: u64,
+    /// Milliseconds.
+    pub latency: Native,
+}
+
+/// Fields in the order of their bits.
+const FIELDS: usize = 9;
+/// The bit that says that latencies follow.
+const LATENCY: u64 = 1 << FIELDS;
+
+impl Point {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let counts = other.counts();
+        for (own, count) in self.counts_mut().into_iter().zip(counts) {
+            *own += count;
+        }
+        self.latency.merge(&other.latency);
+    }
+
+    fn counts(&self) -> [u64; FIELDS] {
+        let Self { opened, closed, sent, received, requests, .. } = *self;
+        let Self { request_bytes, response_bytes, request_messages, response_messages, .. } = *self;
+        [
+            opened,
+            closed,
+            sent,
+            received,
+            requests,
+            request_bytes,
+            response_bytes,
+            request_messages,
+            response_messages,
+        ]
+    }
+
+    fn counts_mut(&mut self) -> [&mut u64; FIELDS] {
+        [
+            &mut self.opened,
+            &mut self.closed,
+            &mut self.sent,
+            &mut self.received,
+            &mut self.requests,
+            &mut self.request_bytes,
+            &mut self.response_bytes,
+            &mut self.request_messages,
+            &mut self.response_messages,
+        ]
+    }
+
+    /// Appends the point.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let counts = self.counts();
+        let has_latency = self.latency != Native::default();
+        let mut mask = if has_latency { LATENCY } else { 0 };
+        for (bit, _) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            mask |= 1 << bit;
+        }
+        write(out, mask);
+        counts.into_iter().filter(|count| *count > 0).for_each(|count| write(out, count));
+        if has_latency {
+            write(out, self.latency.zeros);
+            write(out, self.latency.buckets.len() as u64);
+            let mut before = 0;
+            for (index, count) in &self.latency.buckets {
+                write(out, zigzag(i64::from(index - before)));
+                write(out, *count);
+                before = *index;
+            }
+        }
+    }
+
+    /// The first point of the bytes, which are left at its end; `None` at theirs.
+    pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
+        let mask = read(bytes)?;
+        let mut point = Self::default();
+        for (bit, count) in point.counts_mut().into_iter().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *count = read(bytes)?;
+            }
+        }
+        if mask & LATENCY != 0 {
+            point.latency.zeros = read(bytes)?;
+            let mut index = 0;
+            for _ in 0..read(bytes)? {
+                index += unzigzag(read(bytes)?) as i32;
+                point.latency.buckets.push((index, read(bytes)?));
+            }
+        }
+        Some(point)
+    }
+}
+
+/// LEB128, as protobuf has it.
+pub fn write(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+pub fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Native, Point};
+
+    fn points() -> impl Strategy<Value = Point> {
+        let latency = prop::collection::btree_map(-200i32..200, 1u64..1000, 0..6);
+        (prop::collection::vec(any::<u64>(), 9), any::<u64>(), latency).prop_map(
+            |(counts, zeros, buckets)| {
+                let mut point = Point::default();
+                for (own, count) in point.counts_mut().into_iter().zip(counts) {
+                    *own = if count % 3 == 0 { 0 } else { count };
+                }
+                point.latency = Native { zeros, buckets: buckets.into_iter().collect() };
+                point
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(all in prop::collection::vec(points(), 0..5)) {
+            let mut bytes = Vec::new();
+            all.iter().for_each(|point| point.encode(&mut bytes));
+            let mut rest = bytes.as_slice();
+            let read: Vec<Point> = all.iter().map_while(|_| Point::decode(&mut rest)).collect();
+            prop_assert_eq!(read, all);
+            prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn bytes_that_are_no_points_end(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut rest = bytes.as_slice();
+            while Point::decode(&mut rest).is_some() {}
+        }
+    }
+
+    #[test]
+    fn a_quiet_step_takes_few_bytes() {
+        let mut bytes = Vec::new();
+        Point { opened: 1, closed: 1, sent: 300, received: 90, ..Point::default() }
+            .encode(&mut bytes);
+        assert!(bytes.len() <= 6, "{bytes:?}");
+    }
+}

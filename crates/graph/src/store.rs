@@ -1,0 +1,226 @@
+//! The traffic of the last hour in steps of five seconds, within a budget of memory. In: points with their
+//! keys, in the order of time. Out: the points of a range. When the budget is used up, the oldest steps of all
+//! edges make room, so that the present is always whole.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use envoy_types::pb::io::prometheus::client::LabelPair;
+use rustc_hash::FxHashMap;
+
+use crate::key::{Key, Texts};
+use crate::point::{Point, read, write};
+
+/// Seconds of a step.
+pub const STEP: u64 = 5;
+/// Steps that are kept: an hour.
+pub const KEPT: u32 = 720;
+/// Steps of one chunk; whole chunks are forgotten.
+const CHUNK: u32 = 60;
+/// Keys of which something is kept.
+const KEYS: usize = 40_000;
+/// About what a key costs besides its points.
+const KEY_BYTES: usize = 640;
+const CHUNK_BYTES: usize = size_of::<Chunk>();
+
+/// The traffic of all edges. Steps are counted from 1970.
+#[derive(Debug)]
+pub struct Store {
+    limit: usize,
+    lines: FxHashMap<Arc<Key>, Line>,
+    texts: Texts,
+    /// The newest step, and the first that is whole.
+    now: u32,
+    oldest: u32,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// One key's points.
+#[derive(Debug, Default)]
+struct Line {
+    chunks: VecDeque<Chunk>,
+    /// The step that is not over, and what it has so far.
+    step: u32,
+    current: Point,
+}
+
+/// Points of a range of steps, each after the difference of its step to the one before.
+#[derive(Debug)]
+struct Chunk {
+    first: u32,
+    last: u32,
+    bytes: Vec<u8>,
+}
+
+/// How full the store is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    pub bytes: usize,
+    pub limit: usize,
+    pub edges: usize,
+    /// Points that found no room.
+    pub dropped: u64,
+}
+
+impl Store {
+    /// `limit` in bytes. The first step is the one of `seconds` since 1970.
+    pub fn new(limit: usize, seconds: u64) -> Self {
+        let now = step_of(seconds);
+        Self {
+            limit,
+            lines: FxHashMap::default(),
+            texts: Texts::default(),
+            now,
+            oldest: now,
+            bytes: 0,
+            dropped: 0,
+        }
+    }
+
+    /// The key of a series' labels.
+    pub fn key(&mut self, labels: &[LabelPair]) -> Option<Key> {
+        Key::read(labels, &mut self.texts)
+    }
+
+    /// Adds a point to the step of this time; a time before the newest counts as that.
+    pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
+        self.advance(seconds);
+        let full = self.lines.len() >= KEYS;
+        let now = self.now;
+        let line = match self.lines.get_mut(&key) {
+            Some(line) => line,
+            None if full => {
+                self.dropped += 1;
+                return;
+            }
+            None => {
+                self.bytes += KEY_BYTES;
+                self.lines.entry(Arc::new(key)).or_default()
+            }
+        };
+        if line.step != now {
+            self.bytes += line.close();
+            line.step = now;
+        }
+        line.current.add(point);
+    }
+
+    /// Time goes on, whether there is traffic or not.
+    pub fn advance(&mut self, seconds: u64) {
+        let step = step_of(seconds);
+        if step <= self.now {
+            return;
+        }
+        let crossed = step / CHUNK != self.now / CHUNK;
+        self.now = step;
+        self.oldest = self.oldest.max(step.saturating_sub(KEPT - 1));
+        if crossed {
+            self.forget();
+        }
+        while self.bytes > self.limit && self.oldest + CHUNK < self.now {
+            self.oldest += CHUNK;
+            self.forget();
+        }
+    }
+
+    /// Forgets what is older than the oldest step.
+    fn forget(&mut self) {
+        let (oldest, mut freed) = (self.oldest, 0);
+        self.lines.retain(|_, line| {
+            freed += line.forget(oldest);
+            let kept = !line.chunks.is_empty() || line.step >= oldest;
+            freed += if kept { 0 } else { KEY_BYTES };
+            kept
+        });
+        self.bytes -= freed;
+        self.texts.sweep();
+    }
+
+    /// The steps that can be asked for.
+    pub fn range(&self) -> (u32, u32) {
+        (self.oldest, self.now)
+    }
+
+    pub fn fill(&self) -> Fill {
+        let Self { bytes, limit, dropped, .. } = *self;
+        Fill { bytes, limit, edges: self.lines.len(), dropped }
+    }
+
+    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
+    pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Point)> {
+        self.lines.iter().map(move |(key, line)| {
+            let mut sum = Point::default();
+            line.each(first, last, |_, point| sum.add(point));
+            (key, sum)
+        })
+    }
+
+    /// The points of the keys that are wanted, in the order of their steps.
+    pub fn points(
+        &self,
+        first: u32,
+        last: u32,
+        wanted: impl Fn(&Key) -> bool,
+        mut take: impl FnMut(&Key, u32, &Point),
+    ) {
+        for (key, line) in self.lines.iter().filter(|(key, _)| wanted(key)) {
+            line.each(first, last, |step, point| take(key, step, point));
+        }
+    }
+}
+
+impl Line {
+    /// Packs the step that is over; the bytes that it takes.
+    fn close(&mut self) -> usize {
+        let point = std::mem::take(&mut self.current);
+        if point.is_empty() {
+            return 0;
+        }
+        let step = self.step;
+        let mut grown = 0;
+        if self.chunks.back().is_none_or(|chunk| chunk.first / CHUNK != step / CHUNK) {
+            grown += CHUNK_BYTES;
+            self.chunks.push_back(Chunk { first: step, last: step, bytes: Vec::new() });
+        }
+        let chunk = self.chunks.back_mut().expect("there is one now");
+        let before = chunk.bytes.capacity();
+        write(&mut chunk.bytes, u64::from(step - chunk.last));
+        point.encode(&mut chunk.bytes);
+        chunk.last = step;
+        grown + chunk.bytes.capacity() - before
+    }
+
+    fn forget(&mut self, oldest: u32) -> usize {
+        let mut freed = 0;
+        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last < oldest) {
+            freed += CHUNK_BYTES + chunk.bytes.capacity();
+        }
+        freed
+    }
+
+    fn each(&self, first: u32, last: u32, mut take: impl FnMut(u32, &Point)) {
+        let meets = |chunk: &&Chunk| chunk.last >= first && chunk.first <= last;
+        for chunk in self.chunks.iter().filter(meets) {
+            let (mut bytes, mut step) = (chunk.bytes.as_slice(), chunk.first);
+            while let Some(gap) = read(&mut bytes) {
+                step += gap as u32;
+                let Some(point) = Point::decode(&mut bytes) else { break };
+                if (first..=last).contains(&step) {
+                    take(step, &point);
+                }
+            }
+        }
+        if (first..=last).contains(&self.step) && !self.current.is_empty() {
+            take(self.step, &self.current);
+        }
+    }
+}
+
+/// The step of a time in seconds since 1970.
+pub fn step_of(seconds: u64) -> u32 {
+    (seconds / STEP) as u32
+}
+
+#[cfg(test)]
+mod tests;
