@@ -37,9 +37,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use ipnet::Ipv4Net;
-use lateen_identity::{Ca, private_dir, read_or_create_secret};
+use lateen_identity::{Ca, private_dir, read_or_create_token};
 
 pub use server::Clock;
 
@@ -99,8 +99,8 @@ impl ApiServer {
         private_dir(&data_dir)?;
         let ca = Ca::load_or_create(&data_dir, "lateen-api")?;
         let tls = lateen_identity::server_config(ca.issue_server(&NAMES)?, &[b"h2", b"http/1.1"])?;
-        let admin_token = secret(&data_dir.join("admin.token"))?;
-        let signing_key = secret(&data_dir.join("tokens.key"))?;
+        let admin_token = read_or_create_token(&data_dir.join("admin.token"))?;
+        let signing_key = read_or_create_token(&data_dir.join("tokens.key"))?;
         let signer = token::Signer::new(signing_key.as_bytes(), "https://kubernetes.default.svc");
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
@@ -157,12 +157,4 @@ impl ApiServer {
         let serving = serve::serve(Arc::clone(&server), listener, tls, over);
         tokio::join!(serving, controller::run(&server));
     }
-}
-
-/// 32 random bytes as text, kept in a file.
-fn secret(path: &std::path::Path) -> Result<String, lateen_identity::Error> {
-    let bytes = read_or_create_secret(path, || {
-        Ok(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into_bytes())
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

@@ -1,17 +1,21 @@
 //! `lateen control-plane`: the process that `lateen up` keeps running, with the embedded API and the
-//! control plane in it. In: a home and two inherited listening sockets. It keeps nothing in memory that
+//! control plane in it. In: a home and three inherited listening sockets. It keeps nothing in memory that
 //! is not in the API's store.
 
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use lateen_apiserver::{ApiServer, Config};
 use lateen_control::{Debounce, Options, Standalone};
+use lateen_graph::api::About;
+use lateen_graph::collect::{Inlet, Traffic};
+use lateen_graph::serve::Token;
 use lateen_identity::write_private;
 use lateen_netns::remains;
 use lateen_runtime::descriptors;
@@ -21,13 +25,17 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::time::MissedTickBehavior;
 
 use crate::home::{Home, HomeState};
+use crate::node::CLUSTER_ID;
 use crate::process::until_ended;
-use crate::up::{ADS_FD, API_FD};
+use crate::up::{ADS_FD, API_FD, GRAPH_FD};
 
 /// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
 const THREADS: usize = 2;
 /// What was acknowledged is on disk by then; open watches need no more time than this to be told.
 const STOP_WITHIN: Duration = Duration::from_millis(500);
+
+/// Bytes that an hour of traffic may take.
+const GRAPH_MEMORY: usize = 32 << 20;
 
 /// How often killed workloads are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -45,29 +53,48 @@ pub fn execute(command: ControlPlaneCommand) -> Result<()> {
     // Nothing else has run yet, so nobody else can own these descriptors.
     let api = TcpListener::from(inherited(API_FD)?);
     let ads = UnixListener::from(inherited(ADS_FD)?);
+    let page = TcpListener::from(inherited(GRAPH_FD)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let ended = runtime.block_on(run(home, state, api, ads));
+    let ended = runtime.block_on(run(home, state, api, ads, page));
     runtime.shutdown_timeout(STOP_WITHIN);
     ended
 }
 
-async fn run(home: Home, state: HomeState, api: TcpListener, ads: UnixListener) -> Result<()> {
+async fn run(
+    home: Home,
+    state: HomeState,
+    api: TcpListener,
+    ads: UnixListener,
+    page: TcpListener,
+) -> Result<()> {
+    page.set_nonblocking(true).context("the graph's socket")?;
+    let page = tokio::net::TcpListener::from_std(page).context("the graph's socket")?;
     let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     start_api(&home, &state, api, &tasks).await?;
     let readiness = Readiness::new();
+    let traffic = Traffic::new(GRAPH_MEMORY);
+    let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
+    let graph = lateen_graph::api::handler(traffic.clone(), about);
     let options = Options {
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
         admin: home.admin_socket("control"),
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
+        traffic: Some(Arc::new(Inlet(traffic.clone()))),
+        pages: graph.clone(),
     };
     lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
+    let token = Token::new(&home.graph_token()?);
+    tasks.essential("graph", async move {
+        lateen_graph::serve::serve(page, token, graph).await;
+        Ok(())
+    });
     tasks.essential("remains of killed workloads", sweep(home.run()));
     tasks.child("memory", async move {
         readiness.ready().await;

@@ -3,6 +3,7 @@
 
 mod flags;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,6 +11,8 @@ use lateen_control::Debounce;
 use lateen_control::cluster::context::Place;
 use lateen_control::cluster::webhook::NativeSidecars;
 use lateen_control::cluster::{self, Listeners, Options, bind};
+use lateen_graph::api::About;
+use lateen_graph::collect::{Inlet, Traffic};
 use lateen_kube::Source;
 use lateen_kube::lease::Times;
 use lateen_runtime::descriptors;
@@ -24,6 +27,8 @@ pub use flags::DiscoveryCommand;
 const THREADS: usize = 2;
 /// Streams are told to end; whoever does not listen by then is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes that an hour of traffic may take.
+const GRAPH_MEMORY: usize = 32 << 20;
 /// Istio's times: a cluster changes in bursts, and many proxies are told.
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(100), longest: Duration::from_secs(10) };
@@ -85,6 +90,9 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
     };
     let hosts = command.pod.hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
     let age = command.max_connection_age;
+    let traffic = Traffic::new(GRAPH_MEMORY);
+    let cluster = command.pod.cluster_id.clone();
+    let about = About { version: env!("CARGO_PKG_VERSION"), cluster };
     Ok(Options {
         api,
         place: place(command)?,
@@ -99,6 +107,8 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
         version: env!("CARGO_PKG_VERSION"),
         debounce: DEBOUNCE,
         election: Times::default(),
+        traffic: Some(Arc::new(Inlet(traffic.clone()))),
+        pages: lateen_graph::api::handler(traffic, about),
     })
 }
 

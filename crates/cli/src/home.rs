@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ipnet::Ipv4Net;
-use lateen_identity::{private_dir, write_private};
+use lateen_identity::{private_dir, read_or_create_token, write_private};
 use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct HomeState {
     pub service_cidr: Ipv4Net,
     /// Where the embedded API answers, such as `https://127.0.0.1:6443`.
     pub api_url: String,
+    /// Where the live graph's page is, such as `http://127.0.0.1:20001`.
+    #[serde(default)]
+    pub graph_url: String,
     /// The address that the ingress gateway listens on.
     pub gateway_bind: IpAddr,
     /// The process of `lateen up`.
@@ -133,6 +136,11 @@ impl Home {
             private_dir(&dir)?;
         }
         Ok(())
+    }
+
+    /// The secret that the graph's page asks for; the same for as long as the home is there.
+    pub fn graph_token(&self) -> Result<String> {
+        Ok(read_or_create_token(&self.data().join("graph-token"))?)
     }
 
     pub fn write_state(&self, state: &HomeState) -> Result<()> {

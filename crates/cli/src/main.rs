@@ -8,6 +8,7 @@ mod control_plane;
 mod discovery;
 mod explain;
 mod gateway;
+mod graph;
 mod home;
 mod inject;
 mod interception;
@@ -51,6 +52,7 @@ enum Command {
     Run(run::RunCommand),
     /// Show the way of the newest connection through the ingress gateway
     Explain(explain::ExplainCommand),
+    Graph(graph::GraphCommand),
     /// Print an Envoy bootstrap, to run stock Envoy in place of Lateen's proxy
     Bootstrap(bootstrap::BootstrapCommand),
     /// Install the mesh on a cluster, from IstioOperator files and settings
@@ -138,6 +140,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Up(command) => on_one_thread(up::execute(command))?,
         Command::Run(command) => return run::execute(command),
         Command::Explain(command) => on_one_thread(explain::execute(command))?,
+        Command::Graph(command) => on_one_thread(graph::execute(command))?,
         Command::Bootstrap(command) => bootstrap::execute(command)?,
         Command::Install(args) => on_one_thread(manifest::install(args))?,
         Command::Upgrade(args) => on_one_thread(manifest::upgrade(args))?,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::home::instance;
 
 /// The cluster id that Istio's control plane gives a single cluster.
-const CLUSTER_ID: &str = "Kubernetes";
+pub const CLUSTER_ID: &str = "Kubernetes";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {

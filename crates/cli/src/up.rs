@@ -23,6 +23,8 @@ use crate::supervisor::{ChildSpec, Kept};
 
 /// The API's port when it is free: the one that Kubernetes users know.
 const API_PORT: u16 = 6443;
+/// The page's port when it is free: the one that Kiali users know.
+const GRAPH_PORT: u16 = 20001;
 /// Services' virtual addresses: Kubernetes' own default range (kubeadm).
 const SERVICE_CIDR: &str = "10.96.0.0/16";
 const START_WITHIN: Duration = Duration::from_secs(30);
@@ -33,6 +35,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// Variables that name the descriptors which the control plane inherits.
 pub const API_FD: &str = "LATEEN_API_FD";
 pub const ADS_FD: &str = "LATEEN_ADS_FD";
+pub const GRAPH_FD: &str = "LATEEN_GRAPH_FD";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Gateway {
@@ -72,10 +75,12 @@ pub async fn execute(command: UpCommand) -> Result<()> {
     let _lock = home.lock()?;
     let api = api_listener(command.api_port, &home)?;
     let api_address = api.local_addr().context("the API's own address")?;
-    let state = home_state(&command, &home, api_address)?;
+    let graph = graph_listener(&home)?;
+    let graph_address = graph.local_addr().context("the graph's own address")?;
+    let state = home_state(&command, &home, api_address, graph_address)?;
     home.write_state(&state)?;
 
-    let mut started = Started { gateway: None, control: Some(start_control(&home, api)?) };
+    let mut started = Started { gateway: None, control: Some(start_control(&home, api, graph)?) };
     let outcome = serve(&command, &home, &state, &objects, &mut started).await;
     started.stop().await;
     remove_bridge(&home, state.bridge).await;
@@ -198,6 +203,7 @@ async fn become_ready(
     apply::apply(&home.kubeconfig(), objects).await?;
     say(format_args!("api      {} (kubeconfig {})", state.api_url, home.kubeconfig().display()));
     say(format_args!("xds      unix:{}", home.ads_socket().display()));
+    say(format_args!("graph    {}/?token={}", state.graph_url, home.graph_token()?));
     if command.gateway == Gateway::None {
         return Ok(Open::new());
     }
@@ -230,12 +236,18 @@ async fn await_ready(home: &Home, name: &str) -> Result<()> {
     }
 }
 
-fn home_state(command: &UpCommand, home: &Home, api: SocketAddr) -> Result<HomeState> {
+fn home_state(
+    command: &UpCommand,
+    home: &Home,
+    api: SocketAddr,
+    graph: SocketAddr,
+) -> Result<HomeState> {
     Ok(HomeState {
         pod_cidr: lateen_netns::host::choose_subnet(home.dir())?,
         bridge: lateen_netns::host::bridge_name(home.dir()),
         service_cidr: SERVICE_CIDR.parse().expect("a constant range"),
         api_url: format!("https://{api}"),
+        graph_url: format!("http://{graph}"),
         gateway_bind: command.gateway_bind,
         pid: std::process::id(),
     })
@@ -256,18 +268,31 @@ fn api_listener(asked: Option<u16>, home: &Home) -> Result<TcpListener> {
         .context("no port is free on 127.0.0.1 for the API")
 }
 
+/// The last port, the usual one, or any.
+fn graph_listener(home: &Home) -> Result<TcpListener> {
+    let last = home.last_state().and_then(|state| state.graph_url.rsplit(':').next()?.parse().ok());
+    last.into_iter()
+        .chain([GRAPH_PORT, 0])
+        .find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok())
+        .context("no port is free on 127.0.0.1 for the graph")
+}
+
 fn ads_listener(path: &Path) -> Result<UnixListener> {
     lateen_runtime::socket::bind(path)
         .and_then(tokio::net::UnixListener::into_std)
         .with_context(|| format!("cannot listen on {}", path.display()))
 }
 
-fn start_control(home: &Home, api: TcpListener) -> Result<Kept> {
+fn start_control(home: &Home, api: TcpListener, graph: TcpListener) -> Result<Kept> {
     let ads = ads_listener(&home.ads_socket())?;
     Kept::start(ChildSpec {
         name: "control",
         args: vec!["control-plane".into(), "--home".into(), home.dir().display().to_string()],
-        fds: vec![(API_FD, Arc::new(OwnedFd::from(api))), (ADS_FD, Arc::new(OwnedFd::from(ads)))],
+        fds: vec![
+            (API_FD, Arc::new(OwnedFd::from(api))),
+            (ADS_FD, Arc::new(OwnedFd::from(ads))),
+            (GRAPH_FD, Arc::new(OwnedFd::from(graph))),
+        ],
         log: home.log("control"),
         stop_within: STOP_WITHIN,
     })

@@ -16,7 +16,7 @@ use lateen_model::Snapshot;
 use lateen_translate::{Proxy, translate};
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal};
-use lateen_xds::server::{Protocol, Resource, Session, Source, View, Want};
+use lateen_xds::server::{Collection, Collector, Protocol, Resource, Session, Source, View, Want};
 use tokio::sync::watch;
 
 use crate::debug::Proxies;
@@ -37,6 +37,7 @@ pub struct Door {
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
     gateways: Arc<Gateways>,
+    traffic: Option<Arc<dyn Collection>>,
     next: AtomicU64,
 }
 
@@ -46,8 +47,9 @@ impl Door {
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
         gateways: Arc<Gateways>,
+        traffic: Option<Arc<dyn Collection>>,
     ) -> Self {
-        Self { published, findings, proxies, gateways, next: AtomicU64::new(1) }
+        Self { published, findings, proxies, gateways, traffic, next: AtomicU64::new(1) }
     }
 }
 
@@ -73,6 +75,13 @@ impl Source for Door {
             gateways: self.gateways.clone(),
             refused: Mutex::default(),
         }))
+    }
+
+    fn collect(&self, node: &Node, peer: &Peer) -> Result<Arc<dyn Collector>, Refusal> {
+        let unserved = || Refusal::Unserved("this control plane collects no metrics".to_owned());
+        let traffic = self.traffic.as_ref().ok_or_else(unserved)?;
+        fits(&Proxy::from_node(node).map_err(Refusal::Invalid)?, peer)?;
+        Ok(traffic.stream())
     }
 }
 

@@ -18,8 +18,10 @@ use anyhow::Context as _;
 use futures::StreamExt;
 use lateen_kube::lease::{self, Candidate, Times};
 use lateen_kube::{Client, Source};
+use lateen_runtime::admin::Handler;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
+use lateen_xds::server::Collection;
 use lateen_xds::server::serve::{Connection, Door};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -52,6 +54,10 @@ pub struct Options {
     pub version: &'static str,
     pub debounce: Debounce,
     pub election: Times,
+    /// Where the proxies' traffic goes, if anybody wants it.
+    pub traffic: Option<Arc<dyn Collection>>,
+    /// More pages for this machine alone.
+    pub pages: Handler,
 }
 
 /// The listening sockets; their ports are Istio's.
@@ -88,12 +94,14 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
         mesh_config: (place.namespace.clone(), place.revised("istio")),
         only_mesh_config: true,
     };
-    let core = Core::start(&client, settings, leads_mesh.clone(), tasks);
+    let core =
+        Core::start(&client, settings, leads_mesh.clone(), tasks).collecting(options.traffic);
     let (tell_end, authority_ends) = watch::channel(SystemTime::UNIX_EPOCH);
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
-    pages.counting(counters.clone()).serve(health, monitoring, core.pages(), tasks);
+    let local = [core.pages(), options.pages];
+    pages.counting(counters.clone()).serve(health, monitoring, local, tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),

@@ -10,8 +10,8 @@ use lateen_model::World;
 use lateen_runtime::admin::Handler;
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
-use lateen_xds::server::Limits;
 use lateen_xds::server::serve::{self, Door};
+use lateen_xds::server::{Collection, Limits};
 use tokio::sync::{oneshot, watch};
 
 use crate::debug::{self, Proxies};
@@ -57,6 +57,7 @@ pub struct Core {
     findings: Arc<Findings>,
     gateways: Arc<Gateways>,
     first_snapshot: oneshot::Receiver<()>,
+    traffic: Option<Arc<dyn Collection>>,
 }
 
 impl Core {
@@ -92,7 +93,13 @@ impl Core {
         let gateways = Arc::new(Gateways::default());
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);
-        Self { published, proxies: Arc::default(), findings, gateways, first_snapshot }
+        let (proxies, traffic) = Default::default();
+        Self { published, proxies, findings, gateways, first_snapshot, traffic }
+    }
+
+    /// With a place for the traffic that proxies tell of.
+    pub fn collecting(self, traffic: Option<Arc<dyn Collection>>) -> Self {
+        Self { traffic, ..self }
     }
 
     /// What the control plane shows of itself.
@@ -108,10 +115,11 @@ impl Core {
         tasks: Tasks,
         ready: Guard,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
-        let source = ads::Door::new(self.published, self.findings, self.proxies, self.gateways);
-        let source = Arc::new(source);
+        let Self { published, findings, proxies, gateways, traffic, .. } = self;
+        let source = Arc::new(ads::Door::new(published, findings, proxies, gateways, traffic));
+        let first_snapshot = self.first_snapshot;
         async move {
-            self.first_snapshot.await?;
+            first_snapshot.await?;
             let (stop, stopping) = watch::channel(false);
             let serving = serve::serve(doors, source, Limits::default(), stopping);
             drop(ready);

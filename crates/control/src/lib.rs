@@ -17,10 +17,13 @@ mod writer;
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lateen_kube::{Client, Source};
+use lateen_runtime::admin::Handler;
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
+use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
 use tokio::sync::watch;
 
@@ -39,6 +42,10 @@ pub struct Options {
     /// The controllers of a machine without a cluster.
     pub standalone: Option<Standalone>,
     pub debounce: Debounce,
+    /// Where the proxies' traffic goes, if anybody wants it.
+    pub traffic: Option<Arc<dyn Collection>>,
+    /// More pages for the admin socket.
+    pub pages: Handler,
 }
 
 /// Starts the control plane's tasks. The API need not answer yet: everything waits for it. `ready` is
@@ -54,8 +61,11 @@ pub async fn start(
     let client = Client::connect(options.api).await?;
     // On one machine there is one control plane, which writes whatever is to be written.
     let (_, writes) = watch::channel(true);
-    let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks);
-    let handler = core.pages();
+    let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
+        .collecting(options.traffic);
+    let (own, more) = (core.pages(), options.pages);
+    let handler: Handler =
+        Arc::new(move |path, query| own(path, query).or_else(|| more(path, query)));
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
     });

@@ -11,7 +11,7 @@ use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, Metri
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
 use lateen_telemetry::standard::Metric;
-use lateen_xds::server::Collector;
+use lateen_xds::server::{Collection, Collector};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -24,20 +24,24 @@ pub struct Traffic {
     proxies: AtomicUsize,
 }
 
+/// Where proxies send their traffic.
+pub struct Inlet(pub Arc<Traffic>);
+
 /// The stream of one proxy.
 struct Stream(Arc<Traffic>);
+
+impl Collection for Inlet {
+    fn stream(&self) -> Arc<dyn Collector> {
+        self.0.proxies.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Stream(self.0.clone()))
+    }
+}
 
 impl Traffic {
     /// `limit` in bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         let store = Mutex::new(Store::new(limit, now()));
         Arc::new(Self { store, proxies: AtomicUsize::new(0) })
-    }
-
-    /// A new stream.
-    pub fn stream(self: &Arc<Self>) -> Arc<dyn Collector> {
-        self.proxies.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Stream(self.clone()))
     }
 
     /// Proxies that send at the moment.
@@ -136,7 +140,7 @@ mod tests {
     use lateen_telemetry::registry::Registry;
     use lateen_telemetry::standard::Metric;
 
-    use super::{Node, Traffic};
+    use super::{Collection, Inlet, Node, Traffic};
 
     #[test]
     fn what_a_proxy_counts_arrives_as_it_was_counted() {
@@ -164,7 +168,7 @@ mod tests {
             durations.record(value);
         }
         let traffic = Traffic::new(1 << 20);
-        let stream = traffic.stream();
+        let stream = Inlet(traffic.clone()).stream();
         assert_eq!(traffic.proxies(), 1);
         let send = || {
             let families = protobuf_families(|out| registry.changes(out));

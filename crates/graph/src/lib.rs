@@ -1,11 +1,14 @@
 //! The live traffic graph. In: metrics that proxies send to the control plane. Out: the traffic of the last hour,
 //! the graph of any part of it, and the page that draws it.
 
+pub mod api;
 pub mod collect;
 pub mod graph;
 pub mod key;
+pub mod kiali;
 pub mod point;
 pub mod series;
+pub mod serve;
 pub mod store;
 pub mod tally;
 pub mod text;

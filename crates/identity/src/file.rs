@@ -6,6 +6,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::Error;
 
 /// Makes `dir` with mode 0700, or narrows an existing one to it.
@@ -50,6 +53,14 @@ pub fn read_or_create_secret(
         }
         Err(source) => Err(at(path, source)),
     }
+}
+
+/// 32 random bytes as text, kept in a file.
+pub fn read_or_create_token(path: &Path) -> Result<String, Error> {
+    let bytes = read_or_create_secret(path, || {
+        Ok(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into_bytes())
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 
 fn at(path: &Path, source: std::io::Error) -> Error {

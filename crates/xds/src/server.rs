@@ -97,7 +97,13 @@ pub trait Source: Send + Sync + 'static {
     }
 }
 
-/// Takes the metrics that proxies send over Envoy's MetricsService.
+/// Where metrics are collected.
+pub trait Collection: Send + Sync + 'static {
+    /// For a new stream, which is over when what is returned is dropped.
+    fn stream(&self) -> Arc<dyn Collector>;
+}
+
+/// Takes the metrics that one proxy sends over Envoy's MetricsService.
 pub trait Collector: Send + Sync + 'static {
     /// Counters and histograms are what has come since the last time.
     fn metrics(&self, node: &Node, families: Vec<MetricFamily>);

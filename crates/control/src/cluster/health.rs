@@ -59,18 +59,20 @@ impl Health {
         Self { counters, ..self }
     }
 
-    /// Starts both servers. `pages` are shown under `/debug`.
+    /// Starts both servers. The first of `pages` are shown under `/debug`.
     pub fn serve(
         self,
         health: TcpListener,
         monitoring: TcpListener,
-        pages: Handler,
+        [debug, more]: [Handler; 2],
         tasks: &Tasks,
     ) {
         let open: Handler = Arc::new(move |path, _| self.page(path));
         let local: Handler = Arc::new(move |path, query| {
-            let path = path.strip_prefix("/debug").filter(|path| path.starts_with('/'))?;
-            pages(path, query)
+            match path.strip_prefix("/debug").filter(|path| path.starts_with('/')) {
+                Some(path) => debug(path, query),
+                None => more(path, query),
+            }
         });
         for (name, listener) in [("health", health), ("monitoring", monitoring)] {
             let (open, local) = (open.clone(), local.clone());

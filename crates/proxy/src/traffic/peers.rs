@@ -12,6 +12,8 @@ use prost::Message;
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc;
 
+use super::PATIENCE;
+
 /// Addresses that are remembered; each is a name that the control plane keeps up to date.
 const KEPT: usize = 4096;
 
@@ -21,7 +23,8 @@ pub enum Lookup {
     Known(Arc<Peer>),
     /// No workload of the mesh has it.
     Nobody,
-    /// It is being asked for.
+    /// It is being asked for, or was a moment ago, when nobody had it: the control plane may not have heard yet
+    /// of a workload that has just begun.
     Pending,
 }
 
@@ -36,6 +39,7 @@ pub struct Peers {
 #[derive(Debug)]
 struct Entry {
     lookup: Lookup,
+    asked: Instant,
     /// Seconds since the start.
     used: AtomicU64,
 }
@@ -54,7 +58,10 @@ impl Peers {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = known.get(&address) {
             entry.used.store(now, Ordering::Relaxed);
-            return entry.lookup.clone();
+            return match &entry.lookup {
+                Lookup::Nobody if entry.asked.elapsed() < PATIENCE => Lookup::Pending,
+                known => known.clone(),
+            };
         }
         drop(known);
         self.ask(address, now)
@@ -65,7 +72,8 @@ impl Peers {
         let Some(Ok(())) = self.questions.as_ref().map(|queue| queue.try_send(address)) else {
             return Lookup::Nobody;
         };
-        let entry = Entry { lookup: Lookup::Pending, used: AtomicU64::new(now) };
+        let (asked, used) = (Instant::now(), AtomicU64::new(now));
+        let entry = Entry { lookup: Lookup::Pending, asked, used };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(address).or_insert(entry).lookup.clone()
     }

@@ -1,0 +1,104 @@
+//! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home, and what of the graph.
+//! Out: a line per edge, or the API's JSON.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lateen_runtime::admin;
+
+use crate::home::Home;
+use crate::output::{note, text};
+
+/// Show who talks to whom: rates, bytes and failures of the last minute
+#[derive(Debug, Args)]
+pub struct GraphCommand {
+    /// The mesh's home directory [default: ~/.lateen]
+    #[arg(long, value_name = "DIR")]
+    home: Option<PathBuf>,
+    /// What the nodes are
+    #[arg(long, value_enum, default_value_t = Kind::Workload)]
+    r#type: Kind,
+    /// Only what comes from or goes to these namespaces [default: all]
+    #[arg(long, short, value_name = "NAMESPACE", value_delimiter = ',')]
+    namespace: Vec<String>,
+    /// How long the rates are over, such as 30s or 10m; at most an hour
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    duration: String,
+    /// Leave the services out that stand between clients and workloads
+    #[arg(long)]
+    no_services: bool,
+    /// Show what had no traffic in that time, too
+    #[arg(long)]
+    idle: bool,
+    #[arg(long, short, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Workload,
+    App,
+    VersionedApp,
+    Service,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    /// The graph API's own
+    Json,
+    /// As Kiali's graph API has it
+    KialiJson,
+}
+
+pub async fn execute(command: GraphCommand) -> Result<()> {
+    let home = Home::new(command.home.clone())?;
+    home.running()?;
+    let socket = home.admin_socket("control");
+    let page = admin::get(&socket, &command.uri()).await.map_err(reason)?;
+    let page = std::str::from_utf8(&page).context("the graph is no text")?;
+    if page.is_empty() {
+        note(
+            "nothing has talked in that time: see lateen run, and kubectl label namespace … istio-injection=enabled",
+        );
+    }
+    text(page);
+    Ok(())
+}
+
+/// What the API says is wrong, in its own words.
+fn reason(error: admin::Error) -> anyhow::Error {
+    if let admin::Error::Status { body, .. } = &error
+        && let Ok(problem) = serde_json::from_str::<serde_json::Value>(body)
+        && let Some(message) = problem["message"].as_str()
+    {
+        return anyhow::anyhow!("{message}");
+    }
+    error.into()
+}
+
+impl GraphCommand {
+    fn uri(&self) -> String {
+        let kind = match self.r#type {
+            Kind::Workload => "workload",
+            Kind::App => "app",
+            Kind::VersionedApp => "versionedApp",
+            Kind::Service => "service",
+        };
+        let format = match self.output {
+            Format::Text => "text",
+            Format::Json => "lateen",
+            Format::KialiJson => "kiali",
+        };
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("type", kind)
+            .append_pair("format", format)
+            .append_pair("duration", &self.duration)
+            .append_pair("namespaces", &self.namespace.join(","))
+            .append_pair("services", if self.no_services { "false" } else { "true" })
+            .append_pair("idle", if self.idle { "true" } else { "false" })
+            .finish();
+        format!("/api/v1/graph?{query}")
+    }
+}

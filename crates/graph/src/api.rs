@@ -1,0 +1,222 @@
+//! The graph API, version 1, as pages. In: paths and queries. Out: JSON; what is wrong with a query is a
+//! [`Problem`] that names the parameter and what it takes.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lateen_runtime::admin::{Handler, Page};
+
+use crate::collect::Traffic;
+use crate::graph::{Query, graph};
+use crate::kiali::kiali;
+use crate::series::series;
+use crate::store::{KEPT, STEP, Store, step_of};
+use crate::text::text;
+use crate::view::{GraphType, Problem, Status, StoreStatus};
+
+/// Seconds that rates are over, unless it is said.
+const DURATION: u64 = 60;
+
+/// What is said of the server.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub version: &'static str,
+    /// Istio's name of the cluster.
+    pub cluster: String,
+}
+
+/// The pages under `/api/v1/`.
+pub fn handler(traffic: Arc<Traffic>, about: About) -> Handler {
+    Arc::new(move |path, query| {
+        let parameters = parameters(query);
+        let page = match path.strip_prefix("/api/v1/")? {
+            "status" => Ok(Page::json(&status(&traffic, &about))),
+            "graph" => graph_page(&traffic.now(), &parameters),
+            "series" => series_page(&traffic.now(), &parameters),
+            _ => return None,
+        };
+        Some(page.unwrap_or_else(|message| problem(400, message)))
+    })
+}
+
+/// A page that says what is wrong.
+pub fn problem(status: u16, message: impl Into<String>) -> Page {
+    Page::json(&Problem { status, message: message.into() }).with_status(status)
+}
+
+type Parameters<'q> = BTreeMap<Cow<'q, str>, Cow<'q, str>>;
+
+fn parameters(query: &str) -> Parameters<'_> {
+    form_urlencoded::parse(query.as_bytes()).collect()
+}
+
+fn status(traffic: &Traffic, about: &About) -> Status {
+    let store = traffic.now();
+    let (fill, (oldest, now)) = (store.fill(), store.range());
+    let mut notices = Vec::new();
+    if fill.dropped > 0 {
+        notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
+    }
+    Status {
+        version: about.version,
+        cluster: about.cluster.clone(),
+        source: "memory",
+        now: milliseconds(now + 1),
+        oldest: milliseconds(oldest),
+        step: STEP * 1000,
+        proxies: traffic.proxies(),
+        store: StoreStatus {
+            bytes: fill.bytes,
+            limit: fill.limit,
+            edges: fill.edges,
+            edges_dropped: fill.dropped,
+        },
+        notices,
+    }
+}
+
+fn milliseconds(step: u32) -> u64 {
+    u64::from(step) * STEP * 1000
+}
+
+fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
+    let graph = graph(store, &read(store, parameters)?);
+    match parameters.get("format").map_or("lateen", |format| &**format) {
+        "lateen" => Ok(Page::json(&graph)),
+        "kiali" => Ok(Page::json(&kiali(&graph))),
+        "text" => Ok(Page::text(text(&graph))),
+        other => Err(format!("format {other:?} is not known: use lateen, kiali or text")),
+    }
+}
+
+fn series_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
+    let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
+    Ok(Page::json(&series(store, id, &read(store, parameters)?)))
+}
+
+fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {
+    let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
+    let flag = |name: &str, or: bool| match get(name) {
+        None => Ok(or),
+        Some("true" | "1") => Ok(true),
+        Some("false" | "0") => Ok(false),
+        Some(other) => Err(format!("{name} {other:?} is neither true nor false")),
+    };
+    let namespaces = get("namespaces").map(|names| {
+        names.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<String>>()
+    });
+    Ok(Query {
+        r#type: get("type").map_or(Ok(GraphType::VersionedApp), graph_type)?,
+        namespaces,
+        duration: get("duration").map_or(Ok(DURATION), duration)?,
+        at: at(store, get("at"))?,
+        services: flag("services", true)?,
+        idle: flag("idle", false)?,
+    })
+}
+
+fn graph_type(text: &str) -> Result<GraphType, String> {
+    Ok(match text {
+        "workload" => GraphType::Workload,
+        "app" => GraphType::App,
+        "versionedApp" => GraphType::VersionedApp,
+        "service" => GraphType::Service,
+        other => {
+            return Err(format!(
+                "type {other:?} is not known: use workload, app, versionedApp or service"
+            ));
+        }
+    })
+}
+
+/// Seconds, with or without their unit; whole steps.
+fn duration(text: &str) -> Result<u64, String> {
+    let longest = u64::from(KEPT) * STEP;
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, &text[number.len()..]),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "h" => 3600,
+        "m" => 60,
+        _ => 1,
+    };
+    let seconds = number.parse().ok().and_then(|count: u64| count.checked_mul(factor));
+    match seconds {
+        Some(seconds) if (STEP..=longest).contains(&seconds) => Ok(seconds / STEP * STEP),
+        _ => Err(format!("duration {text:?} is not from {STEP} to {longest} seconds")),
+    }
+}
+
+/// The last step of the time that is asked for; a time that is not kept any more is an error, one that is
+/// to come is now.
+fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
+    let (oldest, now) = store.range();
+    let Some(text) = text else { return Ok(now) };
+    let time: u64 = text
+        .parse()
+        .map_err(|_| format!("at {text:?} is not a time: give milliseconds since 1970"))?;
+    let step = step_of(time / 1000).saturating_sub(u32::from(time.is_multiple_of(STEP * 1000)));
+    match step {
+        step if step < oldest => {
+            Err(format!("at {text} is too long ago: the oldest is {}", milliseconds(oldest)))
+        }
+        step => Ok(step.min(now)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{About, Traffic, duration, handler};
+
+    fn get(path: &str, query: &str) -> (u16, String) {
+        let about = About { version: "1", cluster: "Kubernetes".into() };
+        let page = handler(Traffic::new(1 << 20), about)(path, query).unwrap();
+        (page.status, String::from_utf8(page.body).unwrap())
+    }
+
+    #[test]
+    fn an_empty_mesh_has_an_empty_graph() {
+        let (status, body) = get("/api/v1/graph", "type=workload&duration=1m&idle=true");
+        assert_eq!(status, 200);
+        let graph: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((&graph["nodes"], &graph["duration"]), (&serde_json::json!([]), &60.into()));
+        assert_eq!(graph["apiVersion"], "graph.lateen.io/v1");
+        assert_eq!(get("/api/v1/status", "").0, 200);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_query_is_said() {
+        for (query, said) in [
+            ("type=pod", "type \\\"pod\\\" is not known"),
+            ("duration=2h", "is not from 5 to 3600 seconds"),
+            ("duration=", "\"nodes\""),
+            ("duration=18446744073709551615h", "is not from 5"),
+            ("at=yesterday", "give milliseconds"),
+            ("at=1000", "is too long ago"),
+            ("idle=perhaps", "neither true nor false"),
+            ("format=dot", "use lateen, kiali or text"),
+        ] {
+            let (_, body) = get("/api/v1/graph", query);
+            assert!(body.contains(said), "{query}: {body}");
+        }
+        assert_eq!(get("/api/v1/series", "").0, 400);
+    }
+
+    #[test]
+    fn pages_of_others_are_none() {
+        let about = About { version: "1", cluster: String::new() };
+        let pages = handler(Traffic::new(0), about);
+        assert!(pages("/api/v1/nothing", "").is_none() && pages("/", "").is_none());
+        let _: Arc<_> = pages;
+    }
+
+    #[test]
+    fn durations_are_whole_steps() {
+        assert_eq!(duration("62"), Ok(60));
+        assert_eq!(duration("10m"), Ok(600));
+    }
+}
