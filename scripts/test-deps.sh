@@ -6,6 +6,7 @@
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
 #        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*
 #        bin/ansible-playbook  bin/ansible-galaxy
+#        machine/*, the root folder of a Debian machine that a test boots
 # Idempotent: what is there already is left alone, and then no network is used.
 set -eu
 
@@ -82,6 +83,61 @@ container_runtimes() {
   mv "$work/usr/lib/cni" "$cache/cni"
   rm -rf "$work"
 }
+
+# The root folder of a machine with systemd, Docker, containerd and sshd, as Debian's packages have them.
+# Nothing is configured by them: what their scripts would have done, as far as it matters, is done here.
+machine() {
+  [ -e "$cache/machine/etc/machine-id" ] && return
+  say "fetching a Debian machine"
+  work=$(mktemp -d "$cache/debian.XXXXXX")
+  chmod 755 "$work"
+  mkdir -p "$work/debs/partial" "$work/root"
+  : >"$work/status"
+  # A machine that has nothing yet: all that the packages need comes with them.
+  machine_packages || { apt_update && machine_packages; } || die "the machine's packages cannot be fetched"
+  for folder in bin sbin lib lib64; do
+    mkdir -p "$work/root/usr/$folder"
+    ln -s "usr/$folder" "$work/root/$folder"
+  done
+  for package in "$work"/debs/*.deb; do
+    dpkg-deb --fsys-tarfile "$package" | tar -x -C "$work/root" --keep-directory-symlink \
+      --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale'
+  done
+  machine_settings "$work/root"
+  rm -rf "$cache/machine"
+  mv "$work/root" "$cache/machine"
+  rm -rf "$work"
+}
+machine_packages() {
+  apt-get install -qq -y --download-only --no-install-recommends -o Dir::State::status="$work/status" \
+    -o Dir::Cache::archives="$work/debs" \
+    base-files base-passwd bash dash coreutils findutils grep sed mawk tar util-linux procps libc-bin \
+    systemd systemd-container dbus iproute2 iptables openssh-server python3 \
+    docker.io containerd runc >/dev/null 2>&1
+}
+machine_settings() (
+  cd "$1"
+  cp usr/share/base-passwd/passwd.master etc/passwd
+  cp usr/share/base-passwd/group.master etc/group
+  sed 's/:.*/:*:::::::/' etc/passwd >etc/shadow
+  chmod 600 etc/shadow
+  mkdir -p etc/sysusers.d usr/local/bin
+  printf 'g docker -\nu sshd - - /run/sshd\n' >etc/sysusers.d/machine.conf
+  printf 'UsePAM no\nSubsystem sftp internal-sftp\n' >etc/ssh/sshd_config
+  ln -sf dash usr/bin/sh
+  rm -rf var/run var/lock
+  ln -s ../run var/run
+  ln -s ../run/lock var/lock
+  ln -s ../lib/systemd/systemd usr/sbin/init
+  ln -s xtables-nft-multi usr/sbin/iptables
+  ln -s xtables-nft-multi usr/sbin/ip6tables
+  wants=etc/systemd/system/multi-user.target.wants
+  mkdir -p $wants etc/systemd/system/sockets.target.wants
+  for unit in containerd docker ssh systemd-networkd; do ln -s "/lib/systemd/system/$unit.service" $wants; done
+  ln -s /lib/systemd/system/docker.socket etc/systemd/system/sockets.target.wants
+  # Empty, so that systemd makes one up for each start and does not take it for the first.
+  : >etc/machine-id
+)
 
 # Puts a usable go into PATH: the one that is there, if it can fetch newer ones by itself (1.21), or
 # else one fetched as a module by Debian's old one, which is unpacked, not installed.
@@ -202,6 +258,7 @@ need ip iproute2
 need unshare util-linux
 need setpriv util-linux
 need openssl openssl
+need ssh openssh-client
 need python3 python3
 need cc gcc
 if [ "$bench" = yes ]; then
@@ -211,6 +268,7 @@ if [ "$bench" = yes ]; then
 fi
 debian_kubectl
 container_runtimes
+machine
 ansible
 envoy
 go_tools

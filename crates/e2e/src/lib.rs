@@ -1,6 +1,7 @@
 //! Whole-mesh tests with real peers; the tests are in `tests/`. Here: the steps they share, as
 //! functions from a few values to running meshes, and the YAML of small objects.
 
+pub mod ansible;
 pub mod pod;
 
 use std::path::{Path, PathBuf};

@@ -58,6 +58,17 @@ impl Image {
 
     /// Builds it into an archive in `scratch`.
     pub fn archive(&self, scratch: &Path) -> Result<PathBuf> {
+        let archive = scratch.join(format!("{}.tar", self.name.replace(['/', ':'], "_")));
+        self.build(scratch, &format!("oci-archive:{}:{}", archive.display(), self.name))?;
+        Ok(archive)
+    }
+
+    /// Builds it into the registry that its name begins with, over plain HTTP.
+    pub fn push(&self, scratch: &Path) -> Result<()> {
+        self.build(scratch, &format!("docker://{}", self.name))
+    }
+
+    fn build(&self, scratch: &Path, to: &str) -> Result<()> {
         let work = tempfile::Builder::new().prefix("image.").tempdir_in(scratch)?;
         let context = work.path().join("context");
         for (from, to) in &self.files {
@@ -70,13 +81,10 @@ impl Image {
             self.entrypoint
         );
         fs::write(work.path().join("Containerfile"), recipe)?;
-        let archive = scratch.join(format!("{}.tar", self.name.replace(['/', ':'], "_")));
-        let to = format!("oci-archive:{}:{}", archive.display(), self.name);
         let file = work.path().join("Containerfile").display().to_string();
         let context = context.display().to_string();
         buildah(work.path(), &["bud", "--quiet", "--tag", &self.name, "--file", &file, &context])?;
-        buildah(work.path(), &["push", "--quiet", &self.name, &to])?;
-        Ok(archive)
+        buildah(work.path(), &["push", "--quiet", "--tls-verify=false", &self.name, to])
     }
 }
 

@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod isolate;
 pub mod journal;
 pub mod kubectl;
+pub mod machine;
 pub mod mesh;
 pub mod net;
 pub mod process;

@@ -30,6 +30,13 @@ pub fn cached(name: &str) -> Result<PathBuf> {
     existing(cache().join("bin").join(name), "run scripts/test-deps.sh")
 }
 
+/// A folder that `scripts/test-deps.sh` made: `machine`.
+pub fn cached_folder(name: &str) -> Result<PathBuf> {
+    let path = cache().join(name);
+    ensure!(path.is_dir(), "{} is missing: run scripts/test-deps.sh", path.display());
+    Ok(path.canonicalize()?)
+}
+
 /// `PATH` as on a machine on which those programs are installed.
 pub fn path() -> Result<OsString> {
     let machine = std::env::var_os("PATH").context("PATH is not set")?;
