@@ -4,7 +4,7 @@
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
 #        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy  bin/helm
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
-#        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*
+#        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*  containerd-2/containerd
 #        bin/ansible-playbook  bin/ansible-galaxy
 #        machine/*, the root folder of a Debian machine that a test boots
 # Idempotent: what is there already is left alone, and then no network is used.
@@ -191,6 +191,15 @@ go_tools() {
     (cd "$h" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/helm" helm.sh/helm/v3/cmd/helm)
   fi
   built helm
+  # Under its own name, by which a running one is known.
+  c=$root/testbins/containerd
+  if ! same containerd-2 "$c/go.mod" "$c/go.sum" || [ ! -x "$cache/containerd-2/containerd" ]; then
+    go_toolchain
+    say "building a current containerd (a minute the first time)"
+    (cd "$c" && CGO_ENABLED=0 go build -trimpath -tags no_btrfs,no_devmapper,no_zfs -ldflags "-s -w" \
+      -o "$cache/containerd-2/containerd" github.com/containerd/containerd/v2/cmd/containerd)
+  fi
+  built containerd-2
 }
 
 # A whole Kubernetes: its own programs, CoreDNS and the process that holds a pod's namespaces.

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lateen_testkit::cluster::Image;
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::process::Process;
 use lateen_testkit::tools;
@@ -242,7 +243,7 @@ impl Machine {
                 at("containerd")
             ),
         )?;
-        let containerd = containerd()?;
+        let containerd = containerd(tools::cached("containerd")?)?;
         let mut docker = Command::new(tools::cached("dockerd")?);
         let docker = Process::spawn("dockerd", docker.env("PATH", tools::path()?))?;
         wait_until("docker", SOON, || docker_cli("version"))?;
@@ -253,29 +254,33 @@ impl Machine {
         self.folder.path().join(name)
     }
 
-    /// Starts a registry with further settings of its `http` section.
     fn registry(&self, http: &str, rest: &str) -> Result<Process> {
-        let config = self.path("registry.yml");
-        let data = self.path("registry").display().to_string();
-        let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp:\n  addr: {REGISTRY}\n{http}{rest}"
-        );
-        fs::write(&config, text)?;
-        let mut command = Command::new(tools::cached("docker-registry")?);
-        let mut registry = Process::spawn("docker-registry", command.arg("serve").arg(config))?;
-        registry.wait_for("listening on", SOON)?;
-        Ok(registry)
+        registry(self.folder.path(), http, rest)
     }
 
     fn restart_containerd(&mut self) -> Result<()> {
         self.containerd.stop()?;
-        self.containerd = containerd()?;
+        self.containerd = containerd(tools::cached("containerd")?)?;
         Ok(())
     }
 }
 
-fn containerd() -> Result<Process> {
-    let mut command = Command::new(tools::cached("containerd")?);
+/// Starts a registry with further settings of its `http` section.
+fn registry(folder: &Path, http: &str, rest: &str) -> Result<Process> {
+    let config = folder.join("registry.yml");
+    let data = folder.join("registry").display().to_string();
+    let text = format!(
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp:\n  addr: {REGISTRY}\n{http}{rest}"
+    );
+    fs::write(&config, text)?;
+    let mut command = Command::new(tools::cached("docker-registry")?);
+    let mut registry = Process::spawn("docker-registry", command.arg("serve").arg(config))?;
+    registry.wait_for("listening on", SOON)?;
+    Ok(registry)
+}
+
+fn containerd(program: PathBuf) -> Result<Process> {
+    let mut command = Command::new(program);
     let containerd = Process::spawn("containerd", command.env("PATH", tools::path()?))?;
     wait_until("containerd", SOON, || sh("ctr version"))?;
     Ok(containerd)
@@ -351,6 +356,87 @@ fn real_runtimes_pull_over_plain_http() {
             "{after}"
         );
         assert!(machine.docker.poll()?.is_none() && machine.containerd.poll()?.is_none());
+        Ok(())
+    });
+}
+
+/// A registry over plain HTTP with `REGISTRY/demo:1`, and nothing else.
+fn with_demo(folder: &Path) -> Result<Process> {
+    own_etc(folder)?;
+    sh(&format!("ip addr add {}/24 dev lo", REGISTRY.trim_end_matches(":5000")))?;
+    fs::create_dir_all("/etc/containers")?;
+    fs::write(
+        "/etc/containers/policy.json",
+        "{\"default\": [{\"type\": \"insecureAcceptAnything\"}]}",
+    )?;
+    let registry = registry(folder, "", "")?;
+    Image::of_static(&format!("{REGISTRY}/demo:1"), &tools::cached("pause")?).push(folder)?;
+    Ok(registry)
+}
+
+/// containerd's file before, none being an empty one, and where the registry's folders then are.
+const CONFIGS: [(&str, &str); 4] = [
+    ("", "version = 2\n\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\n"),
+    (
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  max_concurrent_downloads = 2\n",
+        "[plugins.\"io.containerd.grpc.v1.cri\".registry]\n",
+    ),
+    (
+        "version = 3\n[plugins.'io.containerd.cri.v1.images']\n  max_concurrent_downloads = 2\n",
+        "[plugins.'io.containerd.cri.v1.images'.registry]\n",
+    ),
+    ("version = 4\n", "[plugins.\"io.containerd.cri.v1.images\".registry]\n"),
+];
+
+#[test]
+fn containerd_2_pulls_over_plain_http_whatever_its_files_version() {
+    isolated(|| {
+        let folder = tempfile::Builder::new().prefix("lateen-registry.").tempdir()?;
+        let _registry = with_demo(folder.path())?;
+        let program = tools::cached_folder("containerd-2")?.join("containerd");
+        mount(Some("tmpfs"), "/var/lib", Some("tmpfs"), MsFlags::empty(), None::<&str>)?;
+        for (before, section) in CONFIGS {
+            fs::create_dir_all("/etc/containerd")?;
+            fs::write("/etc/containerd/config.toml", before)?;
+            let mut running = containerd(program.clone())?;
+            let refused = lateen_fails(&["check", REGISTRY, "--image", "demo:1"])?;
+            assert!(refused.contains("HTTP response to HTTPS"), "{refused}");
+            let added = lateen(&["add", REGISTRY, "--insecure"])?;
+            assert!(added.contains("containerd must be restarted"), "{added}");
+            let after = fs::read_to_string("/etc/containerd/config.toml")?;
+            assert!(after.starts_with(before) && after.contains(section), "{after}");
+            running.stop()?;
+            running = containerd(program.clone())?;
+            let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
+            assert!(check.contains("containerd pulls from"), "{check}");
+            // No restart from here on.
+            let removed = lateen(&["remove", REGISTRY])?;
+            assert!(removed.contains("needs no reload"), "{removed}");
+            running.stop()?;
+            fs::remove_dir_all("/etc/containerd")?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_drop_in_of_crio_is_what_a_reader_of_its_format_goes_by() {
+    isolated(|| {
+        let folder = tempfile::Builder::new().prefix("lateen-registry.").tempdir()?;
+        let _registry = with_demo(folder.path())?;
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let pull = format!(
+            "buildah --root {} --runroot {} --storage-driver vfs pull --quiet --policy always {REGISTRY}/demo:1 2>&1",
+            at("root"),
+            at("runroot")
+        );
+        let refused = sh(&format!("{pull} || true"))?;
+        assert!(refused.contains("server gave HTTP response to HTTPS client"), "{refused}");
+        lateen(&["add", REGISTRY, "--insecure", "--runtime", "crio"])?;
+        sh(&pull)?;
+        lateen(&["remove", REGISTRY, "--runtime", "crio"])?;
+        let refused = sh(&format!("{pull} || true"))?;
+        assert!(refused.contains("server gave HTTP response to HTTPS client"), "{refused}");
         Ok(())
     });
 }
