@@ -201,6 +201,26 @@ fn credentials_are_the_kubelets_and_are_not_shown() -> Result<()> {
 }
 
 #[test]
+fn the_folder_of_a_file_counts_though_another_file_has_a_section() -> Result<()> {
+    let node = Node::new(&[
+        (
+            "etc/containerd/config.toml",
+            "version = 3\nimports = ['conf.d/*.toml']\n[plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/srv/hosts'\n",
+        ),
+        (
+            "etc/containerd/conf.d/x.toml",
+            "version = 3\n[plugins.'io.containerd.cri.v1.images']\nsnapshotter = 'native'\n",
+        ),
+    ])?;
+    let before = node.files()?;
+    lateen(&node.args(&["add", "r:5000", "--insecure"]))?;
+    let mut after = node.files()?;
+    after.retain(|(name, _)| name != "srv/hosts/r:5000/hosts.toml");
+    assert_eq!(after, before);
+    Ok(())
+}
+
+#[test]
 fn a_node_without_a_runtime_is_told_so() -> Result<()> {
     let node = Node::new(&[])?;
     let error = lateen_fails(&node.args(&["add", "r:5000", "--insecure"]))?;

@@ -4,7 +4,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{Error, Host, json};
 
@@ -28,8 +28,7 @@ impl Credentials {
     /// From a file of one line `USER:PASSWORD`, or from a Docker `config.json`.
     pub fn parse(text: &str, host: &Host) -> Result<Credentials, Error> {
         if text.trim_start().starts_with('{') {
-            return of(text, host)?
-                .ok_or(Error::Credentials("this config.json without auths of the host"));
+            return of(text, host)?.ok_or(Error::Credentials("the contents of this config.json"));
         }
         pair(text.trim_end_matches(['\r', '\n']))
             .ok_or(Error::Credentials("the contents of this file"))
@@ -48,7 +47,12 @@ pub fn set(text: &str, host: &Host, credentials: &Credentials) -> Result<String,
         return Ok(text.to_owned());
     }
     let auth = STANDARD.encode(format!("{}:{}", credentials.user, credentials.password));
-    json::set(text, &[LIST, host.as_str()], &json!({ "auth": auth }))
+    let mut text = json::set(text, &[LIST, host.as_str(), "auth"], &json!(auth))?;
+    // They would count instead.
+    for key in ["username", "password"] {
+        text = json::unset(&text, &[LIST, host.as_str(), key])?;
+    }
+    Ok(text)
 }
 
 /// The text without the registry's credentials.
@@ -58,24 +62,40 @@ pub fn unset(text: &str, host: &Host) -> Result<String, Error> {
 
 /// The registry's credentials.
 pub fn of(text: &str, host: &Host) -> Result<Option<Credentials>, Error> {
-    let entry = &json::parse(text)?[LIST][host.as_str()];
-    let part = |key: &str| entry[key].as_str().filter(|part| !part.is_empty());
-    if let (Some(user), Some(password)) = (part("username"), part("password")) {
+    let value = json::parse(text)?;
+    let path = format!("{LIST}.{host}");
+    let list = members(value.get(LIST), LIST)?;
+    let entry = members(list.and_then(|list| list.get(host.as_str())), &path)?;
+    let part = |key: &str| match entry.and_then(|entry| entry.get(key)) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(part)) => Ok(Some(part.as_str()).filter(|part| !part.is_empty())),
+        Some(_) => Err(Error::Type { key: format!("{path}.{key}"), wanted: "a text" }),
+    };
+    let (user, password, auth) = (part("username")?, part("password")?, part("auth")?);
+    if let (Some(user), Some(password)) = (user, password) {
         return Ok(Some(Credentials { user: user.to_owned(), password: password.to_owned() }));
     }
-    let decoded = part("auth").and_then(|auth| STANDARD.decode(auth).ok());
+    let decoded = auth.and_then(|auth| STANDARD.decode(auth).ok());
     Ok(decoded.and_then(|auth| String::from_utf8(auth).ok()).as_deref().and_then(pair))
 }
 
 /// The registries with credentials.
 pub fn hosts(text: &str) -> Result<Vec<String>, Error> {
     let value = json::parse(text)?;
-    Ok(value[LIST]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(host, _): (&String, &Value)| host.clone())
-        .collect())
+    let list = members(value.get(LIST), LIST)?;
+    Ok(list.into_iter().flatten().map(|(host, _)| host.clone()).collect())
+}
+
+/// What is in the object that `path` names, if it is there.
+fn members<'a>(
+    value: Option<&'a Value>,
+    path: &str,
+) -> Result<Option<&'a Map<String, Value>>, Error> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(map)) => Ok(Some(map)),
+        Some(_) => Err(Error::Type { key: path.to_owned(), wanted: "an object" }),
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +115,29 @@ mod tests {
         assert_eq!(Credentials::parse(&text, &host).unwrap(), credentials);
         assert_eq!(unset(&text, &host).unwrap(), "{\"credsStore\": \"x\", \"auths\": {}}");
         assert!(!format!("{credentials:?}").contains("pass"));
+    }
+
+    #[test]
+    fn a_new_password_leaves_the_rest_of_an_entry() {
+        let host: Host = "r".parse().unwrap();
+        let before = r#"{"auths": {"r": {"email": "e", "auth": "dTpv", "password": "o"}}}"#;
+        let credentials = Credentials::parse("u:p", &host).unwrap();
+        let after = set(before, &host, &credentials).unwrap();
+        assert_eq!(after, r#"{"auths": {"r": {"email": "e", "auth": "dTpw"}}}"#);
+        assert_eq!(of(&after, &host).unwrap(), Some(credentials));
+    }
+
+    #[test]
+    fn other_types_are_refused_by_their_paths() {
+        let host: Host = "r".parse().unwrap();
+        for (text, path) in [
+            (r#"{"auths": "x"}"#, "auths is"),
+            (r#"{"auths": {"r": "x"}}"#, "auths.r is"),
+            (r#"{"auths": {"r": {"auth": 5}}}"#, "auths.r.auth is"),
+        ] {
+            let error = of(text, &host).unwrap_err().to_string();
+            assert!(error.starts_with(path) && error.ends_with("correct it first"), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use toml_edit::{Array, DocumentMut, Item};
 
+use crate::toml::Shape;
 use crate::{Error, Host, Trust, toml};
 
 /// Where containerd's own documentation has the folders of hosts.
@@ -11,6 +12,9 @@ pub const FOLDER: &str = "/etc/containerd/certs.d";
 
 /// The text of a configuration where there is none: every containerd since 1.3 reads it.
 const EMPTY: &str = "version = 2\n";
+
+/// The plugin that pulls images in containerd 2.
+const MERGED: &str = "io.containerd.cri.v1.images";
 
 /// A configuration, as far as registries matter.
 #[derive(Debug)]
@@ -34,7 +38,30 @@ impl Config {
     /// An empty text is a configuration that was not there.
     pub fn parse(text: &str) -> Result<Config, Error> {
         let source = if text.trim().is_empty() { EMPTY } else { text };
-        Ok(Config { document: toml::parse(source)?, text: text.to_owned() })
+        let config = Config { document: toml::parse(source)?, text: text.to_owned() };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What is edited or read here has to be what containerd takes.
+    fn check(&self) -> Result<(), Error> {
+        toml::check(&self.document, &[(&["version"], Shape::Number)])?;
+        let [plugins, plugin] = self.plugin();
+        let at = |key| [plugins, plugin, "registry", key];
+        toml::check(
+            &self.document,
+            &[
+                (&["imports"], Shape::Texts),
+                (&["disabled_plugins"], Shape::Texts),
+                (&["grpc"], Shape::Table),
+                (&["grpc", "address"], Shape::Text),
+                (&[plugins], Shape::Tables),
+                (&[plugins, plugin, "registry"], Shape::Table),
+                (&at("config_path"), Shape::Text),
+                (&at("mirrors"), Shape::Tables),
+                (&at("configs"), Shape::Tables),
+            ],
+        )
     }
 
     /// The path of the plugin that pulls images.
@@ -43,7 +70,7 @@ impl Config {
         let name = match version {
             None | Some(..=1) => "cri",
             Some(2) => "io.containerd.grpc.v1.cri",
-            Some(_) => "io.containerd.cri.v1.images",
+            Some(_) => MERGED,
         };
         ["plugins", name]
     }
@@ -53,15 +80,24 @@ impl Config {
         toml::get(&self.document, &[plugins, plugin, "registry", key])
     }
 
-    /// Whether it has the plugin's section: of several files' sections the last one counts, as a whole.
+    /// Whether it has the plugin's section.
     pub fn has_plugin(&self) -> bool {
         toml::get(&self.document, &self.plugin()).is_some()
+    }
+
+    /// Whether its section says all about registries when it is the last file's. containerd 2 merges
+    /// sections; before it, the last one took the place of all others.
+    pub fn overrules(&self) -> bool {
+        let merges = self.plugin()[1] == MERGED;
+        self.has_plugin() && (!merges || self.registries() != Registries::Unset)
     }
 
     /// Whether the kubelet can use this containerd: one that only serves Docker has this switched off.
     pub fn serves_kubelet(&self) -> bool {
         let disabled = self.document.get("disabled_plugins").and_then(Item::as_array);
-        let is_cri = |name: &str| name == "cri" || name.starts_with("io.containerd.grpc.v1.cri");
+        let is_cri = |name: &str| {
+            name == "cri" || name.starts_with("io.containerd.grpc.v1.cri") || name == MERGED
+        };
         !disabled.into_iter().flatten().filter_map(|name| name.as_str()).any(is_cri)
     }
 
@@ -79,8 +115,10 @@ impl Config {
 
     pub fn registries(&self) -> Registries {
         let path = self.registry("config_path").and_then(Item::as_str).unwrap_or_default();
+        let folders = path.split(':').filter(|folder| !folder.is_empty());
+        let path: Vec<String> = folders.map(str::to_owned).collect();
         if !path.is_empty() {
-            return Registries::Folders(path.split(':').map(str::to_owned).collect());
+            return Registries::Folders(path);
         }
         let has = |key: &str| {
             let table = self.registry(key).and_then(Item::as_table_like);

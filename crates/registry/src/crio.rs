@@ -1,7 +1,7 @@
 //! CRI-O's registries, in files of `containers-registries.conf(5)`. In: a file's text. Out: the text with
 //! the registry's entry as wanted.
 
-use toml_edit::{ArrayOfTables, Item, Table, value};
+use toml_edit::{ArrayOfTables, Item, Table, TableLike, Value, value};
 
 use crate::{Error, Host, toml};
 
@@ -20,29 +20,59 @@ pub fn names(text: &str, host: &Host) -> Result<bool, Error> {
 /// The entries with whether they are insecure.
 pub fn entries(text: &str) -> Result<Vec<(String, bool)>, Error> {
     let document = toml::parse(text)?;
-    let list = document.get(LIST).and_then(Item::as_array_of_tables);
-    let entry = |table: &Table| {
-        let insecure = table.get("insecure").and_then(Item::as_bool).unwrap_or_default();
-        Some((name(table)?.to_owned(), insecure))
+    let Some(list) = document.get(LIST) else { return Ok(Vec::new()) };
+    let tables: Vec<&dyn TableLike> = match list {
+        Item::ArrayOfTables(tables) => tables.iter().map(|table| table as &dyn TableLike).collect(),
+        // The other way to write it.
+        Item::Value(Value::Array(tables)) => {
+            let tables = tables.iter().map(|table| table.as_inline_table());
+            let tables: Option<Vec<_>> = tables.collect();
+            tables
+                .ok_or_else(not_tables)?
+                .into_iter()
+                .map(|table| table as &dyn TableLike)
+                .collect()
+        }
+        _ => return Err(not_tables()),
     };
-    Ok(list.into_iter().flatten().filter_map(entry).collect())
+    tables.into_iter().filter_map(|table| entry(table).transpose()).collect()
+}
+
+fn not_tables() -> Error {
+    Error::wrong(LIST, "a list of tables, [[registry]]")
+}
+
+/// An entry's name and whether it is insecure, if it has a name.
+fn entry(table: &dyn TableLike) -> Result<Option<(String, bool)>, Error> {
+    for key in ["prefix", "location"] {
+        if table.get(key).is_some_and(|item| !item.is_str()) {
+            return Err(Error::wrong(format!("{LIST}.{key}"), "a text"));
+        }
+    }
+    let insecure = match table.get("insecure") {
+        None => false,
+        Some(item) => item
+            .as_bool()
+            .ok_or_else(|| Error::wrong(format!("{LIST}.insecure"), "true or false"))?,
+    };
+    Ok(name(table).map(|name| (name.to_owned(), insecure)))
 }
 
 /// What the entry is about: its prefix, or without one its location.
-fn name(table: &Table) -> Option<&str> {
+fn name(table: &dyn TableLike) -> Option<&str> {
     let text = |key: &str| table.get(key).and_then(Item::as_str).filter(|text| !text.is_empty());
     text("prefix").or_else(|| text("location"))
 }
 
 /// The text in which the registry is insecure or not; `None` if nothing is left to say.
 pub fn set(text: &str, host: &Host, insecure: bool) -> Result<Option<String>, Error> {
+    entries(text)?;
     let mut document = toml::parse(text)?;
-    let wrong = || Error::Type { key: LIST.to_owned(), wanted: "a list of tables, [[registry]]" };
     let list = document
         .entry(LIST)
         .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
         .as_array_of_tables_mut()
-        .ok_or_else(wrong)?;
+        .ok_or_else(not_tables)?;
     let at = list.iter().position(|table| name(table) == Some(host.as_str()));
     match (at.and_then(|at| list.get_mut(at)), insecure) {
         (Some(table), true) if table.get("insecure").and_then(Item::as_bool) != Some(true) => {
@@ -108,7 +138,18 @@ mod tests {
 
     #[test]
     fn other_shapes_are_refused() {
-        assert!(set("registry = 1\n", &host(), true).is_err());
+        for (text, wrong) in [
+            ("registry = 1\n", "registry is not a list of tables"),
+            ("[[registry]]\nlocation = 5\n", "registry.location is not a text"),
+            (
+                "[[registry]]\nlocation = 'r'\ninsecure = 'yes'\n",
+                "registry.insecure is not true or false",
+            ),
+        ] {
+            assert!(set(text, &host(), true).unwrap_err().to_string().contains(wrong), "{text}");
+        }
+        let inline = "registry = [{location = 'r:5000', insecure = true}]\n";
+        assert_eq!(entries(inline).unwrap(), [("r:5000".to_owned(), true)]);
         assert!(set("[[registry]\n", &host(), true).is_err());
     }
 }

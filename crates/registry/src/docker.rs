@@ -8,6 +8,7 @@ const LIST: &str = "insecure-registries";
 /// The text in which the registry is trusted so. An authority is known by its file alone.
 pub fn set(text: &str, host: &Host, trust: Trust) -> Result<String, Error> {
     match trust {
+        Trust::Insecure if host.is_bare_ipv6() => Err(Error::BareIpv6(host.to_string())),
         Trust::Insecure => json::push(text, LIST, host.as_str()),
         // An empty list stays: when told to read its file again, Docker forgets registries only if
         // the list is there.
@@ -46,6 +47,14 @@ mod tests {
         assert_eq!(insecure(&after).unwrap(), ["grd-dev.example.com"]);
         assert_eq!(set(&after, &host, Trust::Authority).unwrap(), before);
         assert_eq!(set(&after, &host, Trust::System).unwrap(), before);
+    }
+
+    #[test]
+    fn what_docker_would_not_start_with_is_refused() {
+        let bare: Host = "[fd00::1]".parse().unwrap();
+        let error = set("", &bare, Trust::Insecure).unwrap_err().to_string();
+        assert!(error.contains("write [fd00::1]:443"), "{error}");
+        assert!(set("", &"[fd00::1]:443".parse().unwrap(), Trust::Insecure).is_ok());
     }
 
     #[test]

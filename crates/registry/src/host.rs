@@ -6,7 +6,11 @@ use std::str::FromStr;
 
 use crate::Error;
 
-/// `name`, `name:port`, `address:port` or `[address]:port`.
+/// Longer ones would give files names that are longer than file systems allow.
+const MOST: usize = 190;
+
+/// `name`, `name:port`, `address:port` or `[address]:port`, as image names may begin
+/// (<https://pkg.go.dev/github.com/distribution/reference>).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Host(String);
 
@@ -18,6 +22,11 @@ impl Host {
     /// The host without its port.
     pub fn name(&self) -> &str {
         split(&self.0).0
+    }
+
+    /// Whether it is an IPv6 address without a port, which Docker does not start with.
+    pub fn is_bare_ipv6(&self) -> bool {
+        self.0.ends_with(']')
     }
 
     pub fn port(&self) -> Option<u16> {
@@ -48,9 +57,11 @@ impl FromStr for Host {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Host, Error> {
+        if text.len() > MOST {
+            return Err(Error::LongHost { bytes: text.len(), most: MOST });
+        }
         let (name, port) = split(text);
-        let port = port.is_none_or(|port| matches!(port.parse::<u16>(), Ok(1..)));
-        let valid = port && (is_address(name) || is_name(name));
+        let valid = port.is_none_or(is_port) && (is_address(name) || is_name(name));
         valid.then(|| Host(text.to_owned())).ok_or_else(|| Error::Host(text.to_owned()))
     }
 }
@@ -60,6 +71,11 @@ fn split(text: &str) -> (&str, Option<&str>) {
         Some((name, port)) if !name.starts_with('[') || name.ends_with(']') => (name, Some(port)),
         _ => (text, None),
     }
+}
+
+/// In the one spelling that is compared: no sign, no zero in front.
+fn is_port(port: &str) -> bool {
+    port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port)
 }
 
 fn is_address(name: &str) -> bool {
@@ -73,9 +89,12 @@ fn is_name(name: &str) -> bool {
         (1..=63).contains(&label.len())
             && label.starts_with(outer)
             && label.ends_with(outer)
-            && label.chars().all(|c| outer(c) || matches!(c, '-' | '_'))
+            && label.chars().all(|c| outer(c) || c == '-')
     };
-    name.len() <= 253 && name.split('.').all(label)
+    // A name that ends with a number is an IPv4 address (<https://url.spec.whatwg.org/#host-parsing>).
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let number = last.chars().all(|c| c.is_ascii_digit());
+    name.split('.').all(label) && (!number || name.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 #[cfg(test)]
@@ -90,12 +109,44 @@ mod tests {
             assert_eq!(text.parse::<Host>().unwrap().as_str(), text);
         }
         let bad = [
-            "", "http://a", "a/b", "a:", "a:0", "a:65536", "a:b", "-a", "a..b", "fd00::9", "[a]:1",
-            "..", "a b", "a\"b", "a\nb", "_default",
+            "",
+            "http://a",
+            "a/b",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:b",
+            "-a",
+            "a..b",
+            "fd00::9",
+            "[a]:1",
+            "..",
+            "a b",
+            "a\"b",
+            "a\nb",
+            "_default",
+            "a_b",
+            "a.",
+            "*.a",
+            "a:+1",
+            "a:01",
+            "256.1.1.1",
+            "1.2.3",
+            "[fe80::1%eth0]:1",
+            "a:1:2",
         ];
         for text in bad {
             assert!(text.parse::<Host>().unwrap_err().to_string().contains("HOST:PORT"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_host_that_no_file_could_be_named_after_is_refused_without_repeating_it() {
+        let longest = format!("{}.example:5000", "a.".repeat(88) + "abc");
+        assert_eq!((longest.len(), longest.parse::<Host>().is_ok()), (192, false));
+        assert!(longest[2..].parse::<Host>().is_ok());
+        let error = "a".repeat(100_000).parse::<Host>().unwrap_err().to_string();
+        assert!(error.contains("100000 bytes") && error.len() < 100, "{error}");
     }
 
     #[test]

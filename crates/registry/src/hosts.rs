@@ -3,13 +3,14 @@
 
 use toml_edit::{Array, DocumentMut};
 
+use crate::toml::Shape;
 use crate::{AUTHORITY_FILE, Error, Host, Trust, toml};
 
 const HOST: &str = "host";
 
 /// The text in which the registry is trusted so; `None` if nothing is left to say.
 pub fn set(text: &str, host: &Host, trust: Trust) -> Result<Option<String>, Error> {
-    let mut document = toml::parse(text)?;
+    let mut document = parse(text, host)?;
     let url = secure(host);
     match trust {
         Trust::System => clear(&mut document, host),
@@ -39,7 +40,7 @@ pub fn set(text: &str, host: &Host, trust: Trust) -> Result<Option<String>, Erro
 
 /// How the text has the registry trusted.
 pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
-    let document = toml::parse(text)?;
+    let document = parse(text, host)?;
     let tables = [vec![], vec![HOST.to_owned(), secure(host)]];
     let of = |key: &str| {
         tables.iter().find_map(|path| {
@@ -56,6 +57,24 @@ pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
         _ if of("ca").is_some() => Trust::Authority,
         _ => Trust::System,
     })
+}
+
+/// What is edited or read here has to be what containerd takes.
+fn parse(text: &str, host: &Host) -> Result<DocumentMut, Error> {
+    let (document, url) = (toml::parse(text)?, secure(host));
+    toml::check(
+        &document,
+        &[
+            (&["server"], Shape::Text),
+            (&["skip_verify"], Shape::Flag),
+            (&["ca"], Shape::TextOrTexts),
+            (&[HOST], Shape::Tables),
+            (&[HOST, &url, "skip_verify"], Shape::Flag),
+            (&[HOST, &url, "ca"], Shape::TextOrTexts),
+            (&[HOST, &url, "capabilities"], Shape::Texts),
+        ],
+    )?;
+    Ok(document)
 }
 
 fn secure(host: &Host) -> String {
@@ -183,6 +202,14 @@ skip_verify = true
     fn what_is_not_valid_is_refused() {
         let error = set("server = \n", &host(), Trust::Insecure).unwrap_err().to_string();
         assert!(error.starts_with("not valid TOML: ") && error.contains("line 1"), "{error}");
-        assert!(set("host = 1\n", &host(), Trust::Insecure).is_err());
+        for (text, wrong) in [
+            ("host = 1\n", "host is not a table of tables"),
+            ("server = 1\n", "server is not a text"),
+            ("[host.'https://r:5000']\nskip_verify = 'true'\n", "skip_verify is not true or false"),
+            ("[host.'https://r:5000']\nca = [1]\n", "ca is not a text or a list of texts"),
+        ] {
+            let error = set(text, &host(), Trust::Insecure).unwrap_err().to_string();
+            assert!(error.contains(wrong) && error.ends_with("correct it first"), "{error}");
+        }
     }
 }

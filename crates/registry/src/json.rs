@@ -15,6 +15,7 @@ const INDENT: &str = "  ";
 
 /// The value of `text`; an empty text is an empty object, as it is for those who read these files.
 pub fn parse(text: &str) -> Result<Value, Error> {
+    Error::refuse_mark(text)?;
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));
     }

@@ -5,6 +5,7 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 use crate::Error;
 
 pub fn parse(text: &str) -> Result<DocumentMut, Error> {
+    Error::refuse_mark(text)?;
     text.parse().map_err(|error: toml_edit::TomlError| {
         // The library's message shows the place over several lines; the first one names it.
         let text = error.to_string();
@@ -26,6 +27,61 @@ pub fn print(document: &DocumentMut, before: &str) -> String {
 /// What is at `path`, if there is something.
 pub fn get<'a>(document: &'a DocumentMut, path: &[&str]) -> Option<&'a Item> {
     path.iter().try_fold(document.as_item(), |item, key| item.get(key))
+}
+
+/// What a setting has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Text,
+    Flag,
+    Number,
+    Texts,
+    /// One text, or several.
+    TextOrTexts,
+    Table,
+    /// A table of tables.
+    Tables,
+}
+
+impl Shape {
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Text => "a text",
+            Shape::Flag => "true or false",
+            Shape::Number => "a number that is not negative",
+            Shape::Texts => "a list of texts",
+            Shape::TextOrTexts => "a text or a list of texts",
+            Shape::Table => "a table",
+            Shape::Tables => "a table of tables",
+        }
+    }
+
+    fn fits(self, item: &Item) -> bool {
+        let texts = || item.as_array().is_some_and(|list| list.iter().all(Value::is_str));
+        match self {
+            Shape::Text => item.is_str(),
+            Shape::Flag => item.is_bool(),
+            Shape::Number => item.as_integer().is_some_and(|number| number >= 0),
+            Shape::Texts => texts(),
+            Shape::TextOrTexts => item.is_str() || texts(),
+            Shape::Table => item.is_table_like(),
+            Shape::Tables => item
+                .as_table_like()
+                .is_some_and(|table| table.iter().all(|(_, item)| item.is_table_like())),
+        }
+    }
+}
+
+/// An error unless what is at each path, if there is something, has its shape. A table's path comes
+/// before those into it.
+pub fn check(document: &DocumentMut, shapes: &[(&[&str], Shape)]) -> Result<(), Error> {
+    let wrong = |(path, shape): &&(&[&str], Shape)| {
+        get(document, path).is_some_and(|item| !shape.fits(item))
+    };
+    match shapes.iter().find(wrong) {
+        Some((path, shape)) => Err(Error::wrong(path.join("."), shape.name())),
+        None => Ok(()),
+    }
 }
 
 /// The table at `path`, made where it is missing; tables on the way to it do not show.

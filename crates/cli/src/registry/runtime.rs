@@ -140,9 +140,11 @@ impl Containerd {
         self.0.iter().all(|(_, config)| config.serves_kubelet())
     }
 
-    /// The file whose section about images counts: the last one that has one.
+    /// The file whose section about registries counts: the last one that has one.
     pub fn deciding(self) -> (String, Config) {
-        let last = self.0.iter().rposition(|(_, config)| config.has_plugin()).unwrap_or_default();
+        let last =
+            |counts: fn(&Config) -> bool| self.0.iter().rposition(|(_, config)| counts(config));
+        let last = last(Config::overrules).or_else(|| last(Config::has_plugin)).unwrap_or_default();
         self.0.into_iter().nth(last).unwrap_or_else(|| {
             let empty = Config::parse("").expect("invariant: an empty text is a configuration");
             (CONTAINERD_SETTINGS.to_owned(), empty)

@@ -132,3 +132,28 @@ fn any_text_is_read_or_refused() {
         let _ = read(&text).with_inline(&host(), Trust::Insecure, "/ca");
     });
 }
+
+#[test]
+fn what_containerd_would_not_take_is_refused_by_its_path() {
+    let cri = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\n";
+    for (text, wrong) in [
+        ("version = '2'\n", "version is not a number"),
+        ("version = -1\n", "version is not a number"),
+        ("imports = 'x'\n", "imports is not a list of texts"),
+        ("disabled_plugins = 'cri'\n", "disabled_plugins is not a list of texts"),
+        ("plugins = 1\n", "plugins is not a table"),
+        ("[plugins]\ncri = 'x'\n", "plugins is not a table of tables"),
+        (&format!("{cri}config_path = 5\n"), "registry.config_path is not a text"),
+        (&format!("{cri}mirrors = 'x'\n"), "registry.mirrors is not a table of tables"),
+        ("\u{feff}version = 2\n", "byte order mark"),
+    ] {
+        let error = Config::parse(text).unwrap_err().to_string();
+        assert!(error.contains(wrong), "{text}: {error}");
+    }
+}
+
+#[test]
+fn folders_without_a_name_are_none() {
+    let text = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\nconfig_path = ':'\n";
+    assert_eq!(read(text).registries(), Registries::Unset);
+}
