@@ -2,6 +2,7 @@
 //! trusted. Out: the runtimes' files with it, the runtimes told by the gentlest means that works, and what a
 //! person has to know.
 
+mod authority;
 mod change;
 mod check;
 mod cri;
@@ -14,6 +15,7 @@ mod manager;
 mod plan;
 mod runtime;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -25,6 +27,8 @@ use lateen_registry::{Host, Trust};
 use files::Root;
 use plan::Wish;
 use runtime::Runtime;
+
+use crate::output::note;
 
 /// Look after this node of a cluster
 #[derive(Debug, Args)]
@@ -164,10 +168,23 @@ pub async fn execute(command: NodeCommand) -> Result<ExitCode> {
     }
 }
 
+/// The names of Docker Hub. Runtimes ask another address for it, and the kubelet has another name for its
+/// credentials.
+const HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
 impl AddArgs {
     fn wish(&self) -> Result<Wish> {
         if !self.insecure && self.ca.is_none() && self.auth.is_none() {
             bail!("say how {} is to be used: --insecure, --ca FILE or --auth FILE", self.host);
+        }
+        if HUB.contains(&self.host.name()) {
+            bail!(
+                "{} is Docker Hub, which every runtime knows: other settings would end that",
+                self.host
+            );
+        }
+        if self.host.as_str().chars().any(|c| c.is_ascii_uppercase()) {
+            note(format_args!("capital letters count: images must name the host as {}", self.host));
         }
         let authority = self.ca.as_deref().map(read_authority).transpose()?;
         let credentials =
@@ -181,25 +198,29 @@ impl AddArgs {
     }
 }
 
+fn open(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 fn read_authority(path: &Path) -> Result<String> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let has = |what: &str| text.contains(what);
-    ensure!(
-        has("-----BEGIN CERTIFICATE-----") && !has("PRIVATE KEY-----"),
-        "{} has to hold the authority's certificate as PEM, and no private key",
-        path.display()
-    );
-    Ok(text)
+    let read = || -> Result<String> {
+        // What is around certificates may be in any encoding.
+        let text = String::from_utf8_lossy(&files::read_bytes(open(path)?)?).into_owned();
+        authority::check(&text)?;
+        Ok(text)
+    };
+    read().with_context(|| format!("--ca {}", path.display()))
 }
 
 fn read_credentials(path: &Path, host: &Host) -> Result<Credentials> {
-    let text = match path.as_os_str() == "-" {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(path),
+    let read = || -> Result<Credentials> {
+        let text = match path.as_os_str() == "-" {
+            true => files::read_text(std::io::stdin())?,
+            false => files::read_text(open(path)?)?,
+        };
+        Ok(Credentials::parse(&text, host)?)
     };
-    let text = text.with_context(|| format!("cannot read {}", path.display()))?;
-    Credentials::parse(&text, host).with_context(|| format!("{}", path.display()))
+    read().with_context(|| format!("--auth {}", path.display()))
 }
 
 impl NodeArgs {

@@ -151,6 +151,41 @@ fn the_role_lets_booted_nodes_pull_and_no_container_ends() {
         ensure!(second.ok, "{}", second.output);
         assert_eq!(changed(&second), [("master", 0), ("worker", 0)]);
         assert_eq!([containerd(&nodes[0])?, containerd(&nodes[1])?], restarted);
-        Ok(())
+        what_restarts_with_containerd_is_named(&nodes[1])?;
+        a_manager_that_is_not_well_is_spared(&nodes[0])
     });
+}
+
+/// As Docker's own packages had it: a restart of containerd is one of Docker, and of all its containers.
+fn what_restarts_with_containerd_is_named(node: &Machine) -> Result<()> {
+    node.sh(
+        "mkdir /etc/systemd/system/docker.service.d
+         printf '[Unit]\\nBindsTo=containerd.service\\n' >/etc/systemd/system/docker.service.d/bound.conf
+         systemctl daemon-reload
+         touch /etc/containerd/config.toml",
+    )?;
+    let add = format!("lateen node registry add {REGISTRY} --insecure");
+    let told = node.sh(&format!("{add} 2>&1"))?;
+    assert!(told.contains("with it systemd restarts docker.service"), "{told}");
+    let docker = "systemctl show --property MainPID docker";
+    let before = node.sh(docker)?;
+    let told = node.sh(&format!("{add} --restart"))?;
+    assert!(told.contains("containerd was restarted, and with it docker.service"), "{told}");
+    wait_until("docker", SOON, || node.sh("systemctl is-active docker"))?;
+    assert_ne!(node.sh(docker)?, before);
+    Ok(())
+}
+
+/// Stopped, it has its socket and does not answer, as one that has hung.
+fn a_manager_that_is_not_well_is_spared(node: &Machine) -> Result<()> {
+    node.sh("touch /etc/containerd/config.toml; pkill -STOP kube-controller")?;
+    let before = containerd(node)?;
+    let add = format!("lateen node registry add {REGISTRY} --insecure --restart");
+    let told = node.sh(&format!("{add} 2>&1 && exit 1 || true"))?;
+    let refused = "containerd was not restarted: kube-controller-manager is not well before it";
+    assert!(told.contains(refused), "{told}");
+    assert_eq!(containerd(node)?, before);
+    node.sh(&format!("pkill -CONT kube-controller; {add}"))?;
+    assert_ne!(containerd(node)?, before);
+    manager_answers(node)
 }

@@ -13,7 +13,9 @@ pub enum Error {
     Mark,
     #[error("{key} is not {wanted}: correct it first")]
     Type { key: String, wanted: &'static str },
-    #[error("{0:?} is not a registry's host: write HOST or HOST:PORT, without a scheme and a path")]
+    #[error(
+        "{0:?} is not a registry's host: write HOST or HOST:PORT, of letters, digits, - and ., without a scheme and a path"
+    )]
     Host(String),
     #[error("a registry's host of {bytes} bytes: it can have {most}")]
     LongHost { bytes: usize, most: usize },

@@ -48,7 +48,7 @@ impl Shape {
         match self {
             Shape::Text => "a text",
             Shape::Flag => "true or false",
-            Shape::Number => "a number that is not negative",
+            Shape::Number => "a number from 0 on",
             Shape::Texts => "a list of texts",
             Shape::TextOrTexts => "a text or a list of texts",
             Shape::Table => "a table",

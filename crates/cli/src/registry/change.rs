@@ -25,9 +25,10 @@ enum Told {
     Off,
     /// It has read the files.
     Reloaded,
-    Restarted,
-    /// It goes on by its old settings until it is restarted.
-    NeedsRestart,
+    /// And with it these units.
+    Restarted(Vec<String>),
+    /// It goes on by its old settings until it is restarted, and these units with it.
+    NeedsRestart(Vec<String>),
 }
 
 pub async fn execute(
@@ -126,11 +127,13 @@ async fn tell(
                 match docker::settle(root, &daemon, host, insecure).await? {
                     docker::Settled::Already => Told::Reads,
                     docker::Settled::Reloaded => Told::Reloaded,
-                    docker::Settled::Refused => Told::NeedsRestart,
+                    docker::Settled::Refused => Told::NeedsRestart(bound(root, runtime).await),
                 }
             }
         },
-        Runtime::Containerd if is_stale(root, &daemon, edits)? => Told::NeedsRestart,
+        Runtime::Containerd if is_stale(root, &daemon, edits)? => {
+            Told::NeedsRestart(bound(root, runtime).await)
+        }
         Runtime::Crio
             if edits.iter().any(|edit| edit.path.starts_with("/etc/containers/registries")) =>
         {
@@ -140,9 +143,9 @@ async fn tell(
         Runtime::Containerd | Runtime::Crio => Told::Reads,
     };
     match told {
-        Told::NeedsRestart if restart => {
+        Told::NeedsRestart(with) if restart => {
             restart_runtime(root, runtime).await?;
-            Ok(Told::Restarted)
+            Ok(Told::Restarted(with))
         }
         told => Ok(told),
     }
@@ -153,6 +156,24 @@ fn is_stale(root: &Root, daemon: &Daemon, edits: &[Edit]) -> Result<bool> {
     let (path, _) = runtime::Containerd::read(root)?.deciding();
     // An earlier run may have changed the file and told nobody: its age tells.
     Ok(edits.iter().any(|edit| edit.path == path) || runtime::is_stale(root, daemon)?)
+}
+
+/// Units that systemd restarts with a runtime's. Docker's was bound to containerd's for some years.
+async fn bound(root: &Root, runtime: Runtime) -> Vec<String> {
+    if !root.is_live() {
+        return Vec::new();
+    }
+    let properties = "--property=RequiredBy,BoundBy,ConsistsOf";
+    let show = ["show", "--value", properties, &format!("{runtime}.service")].map(str::to_owned);
+    let output = tokio::process::Command::new("systemctl").args(show).output().await;
+    // Without systemd there are no units.
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let mut units: Vec<String> =
+        text.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    units.retain(|unit| unit.ends_with(".service"));
+    units.sort();
+    units.dedup();
+    units
 }
 
 /// Restarts a runtime's unit, and makes sure that the control plane on this node survives it.
@@ -180,7 +201,14 @@ async fn restart_runtime(root: &Root, runtime: Runtime) -> Result<()> {
 }
 
 fn files(edits: &[Edit]) -> Vec<Value> {
-    edits.iter().map(|edit| json!({ "path": edit.path, "change": edit.word() })).collect()
+    let file = |edit: &Edit| {
+        let mut file = json!({ "path": edit.path, "change": edit.word() });
+        if !edit.secret {
+            file["diff"] = diff(&edit.path, edit.before.as_deref(), edit.after.as_deref()).into();
+        }
+        file
+    };
+    edits.iter().map(file).collect()
 }
 
 fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output) {
@@ -189,8 +217,8 @@ fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output)
             Told::Reads => "reads",
             Told::Off => "off",
             Told::Reloaded => "reloaded",
-            Told::Restarted => "restarted",
-            Told::NeedsRestart => "needs-restart",
+            Told::Restarted(_) => "restarted",
+            Told::NeedsRestart(_) => "needs-restart",
         };
         let told: serde_json::Map<String, Value> =
             told.iter().map(|(runtime, told)| (runtime.to_string(), word(told).into())).collect();
@@ -209,8 +237,13 @@ fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output)
             Told::Reads => say(format_args!("{runtime} knows: it needs no reload")),
             Told::Off => say(format_args!("{runtime} does not run: it will know when it starts")),
             Told::Reloaded => say(format_args!("{runtime} has read its settings again")),
-            Told::Restarted => say(format_args!("{runtime} was restarted")),
-            Told::NeedsRestart => note(needs_restart(*runtime)),
+            Told::Restarted(with) if with.is_empty() => {
+                say(format_args!("{runtime} was restarted"));
+            }
+            Told::Restarted(with) => {
+                say(format_args!("{runtime} was restarted, and with it {}", with.join(", ")));
+            }
+            Told::NeedsRestart(with) => note(needs_restart(*runtime, with)),
         }
     }
     if edits.iter().any(|edit| edit.path == KUBELET_CREDENTIALS) {
@@ -218,11 +251,15 @@ fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output)
     }
 }
 
-fn needs_restart(runtime: Runtime) -> String {
+fn needs_restart(runtime: Runtime, with: &[String]) -> String {
     match runtime {
         Runtime::Containerd => format!(
-            "containerd must be restarted to read {CONTAINERD_SETTINGS} again (containers go on running): use \
-             --restart, or systemctl restart containerd"
+            "containerd must be restarted to read {CONTAINERD_SETTINGS} again ({}): use --restart, or systemctl \
+             restart containerd",
+            match with {
+                [] => "containers go on running".to_owned(),
+                units => format!("with it systemd restarts {}", units.join(", ")),
+            }
         ),
         Runtime::Docker => {
             "docker did not take the change: see its log; a restart ends its containers \

@@ -6,12 +6,16 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 use super::files::Root;
+
+/// What a time since the boot and a time of day may differ by.
+const TICKS: Duration = Duration::from_millis(50);
 
 /// A process of a runtime.
 #[derive(Debug, Clone)]
@@ -53,11 +57,11 @@ impl Daemon {
             .with_context(|| format!("cannot signal process {}", self.pid))
     }
 
-    /// Whether the file was changed after the daemon was started, as far as the clock's seconds tell.
+    /// Whether the file was changed after the daemon was started, as far as the kernel's clock tells.
     pub fn is_older_than(&self, file: &Path) -> bool {
-        let changed = fs::metadata(file).ok().map(|metadata| metadata.mtime());
+        let changed = fs::metadata(file).ok().and_then(|metadata| metadata.modified().ok());
         match (started(self.pid), changed) {
-            (Some(started), Some(changed)) => started + 1 < changed,
+            (Some(started), Some(changed)) => started + TICKS < changed,
             _ => false,
         }
     }
@@ -91,16 +95,16 @@ fn same(a: &Path, b: &Path) -> bool {
     }
 }
 
-/// When a process was started, in seconds since 1970 (proc(5): field 22 counts ticks since the boot).
-fn started(pid: i32) -> Option<i64> {
+/// When a process was started (proc(5): field 22 counts ticks since the boot).
+fn started(pid: i32) -> Option<SystemTime> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in brackets may have spaces.
-    let ticks: i64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
-    let boot = fs::read_to_string("/proc/stat").ok()?;
-    let boot: i64 =
-        boot.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
-    let second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
-    Some(boot + ticks / second)
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+    let hertz = u64::try_from(sysconf(SysconfVar::CLK_TCK).ok()??).ok()?;
+    let since_boot = Duration::from_millis(ticks.checked_mul(1000)? / hertz);
+    let up = fs::read_to_string("/proc/uptime").ok()?;
+    let up = Duration::try_from_secs_f64(up.split_whitespace().next()?.parse().ok()?).ok()?;
+    SystemTime::now().checked_sub(up.checked_sub(since_boot)?)
 }
 
 #[cfg(test)]

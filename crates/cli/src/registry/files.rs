@@ -2,11 +2,11 @@
 //! place, atomically, with the old one beside it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use nix::fcntl::Flock;
 
 use crate::lock;
@@ -61,14 +61,14 @@ impl Root {
     /// The text of a file, if it is there.
     pub fn read(&self, path: &str) -> Result<Option<String>> {
         let place = self.resolve(path)?;
-        let size = match fs::metadata(&place) {
-            Ok(metadata) => metadata.len(),
+        match fs::metadata(&place) {
+            // Opening a pipe would wait for its other end.
+            Ok(metadata) => ensure!(metadata.is_file(), "{path} is not a file: move it away"),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {path}")),
-        };
-        ensure!(size <= MOST, "{path} has {size} bytes: settings are smaller");
-        let text = fs::read_to_string(&place).with_context(|| format!("cannot read {path}"))?;
-        Ok(Some(text))
+        }
+        let file = File::open(&place).with_context(|| format!("cannot read {path}"))?;
+        read_text(file).with_context(|| path.to_owned()).map(Some)
     }
 
     /// The names in a folder, sorted; of a folder that is not there none.
@@ -102,10 +102,19 @@ impl Root {
                 Err(error) if error.kind() == ErrorKind::NotFound && !there.is_symlink() => {
                     there = there.parent().context("the root folder is gone")?;
                 }
+                Err(error) if error.kind() == ErrorKind::NotFound => bail!(
+                    "{path} leads nowhere: {} is a link to what is not there",
+                    there.display()
+                ),
                 Err(error) => return Err(error).with_context(|| format!("cannot open {path}")),
             }
         };
-        ensure!(real.starts_with(&self.0), "{path} is a link out of {}: follow it", self.display());
+        ensure!(
+            real.starts_with(&self.0),
+            "{path} is behind a link out of {}: {} would be changed",
+            self.display(),
+            real.display()
+        );
         let rest = wanted.strip_prefix(there).context("a path begins with its ancestors")?;
         Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
     }
@@ -130,15 +139,36 @@ impl Root {
             (Some(before), false) => {
                 let name = format!("{}.lateen-{stamp}.bak", file_name(&place)?);
                 let backup = place.with_file_name(name);
-                put(&backup, before, owner.as_ref(), edit.mode)?;
+                put(&backup, before, owner.as_ref(), edit.mode)
+                    .with_context(|| format!("cannot write {}", backup.display()))?;
                 Some(backup)
             }
             _ => None,
         };
-        put(&place, after, owner.as_ref(), edit.mode)
-            .with_context(|| format!("cannot write {}", edit.path))?;
+        let written = put(&place, after, owner.as_ref(), edit.mode);
+        if written.is_err() {
+            // Nothing was changed that it would be the state before.
+            backup.as_ref().map(fs::remove_file);
+        }
+        written.with_context(|| format!("cannot write {}", edit.path))?;
         Ok(backup)
     }
+}
+
+/// The contents of a file of settings, which a device without an end is not.
+pub fn read_bytes(file: impl Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MOST + 1).read_to_end(&mut bytes).context("cannot read it")?;
+    ensure!(bytes.len() as u64 <= MOST, "more than {MOST} bytes: settings are smaller");
+    Ok(bytes)
+}
+
+/// The same as text.
+pub fn read_text(file: impl Read) -> Result<String> {
+    String::from_utf8(read_bytes(file)?).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow!("not text in UTF-8 from byte {at} on: correct it first")
+    })
 }
 
 fn file_name(path: &Path) -> Result<&str> {

@@ -152,24 +152,43 @@ impl Containerd {
     }
 }
 
-/// The files that a pattern with `*` in its last part names, last one first.
+/// The files that a pattern names, last one first. As in containerd, a path without `/` in front begins in
+/// the folder of its settings.
 fn matching(root: &Root, pattern: &str) -> Vec<String> {
-    let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
-    let folder = match folder.starts_with('/') {
-        true => folder.to_owned(),
-        false => format!("/etc/containerd/{folder}"),
+    let pattern = match pattern.strip_prefix('/') {
+        Some(absolute) => absolute.to_owned(),
+        None => format!("etc/containerd/{pattern}"),
     };
-    let folder = folder.trim_end_matches('/');
-    let Some((before, behind)) = name.split_once('*') else {
-        return vec![format!("{folder}/{name}")];
-    };
-    let fits = |file: &String| {
-        file.len() >= before.len() + behind.len()
-            && file.starts_with(before)
-            && file.ends_with(behind)
-    };
-    let names = root.names(folder).into_iter().filter(fits).rev();
-    names.map(|file| format!("{folder}/{file}")).collect()
+    let mut found = vec![String::new()];
+    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        let below = |folder: String| match part.contains(['*', '?']) {
+            false => vec![format!("{folder}/{part}")],
+            true => {
+                let names = root.names(&folder).into_iter().filter(|name| fits(part, name));
+                names.map(|name| format!("{folder}/{name}")).collect()
+            }
+        };
+        found = found.into_iter().flat_map(below).collect();
+    }
+    found.reverse();
+    found
+}
+
+/// Whether a name is of a pattern in which `*` is any text and `?` any character.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some(first) = pattern.chars().next() else { return name.is_empty() };
+    let rest = &pattern[first.len_utf8()..];
+    match first {
+        '*' => {
+            let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.into_iter().any(|at| fits(rest, &name[at..]))
+        }
+        _ => {
+            let mut chars = name.chars();
+            chars.next().is_some_and(|next| first == '?' || first == next)
+                && fits(rest, chars.as_str())
+        }
+    }
 }
 
 /// containerd's folder of a host: the one that is there, or that would be made.
@@ -183,4 +202,22 @@ pub fn host_folder(root: &Root, registries: &Registries, host: &Host) -> String 
         .flat_map(|folder| host.folders().into_iter().map(move |name| format!("{folder}/{name}")));
     let made = format!("{}/{host}", folders.first().map_or(FOLDER, String::as_str));
     all.into_iter().find(|folder| root.exists(folder)).unwrap_or(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns_are_those_of_paths() {
+        for (pattern, name) in
+            [("*.toml", "a.toml"), ("*", ""), ("a*b*c", "a-b-b-c"), ("?.toml", "ü.toml")]
+        {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("*.toml", "a.toml.bak"), ("a*b*c", "abb"), ("?", ""), ("a", "ab")]
+        {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+    }
 }

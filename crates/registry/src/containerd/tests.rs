@@ -137,8 +137,8 @@ fn any_text_is_read_or_refused() {
 fn what_containerd_would_not_take_is_refused_by_its_path() {
     let cri = "version = 2\n[plugins.'io.containerd.grpc.v1.cri'.registry]\n";
     for (text, wrong) in [
-        ("version = '2'\n", "version is not a number"),
-        ("version = -1\n", "version is not a number"),
+        ("version = '2'\n", "version is not a number from 0 on"),
+        ("version = -1\n", "version is not a number from 0 on"),
         ("imports = 'x'\n", "imports is not a list of texts"),
         ("disabled_plugins = 'cri'\n", "disabled_plugins is not a list of texts"),
         ("plugins = 1\n", "plugins is not a table"),

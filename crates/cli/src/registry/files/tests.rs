@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
-use super::{Edit, Root};
+use super::{Edit, Root, read_text};
 
 struct Scratch(PathBuf);
 
@@ -88,6 +88,28 @@ fn links_are_followed_inside_the_root_only() {
     symlink("/nowhere/at/all", scratch.0.join("etc/dangling")).unwrap();
     assert!(scratch.root().read("/etc/dangling").is_err());
     assert!(scratch.root().read("/etc/../../x").is_err());
+}
+
+#[test]
+fn what_is_no_file_of_settings_is_not_read() {
+    let scratch = Scratch::new("kinds");
+    let at = |name: &str| scratch.0.join("etc").join(name);
+    nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    fs::write(at("bytes"), b"{\"a\": \"\xff\"}").unwrap();
+    fs::File::create(at("huge")).unwrap().set_len(5 << 20).unwrap();
+    for (name, reason) in [
+        ("pipe", "is not a file"),
+        ("folder", "is not a file"),
+        ("bytes", "not text in UTF-8 from byte 7 on"),
+        ("huge", "settings are smaller"),
+    ] {
+        let error = scratch.root().read(&format!("/etc/{name}")).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains(reason) && text.contains(&format!("/etc/{name}")), "{text}");
+    }
+    let endless = read_text(fs::File::open("/dev/zero").unwrap()).unwrap_err().to_string();
+    assert!(endless.contains("settings are smaller"), "{endless}");
 }
 
 #[test]
