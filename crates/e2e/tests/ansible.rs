@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::ansible::{Controller, changed};
 use lateen_e2e::mesh;
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
+use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use serde_json::{Value, json};
 
@@ -51,9 +54,14 @@ fn every_node_is_told_of_the_registries_once() -> Result<()> {
         |further: &[&str]| controller.play("lateen.mesh.private_registry", &variables, further);
     let read = |path: &str| fs::read_to_string(folder.path().join(path)).context(path.to_owned());
 
-    let dry = play(&["--check"])?;
+    let dry = play(&["--check", "--diff"])?;
     ensure!(dry.ok, "{}", dry.output);
     assert_eq!(changed(&dry), [("a", 1), ("b", 1)]);
+    assert!(
+        dry.output.contains("+    \\\"insecure-registries\\\": [\\\"r.example:5000\\\"]"),
+        "{}",
+        dry.output
+    );
     assert_eq!(read("a/etc/docker/daemon.json")?, DAEMON_JSON);
 
     let first = play(&[])?;
@@ -98,13 +106,106 @@ fn a_node_that_fails_is_named_and_leaves_the_following_ones_alone() -> Result<()
 }
 
 #[test]
+fn a_node_that_cannot_be_reached_leaves_the_following_ones_alone() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    // Nothing listens on the discard port.
+    let inventory = inventory(folder.path())?.replacen(
+        "a ansible_connection=local",
+        "a ansible_host=127.0.0.1 ansible_port=9",
+        1,
+    );
+    let controller = Controller::new(&inventory)?;
+    let variables =
+        json!({ "insecure_registries": ["r.example:5000"], "private_registry_check": false });
+    let run = controller.play("lateen.mesh.private_registry", &variables, &[])?;
+    assert!(!run.ok && run.output.contains("unreachable=1"), "{}", run.output);
+    assert_eq!(changed(&run), [("a", 0)]);
+    Ok(())
+}
+
+#[test]
+fn lists_may_be_empty_and_nothing_but_lists() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let play = |variables: Value| controller.play("lateen.mesh.private_registry", &variables, &[]);
+    let none = play(
+        json!({ "insecure_registries": null, "absent_registries": null, "private_registries": null }),
+    )?;
+    ensure!(none.ok && changed(&none) == [("a", 0), ("b", 0)], "{}", none.output);
+    let wrong = play(json!({ "private_registries": [{ "ca": "x" }] }))?;
+    assert!(
+        !wrong.ok && wrong.output.contains("missing required arguments: host"),
+        "{}",
+        wrong.output
+    );
+    Ok(())
+}
+
+#[test]
+fn an_authority_is_brought_and_known_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let at = |name: &str| controller.path(name).display().to_string();
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ]);
+    openssl.args(["-subj", "/CN=r", "-keyout", &at("key.pem"), "-out", &at("ca.pem")]);
+    Process::spawn("openssl", &mut openssl)?.success(Duration::from_secs(30))?;
+    let variables = json!({
+        "private_registries": [{ "host": "r.example:5000", "ca": at("ca.pem") }],
+        "private_registry_check": false,
+    });
+    let play =
+        |further: &[&str]| controller.play("lateen.mesh.private_registry", &variables, further);
+    let file = folder.path().join("b/etc/containerd/certs.d/r.example:5000/lateen-ca.crt");
+    let dry = play(&["--check"])?;
+    ensure!(dry.ok && !file.exists(), "{}", dry.output);
+    let first = play(&[])?;
+    ensure!(first.ok, "{}", first.output);
+    assert_eq!(fs::read(&file)?, fs::read(controller.path("ca.pem"))?);
+    for further in [&[][..], &["--check"]] {
+        let again = play(further)?;
+        ensure!(again.ok && changed(&again) == [("a", 0), ("b", 0)], "{}", again.output);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_node_without_lateen_can_be_asked_what_would_change() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let command = folder.path().join("lateen");
+    let variables = json!({
+        "insecure_registries": ["r.example"],
+        "private_registry_check": false,
+        "private_registry_lateen": tools::lateen()?,
+        "private_registry_command": command,
+    });
+    let dry = controller.play("lateen.mesh.private_registry", &variables, &["--check"])?;
+    ensure!(dry.ok && changed(&dry) == [("a", 1), ("b", 1)], "{}", dry.output);
+    ensure!(!command.exists(), "check mode brought lateen");
+    Ok(())
+}
+
+#[test]
 fn credentials_reach_the_node_and_no_log() -> Result<()> {
     let folder = tempfile::tempdir()?;
     nodes(folder.path())?;
     let controller = Controller::new(&inventory(folder.path())?)?;
     let registry = json!({ "host": "r.example", "username": "me", "password": "secret" });
     let variables = json!({ "private_registries": [registry], "private_registry_check": false });
-    let run = controller.play("lateen.mesh.private_registry", &variables, &["-v"])?;
+    let run = controller.play("lateen.mesh.private_registry", &variables, &["-v", "--diff"])?;
     ensure!(run.ok, "{}", run.output);
     assert!(
         !run.output.contains("secret") && !run.output.contains("bWU6c2VjcmV0"),
@@ -152,8 +253,16 @@ fn the_mesh_is_installed_from_the_notes_file_once() {
             mesh.kubectl(&["get", "ns", "-L", "istio-injection", "default"])?.contains("enabled")
         );
 
-        let second = controller.play("lateen.mesh.istio", &variables, &[])?;
-        ensure!(second.ok && changed(&second) == [("master", 0)], "{}", second.output);
+        for further in [&[][..], &["--check"]] {
+            let again = controller.play("lateen.mesh.istio", &variables, further)?;
+            ensure!(again.ok && changed(&again) == [("master", 0)], "{}", again.output);
+        }
+        // What would change is told from the template, not from the file that was rendered before.
+        variables["istio_operator_template"] = json!("istio-iop.yml.j2");
+        variables["istio_external_ips"] = json!(["10.0.1.181"]);
+        let dry = controller.play("lateen.mesh.istio", &variables, &["--check"])?;
+        ensure!(dry.ok && changed(&dry) != [("master", 0)], "{}", dry.output);
+        assert_eq!(mesh.kubectl(&EXTERNAL_IPS)?, "[\"10.0.1.179\"]");
         Ok(())
     });
 }
