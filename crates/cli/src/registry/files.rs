@@ -135,17 +135,19 @@ impl Root {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder of {}", edit.path))?;
         let owner = fs::metadata(&place).ok();
+        // Always of one name, so that the next run finds what one that was killed has left.
+        let scratch = place.with_file_name(format!(".{}.lateen-new", file_name(&place)?));
         let backup = match (&edit.before, edit.secret) {
             (Some(before), false) => {
                 let name = format!("{}.lateen-{stamp}.bak", file_name(&place)?);
                 let backup = place.with_file_name(name);
-                put(&backup, before, owner.as_ref(), edit.mode)
+                put(&backup, &scratch, before, owner.as_ref(), edit.mode)
                     .with_context(|| format!("cannot write {}", backup.display()))?;
                 Some(backup)
             }
             _ => None,
         };
-        let written = put(&place, after, owner.as_ref(), edit.mode);
+        let written = put(&place, &scratch, after, owner.as_ref(), edit.mode);
         if written.is_err() {
             // Nothing was changed that it would be the state before.
             backup.as_ref().map(fs::remove_file);
@@ -175,15 +177,20 @@ fn file_name(path: &Path) -> Result<&str> {
     path.file_name().and_then(|name| name.to_str()).context("a file has a name")
 }
 
-/// Writes a file that is there as a whole or not at all, with the owner and mode of `like`.
-fn put(path: &Path, text: &str, like: Option<&fs::Metadata>, mode: u32) -> Result<()> {
-    let name = format!(".{}.{}", file_name(path)?, std::process::id());
-    let scratch = path.with_file_name(name);
-    // Of a process of the same number that was killed.
-    let _ = fs::remove_file(&scratch);
-    let written = fill(&scratch, text, like, mode).and_then(|()| Ok(fs::rename(&scratch, path)?));
+/// Writes a file that is there as a whole or not at all, with the owner and mode of `like`. `scratch` is
+/// beside it; one run has it for itself.
+fn put(
+    path: &Path,
+    scratch: &Path,
+    text: &str,
+    like: Option<&fs::Metadata>,
+    mode: u32,
+) -> Result<()> {
+    // Of a run that was killed.
+    let _ = fs::remove_file(scratch);
+    let written = fill(scratch, text, like, mode).and_then(|()| Ok(fs::rename(scratch, path)?));
     if written.is_err() {
-        let _ = fs::remove_file(&scratch);
+        let _ = fs::remove_file(scratch);
     }
     written?;
     let folder = path.parent().context("a file is in a folder")?;

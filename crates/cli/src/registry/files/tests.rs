@@ -67,6 +67,15 @@ fn a_new_file_has_its_folder_made_and_removed_with_it() {
 }
 
 #[test]
+fn what_a_killed_run_left_is_gone_after_the_next_one() {
+    let scratch = Scratch::new("killed");
+    fs::write(scratch.0.join("etc/a"), "old").unwrap();
+    fs::write(scratch.0.join("etc/.a.lateen-new"), "ne").unwrap();
+    scratch.root().write(&edit("/etc/a", Some("old"), Some("new")), "T").unwrap();
+    assert_eq!(scratch.root().names("/etc"), ["a", "a.lateen-T.bak"]);
+}
+
+#[test]
 fn what_somebody_else_wrote_in_between_is_not_lost() {
     let scratch = Scratch::new("race");
     fs::write(scratch.0.join("etc/a"), "theirs").unwrap();
