@@ -87,9 +87,9 @@ async fn run(
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
         traffic: Some(Arc::new(Inlet(traffic.clone()))),
-        pages: graph.clone(),
+        pages: graph,
     };
-    lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
+    let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
     let token = Token::new(&home.graph_token()?);
     tasks.essential("graph", async move {
         lateen_graph::serve::serve(page, token, graph).await;

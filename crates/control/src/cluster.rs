@@ -100,7 +100,7 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
-    let local = [core.pages(), options.pages];
+    let local = [core.pages(), crate::either(options.pages, core.inventory())];
     pages.counting(counters.clone()).serve(health, monitoring, local, tasks);
 
     let settings = authority::Settings {

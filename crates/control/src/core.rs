@@ -18,7 +18,7 @@ use crate::debug::{self, Proxies};
 use crate::findings::Findings;
 use crate::published::Published;
 use crate::selectors::{self, Gateways};
-use crate::{Debounce, ads, report, writer};
+use crate::{Debounce, ads, inventory, report, writer};
 
 /// How the mesh is read.
 pub struct Settings {
@@ -105,6 +105,11 @@ impl Core {
     /// What the control plane shows of itself.
     pub fn pages(&self) -> Handler {
         debug::handler(self.proxies.clone(), self.findings.clone(), self.published.clone())
+    }
+
+    /// What there is in the mesh, for the graph's page.
+    pub fn inventory(&self) -> Handler {
+        inventory::handler(self.published.clone(), self.findings.clone(), self.proxies.clone())
     }
 
     /// Serves ADS once there is something to serve; until then the proxies wait in the sockets' backlogs.

@@ -8,6 +8,7 @@ pub mod cluster;
 mod core;
 pub mod debug;
 mod findings;
+mod inventory;
 pub mod owner;
 mod published;
 mod report;
@@ -48,8 +49,13 @@ pub struct Options {
     pub pages: Handler,
 }
 
+/// Pages of one handler, and those of the next that it has none of its own for.
+pub fn either(first: Handler, next: Handler) -> Handler {
+    Arc::new(move |path, query| first(path, query).or_else(|| next(path, query)))
+}
+
 /// Starts the control plane's tasks. The API need not answer yet: everything waits for it. `ready` is
-/// dropped when the first whole snapshot is served.
+/// dropped when the first whole snapshot is served. Answers the pages of the graph API, for whoever serves them.
 ///
 /// # Errors
 /// If the API's address or credentials cannot be read.
@@ -57,15 +63,14 @@ pub async fn start(
     options: Options,
     tasks: &Tasks,
     ready: Guard,
-) -> Result<(), lateen_kube::Error> {
+) -> Result<Handler, lateen_kube::Error> {
     let client = Client::connect(options.api).await?;
     // On one machine there is one control plane, which writes whatever is to be written.
     let (_, writes) = watch::channel(true);
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
-    let (own, more) = (core.pages(), options.pages);
-    let handler: Handler =
-        Arc::new(move |path, query| own(path, query).or_else(|| more(path, query)));
+    let api = either(options.pages, core.inventory());
+    let handler = either(core.pages(), api.clone());
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
     });
@@ -74,5 +79,5 @@ pub async fn start(
     if let Some(standalone) = options.standalone {
         standalone::start(standalone, client, tasks);
     }
-    Ok(())
+    Ok(api)
 }

@@ -73,6 +73,11 @@ impl Snapshot {
         self.namespaces.get(name)
     }
 
+    /// All namespaces with their labels.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&String, &Labels)> {
+        self.namespaces.iter()
+    }
+
     /// What was wrong with objects when they were read.
     pub fn issues(&self) -> &[Issue] {
         &self.issues

@@ -1,0 +1,70 @@
+use std::sync::Arc;
+
+use lateen_api::kinds::{by_kind, split_api_version};
+use lateen_api::resource::parse;
+use lateen_model::{Change, World};
+use serde_json::{Value, json};
+
+use super::handler;
+use crate::published::Published;
+
+fn world() -> Arc<Published> {
+    let mut world = World::new();
+    for object in [
+        json!({"apiVersion": "v1", "kind": "Namespace",
+               "metadata": {"name": "shop", "labels": {"istio-injection": "enabled"}}}),
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo", "namespace": "shop"},
+               "spec": {"ports": [{"port": 80, "name": "tcp"}], "selector": {"app": "echo"}}}),
+        json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+               "metadata": {"name": "echo-1", "namespace": "shop"},
+               "spec": {"address": "10.0.0.1", "labels": {"app": "echo"}}}),
+        json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+               "metadata": {"name": "db", "namespace": "data"},
+               "spec": {"hosts": ["db.example.com"], "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}],
+                        "resolution": "DNS"}}),
+    ] {
+        let api_version = object["apiVersion"].as_str().unwrap().to_owned();
+        let (group, version) = split_api_version(&api_version);
+        let kind = by_kind(group, object["kind"].as_str().unwrap()).unwrap();
+        let (resource, _) = parse(kind, version, object);
+        world.apply(Change::Put(Box::new(resource.unwrap())));
+    }
+    let published = Arc::new(Published::default());
+    published.publish(world.snapshot());
+    published
+}
+
+fn get(path: &str, query: &str) -> Value {
+    let pages = handler(world(), Arc::default(), Arc::default());
+    serde_json::from_slice(&pages(path, query).unwrap().body).unwrap()
+}
+
+#[test]
+fn what_is_there_is_listed() {
+    let namespaces = get("/api/v1/namespaces", "");
+    assert_eq!(namespaces["namespaces"][0]["injection"], "enabled");
+    let services = get("/api/v1/services", "");
+    let ids: Vec<&str> = services["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|item| item["id"].as_str())
+        .collect();
+    assert_eq!(ids, ["serviceEntry/data/db.example.com", "service/shop/echo"]);
+    let workloads = get("/api/v1/workloads", "");
+    let first = &workloads["items"][0];
+    assert_eq!(
+        (&first["id"], &first["sidecars"]),
+        (&json!("workload/shop/echo-1"), &json!("none"))
+    );
+    let applications = get("/api/v1/applications", "");
+    assert_eq!(applications["items"][0]["id"], "app/shop/echo");
+}
+
+#[test]
+fn lists_are_narrowed_by_namespace_and_by_words() {
+    let all = |query: &str| get("/api/v1/services", query)["items"].as_array().unwrap().len();
+    assert_eq!(all("namespaces=data"), 1);
+    assert_eq!(all("search=EXAMPLE"), 1);
+    assert_eq!(all("search=nothing"), 0);
+}
