@@ -5,6 +5,7 @@ mod apply;
 mod cluster;
 mod diff;
 mod input;
+mod pods;
 mod uninstall;
 mod validators;
 mod wait;

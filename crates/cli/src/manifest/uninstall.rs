@@ -1,14 +1,23 @@
 //! `lateen uninstall`. In: a file, a revision, or everything. Out: a cluster without what the
 //! installation put there; definitions and namespaces stay, users' objects would go with them.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
+use lateen_api::kinds::by_kind;
 use lateen_install::labels;
+use lateen_kube::Client;
+use serde_json::Value;
 
 use super::apply::remove;
 use super::cluster::{self, ClusterArgs, confirm, title};
 use super::input::InputArgs;
-use crate::output::say;
+use super::pods;
+use crate::output::{note, say};
+
+/// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
+const MESH_LEASE: &str = "istio-leader";
+/// So many pods are named.
+const NAMED: usize = 5;
 
 #[derive(Debug, Args)]
 pub struct UninstallArgs {
@@ -38,14 +47,75 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     for object in &found {
         say(format_args!("- {}", title(object)));
     }
+    let control_planes: Vec<&Value> = found.iter().filter(is_control_plane).collect();
+    warn_of_pods(&client, &found, &control_planes).await?;
     if args.dry_run {
         say("nothing was done: this was a dry run");
         return Ok(());
     }
     confirm(&format!("{} objects will be removed. Proceed?", found.len()), args.skip_confirmation)?;
     remove(&client, &found).await?;
+    for control_plane in control_planes {
+        release(&client, control_plane).await?;
+    }
     say("definitions and namespaces stay: users' objects would go with them");
     Ok(())
+}
+
+fn is_control_plane(object: &&Value) -> bool {
+    object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
+}
+
+fn revision(object: &Value) -> &str {
+    object["metadata"]["labels"][labels::REVISION].as_str().unwrap_or_default()
+}
+
+/// Proxies go on without their control plane, and stay behind: nobody tells them of changes.
+async fn warn_of_pods(client: &Client, found: &[Value], control_planes: &[&Value]) -> Result<()> {
+    let kind = by_kind("", "Pod").context("the table of kinds has pods")?;
+    let all = client.list(kind, "", None).await?;
+    let removed: Vec<&Value> =
+        found.iter().filter(|object| object["kind"] == "Deployment").collect();
+    for revision in control_planes.iter().map(|control_plane| revision(control_plane)) {
+        let left = pods::of_revision(&all, revision, &removed);
+        if left.is_empty() {
+            continue;
+        }
+        let more = match left.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = left.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        note(format_args!(
+            "pods with a proxy of revision {revision} go on by what they know and learn no change \
+             until they are restarted: {named}{more}"
+        ));
+    }
+    Ok(())
+}
+
+/// Removes the Leases that a removed control plane held: it may have lost its rights before it could give
+/// them back, and the next one would wait for their end.
+async fn release(client: &Client, control_plane: &Value) -> Result<()> {
+    let kind = by_kind("coordination.k8s.io", "Lease").context("the table of kinds has leases")?;
+    let text = |field: &str| control_plane["metadata"][field].as_str().unwrap_or_default();
+    let namespace = Some(text("namespace"));
+    let own = format!("{MESH_LEASE}-{}", revision(control_plane));
+    client.delete(kind, namespace, &own).await?;
+    if let Some(lease) = client.get(kind, namespace, MESH_LEASE).await?
+        && is_held_by(&lease, text("name"))
+    {
+        client.delete(kind, namespace, MESH_LEASE).await?;
+    }
+    Ok(())
+}
+
+/// Whether a Lease's holder is a pod of the Deployment, or nobody.
+fn is_held_by(lease: &Value, deployment: &str) -> bool {
+    match lease["spec"]["holderIdentity"].as_str().unwrap_or_default() {
+        "" => true,
+        holder => holder.rsplitn(3, '-').nth(2) == Some(deployment),
+    }
 }
 
 fn selector(args: &UninstallArgs) -> Result<String> {
@@ -64,5 +134,23 @@ fn selector(args: &UninstallArgs) -> Result<String> {
         None => {
             bail!("say what to remove: --revision REVISION, -f FILE, or --purge for everything")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::is_held_by;
+
+    #[test]
+    fn a_lease_of_another_control_plane_stays() {
+        let held = |holder: &str, deployment: &str| {
+            is_held_by(&json!({ "spec": { "holderIdentity": holder } }), deployment)
+        };
+        assert!(held("istiod-1-1-84c9d5d478-h9mdn", "istiod-1-1"));
+        assert!(held("", "istiod-1-1"));
+        assert!(!held("istiod-1-1-84c9d5d478-h9mdn", "istiod-1"));
+        assert!(!held("istiod-1-1-84c9d5d478-h9mdn", "istiod"));
     }
 }

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lateen_api::kinds::by_kind;
 use lateen_kube::Client;
 use serde_json::{Value, json};
 
 use super::cluster::{live, title};
+use super::pods;
 use crate::output::say;
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -81,10 +82,20 @@ async fn state(client: &Client, object: &Value) -> Result<State> {
     let Some(found) = live(client, object).await? else {
         return Ok(State::Stuck("it has been removed meanwhile".to_owned()));
     };
-    Ok(match object["kind"] == "Deployment" {
-        true => deployment(&found),
-        false => webhooks(&found),
-    })
+    if object["kind"] != "Deployment" {
+        return Ok(webhooks(&found));
+    }
+    match deployment(&found) {
+        State::Waiting(reason) => {
+            let kind = by_kind("", "Pod").context("the table of kinds has pods")?;
+            let pods = client.list(kind, &pods::selector(&found), None).await?;
+            Ok(State::Waiting(match pods::trouble(&found, &pods) {
+                Some(trouble) => format!("{reason}; {trouble}"),
+                None => reason,
+            }))
+        }
+        state => Ok(state),
+    }
 }
 
 /// A definition is established when its objects can be listed.
