@@ -98,11 +98,7 @@ async fn on_nodes(
     image: &str,
     nodes: &[String],
 ) -> Result<Vec<Finding>> {
-    if !client.ensure(kind("", "Namespace")?, objects::namespace()).await? {
-        bail!(
-            "the namespace {NAMESPACE} is there: another precheck is at work, or left it: delete it"
-        );
-    }
+    namespace(client, Duration::from_secs(args.within)).await?;
     let work = async {
         let set = objects::daemon_set(image, &args.pull);
         client.create(kind("apps", "DaemonSet")?, set).await?;
@@ -117,6 +113,23 @@ async fn on_nodes(
     client.delete(kind("apps", "DaemonSet")?, Some(NAMESPACE), objects::NAME).await?;
     client.delete(kind("", "Namespace")?, None, NAMESPACE).await?;
     found
+}
+
+/// Makes the namespace; one that an earlier precheck has just deleted goes first.
+async fn namespace(client: &Client, within: Duration) -> Result<()> {
+    let (start, kind) = (Instant::now(), kind("", "Namespace")?);
+    while !client.ensure(kind, objects::namespace()).await? {
+        let found = client.get(kind, None, NAMESPACE).await?;
+        let goes =
+            found.is_none_or(|namespace| !namespace["metadata"]["deletionTimestamp"].is_null());
+        if !goes || start.elapsed() > within {
+            bail!(
+                "the namespace {NAMESPACE} is there: another precheck is at work, or left it: delete it"
+            );
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Vec<Finding>> {
