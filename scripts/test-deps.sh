@@ -2,7 +2,7 @@
 # Installs and builds what the tests (and, with --bench, the benchmark) need beside Cargo's crates.
 # In:  a Debian 12 machine, root, and the default configuration of apt, pip and Go.
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
-#        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/envoy  bin/helm
+#        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/go-probed  bin/envoy  bin/helm
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
 #        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*  containerd-2/containerd
 #        bin/ansible-playbook  bin/ansible-galaxy
@@ -166,11 +166,11 @@ go_toolchain() {
 
 go_tools() {
   set -- "$root"/testbins/goecho/go.mod "$root"/testbins/goecho/*/*.go
-  if ! same goecho "$@" || [ ! -x "$cache/bin/go-echo-client" ]; then
+  if ! same goecho "$@" || [ ! -x "$cache/bin/go-probed" ]; then
     go_toolchain
-    say "building the Go echo pair"
-    for half in server client; do
-      (cd "$root/testbins/goecho" && CGO_ENABLED=0 go build -trimpath -o "$cache/bin/go-echo-$half" "./$half")
+    say "building the Go echo pair and the application with probes"
+    for program in echo-server echo-client probed; do
+      (cd "$root/testbins/goecho" && CGO_ENABLED=0 go build -trimpath -o "$cache/bin/go-$program" "./${program#echo-}")
     done
   fi
   built goecho

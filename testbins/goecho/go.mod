@@ -1,3 +1,3 @@
 module lateen/testbins/goecho
 
-go 1.21
+go 1.24

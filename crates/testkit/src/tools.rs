@@ -24,8 +24,8 @@ pub fn echo_client() -> Result<PathBuf> {
     built("echo-client", "cargo build -p lateen-testkit --bins")
 }
 
-/// A program that `scripts/test-deps.sh` made: `kubectl`, `kubectl-debian`, `envoy`,
-/// `go-echo-server` or `go-echo-client`.
+/// A program that `scripts/test-deps.sh` made, such as `kubectl`, `envoy`, `go-echo-server` or
+/// `go-probed`.
 pub fn cached(name: &str) -> Result<PathBuf> {
     existing(cache().join("bin").join(name), "run scripts/test-deps.sh")
 }
