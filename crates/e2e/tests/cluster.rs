@@ -2,71 +2,36 @@
 //! the operator of the notes has it: an IstioOperator file, injected pods, a TCP port on an external IP.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lateen_e2e::installed::{IMAGE, Node, START};
 use lateen_e2e::{ECHO_YAML, testdata};
-use lateen_testkit::cluster::{Cluster, Image, NODE};
+use lateen_testkit::cluster::{Image, NODE};
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::net::expect_answer;
-use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(400);
-/// How long an installation or a pod may take on a busy machine.
-const START: Duration = Duration::from_secs(120);
 const SOON: Duration = Duration::from_secs(30);
 
 /// The external address and port of the notes' file.
 const EXTERNAL: &str = "10.0.1.179:31400";
 
-struct Installed {
-    cluster: Cluster,
-}
-
-impl Installed {
-    /// A cluster whose node has the images of the notes, with Lateen from the notes' file.
-    fn from_the_notes(scratch: &Path) -> Result<Installed> {
-        let server = tools::cached("go-echo-server")?;
-        let client = tools::cached("go-echo-client")?;
-        let images = [
-            Image::lateen("localhost/lateen:test", scratch)?,
-            Image::of_static("grd-dev.urad.com.tw/hank/echoserver:1.0.1", &server),
-            Image::of_static("grd-dev.urad.com.tw/hank/echoclient:1.0.0", &client),
-        ];
-        let archives: Vec<_> =
-            images.iter().map(|image| image.archive(scratch)).collect::<Result<_>>()?;
-        let installed = Installed { cluster: Cluster::start(&archives)? };
-        let notes = testdata("../../install/testdata/notes.yaml").display().to_string();
-        let image = ["--set", "hub=localhost", "--set", "tag=test"];
-        let install = [&["install", "-f", &notes, "-y"][..], &image].concat();
-        installed.lateen(&install)?.success(START)?;
-        Ok(installed)
-    }
-
-    fn lateen(&self, args: &[&str]) -> Result<Process> {
-        let mut command = Command::new(tools::lateen()?);
-        command.args(args).env("KUBECONFIG", self.cluster.kubeconfig()).stdin(Stdio::null());
-        Process::spawn(&format!("lateen {}", args.join(" ")), &mut command)
-    }
-
-    fn kubectl(&self, args: &[&str]) -> Result<String> {
-        self.cluster.kubectl().ok(args)
-    }
-
-    /// Waits until the pods that `selector` selects are ready, and are as many containers as `containers`.
-    fn ready(&self, namespace: &str, selector: &str, containers: &str) -> Result<()> {
-        let args = ["get", "pods", "-n", namespace, "-l", selector, "--no-headers"];
-        wait_until(&format!("{selector} to be {containers}"), START, || {
-            let rows = self.kubectl(&args)?;
-            let is_ready = |row: &str| row.split_whitespace().nth(1) == Some(containers);
-            ensure!(!rows.is_empty() && rows.lines().all(is_ready), "{rows}");
-            Ok(())
-        })
-        .with_context(|| self.kubectl(&["describe", "pods", "-n", namespace]).unwrap_or_default())
-    }
+/// A cluster whose node has the images of the notes, with Lateen from the notes' file.
+fn from_the_notes(scratch: &Path) -> Result<Node> {
+    let server = tools::cached("go-echo-server")?;
+    let client = tools::cached("go-echo-client")?;
+    let images = [
+        Image::of_static("grd-dev.urad.com.tw/hank/echoserver:1.0.1", &server),
+        Image::of_static("grd-dev.urad.com.tw/hank/echoclient:1.0.0", &client),
+    ];
+    let node = Node::with_images(&images, scratch)?;
+    let notes = testdata("../../install/testdata/notes.yaml").display().to_string();
+    let install = [&["install", "-f", &notes, "-y"][..], &IMAGE].concat();
+    node.lateen(&install)?.success(START)?;
+    Ok(node)
 }
 
 /// A Job of three lines through the mesh, with a native sidecar or a plain one. Its init container, which
@@ -141,7 +106,7 @@ spec:
 fn the_notes_story_from_the_operator_file_to_the_external_port() {
     isolated_for(LIMIT, || {
         let scratch = tempfile::tempdir()?;
-        let mesh = Installed::from_the_notes(scratch.path())?;
+        let mesh = from_the_notes(scratch.path())?;
         mesh.kubectl(&["label", "namespace", "default", "istio-injection=enabled"])?;
         mesh.cluster.apply(ECHO_YAML)?;
         mesh.ready("default", "app=echo-server", "2/2")?;
