@@ -127,9 +127,9 @@ fn to_agent(probe: &mut Value, path: &str, port: u16) {
         call["scheme"] = json!("HTTP");
     }
     if let Some(probe) = probe.as_object_mut() {
-        probe.shift_remove("tcpSocket");
-        probe.shift_remove("grpc");
-        probe.insert("httpGet".to_owned(), call);
+        ACTIONS.into_iter().for_each(|action| drop(probe.shift_remove(action)));
+        // First, as in a probe that is put back: injected again, it is the same text.
+        probe.shift_insert(0, "httpGet".to_owned(), call);
     }
 }
 
@@ -158,7 +158,9 @@ fn restore_handler(handler: Option<&mut Value>, probers: &BTreeMap<String, Value
         .collect();
     if let Some(handler) = handler.as_object_mut() {
         handler.shift_remove("httpGet");
-        handler.extend(calls);
+        for (action, call) in calls.into_iter().rev() {
+            handler.shift_insert(0, action, call);
+        }
     }
 }
 

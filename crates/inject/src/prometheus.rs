@@ -42,6 +42,11 @@ pub fn restore(pod: &mut Value, own: Option<&str>) {
     }
 }
 
+/// Whether an annotation says how the application is scraped.
+pub fn tells_scraping(name: &str) -> bool {
+    part_of(name).is_some()
+}
+
 fn set(pod: &mut Value, scrape: &str, path: &str, port: &str) {
     let annotations = pod::metadata_mut(pod, "annotations");
     for (part, value) in PARTS.into_iter().zip([scrape, path, port]) {

@@ -12,7 +12,8 @@ use crate::{PROXY_CONTAINER, pod, probes, prometheus};
 /// The lists in which the status counts what was injected.
 pub const LISTS: [&str; 4] = ["initContainers", "containers", "volumes", "imagePullSecrets"];
 
-/// The pod without an injection.
+/// The pod without an injection. A list of injected items alone stays, empty, in its place: injected again,
+/// the pod is the same text.
 pub fn strip(pod: &Value) -> Value {
     let mut pod = pod.clone();
     let status = pod::annotation(&pod, STATUS);
@@ -29,9 +30,6 @@ pub fn strip(pod: &Value) -> Value {
         pod::list_mut(&mut pod, field).retain(|item| !injected.contains(pod::name(item)));
     }
     restore_overrides(&mut pod);
-    for field in LISTS.into_iter().filter(|field| *field != "containers") {
-        pod::drop_empty(&mut pod, field);
-    }
     let annotations = pod::metadata_mut(&mut pod, "annotations");
     annotations.shift_remove(STATUS);
     annotations.shift_remove(OVERRIDES);

@@ -15,6 +15,10 @@ use crate::{interception, pod, probes, prometheus, strip};
 
 const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
 const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
+const REVISION: &str = "istio.io/rev";
+/// What kubectl takes if no container is named.
+const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+const DEFAULT_LOGS_CONTAINER: &str = "kubectl.kubernetes.io/default-logs-container";
 /// The longest label value that Kubernetes takes.
 const LABEL_LIMIT: usize = 63;
 
@@ -39,6 +43,7 @@ pub fn finish(
     annotate(pod, context, templates);
     order(pod, context);
     status(pod, context);
+    settle(pod, context);
     for field in ["volumes", "imagePullSecrets", "initContainers"] {
         pod::drop_empty(pod, field);
     }
@@ -112,10 +117,10 @@ fn annotate(pod: &mut Value, context: &Context, templates: &Templates) {
     let settings = context.settings;
     let first = app_containers(context).first().copied();
     let annotations = pod::metadata_mut(pod, "annotations");
-    annotations.insert("istio.io/rev".to_owned(), json!(settings.revision_label()));
+    annotations.insert(REVISION.to_owned(), json!(settings.revision_label()));
     if let Some(first) = first.filter(|_| built_in == BuiltIn::Sidecar) {
-        for name in ["default-container", "default-logs-container"] {
-            annotations.entry(format!("kubectl.kubernetes.io/{name}")).or_insert(json!(first));
+        for name in [DEFAULT_CONTAINER, DEFAULT_LOGS_CONTAINER] {
+            annotations.entry(name).or_insert(json!(first));
         }
     }
     if built_in == BuiltIn::Sidecar {
@@ -180,6 +185,23 @@ fn status(pod: &mut Value, context: &Context) {
     entries.push(("revision".to_owned(), json!(context.settings.revision_label())));
     let status = object(entries).to_string();
     pod::metadata_mut(pod, "annotations").insert(STATUS.to_owned(), json!(status));
+}
+
+/// What is injected comes after the pod's own annotations and in one order, so that a pod that is injected
+/// again is the same text.
+fn settle(pod: &mut Value, context: &Context) {
+    let annotations = pod::metadata_mut(pod, "annotations");
+    let mut entries: Vec<(String, Value)> = std::mem::take(annotations).into_iter().collect();
+    entries.sort_by_cached_key(|(name, _)| match name.as_str() {
+        OVERRIDES => 1,
+        name if prometheus::tells_scraping(name) => 2,
+        REVISION => 3,
+        DEFAULT_CONTAINER | DEFAULT_LOGS_CONTAINER => 4,
+        name if context.settings.injected_annotations.contains_key(name) => 5,
+        STATUS => 6,
+        _ => 0,
+    });
+    annotations.extend(entries);
 }
 
 /// `image: auto` that nothing filled in would be pulled as an image of that name.

@@ -55,11 +55,7 @@ fn show(case: &str, object: &Value, settings: &Settings) -> String {
             conforms(case, &injected);
             match workload(&injected, &manual, settings) {
                 Outcome::Injected { object: again, .. } => {
-                    assert_eq!(
-                        crate::patch(&injected, &again),
-                        json!([]),
-                        "{case}: not idempotent"
-                    );
+                    assert_eq!(again.to_string(), injected.to_string(), "{case}: not idempotent");
                 }
                 other => panic!("{case}: injected again: {other:?}"),
             }
