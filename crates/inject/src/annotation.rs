@@ -2,6 +2,7 @@
 //! the pod is refused, as Istio refuses it), and the values by name. One table says for each annotation
 //! how its value is checked, or why it has no effect with Lateen.
 
+mod config;
 pub mod syntax;
 
 use lateen_api::issue::{Issue, ObjectRef};
@@ -105,7 +106,7 @@ const TABLE: &[(&str, Treatment)] = &[
     (
         "sidecar.istio.io/bootstrapOverride",
         Treatment::None(
-            "the proxy has no Envoy bootstrap: use proxy.istio.io/config or an EnvoyFilter",
+            "the proxy has no Envoy bootstrap: what it can be told is in proxy.istio.io/config",
         ),
     ),
     (
@@ -125,7 +126,7 @@ const TABLE: &[(&str, Treatment)] = &[
     ),
     (
         "sidecar.istio.io/extraStatTags",
-        Treatment::None("extra labels are set by tagOverrides of a Telemetry object"),
+        Treatment::None("the metrics have the labels that Istio's have, and no others"),
     ),
 ];
 
@@ -228,11 +229,10 @@ impl<'a> Annotations<'a> {
             Issue { path, message, code: INVALID_ANNOTATION, ..issue }
         }));
         let Some(config) = config else { return };
-        if config.image.is_some() {
-            let why = "image has no effect: there is one image, without variants";
-            issues.push(place.warning(NO_EFFECT, why.to_owned()));
-        }
         if let Ok(config) = serde_json::to_value(config) {
+            issues.extend(config::without_effect(&config).map(|(field, why)| {
+                place.warning(NO_EFFECT, format!("{field} has no effect: {why}"))
+            }));
             self.proxy_config = config;
         }
     }

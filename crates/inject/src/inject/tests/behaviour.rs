@@ -104,6 +104,17 @@ fn annotations_without_effect_say_so_and_unknown_ones_too() {
 }
 
 #[test]
+fn fields_of_a_proxy_config_without_effect_say_so() {
+    let config =
+        "{concurrency: 2, tracing: {sampling: 1}, proxyStatsMatcher: {inclusionPrefixes: [a]}}";
+    let injected = run(&annotated("proxy.istio.io/config", config), &Settings::default()).unwrap();
+    let told: Vec<_> = injected.issues.iter().map(|issue| issue.message.as_str()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("proxyStatsMatcher has no effect: "), "{told:?}");
+    assert!(told[1].starts_with("tracing has no effect: "), "{told:?}");
+}
+
+#[test]
 fn values_that_istio_passes_over_leave_the_setting() {
     let name = "sidecar.istio.io/rewriteAppHTTPProbers";
     let mut pod = annotated(name, "maybe");
