@@ -99,8 +99,10 @@ fn prober(container: &Value, probe: &Value) -> Result<Option<Value>, String> {
 }
 
 fn port_number(container: &Value, port: &Value) -> Result<u64, String> {
-    if let Some(number) = port.as_u64() {
-        return Ok(number);
+    let stays = "this is not rewritten and meets the proxy";
+    if port.is_number() {
+        let number = port.as_u64().filter(|number| (1..=65535).contains(number));
+        return number.ok_or_else(|| format!("{port} is not a port: {stays}"));
     }
     let text = port.as_str().unwrap_or_default();
     if let Ok(number) = text.parse::<u16>() {
@@ -108,11 +110,7 @@ fn port_number(container: &Value, port: &Value) -> Result<u64, String> {
     }
     let ports = container["ports"].as_array().map_or(&[][..], Vec::as_slice);
     let number = pod::find(ports, text).and_then(|one| one["containerPort"].as_u64());
-    number.ok_or_else(|| {
-        format!(
-            "the container has no port named {text:?}: this is not rewritten and meets the proxy"
-        )
-    })
+    number.ok_or_else(|| format!("the container has no port named {text:?}: {stays}"))
 }
 
 /// Headers stay, for they are the application's; the host goes to the agent, which is at the pod's

@@ -27,9 +27,58 @@ pub fn port(text: &str) -> Result<(), String> {
     parsed.map(|_| ()).map_err(|_| format!("{text:?} is not a port: write a number up to 65535"))
 }
 
+/// Ports of a sidecar on which something else than its agent listens.
+const TAKEN: [(u16, &str); 7] = [
+    (15000, "administration"),
+    (15001, "captured outbound connections"),
+    (15006, "captured inbound connections"),
+    (15008, "tunnelled connections"),
+    (15021, "health"),
+    (15053, "captured DNS"),
+    (15090, "metrics"),
+];
+
+/// A port for the agent.
+pub fn status_port(text: &str) -> Result<(), String> {
+    port(text)?;
+    let number = text.trim().parse::<u16>();
+    match TAKEN.iter().find(|(taken, _)| number == Ok(*taken)) {
+        None => Ok(()),
+        Some((taken, what)) => {
+            Err(format!("{taken} is the proxy's port for {what}: take another, or 0 for none"))
+        }
+    }
+}
+
+/// Kubernetes' numbers have 32 bits with a sign.
 pub fn number(text: &str) -> Result<(), String> {
-    let parsed = text.trim().parse::<u32>();
-    parsed.map(|_| ()).map_err(|_| format!("{text:?} is not a whole number from 0 on"))
+    let parsed = text.trim().parse::<i32>().ok().filter(|number| *number >= 0);
+    parsed
+        .map(|_| ())
+        .ok_or_else(|| format!("{text:?} is not a whole number from 0 to {}", i32::MAX))
+}
+
+/// Kubernetes takes its own default for a 0.
+pub fn count(text: &str) -> Result<(), String> {
+    let parsed = text.trim().parse::<i32>().ok().filter(|number| *number >= 1);
+    parsed
+        .map(|_| ())
+        .ok_or_else(|| format!("{text:?} is not a whole number from 1 to {}", i32::MAX))
+}
+
+/// Comma-separated names of interfaces, as the step that lays the rules takes them: the kernel's names
+/// have at most 15 bytes.
+pub fn interfaces(text: &str) -> Result<(), String> {
+    let mut names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let wrong = |name: &str| {
+        name.len() > 15 || name.contains(['/', '"']) || name.contains(char::is_whitespace)
+    };
+    match names.find(|name| wrong(name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(format!("{name:?} is not an interface's name: write names as in \"eth1,net1\""))
+        }
+    }
 }
 
 /// Comma-separated; empty is none.
@@ -87,6 +136,15 @@ pub fn quantity(text: &str) -> Result<(), String> {
 /// A JSON map of name to content, or a list of objects with names: volumes and mounts.
 pub fn named_objects(text: &str) -> Result<(), String> {
     objects(text).map(|_| ())
+}
+
+/// The same for mounts, each of which needs its place.
+pub fn mounts(text: &str) -> Result<(), String> {
+    let lacks = |item: &Value| item["mountPath"].as_str().is_none_or(str::is_empty);
+    match objects(text)?.iter().find(|item| lacks(item)) {
+        None => Ok(()),
+        Some(item) => Err(format!("{} has no mountPath", item["name"])),
+    }
 }
 
 /// The objects with their names in them, in the order of the text.

@@ -60,6 +60,17 @@ fn a_probe_of_a_port_that_is_not_there_stays_and_is_named() {
 }
 
 #[test]
+fn a_number_that_is_no_port_stays_for_kubernetes_to_refuse() {
+    for port in [json!(99999), json!(0), json!(-5), json!(8080.5)] {
+        let mut pod = pod(json!({"tcpSocket": {"port": port}}));
+        let before = pod.clone();
+        let result = rewrite(&mut pod, 15020);
+        assert_eq!((&pod, result.probers), (&before, None), "{port}");
+        assert!(result.problems[0].1.starts_with(&format!("{port} is not a port")), "{port}");
+    }
+}
+
+#[test]
 fn all_kinds_of_all_containers_are_rewritten() {
     let probe = json!({"httpGet": {"path": "/", "port": 80}});
     let container = |name: &str| {
