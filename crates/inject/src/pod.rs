@@ -179,6 +179,14 @@ pub fn container_mut<'a>(pod: &'a mut Value, wanted: &str) -> Option<&'a mut Val
     items_mut(pod, field).iter_mut().find(|item| name(item) == wanted)
 }
 
+/// The path of a container in the pod as its author wrote it: an injection moves containers.
+pub fn path_of(base: &Value, field: &str, wanted: &str) -> String {
+    match list(base, field).iter().position(|item| name(item) == wanted) {
+        Some(index) => format!("spec.{field}[{index}]"),
+        None => format!("spec.{field}[{wanted:?}]"),
+    }
+}
+
 /// The text of a container's variable.
 pub fn variable<'a>(container: &'a Value, wanted: &str) -> Option<&'a str> {
     find(container["env"].as_array()?, wanted)?["value"].as_str()

@@ -44,16 +44,25 @@ impl Call {
 pub struct Rewritten {
     /// The value of [`VARIABLE`], unless nothing was rewritten.
     pub probers: Option<String>,
-    /// Path and message of each that had to stay as it was.
-    pub problems: Vec<(String, String)>,
+    /// Those that had to stay as they were.
+    pub problems: Vec<Problem>,
+}
+
+/// A call that is not rewritten: the list and the name of its container, its field, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub list: &'static str,
+    pub container: String,
+    pub field: String,
+    pub message: String,
 }
 
 /// Rewrites HTTP, TCP and gRPC calls. Commands stay as they are.
 pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
     let mut probers = BTreeMap::new();
     let mut problems = Vec::new();
-    for field in ["initContainers", "containers"] {
-        for (index, container) in pod::items_mut(pod, field).iter_mut().enumerate() {
+    for list in ["initContainers", "containers"] {
+        for container in pod::items_mut(pod, list) {
             if pod::name(container) == PROXY_CONTAINER {
                 continue;
             }
@@ -69,8 +78,9 @@ pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
                     }
                     Ok(None) => {}
                     Err(message) => {
-                        let at = call.field.join(".");
-                        problems.push((format!("spec.{field}[{index}].{at}"), message));
+                        let container = pod::name(container).to_owned();
+                        let field = call.field.join(".");
+                        problems.push(Problem { list, container, field, message });
                     }
                 }
             }

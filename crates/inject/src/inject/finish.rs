@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lateen_api::issue::{Code, Issue};
+use lateen_api::issue::Issue;
 use serde_json::{Value, json};
 
 use super::{Context, Target, object};
@@ -47,7 +47,7 @@ pub fn finish(
     for field in ["volumes", "imagePullSecrets", "initContainers"] {
         pod::drop_empty(pod, field);
     }
-    issues.extend(unfilled(pod, target));
+    issues.extend(unfilled(pod, context, target));
 }
 
 fn lead_through_agent(
@@ -72,8 +72,10 @@ fn lead_through_agent(
     {
         pod::set_variable(proxy, probes::VARIABLE, probers);
     }
-    let problems = rewritten.problems.into_iter();
-    issues.extend(problems.map(|(path, message)| target.warning(&path, LIMITED, message)));
+    for probes::Problem { list, container, field, message } in rewritten.problems {
+        let path = format!("{}.{field}", pod::path_of(context.base, list, &container));
+        issues.push(target.warning(&path, LIMITED, message));
+    }
 }
 
 fn label(
@@ -205,17 +207,15 @@ fn settle(pod: &mut Value, context: &Context) {
 }
 
 /// `image: auto` that nothing filled in would be pulled as an image of that name.
-fn unfilled(pod: &Value, target: &Target) -> Vec<Issue> {
+fn unfilled(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
     let mut issues = Vec::new();
     for field in ["initContainers", "containers"] {
-        for (index, container) in pod::list(pod, field).iter().enumerate() {
-            if container["image"] == "auto" {
-                let code: Code = IMAGE_AUTO;
-                let path = format!("spec.{field}[{index}].image");
-                let message = "no template fills this in: the container has to be named istio-proxy, and \
-                               the pod to have a template for it in inject.istio.io/templates";
-                issues.push(target.error(&path, code, message));
-            }
+        let unfilled = pod::list(pod, field).iter().filter(|one| one["image"] == "auto");
+        for name in unfilled.map(pod::name) {
+            let path = format!("{}.image", pod::path_of(context.base, field, name));
+            let message = "no template fills this in: the container has to be named istio-proxy, and \
+                           the pod to have a template for it in inject.istio.io/templates";
+            issues.push(target.error(&path, IMAGE_AUTO, message));
         }
     }
     issues

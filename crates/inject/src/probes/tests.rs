@@ -55,8 +55,12 @@ fn a_probe_of_a_port_that_is_not_there_stays_and_is_named() {
     let result = rewrite(&mut pod, 15020);
     assert_eq!(pod, before);
     assert_eq!(result.probers, None);
-    assert_eq!(result.problems[0].0, "spec.containers[0].readinessProbe");
-    assert!(result.problems[0].1.contains("\"metrics\""));
+    let problem = &result.problems[0];
+    assert_eq!(
+        (problem.list, &*problem.container, &*problem.field),
+        ("containers", "app", "readinessProbe")
+    );
+    assert!(problem.message.contains("\"metrics\""));
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn a_number_that_is_no_port_stays_for_kubernetes_to_refuse() {
         let before = pod.clone();
         let result = rewrite(&mut pod, 15020);
         assert_eq!((&pod, result.probers), (&before, None), "{port}");
-        assert!(result.problems[0].1.starts_with(&format!("{port} is not a port")), "{port}");
+        assert!(result.problems[0].message.starts_with(&format!("{port} is not a port")), "{port}");
     }
 }
 

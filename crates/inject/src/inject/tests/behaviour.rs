@@ -366,6 +366,20 @@ fn an_image_that_nothing_fills_in_is_refused() {
 }
 
 #[test]
+fn issues_count_containers_as_their_author_did() {
+    let own = json!({"name": "istio-proxy", "image": "auto"});
+    let probe = json!({"httpGet": {"port": "web"}});
+    let app = json!({"name": "app", "image": "app", "livenessProbe": probe});
+    let pod = pod_with(json!({"name": "web"}), json!({"containers": [own, app]}));
+    let injected = run(&pod, &Settings::default()).unwrap();
+    assert_eq!(injected.issues[0].path, "spec.containers[1].livenessProbe");
+    let auto = json!({"name": "app", "image": "auto"});
+    let pod = pod_with(json!({"name": "web"}), json!({"containers": [auto]}));
+    let refused = run(&pod, &Settings::default()).unwrap_err();
+    assert!(refused[0].contains("spec.containers[0].image: "), "{refused:?}");
+}
+
+#[test]
 fn a_job_with_a_plain_sidecar_ends_and_says_where_it_cannot() {
     let job = |spec: Value| {
         let mut pod = plain();
