@@ -4,6 +4,7 @@
 
 mod assemble;
 mod finish;
+mod remarks;
 mod surroundings;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
@@ -122,7 +123,11 @@ pub fn inject_into(
     let subject = Subject { pod: &base, ..*subject };
     let mut context = context(&subject, settings, owner, annotations);
     issues.extend(image(&mut context, target));
+    if templates.built_in.is_some() {
+        issues.extend(remarks::of_proxy(&context, target));
+    }
     if templates.built_in == Some(BuiltIn::Sidecar) {
+        issues.extend(remarks::of_sidecar(&context, target));
         issues.extend(end_with_application(&mut context, target));
     }
     let mut pod = assemble::assemble(&context, &templates);

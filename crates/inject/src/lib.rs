@@ -73,6 +73,8 @@ pub struct Injected {
 const UNKNOWN_ANNOTATION: Code = Code("IST0108");
 /// Istio's code for a value that an annotation does not take.
 const INVALID_ANNOTATION: Code = Code("IST0125");
+/// Istio's code for an annotation or a label in a place where nobody reads it.
+const MISPLACED: Code = Code("IST0107");
 /// Istio's code for `image: auto` where nothing fills it in.
 const IMAGE_AUTO: Code = Code("IST0147");
 /// A setting or an annotation that has no effect with Lateen.

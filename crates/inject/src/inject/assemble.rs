@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Context, object, surroundings};
+use super::{Context, object, remarks, surroundings};
 use crate::annotation::OVERRIDES;
 use crate::pod::INJECTED;
 use crate::template::{self, BuiltIn, Templates};
@@ -69,7 +69,7 @@ fn take_overrides(pod: &mut Value, injected: &[String]) -> Vec<Override> {
 fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
     for one in overrides {
         let mut overlay = one.container.clone();
-        if matches!(overlay["image"].as_str(), Some("auto" | ""))
+        if !remarks::wants_image(&overlay)
             && let Some(overlay) = overlay.as_object_mut()
         {
             overlay.shift_remove("image");
