@@ -64,7 +64,7 @@ const STATISTICS: &str =
 const TABLE: &[(&str, Treatment)] = &[
     ("sidecar.istio.io/inject", Treatment::Any),
     (STATUS, Treatment::Any),
-    (OVERRIDES, Treatment::Any),
+    (OVERRIDES, Treatment::Must(syntax::overrides)),
     (TEMPLATES, Treatment::Any),
     (PROXY_CONFIG, Treatment::ProxyConfig),
     (MERGE_METRICS, Treatment::Must(syntax::flag)),

@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::annotation::{self as names, Annotations};
 use crate::decide::{INJECT, meaningless_wish};
 use crate::owner;
-use crate::settings::{Settings, is_istio_image};
+use crate::settings::{Settings, injector_config, is_istio_image};
 use crate::strip::strip;
 use crate::template::{self, BuiltIn};
-use crate::{INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, pod};
+use crate::{INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, pod};
 
 /// What all parts of an injection read.
 pub struct Context<'a> {
@@ -110,12 +110,9 @@ pub fn inject_into(
     let base = strip(subject.pod);
     let mut issues = meaningless(subject, target);
     let path = format!("{}metadata.annotations", target.prefix);
-    let annotations = Annotations::read(&base, &target.object, &path, &mut issues);
+    let annotations = Annotations::read(subject.pod, &target.object, &path, &mut issues);
     let templates = template::select(annotations.get(names::TEMPLATES), settings)
-        .map_err(|message| {
-            let path = target.annotation(names::TEMPLATES);
-            issues.push(target.error(&path, INVALID_ANNOTATION, message));
-        })
+        .map_err(|message| issues.push(no_template(&annotations, target, message)))
         .unwrap_or_default();
     if issues.iter().any(Issue::is_error) {
         return Err(issues);
@@ -136,6 +133,15 @@ pub fn inject_into(
         return Err(issues);
     }
     Ok(Injected { pod, issues })
+}
+
+/// Where the templates are named that cannot be had: by the pod, or by the injector's values.
+fn no_template(annotations: &Annotations, target: &Target, message: String) -> Issue {
+    if annotations.has(names::TEMPLATES) {
+        return target.error(&target.annotation(names::TEMPLATES), INVALID_ANNOTATION, message);
+    }
+    let path = "sidecarInjectorWebhook.defaultTemplates";
+    Issue::error(injector_config(), path, TEMPLATE, message)
 }
 
 fn meaningless(subject: &Subject, target: &Target) -> Vec<Issue> {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::selector::Selector;
 
-pub use read::is_istio_image;
+pub use read::{injector_config, is_istio_image};
 
 /// The pod's namespace in a DNS search domain.
 pub const NAMESPACE: &str = "{namespace}";

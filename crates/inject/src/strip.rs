@@ -1,6 +1,6 @@
 //! Takes an injection out again, so that a pod that comes back is injected anew to the same pod. In: a
 //! pod. Out: the pod as it was, by what the annotation `sidecar.istio.io/status` tells; a pod without it
-//! is as it was. It reads what Istio's injector left, too.
+//! is as it was, with the containers of `proxy.istio.io/overrides` if it has that, as in Istio. It reads what Istio's injector left, too.
 
 use std::collections::HashSet;
 
@@ -17,10 +17,14 @@ pub const LISTS: [&str; 4] = ["initContainers", "containers", "volumes", "imageP
 pub fn strip(pod: &Value) -> Value {
     let mut pod = pod.clone();
     let status = pod::annotation(&pod, STATUS);
-    let Some(status) = status.and_then(|text| serde_json::from_str::<Value>(text).ok()) else {
+    let status = status.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    if status.is_none() && pod::annotation(&pod, OVERRIDES).is_none() {
         return pod;
-    };
-    restore_application(&mut pod);
+    }
+    let status = status.unwrap_or_default();
+    if !status.is_null() {
+        restore_application(&mut pod);
+    }
     for field in LISTS {
         let injected: HashSet<&str> =
             status[field].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -1,5 +1,6 @@
 //! What annotation values look like. In: a text. Out: nothing, or what is wrong and how to write it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -131,6 +132,20 @@ pub fn quantity(text: &str) -> Result<(), String> {
         ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let exponent = suffix.strip_prefix(['e', 'E']).filter(|rest| rest.parse::<i32>().is_ok());
     if units.contains(&suffix) || exponent.is_some() { Ok(()) } else { Err(wrong()) }
+}
+
+/// The pod's own parts of injected containers, as the injector keeps them.
+pub fn overrides(text: &str) -> Result<(), String> {
+    let wrong = "is not JSON of the form {\"containers\": [{\"name\": \"istio-proxy\", …}]}: remove it, the \
+                 injector writes it";
+    let lists: BTreeMap<String, Vec<Value>> =
+        serde_json::from_str(text).map_err(|_| wrong.to_owned())?;
+    let known = |field: &String| matches!(field.as_str(), "containers" | "initContainers");
+    let named = |item: &Value| item["name"].as_str().is_some_and(|name| !name.is_empty());
+    match lists.keys().all(known) && lists.values().flatten().all(named) {
+        true => Ok(()),
+        false => Err(wrong.to_owned()),
+    }
 }
 
 /// A JSON map of name to content, or a list of objects with names: volumes and mounts.

@@ -41,19 +41,20 @@ struct Reader<'a> {
     issues: Vec<Issue>,
 }
 
-fn object() -> ObjectRef {
+/// The object that holds the injector's values.
+pub fn injector_config() -> ObjectRef {
     ObjectRef::new("", "ConfigMap", "istio-system", "istio-sidecar-injector")
 }
 
 /// A key's text is no YAML at all.
 pub fn not_yaml(key: &str, error: &str) -> Issue {
     let message = format!("not YAML, {error}");
-    Issue::error(object(), key, Code::SCHEMA_VALIDATION_ERROR, message)
+    Issue::error(injector_config(), key, Code::SCHEMA_VALIDATION_ERROR, message)
 }
 
 /// A key's text is YAML and no map.
 pub fn no_map(key: &str) -> Issue {
-    Issue::error(object(), key, Code::SCHEMA_VALIDATION_ERROR, "is not a map")
+    Issue::error(injector_config(), key, Code::SCHEMA_VALIDATION_ERROR, "is not a map")
 }
 
 /// The values with what the ConfigMap's key `config` says of the same.

@@ -68,6 +68,8 @@ fn bad_annotations_refuse_the_pod_and_are_named_with_a_remedy() {
         ("prometheus.istio.io/merge-metrics", "perhaps", "true nor false"),
         ("proxy.istio.io/config", "concurrency: many", "concurrency"),
         ("proxy.istio.io/config", "{{{", "not YAML"),
+        ("proxy.istio.io/overrides", "garbage", "remove it"),
+        ("proxy.istio.io/overrides", "{\"containers\": [{\"image\": \"app\"}]}", "remove it"),
         ("inject.istio.io/templates", "sidecr", "sidecar, gateway"),
         ("inject.istio.io/templates", "sidecar,gateway", "one of them"),
     ];
@@ -318,6 +320,25 @@ fn fields_that_nobody_knows_survive() {
     let injected = run(&pod, &Settings::default()).unwrap().pod;
     assert_eq!(injected["spec"]["fromTheFuture"], pod["spec"]["fromTheFuture"]);
     assert_eq!(pod::container(&injected, "app").unwrap()["alsoNew"], true);
+}
+
+#[test]
+fn overrides_count_with_and_without_an_injection_before() {
+    let overrides = "{\"containers\": [{\"name\": \"istio-proxy\", \"image\": \"hub/mine:1\"}]}";
+    let once =
+        run(&annotated("proxy.istio.io/overrides", overrides), &Settings::default()).unwrap();
+    let image = |pod: &Value| pod::container(pod, PROXY_CONTAINER).unwrap()["image"].clone();
+    assert_eq!(image(&once.pod), "hub/mine:1");
+    assert_eq!(run(&once.pod, &Settings::default()).unwrap().pod, once.pod);
+}
+
+#[test]
+fn default_templates_that_are_not_there_are_told_where_they_are_named() {
+    let settings = Settings { default_templates: vec!["mine".to_owned()], ..Settings::default() };
+    let refused = run(&plain(), &settings).unwrap_err();
+    let expected = "error LTN0202 ConfigMap istio-system/istio-sidecar-injector: \
+                    sidecarInjectorWebhook.defaultTemplates: there is no template \"mine\"";
+    assert!(refused[0].starts_with(expected), "{refused:?}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use lateen_api::issue::{Code, Issue, Severity};
 use serde_json::{Value, json};
 
-use super::{Reader, object};
+use super::{Reader, injector_config};
 use crate::NO_EFFECT;
 use crate::annotation::syntax;
 use crate::selector::Selector;
@@ -124,7 +124,7 @@ impl Reader<'_> {
 
     pub fn error(&mut self, path: &str, message: impl Into<String>) {
         let code = Code::SCHEMA_VALIDATION_ERROR;
-        self.issues.push(Issue::error(object(), path, code, message));
+        self.issues.push(Issue::error(injector_config(), path, code, message));
     }
 
     pub fn warning(&mut self, path: &str, message: impl Into<String>) {
@@ -132,11 +132,11 @@ impl Reader<'_> {
     }
 
     pub fn warning_of(&mut self, code: Code, path: &str, message: impl Into<String>) {
-        self.issues.push(Issue::warning(object(), path, code, message));
+        self.issues.push(Issue::warning(injector_config(), path, code, message));
     }
 
     pub fn info(&mut self, path: &str, message: impl Into<String>) {
-        let issue = Issue::warning(object(), path, NO_EFFECT, message);
+        let issue = Issue::warning(injector_config(), path, NO_EFFECT, message);
         self.issues.push(Issue { severity: Severity::Info, ..issue });
     }
 }
