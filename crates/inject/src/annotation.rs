@@ -3,6 +3,7 @@
 //! how its value is checked, or why it has no effect with Lateen.
 
 mod config;
+mod nearest;
 pub mod syntax;
 
 use lateen_api::issue::{Issue, ObjectRef};
@@ -157,6 +158,26 @@ fn log_level(text: &str) -> Result<(), String> {
     Err(format!("{text:?} is not a level: write one of {}", levels.join(", ")))
 }
 
+/// Whether this is an annotation of pods that injection reads or speaks of.
+pub fn is_known(name: &str) -> bool {
+    TABLE.iter().any(|(known, _)| *known == name)
+}
+
+fn unknown(name: &str, place: &Place) -> Option<Issue> {
+    let meant = name.contains("istio").then(|| {
+        let known = TABLE.iter().map(|(known, _)| *known);
+        nearest::nearest(name, known)
+    });
+    let message = match meant.flatten() {
+        Some(meant) => format!("there is no such annotation, did you mean {meant}?"),
+        None if FAMILIES.iter().any(|family| name.starts_with(family)) => {
+            "there is no such annotation: check its spelling".to_owned()
+        }
+        None => return None,
+    };
+    Some(place.warning(UNKNOWN_ANNOTATION, message))
+}
+
 /// The checked annotations of one pod.
 #[derive(Debug, Clone, Default)]
 pub struct Annotations<'a> {
@@ -179,11 +200,7 @@ impl<'a> Annotations<'a> {
                 Some((known, treatment)) => {
                     annotations.treat(known, treatment, value, &place, issues);
                 }
-                None if FAMILIES.iter().any(|family| name.starts_with(family)) => {
-                    let message = "there is no such annotation: check its spelling";
-                    issues.push(place.warning(UNKNOWN_ANNOTATION, message.to_owned()));
-                }
-                None => {}
+                None => issues.extend(unknown(name, &place)),
             }
         }
         annotations

@@ -111,6 +111,13 @@ fn annotations_without_effect_say_so_and_unknown_ones_too() {
     }
     let injected = run(&annotated("sidecar.istio.io/proxyCpu", "1"), &Settings::default()).unwrap();
     assert!(injected.issues[0].to_string().starts_with("warning IST0108"), "{injected:?}");
+    for name in ["sidecars.istio.io/inject", "sidecar.istio.io.inject", "sidecar.istio.io/Inject"] {
+        let injected = run(&annotated(name, "false"), &Settings::default()).unwrap();
+        let issue = injected.issues[0].to_string();
+        assert!(issue.ends_with("did you mean sidecar.istio.io/inject?"), "{issue}");
+    }
+    let own = run(&annotated("example.com/inject", "false"), &Settings::default()).unwrap();
+    assert_eq!(own.issues, []);
 }
 
 #[test]
