@@ -179,11 +179,27 @@ pub fn container_mut<'a>(pod: &'a mut Value, wanted: &str) -> Option<&'a mut Val
     items_mut(pod, field).iter_mut().find(|item| name(item) == wanted)
 }
 
-/// The path of a container in the pod as its author wrote it: an injection moves containers.
-pub fn path_of(base: &Value, field: &str, wanted: &str) -> String {
-    match list(base, field).iter().position(|item| name(item) == wanted) {
-        Some(index) => format!("spec.{field}[{index}]"),
-        None => format!("spec.{field}[{wanted:?}]"),
+/// Where containers are in the pod as its author wrote it: an injection moves them.
+pub struct Places<'a>([(&'static str, HashMap<&'a str, usize>); 2]);
+
+impl<'a> Places<'a> {
+    pub fn of(base: &'a Value) -> Self {
+        Places(CONTAINERS.map(|field| {
+            let mut found = HashMap::new();
+            for (index, container) in list(base, field).iter().enumerate() {
+                found.entry(name(container)).or_insert(index);
+            }
+            (field, found)
+        }))
+    }
+
+    /// `spec.containers[1]`, or by its name one that the author does not have.
+    pub fn path(&self, field: &str, wanted: &str) -> String {
+        let containers = self.0.iter().find(|(known, _)| *known == field);
+        match containers.and_then(|(_, found)| found.get(wanted)) {
+            Some(index) => format!("spec.{field}[{index}]"),
+            None => format!("spec.{field}[{wanted:?}]"),
+        }
     }
 }
 

@@ -72,8 +72,9 @@ fn lead_through_agent(
     {
         pod::set_variable(proxy, probes::VARIABLE, probers);
     }
+    let places = pod::Places::of(context.base);
     for probes::Problem { list, container, field, message } in rewritten.problems {
-        let path = format!("{}.{field}", pod::path_of(context.base, list, &container));
+        let path = format!("{}.{field}", places.path(list, &container));
         issues.push(target.warning(&path, LIMITED, message));
     }
 }
@@ -209,10 +210,11 @@ fn settle(pod: &mut Value, context: &Context) {
 /// `image: auto` that nothing filled in would be pulled as an image of that name.
 fn unfilled(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
     let mut issues = Vec::new();
+    let places = pod::Places::of(context.base);
     for field in ["initContainers", "containers"] {
         let unfilled = pod::list(pod, field).iter().filter(|one| one["image"] == "auto");
         for name in unfilled.map(pod::name) {
-            let path = format!("{}.image", pod::path_of(context.base, field, name));
+            let path = format!("{}.image", places.path(field, name));
             let message = "no template fills this in: the container has to be named istio-proxy, and \
                            the pod to have a template for it in inject.istio.io/templates";
             issues.push(target.error(&path, IMAGE_AUTO, message));

@@ -34,12 +34,13 @@ pub fn of_sidecar(context: &Context, target: &Target) -> Vec<Issue> {
 fn own_image(context: &Context, target: &Target) -> Vec<Issue> {
     let mut issues = Vec::new();
     for field in ["containers", "initContainers"] {
-        let own = pod::list(context.base, field).iter();
-        for container in own.filter(|one| pod::INJECTED.contains(&pod::name(one))) {
-            let Some(image) = container["image"].as_str().filter(|one| is_istio_image(one)) else {
+        for (index, container) in pod::list(context.base, field).iter().enumerate() {
+            let image = container["image"].as_str().filter(|image| is_istio_image(image));
+            let Some(image) = image.filter(|_| pod::INJECTED.contains(&pod::name(container)))
+            else {
                 continue;
             };
-            let path = format!("{}.image", pod::path_of(context.base, field, pod::name(container)));
+            let path = format!("spec.{field}[{index}].image");
             let message = format!("{image:?} is Istio's image: {} is used", context.image);
             issues.push(target.warning(&path, NO_EFFECT, message));
         }

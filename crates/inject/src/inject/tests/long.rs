@@ -34,9 +34,15 @@ fn annotated(mut pod: Value, name: &str, text: String) -> Value {
 /// A pod whose lists in one matter have this length.
 type Long = fn(usize) -> Value;
 
-const MATTERS: [(&str, Long); 9] = [
+const MATTERS: [(&str, Long); 10] = [
     ("volumes", |n| with("volumes", named(n))),
     ("containers", |n| with("initContainers", named(n))),
+    ("probes", |n| {
+        let probe = json!({"httpGet": {"port": "missing"}});
+        let mut containers = named(n);
+        containers.iter_mut().for_each(|one| one["livenessProbe"] = probe.clone());
+        with("containers", containers)
+    }),
     ("secrets", |n| with("imagePullSecrets", named(n))),
     ("own variables", |n| {
         with(
