@@ -9,12 +9,14 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lateen_api::issue::Issue;
 use lateen_api::kinds;
-use lateen_inject::{Manual, Outcome, Settings, workload};
+use lateen_inject::{
+    Manual, Outcome, Settings, is_foreign_workload, misplaced, take_items, workload,
+};
 use serde_json::{Value, json};
 
 use crate::bootstrap::Format;
 use crate::home::Home;
-use crate::output::note;
+use crate::output::{note, printable};
 use crate::words::{Labels, parse_labels};
 use crate::yaml;
 
@@ -40,7 +42,7 @@ pub struct InjectCommand {
     #[arg(long, short, default_value = "default")]
     namespace: String,
     /// The control plane's revision [default: the default one]
-    #[arg(long, short, default_value = "")]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
     revision: String,
     #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
     output: Format,
@@ -54,11 +56,7 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
     run.tell(&issues);
     let mut objects = Vec::new();
     for path in &command.files {
-        let name = path.display();
-        let text = read(path)?;
-        let documents =
-            yaml::documents(&text).with_context(|| format!("{name} is neither YAML nor JSON"))?;
-        objects.extend(documents.into_iter().filter(|one| !one.is_null()));
+        objects.extend(read_objects(&path.display().to_string(), &read(path)?)?);
     }
     let injected: Vec<Value> = objects.into_iter().map(|object| run.object(object)).collect();
     if run.failed {
@@ -66,6 +64,22 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
     }
     write(&render(&injected, command.output)?)?;
     Ok(true)
+}
+
+fn read_objects(name: &str, text: &str) -> Result<Vec<Value>> {
+    let documents =
+        yaml::documents(text).with_context(|| format!("{name} is neither YAML nor JSON"))?;
+    let objects = documents.into_iter().enumerate().filter(|(_, one)| !one.is_null());
+    let object = |(index, one): (usize, Value)| {
+        let named = ["apiVersion", "kind"].into_iter().find(|field| !one[*field].is_string());
+        match named {
+            None => Ok(one),
+            Some(field) => {
+                bail!("document {} of {name} is no Kubernetes object: it has no {field}", index + 1)
+            }
+        }
+    };
+    objects.map(object).collect()
 }
 
 struct Run<'a> {
@@ -76,8 +90,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn object(&mut self, mut object: Value) -> Value {
-        if object["kind"] == "List" && object["apiVersion"] == "v1" {
-            let items = object["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        if let Some(items) = take_items(&mut object) {
             let items: Vec<Value> = items.into_iter().map(|item| self.object(item)).collect();
             object["items"] = Value::Array(items);
             return object;
@@ -86,6 +99,7 @@ impl Run<'_> {
             namespace: &self.command.namespace,
             namespace_labels: self.command.namespace_labels.as_ref(),
         };
+        self.tell(&misplaced(&object, &manual));
         match workload(&object, &manual, &self.settings) {
             Outcome::Injected { object, issues } => {
                 self.tell(&issues);
@@ -104,20 +118,29 @@ impl Run<'_> {
                 note(format_args!("{} is not injected: {why}", title(&object)));
                 object
             }
-            Outcome::Passed => object,
+            Outcome::Passed => {
+                if is_foreign_workload(&object) {
+                    let why = "a pod template of this kind is left to the webhook";
+                    let group = printable(object["apiVersion"].as_str().unwrap_or_default());
+                    note(format_args!("{} ({group}) is not injected: {why}", title(&object)));
+                }
+                object
+            }
         }
     }
 
     fn tell(&mut self, issues: &[Issue]) {
         for issue in issues {
             self.failed |= issue.is_error();
-            note(issue);
+            let lines = issue.to_string();
+            let lines: Vec<_> = lines.lines().map(printable).collect();
+            note(lines.join("\n"));
         }
     }
 }
 
 fn title(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let text = |value: &Value| printable(value.as_str().unwrap_or("?")).into_owned();
     format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 

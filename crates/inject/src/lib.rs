@@ -11,6 +11,7 @@ mod decide;
 mod inject;
 mod interception;
 mod merge;
+mod misplaced;
 mod owner;
 mod patch;
 mod pod;
@@ -31,6 +32,7 @@ use serde_json::Value;
 
 pub use decide::{Decision, Reason, Wish, decide};
 pub use inject::inject;
+pub use misplaced::misplaced;
 pub use patch::patch;
 pub use pod::set_proxy_variables;
 pub use selector::{Operator, Requirement, Selector};
@@ -38,7 +40,7 @@ pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,
 };
 pub use webhook::{Call, Endpoint, Rule, Webhook, selected, tag_webhooks, webhooks};
-pub use workload::{Manual, Outcome, workload};
+pub use workload::{Manual, Outcome, is_foreign_workload, take_items, workload};
 
 /// The proxy's container, in `containers` or, as a native sidecar, in `initContainers`.
 pub const PROXY_CONTAINER: &str = "istio-proxy";

@@ -47,15 +47,9 @@ pub enum Outcome {
 
 /// Injects into one object that is not a `List`.
 pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome {
-    let Some(path) = template_path(object) else { return Outcome::Passed };
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(manual.namespace);
-    let kind = object["kind"].as_str().unwrap_or_default();
+    let Some((target, path)) = places(object, manual) else { return Outcome::Passed };
+    let ObjectRef { kind, name, namespace, .. } = &target.object;
     let api_version = object["apiVersion"].as_str().unwrap_or_default();
-    let target = Target {
-        object: ObjectRef::new(group(api_version), kind, namespace, name),
-        prefix: path.iter().map(|part| format!("{part}.")).collect(),
-    };
     let template = path.iter().fold(object, |at, part| &at[*part]);
     let pod = json!({"metadata": template["metadata"], "spec": template["spec"]});
     let nothing = BTreeMap::new();
@@ -67,7 +61,7 @@ pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome
     if let Decision::Skip { reason } = decide(&subject, settings) {
         return Outcome::Skipped { reason };
     }
-    let owner = match kind {
+    let owner = match kind.as_str() {
         "Pod" => owner::of_pod(&pod),
         _ => owner::of_template(api_version, kind, name, &pod),
     };
@@ -78,6 +72,42 @@ pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome
         }
         Err(issues) => Outcome::Refused { issues },
     }
+}
+
+/// The items of a `List`, or of a list of one kind of workload, whose items need not say what they are. The
+/// object is left with none.
+pub fn take_items(object: &mut Value) -> Option<Vec<Value>> {
+    let kind = object["kind"].as_str()?.strip_suffix("List")?.to_owned();
+    let of = json!({"apiVersion": object["apiVersion"], "kind": kind});
+    if !(kind.is_empty() && of["apiVersion"] == "v1") && template_path(&of).is_none() {
+        return None;
+    }
+    let mut items = object["items"].as_array_mut().map(std::mem::take)?;
+    for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| !kind.is_empty()) {
+        for field in ["kind", "apiVersion"] {
+            item.entry(field).or_insert_with(|| of[field].clone());
+        }
+    }
+    Some(items)
+}
+
+/// Whether an object that is not one of the workloads has a pod template all the same.
+pub fn is_foreign_workload(object: &Value) -> bool {
+    template_path(object).is_none() && object["spec"]["template"]["spec"]["containers"].is_array()
+}
+
+/// What issues about a workload point to, and where it holds its pod; `None` if it is not a workload.
+pub fn places(object: &Value, manual: &Manual) -> Option<(Target, Vec<&'static str>)> {
+    let path = template_path(object)?;
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(manual.namespace);
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let group = group(object["apiVersion"].as_str().unwrap_or_default());
+    let target = Target {
+        object: ObjectRef::new(group, kind, namespace, name),
+        prefix: path.iter().map(|part| format!("{part}.")).collect(),
+    };
+    Some((target, path))
 }
 
 fn group(api_version: &str) -> &str {

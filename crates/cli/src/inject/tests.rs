@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Format, Texts, of_config_map, render};
+use super::{Format, Texts, of_config_map, read_objects, render};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -39,6 +39,22 @@ fn several_objects_are_documents_or_one_list() {
     let one: Value = serde_json::from_str(&render(&objects[..1], Format::Json).unwrap()).unwrap();
     assert_eq!(one, objects[0]);
     assert_eq!(render(&[], Format::Yaml).unwrap(), "");
+}
+
+#[test]
+fn a_document_that_is_no_object_is_counted_and_told_what_it_lacks() {
+    let pod = "apiVersion: v1\nkind: Pod\n";
+    assert_eq!(read_objects("a.yaml", &format!("{pod}---\n---\n{pod}")).unwrap().len(), 2);
+    for (text, lacks) in [
+        ("a: b", "apiVersion"),
+        ("text", "apiVersion"),
+        ("- 1", "apiVersion"),
+        ("apiVersion: v1", "kind"),
+    ] {
+        let error = read_objects("a.yaml", &format!("{pod}---\n{text}\n")).unwrap_err().to_string();
+        let expected = format!("document 2 of a.yaml is no Kubernetes object: it has no {lacks}");
+        assert_eq!(error, expected, "{text}");
+    }
 }
 
 #[test]

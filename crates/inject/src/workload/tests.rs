@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Manual, Outcome, workload};
+use super::{Manual, Outcome, is_foreign_workload, take_items, workload};
 use crate::{Reason, Settings, Wish};
 
 fn object(api_version: &str, kind: &str, path: &[&str]) -> Value {
@@ -65,6 +65,37 @@ fn other_objects_pass() {
     }
     assert_eq!(run(&json!(null)), Outcome::Passed);
     assert_eq!(run(&json!({"kind": "Pod"})), Outcome::Passed);
+}
+
+#[test]
+fn lists_of_any_and_of_one_kind_have_items() {
+    let pod = json!({"metadata": {"name": "web"}});
+    let list = |api_version: &str, kind: &str| json!({"apiVersion": api_version, "kind": kind, "items": [pod]});
+    let mut any = list("v1", "List");
+    assert_eq!(take_items(&mut any), Some(vec![pod.clone()]));
+    assert_eq!(any["items"], json!([]));
+    for (api_version, kind) in [("v1", "Pod"), ("apps/v1", "Deployment"), ("batch/v1", "CronJob")] {
+        let items = take_items(&mut list(api_version, &format!("{kind}List"))).unwrap();
+        assert_eq!(
+            (&items[0]["kind"], &items[0]["apiVersion"]),
+            (&json!(kind), &json!(api_version))
+        );
+    }
+    for (api_version, kind) in
+        [("v1", "ServiceList"), ("apps/v1", "List"), ("v1", "Pod"), ("x/v1", "PodList")]
+    {
+        assert_eq!(take_items(&mut list(api_version, kind)), None, "{api_version} {kind}");
+    }
+    assert_eq!(take_items(&mut json!({"apiVersion": "v1", "kind": "PodList"})), None);
+}
+
+#[test]
+fn a_pod_template_of_another_s_kind_is_seen() {
+    let template = ["spec", "template"];
+    assert!(is_foreign_workload(&object("argoproj.io/v1alpha1", "Rollout", &template)));
+    assert!(is_foreign_workload(&object("extensions/v1beta1", "Deployment", &template)));
+    assert!(!is_foreign_workload(&object("apps/v1", "Deployment", &template)));
+    assert!(!is_foreign_workload(&json!({"apiVersion": "v1", "kind": "Service", "spec": {}})));
 }
 
 #[test]
