@@ -1,6 +1,8 @@
 //! AdmissionReview of `admission.k8s.io`, v1 and v1beta1, which differ in nothing that is used here. In:
 //! bytes. Out: a [`Question`], and from an [`Answer`] bytes again.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lateen_api::issue::{Issue, Severity};
@@ -10,6 +12,10 @@ use serde_json::{Value, json};
 const VERSIONS: [&str; 2] = ["admission.k8s.io/v1", "admission.k8s.io/v1beta1"];
 /// The API hands on 4096 bytes of warnings.
 const WARNINGS: usize = 16;
+/// Errors that are told one by one.
+const ERRORS: usize = 16;
+/// Characters of a path and of a message.
+const SENTENCE: usize = 400;
 
 /// What the API asks.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,15 +146,55 @@ pub fn warnings(issues: &[Issue]) -> Vec<String> {
     told.take(WARNINGS).map(sentence).collect()
 }
 
-/// Every error in one line.
+/// The errors in one line, of which people and logs are given no more than they can read.
 pub fn errors(issues: &[Issue]) -> String {
-    let told: Vec<String> = issues.iter().filter(|issue| issue.is_error()).map(sentence).collect();
+    let errors = issues.iter().filter(|issue| issue.is_error());
+    let mut told: Vec<String> = errors.clone().take(ERRORS).map(sentence).collect();
+    match errors.count() - told.len() {
+        0 => {}
+        more => told.push(format!("and {more} more")),
+    }
     told.join("; ")
 }
 
 fn sentence(issue: &Issue) -> String {
+    let message = shortened(&issue.message);
     if issue.path.is_empty() {
-        return format!("{} ({})", issue.message, issue.code);
+        return format!("{message} ({})", issue.code);
     }
-    format!("{}: {} ({})", issue.path, issue.message, issue.code)
+    format!("{}: {message} ({})", shortened(&issue.path), issue.code)
+}
+
+/// A text that repeats what was sent may be as long as a question is.
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SENTENCE) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lateen_api::issue::{Code, Issue, ObjectRef};
+
+    use super::{ERRORS, SENTENCE, errors, warnings};
+
+    #[test]
+    fn what_is_told_stays_readable_however_much_is_wrong() {
+        let object = ObjectRef::new("", "Pod", "shop", "web");
+        let code = Code::SCHEMA_VALIDATION_ERROR;
+        let long = "ä".repeat(100_000);
+        let error = Issue::error(object.clone(), long.clone(), code, long.clone());
+        let told = errors(&vec![error; ERRORS + 7]);
+        assert!(told.ends_with("; and 7 more"), "{}", told.len());
+        assert!(told.chars().count() < ERRORS * (2 * SENTENCE + 20));
+        let short = Issue::error(object.clone(), "spec", code, "is wrong");
+        assert_eq!(
+            errors(&[short.clone(), short]),
+            "spec: is wrong (IST0106); spec: is wrong (IST0106)"
+        );
+        assert_eq!(errors(&[]), "");
+        let warning = Issue::warning(object, "", code, long);
+        assert!(warnings(&[warning])[0].chars().count() < SENTENCE + 20);
+    }
 }
