@@ -1,0 +1,276 @@
+// The graph API, version 1: what the server sends. `crates/graph` serializes the same shapes, and
+// a test compares them with these names. All rates are per second over `duration`; times are
+// milliseconds since 1970; bytes are bytes; latencies are milliseconds. A field that is absent was
+// not observed, which is not the same as zero.
+//
+// GET  /api/v1/status                          → Status
+// GET  /api/v1/graph?GraphQuery                → Graph   (ETag; 304 while nothing has changed)
+// GET  /api/v1/series?id=…&duration=…&at=…     → Series  (id: of a node or an edge)
+// GET  /api/v1/failures?id=…&limit=…           → { failures: Failure[] }
+// GET  /api/v1/logs?id=…&limit=…               → { lines: LogLine[] }
+// GET  /api/v1/namespaces                      → { namespaces: Namespace[] }
+// GET  /api/v1/applications|workloads|services?namespaces=…&search=… → { items: ListItem[] }
+// GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → { items: ConfigItem[] }
+// GET  /api/v1/config/KIND.GROUP/NAMESPACE/NAME   → ConfigObject
+// POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  { yaml } → ConfigObject, or 409/422 Problem
+// Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403.
+
+/** Query parameters of `/graph`. Lists are comma separated. */
+export interface GraphQuery {
+  type: GraphType;
+  /** Empty or absent: all that the reader may see. */
+  namespaces?: string[];
+  /** Seconds that the rates are over: 5 to 3600, a multiple of 5. */
+  duration: number;
+  /** The end of that time; absent: now. */
+  at?: number;
+  /** Whether services stand between a client and its workloads. Default true. */
+  services?: boolean;
+  /** Whether nodes and edges without traffic in that time are shown. Default false. */
+  idle?: boolean;
+}
+
+export type GraphType = "workload" | "app" | "versionedApp" | "service";
+
+export interface Status {
+  version: string;
+  /** Istio's cluster name. */
+  cluster: string;
+  /** `memory`: kept by the control plane; `prometheus`: read from there. */
+  source: "memory" | "prometheus";
+  now: number;
+  /** The oldest time that can be asked for. */
+  oldest: number;
+  /** Milliseconds between two samples. */
+  step: number;
+  /** Who is asking, as Kubernetes knows them. */
+  user?: string;
+  /** Proxies that send their traffic at the moment. */
+  proxies: number;
+  store: { bytes: number; limit: number; edges: number; edgesDropped: number };
+  /** What the reader should know, such as telemetry that was dropped. */
+  notices: string[];
+}
+
+export interface Graph {
+  apiVersion: "graph.lateen.io/v1";
+  type: GraphType;
+  at: number;
+  duration: number;
+  /** In a stable order. */
+  nodes: Node[];
+  edges: Edge[];
+  /** What could not be shown, such as namespaces that the reader may not see. */
+  notices: string[];
+}
+
+export type NodeKind =
+  | "workload"
+  | "app"
+  | "service"
+  /** A host outside the mesh that a ServiceEntry names. */
+  | "serviceEntry"
+  /** A destination outside the mesh that nothing names: its address is the name. */
+  | "outside"
+  /** A client outside the mesh, such as whoever calls an ingress gateway. */
+  | "client"
+  /** Where a connection was refused because nothing leads on. */
+  | "blackHole";
+
+export interface Node {
+  /** Stable across queries of one type: `KIND/NAMESPACE/NAME[/VERSION]`. */
+  id: string;
+  kind: NodeKind;
+  cluster?: string;
+  /** Absent outside the mesh. */
+  namespace?: string;
+  /** What to show. */
+  name: string;
+  workload?: string;
+  app?: string;
+  version?: string;
+  /** Of a service node, and of a ServiceEntry: its host. */
+  service?: string;
+  /** SPIFFE identity, once it was proved. */
+  principal?: string;
+  gateway?: "ingress" | "egress";
+  /** Without a sidecar, as far as is known. */
+  outOfMesh?: boolean;
+  /** The box it is drawn in besides its namespace: of the app, in versionedApp graphs. */
+  box?: string;
+  health: Health;
+  in: Traffic;
+  out: Traffic;
+  /** How many errors and warnings the configuration that acts on it has. */
+  issues?: { errors: number; warnings: number };
+  /** Istio features that act on it, for badges. */
+  badges: Badge[];
+}
+
+export type Badge =
+  | "virtualService" | "destinationRule" | "gateway" | "serviceEntry" | "sidecar"
+  | "peerAuthentication" | "authorizationPolicy" | "requestAuthentication"
+  | "faultInjection" | "mirroring" | "trafficShifting" | "timeout" | "circuitBreaker" | "missingSidecar";
+
+export interface Edge {
+  /** `SOURCE>TARGET#PROTOCOL` */
+  id: string;
+  source: string;
+  target: string;
+  protocol: Protocol;
+  /** The service that was asked for. */
+  service?: string;
+  /** `full`: all of it was mutual TLS; `partial`; `none`. */
+  mtls: "full" | "partial" | "none";
+  traffic: Traffic;
+  /** Of all that its source sent to the same service, the part that went here: 0 to 1. */
+  share?: number;
+  health: Health;
+}
+
+export type Protocol = "tcp" | "http" | "grpc";
+
+/** What went over an edge, or into or out of a node. */
+export interface Traffic {
+  tcp?: Tcp;
+  http?: Http;
+  grpc?: Http;
+}
+
+export interface Tcp {
+  /** Bytes from the client to the server, and back. */
+  sent: number;
+  received: number;
+  /** Connections opened, closed, and of those closed the ones that failed. */
+  opened: number;
+  closed: number;
+  failed: number;
+  /** Connections open at the end of the time. */
+  active: number;
+  /** Failed connections by Envoy's response flags, such as `{"UF,URX": 0.4}`. */
+  flags: Record<string, number>;
+}
+
+export interface Http {
+  requests: number;
+  /** Share of the requests that failed, 0 to 1. */
+  errorShare: number;
+  latency?: { p50: number; p95: number; p99: number };
+  requestBytes: number;
+  responseBytes: number;
+  /** Requests by response code (gRPC: by status). */
+  codes: Record<string, number>;
+  flags: Record<string, number>;
+  /** gRPC messages. */
+  requestMessages?: number;
+  responseMessages?: number;
+}
+
+export interface Health {
+  state: "healthy" | "degraded" | "failing" | "idle";
+  /** Why it is not healthy, most telling first. */
+  reasons: string[];
+}
+
+export interface Series {
+  id: string;
+  /** Of the first sample, and between two. */
+  start: number;
+  step: number;
+  /** `null`: not observed. Each has as many samples as there are steps. */
+  inbound: Lines;
+  outbound: Lines;
+}
+
+/** Names such as `tcp.sent`, `tcp.received`, `tcp.opened`, `tcp.failed`, `tcp.active`, `http.requests`,
+ *  `http.errors`, `http.p50`, `http.p95`, `http.p99`, `grpc.…`. */
+export type Lines = Record<string, (number | null)[]>;
+
+/** A connection or request that failed, and why. */
+export interface Failure {
+  time: number;
+  source: string;
+  target: string;
+  protocol: Protocol;
+  /** Envoy's response flags. */
+  flags: string;
+  code?: number;
+  bytesReceived: number;
+  bytesSent: number;
+  durationMs: number;
+  /** One sentence for people. */
+  summary: string;
+  /** The way it took, each with the object and the field that decided. */
+  steps: { what: string; object?: ObjectRef; field?: string; failed?: boolean }[];
+  /** What to check. */
+  remedy?: string;
+}
+
+export interface LogLine {
+  time: number;
+  /** The proxy that wrote it. */
+  from: string;
+  text: string;
+}
+
+export interface ObjectRef {
+  kind: string;
+  group: string;
+  namespace: string;
+  name: string;
+}
+
+export interface Namespace {
+  name: string;
+  injection: "enabled" | "disabled" | "unset";
+  revision?: string;
+  health: Health;
+}
+
+export interface ListItem {
+  /** The node's id in the graph of the matching type. */
+  id: string;
+  kind: "app" | "workload" | "service";
+  namespace: string;
+  name: string;
+  labels: Record<string, string>;
+  /** Such as Deployment or ServiceEntry. */
+  type?: string;
+  /** Instances, and of those the ready ones. */
+  instances?: { all: number; ready: number };
+  /** Whether it has sidecars: all, some, none. */
+  sidecars?: "all" | "some" | "none";
+  health: Health;
+  issues: { errors: number; warnings: number };
+}
+
+export interface ConfigItem extends ObjectRef {
+  version: string;
+  created: number;
+  issues: { errors: number; warnings: number };
+}
+
+export interface ConfigObject extends ConfigItem {
+  yaml: string;
+  resourceVersion: string;
+  validation: Issue[];
+  /** Whether the reader's own rights in Kubernetes allow an update. */
+  editable: boolean;
+  /** Nodes of the workload graph that it acts on. */
+  actsOn: string[];
+}
+
+export interface Issue {
+  code: string;
+  severity: "error" | "warning" | "info";
+  message: string;
+  /** Such as `spec.tcp[0].route[0].destination.host`. */
+  path: string;
+}
+
+export interface Problem {
+  status: number;
+  /** Lower case, says what to check. */
+  message: string;
+  issues?: Issue[];
+}
