@@ -5,14 +5,19 @@
 //
 // GET  /api/v1/status                          → Status
 // GET  /api/v1/graph?GraphQuery                → Graph   (ETag; 304 while nothing has changed)
-// GET  /api/v1/series?id=…&duration=…&at=…     → Series  (id: of a node or an edge)
+// GET  /api/v1/series?id=…&duration=…&at=…     → Series  (id: SelectionId; of an edge only `outbound` is filled)
 // GET  /api/v1/failures?id=…&limit=…           → { failures: Failure[] }
 // GET  /api/v1/logs?id=…&limit=…               → { lines: LogLine[] }
 // GET  /api/v1/namespaces                      → { namespaces: Namespace[] }
 // GET  /api/v1/applications|workloads|services?namespaces=…&search=… → { items: ListItem[] }
 // GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → { items: ConfigItem[] }
 // GET  /api/v1/config/KIND.GROUP/NAMESPACE/NAME   → ConfigObject
-// POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  { yaml } → ConfigObject, or 409/422 Problem
+// POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  ConfigUpdate → ConfigObject, or 409/422 Problem
+// An object without a namespace has `_` in its place. A dry run answers 200 with `validation` filled even if there
+// are errors, unless the text is no such object at all (422).
+//
+// SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
+// `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
 // Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403.
 
 /** Query parameters of `/graph`. Lists are comma separated. */
@@ -258,6 +263,12 @@ export interface ConfigObject extends ConfigItem {
   editable: boolean;
   /** Nodes of the workload graph that it acts on. */
   actsOn: string[];
+}
+
+/** What the reader wrote, and the version that it was made from: 409 when the object has changed since. */
+export interface ConfigUpdate {
+  yaml: string;
+  resourceVersion: string;
 }
 
 export interface Issue {

@@ -1,0 +1,98 @@
+// Requests to the server. In: a path below /api/v1 and a token. Out: the answer, or an ApiError that says what
+// went wrong in a sentence for people.
+import { Lru } from "../model/lru";
+import type { Issue, Problem } from "./types";
+
+export class ApiError extends Error {
+  constructor(
+    /** 0: there was no answer. */
+    readonly status: number,
+    message: string,
+    readonly issues: Issue[] = [],
+  ) {
+    super(message);
+  }
+
+  /** Whether the server, and not the question, is the trouble. */
+  get away(): boolean {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
+}
+
+export class Client {
+  private readonly seen = new Lru<{ etag: string; data: unknown }>(12);
+
+  constructor(
+    private readonly base: string,
+    private readonly token: () => string | undefined,
+  ) {}
+
+  /** An answer that has not changed is the same object as before. */
+  async get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    const known = this.seen.get(path);
+    const response = await this.send(path, { signal, headers: known ? { "If-None-Match": known.etag } : {} });
+    if (response.status === 304 && known) return known.data as T;
+    if (!response.ok) throw await problem(response);
+    const data = await body<T>(response);
+    const etag = response.headers.get("ETag");
+    if (etag) this.seen.set(path, { etag, data });
+    return data;
+  }
+
+  async post<T>(path: string, content: unknown, signal?: AbortSignal): Promise<T> {
+    const headers = { "Content-Type": "application/json" };
+    const response = await this.send(path, { method: "POST", headers, body: JSON.stringify(content), signal });
+    if (!response.ok) throw await problem(response);
+    return body<T>(response);
+  }
+
+  private async send(path: string, init: RequestInit): Promise<Response> {
+    const headers = new Headers(init.headers);
+    headers.set("Accept", "application/json");
+    const token = this.token();
+    if (token) headers.set("Authorization", `Bearer ${token}`);
+    try {
+      return await fetch(this.base + path, { ...init, headers, cache: "no-store", credentials: "omit" });
+    } catch (e) {
+      if (init.signal?.aborted) throw e;
+      throw new ApiError(0, "the server does not answer");
+    }
+  }
+}
+
+async function body<T>(response: Response): Promise<T> {
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new ApiError(502, "the answer is not JSON: is something between this page and Lateen?");
+  }
+}
+
+async function problem(response: Response): Promise<ApiError> {
+  const fallback = FALLBACK[response.status] ?? `the server answered ${response.status}`;
+  try {
+    const { message, issues } = (await response.json()) as Partial<Problem>;
+    return new ApiError(response.status, message || fallback, issues ?? []);
+  } catch {
+    return new ApiError(response.status, fallback);
+  }
+}
+
+const FALLBACK: Record<number, string> = {
+  401: "sign in to see this",
+  403: "your account lacks a right that this needs",
+  404: "there is no such thing",
+  409: "the object has changed since it was read",
+  422: "this is not a valid object",
+};
+
+/** A query string of what is defined, in a stable order. */
+export function query(parameters: Record<string, string | number | boolean | string[] | undefined>): string {
+  const out = new URLSearchParams();
+  for (const [key, value] of Object.entries(parameters)) {
+    if (value === undefined || value === "" || (Array.isArray(value) && value.length === 0)) continue;
+    out.set(key, Array.isArray(value) ? value.join(",") : String(value));
+  }
+  const text = out.toString();
+  return text ? `?${text}` : "";
+}

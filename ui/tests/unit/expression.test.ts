@@ -1,0 +1,143 @@
+import { describe, expect, it } from "vitest";
+import type { Edge, Node } from "../../src/api/types";
+import { complete } from "../../src/model/expression/complete";
+import { check, matches } from "../../src/model/expression/evaluate";
+import { parse } from "../../src/model/expression/parser";
+
+const node = (over: Partial<Node> = {}): Node => ({
+  id: "workload/default/echo-server/v1",
+  kind: "workload",
+  namespace: "default",
+  name: "echo-server",
+  workload: "echo-server",
+  app: "echo",
+  version: "v1",
+  health: { state: "healthy", reasons: [] },
+  in: {},
+  out: {},
+  badges: [],
+  ...over,
+});
+
+const edge = (over: Partial<Edge> = {}): Edge => ({
+  id: "a>b#tcp",
+  source: "a",
+  target: "b",
+  protocol: "tcp",
+  mtls: "full",
+  traffic: { tcp: { sent: 10, received: 5, opened: 2, closed: 2, failed: 1, active: 0, flags: {} } },
+  health: { state: "failing", reasons: [] },
+  ...over,
+});
+
+const onNode = (text: string, over?: Partial<Node>) => matches(parse(text)!, { node: node(over) });
+const onEdge = (text: string, over?: Partial<Edge>) =>
+  matches(parse(text)!, { edge: edge(over), source: node({ name: "client" }), target: node() });
+
+describe("matching", () => {
+  it.each([
+    ["node = workload", true],
+    ["node = service", false],
+    ["name contains echo", true],
+    ["name contains ECHO", true],
+    ["name *= client", false],
+    ["name !*= client", true],
+    ["name not contains client", true],
+    ["name startswith echo and name endswith server", true],
+    ["namespace = default", true],
+    ["namespace != default", false],
+    ["healthy", true],
+    ["!healthy", false],
+    ["is healthy", true],
+    ["has vs", false],
+    ["version = v2 or version = v1", true],
+    ["version = v2 and version = v1 or app = echo", true],
+    ["version = v2 and (version = v1 or app = echo)", false],
+    ["not (version = v2)", true],
+    ["healthy = false", false],
+    ['name = "echo-server"', true],
+    ["idle", true],
+  ])("%s on a node is %s", (text, expected) => {
+    expect(onNode(text)).toBe(expected);
+  });
+
+  it.each([
+    ["%error > 5", true],
+    ["%error > 50", false],
+    ["%error >= 50%", true],
+    ["tcp > 0", true],
+    ["tcp > 1k", false],
+    ["http > 0", false],
+    ["mtls", true],
+    ["!mtls", false],
+    ["!healthy", true],
+    ["protocol = tcp && target contains echo", true],
+    ["source = client", true],
+  ])("%s on an edge is %s", (text, expected) => {
+    expect(onEdge(text)).toBe(expected);
+  });
+
+  it("does not match what a question makes no sense for, nor its opposite", () => {
+    expect(onNode("mtls")).toBe(false);
+    expect(onNode("!mtls")).toBe(false);
+    expect(onEdge("rt > 500")).toBe(false);
+    expect(onEdge("!(rt > 500)")).toBe(false);
+    expect(onNode("name = x or !mtls")).toBe(false);
+    expect(onNode("name = echo-server or mtls")).toBe(true);
+  });
+});
+
+describe("errors point at the place", () => {
+  it.each([
+    ["name contians x", 4, /needs a comparison/],
+    ["foo = 1", 0, /“foo” is not something/],
+    ["name =", 6, /a value is missing/],
+    ["(name = a", 0, /never closed/],
+    ["name = a)", 8, /never opened/],
+    ["rt > fast", 5, /a number is missing/],
+    ["rt contains 5", 3, /is a number/],
+    ["name > 5", 5, /has no order/],
+    ["healthy idle", 8, /“and” or “or” is missing/],
+    ['name = "a', 7, /never closed/],
+    ["and", 0, /is missing here/],
+    ["%error > 5 & x", 11, /does not belong/],
+  ])("%s", (text, start, message) => {
+    const { error } = check(text);
+    expect(error?.message).toMatch(message);
+    expect(error?.start).toBe(start);
+  });
+
+  it("takes nothing as nothing", () => {
+    expect(check("  ")).toEqual({ expression: undefined });
+  });
+
+  it("survives a megabyte", () => {
+    expect(check("x".repeat(1 << 20)).error).toBeDefined();
+  });
+});
+
+describe("completion", () => {
+  const words = { names: ["echo-client", "echo server"], namespaces: ["default"], versions: ["v1"], apps: [] };
+  const texts = (input: string) => complete(input, input.length, words).map((s) => s.text);
+
+  it("offers subjects, operators, values and joints in turn", () => {
+    expect(texts("")).toContain("name");
+    expect(texts("na")[0]).toBe("name");
+    expect(texts("name ")).toContain("contains");
+    expect(texts("name = ")).toEqual(["echo-client", '"echo server"']);
+    expect(texts("namespace = d")).toEqual(["default"]);
+    expect(texts("namespace = default ")).toEqual(["and", "or"]);
+    expect(texts("healthy ")).toEqual(["and", "or"]);
+    expect(texts("rt ")).toContain(">=");
+    expect(texts("!")).toContain("healthy");
+  });
+
+  it("replaces the word that is being written", () => {
+    const [first] = complete("healthy and na", 14, words);
+    expect(first).toMatchObject({ text: "name", start: 12, end: 14 });
+  });
+
+  it("says nothing within an open quotation", () => {
+    expect(texts('name = "ec')).toEqual([]);
+  });
+});
