@@ -137,7 +137,7 @@ function send(response, status, content, known) {
 async function file(dist, path, response) {
   const name = normalize(path === "/" ? "/index.html" : path);
   const full = dist && join(dist, name);
-  const there = full && (await stat(full).catch(() => undefined));
+  const there = full ? await stat(full).catch(() => undefined) : undefined;
   if (!full || !there?.isFile()) {
     response.writeHead(404).end();
     return;

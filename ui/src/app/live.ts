@@ -1,7 +1,6 @@
 // The feeds' view of the browser and of the server's health. Out: `away`, set while the server does not answer.
 import { signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import type { ApiError } from "../api/client";
 import { Feed, type FeedEnvironment, type FeedOptions, type FeedState } from "../api/feed";
 import { refused } from "./session";
 

@@ -1,0 +1,117 @@
+// What the graph page knows: the reader's choices from the address, the feeds, and the view that follows from both.
+import { batch, computed, effect, signal } from "@preact/signals";
+import { query } from "../api/client";
+import type { Graph, Namespace, Status } from "../api/types";
+import { check } from "../model/expression/evaluate";
+import { formatGraphState, type GraphState, parseGraphState } from "../model/graphState";
+import { Lru } from "../model/lru";
+import { layoutKey, type View, type ViewOptions, view } from "../model/view";
+import { feed } from "./live";
+import { formatRoute, go, route } from "./route";
+import { api } from "./session";
+
+const graphQuery = signal(new URLSearchParams());
+
+export const state = computed(() => parseGraphState(graphQuery.value));
+
+/** Counts up when the reader asks for a new layout. */
+export const layoutRound = signal(0);
+
+/** While replay plays, its time is here; the address follows once it stands still. */
+export const playing = signal<number | undefined>(undefined);
+
+/** Changes the reader's choices. `replace`: without a step for the back button. */
+export function choose(change: Partial<GraphState>, replace = false): void {
+  const next = formatGraphState({ ...state.peek(), ...change });
+  go(formatRoute("graph", [], next), replace);
+}
+
+export function graphHash(change: Partial<GraphState> = {}): string {
+  return formatRoute("graph", [], formatGraphState({ ...state.value, ...change }));
+}
+
+const frames = new Lru<Graph>(24);
+
+export const graphFeed = feed<Graph>({
+  // A moment in the past does not change: it is kept, so that replay can go back without asking.
+  async load(key, abort) {
+    const past = key.includes("at=");
+    const known = past ? frames.get(key) : undefined;
+    const graph = known ?? (await api.get<Graph>(`/graph${key}`, abort));
+    if (past && graph.edges.length < 2000) frames.set(key, graph);
+    return graph;
+  },
+  interval: () => (state.peek().at !== undefined || playing.peek() !== undefined ? 0 : state.peek().refresh * 1000),
+});
+
+export const statusFeed = feed<Status>({ load: (_, abort) => api.get("/status", abort), interval: () => 15_000 });
+
+export const namespacesFeed = feed<{ namespaces: Namespace[] }>({ load: (_, abort) => api.get("/namespaces", abort), interval: () => 30_000 });
+
+export const shownTime = computed(() => playing.value ?? state.value.at);
+
+const find = computed(() => check(state.value.find));
+const hide = computed(() => check(state.value.hide));
+export const expressions = { find, hide };
+
+/** Of a wrong expression the last right one stays in force. */
+function lastRight(checked: typeof find): () => ViewOptions["find"] {
+  let last: ViewOptions["find"];
+  return () => {
+    if (!checked.value.error) last = checked.value.expression;
+    return last;
+  };
+}
+const rightFind = lastRight(find);
+const rightHide = lastRight(hide);
+
+const viewOptions = computed<ViewOptions>(() => {
+  const s = state.value;
+  return { boxNamespaces: s.boxNamespaces, boxApps: s.boxApps && s.type === "versionedApp", labels: s.labels, find: rightFind(), hide: rightHide() };
+});
+
+export const graph = computed(() => graphFeed.state.value.data);
+
+export const currentView = computed<View | undefined>(() => (graph.value ? view(graph.value, viewOptions.value) : undefined));
+
+export const currentKey = computed(() => {
+  const s = state.value;
+  return layoutKey(graph.value?.type ?? s.type, viewOptions.value, s.services, s.layout, layoutRound.value);
+});
+
+const graphKey = computed(() => {
+  const s = state.value;
+  return query({ type: s.type, namespaces: s.namespaces, duration: s.duration, at: shownTime.value, services: s.services, idle: s.idle });
+});
+
+/** Begins to keep all of it fresh. Out: ends that. */
+export function startStore(): () => void {
+  const ends = [
+    effect(() => {
+      const { page, query: text } = route.value;
+      batch(() => {
+        if (page === "graph" && text.toString() !== graphQuery.peek().toString()) graphQuery.value = text;
+      });
+    }),
+    effect(() => graphFeed.ask(route.value.page === "graph" ? graphKey.value : undefined)),
+    effect(() => {
+      void state.value.refresh;
+      graphFeed.reschedule();
+    }),
+  ];
+  statusFeed.ask("status");
+  namespacesFeed.ask("namespaces");
+  return () => {
+    for (const end of ends) end();
+    graphFeed.close();
+    statusFeed.close();
+    namespacesFeed.close();
+  };
+}
+
+/** After signing in: everything is asked for again. */
+export function refreshAll(): void {
+  graphFeed.refresh();
+  statusFeed.refresh();
+  namespacesFeed.refresh();
+}

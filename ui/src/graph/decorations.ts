@@ -1,0 +1,130 @@
+// What Cytoscape cannot draw without image files: the icon in each node, its state of health as a shape, badges of
+// Istio features, locks on edges, and crosses on failing edges. Redrawn whenever the graph is.
+import type cytoscape from "cytoscape";
+import type { Badge, Health } from "../api/types";
+import type { Point } from "../layout/types";
+import type { ViewEdge, ViewNode } from "../model/view";
+import { lineOf, pointAt } from "./geometry";
+import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON } from "./icons";
+import type { Layer } from "./layer";
+import { healthColor, type Palette } from "./palette";
+import { SHAPE_SIZE } from "./style";
+
+export interface DecorationOptions {
+  badges: boolean;
+  security: boolean;
+}
+
+interface Frame {
+  c: CanvasRenderingContext2D;
+  zoom: number;
+  palette: Palette;
+  options: DecorationOptions;
+  visible(p: Point): boolean;
+}
+
+/** Below these zooms there is no room for the detail. */
+const ICON_ZOOM = 0.3;
+const HEALTH_ZOOM = 0.12;
+const EDGE_ZOOM = 0.45;
+const MOST_BADGES = 4;
+
+export function decorate(cy: cytoscape.Core, layer: Layer, palette: Palette, options: DecorationOptions): void {
+  layer.clear();
+  const zoom = cy.zoom();
+  const pan = cy.pan();
+  if (zoom < HEALTH_ZOOM) return;
+  const margin = SHAPE_SIZE * zoom;
+  const place = (p: Point): Point => ({ x: p.x * zoom + pan.x, y: p.y * zoom + pan.y });
+  const frame: Frame = {
+    c: layer.context, zoom, palette, options,
+    visible: (p) => p.x > -margin && p.y > -margin && p.x < layer.width + margin && p.y < layer.height + margin,
+  };
+  cy.batch(() => {
+    if (zoom >= EDGE_ZOOM && options.security) cy.edges().forEach((e) => drawEdge(e, frame, place));
+    cy.nodes("[kind]").forEach((n) => drawNode(n, frame, place));
+  });
+}
+
+function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Point): void {
+  const shown = n.scratch("view") as ViewNode | undefined;
+  const at = place(n.position());
+  if (!shown || !f.visible(at)) return;
+  const { node } = shown;
+  const { c, zoom, palette } = f;
+  c.globalAlpha = Number(n.style("opacity"));
+  if (zoom >= ICON_ZOOM) {
+    const icon = KIND_ICONS[node.gateway ?? node.kind];
+    drawIcon(c, icon, at.x, at.y, 21 * zoom, shown.idle ? palette.muted : palette.text, 1.8);
+  }
+  const state = node.health.state;
+  const far = { x: at.x + SHAPE_SIZE * 0.42 * zoom, y: at.y - SHAPE_SIZE * 0.42 * zoom };
+  if (state === "failing" || state === "degraded") healthMark(c, palette, state, far, Math.max(5, 9 * zoom));
+  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, at, f);
+  c.globalAlpha = 1;
+}
+
+/** A state is a shape and a sign as well as a colour: a triangle for degraded, an octagon for failing. */
+export function healthMark(c: CanvasRenderingContext2D, p: Palette, state: Health["state"], at: Point, radius: number): void {
+  const corners = state === "degraded" ? 3 : state === "failing" ? 8 : 32;
+  const turn = state === "degraded" ? -Math.PI / 2 : Math.PI / 8;
+  const r = state === "degraded" ? radius * 1.25 : radius;
+  c.beginPath();
+  for (let i = 0; i < corners; i += 1) {
+    const angle = turn + (i / corners) * 2 * Math.PI;
+    c.lineTo(at.x + r * Math.cos(angle), at.y + r * Math.sin(angle));
+  }
+  c.closePath();
+  c.lineJoin = "round";
+  c.strokeStyle = p.canvas;
+  c.lineWidth = 3;
+  c.stroke();
+  c.fillStyle = healthColor(p, state);
+  c.fill();
+  const lift = state === "degraded" ? radius * 0.12 : 0;
+  drawIcon(c, HEALTH_ICONS[state], at.x, at.y + lift, radius * 1.5, p["on-state"], 3.2);
+}
+
+function drawBadges(badges: readonly Badge[], at: Point, f: Frame): void {
+  const size = 15 * f.zoom;
+  const shown = badges.slice(0, MOST_BADGES);
+  shown.forEach((badge, i) => {
+    const x = at.x - SHAPE_SIZE * 0.5 * f.zoom - size * 0.35 + (i % 2 === 0 ? 0 : -size * 1.1);
+    const y = at.y - SHAPE_SIZE * 0.42 * f.zoom + Math.floor(i / 2) * size * 1.15;
+    chip(f, { x, y }, size, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent);
+    drawIcon(f.c, BADGE_ICONS[badge], x, y, size * 0.72, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent, 2.2);
+  });
+}
+
+function chip(f: Frame, at: Point, size: number, color: string): void {
+  const { c } = f;
+  c.beginPath();
+  c.roundRect(at.x - size / 2, at.y - size / 2, size, size, size * 0.28);
+  c.fillStyle = f.palette.surface;
+  c.fill();
+  c.strokeStyle = color;
+  c.lineWidth = Math.max(0.75, f.zoom);
+  c.stroke();
+}
+
+function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Point): void {
+  const shown = e.scratch("view") as ViewEdge | undefined;
+  if (!shown || shown.idle || e.hasClass("dim")) return;
+  const { mtls } = shown.edge;
+  // As in Kiali a lock says that there is security; only traffic that is partly without gets an open one.
+  if (mtls === "none") return;
+  const line = lineOf(e);
+  if (!line || line.length * f.zoom < 60) return;
+  const at = place(pointAt(line, Math.min(0.2, 24 / line.length)));
+  if (!f.visible(at)) return;
+  const size = 17 * f.zoom;
+  const color = mtls === "full" ? f.palette.muted : f.palette.degraded;
+  f.c.beginPath();
+  f.c.arc(at.x, at.y, size / 2, 0, 2 * Math.PI);
+  f.c.fillStyle = f.palette.surface;
+  f.c.fill();
+  f.c.strokeStyle = f.palette.line;
+  f.c.lineWidth = 1;
+  f.c.stroke();
+  drawIcon(f.c, mtls === "full" ? LOCK_ICON : OPEN_LOCK_ICON, at.x, at.y - size * 0.02, size * 0.68, color, 2.4);
+}

@@ -1,0 +1,106 @@
+// The graph page: controls, the graph, its table, the side panel, replay, and what to do when there is nothing.
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { environment } from "../app/live";
+import { formatRoute, go } from "../app/route";
+import { choose, currentView, graph, graphFeed, namespacesFeed, playing, shownTime, state } from "../app/store";
+import { age, clock } from "../model/format";
+import { clean, count } from "../model/text";
+import { Panel } from "../panel/panel";
+import { CommandLine, IconButton, Loading, Trouble } from "../ui/widgets";
+import { UI_ICONS } from "./icons";
+import { Legend } from "./legend";
+import { Replay } from "./replay";
+import { announcement, Stage } from "./stage";
+import { GraphTable } from "./table";
+import { Toolbar } from "./toolbar";
+
+export default function GraphPage() {
+  const s = state.value;
+  const feed = graphFeed.state.value;
+  const view = currentView.value;
+  const narrow = matchMedia("(max-width: 760px)").matches;
+  const wholePanel = useSignal(!narrow);
+  const shown = s.selected !== undefined || wholePanel.value;
+  return (
+    <main class="graph-page" id="main">
+      <Toolbar />
+      {s.replay && <Replay />}
+      <div class={`graph-area ${shown ? "with-panel" : ""}`}>
+        <div class="graph-column">
+          {feed.error && !feed.error.away && feed.error.status !== 401 && <Trouble error={feed.error} retry={() => graphFeed.refresh()} />}
+          {!view && !feed.error && <Loading what="the graph" />}
+          {view && view.nodes.length === 0 ? <Empty /> : <Stage openDetails={openDetails} />}
+          {view && view.nodes.length > 0 && <StatusLine />}
+          {s.legend && <Legend />}
+          <GraphTable />
+          {!shown && view && view.nodes.length > 0 && <IconButton class="show-panel" icon={UI_ICONS.info} label="Summary" text onClick={() => { wholePanel.value = true; }} />}
+        </div>
+        {shown && view && view.nodes.length > 0 && <Panel close={() => { wholePanel.value = false; }} />}
+      </div>
+      <div class="sr-only" role="status" aria-live="polite">{announcement.value}</div>
+    </main>
+  );
+}
+
+function openDetails(id: string): void {
+  const n = graph.peek()?.nodes.find((x) => x.id === id);
+  if (!n?.namespace) return;
+  if (n.kind === "service") go(formatRoute("services", [n.namespace, n.name]));
+  else if (n.workload) go(formatRoute("workloads", [n.namespace, n.workload]));
+  else if (n.app) go(formatRoute("applications", [n.namespace, n.app]));
+}
+
+function StatusLine() {
+  const feed = graphFeed.state.value;
+  const view = currentView.value;
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!environment.hidden()) now.value = Date.now();
+    }, 1000);
+    return () => clearInterval(timer);
+  }, [now]);
+  const past = shownTime.value;
+  const old = past === undefined ? `${age(now.value - feed.at)} ago` : clock(past);
+  const mode = playing.value !== undefined ? "Replaying" : past !== undefined ? "As of" : state.value.refresh === 0 ? "Paused, as of" : "Live,";
+  return (
+    <p class="status-line">
+      <span class={`live-dot ${past === undefined && state.value.refresh > 0 ? "on" : ""}`} aria-hidden="true" />
+      {mode} {old} · {count(view?.nodes.length ?? 0, "node")} · {count(view?.edges.length ?? 0, "edge")}
+    </p>
+  );
+}
+
+function Empty() {
+  const s = state.value;
+  const hidden = (graph.value?.nodes.length ?? 0) > 0;
+  if (hidden) {
+    return (
+      <div class="empty">
+        <h2>Everything is hidden</h2>
+        <p>The hide expression <code>{clean(s.hide, 120)}</code> matches all that is in the graph.</p>
+        <button type="button" class="button" onClick={() => choose({ hide: "" })}>Clear it</button>
+      </div>
+    );
+  }
+  const spaces = namespacesFeed.state.value.data?.namespaces ?? [];
+  const without = spaces.find((n) => n.injection === "unset" && !n.name.startsWith("istio-") && !n.name.startsWith("kube-"))?.name ?? "default";
+  return (
+    <div class="empty">
+      <h2>No traffic was seen{s.namespaces.length > 0 ? ` in ${clean(s.namespaces.join(", "), 80)}` : ""}</h2>
+      <p>In this time no workload with a sidecar sent or received anything. Traffic appears here within seconds of its first byte.</p>
+      <div class="actions">
+        {!s.idle && <button type="button" class="button primary" onClick={() => choose({ idle: true })}>Show idle nodes</button>}
+        {s.namespaces.length > 0 && <button type="button" class="button" onClick={() => choose({ namespaces: [] })}>All namespaces</button>}
+        {s.duration < 600 && <button type="button" class="button" onClick={() => choose({ duration: 600 })}>Last 10 min</button>}
+      </div>
+      <h3>On this machine</h3>
+      <CommandLine text="lateen run --home DIR --name echo-server --labels app=echo-server,version=v1 -- ./any-echo-server 8020" />
+      <CommandLine text="lateen run --home DIR --name echo-client --labels app=echo-client,version=v1 -- ./any-client tcp-echo-server 8020" />
+      <h3>On a cluster</h3>
+      <CommandLine text={`kubectl label namespace ${clean(without, 63)} istio-injection=enabled`} />
+      <CommandLine text={`kubectl rollout restart deployment -n ${clean(without, 63)}`} />
+    </div>
+  );
+}

@@ -1,0 +1,130 @@
+// How Cytoscape draws nodes, edges and boxes. In: colours and whether the graph is big. Out: its style sheet.
+// Shapes are those that Kiali's users know: circle workload, square app, diamond service, tag ServiceEntry.
+import type cytoscape from "cytoscape";
+import type { NodeKind } from "../api/types";
+import { edgeColor, healthColor, type Palette } from "./palette";
+
+export const SHAPE_SIZE = 46;
+
+export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
+  workload: "ellipse",
+  app: "round-rectangle",
+  service: "round-diamond",
+  serviceEntry: "round-tag",
+  outside: "round-octagon",
+  client: "round-hexagon",
+  blackHole: "octagon",
+};
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Inter, sans-serif";
+
+export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
+  return [
+    {
+      selector: "node[kind]",
+      style: {
+        shape: (n: cytoscape.NodeSingular) => SHAPES[n.data("kind") as NodeKind],
+        width: (n: cytoscape.NodeSingular) => (n.data("kind") === "service" ? SHAPE_SIZE + 8 : SHAPE_SIZE),
+        height: (n: cytoscape.NodeSingular) => (n.data("kind") === "service" ? SHAPE_SIZE + 8 : SHAPE_SIZE),
+        "background-color": p.node,
+        "border-width": (n: cytoscape.NodeSingular) => (n.data("health") === "failing" ? 4 : 2.5),
+        "border-color": (n: cytoscape.NodeSingular) => healthColor(p, n.data("health")),
+        "border-style": (n: cytoscape.NodeSingular) => (n.data("idle") ? "dashed" : "solid"),
+        label: "data(label)",
+        "text-wrap": "wrap",
+        "text-max-width": "220px",
+        "font-family": FONT,
+        "font-size": 13,
+        "font-weight": 500,
+        "line-height": 1.2,
+        color: p.text,
+        "text-valign": "bottom",
+        "text-margin-y": 6,
+        "text-background-color": p.canvas,
+        "text-background-opacity": big ? 0 : 0.78,
+        "text-background-padding": "2px",
+        "text-background-shape": "roundrectangle",
+        "min-zoomed-font-size": big ? 9 : 5,
+        "overlay-opacity": 0,
+        "transition-property": "opacity",
+        "transition-duration": 250,
+      },
+    },
+    { selector: "node[kind].outsider", style: { "background-color": p.canvas, "border-style": "solid" } },
+    {
+      selector: "node[box]",
+      style: {
+        shape: "round-rectangle",
+        "corner-radius": "10",
+        "background-color": (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? p["app-box"] : p.box),
+        "background-opacity": 1,
+        "border-width": 1.5,
+        "border-color": p["box-line"],
+        "border-style": (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? "dashed" : "solid"),
+        padding: "22px",
+        label: "data(label)",
+        "font-family": FONT,
+        "font-size": (n: cytoscape.NodeSingular) => (big ? 40 : n.data("box") === "app" ? 12 : 14),
+        "font-weight": 600,
+        color: p.muted,
+        "text-valign": "top",
+        "text-halign": "center",
+        "text-margin-y": (n: cytoscape.NodeSingular) => (big ? 0 : n.data("box") === "app" ? 17 : 20),
+        "min-zoomed-font-size": 6,
+        "overlay-opacity": 0,
+        // A heap of nested boxes would otherwise paint over the edges of its neighbours.
+        "z-compound-depth": "auto",
+      } as cytoscape.Css.Node,
+    },
+    {
+      selector: "edge",
+      style: {
+        width: "data(width)",
+        "line-color": (e: cytoscape.EdgeSingular) => edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
+        "line-style": (e: cytoscape.EdgeSingular) => (e.data("idle") ? "dashed" : "solid"),
+        "line-opacity": big ? 0.5 : 0.85,
+        "curve-style": big ? "straight" : "bezier",
+        "control-point-step-size": 56,
+        "target-arrow-shape": big ? "none" : "triangle",
+        "target-arrow-color": (e: cytoscape.EdgeSingular) => edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
+        "arrow-scale": 1.05,
+        "target-distance-from-node": 3,
+        label: "data(label)",
+        "text-wrap": "wrap",
+        "font-family": FONT,
+        "font-size": 12,
+        "line-height": 1.25,
+        color: p.text,
+        "text-background-color": p.surface,
+        "text-background-opacity": 0.94,
+        "text-background-padding": "4px",
+        "text-background-shape": "roundrectangle",
+        "text-border-color": p.line,
+        "text-border-width": 1,
+        "text-border-opacity": 1,
+        "min-zoomed-font-size": big ? 10 : 7,
+        "overlay-opacity": 0,
+        "transition-property": "opacity",
+        "transition-duration": 250,
+      } as cytoscape.Css.Edge,
+    },
+    {
+      selector: "edge[distances]",
+      style: {
+        "curve-style": "unbundled-bezier",
+        "control-point-distances": (e: cytoscape.EdgeSingular) => e.data("distances"),
+        "control-point-weights": (e: cytoscape.EdgeSingular) => e.data("weights"),
+        "edge-distances": "node-position",
+      } as unknown as cytoscape.Css.Edge,
+    },
+    { selector: ".dim", style: { opacity: big ? 0.08 : 0.22 } },
+    { selector: "node.found", style: { "underlay-color": p.focus, "underlay-opacity": 0.35, "underlay-padding": 9, "underlay-shape": "ellipse" } as cytoscape.Css.Node },
+    { selector: "edge.found", style: { "underlay-color": p.focus, "underlay-opacity": 0.35, "underlay-padding": 6 } as cytoscape.Css.Edge },
+    { selector: "node[kind].hover", style: { "underlay-color": p.accent, "underlay-opacity": 0.12, "underlay-padding": 7 } as cytoscape.Css.Node },
+    { selector: "edge.hover", style: { "underlay-color": p.accent, "underlay-opacity": 0.14, "underlay-padding": 5 } as cytoscape.Css.Edge },
+    { selector: "node[kind].chosen", style: { "underlay-color": p.accent, "underlay-opacity": 0.28, "underlay-padding": 8 } as cytoscape.Css.Node },
+    { selector: "node[box].chosen", style: { "border-color": p.accent, "border-width": 2.5 } },
+    { selector: "edge.chosen", style: { "underlay-color": p.accent, "underlay-opacity": 0.3, "underlay-padding": 6, "z-index": 10, "line-opacity": 1 } as cytoscape.Css.Edge },
+    { selector: ".leaving", style: { opacity: 0 } },
+  ];
+}

@@ -1,0 +1,21 @@
+// Which rows of a long list need to exist. In: its length and where it is scrolled to. Out: first and last. Pure.
+export function rowsInView(total: number, rowHeight: number, scrollTop: number, height: number, extra = 8): { from: number; to: number } {
+  const from = Math.max(0, Math.min(total - 1, Math.floor(scrollTop / rowHeight) - extra));
+  const to = Math.min(total, Math.ceil((scrollTop + height) / rowHeight) + extra);
+  return { from: Math.max(0, from), to: Math.max(to, 0) };
+}
+
+export interface Order {
+  column: string;
+  down: boolean;
+}
+
+/** Sorts by a column; what is equal keeps its order. */
+export function sorted<T>(items: readonly T[], key: (item: T) => string | number, down: boolean): T[] {
+  const sign = down ? -1 : 1;
+  return [...items].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (typeof x === "number" && typeof y === "number") return (x - y) * sign;
+    return String(x).localeCompare(String(y), "en", { numeric: true }) * sign;
+  });
+}

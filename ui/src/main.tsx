@@ -1,0 +1,13 @@
+// Starts the page.
+import { render } from "preact";
+import { App } from "./app/app";
+import { startRouting } from "./app/route";
+import { startSession } from "./app/session";
+import { startStore } from "./app/store";
+import { startTheme } from "./app/theme";
+
+startSession();
+startTheme();
+startRouting();
+startStore();
+render(<App />, document.getElementById("app")!);

@@ -1,0 +1,121 @@
+// The panel beside the graph: what is selected (a node, an edge, a box or the whole graph), in numbers and in words.
+import { useEffect, useRef } from "preact/hooks";
+import { formatRoute } from "../app/route";
+import { choose, currentView, graph, shownTime, state } from "../app/store";
+import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
+import { mtls } from "../model/describe";
+import { percent } from "../model/format";
+import type { PanelTab } from "../model/graphState";
+import { BADGE_NAMES } from "../model/kinds";
+import { clean } from "../model/text";
+import { HealthMark, Icon, IconButton, IssueCount, Tabs } from "../ui/widgets";
+import { named, type Selection, select } from "./selection";
+import { ConfigTab, FailuresTab, LogsTab, SeriesTab } from "./tabs";
+import { Neighbours, TrafficTable } from "./trafficTable";
+
+const TABS = [{ id: "traffic", label: "Traffic" }, { id: "config", label: "Config" }, { id: "failures", label: "Failures" }, { id: "logs", label: "Logs" }];
+
+export function Panel({ close }: { close(): void }) {
+  const panel = useRef<HTMLElement>(null);
+  const { value: s } = state;
+  const id = s.selected;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another selection begins at its top
+  useEffect(() => panel.current?.scrollTo(0, 0), [id]);
+  if (!graph.value || !currentView.value) return null;
+  const it = select(graph.value, currentView.value, id);
+  const gone = id !== undefined && it.kind === "mesh";
+  return (
+    <aside class="panel" ref={panel} aria-label="Details of the selection">
+      <header class="panel-head">
+        <div class="grow">
+          <p class="muted">{it.what}</p>
+          <h2 title={clean(it.title, 400)}>{clean(it.title, 90)}</h2>
+        </div>
+        <IconButton icon={UI_ICONS.close} label={id ? "Clear the selection" : "Close the panel"} onClick={() => (id ? choose({ selected: undefined }) : close())} />
+      </header>
+      {gone && <p class="notice">What was selected is not in the graph at this time.</p>}
+      <Tabs label="About the selection" tabs={TABS} current={s.tab} onChange={(tab) => choose({ tab: tab as PanelTab }, true)} />
+      <div class="panel-body" role="tabpanel">
+        {s.tab === "traffic" && <Overview it={it} />}
+        {s.tab === "config" && <ConfigTab id={it.id} />}
+        {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}
+        {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} />}
+      </div>
+    </aside>
+  );
+}
+
+function Overview({ it }: { it: Selection }) {
+  const pick = (id: string) => choose({ selected: id });
+  const single = it.kind === "edge" || it.kind === "mesh";
+  return (
+    <>
+      <section class="health-block">
+        <HealthMark state={it.health.state} />
+        {it.node?.issues && it.node.issues.errors + it.node.issues.warnings > 0 && <IssueCount issues={it.node.issues} />}
+        {it.health.reasons.length > 0 && <ul class="reasons">{it.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
+      </section>
+      {it.edge && <EdgeFacts it={it} pick={pick} />}
+      {it.node && <NodeFacts it={it} />}
+      <section>
+        <TrafficTable traffic={it.in} caption={single ? "Traffic" : "Inbound"} />
+        <TrafficTable traffic={it.out} caption={single ? "Traffic" : "Outbound"} />
+      </section>
+      <section>
+        <h3>Over time</h3>
+        <SeriesTab id={it.id} at={shownTime.value} duration={state.value.duration} />
+      </section>
+      <Neighbours title="From" list={it.inbound} choose={pick} />
+      <Neighbours title="To" list={it.outbound} choose={pick} />
+    </>
+  );
+}
+
+function EdgeFacts({ it, pick }: { it: Selection; pick(id: string): void }) {
+  const edge = it.edge!;
+  return (
+    <dl class="pairs">
+      <dt>From</dt>
+      <dd><button type="button" class="link" onClick={() => pick(edge.source)}>{named(it.source)}</button></dd>
+      <dt>To</dt>
+      <dd><button type="button" class="link" onClick={() => pick(edge.target)}>{named(it.target)}</button></dd>
+      {edge.service && <><dt>Service</dt><dd>{clean(edge.service, 160)}</dd></>}
+      <dt>Security</dt>
+      <dd>{mtls(edge)}</dd>
+      {edge.share !== undefined && <><dt>Share</dt><dd>{percent(edge.share)} of what is sent to this service</dd></>}
+      {it.source?.principal && <><dt>Source identity</dt><dd class="mono">{clean(it.source.principal, 200)}</dd></>}
+      {it.target?.principal && <><dt>Target identity</dt><dd class="mono">{clean(it.target.principal, 200)}</dd></>}
+    </dl>
+  );
+}
+
+function NodeFacts({ it }: { it: Selection }) {
+  const n = it.node!;
+  const links = detailLinks(it);
+  return (
+    <>
+      <dl class="pairs">
+        {n.app && n.app !== n.name && <><dt>App</dt><dd>{clean(n.app, 120)}</dd></>}
+        {n.workload && n.workload !== n.name && <><dt>Workload</dt><dd>{clean(n.workload, 120)}</dd></>}
+        {n.version && <><dt>Version</dt><dd>{clean(n.version, 80)}</dd></>}
+        {n.service && n.service !== n.name && <><dt>Host</dt><dd>{clean(n.service, 160)}</dd></>}
+        {n.principal && <><dt>Identity</dt><dd class="mono">{clean(n.principal, 200)}</dd></>}
+        {links.length > 0 && <><dt>Details</dt><dd class="links">{links.map(([text, href]) => <a key={href} href={href}>{text}</a>)}</dd></>}
+      </dl>
+      {n.badges.length > 0 && (
+        <ul class="badges" aria-label="Istio features">
+          {n.badges.map((b) => <li key={b} class={b === "missingSidecar" ? "bad" : ""}><Icon path={BADGE_ICONS[b]} size={14} /> {BADGE_NAMES[b]}</li>)}
+        </ul>
+      )}
+    </>
+  );
+}
+
+function detailLinks({ node: n }: Selection): [string, string][] {
+  if (!n?.namespace) return [];
+  const out: [string, string][] = [];
+  if (n.kind === "service") out.push(["Service", formatRoute("services", [n.namespace, n.name])]);
+  if (n.workload) out.push(["Workload", formatRoute("workloads", [n.namespace, n.workload])]);
+  if (n.app && n.kind !== "service") out.push(["App", formatRoute("applications", [n.namespace, n.app])]);
+  return out;
+}

@@ -1,0 +1,93 @@
+// What a selection stands for. In: the graph and the id that is selected. Out: its name, traffic, neighbours and
+// health, for the side panel and for what is read aloud.
+import type { Edge, Graph, Health, Node, Traffic } from "../api/types";
+import { kindOf, worst } from "../model/kinds";
+import { clean, count } from "../model/text";
+import { sum } from "../model/traffic";
+import type { View } from "../model/view";
+
+export interface Selection {
+  /** As the API knows it. */
+  id: string;
+  kind: "node" | "edge" | "namespace" | "app" | "mesh";
+  title: string;
+  what: string;
+  health: Health;
+  in: Traffic;
+  out: Traffic;
+  node?: Node;
+  edge?: Edge;
+  source?: Node;
+  target?: Node;
+  /** Edges that lead in and out, with the node at their other end. */
+  inbound: Neighbour[];
+  outbound: Neighbour[];
+}
+
+export interface Neighbour {
+  edge: Edge;
+  node?: Node;
+}
+
+export function select(graph: Graph, view: View, id: string | undefined): Selection {
+  const nodes = new Map(graph.nodes.map((n) => [n.id, n]));
+  const node = id === undefined ? undefined : nodes.get(id);
+  if (node) return ofNode(graph, nodes, node);
+  const edge = graph.edges.find((e) => e.id === id);
+  if (edge) return ofEdge(nodes, edge);
+  const box = view.boxes.find((b) => b.id === id);
+  if (!box) return ofAll(graph, view);
+  const inside = (n: Node | undefined) => n !== undefined && n.namespace === box.namespace && (box.kind === "namespace" || n.box === box.name);
+  const members = graph.nodes.filter(inside);
+  return {
+    ...around(graph, nodes, inside), id: box.id, kind: box.kind, title: box.name,
+    what: box.kind === "namespace" ? "Namespace" : `App in ${box.namespace}`, health: together(members.map((m) => ({ name: m.name, health: m.health }))),
+  };
+}
+
+function ofNode(graph: Graph, nodes: Map<string, Node>, node: Node): Selection {
+  const place = node.namespace ? ` in ${clean(node.namespace, 60)}` : "";
+  return {
+    ...around(graph, nodes, (n) => n?.id === node.id), id: node.id, kind: "node", title: node.version && node.kind !== "service" ? `${node.name} ${node.version}` : node.name,
+    what: kindOf(node) + place, health: node.health, in: node.in, out: node.out, node,
+  };
+}
+
+function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
+  const source = nodes.get(edge.source);
+  const target = nodes.get(edge.target);
+  return {
+    id: edge.id, kind: "edge", title: `${named(source)} → ${named(target)}`, what: `${edge.protocol.toUpperCase()} traffic`,
+    health: edge.health, in: {}, out: edge.traffic, edge, source, target, inbound: [], outbound: [],
+  };
+}
+
+function ofAll(graph: Graph, view: View): Selection {
+  const whole = view.edges.map((e) => e.edge);
+  // Through a service the same traffic passes twice: it counts where it arrives.
+  const arriving = whole.filter((e) => !e.target.startsWith("service/"));
+  return {
+    id: "mesh", kind: "mesh", title: "Whole graph", what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
+    health: together(graph.nodes.map((n) => ({ name: n.name, health: n.health }))), in: sum((arriving.length > 0 ? arriving : whole).map((e) => e.traffic)), out: {}, inbound: [], outbound: [],
+  };
+}
+
+function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undefined) => boolean) {
+  const crossing = graph.edges.map((edge) => ({ edge, from: inside(nodes.get(edge.source)), to: inside(nodes.get(edge.target)) }));
+  const inbound = crossing.filter((c) => c.to && !c.from).map(({ edge }) => ({ edge, node: nodes.get(edge.source) }));
+  const outbound = crossing.filter((c) => c.from && !c.to).map(({ edge }) => ({ edge, node: nodes.get(edge.target) }));
+  return { inbound, outbound, in: sum(inbound.map((n) => n.edge.traffic)), out: sum(outbound.map((n) => n.edge.traffic)) };
+}
+
+const MOST_REASONS = 8;
+
+function together(all: { name: string; health: Health }[]): Health {
+  const bad = all.filter((a) => a.health.state === "failing" || a.health.state === "degraded");
+  const sorted = [...bad].sort((a, b) => (a.health.state === b.health.state ? 0 : a.health.state === "failing" ? -1 : 1));
+  return { state: worst(all.map((a) => a.health)), reasons: sorted.slice(0, MOST_REASONS).map((a) => `${clean(a.name, 60)}: ${a.health.reasons[0] ?? a.health.state}`) };
+}
+
+export function named(node: Node | undefined): string {
+  if (!node) return "?";
+  return node.version && node.kind === "app" ? `${clean(node.name, 60)} ${clean(node.version, 20)}` : clean(node.name, 60);
+}

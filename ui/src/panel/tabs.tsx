@@ -1,0 +1,128 @@
+// The tabs of the side panel and of the detail pages that ask the server about one selection: charts over time,
+// Istio objects, failed requests, logs.
+import { useRef } from "preact/hooks";
+import { query } from "../api/client";
+import type { ConfigItem, Failure, LogLine, ObjectRef, Series } from "../api/types";
+import { useFeed } from "../app/live";
+import { formatRoute } from "../app/route";
+import { api } from "../app/session";
+import { UI_ICONS } from "../graph/icons";
+import { bytes, clock, latency } from "../model/format";
+import { configPath, explainFlags } from "../model/kinds";
+import { clean, cleanLines } from "../model/text";
+import { lazy } from "../ui/lazy";
+import { Icon, IssueCount, Loading, Trouble } from "../ui/widgets";
+
+const Charts = lazy("charts", () => import("./charts"));
+const EVERY = 10_000;
+const LIMIT = 50;
+
+interface Props {
+  id: string;
+  at?: number;
+}
+
+export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
+  const span = Math.max(duration, 300);
+  const { data, error } = useFeed<Series>(query({ id, duration: span, at }), { load: (key, abort) => api.get(`/series${key}`, abort), interval: () => EVERY });
+  if (error && !data) return <p class="muted">No history: {error.message}</p>;
+  return data ? <Charts series={data} /> : <Loading what="history" />;
+}
+
+export function ConfigTab({ id }: Props) {
+  const { data, error, refresh } = useFeed<{ items: ConfigItem[] }>(query({ actsOn: id }), { load: (key, abort) => api.get(`/config${key}`, abort), interval: () => 30_000 });
+  if (error && !data) return <Trouble error={error} retry={refresh} />;
+  if (!data) return <Loading what="configuration" />;
+  if (data.items.length === 0) return <p class="muted">No Istio object acts on this.</p>;
+  return (
+    <ul class="objects">
+      {data.items.slice(0, 200).map((o) => (
+        <li key={configPath(o)}>
+          <a href={configHref(o)}>
+            <span class="kind">{o.kind}</span>
+            <span class="grow">{clean(o.name, 80)}</span>
+            <small class="muted">{clean(o.namespace, 60)}</small>
+          </a>
+          {o.issues.errors + o.issues.warnings > 0 && <IssueCount issues={o.issues} />}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function configHref(o: ObjectRef): string {
+  return formatRoute("config", configPath(o).split("/").map(decodeURIComponent));
+}
+
+export function FailuresTab({ id, at }: Props) {
+  const { data, error, refresh } = useFeed<{ failures: Failure[] }>(query({ id, limit: LIMIT, at }), { load: (key, abort) => api.get(`/failures${key}`, abort), interval: () => EVERY });
+  if (error && !data) return <Trouble error={error} retry={refresh} />;
+  if (!data) return <Loading what="failed requests" />;
+  if (data.failures.length === 0) return <p class="muted">No connection or request failed lately.</p>;
+  return (
+    <ol class="failures">
+      {data.failures.slice(0, LIMIT).map((f, i) => (
+        <li key={`${f.time} ${i}`}>
+          <details open={i === 0}>
+            <summary>
+              <time>{clock(f.time)}</time> <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span> {clean(f.summary, 300)}
+            </summary>
+            <Explanation failure={f} />
+          </details>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Explanation({ failure: f }: { failure: Failure }) {
+  const meaning = explainFlags(f.flags);
+  return (
+    <div class="explanation">
+      <ol class="steps">
+        {f.steps.slice(0, 30).map((s, i) => (
+          <li key={`${i} ${s.what}`} class={s.failed ? "failed" : ""}>
+            {clean(s.what, 300)}
+            {s.failed && <strong> (failed here)</strong>}
+            {s.object && (
+              <small>
+                <a href={configHref(s.object)}>{clean(`${s.object.kind} ${s.object.namespace}/${s.object.name}`, 160)}</a>
+                {s.field && <code>{clean(s.field, 120)}</code>}
+              </small>
+            )}
+          </li>
+        ))}
+      </ol>
+      {f.remedy && (
+        <p class="remedy">
+          <Icon path={UI_ICONS.info} size={16} /> {clean(f.remedy, 400)}
+        </p>
+      )}
+      <p class="muted">
+        {meaning && `${clean(f.flags, 20)}: ${meaning}. `}
+        {bytes(f.bytesSent)} sent, {bytes(f.bytesReceived)} received, {latency(f.durationMs)}
+      </p>
+    </div>
+  );
+}
+
+export function LogsTab({ id, at }: Props) {
+  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, limit: 200, at }), { load: (key, abort) => api.get(`/logs${key}`, abort), interval: () => 5000 });
+  const list = useRef<HTMLDivElement>(null);
+  if (error && !data) return <Trouble error={error} retry={refresh} />;
+  if (!data) return <Loading what="logs" />;
+  if (data.lines.length === 0) return <p class="muted">No line was logged lately.</p>;
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable with the keyboard
+    <div class="logs" ref={list} tabIndex={0} role="log" aria-label="Log lines" aria-live="off">
+      {data.lines.slice(-200).map((l, i) => (
+        <div key={`${l.time} ${i}`} class="log-line">
+          <span class="log-head">
+            <time>{clock(l.time)}</time> {clean(l.from, 60)}
+          </span>
+          <span class="log-text">{cleanLines(l.text, 2000)}</span>
+        </div>
+      ))}
+    </div>
+  );
+}
