@@ -45,7 +45,7 @@ export function graph(mesh, q) {
       if ((wanted.size === 0 || wanted.has(w.ns)) && q.type !== "service") put(nodes, nodeOf(mesh, { kind: "workload", workload: w }, q.type));
     }
   }
-  for (const n of nodes.values()) n.health = health(add(n.in, {}), n.kind === "client" ? n.out : undefined);
+  for (const n of nodes.values()) n.health = health(isIdle(n.in) ? n.out : n.in);
   for (const e of edges.values()) e.health = health(e.traffic);
   const byId = (/** @type {{id: string}} */ a, /** @type {{id: string}} */ b) => (a.id < b.id ? -1 : 1);
   return {
@@ -175,9 +175,9 @@ export function add(a, b) {
   return out;
 }
 
-/** @param {Traffic} t @param {Traffic} [out] @returns {import("../src/api/types").Health} */
-export function health(t, out) {
-  if (isIdle(t) && (!out || isIdle(out))) return { state: "idle", reasons: [] };
+/** @param {Traffic} t @returns {import("../src/api/types").Health} */
+export function health(t) {
+  if (isIdle(t)) return { state: "idle", reasons: [] };
   /** @type {string[]} */
   const reasons = [];
   let worst = 0;

@@ -64,7 +64,7 @@ function Overview({ item, type }: { item: ListItem; type: GraphType }) {
     <div class="cards">
       <section class="card">
         <h2>About</h2>
-        {item.health.reasons.length > 0 && <ul class="reasons">{item.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
+        {item.health.reasons.length > 0 && <ul class={`reasons reasons-${item.health.state}`}>{item.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
         <dl class="pairs">
           {item.type && <><dt>Type</dt><dd>{clean(item.type, 60)}</dd></>}
           {item.instances && <><dt>Instances</dt><dd>{`${item.instances.ready} of ${item.instances.all} ready`}</dd></>}

@@ -7,6 +7,7 @@ import { type Line, lineOf, pointAt } from "./geometry";
 import type { Layer } from "./layer";
 import { edgeColor, type Palette } from "./palette";
 import { marks, phase } from "./particles";
+import { LABEL_OFFSET, textScale } from "./style";
 
 interface Track {
   line: Line;
@@ -87,6 +88,7 @@ export class Animation {
     const palette = this.palette();
     const busy: { edge: cytoscape.EdgeSingular; shown: ViewEdge; rate: number }[] = [];
     const extent = this.cy.extent();
+    const scale = textScale(this.cy.zoom());
     this.cy.edges().forEach((edge) => {
       const shown = edge.scratch("view") as ViewEdge | undefined;
       if (!shown || shown.idle || edge.hasClass("dim") || edge.hasClass("leaving")) return;
@@ -102,8 +104,9 @@ export class Animation {
       const line = lineOf(edge);
       if (!line) return [];
       const lines = shown.label.split("\n");
-      const middle = pointAt(line, 0.5);
-      const label = shown.label ? { ...middle, w: Math.max(...lines.map((l) => l.length)) * 3.4 + 8, h: lines.length * 7.5 + 6 } : undefined;
+      const near = Math.min(0.5, LABEL_OFFSET / line.length);
+      const middle = pointAt(line, edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : 0.5);
+      const label = shown.label ? { ...middle, w: Math.max(...lines.map((l) => l.length)) * 3.4 * scale + 8, h: lines.length * 7.5 * scale + 6 } : undefined;
       const color = edgeColor(palette, shown.edge.health.state === "failing" ? "healthy" : shown.edge.health.state, shown.edge.protocol, false);
       return [{ line, color, rate, errorShare: errorShare(shown.edge.traffic), phase: phase(shown.id), label }];
     });
@@ -122,7 +125,7 @@ export class Animation {
         const p = pointAt(track.line, mark.at);
         const { label } = track;
         // Below this zoom the label is not shown either.
-        if (label && zoom > 0.58 && Math.abs(p.x - label.x) < label.w && Math.abs(p.y - label.y) < label.h) continue;
+        if (label && zoom > 0.42 && Math.abs(p.x - label.x) < label.w && Math.abs(p.y - label.y) < label.h) continue;
         const x = p.x * zoom + pan.x;
         const y = p.y * zoom + pan.y;
         if (mark.error) cross(c, x, y, size * 1.15, palette);

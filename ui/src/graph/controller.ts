@@ -14,7 +14,7 @@ import { type Drawn, definition, drawn, same } from "./elements";
 import { Layer } from "./layer";
 import { layoutEdges, layoutInput, measureNode } from "./measure";
 import { type Palette, readPalette } from "./palette";
-import { styleSheet } from "./style";
+import { styleSheet, textScale } from "./style";
 
 export interface CanvasEvents {
   select(id: string | undefined): void;
@@ -40,6 +40,7 @@ export class GraphCanvas {
   private options: DecorationOptions = { badges: true, security: true };
   private laidOut: { key: string; nodes: number } | undefined;
   private big = false;
+  private scaled = 1;
   private selected: string | undefined;
   private view: View | undefined;
 
@@ -57,6 +58,7 @@ export class GraphCanvas {
     this.animation = new Animation(this.cy, this.marks, () => this.palette);
     this.cy.on("render", () => decorate(this.cy, this.decorations, this.palette, this.options));
     this.cy.on("viewport position", () => this.animation.invalidate());
+    this.cy.on("zoom", () => this.rescale());
     this.listen(host);
   }
 
@@ -97,7 +99,7 @@ export class GraphCanvas {
 
   recolor(): void {
     this.palette = readPalette();
-    this.cy.style(styleSheet(this.palette, this.big));
+    this.restyle();
     this.animation.invalidate();
     this.cy.forceRender();
   }
@@ -106,11 +108,13 @@ export class GraphCanvas {
     const all = this.cy.elements();
     if (all.empty()) return;
     this.cy.resize();
-    this.cy.fit(all, this.cy.width() < 500 ? 16 : 44);
-    if (this.cy.zoom() > MAX_FIT_ZOOM) {
-      this.cy.zoom(MAX_FIT_ZOOM);
-      this.cy.center(all);
-    }
+    const narrow = this.cy.width() < 500;
+    const [side, top, bottom] = narrow ? [10, 40, 58] : [36, 48, 64];
+    const box = all.boundingBox({ includeLabels: true });
+    const room = { w: Math.max(50, this.cy.width() - side * 2), h: Math.max(50, this.cy.height() - top - bottom) };
+    const zoom = Math.min(MAX_FIT_ZOOM, room.w / Math.max(1, box.w), room.h / Math.max(1, box.h));
+    const pan = { x: side + (room.w - box.w * zoom) / 2 - box.x1 * zoom, y: top + (room.h - box.h * zoom) / 2 - box.y1 * zoom };
+    this.cy.viewport({ zoom, pan });
   }
 
   zoom(factor: number): void {
@@ -161,7 +165,19 @@ export class GraphCanvas {
     const renderer = (this.cy as unknown as { renderer(): Record<string, unknown> }).renderer();
     renderer.textureOnViewport = big;
     renderer.hideEdgesOnViewport = false;
-    this.cy.style(styleSheet(this.palette, big));
+    this.restyle();
+  }
+
+  private restyle(): void {
+    this.cy.style(styleSheet(this.palette, this.big, this.scaled));
+  }
+
+  /** Text grows in steps while the view moves away. */
+  private rescale(): void {
+    const scale = this.big ? 1 : textScale(this.cy.zoom());
+    if (scale === this.scaled) return;
+    this.scaled = scale;
+    this.restyle();
   }
 
   private add(all: Drawn[]): void {

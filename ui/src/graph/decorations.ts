@@ -25,15 +25,13 @@ interface Frame {
 
 /** Below these zooms there is no room for the detail. */
 const ICON_ZOOM = 0.3;
-const HEALTH_ZOOM = 0.12;
 const EDGE_ZOOM = 0.45;
-const MOST_BADGES = 4;
+const MOST_BADGES = 3;
 
 export function decorate(cy: cytoscape.Core, layer: Layer, palette: Palette, options: DecorationOptions): void {
   layer.clear();
   const zoom = cy.zoom();
   const pan = cy.pan();
-  if (zoom < HEALTH_ZOOM) return;
   const margin = SHAPE_SIZE * zoom;
   const place = (p: Point): Point => ({ x: p.x * zoom + pan.x, y: p.y * zoom + pan.y });
   const frame: Frame = {
@@ -43,6 +41,7 @@ export function decorate(cy: cytoscape.Core, layer: Layer, palette: Palette, opt
   cy.batch(() => {
     if (zoom >= EDGE_ZOOM && options.security) cy.edges().forEach((e) => drawEdge(e, frame, place));
     cy.nodes("[kind]").forEach((n) => drawNode(n, frame, place));
+    cy.nodes("[box]").forEach((n) => drawName(n, frame));
   });
 }
 
@@ -59,8 +58,8 @@ function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Poin
   }
   const state = node.health.state;
   const far = { x: at.x + SHAPE_SIZE * 0.42 * zoom, y: at.y - SHAPE_SIZE * 0.42 * zoom };
-  if (state === "failing" || state === "degraded") healthMark(c, palette, state, far, Math.max(5, 9 * zoom));
-  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, at, f);
+  if (state === "failing" || state === "degraded") healthMark(c, palette, state, far, Math.max(state === "failing" ? 5 : 4, 9 * zoom));
+  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, node.kind === "service" ? { x: at.x - 19 * zoom, y: at.y } : at, f);
   c.globalAlpha = 1;
 }
 
@@ -89,11 +88,35 @@ function drawBadges(badges: readonly Badge[], at: Point, f: Frame): void {
   const size = 15 * f.zoom;
   const shown = badges.slice(0, MOST_BADGES);
   shown.forEach((badge, i) => {
-    const x = at.x - SHAPE_SIZE * 0.5 * f.zoom - size * 0.35 + (i % 2 === 0 ? 0 : -size * 1.1);
-    const y = at.y - SHAPE_SIZE * 0.42 * f.zoom + Math.floor(i / 2) * size * 1.15;
+    const x = at.x - SHAPE_SIZE * 0.5 * f.zoom + i * size * 1.1;
+    const y = at.y - SHAPE_SIZE * 0.54 * f.zoom;
     chip(f, { x, y }, size, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent);
     drawIcon(f.c, BADGE_ICONS[badge], x, y, size * 0.72, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent, 2.2);
   });
+}
+
+/** The name of a box in its corner, at a size that can be read from any distance. */
+function drawName(n: cytoscape.NodeSingular, f: Frame): void {
+  const box = n.renderedBoundingBox({ includeLabels: false });
+  const width = box.x2 - box.x1;
+  const app = n.data("box") === "app";
+  if (width < 36 || (app && f.zoom < ICON_ZOOM)) return;
+  const { c, palette } = f;
+  const size = Math.max(app ? 9.5 : 11, Math.min(16, (app ? 12 : 13.5) * f.zoom));
+  c.font = `600 ${size}px system-ui, sans-serif`;
+  const text = String(n.data("name"));
+  const room = Math.min(width - 8, c.measureText(text).width + 10);
+  // From far away the name stands on top of nodes.
+  if (f.zoom < ICON_ZOOM) {
+    c.globalAlpha = 0.92;
+    c.fillStyle = palette.surface;
+    c.beginPath();
+    c.roundRect(box.x1 + 3, box.y1 + 3, room, size + 5, 4);
+    c.fill();
+    c.globalAlpha = 1;
+  }
+  c.fillStyle = app ? palette.muted : palette.text;
+  c.fillText(text, box.x1 + 4 + 5 * Math.min(1, f.zoom), box.y1 + size + 4 * Math.min(1.2, f.zoom + 0.4), room);
 }
 
 function chip(f: Frame, at: Point, size: number, color: string): void {
@@ -115,7 +138,9 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   if (mtls === "none") return;
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
-  const at = place(pointAt(line, Math.min(0.2, 24 / line.length)));
+  // A label near the source leaves no room there.
+  const share = e.data("sourceLabel") ? 1 - Math.min(0.3, 34 / line.length) : Math.min(0.2, 24 / line.length);
+  const at = place(pointAt(line, share));
   if (!f.visible(at)) return;
   const size = 17 * f.zoom;
   const color = mtls === "full" ? f.palette.muted : f.palette.degraded;

@@ -5,6 +5,8 @@ import type { NodeKind } from "../api/types";
 import { edgeColor, healthColor, type Palette } from "./palette";
 
 export const SHAPE_SIZE = 46;
+/** How far from a node the label of an edge stands that fans out or in. */
+export const LABEL_OFFSET = 58;
 
 export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
   workload: "ellipse",
@@ -18,7 +20,8 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
 
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Inter, sans-serif";
 
-export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
+/** `scale` enlarges text when the view is far away, so that it stays readable. */
+export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.StylesheetJson {
   return [
     {
       selector: "node[kind]",
@@ -34,17 +37,17 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
         "text-wrap": "wrap",
         "text-max-width": "220px",
         "font-family": FONT,
-        "font-size": 13,
+        "font-size": 13 * scale,
         "font-weight": 500,
         "line-height": 1.2,
         color: p.text,
         "text-valign": "bottom",
         "text-margin-y": 6,
-        "text-background-color": p.canvas,
-        "text-background-opacity": big ? 0 : 0.78,
+        "text-background-color": (n: cytoscape.NodeSingular) => ground(p, n),
+        "text-background-opacity": big ? 0 : 0.8,
         "text-background-padding": "2px",
         "text-background-shape": "roundrectangle",
-        "min-zoomed-font-size": big ? 9 : 5,
+        "min-zoomed-font-size": big ? 9 : 6,
         "overlay-opacity": 0,
         "transition-property": "opacity",
         "transition-duration": 250,
@@ -61,16 +64,9 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
         "border-width": 1.5,
         "border-color": p["box-line"],
         "border-style": (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? "dashed" : "solid"),
-        padding: "22px",
-        label: "data(label)",
-        "font-family": FONT,
-        "font-size": (n: cytoscape.NodeSingular) => (big ? 40 : n.data("box") === "app" ? 12 : 14),
-        "font-weight": 600,
-        color: p.muted,
-        "text-valign": "top",
-        "text-halign": "center",
-        "text-margin-y": (n: cytoscape.NodeSingular) => (big ? 0 : n.data("box") === "app" ? 17 : 20),
-        "min-zoomed-font-size": 6,
+        // Its name is drawn in its corner, with the decorations.
+        padding: (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? "28px" : "34px"),
+        "min-width": (n: cytoscape.NodeSingular) => `${String(n.data("name")).length * 7.4 - 30}px`,
         "overlay-opacity": 0,
         // A heap of nested boxes would otherwise paint over the edges of its neighbours.
         "z-compound-depth": "auto",
@@ -82,7 +78,9 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
         width: "data(width)",
         "line-color": (e: cytoscape.EdgeSingular) => edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
         "line-style": (e: cytoscape.EdgeSingular) => (e.data("idle") ? "dashed" : "solid"),
-        "line-opacity": big ? 0.5 : 0.85,
+        // Among thousands of edges those in trouble must stand out.
+        "line-opacity": (e: cytoscape.EdgeSingular) => (!big ? 0.85 : e.data("health") === "failing" ? 1 : e.data("health") === "degraded" ? 0.85 : 0.28),
+        "z-index": (e: cytoscape.EdgeSingular) => ({ failing: 2, degraded: 1 })[e.data("health") as string] ?? 0,
         "curve-style": big ? "straight" : "bezier",
         "control-point-step-size": 56,
         "target-arrow-shape": big ? "none" : "triangle",
@@ -90,9 +88,13 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
         "arrow-scale": 1.05,
         "target-distance-from-node": 3,
         label: "data(label)",
+        "source-label": "data(sourceLabel)",
+        "target-label": "data(targetLabel)",
+        "source-text-offset": LABEL_OFFSET,
+        "target-text-offset": LABEL_OFFSET,
         "text-wrap": "wrap",
         "font-family": FONT,
-        "font-size": 12,
+        "font-size": 12 * scale,
         "line-height": 1.25,
         color: p.text,
         "text-background-color": p.surface,
@@ -102,7 +104,7 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
         "text-border-color": p.line,
         "text-border-width": 1,
         "text-border-opacity": 1,
-        "min-zoomed-font-size": big ? 10 : 7,
+        "min-zoomed-font-size": big ? 10 : 6.5,
         "overlay-opacity": 0,
         "transition-property": "opacity",
         "transition-duration": 250,
@@ -127,4 +129,15 @@ export function styleSheet(p: Palette, big: boolean): cytoscape.StylesheetJson {
     { selector: "edge.chosen", style: { "underlay-color": p.accent, "underlay-opacity": 0.3, "underlay-padding": 6, "z-index": 10, "line-opacity": 1 } as cytoscape.Css.Edge },
     { selector: ".leaving", style: { opacity: 0 } },
   ];
+}
+
+/** The colour behind a node, which its label is drawn on. */
+function ground(p: Palette, n: cytoscape.NodeSingular): string {
+  const box = n.parent().data("box") as string | undefined;
+  return box === "app" ? p["app-box"] : box ? p.box : p.canvas;
+}
+
+/** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. */
+export function textScale(zoom: number): number {
+  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.15 : 1.32;
 }

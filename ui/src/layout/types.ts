@@ -45,4 +45,4 @@ export type Algorithm = "dagre" | "layered" | "force";
 export type LayoutChoice = "layered" | "force";
 
 /** Between nodes of a column, between columns, and inside of a box around what it holds. */
-export const GAP = { rows: 34, columns: 120, box: 26, boxTop: 40 } as const;
+export const GAP = { rows: 46, columns: 104, box: 38, boxTop: 42 } as const;

@@ -65,12 +65,12 @@ function matchesText(i: ListItem, needle: string): boolean {
 }
 
 const CONFIG: Column<ConfigItem>[] = [
-  { id: "name", title: "Name", width: "minmax(110px, 2fr)", key: (i) => i.name, cell: (i) => <a href={configHref(i)}>{clean(i.name, 120)}</a> },
-  { id: "kind", title: "Kind", width: "minmax(110px, 1fr)", key: (i) => i.kind, cell: (i) => clean(i.kind, 60) },
+  { id: "name", title: "Name", width: "minmax(90px, 2fr)", key: (i) => i.name, cell: (i) => <a href={configHref(i)}>{clean(i.name, 120)}</a> },
+  { id: "kind", title: "Kind", width: "minmax(90px, 1fr)", key: (i) => i.kind, cell: (i) => clean(i.kind, 60) },
   { id: "namespace", title: "Namespace", width: "minmax(80px, 1fr)", key: (i) => i.namespace, cell: (i) => clean(i.namespace, 80) || "–", wide: true },
   { id: "group", title: "API", width: "minmax(120px, 1fr)", key: (i) => i.group, cell: (i) => clean(`${i.group}/${i.version}`, 80), wide: true },
   { id: "created", title: "Age", width: "70px", key: (i) => -i.created, cell: (i) => age(Date.now() - i.created), wide: true },
-  { id: "issues", title: "Configuration", width: "130px", key: (i) => -(i.issues.errors * 1000 + i.issues.warnings), cell: (i) => <IssueCount issues={i.issues} /> },
+  { id: "issues", title: "Issues", width: "100px", key: (i) => -(i.issues.errors * 1000 + i.issues.warnings), cell: (i) => <IssueCount issues={i.issues} /> },
 ];
 
 export function ConfigList() {

@@ -1,8 +1,9 @@
 // Which rows of a long list need to exist. In: its length and where it is scrolled to. Out: first and last. Pure.
 export function rowsInView(total: number, rowHeight: number, scrollTop: number, height: number, extra = 8): { from: number; to: number } {
-  const from = Math.max(0, Math.min(total - 1, Math.floor(scrollTop / rowHeight) - extra));
-  const to = Math.min(total, Math.ceil((scrollTop + height) / rowHeight) + extra);
-  return { from: Math.max(0, from), to: Math.max(to, 0) };
+  // A list that became shorter may still be scrolled to where it ended before.
+  const top = Math.max(0, Math.min(scrollTop, total * rowHeight - height));
+  const from = Math.max(0, Math.floor(top / rowHeight) - extra);
+  return { from, to: Math.min(total, Math.ceil((top + height) / rowHeight) + extra) };
 }
 
 export interface Order {

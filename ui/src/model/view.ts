@@ -126,7 +126,7 @@ function appBoxes(nodes: Node[], inNamespaces: boolean): Map<string, ViewBox> {
     const [namespace, name] = key.split("\n") as [string, string];
     const parent = inNamespaces ? `namespace/${namespace}` : undefined;
     const health = worst(members.map((m) => m.health));
-    out.set(key, { id: `app/${namespace}/${name}`, kind: "app", parent, namespace, name, health, members: members.length });
+    out.set(key, { id: `appbox/${namespace}/${name}`, kind: "app", parent, namespace, name, health, members: members.length });
   }
   return out;
 }

@@ -53,7 +53,7 @@ function Overview({ it }: { it: Selection }) {
       <section class="health-block">
         <HealthMark state={it.health.state} />
         {it.node?.issues && it.node.issues.errors + it.node.issues.warnings > 0 && <IssueCount issues={it.node.issues} />}
-        {it.health.reasons.length > 0 && <ul class="reasons">{it.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
+        {it.health.reasons.length > 0 && <ul class={`reasons reasons-${it.health.state}`}>{it.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
       </section>
       {it.edge && <EdgeFacts it={it} pick={pick} />}
       {it.node && <NodeFacts it={it} />}

@@ -89,7 +89,9 @@ class Parser {
 
   private flag(about: Subject, token: Token): Expression {
     if (about.type !== "yes") {
-      throw fail({ ...this.peek(), start: token.end, end: token.end + 1 }, `“${token.text}” needs a comparison, such as ${example(about)}`);
+      const next = this.peek();
+      const place = next.kind === "word" ? next : { ...next, start: token.end, end: token.end + 1 };
+      throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}`);
     }
     return { kind: "is", subject: about };
   }

@@ -1,0 +1,353 @@
+// The page in a real browser, against the mock. What is on the canvas is asserted through its accessible equivalent.
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launch, open, settled } from "../browser.mjs";
+
+let browser: Browser;
+let opened: Awaited<ReturnType<typeof open>> | undefined;
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser.close());
+afterEach(async () => {
+  await opened?.close();
+  opened = undefined;
+});
+
+async function start(options: Parameters<typeof open>[1] = {}, graph = true): Promise<Page> {
+  opened = await open(browser, options);
+  if (graph) await settled(opened.page);
+  return opened.page;
+}
+
+const rows = (page: Page, table: "graph-nodes" | "graph-edges") =>
+  page.$$eval(`#${table} tbody tr`, (all) => all.map((tr) => [...tr.children].map((td) => td.textContent ?? "").join(" | ")));
+const ids = (page: Page, table: "graph-nodes" | "graph-edges") => page.$$eval(`#${table} tbody tr`, (all) => all.map((tr) => (tr as HTMLElement).dataset.id ?? ""));
+const position = (page: Page, id: string) => page.evaluate((i) => (window as unknown as { lateenGraph: { position(i: string): { x: number; y: number } } }).lateenGraph.position(i), id);
+const rendered = (page: Page, id: string) => page.evaluate((i) => (window as unknown as { lateenGraph: { rendered(i: string): { x: number; y: number } } }).lateenGraph.rendered(i), id);
+const clean = () => expect(opened?.problems).toEqual([]);
+const SERVICE = "service/default/tcp-echo-server";
+const SERVER = "app/default/echo-server/v1";
+
+describe("the graph of the echo demo", () => {
+  it("shows client, gateway, service and server with their rates, and no unknown", async () => {
+    const page = await start({ scenario: "echo" });
+    const edges = await rows(page, "graph-edges");
+    expect(edges).toEqual(expect.arrayContaining([
+      expect.stringMatching(/^echo-client v1 \| tcp-echo-server \| tcp \| Healthy \| .*conn\/s, .*B\/s/),
+      expect.stringMatching(/^istio-ingressgateway latest \| tcp-echo-server \| tcp \| Healthy/),
+      expect.stringMatching(/^tcp-echo-server \| echo-server v1 \| tcp \| Healthy [^]*mutual TLS$/),
+    ]));
+    expect([...edges, ...(await rows(page, "graph-nodes"))].filter((r) => /unknown/i.test(r))).toEqual([]);
+    clean();
+  });
+
+  it("shows the shares of a split, a red edge for refused connections, and the ServiceEntry's name", async () => {
+    const page = await start({ scenario: "echo-all" });
+    const edges = await rows(page, "graph-edges");
+    expect(edges.find((e) => e.startsWith("tcp-echo-server | echo-server v1"))).toMatch(/Healthy.*80%/s);
+    expect(edges.find((e) => e.startsWith("tcp-echo-server | echo-server v2"))).toMatch(/Failing.*20%/s);
+    expect(edges.some((e) => e.startsWith("echo-client v1 | mysql.example.com"))).toBe(true);
+    clean();
+  });
+
+  it("keeps positions while it is live, places what is new and removes what is gone", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
+    const before = await position(page, SERVICE);
+    opened!.mock.state.mesh = (await import("../../mock/server.mjs")).scenario("echo-split");
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector('#graph-nodes tr[data-id="app/default/echo-server/v2"]', { state: "attached" });
+    expect(await position(page, SERVICE)).toEqual(before);
+    const [v1, v2] = [await position(page, SERVER), await position(page, "app/default/echo-server/v2")];
+    expect(Math.abs(v1.y - v2.y)).toBeGreaterThan(50);
+    opened!.mock.state.mesh = (await import("../../mock/server.mjs")).scenario("echo");
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForFunction(() => !(window as unknown as { lateenGraph: { position(i: string): unknown } }).lateenGraph.position("app/default/echo-server/v2"));
+    expect(await position(page, SERVICE)).toEqual(before);
+    clean();
+  });
+
+  it("finds and hides by expression, and points at what is wrong", async () => {
+    const page = await start({ scenario: "echo-all" });
+    await page.keyboard.press("/");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Find expression");
+    await page.keyboard.type("!healthy");
+    await page.waitForSelector('#graph-nodes tr[data-found="true"]', { state: "attached" });
+    expect(page.url()).toContain("find=%21healthy");
+    const found = await page.$$eval('[data-found="true"]', (all) => all.map((e) => (e as HTMLElement).dataset.id));
+    expect(found).toContain("app/default/echo-server/v2");
+    expect(found).not.toContain(SERVER);
+    await page.fill("[data-field=hide]", "name contains mysql");
+    await page.waitForFunction(() => !document.querySelector('#graph-nodes tr[data-id^="serviceEntry"]'));
+    await page.fill("[data-field=find]", "name contians x");
+    const message = await page.waitForSelector(".expression-error mark");
+    expect(await message.textContent()).toBe("contians");
+    await page.fill("[data-field=find]", "");
+    await page.keyboard.type("nam");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    expect(await page.inputValue("[data-field=find]")).toBe("name ");
+    clean();
+  });
+
+  it("selects with the mouse and the keyboard, and says so", async () => {
+    const page = await start({ scenario: "echo-split" });
+    const box = (await (await page.$(".canvas"))!.boundingBox())!;
+    const at = await rendered(page, SERVER);
+    await page.mouse.click(box.x + at.x, box.y + at.y);
+    await page.waitForFunction(() => document.querySelector(".panel h2")?.textContent === "echo-server v1");
+    await page.focus(".canvas");
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForFunction(() => /^Selected: TCP from tcp-echo-server to echo-server v1, healthy, mutual TLS/.test(document.querySelector("[aria-live=polite]")?.textContent ?? ""));
+    await page.keyboard.press("ArrowLeft");
+    expect(await page.textContent(".panel h2")).toBe("tcp-echo-server");
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => document.querySelector(".panel h2")?.textContent === "Whole graph");
+    clean();
+  });
+
+  it("draws what moves, unless less motion is wanted", async () => {
+    const painted = (page: Page) => page.evaluate(() => {
+      const canvas = document.querySelector<HTMLCanvasElement>(".layer-traffic")!;
+      return canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v !== 0);
+    });
+    const page = await start({ scenario: "echo" });
+    await page.waitForTimeout(1500);
+    expect(await painted(page)).toBe(true);
+    await opened!.close();
+    const calm = await start({ scenario: "echo", context: { reducedMotion: "reduce" } });
+    await calm.waitForTimeout(800);
+    expect(await painted(calm)).toBe(false);
+  });
+});
+
+describe("the address", () => {
+  it("opens on what it says, and back and forward work", async () => {
+    const page = await start({ scenario: "echo-all", hash: `#/graph?type=workload&tab=failures&selected=${encodeURIComponent("workload/default/echo-server-v2")}` });
+    expect(await page.textContent(".panel h2")).toContain("echo-server-v2");
+    await page.waitForSelector("text=check that a program listens on port 8020");
+    await page.click("nav >> text=Workloads");
+    await page.waitForSelector("h1:has-text('Workloads')");
+    await page.click("a:has-text('echo-client')");
+    await page.waitForSelector("h1:has-text('echo-client')");
+    await page.goBack();
+    await page.waitForSelector("h1:has-text('Workloads')");
+    await page.goBack();
+    await page.waitForFunction(() => document.querySelector(".panel h2")?.textContent?.includes("echo-server-v2"));
+    await page.goForward();
+    await page.waitForSelector("h1:has-text('Workloads')");
+    clean();
+  });
+
+  it("gives up its token at once and keeps it for the tab", async () => {
+    const page = await start({ scenario: "echo", token: "s3cret" });
+    expect(page.url()).not.toContain("s3cret");
+    await page.reload();
+    await settled(page);
+    expect(await page.evaluate(() => [sessionStorage.getItem("lateen.token"), localStorage.length])).toEqual(["s3cret", 0]);
+    clean();
+  });
+
+  it("asks for a token when there is none or it was refused", async () => {
+    const page = await start({ scenario: "echo", token: "s3cret" });
+    await page.evaluate(() => sessionStorage.setItem("lateen.token", "wrong"));
+    await page.reload();
+    await page.waitForSelector("dialog[open] >> text=the token is missing or was refused");
+    await page.fill("dialog input", "s3cret");
+    await page.click("dialog >> text=Sign in >> nth=-1");
+    await settled(page);
+    expect(await page.$("dialog[open]")).toBeNull();
+  });
+});
+
+describe("trouble", () => {
+  it("keeps what was seen while the server is away, and comes back by itself", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
+    opened!.mock.state.fault = "drop";
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector("[role=alert]:has-text('The server does not answer') >> text=/is .* old/");
+    expect(await ids(page, "graph-nodes")).toContain(SERVICE);
+    opened!.mock.state.fault = undefined;
+    await page.click("text=Try now");
+    await page.waitForSelector(".banner-bad", { state: "detached" });
+  });
+
+  it("says which right is missing", async () => {
+    const page = await start({ scenario: "echo" });
+    opened!.mock.state.fault = 403;
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector("text=you need the right to list pods in namespace default");
+  });
+
+  it("says what to do when there is nothing, and shows notices", async () => {
+    opened = await open(browser, { scenario: "empty" });
+    opened.mock.state.notices.push("12 records were dropped: the store is full");
+    await opened.page.reload();
+    await opened.page.waitForSelector("code:has-text('kubectl label namespace')");
+    await opened.page.waitForSelector("code:has-text('lateen run')");
+    await opened.page.waitForSelector("text=12 records were dropped");
+    clean();
+  });
+
+  it("shows hostile names as text", async () => {
+    const page = await start({ scenario: "bookinfo" });
+    expect((await rows(page, "graph-nodes")).some((r) => r.includes('<img src=x onerror="alert(1)">'))).toBe(true);
+    await page.goto(`${opened!.mock.url}#/workloads/shop/img-v1`);
+    await page.waitForSelector("h1:has-text('img-v1')");
+    expect(await page.$("img")).toBeNull();
+    expect((await page.textContent("main"))!.length).toBeLessThan(5000);
+    clean();
+  });
+});
+
+describe("lists and objects", () => {
+  it("search, filter and sort", async () => {
+    const page = await start({ scenario: "big", hash: "#/workloads?search=svc-00" }, false);
+    await page.waitForSelector("text=100 of 1,000 entries");
+    expect(await page.$$eval(".grid-body .grid-row", (all) => all.length)).toBeLessThan(60);
+    await page.click("[role=columnheader] >> text=Name");
+    expect(await page.textContent(".grid-body .grid-row >> nth=0")).toContain("svc-0000-v1");
+    await page.fill("[data-field=find]", "svc-0042");
+    await page.waitForSelector("text=1 of 1,000 entries");
+    clean();
+  });
+
+  it("edit YAML: checked first, issues at their line, then saved", async () => {
+    const page = await start({ scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" }, false);
+    const editor = page.locator(".cm-content");
+    await editor.waitFor();
+    const write = async (from: string, to: string) => {
+      await editor.click();
+      await page.keyboard.press("Control+Home");
+      const line = (await editor.innerText()).split("\n").findIndex((l) => l.includes(from));
+      for (let i = 0; i < line; i += 1) await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("End");
+      for (let i = 0; i < from.length; i += 1) await page.keyboard.press("Backspace");
+      await page.keyboard.type(to);
+    };
+    await write("weight: 20", "weight: 30");
+    expect(await page.isDisabled("text=Save")).toBe(true);
+    await page.click("text=Check");
+    await page.waitForSelector("text=the weights add up to 110");
+    await page.waitForSelector(".issues >> text=/line 2[0-9]/");
+    expect(await page.locator(".cm-lint-marker-error").count()).toBe(1);
+    expect(await page.isDisabled("text=Save")).toBe(true);
+    await write("weight: 30", "weight: 20 ");
+    await page.click("text=Check");
+    await page.waitForSelector("text=Checked: no issues");
+    await page.click("text=Save");
+    await page.waitForFunction(() => document.querySelector(".editor-bar")?.textContent?.includes("Saved"));
+    expect(opened!.mock.state.saved).toBe(1);
+    clean();
+  });
+
+  it("do not overwrite what somebody else changed", async () => {
+    const page = await start({ scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" }, false);
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    opened!.mock.state.mesh.objects[0]!.resourceVersion += 1;
+    await page.click("text=Check");
+    await page.waitForSelector("text=Checked: no issues");
+    await page.click("text=Save");
+    await page.waitForSelector("text=Somebody else changed this object");
+    expect(opened!.mock.state.saved).toBe(0);
+    await page.click("text=Keep my text on top of theirs");
+    await page.click("text=Check");
+    await page.waitForSelector("text=Checked: no issues");
+    await page.click("text=Save");
+    await page.waitForFunction(() => document.querySelector(".editor-bar")?.textContent?.includes("Saved"));
+    expect(opened!.mock.state.mesh.objects[0]!.yaml).toContain("# mine");
+  });
+
+  it("are shown only to whoever may not change them", async () => {
+    const page = await start({ scenario: "echo", hash: "#/config/PeerAuthentication.security.istio.io/default/default" }, false);
+    await page.waitForSelector("text=Your rights in Kubernetes do not include an update");
+    expect(await page.$("text=Save")).toBeNull();
+    clean();
+  });
+});
+
+describe("the look", () => {
+  const background = (page: Page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+
+  it("is dark when the system is, and as chosen afterwards", async () => {
+    const page = await start({ scenario: "echo", context: { colorScheme: "dark" } });
+    const dark = await background(page);
+    await page.click("[aria-label^='Colours']");
+    expect(await background(page)).not.toBe(dark);
+    await page.reload();
+    expect(await background(page)).not.toBe(dark);
+    clean();
+  });
+
+  it.each(["#/graph", `#/graph?selected=${encodeURIComponent(SERVER)}`, "#/workloads", "#/config", "#/workloads/default/echo-server", "#/config/VirtualService.networking.istio.io/default/tcp-echo-server"])("fits 360 px: %s", async (hash) => {
+    const page = await start({ scenario: "echo-all", hash, context: { viewport: { width: 360, height: 740 } } }, hash.startsWith("#/graph"));
+    await page.waitForSelector("#main");
+    await page.waitForTimeout(300);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+    clean();
+  });
+
+  it("has text with enough contrast in both modes", async () => {
+    for (const colorScheme of ["light", "dark"] as const) {
+      const page = await start({ scenario: "echo", context: { colorScheme } });
+      const low = await page.evaluate(() => {
+        const style = getComputedStyle(document.documentElement);
+        const light = (name: string) => {
+          const [r, g, b] = [1, 3, 5].map((i) => Number.parseInt(style.getPropertyValue(`--${name}`).trim().slice(i, i + 2), 16) / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+          return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+        };
+        const ratio = (a: string, b: string) => (Math.max(light(a), light(b)) + 0.05) / (Math.min(light(a), light(b)) + 0.05);
+        const pairs: [string, string, number][] = [
+          ["text", "surface", 4.5], ["text", "canvas", 4.5], ["muted", "surface", 4.5], ["muted", "canvas", 4.5], ["muted", "app-box", 4.5], ["accent", "surface", 4.5], ["on-accent", "accent", 4.5],
+          ["failing", "surface", 4.5], ["degraded", "surface", 4.5], ["on-mast-muted", "mast", 4.5], ["on-state", "failing", 3], ["on-state", "degraded", 3], ["on-state", "healthy", 3],
+          ["healthy", "box", 3], ["failing", "box", 3], ["degraded", "box", 3], ["tcp", "box", 3], ["idle", "box", 3], ["muted", "hover", 4.5], ["text", "bad-surface", 4.5], ["text", "warn-surface", 4.5],
+        ];
+        return pairs.filter(([a, b, least]) => ratio(a, b) < least).map(([a, b]) => `${a} on ${b}: ${ratio(a, b).toFixed(2)}`);
+      });
+      expect(low).toEqual([]);
+      await opened!.close();
+    }
+    opened = undefined;
+  });
+
+  it("can be reached with the keyboard alone, each stop visible", async () => {
+    const page = await start({ scenario: "echo" });
+    const seen: string[] = [];
+    for (let i = 0; i < 24; i += 1) {
+      await page.keyboard.press("Tab");
+      seen.push(await page.evaluate(() => {
+        const e = document.activeElement as HTMLElement;
+        const name = e.getAttribute("aria-label") || e.textContent?.trim() || e.title || e.closest("label")?.textContent || "";
+        const box = e.getBoundingClientRect();
+        return box.width > 1 && name ? name : `unnamed or invisible: ${e.outerHTML.slice(0, 80)}`;
+      }));
+    }
+    expect(seen.filter((s) => s.startsWith("unnamed"))).toEqual([]);
+    expect(seen[0]).toBe("Skip to the content");
+    expect(seen.some((s) => s.startsWith("Traffic graph with"))).toBe(true);
+    await page.keyboard.press("?");
+    await page.waitForSelector("dialog[open] >> text=Find and hide");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog[open]", { state: "detached" });
+  });
+});
+
+describe("replay", () => {
+  it("goes back in time, plays, and returns to now", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?replay=true" });
+    const slider = page.locator("input[type=range]");
+    await slider.focus();
+    await page.keyboard.press("PageDown");
+    await page.waitForFunction(() => /at=\d+/.test(location.hash));
+    await page.waitForFunction(() => /As of/.test(document.querySelector(".status-line")?.textContent ?? ""));
+    const before = await slider.inputValue();
+    await page.click("[aria-label=Play]");
+    await page.waitForFunction((b) => document.querySelector<HTMLInputElement>("input[type=range]")!.value > b, before);
+    await page.click("[aria-label='Pause the replay']");
+    await page.click("text=Back to now");
+    await page.waitForFunction(() => /Live/.test(document.querySelector(".status-line")?.textContent ?? "") && !location.hash.includes("at="));
+    clean();
+  });
+});

@@ -1,0 +1,144 @@
+import { describe, expect, it } from "vitest";
+import { graph as compute } from "../../mock/graph.mjs";
+import { scenario } from "../../mock/server.mjs";
+import type { Graph, GraphType } from "../../src/api/types";
+import { advance, range } from "../../src/graph/timeline";
+import { next } from "../../src/graph/navigate";
+import { drawn, same } from "../../src/graph/elements";
+import { check } from "../../src/model/expression/evaluate";
+import { changes } from "../../src/model/merge";
+import { view, type ViewOptions } from "../../src/model/view";
+import { rowsInView, sorted } from "../../src/lists/window";
+import { select } from "../../src/panel/selection";
+
+const at = 1_790_000_000_000;
+const of = (name: string, type: GraphType = "versionedApp", when = at): Graph =>
+  compute(scenario(name), { type, namespaces: [], duration: 60, at: when, services: true, idle: false });
+const options = (over: Partial<ViewOptions> = {}): ViewOptions => ({ boxNamespaces: true, boxApps: true, labels: ["rate", "share"], ...over });
+const ids = (list: { id: string }[]) => list.map((x) => x.id).sort();
+const expression = (text: string) => check(text).expression;
+
+describe("the view", () => {
+  it("boxes namespaces, and apps of more than one version", () => {
+    expect(ids(view(of("echo"), options()).boxes)).toEqual(["namespace/default", "namespace/istio-system"]);
+    expect(ids(view(of("echo-split"), options()).boxes)).toEqual(["appbox/default/echo-server", "namespace/default", "namespace/istio-system"]);
+    expect(view(of("echo-split"), options({ boxNamespaces: false, boxApps: false })).boxes).toEqual([]);
+  });
+
+  it("labels edges with rates, shares of a split and failures", () => {
+    const v = view(of("echo-all"), options());
+    const labels = v.edges.filter((e) => e.source === "service/default/tcp-echo-server").map((e) => e.label);
+    expect(labels).toHaveLength(2);
+    expect(labels[0]).toMatch(/conn\/s\n.*B\/s\n80%/);
+    expect(labels[1]).toMatch(/conn\/s\n.*failed\/s\n20%/);
+    expect(v.edges.find((e) => e.target.endsWith("/v2"))?.edge.health.state).toBe("failing");
+  });
+
+  it("names what is outside by its ServiceEntry, and nothing unknown", () => {
+    const v = view(of("echo-all"), options());
+    expect(v.nodes.map((n) => n.title)).toContain("mysql.example.com");
+    expect(v.nodes.filter((n) => /unknown/i.test(n.title))).toEqual([]);
+  });
+
+  it("hides nodes with their edges, and what hung on hidden edges alone", () => {
+    const v = view(of("echo-all"), options({ hide: expression("name = mysql.example.com") }));
+    expect(v.nodes.some((n) => n.id.startsWith("serviceEntry"))).toBe(false);
+    expect(v.edges.some((e) => e.target.startsWith("serviceEntry"))).toBe(false);
+    expect(v.hidden).toBe(2);
+    expect(view(of("echo-all"), options({ hide: expression("tcp >= 0") })).nodes).toEqual([]);
+  });
+
+  it("marks what is found", () => {
+    const v = view(of("echo-all"), options({ find: expression("!healthy") }));
+    expect(v.found).toBeGreaterThan(2);
+    expect(v.nodes.find((n) => n.id.endsWith("/v1") && n.id.includes("echo-server"))?.found).toBe(false);
+    const classes = new Map(drawn(v).map((d) => [d.id, d.classes]));
+    expect(classes.get("app/default/echo-server/v2")).toContain("found");
+    expect(classes.get("serviceEntry/default/mysql.example.com")).toContain("dim");
+  });
+
+  it("drops edges whose ends are not there", () => {
+    const g = of("echo");
+    expect(view({ ...g, nodes: g.nodes.slice(1) }, options()).edges.length).toBeLessThan(g.edges.length);
+  });
+});
+
+describe("successive graphs", () => {
+  const elements = (g: Graph) => drawn(view(g, options()));
+  const map = (g: Graph) => new Map(elements(g).map((d) => [d.id, d]));
+
+  it("touch nothing when nothing changed", () => {
+    expect(changes(map(of("echo")), elements(of("echo")), same)).toEqual({ add: [], update: [], remove: [] });
+  });
+
+  it("change numbers, add what is new and remove what is gone", () => {
+    const later = changes(map(of("echo")), elements(of("echo", "versionedApp", at + 120_000)), same);
+    expect([later.add, later.remove]).toEqual([[], []]);
+    expect(later.update.every((u) => u.group === "edges")).toBe(true);
+    expect(later.update.length).toBeGreaterThan(0);
+    const more = changes(map(of("echo")), elements(of("echo-split")), same);
+    expect(ids(more.add)).toContain("app/default/echo-server/v2");
+    expect(changes(map(of("echo-split")), elements(of("echo")), same).remove).toContain("app/default/echo-server/v2");
+  });
+});
+
+describe("the selection", () => {
+  const g = of("echo-all");
+  const v = view(g, options());
+
+  it("sums up nodes, edges, boxes and the whole", () => {
+    const service = select(g, v, "service/default/tcp-echo-server");
+    expect([service.kind, service.inbound.length, service.outbound.length]).toEqual(["node", 2, 2]);
+    const edge = select(g, v, v.edges[0]!.id);
+    expect(edge.kind).toBe("edge");
+    const box = select(g, v, "namespace/default");
+    expect([box.kind, box.health.state, box.inbound.length]).toEqual(["namespace", "failing", 1]);
+    const all = select(g, v, undefined);
+    expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
+    expect(select(g, v, "gone").id).toBe("mesh");
+  });
+});
+
+describe("the arrow keys", () => {
+  const v = view(of("echo-split"), options());
+  const y = new Map(v.nodes.map((n, i) => [n.id, { x: n.id.startsWith("service") ? 100 : n.id.includes("server") ? 200 : 0, y: i * 50 }]));
+  const go = (from: string | undefined, to: "left" | "right" | "up" | "down") => next(v, (id) => y.get(id), from, to);
+
+  it("walk along the traffic and back", () => {
+    const edge = go("app/default/echo-client/v1", "right")!;
+    expect(edge).toBe("app/default/echo-client/v1>service/default/tcp-echo-server#tcp");
+    expect(go(edge, "right")).toBe("service/default/tcp-echo-server");
+    const first = go("service/default/tcp-echo-server", "right")!;
+    const second = go(first, "down")!;
+    expect(new Set([first, second]).size).toBe(2);
+    expect(go(second, "up")).toBe(first);
+    expect(go(edge, "left")).toBe("app/default/echo-client/v1");
+    expect(go(undefined, "right")).toBeDefined();
+    expect(go("app/default/echo-server/v2", "right")).toBeUndefined();
+  });
+});
+
+describe("long lists", () => {
+  it("keep only the rows in view", () => {
+    expect(rowsInView(5000, 44, 0, 600)).toEqual({ from: 0, to: 22 });
+    expect(rowsInView(5000, 44, 44_000, 600)).toEqual({ from: 992, to: 1022 });
+    expect(rowsInView(3, 44, 9000, 600)).toEqual({ from: 0, to: 3 });
+    expect(rowsInView(0, 44, 0, 600)).toEqual({ from: 0, to: 0 });
+  });
+
+  it("sort numbers as numbers and text as people do", () => {
+    expect(sorted([3, 10, 2], (n) => n, false)).toEqual([2, 3, 10]);
+    expect(sorted(["v10", "v2"], (t) => t, false)).toEqual(["v2", "v10"]);
+    expect(sorted(["a", "b"], (t) => t, true)).toEqual(["b", "a"]);
+  });
+});
+
+describe("replay", () => {
+  it("goes over what the server keeps, an hour at most, in whole steps", () => {
+    const r = range({ oldest: at - 7_200_000, now: at + 1234, step: 5000 }, 0);
+    expect([r.newest % 5000, r.newest - r.oldest]).toEqual([0, 3_600_000]);
+    expect(range(undefined, at).newest).toBe(at);
+    expect(advance(r.oldest, 15_000, 5000, r.newest)).toBe(r.oldest + 15_000);
+    expect(advance(r.newest - 5000, 60_000, 5000, r.newest)).toBe(r.newest);
+  });
+});
