@@ -1,8 +1,13 @@
-//! Puts the built page (`ui/dist`, by `make ui`) into the binary. Without it the binary says what is missing.
+//! Puts the built page (`ui/dist`, by `make ui`) into the binary, compressed. Without it the binary says what is
+//! missing.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -13,19 +18,22 @@ fn main() -> io::Result<()> {
         collect(&dist, &mut files)?;
     }
     files.sort();
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     let mut text = "static FILES: &[Asset] = &[\n".to_owned();
-    for file in &files {
+    for (number, file) in files.iter().enumerate() {
         let path = file.strip_prefix(&dist).expect("it is in the folder").display();
-        let (kind, file) = (content_type(file), file.canonicalize()?);
+        let (kind, packed) = (content_type(file), out.join(format!("asset-{number}.gz")));
+        let mut encoder = GzEncoder::new(fs::File::create(&packed)?, Compression::best());
+        encoder.write_all(&fs::read(file)?)?;
+        encoder.finish()?;
         writeln!(
             text,
-            "    Asset {{ path: {:?}, content_type: {kind:?}, body: include_bytes!({file:?}) }},",
+            "    Asset {{ path: {:?}, content_type: {kind:?}, gzip: include_bytes!({packed:?}) }},",
             format!("/{path}")
         )
         .expect("writing to a string does not fail");
     }
     text.push_str("];\n");
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
     fs::write(out.join("assets.rs"), text)
 }
 

@@ -94,7 +94,7 @@ fn reply(request: &Request<Incoming>, token: &Token, api: &Handler) -> Response<
         return dynamic(problem(405, "the graph's api answers GET only"));
     }
     if !path.starts_with("/api/") {
-        return file(path);
+        return file(path, accepts_gzip(request));
     }
     if !token.admits(request) {
         let text = "a token is needed: open the address that lateen up printed, or send \
@@ -106,7 +106,7 @@ fn reply(request: &Request<Incoming>, token: &Token, api: &Handler) -> Response<
 }
 
 /// A part of the page. What is not there is the page itself, which knows its own paths.
-fn file(path: &str) -> Response<Full<Bytes>> {
+fn file(path: &str, packed: bool) -> Response<Full<Bytes>> {
     let found = assets::find(path).or_else(|| assets::find("/index.html"));
     let Some(asset) = found else {
         let text = "this lateen was built without its page: install Node 20, run `make ui`, and build it again.\n\
@@ -116,7 +116,22 @@ fn file(path: &str) -> Response<Full<Bytes>> {
     // The name of a hashed file changes with its content.
     let age =
         if asset.path.starts_with("/assets/") { "max-age=31536000, immutable" } else { "no-cache" };
-    secured(asset.content_type, age, Bytes::from_static(asset.body))
+    if !packed {
+        return match asset.unpacked() {
+            Ok(body) => secured(asset.content_type, age, body.into()),
+            Err(error) => dynamic(problem(500, format!("cannot unpack {path}: {error}"))),
+        };
+    }
+    let mut response = secured(asset.content_type, age, Bytes::from_static(asset.gzip));
+    let gzip = HeaderValue::from_static("gzip");
+    response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+    response
+}
+
+fn accepts_gzip(request: &Request<Incoming>) -> bool {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING);
+    let accepted = accepted.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accepted.split(',').any(|one| one.split(';').next().is_some_and(|one| one.trim() == "gzip"))
 }
 
 fn dynamic(page: Page) -> Response<Full<Bytes>> {

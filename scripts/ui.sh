@@ -1,0 +1,24 @@
+#!/bin/sh
+# Builds the page of the live graph.
+# In:  Node 20.19 or newer with npm, and npm's registry the first time.
+# Out: ui/dist, which cargo puts into the binary. Without Node: a word about what is missing, and exit code 0.
+# Idempotent: what is newer than its sources is left alone.
+set -eu
+
+ui=$(cd "$(dirname "$0")/../ui" && pwd)
+say() { echo "ui: $*" >&2; }
+
+if ! command -v npm >/dev/null 2>&1; then
+  say "the graph's page is left out: install Node 20 with npm, then make ui, to have it"
+  exit 0
+fi
+cd "$ui"
+if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "installing what the page is built with"
+  npm ci --silent --no-audit --no-fund
+fi
+if [ -f dist/index.html ] && [ -z "$(find src index.html package-lock.json vite.config.ts -newer dist/index.html)" ]; then
+  exit 0
+fi
+say "building the page"
+npm run --silent build -- --logLevel warn
