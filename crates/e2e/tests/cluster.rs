@@ -75,7 +75,7 @@ spec:
       annotations: {inject.istio.io/templates: gateway}
       labels: {istio: own, sidecar.istio.io/inject: 'true'}
     spec:
-      containers: [{name: istio-proxy, image: auto, imagePullPolicy: IfNotPresent}]
+      containers: [{name: istio-proxy, image: auto}]
 ---
 apiVersion: v1
 kind: Service

@@ -68,15 +68,11 @@ fn take_overrides(pod: &mut Value, injected: &[String]) -> Vec<Override> {
 
 fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
     for one in overrides {
-        let mut overlay = one.container.clone();
-        if !remarks::wants_image(&overlay)
-            && let Some(overlay) = overlay.as_object_mut()
-        {
-            overlay.shift_remove("image");
-        }
+        let overlay = authored(&one.container);
         let name = pod::name(&one.container);
         if let Some(container) = pod::container_mut(pod, name) {
             merge::merge(container, &overlay);
+            say_pull_policy(container, &one.container);
             if name == PROXY_CONTAINER && tproxy {
                 pod::object_at(container, "securityContext")["runAsUser"] = json!(0);
             }
@@ -100,6 +96,35 @@ fn apply_overrides(pod: &mut Value, overrides: &[Override], tproxy: bool) {
     let kept = fields.filter(|(_, list)| *list != json!([]));
     let kept = object(kept.map(|(field, list)| (field.to_owned(), list)));
     pod::metadata_mut(pod, "annotations").insert(OVERRIDES.to_owned(), json!(kept.to_string()));
+}
+
+/// What of a pod's own container its author said: `image: auto` asks for the injected one, and the API
+/// server, which sees a name without a tag, has made the policy `Always` of it before any webhook is asked.
+fn authored(container: &Value) -> Value {
+    let mut authored = container.clone();
+    let image = container["image"].as_str();
+    if let Some(fields) = authored.as_object_mut()
+        && !remarks::wants_image(container)
+    {
+        fields.shift_remove("image");
+        if image == Some("auto") && container["imagePullPolicy"] == "Always" {
+            fields.shift_remove("imagePullPolicy");
+        }
+    }
+    authored
+}
+
+/// In place of a policy that was left out of a container: what the API server makes of the image's real name.
+fn say_pull_policy(container: &mut Value, own: &Value) {
+    if own["imagePullPolicy"].is_null() || !container["imagePullPolicy"].is_null() {
+        return;
+    }
+    let image = container["image"].as_str().unwrap_or_default();
+    let (path, digest) = image.split_once('@').unwrap_or((image, ""));
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let tag = name.split_once(':').map_or("", |(_, tag)| tag);
+    let fixed = !digest.is_empty() || !matches!(tag, "" | "latest");
+    container["imagePullPolicy"] = json!(if fixed { "IfNotPresent" } else { "Always" });
 }
 
 /// A volume of the pod that has the name of an injected one gives way, as in Istio; so does an injected
