@@ -17,7 +17,9 @@ use crate::owner;
 use crate::settings::{Settings, injector_config, is_istio_image};
 use crate::strip::strip;
 use crate::template::{self, BuiltIn};
-use crate::{INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, pod};
+use crate::{
+    INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, WITH_PROCESSES, WITH_SUCCESS, pod,
+};
 
 /// What all parts of an injection read.
 pub struct Context<'a> {
@@ -37,8 +39,8 @@ pub struct Context<'a> {
     pub native: bool,
     /// The application starts after the proxy.
     pub hold: bool,
-    /// The proxy has to end by itself when the application has ended.
-    pub ends_with_processes: bool,
+    /// The proxy has to end by itself when the application has ended: the value of [`crate::END_WITH`].
+    pub ends_with: Option<&'static str>,
 }
 
 /// What issues point to: the pod, or the workload that holds its template.
@@ -189,7 +191,7 @@ fn context<'a>(
         mode,
         status_port,
         hold,
-        ends_with_processes: false,
+        ends_with: None,
     }
 }
 
@@ -255,12 +257,15 @@ fn end_with_application(context: &mut Context, target: &Target) -> Option<Issue>
                        this, or use a cluster with native sidecars";
         return Some(target.warning("spec.shareProcessNamespace", LIMITED, message));
     }
-    context.ends_with_processes = true;
-    (spec["restartPolicy"] == "OnFailure").then(|| {
-        let message = "the proxy ends with the program's first end: use Never, with which the job starts a \
-                       new pod for each attempt, or a cluster with native sidecars";
-        target.warning("spec.restartPolicy", LIMITED, message)
-    })
+    if spec["restartPolicy"] != "OnFailure" {
+        context.ends_with = Some(WITH_PROCESSES);
+        return None;
+    }
+    context.ends_with = Some(WITH_SUCCESS);
+    let message = "the proxy cannot see whether the program failed and is started again, so the job ends half a \
+                   minute after its program does, and later after failures: use Never, with which the job \
+                   starts a new pod for each attempt, or a cluster with native sidecars";
+    Some(target.warning("spec.restartPolicy", LIMITED, message))
 }
 
 /// An object of what is there, for statuses and overrides.

@@ -49,10 +49,13 @@ pub const INIT_CONTAINER: &str = "istio-init";
 /// The init container that checks the rules which the node agent laid.
 pub const VALIDATION_CONTAINER: &str = "istio-validation";
 
-/// Tells the agent in a plain sidecar of a Job when to end. The one value is `processes`: when the
-/// pod, whose containers share a process namespace then, has no process left that is neither the
-/// agent's own nor the pod's first.
+/// Tells the agent in a plain sidecar of a Job when to end, by one of the two values below.
 pub const END_WITH: &str = "LATEEN_END_WITH";
+/// When the pod, whose containers share a process namespace then, has no process left that is neither the
+/// agent's own nor the pod's first.
+pub const WITH_PROCESSES: &str = "processes";
+/// When it has had none for longer than the kubelet takes to start a container again that failed.
+pub const WITH_SUCCESS: &str = "success";
 
 /// A pod that is about to be created.
 #[derive(Debug, Clone, Copy)]

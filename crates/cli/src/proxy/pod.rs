@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use lateen_api::istio::mesh::ProxyConfig;
 use lateen_proxy::agent::drain::Drain;
+use lateen_proxy::agent::processes::{Containers, Restarts};
 use lateen_proxy::agent::{self, Application, podinfo};
 use lateen_xds::client::AdsAddress;
 use serde_json::{Value, json};
@@ -181,18 +182,29 @@ impl Pod {
         Ok(Some(parsed.to_std().with_context(|| format!("{name}: {text} is negative"))?))
     }
 
-    /// Whether it ends when the application's processes have; see the injector.
-    pub fn ends_with_processes(&self) -> bool {
-        self.variable(lateen_inject::END_WITH) == Some("processes")
+    /// The containers with whose end it ends, if it does; see the injector. To be asked once: it notes in the
+    /// pod's volume that an agent was here.
+    pub fn ends_with(&self) -> Option<Containers> {
+        let names = self.variable("ISTIO_META_APP_CONTAINERS").unwrap_or_default();
+        let containers = names.split(',').filter(|name| !name.is_empty()).count();
+        let held = self.config.hold_application_until_proxy_starts == Some(true);
+        let later = if held { containers } else { 0 };
+        match self.variable(lateen_inject::END_WITH)? {
+            lateen_inject::WITH_PROCESSES => Some(Containers { later, restarts: Restarts::Never }),
+            lateen_inject::WITH_SUCCESS if self.was_here() => {
+                Some(Containers { later: 0, restarts: Restarts::FailedBefore })
+            }
+            lateen_inject::WITH_SUCCESS => {
+                Some(Containers { later, restarts: Restarts::Failed { containers } })
+            }
+            _ => None,
+        }
     }
 
-    /// How many containers of the application start only when the proxy is ready.
-    pub fn containers_to_come(&self) -> usize {
-        if self.config.hold_application_until_proxy_starts != Some(true) {
-            return 0;
-        }
-        let names = self.variable("ISTIO_META_APP_CONTAINERS").unwrap_or_default();
-        names.split(',').filter(|name| !name.is_empty()).count()
+    /// Whether an agent before this one noted the same.
+    fn was_here(&self) -> bool {
+        let note = std::fs::File::create_new(self.root.join(DATA).join("started"));
+        note.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists)
     }
 
     pub fn agent(&self) -> Result<agent::Options> {

@@ -82,9 +82,9 @@ async fn until_asked(
 /// Resolves when it is time to end, with how long to go on.
 async fn end(pod: &Pod, agent: &Agent, drain: Drain, signals: &mut Termination) -> Drain {
     let application = async {
-        match pod.ends_with_processes() {
-            true => processes::ended(pod.containers_to_come()).await,
-            false => std::future::pending().await,
+        match pod.ends_with() {
+            Some(containers) => processes::ended(containers).await,
+            None => std::future::pending().await,
         }
     };
     tokio::select! {

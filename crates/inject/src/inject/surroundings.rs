@@ -13,7 +13,7 @@ const PORT_START: &str = "net.ipv4.ip_unprivileged_port_start";
 
 pub fn of_sidecar(pod: &mut Value, context: &Context) {
     let spec = pod::object_at(pod, "spec");
-    if context.ends_with_processes {
+    if context.ends_with.is_some() {
         spec["shareProcessNamespace"] = json!(true);
     }
     if context.settings.dns_searches.is_empty() {

@@ -39,8 +39,8 @@ pub fn variables(context: &Context, built_in: BuiltIn) -> Vec<Value> {
     }
     all.push(text("ISTIO_META_MESH_ID", mesh_id(context)));
     all.push(text("TRUST_DOMAIN", &settings.trust_domain));
-    if context.ends_with_processes && built_in == BuiltIn::Sidecar {
-        all.push(text(END_WITH, "processes"));
+    if let Some(when) = context.ends_with.filter(|_| built_in == BuiltIn::Sidecar) {
+        all.push(text(END_WITH, when));
     }
     all.extend(metadata_variables(context));
     all

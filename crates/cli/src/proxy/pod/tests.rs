@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use envoy_types::pb::google::protobuf::value::Kind;
 use lateen_proxy::agent::drain::Drain;
+use lateen_proxy::agent::processes::{Containers, Restarts};
 use lateen_xds::client::AdsAddress;
 
 use super::{Pod, Role, Variables};
@@ -118,4 +119,30 @@ fn what_cannot_be_read_is_named() {
     let own = "{\"port\":\"15020\"}";
     assert!(refused("ISTIO_PROMETHEUS_ANNOTATIONS", own).contains("agent's own"));
     assert!(configured("statusPort: 70000").agent().is_err());
+}
+
+#[test]
+fn an_agent_that_was_started_again_knows_it_by_the_pod_s_volume() {
+    let folder = std::env::temp_dir().join(format!("lateen-pod-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join(super::DATA)).unwrap();
+    let root = folder.to_str().unwrap();
+    let containers = |when: &str, config: &str| {
+        pod(&[
+            ("LATEEN_ROOT", root),
+            ("LATEEN_END_WITH", when),
+            ("PROXY_CONFIG", config),
+            ("ISTIO_META_APP_CONTAINERS", "a,b"),
+        ])
+        .ends_with()
+    };
+    let held = "holdApplicationUntilProxyStarts: true";
+    assert_eq!(containers("", held), None);
+    let never = |later| Some(Containers { later, restarts: Restarts::Never });
+    assert_eq!(containers("processes", held), never(2));
+    assert_eq!(containers("processes", ""), never(0));
+    let restarts = Restarts::Failed { containers: 2 };
+    assert_eq!(containers("success", held), Some(Containers { later: 2, restarts }));
+    let restarts = Restarts::FailedBefore;
+    assert_eq!(containers("success", held), Some(Containers { later: 0, restarts }));
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -427,6 +427,8 @@ fn a_job_with_a_plain_sidecar_ends_and_says_where_it_cannot() {
     assert_eq!(never.issues, []);
     let again = run(&job(json!({"restartPolicy": "OnFailure"})), &Settings::default()).unwrap();
     assert!(again.issues[0].message.contains("use Never"));
+    let proxy = pod::container(&again.pod, PROXY_CONTAINER).unwrap();
+    assert_eq!(pod::variable(proxy, crate::END_WITH), Some("success"));
     let apart = run(&job(json!({"shareProcessNamespace": false})), &Settings::default()).unwrap();
     assert!(apart.issues[0].message.contains("will not end"));
     let of_the_node = run(&job(json!({"hostPID": true})), &Settings::default()).unwrap();
