@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use lateen_install::Plan;
 use serde_json::Value;
@@ -42,9 +42,14 @@ impl InputArgs {
     pub fn plan(&self) -> Result<Plan> {
         let mut files = Vec::new();
         for path in &self.filename {
-            let name = path.display().to_string();
+            let name = match path.as_os_str() == "-" {
+                true => "standard input".to_owned(),
+                false => path.display().to_string(),
+            };
             let documents = lateen_install::documents(&read(path)?);
             let documents = documents.map_err(|reason| anyhow!("{name} is {reason}"))?;
+            // A template that came out empty must not install the defaults.
+            ensure!(!documents.is_empty(), "{name} is empty: it must have an IstioOperator");
             files.extend(documents.into_iter().map(|document| (name.clone(), document)));
         }
         let mut set = self.set.clone();
@@ -72,4 +77,23 @@ pub fn read(path: &PathBuf) -> Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::InputArgs;
+
+    #[test]
+    fn a_file_with_nothing_in_it_is_refused_and_no_file_is_the_defaults() {
+        let file = std::env::temp_dir().join(format!("lateen-input-{}", std::process::id()));
+        for nothing in ["", "# only a comment\n", "---\n---\n"] {
+            std::fs::write(&file, nothing).unwrap();
+            let args = InputArgs { filename: vec![file.clone()], set: Vec::new(), revision: None };
+            let error = args.plan().unwrap_err().to_string();
+            assert!(error.contains("is empty: it must have an IstioOperator"), "{error}");
+        }
+        std::fs::remove_file(file).unwrap();
+        let args = InputArgs { filename: Vec::new(), set: Vec::new(), revision: None };
+        assert_eq!(args.plan().unwrap().owner(), "installed-state");
+    }
 }
