@@ -206,6 +206,36 @@ fn what_is_not_wanted_any_more_is_removed_and_an_uninstall_removes_the_rest() {
 }
 
 #[test]
+fn a_file_with_gateways_alone_does_not_remove_the_control_plane_of_another() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let install = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+        lateen(&mesh, &install)?;
+        let before = versions(&mesh)?;
+        let file = mesh.home().join("gateway.yaml");
+        let gateway = |metadata: &str| {
+            format!(
+                "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n{metadata}\
+                 spec:\n  profile: empty\n  components:\n    ingressGateways:\n    \
+                 - {{name: own, enabled: true}}\n"
+            )
+        };
+        let install = ["install", "-y", "--wait=false", "-f", &file.display().to_string()];
+        std::fs::write(&file, gateway(""))?;
+        let said = lateen_fails(&mesh, &install)?;
+        let words = ["remove Deployment istio-system/istiod", "metadata.name of its own"];
+        ensure!(words.iter().all(|words| said.contains(words)), "{said}");
+        ensure!(versions(&mesh)? == before, "something was changed");
+        std::fs::write(&file, gateway("metadata: {name: gateways}\n"))?;
+        lateen(&mesh, &install)?;
+        for deployment in ["istiod", "own"] {
+            mesh.kubectl(&["get", "deployment", deployment, "-n", "istio-system"])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn an_install_that_was_killed_is_finished_by_the_next() {
     isolated(|| {
         let mesh = mesh()?;

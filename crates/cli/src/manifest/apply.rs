@@ -69,6 +69,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
         check_installed(&client, &plan, &wanted).await?;
     }
     let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
+    keep_control_plane(&plan, &unwanted)?;
     let changes = cluster::changes(&client, &wanted, &unwanted).await?;
     for change in &changes {
         show(change, Detail::Objects);
@@ -106,6 +107,25 @@ async fn check_installed(client: &Client, plan: &Plan, wanted: &[Value]) -> Resu
     }
     if wanted.is_empty() {
         bail!("the settings of {} enable nothing to upgrade", plan.owner());
+    }
+    Ok(())
+}
+
+/// Files without a name are one installation. One with gateways alone must not take the control plane of
+/// another for its own that is not wanted any more.
+fn keep_control_plane(plan: &Plan, unwanted: &[Value]) -> Result<()> {
+    let is_control_plane = |object: &&Value| {
+        object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
+    };
+    if let Some(found) = unwanted.iter().find(is_control_plane)
+        && plan.spec()["profile"] == "empty"
+    {
+        bail!(
+            "this would remove {}, which was installed under the same name, {}: give the file a \
+             metadata.name of its own; lateen uninstall removes a control plane",
+            title(found),
+            plan.owner()
+        );
     }
     Ok(())
 }
