@@ -102,6 +102,7 @@ impl Reader {
             return None;
         }
         self.twins(&spec);
+        self.same_ports(&spec);
         let mut moves = Vec::new();
         collect_moves(&FIELDS, &spec, String::new(), &mut moves);
         for (from, to) in moves {
@@ -166,6 +167,33 @@ impl Reader {
                     let message =
                         format!("there are two gateways {name} in one namespace, rename one");
                     self.error(&path, message);
+                }
+            }
+        }
+    }
+
+    /// Ports are laid over the profile's by their numbers: of two with one number one would be lost.
+    fn same_ports(&mut self, spec: &Value) {
+        let mut lists = vec![(
+            "spec.components.pilot.k8s.service.ports".to_owned(),
+            &spec["components"]["pilot"]["k8s"]["service"]["ports"],
+        )];
+        for list in ["ingressGateways", "egressGateways"] {
+            let gateways = spec["components"][list].as_array().into_iter().flatten();
+            lists.extend(gateways.enumerate().map(|(at, gateway)| {
+                let path = format!("spec.components.{list}[{at}].k8s.service.ports");
+                (path, &gateway["k8s"]["service"]["ports"])
+            }));
+        }
+        for (path, ports) in lists {
+            let mut seen = BTreeSet::new();
+            for (at, port) in ports.as_array().into_iter().flatten().enumerate() {
+                let Some(number) = port["port"].as_i64() else { continue };
+                let protocol = port["protocol"].as_str().filter(|protocol| !protocol.is_empty());
+                let protocol = protocol.unwrap_or("TCP");
+                if !seen.insert((number, protocol)) {
+                    let message = format!("there are two ports {number} of {protocol}, remove one");
+                    self.error(&format!("{path}[{at}].port"), message);
                 }
             }
         }

@@ -156,6 +156,20 @@ fn two_gateways_of_one_name_are_one_too_many() {
 }
 
 #[test]
+fn of_two_ports_with_one_number_none_is_lost_without_a_word() {
+    let ports = json!([
+        {"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "TCP"},
+        {"name": "c", "port": 80, "protocol": "UDP"},
+    ]);
+    check(
+        ingress(json!({"name": "istio-ingressgateway", "k8s": {"service": {"ports": ports}}})),
+        &[
+            "spec.components.ingressGateways[0].k8s.service.ports[1].port: there are two ports 80 of TCP, remove one",
+        ],
+    );
+}
+
+#[test]
 fn other_objects_names_and_paths_are_refused() {
     let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment"});
     let issues = read(&[("f.yaml".to_owned(), deployment)], &[]).unwrap_err();
