@@ -12,7 +12,7 @@ use lateen_install::Plan;
 use lateen_kube::{Client, DryRun};
 use serde_json::{Value, json};
 
-use super::cluster::{self, ClusterArgs, MANAGER, confirm, kind_of, place, title};
+use super::cluster::{self, ClusterArgs, confirm, kind_of, place, title};
 use super::diff::{Detail, show};
 use super::input::InputArgs;
 use super::validators::keep_closed;
@@ -155,7 +155,9 @@ async fn ensure_namespaces(client: &Client, plan: &Plan, wanted: &[Value]) -> Re
 async fn apply_all(client: &Client, wanted: &[Value]) -> Result<()> {
     for object in wanted {
         let start = Instant::now();
-        client.apply_object(object, MANAGER, DryRun::No).await?;
+        cluster::apply(client, object, DryRun::No).await.context(
+            "the installation is not complete, the same command completes it when this is mended",
+        )?;
         if start.elapsed() > SLOW {
             say(format_args!(
                 "applied {} in {:.1} s",

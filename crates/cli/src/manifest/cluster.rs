@@ -4,16 +4,22 @@
 use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::kinds::{KINDS, Kind, by_kind, split_api_version};
 use lateen_install::{Change, Plan, labels, rank};
-use lateen_kube::{Client, DryRun};
+use lateen_kube::{Client, DryRun, Error};
 use serde_json::{Value, json};
 
 /// Who applies, as managed fields name it.
 pub const MANAGER: &str = "lateen-install";
+
+/// How often an object is applied before an API is believed that it cannot just now.
+const ATTEMPTS: u32 = 4;
+/// Before the second attempt; twice as long before each further one.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// A namespace that every cluster has.
 const EVERYWHERE: &str = "default";
@@ -67,13 +73,29 @@ pub fn place(object: &Value) -> (Option<&str>, &str) {
     (metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default())
 }
 
+/// Applies an object; again where the API answers that asking again may help, as when others change
+/// the object at the same time. Applying twice does no more than applying once.
+pub async fn apply(client: &Client, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
+    let mut pause = PAUSE;
+    for _ in 1..ATTEMPTS {
+        match client.apply_object(object, MANAGER, dry_run).await {
+            Err(error) if error.code().is_some() && error.is_transient() => {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            answer => return answer,
+        }
+    }
+    client.apply_object(object, MANAGER, dry_run).await
+}
+
 /// What applying `wanted` and removing `unwanted` would change; an error if an object is refused.
 pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Vec<Change>> {
     let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
     for object in wanted {
         let found = live(client, object).await?;
         // Asked before anything is done, so that an object that the API refuses stops the others too.
-        match client.apply_object(object, MANAGER, DryRun::Yes).await {
+        match apply(client, object, DryRun::Yes).await {
             Ok(applied) => after.push(applied),
             // Its namespace is made before it.
             Err(error) if error.is_not_found() && found.is_none() => {
@@ -95,7 +117,7 @@ async fn ask_elsewhere(client: &Client, object: &Value) -> Result<()> {
     if place(object).0.is_none() || live(client, &elsewhere).await?.is_some() {
         return Ok(());
     }
-    match client.apply_object(&elsewhere, MANAGER, DryRun::Yes).await {
+    match apply(client, &elsewhere, DryRun::Yes).await {
         Err(error) if !error.is_not_found() => Err(error).with_context(|| {
             format!("{} would be refused (asked in namespace {EVERYWHERE})", title(object))
         }),
@@ -154,4 +176,68 @@ pub fn confirm(question: &str, skip: bool) -> Result<()> {
         bail!("nothing was done");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lateen_kube::{Client, DryRun, Source};
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::{ATTEMPTS, apply};
+
+    /// Answers one request after the other with these codes, and then no more.
+    async fn answer(listener: TcpListener, codes: Vec<u16>) {
+        for code in codes {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            // The object is the last word of a request.
+            while !bytes.ends_with(b"}}") {
+                stream.read_buf(&mut bytes).await.unwrap();
+            }
+            let body = match code {
+                200 => {
+                    r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#.to_owned()
+                }
+                code => {
+                    format!(r#"{{"kind":"Status","status":"Failure","code":{code},"message":"m"}}"#)
+                }
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+                 connection: close\r\n\r\n"
+            );
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    }
+
+    async fn applied(codes: &[u16]) -> Result<(), Option<u16>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let name = format!("lateen-apply-again-{}-{}", std::process::id(), codes.len());
+        let file = std::env::temp_dir().join(name);
+        let config = json!({
+            "clusters": [{"name": "c", "cluster": {"server": server}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "users": [{"name": "u", "user": {}}], "current-context": "c",
+        });
+        std::fs::write(&file, config.to_string()).unwrap();
+        let client = Client::connect(Source::Kubeconfig(file.clone())).await.unwrap();
+        std::fs::remove_file(file).unwrap();
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "n", "name": "a"},
+        });
+        let (applied, ()) =
+            tokio::join!(apply(&client, &object, DryRun::No), answer(listener, codes.to_vec()));
+        applied.map(drop).map_err(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn an_object_that_others_change_too_is_applied_again_and_a_refused_one_is_not() {
+        assert_eq!(applied(&[409, 503, 200]).await, Ok(()));
+        assert_eq!(applied(&[403]).await, Err(Some(403)));
+        assert_eq!(applied(&vec![409; ATTEMPTS as usize]).await, Err(Some(409)));
+    }
 }
