@@ -15,6 +15,8 @@ use crate::output::{note, say, text};
 /// Who applies, as managed fields name it.
 const MANAGER: &str = "lateen-install";
 const DEFAULT: &str = "default";
+/// The default revision's own webhooks.
+const UNTAGGED_DEFAULT: &str = "istio.io/rev=default,!istio.io/tag";
 const INJECTOR: &str = "istio-sidecar-injector";
 
 /// Name revisions, so that namespaces need not be labelled anew at every upgrade
@@ -201,6 +203,26 @@ pub async fn keep_default_tag(client: &Client, wanted: &mut [Value]) -> Result<(
     Ok(())
 }
 
+/// With revisions of other names alone, `istio-injection=enabled` asks nobody: that is said, not guessed.
+pub async fn tell_of_no_default(client: &Client, wanted: &[Value], revision: &str) -> Result<()> {
+    let is_injector = |object: &Value| {
+        object["kind"] == "MutatingWebhookConfiguration" && label(object, labels::TAG).is_empty()
+    };
+    if revision.is_empty() || !wanted.iter().any(is_injector) {
+        return Ok(());
+    }
+    for name in [labels::REVISION, labels::TAG] {
+        if !client.list(webhooks()?, &format!("{name}={DEFAULT}"), None).await?.is_empty() {
+            return Ok(());
+        }
+    }
+    note(format_args!(
+        "no revision is the default one: label namespaces with istio.io/rev={revision}, or make \
+         istio-injection=enabled mean it with lateen tag set default --revision {revision}"
+    ));
+    Ok(())
+}
+
 /// The namespaces that choose a tag.
 async fn namespaces(client: &Client, tag: &str) -> Result<Vec<String>> {
     let kind = by_kind("", "Namespace").context("the table of kinds has namespaces")?;
@@ -259,5 +281,11 @@ async fn remove(args: RemoveArgs) -> Result<()> {
     let name = tag["metadata"]["name"].as_str().unwrap_or_default();
     client.delete(webhooks()?, None, name).await?;
     say(format_args!("removed tag {}", args.name));
+    if args.name == DEFAULT && !client.list(webhooks()?, UNTAGGED_DEFAULT, None).await?.is_empty() {
+        note(
+            "the default revision's own webhooks stay switched off: lateen install with its settings \
+             switches them on again",
+        );
+    }
     Ok(())
 }

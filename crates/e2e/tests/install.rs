@@ -274,6 +274,11 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         ensure!(off(&mesh)?, "two control planes would inject");
         lateen(&mesh, &minimal)?;
         ensure!(off(&mesh)?, "a later install switched it on again");
+        let said = output(&mesh, &["tag", "remove", "default", "-y"])?;
+        let said = String::from_utf8(said.stderr)?;
+        ensure!(said.contains("webhooks stay switched off: lateen install"), "{said}");
+        lateen(&mesh, &minimal)?;
+        ensure!(!off(&mesh)?, "nobody would inject");
         Ok(())
     });
 }
@@ -284,7 +289,9 @@ fn a_tag_names_a_revision_until_it_is_removed() {
         let mesh = mesh()?;
         let minimal = ["install", "-y", "--wait=false", "--set", "profile=minimal", "--revision"];
         for revision in ["blue", "green"] {
-            lateen(&mesh, &[&minimal[..], &[revision]].concat())?;
+            let said = output(&mesh, &[&minimal[..], &[revision]].concat())?;
+            let said = String::from_utf8(said.stderr)?;
+            ensure!(said.contains(&format!("tag set default --revision {revision}")), "{said}");
         }
         let said = lateen_fails(&mesh, &["tag", "set", "prod", "--revision", "red"])?;
         ensure!(said.contains("there is no revision red"), "{said}");

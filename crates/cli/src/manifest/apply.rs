@@ -18,7 +18,7 @@ use super::input::InputArgs;
 use super::validators::keep_closed;
 use super::wait;
 use crate::output::say;
-use crate::tag::keep_default_tag;
+use crate::tag::{keep_default_tag, tell_of_no_default};
 
 /// An object that takes longer than this is worth a line of its own.
 const SLOW: Duration = Duration::from_secs(1);
@@ -89,6 +89,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     apply_all(&client, &wanted).await?;
     remove(&client, &unwanted).await?;
     say(format_args!("installed {} objects for {}", wanted.len(), plan.owner()));
+    tell_of_no_default(&client, &wanted, plan.revision()).await?;
     match args.wait && !args.readiness_timeout.is_zero() {
         true => wait::wait(&client, &wanted, args.readiness_timeout).await,
         false => Ok(()),
