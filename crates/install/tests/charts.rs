@@ -262,3 +262,34 @@ fn a_value_that_the_chart_does_not_have_is_refused_by_its_name() {
         assert!(!output.status.success() && path.is_some(), "{setting}: {said}");
     }
 }
+
+/// As Istio's own guides install, and with one file of values for all charts.
+#[test]
+fn values_of_istios_guides_that_change_nothing_are_taken() {
+    let base = Case {
+        chart: "base",
+        release: "istio-base",
+        namespace: "istio-system",
+        component: "Base",
+        values: json!({}),
+        spec: json!({"profile": "minimal"}),
+    };
+    let control_plane = istiod(json!({}), json!({"profile": "minimal"}));
+    for (case, setting) in [
+        (&base, "defaultRevision=default".to_owned()),
+        (&control_plane, format!("global.istioNamespace={}", control_plane.namespace)),
+    ] {
+        let (plain, set) = (helm(case, &[]), helm(case, &["--set", &setting]));
+        assert!(set.status.success(), "{setting}: {}", String::from_utf8_lossy(&set.stderr));
+        assert!(plain.stdout == set.stdout, "{setting} changes something");
+    }
+    for (case, setting) in
+        [(&base, "defaultRevision=blue"), (&control_plane, "global.istioNamespace=elsewhere")]
+    {
+        let output = helm(case, &["--set", setting]);
+        let (path, _) = setting.split_once('=').unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let name = path.rsplit('.').next().unwrap();
+        assert!(!output.status.success() && said.contains(name), "{setting}: {said}");
+    }
+}

@@ -32,6 +32,9 @@ pub fn files() -> Vec<(String, String)> {
             continue;
         }
         add("templates/_helpers.tpl", helpers(&chart));
+        if !chart.checks.is_empty() {
+            add("templates/checks.yaml", chart.checks.to_owned());
+        }
         let templates = templates(&chart);
         check_all_used(&chart, &templates);
         for (kind, text) in templates {
@@ -98,10 +101,9 @@ fn values(chart: &Chart) -> String {
         }
     }
     let text = lateen_install::yaml_text(&values);
-    let comments = chart.settings.iter().map(|setting| {
-        let about = setting.about;
-        format!("# {}: {about}\n", setting.path)
-    });
+    let set = chart.settings.iter().map(|setting| (setting.path, setting.about));
+    let taken = chart.taken.iter().map(|taken| (taken.path, taken.about));
+    let comments = set.chain(taken).map(|(path, about)| format!("# {path}: {about}\n"));
     format!("{NOTE}{}{text}", comments.collect::<String>())
 }
 
@@ -110,13 +112,15 @@ fn schema(chart: &Chart) -> String {
     let mut schema = closed();
     // Helm itself puts these in.
     schema["properties"]["global"] = closed();
-    for setting in &chart.settings {
+    let set = chart.settings.iter().map(|setting| (setting.path, typed(setting)));
+    let taken = chart.taken.iter().map(|taken| (taken.path, taken.schema.clone()));
+    for (path, own) in set.chain(taken) {
         let mut place = &mut schema;
-        let mut steps = setting.path.split('.').peekable();
+        let mut steps = path.split('.').peekable();
         while let Some(step) = steps.next() {
             let inner = &mut place["properties"][step];
             if steps.peek().is_none() {
-                *inner = typed(setting);
+                *inner = own.clone();
             } else if inner.is_null() {
                 *inner = closed();
             }

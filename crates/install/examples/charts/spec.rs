@@ -11,6 +11,10 @@ pub struct Chart {
     /// The IstioOperator's spec before any value is set.
     pub spec: Value,
     pub settings: Vec<Setting>,
+    /// Values that Istio's users set and that change nothing here, as long as they have this schema.
+    pub taken: Vec<Taken>,
+    /// A template that refuses what a schema cannot.
+    pub checks: &'static str,
     /// Marks that stand for what is no value: the release's name and namespace.
     pub release: &'static [(&'static str, &'static str)],
     /// Named templates.
@@ -25,6 +29,12 @@ pub struct Setting {
     pub default: Option<Value>,
     pub about: &'static str,
     pub way: Way,
+}
+
+pub struct Taken {
+    pub path: &'static str,
+    pub about: &'static str,
+    pub schema: Value,
 }
 
 /// How a value is found again.
@@ -161,6 +171,12 @@ pub fn base() -> Chart {
         component: "Base",
         spec: json!({ "profile": "minimal" }),
         settings: Vec::new(),
+        taken: vec![Taken {
+            path: "defaultRevision",
+            about: "default, or nothing; the chart istiod has its validators",
+            schema: json!({ "enum": ["", "default"] }),
+        }],
+        checks: "",
         release: &[],
         helpers: "",
     }
@@ -237,6 +253,14 @@ pub fn istiod() -> Chart {
         component: "Pilot",
         spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
         settings,
+        taken: vec![Taken {
+            path: "global.istioNamespace",
+            about: "that of the release",
+            schema: json!({ "type": "string" }),
+        }],
+        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
+                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
+                 {{- end }}{{ end }}\n",
         release: &[
             (NAMESPACE, ".Release.Namespace"),
             (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
@@ -284,6 +308,8 @@ pub fn gateway() -> Chart {
             ]},
         }),
         settings,
+        taken: Vec::new(),
+        checks: "",
         release: &[(NAMESPACE, ".Release.Namespace"), (RELEASE, ".Release.Name")],
         helpers: include_str!("gateway.tpl"),
     }
