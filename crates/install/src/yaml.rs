@@ -20,12 +20,32 @@ pub fn parsed(text: &str) -> Option<Value> {
     (!value.is_string() && !value.is_null()).then_some(value)
 }
 
+/// Whether a flow collection has keys.
+fn is_mapping(inner: &str) -> bool {
+    inner.contains(": ") || inner.contains("\":") || inner.trim_end().ends_with(':')
+}
+
 /// A scalar or a flow collection, as it stands behind `--set path=`.
 pub fn scalar(text: &str) -> Value {
     let flow = match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-        // Helm's notation of a list.
-        Some(inner) if !inner.contains(':') => format!("[{inner}]"),
+        // Helm's notation of a list; an IPv6 address has colons without a space behind them.
+        Some(inner) if !is_mapping(inner) => format!("[{inner}]"),
         _ => text.to_owned(),
     };
     serde_saphyr::from_str(&flow).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::scalar;
+
+    #[test]
+    fn braces_are_a_list_unless_there_are_keys_in_them() {
+        assert_eq!(scalar("{a,b}"), json!(["a", "b"]));
+        assert_eq!(scalar("{fd00::1,::1}"), json!(["fd00::1", "::1"]));
+        assert_eq!(scalar("{a: b}"), json!({"a": "b"}));
+        assert_eq!(scalar("{\"a\":1}"), json!({"a": 1}));
+    }
 }

@@ -8,15 +8,20 @@ use serde_json::{Value, json};
 use super::{Rules, is_label};
 
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
+const TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
+const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 const POLICIES: [&str; 3] = ["SingleStack", "PreferDualStack", "RequireDualStack"];
 
 impl Rules<'_> {
     pub(super) fn service(&mut self, spec: &Value) {
         self.service_ports(spec);
         let external = items(&spec["externalIPs"]);
-        for address in external.iter().filter(|address| address.parse::<IpAddr>().is_err()) {
-            self.tell("spec.externalIPs", format!("{address:?} is no IP address"));
+        for address in &external {
+            if let Some(reason) = no_external_address(address) {
+                self.tell("spec.externalIPs", format!("{address:?} {reason}"));
+            }
         }
+        self.one_of(&spec["type"], &TYPES, "spec.type");
         for range in items(&spec["loadBalancerSourceRanges"]) {
             if !is_range(range) {
                 let message = format!("{range:?} is no range: write it as in 10.0.0.0/8");
@@ -42,10 +47,14 @@ impl Rules<'_> {
         if different.len() < families.len() {
             self.tell("spec.ipFamilies", "a family is there twice");
         }
-        let policy = spec["ipFamilyPolicy"].as_str().unwrap_or_default();
-        if !policy.is_empty() && !POLICIES.contains(&policy) {
-            let message = format!("{policy:?} is none of {}", POLICIES.join(", "));
-            self.tell("spec.ipFamilyPolicy", message);
+        self.one_of(&spec["ipFamilyPolicy"], &POLICIES, "spec.ipFamilyPolicy");
+    }
+
+    /// A word that may be left out.
+    fn one_of(&mut self, value: &Value, words: &[&str], path: &str) {
+        let word = value.as_str().unwrap_or_default();
+        if !word.is_empty() && !words.contains(&word) {
+            self.tell(path, format!("{word:?} is none of {}", words.join(", ")));
         }
     }
 
@@ -73,6 +82,7 @@ impl Rules<'_> {
                     self.tell(&format!("{at}.{field}"), message);
                 }
             }
+            self.one_of(&port["protocol"], &PROTOCOLS, &format!("{at}.protocol"));
             let protocol = port["protocol"].as_str().unwrap_or("TCP");
             if !numbers.insert((port["port"].as_i64(), protocol)) && port["port"].is_i64() {
                 let message = format!("there are two ports {} of {protocol}", port["port"]);
@@ -88,6 +98,21 @@ impl Rules<'_> {
 /// Whether nodes or a load balancer take its traffic.
 fn is_outside(spec: &Value) -> bool {
     spec["type"] == json!("NodePort") || spec["type"] == json!("LoadBalancer")
+}
+
+/// Why nodes cannot take traffic to an address.
+fn no_external_address(text: &str) -> Option<&'static str> {
+    let Ok(address) = text.parse::<IpAddr>() else { return Some("is no IP address") };
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local() || address.octets()[..3] == [224, 0, 0],
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
+        }
+    };
+    match address.is_loopback() || address.is_unspecified() || is_link_local {
+        true => Some("is no address that others reach a node by"),
+        false => None,
+    }
 }
 
 fn items(list: &Value) -> Vec<&str> {

@@ -57,6 +57,15 @@ fn numbers_that_do_not_go_together_are_refused() {
 fn a_service_that_the_api_refuses_is_refused() {
     let service = |field: &str| format!("components.ingressGateways[0].k8s.service.{field}");
     check(&[(&service("externalIPs"), "{abc}")], "\"abc\" is no IP address");
+    for address in ["127.0.0.1", "0.0.0.0", "169.254.1.1", "224.0.0.1", "::1", "fe80::1", "ff02::1"]
+    {
+        let set = format!("{{{address}}}");
+        check(&[(&service("externalIPs"), &set)], "is no address that others reach a node by");
+    }
+    check(&[(&service("type"), "Nodeport")], "\"Nodeport\" is none of ClusterIP, NodePort");
+    let port = [(service("ports[0].protocol"), "tcp"), (service("ports[0].port"), "81")];
+    let port = port.each_ref().map(|(path, value)| (path.as_str(), *value));
+    check(&port, "\"tcp\" is none of TCP, UDP, SCTP");
     check(&[(&service("ipFamilies"), "{IPv7}")], "\"IPv7\" is none of IPv4, IPv6");
     let kind = service("type");
     check(
