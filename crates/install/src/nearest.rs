@@ -1,8 +1,20 @@
 //! The known name that a wrong one was meant to be. In: a name and the known ones. Out: the nearest.
 
-/// The known name with the fewest changes of letters to `name`.
+/// The known name with the fewest changes of letters to `name`; one that has the other's letters in a row
+/// is nearer than one that has not.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().min_by_key(|other| (distance(name, other), other.len()))
+    known.into_iter().min_by_key(|other| (weight(name, other), other.len()))
+}
+
+/// Three changes are as many as a slip of the pen has; behind those, what is begun alike counts.
+fn weight(name: &str, other: &str) -> usize {
+    let changes = distance(name, other);
+    let (name, other) = (name.to_lowercase(), other.to_lowercase());
+    let alike = name.chars().zip(other.chars()).take_while(|(a, b)| a == b).count();
+    match changes > 3 && alike < 4 && !name.contains(&other) && !other.contains(&name) {
+        true => changes + name.len().max(other.len()),
+        false => changes,
+    }
 }
 
 /// Levenshtein's distance, without regard to case.
@@ -30,5 +42,13 @@ mod tests {
         assert_eq!(nearest("externalIps", known), Some("externalIPs"));
         assert_eq!(nearest("prots", known), Some("ports"));
         assert_eq!(nearest("x", []), None);
+    }
+
+    #[test]
+    fn a_name_that_begins_alike_is_nearer_than_one_of_like_length() {
+        let known = ["service", "replicaCount", "serviceAnnotations", "strategy", "resources"];
+        assert_eq!(nearest("replicas", known), Some("replicaCount"));
+        assert_eq!(nearest("annotations", known), Some("serviceAnnotations"));
+        assert_eq!(nearest("sevrice", known), Some("service"));
     }
 }
