@@ -236,6 +236,13 @@ pub const FIELDS: &[F] = &[
         Bool,
         Gone("each gateway of components.ingressGateways and egressGateways has its own enabled"),
     ),
+    F(
+        "values.gateways.istio-ilbgateway",
+        Object,
+        Gone(
+            "write a gateway into components.ingressGateways, with its load balancer's k8s.serviceAnnotations",
+        ),
+    ),
     F("values.gateways.securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
     F("values.gateways.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
     F("values.telemetry.enabled", Bool, Mapped(TELEMETRY)),
