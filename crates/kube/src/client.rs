@@ -36,10 +36,10 @@ pub enum Error {
     Client(#[source] Box<kube::Error>),
     #[error("the Kubernetes API refused to {action}: {code} {reason}: {message}")]
     Refused { action: String, code: u16, reason: String, message: String },
-    #[error("the Kubernetes API did not {action}: {source}")]
-    Unanswered { action: String, source: Box<kube::Error> },
-    #[error("the Kubernetes API did not {action} within {} s", .limit.as_secs_f32())]
-    Silent { action: String, limit: Duration },
+    #[error("the Kubernetes API at {address} did not {action}: {source}")]
+    Unanswered { address: String, action: String, source: Box<kube::Error> },
+    #[error("the Kubernetes API at {address} did not {action} within {} s", .limit.as_secs_f32())]
+    Silent { address: String, action: String, limit: Duration },
     #[error("{kind} in {api_version} is no kind that is known: check apiVersion and kind")]
     UnknownKind { api_version: String, kind: String },
     #[error("cannot {action}: the object is not one: {source}")]
@@ -73,7 +73,7 @@ impl Error {
         }
     }
 
-    fn from_kube(action: String, error: kube::Error) -> Self {
+    fn from_kube(address: &str, action: String, error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Error::Refused {
                 action,
@@ -81,7 +81,10 @@ impl Error {
                 reason: status.reason.clone(),
                 message: status.message.clone(),
             },
-            other => Error::Unanswered { action, source: Box::new(other) },
+            other => {
+                let address = address.to_owned();
+                Error::Unanswered { address, action, source: Box::new(other) }
+            }
         }
     }
 }
@@ -90,6 +93,8 @@ impl Error {
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: kube::Client,
+    /// The API's, for people.
+    address: String,
     answer_timeout: Duration,
 }
 
@@ -115,9 +120,14 @@ impl Client {
             }
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        Self::new(config, ANSWER_TIMEOUT)
+    }
+
+    fn new(config: Config, answer_timeout: Duration) -> Result<Self, Error> {
+        let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let inner =
             kube::Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { inner, answer_timeout: ANSWER_TIMEOUT })
+        Ok(Self { inner, address, answer_timeout })
     }
 
     /// Applies an object of any kind in the table, server-side; fields that `manager` applied before
@@ -235,8 +245,13 @@ impl Client {
     ) -> Result<T, Error> {
         let limit = self.answer_timeout;
         match tokio::time::timeout(limit, request).await {
-            Ok(answer) => answer.map_err(|error| Error::from_kube(action.to_owned(), error)),
-            Err(_) => Err(Error::Silent { action: action.to_owned(), limit }),
+            Ok(answer) => {
+                answer.map_err(|error| Error::from_kube(&self.address, action.to_owned(), error))
+            }
+            Err(_) => {
+                let address = self.address.clone();
+                Err(Error::Silent { address, action: action.to_owned(), limit })
+            }
         }
     }
 

@@ -39,9 +39,7 @@ impl Client {
         let config = Config::from_custom_kubeconfig(file.map_err(failed)?, &options).await;
         let mut config = config.map_err(failed)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        let inner =
-            kube::Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { inner, answer_timeout: ANSWER_TIMEOUT })
+        Self::new(config, ANSWER_TIMEOUT)
     }
 
     /// As [`Client::apply`]; returns the object as it is afterwards, or as it would be.

@@ -14,7 +14,7 @@ async fn pair(answer_timeout: Duration) -> (Client, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let config = Config::new(format!("http://{address}").parse().unwrap());
-    (Client { inner: kube::Client::try_from(config).unwrap(), answer_timeout }, listener)
+    (Client::new(config, answer_timeout).unwrap(), listener)
 }
 
 /// Reads one request to the end of its body; the stream comes back open.
