@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     match execute(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            note(format_args!("{error:#}"));
+            note(output::causes(&error));
             ExitCode::FAILURE
         }
     }

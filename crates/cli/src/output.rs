@@ -27,6 +27,21 @@ pub fn note(line: impl Display) {
     let _ = writeln!(std::io::stderr(), "lateen: {line}");
 }
 
+/// An error and its causes; what an error says of its own cause is not said again.
+pub fn causes(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
 /// Others' words without what a terminal would obey: control characters are written as escapes.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
@@ -44,7 +59,14 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use super::{causes, printable};
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = anyhow::anyhow!("no such file");
+        let error = cause.context("cannot read a: no such file").context("nothing was done");
+        assert_eq!(causes(&error), "nothing was done: cannot read a: no such file");
+    }
 
     #[test]
     fn control_characters_are_shown_and_all_else_stays() {
