@@ -18,7 +18,8 @@ use crate::settings::{Settings, injector_config, is_istio_image};
 use crate::strip::strip;
 use crate::template::{self, BuiltIn};
 use crate::{
-    INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, WITH_PROCESSES, WITH_SUCCESS, pod,
+    INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, WITH_PROCESSES,
+    WITH_SUCCESS, pod,
 };
 
 /// What all parts of an injection read.

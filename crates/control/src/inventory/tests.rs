@@ -1,3 +1,5 @@
+//! Lists of a small mesh.
+
 use std::sync::Arc;
 
 use lateen_api::kinds::{by_kind, split_api_version};

@@ -1,3 +1,5 @@
+//! The echo demo as a graph.
+
 use lateen_telemetry::labels::Reporter;
 
 use super::{Query, graph};

@@ -1,3 +1,5 @@
+//! Who is served what.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 

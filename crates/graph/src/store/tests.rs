@@ -1,3 +1,5 @@
+//! Ranges, an hour, and a budget.
+
 use lateen_telemetry::labels::Reporter;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};

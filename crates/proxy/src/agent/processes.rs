@@ -37,7 +37,9 @@ pub struct Containers {
 pub enum Restarts {
     Never,
     /// One that failed starts again. There are so many containers.
-    Failed { containers: usize },
+    Failed {
+        containers: usize,
+    },
     /// The same, seen by an agent that was started again itself and does not know how often others were.
     FailedBefore,
 }

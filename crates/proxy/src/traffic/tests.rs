@@ -1,3 +1,5 @@
+//! What is counted, for whom, and when.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,3 +1,5 @@
+//! The pages as their readers want them.
+
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use prost::Message;
 

@@ -520,7 +520,8 @@ fn a_variable_of_the_pod_s_own_proxy_has_one_source() {
 fn what_the_api_made_of_the_name_auto_is_not_the_author_s_pull_policy() {
     let policy = |own: Value, image: &str, of_values: &str| {
         let mut settings = Settings::default();
-        (settings.image.name, settings.image.pull_policy) = (image.to_owned(), of_values.to_owned());
+        (settings.image.name, settings.image.pull_policy) =
+            (image.to_owned(), of_values.to_owned());
         let mut pod = plain();
         pod["spec"]["containers"].as_array_mut().unwrap().push(own);
         let injected = run(&pod, &settings).unwrap().pod;
@@ -528,9 +529,7 @@ fn what_the_api_made_of_the_name_auto_is_not_the_author_s_pull_policy() {
         assert_eq!(patch(&injected, &again), json!([]), "{image}");
         pod::container(&injected, PROXY_CONTAINER).unwrap()["imagePullPolicy"].clone()
     };
-    let own = |image: &str, policy: &str| {
-        json!({"name": "istio-proxy", "image": image, "imagePullPolicy": policy})
-    };
+    let own = |image: &str, policy: &str| json!({"name": "istio-proxy", "image": image, "imagePullPolicy": policy});
     let defaulted = || own("auto", "Always");
     let digest = format!("hub.example/mesh@sha256:{}", "0".repeat(64));
     for fixed in ["mesh", "hub.example:5000/mesh:1.2", &*digest] {
