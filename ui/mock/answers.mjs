@@ -16,15 +16,21 @@ export function flowsOf(mesh, id) {
   const ends = (edge ?? id).split(">");
   if (ends.length === 2) {
     const [a, b] = ends;
-    const out = mesh.flows.filter((f) => touches(mesh, f, "source", a ?? "") && touches(mesh, f, "target", b ?? ""));
+    const out = mesh.flows.filter(
+      (f) => touches(mesh, f, "source", a ?? "") && touches(mesh, f, "target", b ?? ""),
+    );
     return { in: [], out };
   }
   if (id.startsWith("namespace/")) {
     const ns = id.slice("namespace/".length);
-    const is = (/** @type {import("./mesh.mjs").End} */ e) => (e.kind === "workload" ? e.workload.ns : e.ns) === ns;
+    const is = (/** @type {import("./mesh.mjs").End} */ e) =>
+      (e.kind === "workload" ? e.workload.ns : e.ns) === ns;
     return { in: mesh.flows.filter((f) => is(f.target)), out: mesh.flows.filter((f) => is(f.source)) };
   }
-  return { in: mesh.flows.filter((f) => touches(mesh, f, "target", id)), out: mesh.flows.filter((f) => touches(mesh, f, "source", id)) };
+  return {
+    in: mesh.flows.filter((f) => touches(mesh, f, "target", id)),
+    out: mesh.flows.filter((f) => touches(mesh, f, "source", id)),
+  };
 }
 
 /** @param {Mesh} mesh @param {Flow} f @param {"source" | "target"} side @param {string} id */
@@ -43,7 +49,13 @@ export function series(mesh, id, at, duration) {
   const samples = Math.min(120, Math.floor((duration * 1000) / step));
   const start = at - samples * step;
   const flows = flowsOf(mesh, id);
-  return { id, start, step, inbound: lines(flows.in, start, step, samples), outbound: lines(flows.out, start, step, samples) };
+  return {
+    id,
+    start,
+    step,
+    inbound: lines(flows.in, start, step, samples),
+    outbound: lines(flows.out, start, step, samples),
+  };
 }
 
 /** @param {Flow[]} flows @param {number} start @param {number} step @param {number} samples @returns {Lines} */
@@ -56,7 +68,9 @@ function lines(flows, start, step, samples) {
       out[name] ??= Array(samples).fill(null);
       /** @type {(number | null)[]} */ (out[name])[i] = value ?? null;
     };
-    if (t.tcp) for (const k of /** @type {const} */ (["sent", "received", "opened", "failed", "active"])) put(`tcp.${k}`, t.tcp[k]);
+    if (t.tcp)
+      for (const k of /** @type {const} */ (["sent", "received", "opened", "failed", "active"]))
+        put(`tcp.${k}`, t.tcp[k]);
     for (const p of /** @type {const} */ (["http", "grpc"])) {
       const h = t[p];
       if (!h) continue;
@@ -72,7 +86,9 @@ function lines(flows, start, step, samples) {
 export function failures(mesh, id, now, limit) {
   const { in: inbound, out } = flowsOf(mesh, id);
   const failing = [...inbound, ...out].filter((f) => f.errors(now) > 0);
-  return failing.flatMap((f, n) => [0, 1, 2].map((i) => failure(mesh, f, now - (n * 3 + i) * 2700))).slice(0, limit);
+  return failing
+    .flatMap((f, n) => [0, 1, 2].map((i) => failure(mesh, f, now - (n * 3 + i) * 2700)))
+    .slice(0, limit);
 }
 
 /** @param {Mesh} mesh @param {Flow} f @param {number} time @returns {import("../src/api/types").Failure} */
@@ -82,42 +98,91 @@ function failure(mesh, f, time) {
   const vs = mesh.objects.find((o) => o.kind === "VirtualService");
   const refused = f.flags.includes("UF");
   return {
-    time, source: source.id, target: target.id, protocol: f.protocol, flags: f.flags, code: f.protocol === "tcp" ? undefined : f.code,
-    bytesReceived: 0, bytesSent: 0, durationMs: 3,
-    summary: refused ? `${target.name} refused the connection on port 8020` : `the request to ${target.name} failed with ${f.code}`,
+    time,
+    source: source.id,
+    target: target.id,
+    protocol: f.protocol,
+    flags: f.flags,
+    code: f.protocol === "tcp" ? undefined : f.code,
+    bytesReceived: 0,
+    bytesSent: 0,
+    durationMs: 3,
+    summary: refused
+      ? `${target.name} refused the connection on port 8020`
+      : `the request to ${target.name} failed with ${f.code}`,
     steps: [
       { what: `${source.name} opened a connection to ${f.service?.name ?? target.name}` },
-      ...(vs ? [{ what: "the route of port 8020 was taken", object: { kind: vs.kind, group: vs.group, namespace: vs.namespace, name: vs.name }, field: "spec.tcp[0]" }] : []),
-      { what: refused ? `10.0.0.12:8020 of ${target.name} answered with a reset` : `${target.name} answered ${f.code}`, failed: true },
+      ...(vs
+        ? [
+            {
+              what: "the route of port 8020 was taken",
+              object: { kind: vs.kind, group: vs.group, namespace: vs.namespace, name: vs.name },
+              field: "spec.tcp[0]",
+            },
+          ]
+        : []),
+      {
+        what: refused
+          ? `10.0.0.12:8020 of ${target.name} answered with a reset`
+          : `${target.name} answered ${f.code}`,
+        failed: true,
+      },
     ],
-    remedy: refused ? `check that a program listens on port 8020 in ${target.name}` : "look at the workload's own log",
+    remedy: refused
+      ? `check that a program listens on port 8020 in ${target.name}`
+      : "look at the workload's own log",
   };
 }
 
 /** @param {Mesh} mesh @param {string} id @param {number} now @param {number} limit @returns {import("../src/api/types").LogLine[]} */
 export function logs(mesh, id, now, limit) {
   const { in: inbound, out } = flowsOf(mesh, id);
-  return [...inbound, ...out].flatMap((f, n) => [0, 1, 2, 3].map((i) => {
-    const time = now - (n * 4 + i) * 1300;
-    const failed = i === 1 && f.errors(now) > 0;
-    const flags = failed ? f.flags : "-";
-    return { time, from: f.source.kind === "workload" ? f.source.workload.name : f.source.name, text: `[${new Date(time).toISOString()}] "- - -" ${f.protocol === "tcp" ? 0 : failed ? f.code : 200} ${flags} - "-" ${f.sent} ${failed ? 0 : f.received} 3 "10.0.0.12:8020" outbound|8020||${f.service?.name ?? "-"}` };
-  })).slice(0, limit).sort((a, b) => a.time - b.time);
+  return [...inbound, ...out]
+    .flatMap((f, n) =>
+      [0, 1, 2, 3].map((i) => {
+        const time = now - (n * 4 + i) * 1300;
+        const failed = i === 1 && f.errors(now) > 0;
+        const flags = failed ? f.flags : "-";
+        return {
+          time,
+          from: f.source.kind === "workload" ? f.source.workload.name : f.source.name,
+          text: `[${new Date(time).toISOString()}] "- - -" ${f.protocol === "tcp" ? 0 : failed ? f.code : 200} ${flags} - "-" ${f.sent} ${failed ? 0 : f.received} 3 "10.0.0.12:8020" outbound|8020||${f.service?.name ?? "-"}`,
+        };
+      }),
+    )
+    .slice(0, limit)
+    .sort((a, b) => a.time - b.time);
 }
 
 /** @param {Mesh} mesh @param {"applications" | "workloads" | "services"} what @param {number} now @returns {import("../src/api/types").ListItem[]} */
 export function list(mesh, what, now) {
   const type = what === "applications" ? "app" : what === "workloads" ? "workload" : "service";
-  const nodes = new Map(graph(mesh, { type, namespaces: [], duration: 60, at: now, services: true, idle: true }).nodes.map((n) => [n.id, n]));
+  const nodes = new Map(
+    graph(mesh, { type, namespaces: [], duration: 60, at: now, services: true, idle: true }).nodes.map(
+      (n) => [n.id, n],
+    ),
+  );
   const state = (/** @type {string} */ id) => nodes.get(id)?.health ?? health({});
   const issues = (/** @type {string} */ id) => {
     const mine = mesh.objects.filter((o) => o.actsOn.includes(id)).flatMap((o) => o.validation);
-    return { errors: mine.filter((i) => i.severity === "error").length, warnings: mine.filter((i) => i.severity === "warning").length };
+    return {
+      errors: mine.filter((i) => i.severity === "error").length,
+      warnings: mine.filter((i) => i.severity === "warning").length,
+    };
   };
   if (what === "services") {
     return mesh.services.map((s) => {
       const { id } = serviceNode(s);
-      return { id, kind: "service", namespace: s.ns, name: s.name, labels: { app: s.name }, type: "Service", health: state(id), issues: issues(id) };
+      return {
+        id,
+        kind: "service",
+        namespace: s.ns,
+        name: s.name,
+        labels: { app: s.name },
+        type: "Service",
+        health: state(id),
+        issues: issues(id),
+      };
     });
   }
   const seen = new Map();
@@ -129,8 +194,16 @@ export function list(mesh, what, now) {
       continue;
     }
     seen.set(id, {
-      id, kind: type, namespace: w.ns, name, labels: w.labels, type: type === "workload" ? "Deployment" : undefined,
-      instances: { all: 1, ready: 1 }, sidecars: w.sidecar ? "all" : "none", health: state(id), issues: issues(id),
+      id,
+      kind: type,
+      namespace: w.ns,
+      name,
+      labels: w.labels,
+      type: type === "workload" ? "Deployment" : undefined,
+      instances: { all: 1, ready: 1 },
+      sidecars: w.sidecar ? "all" : "none",
+      health: state(id),
+      issues: issues(id),
     });
   }
   return [...seen.values()];
@@ -138,10 +211,24 @@ export function list(mesh, what, now) {
 
 /** @param {Mesh} mesh @param {number} now @returns {import("../src/api/types").Namespace[]} */
 export function namespaces(mesh, now) {
-  const nodes = graph(mesh, { type: "workload", namespaces: [], duration: 60, at: now, services: false, idle: true }).nodes;
+  const nodes = graph(mesh, {
+    type: "workload",
+    namespaces: [],
+    duration: 60,
+    at: now,
+    services: false,
+    idle: true,
+  }).nodes;
   const order = ["idle", "healthy", "degraded", "failing"];
   return mesh.namespaces.map((name) => {
-    const worst = nodes.filter((n) => n.namespace === name).map((n) => n.health).sort((a, b) => order.indexOf(b.state) - order.indexOf(a.state))[0];
-    return { name, injection: name === "istio-system" ? "unset" : "enabled", health: worst ?? { state: "idle", reasons: [] } };
+    const worst = nodes
+      .filter((n) => n.namespace === name)
+      .map((n) => n.health)
+      .sort((a, b) => order.indexOf(b.state) - order.indexOf(a.state))[0];
+    return {
+      name,
+      injection: name === "istio-system" ? "unset" : "enabled",
+      health: worst ?? { state: "idle", reasons: [] },
+    };
   });
 }

@@ -10,19 +10,46 @@
  * @param {string[]} actsOn @param {Issue[]} [validation] @returns {StoredObject} */
 export function object(kind, group, namespace, name, spec, actsOn, validation = []) {
   const yaml = `apiVersion: ${group}/v1\nkind: ${kind}\nmetadata:\n  name: ${name}\n  namespace: ${namespace}\n${spec}`;
-  return { kind, group, namespace, name, version: "v1", created: 1_790_000_000_000, yaml, resourceVersion: 41, validation, actsOn, editable: namespace !== "istio-system" && kind !== "PeerAuthentication" };
+  return {
+    kind,
+    group,
+    namespace,
+    name,
+    version: "v1",
+    created: 1_790_000_000_000,
+    yaml,
+    resourceVersion: 41,
+    validation,
+    actsOn,
+    editable: namespace !== "istio-system" && kind !== "PeerAuthentication",
+  };
 }
 
 /** @param {StoredObject} o @returns {import("../src/api/types").ConfigItem} */
 export function item(o) {
   const count = (/** @type {string} */ s) => o.validation.filter((i) => i.severity === s).length;
   const { kind, group, namespace, name, version, created } = o;
-  return { kind, group, namespace, name, version, created, issues: { errors: count("error"), warnings: count("warning") } };
+  return {
+    kind,
+    group,
+    namespace,
+    name,
+    version,
+    created,
+    issues: { errors: count("error"), warnings: count("warning") },
+  };
 }
 
 /** @param {StoredObject} o @returns {import("../src/api/types").ConfigObject} */
 export function full(o) {
-  return { ...item(o), yaml: o.yaml, resourceVersion: String(o.resourceVersion), validation: o.validation, editable: o.editable, actsOn: o.actsOn };
+  return {
+    ...item(o),
+    yaml: o.yaml,
+    resourceVersion: String(o.resourceVersion),
+    validation: o.validation,
+    editable: o.editable,
+    actsOn: o.actsOn,
+  };
 }
 
 /** Weights must add up to 100 and hosts must be there: enough to show how issues look.
@@ -33,10 +60,20 @@ export function validate(yaml) {
   const weights = [...yaml.matchAll(/^\s+weight:\s*(-?\d+)/gm)].map((m) => Number(m[1]));
   const total = weights.reduce((a, b) => a + b, 0);
   if (weights.length > 0 && total !== 100) {
-    issues.push({ code: "LT0104", severity: "error", message: `the weights add up to ${total}: make them 100`, path: "spec.tcp[0].route[1].weight" });
+    issues.push({
+      code: "LT0104",
+      severity: "error",
+      message: `the weights add up to ${total}: make them 100`,
+      path: "spec.tcp[0].route[1].weight",
+    });
   }
   if (/host:\s*nowhere/.test(yaml)) {
-    issues.push({ code: "LT0101", severity: "warning", message: "no service is named nowhere: check the host", path: "spec.tcp[0].route[0].destination.host" });
+    issues.push({
+      code: "LT0101",
+      severity: "warning",
+      message: "no service is named nowhere: check the host",
+      path: "spec.tcp[0].route[0].destination.host",
+    });
   }
   return issues;
 }

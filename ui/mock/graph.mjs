@@ -22,7 +22,8 @@ export function graph(mesh, q) {
     const idle = isIdle(traffic);
     if (idle && !q.idle) continue;
     const source = nodeOf(mesh, f.source, q.type);
-    const target = q.type === "service" && f.service ? serviceNode(f.service) : nodeOf(mesh, f.target, q.type);
+    const target =
+      q.type === "service" && f.service ? serviceNode(f.service) : nodeOf(mesh, f.target, q.type);
     const seen = [source, target].some((n) => wanted.size === 0 || wanted.has(n.namespace ?? ""));
     if (!seen) continue;
     const between = f.service && q.services && q.type !== "service" ? serviceNode(f.service) : undefined;
@@ -40,18 +41,27 @@ export function graph(mesh, q) {
       join(edges, f, from, to, traffic, f.weight);
     }
   }
-  if (q.idle) {
-    for (const w of mesh.workloads) {
-      if ((wanted.size === 0 || wanted.has(w.ns)) && q.type !== "service") put(nodes, nodeOf(mesh, { kind: "workload", workload: w }, q.type));
-    }
-  }
+  if (q.idle && q.type !== "service") putIdle(mesh, nodes, wanted, q.type);
   for (const n of nodes.values()) n.health = health(isIdle(n.in) ? n.out : n.in);
   for (const e of edges.values()) e.health = health(e.traffic);
   const byId = (/** @type {{id: string}} */ a, /** @type {{id: string}} */ b) => (a.id < b.id ? -1 : 1);
   return {
-    apiVersion: "graph.lateen.io/v1", type: q.type, at: q.at, duration: q.duration,
-    nodes: [...nodes.values()].sort(byId), edges: [...edges.values()].sort(byId), notices: [],
+    apiVersion: "graph.lateen.io/v1",
+    type: q.type,
+    at: q.at,
+    duration: q.duration,
+    nodes: [...nodes.values()].sort(byId),
+    edges: [...edges.values()].sort(byId),
+    notices: [],
   };
+}
+
+/** @param {Mesh} mesh @param {Map<string, Node>} nodes @param {Set<string>} wanted @param {GraphType} type */
+function putIdle(mesh, nodes, wanted, type) {
+  for (const workload of mesh.workloads) {
+    if (wanted.size === 0 || wanted.has(workload.ns))
+      put(nodes, nodeOf(mesh, { kind: "workload", workload }, type));
+  }
 }
 
 /** @param {Map<string, Node>} nodes @param {Node} node */
@@ -71,9 +81,15 @@ function join(edges, f, from, to, traffic, share) {
     return;
   }
   edges.set(id, {
-    id, source: from.id, target: to.id, protocol: f.protocol, mtls: f.mtls, traffic,
+    id,
+    source: from.id,
+    target: to.id,
+    protocol: f.protocol,
+    mtls: f.mtls,
+    traffic,
     service: f.service ? `${f.service.name}.${f.service.ns}.svc.cluster.local` : undefined,
-    share: share < 1 ? share : 1, health: { state: "healthy", reasons: [] },
+    share: Math.min(share, 1),
+    health: { state: "healthy", reasons: [] },
   });
 }
 
@@ -81,28 +97,57 @@ function join(edges, f, from, to, traffic, share) {
 export function nodeOf(mesh, end, type) {
   if (end.kind !== "workload") {
     const id = `${end.kind}/${end.ns ?? "-"}/${end.name}`;
-    return { ...blank(id, end.kind, end.name), namespace: end.ns, service: end.kind === "serviceEntry" ? end.name : undefined, badges: end.kind === "serviceEntry" ? ["serviceEntry"] : [] };
+    return {
+      ...blank(id, end.kind, end.name),
+      namespace: end.ns,
+      service: end.kind === "serviceEntry" ? end.name : undefined,
+      badges: end.kind === "serviceEntry" ? ["serviceEntry"] : [],
+    };
   }
   const w = end.workload;
   if (type === "service") {
-    const own = mesh.flows.find((f) => f.target.kind === "workload" && f.target.workload.app === w.app && f.target.workload.ns === w.ns)?.service;
+    const own = mesh.flows.find(
+      (f) => f.target.kind === "workload" && f.target.workload.app === w.app && f.target.workload.ns === w.ns,
+    )?.service;
     if (own) return serviceNode(own);
   }
   const common = {
-    cluster: "Kubernetes", namespace: w.ns, app: w.app, gateway: w.gateway, badges: [...w.badges],
-    principal: `spiffe://cluster.local/ns/${w.ns}/sa/${w.app}`, outOfMesh: w.sidecar ? undefined : true,
+    cluster: "Kubernetes",
+    namespace: w.ns,
+    app: w.app,
+    gateway: w.gateway,
+    badges: [...w.badges],
+    principal: `spiffe://cluster.local/ns/${w.ns}/sa/${w.app}`,
+    outOfMesh: w.sidecar ? undefined : true,
   };
   if (!w.sidecar) common.badges.push("missingSidecar");
   if (type === "app") return { ...blank(`app/${w.ns}/${w.app}`, "app", w.app), ...common };
   if (type === "versionedApp") {
-    return { ...blank(`app/${w.ns}/${w.app}/${w.version}`, "app", w.app), ...common, version: w.version, workload: w.name, box: w.app };
+    return {
+      ...blank(`app/${w.ns}/${w.app}/${w.version}`, "app", w.app),
+      ...common,
+      version: w.version,
+      workload: w.name,
+      box: w.app,
+    };
   }
-  return { ...blank(`workload/${w.ns}/${w.name}`, "workload", w.name), ...common, version: w.version, workload: w.name };
+  return {
+    ...blank(`workload/${w.ns}/${w.name}`, "workload", w.name),
+    ...common,
+    version: w.version,
+    workload: w.name,
+  };
 }
 
 /** @param {import("./mesh.mjs").Service} s @returns {Node} */
 export function serviceNode(s) {
-  return { ...blank(`service/${s.ns}/${s.name}`, "service", s.name), cluster: "Kubernetes", namespace: s.ns, service: s.name, badges: s.badges };
+  return {
+    ...blank(`service/${s.ns}/${s.name}`, "service", s.name),
+    cluster: "Kubernetes",
+    namespace: s.ns,
+    service: s.name,
+    badges: s.badges,
+  };
 }
 
 /** @param {string} id @param {import("../src/api/types").NodeKind} kind @param {string} name @returns {Node} */
@@ -119,17 +164,28 @@ export function trafficOf(f, t) {
     const failed = rate * share;
     return {
       tcp: {
-        sent: (rate - failed) * f.sent, received: (rate - failed) * f.received, opened: rate, closed: rate, failed,
-        active: Math.round((rate - failed) * 3), flags: failed > 0 ? { [f.flags]: failed } : {},
+        sent: (rate - failed) * f.sent,
+        received: (rate - failed) * f.received,
+        opened: rate,
+        closed: rate,
+        failed,
+        active: Math.round((rate - failed) * 3),
+        flags: failed > 0 ? { [f.flags]: failed } : {},
       },
     };
   }
   const http = {
-    requests: rate, errorShare: share, latency: { p50: f.p50, p95: f.p50 * 3.1, p99: f.p50 * 7.5 },
-    requestBytes: rate * f.sent, responseBytes: rate * f.received,
-    codes: share > 0 ? { 200: rate * (1 - share), [f.code]: rate * share } : { 200: rate }, flags: share > 0 ? { [f.flags]: rate * share } : {},
+    requests: rate,
+    errorShare: share,
+    latency: { p50: f.p50, p95: f.p50 * 3.1, p99: f.p50 * 7.5 },
+    requestBytes: rate * f.sent,
+    responseBytes: rate * f.received,
+    codes: share > 0 ? { 200: rate * (1 - share), [f.code]: rate * share } : { 200: rate },
+    flags: share > 0 ? { [f.flags]: rate * share } : {},
   };
-  return f.protocol === "http" ? { http } : { grpc: { ...http, requestMessages: rate, responseMessages: rate } };
+  return f.protocol === "http"
+    ? { http }
+    : { grpc: { ...http, requestMessages: rate, responseMessages: rate } };
 }
 
 /** @param {Traffic} t */
@@ -151,8 +207,13 @@ export function add(a, b) {
   if (b.tcp) {
     const x = a.tcp ?? { sent: 0, received: 0, opened: 0, closed: 0, failed: 0, active: 0, flags: {} };
     out.tcp = {
-      sent: x.sent + b.tcp.sent, received: x.received + b.tcp.received, opened: x.opened + b.tcp.opened, closed: x.closed + b.tcp.closed,
-      failed: x.failed + b.tcp.failed, active: x.active + b.tcp.active, flags: counts(x.flags, b.tcp.flags),
+      sent: x.sent + b.tcp.sent,
+      received: x.received + b.tcp.received,
+      opened: x.opened + b.tcp.opened,
+      closed: x.closed + b.tcp.closed,
+      failed: x.failed + b.tcp.failed,
+      active: x.active + b.tcp.active,
+      flags: counts(x.flags, b.tcp.flags),
     };
   }
   for (const p of /** @type {const} */ (["http", "grpc"])) {
@@ -163,13 +224,18 @@ export function add(a, b) {
       continue;
     }
     const requests = x.requests + y.requests;
-    const max = (/** @type {"p50" | "p95" | "p99"} */ k) => Math.max(x.latency?.[k] ?? 0, y.latency?.[k] ?? 0);
+    const max = (/** @type {"p50" | "p95" | "p99"} */ k) =>
+      Math.max(x.latency?.[k] ?? 0, y.latency?.[k] ?? 0);
     out[p] = {
-      requests, errorShare: (x.requests * x.errorShare + y.requests * y.errorShare) / requests,
+      requests,
+      errorShare: (x.requests * x.errorShare + y.requests * y.errorShare) / requests,
       latency: { p50: max("p50"), p95: max("p95"), p99: max("p99") },
-      requestBytes: x.requestBytes + y.requestBytes, responseBytes: x.responseBytes + y.responseBytes,
-      codes: counts(x.codes, y.codes), flags: counts(x.flags, y.flags),
-      requestMessages: (x.requestMessages ?? 0) + (y.requestMessages ?? 0), responseMessages: (x.responseMessages ?? 0) + (y.responseMessages ?? 0),
+      requestBytes: x.requestBytes + y.requestBytes,
+      responseBytes: x.responseBytes + y.responseBytes,
+      codes: counts(x.codes, y.codes),
+      flags: counts(x.flags, y.flags),
+      requestMessages: (x.requestMessages ?? 0) + (y.requestMessages ?? 0),
+      responseMessages: (x.responseMessages ?? 0) + (y.responseMessages ?? 0),
     };
   }
   return out;
@@ -181,15 +247,22 @@ export function health(t) {
   /** @type {string[]} */
   const reasons = [];
   let worst = 0;
-  for (const [p, h] of /** @type {const} */ ([["HTTP", t.http], ["gRPC", t.grpc]])) {
+  for (const [p, h] of /** @type {const} */ ([
+    ["HTTP", t.http],
+    ["gRPC", t.grpc],
+  ])) {
     if (!h || h.errorShare < 0.01) continue;
     worst = Math.max(worst, h.errorShare);
-    reasons.push(`${(h.errorShare * 100).toFixed(1)}% of ${p} requests failed (${Object.keys(h.flags).join("; ") || "5xx"})`);
+    reasons.push(
+      `${(h.errorShare * 100).toFixed(1)}% of ${p} requests failed (${Object.keys(h.flags).join("; ") || "5xx"})`,
+    );
   }
   if (t.tcp && t.tcp.failed > 0) {
     const share = t.tcp.failed / t.tcp.closed;
     worst = Math.max(worst, share);
-    reasons.push(`${(share * 100).toFixed(1)}% of TCP connections failed (${Object.keys(t.tcp.flags).join("; ")})`);
+    reasons.push(
+      `${(share * 100).toFixed(1)}% of TCP connections failed (${Object.keys(t.tcp.flags).join("; ")})`,
+    );
   }
   return { state: worst > 0.1 ? "failing" : worst > 0.01 ? "degraded" : "healthy", reasons };
 }

@@ -31,7 +31,11 @@ export function random(seed) {
 /** A rate that goes up and down by `swing` over `minutes`.
  * @param {number} mean @param {number} [swing] @param {number} [minutes] @param {number} [phase] */
 export function wave(mean, swing = 0.3, minutes = 9, phase = 0) {
-  return (/** @type {number} */ t) => mean * (1 + swing * Math.sin((t / 60_000 / minutes) * 2 * Math.PI + phase) + swing * 0.25 * Math.sin(t / 7000 + phase * 3));
+  return (/** @type {number} */ t) =>
+    mean *
+    (1 +
+      swing * Math.sin((t / 60_000 / minutes) * 2 * Math.PI + phase) +
+      swing * 0.25 * Math.sin(t / 7000 + phase * 3));
 }
 
 /** @param {string} ns @param {string} name @param {Partial<Workload>} [more] @returns {Workload} */
@@ -47,7 +51,16 @@ export const at = (w) => ({ kind: "workload", workload: w });
 /** @param {Partial<Flow> & {source: End, target: End}} f @returns {Flow} */
 export function flow(f) {
   return {
-    protocol: "tcp", rate: wave(2), errors: () => 0, weight: 1, sent: 400, received: 400, p50: 12, mtls: "full",
-    flags: "UF,URX", code: 503, ...f,
+    protocol: "tcp",
+    rate: wave(2),
+    errors: () => 0,
+    weight: 1,
+    sent: 400,
+    received: 400,
+    p50: 12,
+    mtls: "full",
+    flags: "UF,URX",
+    code: 503,
+    ...f,
   };
 }

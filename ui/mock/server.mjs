@@ -12,8 +12,14 @@ import { big } from "./scenarios/big.mjs";
 import { bookinfo } from "./scenarios/bookinfo.mjs";
 import { echo } from "./scenarios/echo.mjs";
 
-export const POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
-const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+export const POLICY =
+  "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
 
 /** @param {string} name @returns {import("./mesh.mjs").Mesh} */
 export function scenario(name) {
@@ -39,9 +45,19 @@ export async function startMock(options = {}) {
     state.asked.push(`${request.method} ${url.pathname}${url.search}`);
     if (state.asked.length > 500) state.asked.shift();
     if (state.fault === "drop") return void request.socket.destroy();
-    if (state.fault) return send(response, state.fault, { status: state.fault, message: state.fault === 403 ? "you need the right to list pods in namespace default: ask for a RoleBinding" : "the graph is being started" });
+    if (state.fault)
+      return send(response, state.fault, {
+        status: state.fault,
+        message:
+          state.fault === 403
+            ? "you need the right to list pods in namespace default: ask for a RoleBinding"
+            : "the graph is being started",
+      });
     if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
-      return send(response, 401, { status: 401, message: "the token is missing or was refused: open the address that `lateen up` printed" });
+      return send(response, 401, {
+        status: 401,
+        message: "the token is missing or was refused: open the address that `lateen up` printed",
+      });
     }
     const chunks = /** @type {Buffer[]} */ ([]);
     request.on("data", (c) => chunks.push(c));
@@ -52,7 +68,11 @@ export async function startMock(options = {}) {
   return {
     state,
     url: `http://127.0.0.1:${port}/`,
-    close: () => new Promise((done) => { server.close(done); server.closeAllConnections(); }),
+    close: () =>
+      new Promise((done) => {
+        server.close(done);
+        server.closeAllConnections();
+      }),
   };
 }
 
@@ -67,13 +87,37 @@ function answer(state, now, request, url, body, response) {
   const limit = Number(p.get("limit") ?? 50);
   const path = url.pathname.replace("/api/v1/", "");
   const spaces = (p.get("namespaces") ?? "").split(",").filter(Boolean);
-  const wanted = (/** @type {{namespace: string, name: string}} */ i) => (spaces.length === 0 || spaces.includes(i.namespace)) && i.name.includes(p.get("search") ?? "");
+  const wanted = (/** @type {{namespace: string, name: string}} */ i) =>
+    (spaces.length === 0 || spaces.includes(i.namespace)) && i.name.includes(p.get("search") ?? "");
   const [what] = path.split("/");
   switch (what) {
     case "status":
-      return send(response, 200, { version: "0.0.0-mock", cluster: "Kubernetes", source: "memory", now, oldest: now - 3_600_000, step: 5000, user: "mock", proxies: mesh.workloads.length, store: { bytes: 4_000_000, limit: 64_000_000, edges: mesh.flows.length, edgesDropped: 0 }, notices: state.notices });
+      return send(response, 200, {
+        version: "0.0.0-mock",
+        cluster: "Kubernetes",
+        source: "memory",
+        now,
+        oldest: now - 3_600_000,
+        step: 5000,
+        user: "mock",
+        proxies: mesh.workloads.length,
+        store: { bytes: 4_000_000, limit: 64_000_000, edges: mesh.flows.length, edgesDropped: 0 },
+        notices: state.notices,
+      });
     case "graph":
-      return send(response, 200, graph(mesh, { type: /** @type {any} */ (p.get("type") ?? "workload"), namespaces: spaces, duration: Number(p.get("duration") ?? 60), at, services: p.get("services") !== "false", idle: p.get("idle") === "true" }), request.headers["if-none-match"]);
+      return send(
+        response,
+        200,
+        graph(mesh, {
+          type: /** @type {any} */ (p.get("type") ?? "workload"),
+          namespaces: spaces,
+          duration: Number(p.get("duration") ?? 60),
+          at,
+          services: p.get("services") !== "false",
+          idle: p.get("idle") === "true",
+        }),
+        request.headers["if-none-match"],
+      );
     case "series":
       return send(response, 200, series(mesh, id, at, Number(p.get("duration") ?? 60)));
     case "failures":
@@ -87,7 +131,15 @@ function answer(state, now, request, url, body, response) {
     case "services":
       return send(response, 200, { items: list(mesh, what, at).filter(wanted) });
     case "config":
-      return config(state, path.split("/").slice(1).map(decodeURIComponent), request.method ?? "GET", p, body, wanted, response);
+      return config(
+        state,
+        path.split("/").slice(1).map(decodeURIComponent),
+        request.method ?? "GET",
+        p,
+        body,
+        wanted,
+        response,
+      );
     default:
       return send(response, 404, { status: 404, message: `there is no ${path}` });
   }
@@ -99,18 +151,33 @@ function config(state, parts, method, p, body, wanted, response) {
   if (parts.length === 0) {
     const on = p.get("actsOn");
     const acting = objects.filter((o) => !on || on === "mesh" || o.actsOn.some((a) => same(a, on)));
-    return send(response, 200, { items: acting.filter((o) => wanted(o) && (!p.get("kind") || o.kind === p.get("kind"))).map(item) });
+    return send(response, 200, {
+      items: acting.filter((o) => wanted(o) && (!p.get("kind") || o.kind === p.get("kind"))).map(item),
+    });
   }
-  const found = objects.find((o) => `${o.kind}.${o.group}` === parts[0] && o.namespace === parts[1] && o.name === parts[2]);
+  const found = objects.find(
+    (o) => `${o.kind}.${o.group}` === parts[0] && o.namespace === parts[1] && o.name === parts[2],
+  );
   if (!found) return send(response, 404, { status: 404, message: `there is no ${parts.join("/")}` });
   if (method === "GET") return send(response, 200, full(found));
-  if (!found.editable) return send(response, 403, { status: 403, message: `you need the right to update ${found.kind} in namespace ${found.namespace}` });
+  if (!found.editable)
+    return send(response, 403, {
+      status: 403,
+      message: `you need the right to update ${found.kind} in namespace ${found.namespace}`,
+    });
   const { yaml, resourceVersion } = JSON.parse(body);
-  if (!/^kind: \w+/m.test(yaml)) return send(response, 422, { status: 422, message: "the text is not a Kubernetes object: kind is missing", issues: [{ code: "LT0001", severity: "error", message: "kind is missing", path: "kind" }] });
+  if (!/^kind: \w+/m.test(yaml))
+    return send(response, 422, {
+      status: 422,
+      message: "the text is not a Kubernetes object: kind is missing",
+      issues: [{ code: "LT0001", severity: "error", message: "kind is missing", path: "kind" }],
+    });
   const validation = validate(yaml);
   if (p.get("dryRun") === "true") return send(response, 200, { ...full(found), yaml, validation });
-  if (resourceVersion !== String(found.resourceVersion)) return send(response, 409, { status: 409, message: "the object has changed since it was read" });
-  if (validation.some((i) => i.severity === "error")) return send(response, 422, { status: 422, message: "the object has errors", issues: validation });
+  if (resourceVersion !== String(found.resourceVersion))
+    return send(response, 409, { status: 409, message: "the object has changed since it was read" });
+  if (validation.some((i) => i.severity === "error"))
+    return send(response, 422, { status: 422, message: "the object has errors", issues: validation });
   Object.assign(found, { yaml, validation, resourceVersion: found.resourceVersion + 1 });
   state.saved += 1;
   return send(response, 200, full(found));
@@ -129,7 +196,11 @@ function send(response, status, content, known) {
   const text = JSON.stringify(content);
   const etag = `"${createHash("sha1").update(text).digest("base64url")}"`;
   const unchanged = known === etag;
-  response.writeHead(unchanged ? 304 : status, { "Content-Type": "application/json", ETag: etag, "Cache-Control": "no-store" });
+  response.writeHead(unchanged ? 304 : status, {
+    "Content-Type": "application/json",
+    ETag: etag,
+    "Cache-Control": "no-store",
+  });
   response.end(unchanged ? undefined : text);
 }
 
@@ -143,6 +214,11 @@ async function file(dist, path, response) {
     return;
   }
   const type = TYPES[/** @type {keyof typeof TYPES} */ (extname(full))] ?? "application/octet-stream";
-  response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer" });
+  response.writeHead(200, {
+    "Content-Type": type,
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+  });
   createReadStream(full).pipe(response);
 }

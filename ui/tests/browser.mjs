@@ -5,17 +5,33 @@ import { startMock } from "../mock/server.mjs";
 
 export const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"];
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+];
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: FLAGS });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: FLAGS,
+  });
 }
 
 /** A page on a mock of its own. `problems` gathers console errors and requests to anywhere else.
  * @param {import("playwright-core").Browser} browser
  * @param {{scenario?: string, token?: string, hash?: string, now?: () => number, context?: import("playwright-core").BrowserContextOptions}} [options] */
 export async function open(browser, options = {}) {
-  const mock = await startMock({ scenario: options.scenario ?? "echo", token: options.token, dist: DIST, now: options.now });
+  const mock = await startMock({
+    scenario: options.scenario ?? "echo",
+    token: options.token,
+    dist: DIST,
+    now: options.now,
+  });
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options.context });
   const page = await context.newPage();
   /** @type {string[]} */
@@ -29,7 +45,9 @@ export async function open(browser, options = {}) {
   });
   await page.goto(`${mock.url}${options.token ? `?token=${options.token}` : ""}${options.hash ?? ""}`);
   return {
-    mock, page, problems,
+    mock,
+    page,
+    problems,
     async close() {
       await context.close();
       await mock.close();
@@ -42,7 +60,11 @@ export async function open(browser, options = {}) {
 export async function settled(page) {
   await page.waitForFunction(() => {
     const graph = /** @type {any} */ (window).lateenGraph;
-    return graph && document.querySelector("#graph-nodes tbody tr, .graph-table .grid-row") && !document.querySelector(".busy");
+    return (
+      graph &&
+      document.querySelector("#graph-nodes tbody tr, .graph-table .grid-row") &&
+      !document.querySelector(".busy")
+    );
   });
   await page.waitForTimeout(150);
 }

@@ -15,26 +15,54 @@ const shots = [
   { name: "bookinfo-dark-legend", scenario: "bookinfo", hash: "#/graph?legend=true", dark: true },
   { name: "big", scenario: "big" },
   { name: "panel-node", scenario: "echo-all", hash: `#/graph?selected=${encodeURIComponent(server)}` },
-  { name: "panel-failures", scenario: "echo-all", hash: `#/graph?tab=failures&selected=${encodeURIComponent(server)}` },
+  {
+    name: "panel-failures",
+    scenario: "echo-all",
+    hash: `#/graph?tab=failures&selected=${encodeURIComponent(server)}`,
+  },
   { name: "find", scenario: "bookinfo", hash: "#/graph?find=!healthy" },
   { name: "find-error", scenario: "bookinfo", act: (p) => p.fill("[data-field=find]", "name contians x") },
   { name: "display", scenario: "bookinfo", act: (p) => p.click("text=Display") },
   { name: "table", scenario: "bookinfo", hash: "#/graph?table=true" },
   { name: "replay", scenario: "bookinfo", hash: "#/graph?replay=true" },
   { name: "mobile", scenario: "echo-all", width: 360, height: 740 },
-  { name: "mobile-panel", scenario: "echo-all", width: 360, height: 740, hash: `#/graph?selected=${encodeURIComponent(server)}` },
+  {
+    name: "mobile-panel",
+    scenario: "echo-all",
+    width: 360,
+    height: 740,
+    hash: `#/graph?selected=${encodeURIComponent(server)}`,
+  },
   { name: "mobile-list", scenario: "bookinfo", width: 360, height: 740, hash: "#/workloads", graph: false },
   { name: "list", scenario: "bookinfo", hash: "#/workloads", graph: false },
   { name: "config-list", scenario: "echo-all", hash: "#/config", graph: false },
   { name: "detail", scenario: "echo-all", hash: "#/workloads/default/echo-server", graph: false },
-  { name: "editor", scenario: "echo-all", hash: "#/config/DestinationRule.networking.istio.io/default/tcp-echo-server", graph: false },
-  { name: "editor-dark", scenario: "echo-all", dark: true, hash: "#/config/DestinationRule.networking.istio.io/default/tcp-echo-server", graph: false },
+  {
+    name: "editor",
+    scenario: "echo-all",
+    hash: "#/config/DestinationRule.networking.istio.io/default/tcp-echo-server",
+    graph: false,
+  },
+  {
+    name: "editor-dark",
+    scenario: "echo-all",
+    dark: true,
+    hash: "#/config/DestinationRule.networking.istio.io/default/tcp-echo-server",
+    graph: false,
+  },
   { name: "empty", scenario: "empty", graph: false },
   { name: "help", scenario: "echo", act: (p) => p.click("[aria-label=Help]") },
 ];
 const only = process.argv[3];
 for (const s of shots.filter((x) => !only || x.name.includes(only))) {
-  const { page, problems, close } = await open(browser, { scenario: s.scenario, hash: s.hash, context: { viewport: { width: s.width ?? 1440, height: s.height ?? 860 }, colorScheme: s.dark ? "dark" : "light" } });
+  const { page, problems, close } = await open(browser, {
+    scenario: s.scenario,
+    hash: s.hash,
+    context: {
+      viewport: { width: s.width ?? 1440, height: s.height ?? 860 },
+      colorScheme: s.dark ? "dark" : "light",
+    },
+  });
   if (s.graph !== false) await settled(page);
   await s.act?.(page);
   await page.waitForTimeout(900);

@@ -4,7 +4,9 @@ import { at, flow, random, wave, workload } from "../mesh.mjs";
 /** @returns {import("../mesh.mjs").Mesh} */
 export function big(workloads = 1000, edges = 5000, spaces = 40) {
   const next = random(7);
-  const all = Array.from({ length: workloads }, (_, i) => workload(`team-${String(i % spaces).padStart(2, "0")}`, `svc-${String(i).padStart(4, "0")}-v1`));
+  const all = Array.from({ length: workloads }, (_, i) =>
+    workload(`team-${String(i % spaces).padStart(2, "0")}`, `svc-${String(i).padStart(4, "0")}-v1`),
+  );
   const services = all.map((w) => ({ ns: w.ns, name: w.app, badges: [] }));
   const seen = new Set();
   const flows = [];
@@ -19,11 +21,26 @@ export function big(workloads = 1000, edges = 5000, spaces = 40) {
     seen.add(key);
     const bad = next();
     const protocol = /** @type {const} */ (["http", "http", "grpc", "tcp"])[Math.floor(next() * 4)] ?? "http";
-    flows.push(flow({
-      source: at(/** @type {any} */ (all[a])), service: services[b], target: at(/** @type {any} */ (all[b])), protocol,
-      rate: wave(0.2 + next() * next() * 200, 0.3, 4 + next() * 9, next() * 6), errors: () => (bad < 0.01 ? 0.25 : bad < 0.03 ? 0.03 : 0),
-      p50: 1 + next() * 80, sent: 200 + next() * 900, received: 200 + next() * 9000,
-    }));
+    flows.push(
+      flow({
+        source: at(/** @type {any} */ (all[a])),
+        service: services[b],
+        target: at(/** @type {any} */ (all[b])),
+        protocol,
+        rate: wave(0.2 + next() * next() * 200, 0.3, 4 + next() * 9, next() * 6),
+        errors: () => (bad < 0.01 ? 0.25 : bad < 0.03 ? 0.03 : 0),
+        p50: 1 + next() * 80,
+        sent: 200 + next() * 900,
+        received: 200 + next() * 9000,
+      }),
+    );
   }
-  return { name: "big", workloads: all, services, flows, namespaces: [...new Set(all.map((w) => w.ns))].sort(), objects: [] };
+  return {
+    name: "big",
+    workloads: all,
+    services,
+    flows,
+    namespaces: [...new Set(all.map((w) => w.ns))].sort(),
+    objects: [],
+  };
 }

@@ -1,34 +1,97 @@
 // The echo demo: a gateway and a client speak TCP to an echo server. Variants: `echo`; `echo-split` with a second
 // version and weights 80/20; `echo-refused` where connections are refused; `echo-outside` that also calls a
 // ServiceEntry outside of the mesh; `echo-all` with all of it; `empty` without any traffic.
-import { at, flow, wave, workload } from "../mesh.mjs";
+
 import { object } from "../config.mjs";
+import { at, flow, wave, workload } from "../mesh.mjs";
 
 /** @param {string} name @returns {import("../mesh.mjs").Mesh} */
 export function echo(name) {
   const all = name === "echo-all";
   const split = all || name === "echo-split";
   const refused = all || name === "echo-refused";
-  const gateway = workload("istio-system", "istio-ingressgateway", { gateway: "ingress", app: "istio-ingressgateway", version: "latest", badges: ["gateway"] });
+  const gateway = workload("istio-system", "istio-ingressgateway", {
+    gateway: "ingress",
+    app: "istio-ingressgateway",
+    version: "latest",
+    badges: ["gateway"],
+  });
   const client = workload("default", "echo-client", { version: "v1", app: "echo-client" });
-  const v1 = workload("default", "echo-server", { version: "v1", app: "echo-server", badges: ["peerAuthentication"] });
+  const v1 = workload("default", "echo-server", {
+    version: "v1",
+    app: "echo-server",
+    badges: ["peerAuthentication"],
+  });
   const v2 = workload("default", "echo-server-v2", { version: "v2", app: "echo-server" });
-  const service = { ns: "default", name: "tcp-echo-server", badges: /** @type {import("../../src/api/types").Badge[]} */ (split ? ["virtualService", "destinationRule", "trafficShifting"] : ["virtualService"]) };
+  const service = {
+    ns: "default",
+    name: "tcp-echo-server",
+    badges: /** @type {import("../../src/api/types").Badge[]} */ (
+      split ? ["virtualService", "destinationRule", "trafficShifting"] : ["virtualService"]
+    ),
+  };
   /** @type {import("../mesh.mjs").Flow[]} */
   const flows = [];
   const refuse = refused ? () => 0.62 : () => 0;
-  for (const [source, rate] of /** @type {const} */ ([[gateway, wave(3, 0.3, 8)], [client, wave(2, 0.2, 5, 1)]])) {
-    flows.push(flow({ source: at(source), service, target: at(v1), rate, weight: split ? 0.8 : 1, sent: 320, received: 320 }));
-    if (split) flows.push(flow({ source: at(source), service, target: at(v2), rate, weight: 0.2, sent: 320, received: 320, errors: refuse }));
+  for (const [source, rate] of /** @type {const} */ ([
+    [gateway, wave(3, 0.3, 8)],
+    [client, wave(2, 0.2, 5, 1)],
+  ])) {
+    flows.push(
+      flow({
+        source: at(source),
+        service,
+        target: at(v1),
+        rate,
+        weight: split ? 0.8 : 1,
+        sent: 320,
+        received: 320,
+      }),
+    );
+    if (split)
+      flows.push(
+        flow({
+          source: at(source),
+          service,
+          target: at(v2),
+          rate,
+          weight: 0.2,
+          sent: 320,
+          received: 320,
+          errors: refuse,
+        }),
+      );
   }
   if (refused && !split) for (const f of flows) f.errors = () => 0.62;
-  flows.push(flow({ source: { kind: "client", name: "outside clients" }, target: at(gateway), rate: wave(3, 0.3, 8), mtls: "none", sent: 320, received: 320 }));
+  flows.push(
+    flow({
+      source: { kind: "client", name: "outside clients" },
+      target: at(gateway),
+      rate: wave(3, 0.3, 8),
+      mtls: "none",
+      sent: 320,
+      received: 320,
+    }),
+  );
   if (all || name === "echo-outside") {
-    flows.push(flow({ source: at(client), target: { kind: "serviceEntry", ns: "default", name: "mysql.example.com" }, rate: wave(0.5), sent: 900, received: 14_000, mtls: "none" }));
+    flows.push(
+      flow({
+        source: at(client),
+        target: { kind: "serviceEntry", ns: "default", name: "mysql.example.com" },
+        rate: wave(0.5),
+        sent: 900,
+        received: 14_000,
+        mtls: "none",
+      }),
+    );
   }
   return {
-    name, workloads: split ? [gateway, client, v1, v2] : [gateway, client, v1], services: [service], flows: name === "empty" ? [] : flows,
-    namespaces: ["default", "istio-system"], objects: objects(split, all || name === "echo-outside"),
+    name,
+    workloads: split ? [gateway, client, v1, v2] : [gateway, client, v1],
+    services: [service],
+    flows: name === "empty" ? [] : flows,
+    namespaces: ["default", "istio-system"],
+    objects: objects(split, all || name === "echo-outside"),
   };
 }
 
@@ -51,7 +114,12 @@ function objects(split, outside) {
           number: 8020`;
   const on = ["service/default/tcp-echo-server", "workload/default/echo-server"];
   const out = [
-    object("VirtualService", "networking.istio.io", "default", "tcp-echo-server", `spec:
+    object(
+      "VirtualService",
+      "networking.istio.io",
+      "default",
+      "tcp-echo-server",
+      `spec:
   hosts:
   - "*"
   gateways:
@@ -61,8 +129,15 @@ function objects(split, outside) {
   - match:
     - port: 8020
 ${route}
-`, on),
-    object("Gateway", "networking.istio.io", "default", "tcp-echo-gateway", `spec:
+`,
+      on,
+    ),
+    object(
+      "Gateway",
+      "networking.istio.io",
+      "default",
+      "tcp-echo-gateway",
+      `spec:
   selector:
     istio: ingressgateway
   servers:
@@ -72,14 +147,29 @@ ${route}
       protocol: TCP
     hosts:
     - "*"
-`, ["workload/istio-system/istio-ingressgateway"]),
-    object("PeerAuthentication", "security.istio.io", "default", "default", `spec:
+`,
+      ["workload/istio-system/istio-ingressgateway"],
+    ),
+    object(
+      "PeerAuthentication",
+      "security.istio.io",
+      "default",
+      "default",
+      `spec:
   mtls:
     mode: STRICT
-`, ["workload/default/echo-server"]),
+`,
+      ["workload/default/echo-server"],
+    ),
   ];
   if (split) {
-    out.push(object("DestinationRule", "networking.istio.io", "default", "tcp-echo-server", `spec:
+    out.push(
+      object(
+        "DestinationRule",
+        "networking.istio.io",
+        "default",
+        "tcp-echo-server",
+        `spec:
   host: tcp-echo-server
   subsets:
   - name: v1
@@ -88,10 +178,27 @@ ${route}
   - name: v3
     labels:
       version: v3
-`, on, [{ code: "LT0107", severity: "error", message: "no workload has the labels version=v3: check the subset's labels", path: "spec.subsets[1].labels" }]));
+`,
+        on,
+        [
+          {
+            code: "LT0107",
+            severity: "error",
+            message: "no workload has the labels version=v3: check the subset's labels",
+            path: "spec.subsets[1].labels",
+          },
+        ],
+      ),
+    );
   }
   if (outside) {
-    out.push(object("ServiceEntry", "networking.istio.io", "default", "mysql", `spec:
+    out.push(
+      object(
+        "ServiceEntry",
+        "networking.istio.io",
+        "default",
+        "mysql",
+        `spec:
   hosts:
   - mysql.example.com
   location: MESH_EXTERNAL
@@ -100,7 +207,10 @@ ${route}
     name: tcp-mysql
     protocol: TCP
   resolution: DNS
-`, ["serviceEntry/default/mysql.example.com"]));
+`,
+        ["serviceEntry/default/mysql.example.com"],
+      ),
+    );
   }
   return out;
 }

@@ -41,7 +41,12 @@ export class Client {
 
   async post<T>(path: string, content: unknown, signal?: AbortSignal): Promise<T> {
     const headers = { "Content-Type": "application/json" };
-    const response = await this.send(path, { method: "POST", headers, body: JSON.stringify(content), signal });
+    const response = await this.send(path, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(content),
+      signal,
+    });
     if (!response.ok) throw await problem(response);
     return body<T>(response);
   }

@@ -104,7 +104,12 @@ export class Feed<T> {
     this.timer = undefined;
     const error = this.state.peek().error;
     const wait = this.wait(error);
-    if (error) this.environment.report({ error, retryAt: wait ? this.environment.now() + wait : undefined, feed: this });
+    if (error)
+      this.environment.report({
+        error,
+        retryAt: wait ? this.environment.now() + wait : undefined,
+        feed: this,
+      });
     if (wait === undefined || this.environment.hidden() || this.key === undefined) return;
     this.timer = setTimeout(() => this.refresh(), wait);
   }

@@ -113,9 +113,20 @@ export interface Node {
 }
 
 export type Badge =
-  | "virtualService" | "destinationRule" | "gateway" | "serviceEntry" | "sidecar"
-  | "peerAuthentication" | "authorizationPolicy" | "requestAuthentication"
-  | "faultInjection" | "mirroring" | "trafficShifting" | "timeout" | "circuitBreaker" | "missingSidecar";
+  | "virtualService"
+  | "destinationRule"
+  | "gateway"
+  | "serviceEntry"
+  | "sidecar"
+  | "peerAuthentication"
+  | "authorizationPolicy"
+  | "requestAuthentication"
+  | "faultInjection"
+  | "mirroring"
+  | "trafficShifting"
+  | "timeout"
+  | "circuitBreaker"
+  | "missingSidecar";
 
 export interface Edge {
   /** `SOURCE>TARGET#PROTOCOL` */

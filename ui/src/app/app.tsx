@@ -3,29 +3,41 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import GraphPage from "../graph/page";
 import { UI_ICONS } from "../graph/icons";
+import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
 import { age } from "../model/format";
 import { clean } from "../model/text";
 import { lazy } from "../ui/lazy";
 import { Icon, IconButton } from "../ui/widgets";
-import { away } from "./live";
 import { Help } from "./help";
+import { away } from "./live";
 import { formatRoute, type Page, route } from "./route";
 import { hasToken, refused, signIn, signOut } from "./session";
 import { choose, graph, graphFeed, graphHash, refreshAll, state, statusFeed } from "./store";
 import { setTheme, type Theme, theme } from "./theme";
 
-const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; namespace: string; name: string }>("details", () => import("../details/detailPage"));
+const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; namespace: string; name: string }>(
+  "details",
+  () => import("../details/detailPage"),
+);
 const ConfigPage = lazy<{ path: string[] }>("the object", () => import("../details/configPage"));
 
-const NAV: [Page, string][] = [["graph", "Graph"], ["applications", "Applications"], ["workloads", "Workloads"], ["services", "Services"], ["config", "Istio config"]];
+const NAV: [Page, string][] = [
+  ["graph", "Graph"],
+  ["applications", "Applications"],
+  ["workloads", "Workloads"],
+  ["services", "Services"],
+  ["config", "Istio config"],
+];
 
 export function App() {
   const help = useSignal(false);
   useEffect(() => {
-    const keys = (e: KeyboardEvent) => onKey(e, () => { help.value = true; });
+    const keys = (e: KeyboardEvent) =>
+      onKey(e, () => {
+        help.value = true;
+      });
     document.addEventListener("keydown", keys);
     return () => document.removeEventListener("keydown", keys);
   }, [help]);
@@ -35,12 +47,36 @@ export function App() {
   }, [page, path]);
   return (
     <>
-      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); const m = document.getElementById("main"); m?.setAttribute("tabindex", "-1"); m?.focus(); }}>Skip to the content</a>
-      <Masthead help={() => { help.value = true; }} />
+      <a
+        class="skip"
+        href="#main"
+        onClick={(e) => {
+          e.preventDefault();
+          const m = document.getElementById("main");
+          m?.setAttribute("tabindex", "-1");
+          m?.focus();
+        }}
+      >
+        Skip to the content
+      </a>
+      <Masthead
+        help={() => {
+          help.value = true;
+        }}
+      />
       <Banners />
       <Current page={page} path={path} />
       {refused.value !== undefined && <SignIn why={refused.value} />}
-      {help.value && <Dialog title="Help" close={() => { help.value = false; }}><Help /></Dialog>}
+      {help.value && (
+        <Dialog
+          title="Help"
+          close={() => {
+            help.value = false;
+          }}
+        >
+          <Help />
+        </Dialog>
+      )}
     </>
   );
 }
@@ -49,7 +85,11 @@ function Current({ page, path }: { page: Page; path: string[] }) {
   if (page === "config") return path.length >= 3 ? <ConfigPage path={path} /> : <ConfigList />;
   if (page === "applications" || page === "workloads" || page === "services") {
     const [namespace, name] = path;
-    return namespace && name ? <DetailPage key={`${page}/${namespace}/${name}`} what={page} namespace={namespace} name={name} /> : <ItemList key={page} page={page} />;
+    return namespace && name ? (
+      <DetailPage key={`${page}/${namespace}/${name}`} what={page} namespace={namespace} name={name} />
+    ) : (
+      <ItemList key={page} page={page} />
+    );
   }
   return <GraphPage />;
 }
@@ -57,7 +97,13 @@ function Current({ page, path }: { page: Page; path: string[] }) {
 function onKey(e: KeyboardEvent, openHelp: () => void): void {
   const target = e.composedPath()[0] as HTMLElement;
   const writing = target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
-  if (e.key === "Escape" && !writing && route.peek().page === "graph" && state.peek().selected && !document.querySelector("dialog[open]")) {
+  if (
+    e.key === "Escape" &&
+    !writing &&
+    route.peek().page === "graph" &&
+    state.peek().selected &&
+    !document.querySelector("dialog[open]")
+  ) {
     choose({ selected: undefined });
     return;
   }
@@ -74,17 +120,44 @@ function Masthead({ help }: { help(): void }) {
   return (
     <header class="masthead">
       <a class="brand" href="#/graph" aria-label="Lateen">
-        <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true"><path class="sail" d="M9 3c9 4 15 12 17 21H9z" /><path class="hull" d="M4 26h24c-1 3-4 4-7 4H10c-3 0-5-1-6-4z" /></svg>
+        <svg width="22" height="22" viewBox="0 0 32 32" aria-hidden="true">
+          <path class="sail" d="M9 3c9 4 15 12 17 21H9z" />
+          <path class="hull" d="M4 26h24c-1 3-4 4-7 4H10c-3 0-5-1-6-4z" />
+        </svg>
         <span>Lateen</span>
       </a>
       <nav aria-label="Pages">
-        {NAV.map(([p, text]) => <a key={p} href={p === "graph" ? graphHash() : formatRoute(p)} aria-current={p === page ? "page" : undefined}>{text}</a>)}
+        {NAV.map(([p, text]) => (
+          <a
+            key={p}
+            href={p === "graph" ? graphHash() : formatRoute(p)}
+            aria-current={p === page ? "page" : undefined}
+          >
+            {text}
+          </a>
+        ))}
       </nav>
       <span class="toolbar-gap" />
-      {status && <span class="cluster" title={`Lateen ${clean(status.version, 40)}, ${status.proxies} proxies, traffic from ${status.source}`}>{clean(status.cluster, 40)}</span>}
+      {status && (
+        <span
+          class="cluster"
+          title={`Lateen ${clean(status.version, 40)}, ${status.proxies} proxies, traffic from ${status.source}`}
+        >
+          {clean(status.cluster, 40)}
+        </span>
+      )}
       <ThemeSwitch />
       <IconButton icon={UI_ICONS.help} label="Help" onClick={help} />
-      {hasToken() && <button type="button" class="link sign-out" title={status?.user ? `Signed in as ${clean(status.user, 80)}` : undefined} onClick={signOut}>Sign out</button>}
+      {hasToken() && (
+        <button
+          type="button"
+          class="link sign-out"
+          title={status?.user ? `Signed in as ${clean(status.user, 80)}` : undefined}
+          onClick={signOut}
+        >
+          Sign out
+        </button>
+      )}
     </header>
   );
 }
@@ -93,7 +166,13 @@ const NEXT: Record<Theme, Theme> = { system: "light", light: "dark", dark: "syst
 
 function ThemeSwitch() {
   const icon = { system: UI_ICONS.system, light: UI_ICONS.sun, dark: UI_ICONS.moon }[theme.value];
-  return <IconButton icon={icon} label={`Colours: ${theme.value === "system" ? "as the system" : theme.value}`} onClick={() => setTheme(NEXT[theme.value])} />;
+  return (
+    <IconButton
+      icon={icon}
+      label={`Colours: ${theme.value === "system" ? "as the system" : theme.value}`}
+      onClick={() => setTheme(NEXT[theme.value])}
+    />
+  );
 }
 
 function Banners() {
@@ -108,7 +187,13 @@ function Banners() {
         <div class="banner" role="status" key={n}>
           <Icon path={UI_ICONS.info} size={16} />
           <span class="grow">{clean(n, 400)}</span>
-          <IconButton icon={UI_ICONS.close} label="Close this notice" onClick={() => { closed.value = [...closed.value.slice(-50), n]; }} />
+          <IconButton
+            icon={UI_ICONS.close}
+            label="Close this notice"
+            onClick={() => {
+              closed.value = [...closed.value.slice(-50), n];
+            }}
+          />
         </div>
       ))}
     </div>
@@ -118,7 +203,9 @@ function Banners() {
 function AwayBanner() {
   const now = useSignal(Date.now());
   useEffect(() => {
-    const timer = setInterval(() => { now.value = Date.now(); }, 1000);
+    const timer = setInterval(() => {
+      now.value = Date.now();
+    }, 1000);
     return () => clearInterval(timer);
   }, [now]);
   const lost = away.value;
@@ -129,9 +216,15 @@ function AwayBanner() {
     <div class="banner banner-bad" role="alert">
       <Icon path={UI_ICONS.warning} size={16} />
       <span class="grow">
-        {lost.message === "the server does not answer" ? "The server does not answer." : `The server is in trouble: ${clean(lost.message, 200)}.`} {seen > 0 && `What is shown is ${age(now.value - seen)} old.`} {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
+        {lost.message === "the server does not answer"
+          ? "The server does not answer."
+          : `The server is in trouble: ${clean(lost.message, 200)}.`}{" "}
+        {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
+        {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
       </span>
-      <button type="button" class="button" onClick={lost.retry}>Try now</button>
+      <button type="button" class="button" onClick={lost.retry}>
+        Try now
+      </button>
     </div>
   );
 }
@@ -150,22 +243,51 @@ function SignIn({ why }: { why: string }) {
         <p>{clean(why, 300)}</p>
         <label>
           Token
-          <input type="password" class="input" autocomplete="off" value={token.value} onInput={(e) => { token.value = e.currentTarget.value; }} />
+          <input
+            type="password"
+            class="input"
+            autocomplete="off"
+            value={token.value}
+            onInput={(e) => {
+              token.value = e.currentTarget.value;
+            }}
+          />
         </label>
-        <p class="muted">On a cluster this is a Kubernetes token, such as <code>kubectl create token ACCOUNT</code> prints. What you may see and change is what Kubernetes allows that account. With <code>lateen up</code> open the address that it printed. The token stays in this tab.</p>
-        <button type="submit" class="button primary">Sign in</button>
+        <p class="muted">
+          On a cluster this is a Kubernetes token, such as <code>kubectl create token ACCOUNT</code> prints.
+          What you may see and change is what Kubernetes allows that account. With <code>lateen up</code> open
+          the address that it printed. The token stays in this tab.
+        </p>
+        <button type="submit" class="button primary">
+          Sign in
+        </button>
       </form>
     </Dialog>
   );
 }
 
-export function Dialog({ title, children, close }: { title: string; children: ComponentChildren; close?(): void }) {
+export function Dialog({
+  title,
+  children,
+  close,
+}: {
+  title: string;
+  children: ComponentChildren;
+  close?(): void;
+}) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     dialog.current?.showModal();
   }, []);
   return (
-    <dialog ref={dialog} aria-label={title} onCancel={(e) => { e.preventDefault(); close?.(); }}>
+    <dialog
+      ref={dialog}
+      aria-label={title}
+      onCancel={(e) => {
+        e.preventDefault();
+        close?.();
+      }}
+    >
       <div class="dialog-head">
         <h2>{title}</h2>
         {close && <IconButton icon={UI_ICONS.close} label="Close" onClick={close} />}

@@ -33,7 +33,15 @@ export const environment: FeedEnvironment = {
     }
     if (!error?.away) return;
     const since = away.peek()?.since ?? Date.now();
-    away.value = { since, message: error.message, retryAt, retry: () => [...failing].forEach((f) => { f.refresh(); }) };
+    away.value = {
+      since,
+      message: error.message,
+      retryAt,
+      retry: () =>
+        [...failing].forEach((f) => {
+          f.refresh();
+        }),
+    };
   },
 };
 
@@ -48,14 +56,17 @@ export function endFeed(it: Feed<unknown>): void {
 }
 
 /** A feed that lives as long as the component. Out: what is known of `key`, and nothing of another one. */
-export function useFeed<T>(key: string | undefined, options: FeedOptions<T>): FeedState<T> & { refresh(): void } {
+export function useFeed<T>(
+  key: string | undefined,
+  options: FeedOptions<T>,
+): FeedState<T> & { refresh(): void } {
   // The options of the first call hold: they only lead to functions that do not change.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: one feed per component
   const it = useMemo(() => feed(options), []);
   useEffect(() => () => endFeed(it as Feed<unknown>), [it]);
   useEffect(() => it.ask(key), [it, key]);
   const state = it.state.value;
   const refresh = () => it.refresh();
-  if (state.key !== undefined && state.key !== key) return { at: 0, loading: true, error: state.error, refresh };
+  if (state.key !== undefined && state.key !== key)
+    return { at: 0, loading: true, error: state.error, refresh };
   return { ...state, refresh };
 }

@@ -15,7 +15,10 @@ const PAGES: readonly Page[] = ["graph", "applications", "workloads", "services"
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = splitOnce(hash.replace(/^#\/?/, ""), "?");
-  const [first = "", ...rest] = path.split("/").filter((p) => p !== "").map(decode);
+  const [first = "", ...rest] = path
+    .split("/")
+    .filter((p) => p !== "")
+    .map(decode);
   const page = PAGES.find((p) => p === first) ?? "graph";
   return { page, path: page === first ? rest : [], query: new URLSearchParams(query) };
 }

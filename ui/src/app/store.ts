@@ -41,12 +41,19 @@ export const graphFeed = feed<Graph>({
     if (past && graph.edges.length < 2000) frames.set(key, graph);
     return graph;
   },
-  interval: () => (state.peek().at !== undefined || playing.peek() !== undefined ? 0 : state.peek().refresh * 1000),
+  interval: () =>
+    state.peek().at !== undefined || playing.peek() !== undefined ? 0 : state.peek().refresh * 1000,
 });
 
-export const statusFeed = feed<Status>({ load: (_, abort) => api.get("/status", abort), interval: () => 15_000 });
+export const statusFeed = feed<Status>({
+  load: (_, abort) => api.get("/status", abort),
+  interval: () => 15_000,
+});
 
-export const namespacesFeed = feed<{ namespaces: Namespace[] }>({ load: (_, abort) => api.get("/namespaces", abort), interval: () => 30_000 });
+export const namespacesFeed = feed<{ namespaces: Namespace[] }>({
+  load: (_, abort) => api.get("/namespaces", abort),
+  interval: () => 30_000,
+});
 
 export const shownTime = computed(() => playing.value ?? state.value.at);
 
@@ -67,12 +74,20 @@ const rightHide = lastRight(hide);
 
 const viewOptions = computed<ViewOptions>(() => {
   const s = state.value;
-  return { boxNamespaces: s.boxNamespaces, boxApps: s.boxApps && s.type === "versionedApp", labels: s.labels, find: rightFind(), hide: rightHide() };
+  return {
+    boxNamespaces: s.boxNamespaces,
+    boxApps: s.boxApps && s.type === "versionedApp",
+    labels: s.labels,
+    find: rightFind(),
+    hide: rightHide(),
+  };
 });
 
 export const graph = computed(() => graphFeed.state.value.data);
 
-export const currentView = computed<View | undefined>(() => (graph.value ? view(graph.value, viewOptions.value) : undefined));
+export const currentView = computed<View | undefined>(() =>
+  graph.value ? view(graph.value, viewOptions.value) : undefined,
+);
 
 export const currentKey = computed(() => {
   const s = state.value;
@@ -81,7 +96,14 @@ export const currentKey = computed(() => {
 
 const graphKey = computed(() => {
   const s = state.value;
-  return query({ type: s.type, namespaces: s.namespaces, duration: s.duration, at: shownTime.value, services: s.services, idle: s.idle });
+  return query({
+    type: s.type,
+    namespaces: s.namespaces,
+    duration: s.duration,
+    at: shownTime.value,
+    services: s.services,
+    idle: s.idle,
+  });
 });
 
 /** Begins to keep all of it fresh. Out: ends that. */

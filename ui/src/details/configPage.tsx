@@ -24,14 +24,18 @@ export default function ConfigPage({ path }: { path: string[] }) {
   const load = async (abort?: AbortSignal) => {
     try {
       const found = await api.get<ConfigObject>(url, abort);
-      batch(() => { object.value = found; error.value = undefined; });
+      batch(() => {
+        object.value = found;
+        error.value = undefined;
+      });
+      return found;
     } catch (e) {
-      if (!(e instanceof ApiError)) return;
+      if (!(e instanceof ApiError)) return undefined;
       if (e.status === 401) refused.value = e.message;
       error.value = e;
+      return undefined;
     }
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked for once per object
   useEffect(() => {
     const abort = new AbortController();
     object.value = undefined;
@@ -41,11 +45,27 @@ export default function ConfigPage({ path }: { path: string[] }) {
   const it = object.value;
   return (
     <main class="detail-page" id="main">
-      <nav class="crumbs" aria-label="Where this is"><a href={formatRoute("config")}>Istio config</a> <span aria-hidden="true">/</span> {clean(ref.namespace, 80) || "all namespaces"} <span aria-hidden="true">/</span> {clean(ref.kind, 60)}</nav>
-      <div class="detail-head"><h1>{clean(ref.name, 160)}</h1>{it && <IssueCount issues={it.issues} />}</div>
+      <nav class="crumbs" aria-label="Where this is">
+        <a href={formatRoute("config")}>Istio config</a> <span aria-hidden="true">/</span>{" "}
+        {clean(ref.namespace, 80) || "all namespaces"} <span aria-hidden="true">/</span> {clean(ref.kind, 60)}
+      </nav>
+      <div class="detail-head">
+        <h1>{clean(ref.name, 160)}</h1>
+        {it && <IssueCount issues={it.issues} />}
+      </div>
       {error.value && <Trouble error={error.value} retry={() => load()} />}
       {!it && !error.value && <Loading what={ref.name} />}
-      {it && <Body key={url} object={it} url={url} reload={() => load()} saved={(next) => { object.value = next; }} />}
+      {it && (
+        <Body
+          key={url}
+          object={it}
+          url={url}
+          reload={() => load()}
+          saved={(next) => {
+            object.value = next;
+          }}
+        />
+      )}
     </main>
   );
 }
@@ -53,12 +73,18 @@ export default function ConfigPage({ path }: { path: string[] }) {
 interface BodyProps {
   object: ConfigObject;
   url: string;
-  reload(): Promise<void>;
+  reload(): Promise<ConfigObject | undefined>;
   saved(next: ConfigObject): void;
 }
 
 function Body({ object, url, reload, saved }: BodyProps) {
   const text = useSignal(object.yaml);
+  /** What the editor begins with; replaced to put other text into it. */
+  const begin = useSignal({ text: object.yaml });
+  const replace = (yaml: string) => {
+    text.value = yaml;
+    begin.value = { text: yaml };
+  };
   const issues = useSignal<Issue[]>(object.validation);
   const trouble = useSignal<ApiError | undefined>(undefined);
   const said = useSignal("");
@@ -73,15 +99,22 @@ function Body({ object, url, reload, saved }: BodyProps) {
     working.value = true;
     const yaml = text.value;
     try {
-      const next = await api.post<ConfigObject>(`${url}?dryRun=${dryRun}`, { yaml, resourceVersion: object.resourceVersion });
+      const next = await api.post<ConfigObject>(`${url}?dryRun=${dryRun}`, {
+        yaml,
+        resourceVersion: object.resourceVersion,
+      });
       batch(() => {
         issues.value = next.validation;
         trouble.value = undefined;
         checked.value = dryRun ? yaml : undefined;
-        said.value = dryRun ? (next.validation.length === 0 ? "Checked: no issues" : `Checked: ${count(next.validation.length, "issue")}`) : "Saved";
+        said.value = dryRun
+          ? next.validation.length === 0
+            ? "Checked: no issues"
+            : `Checked: ${count(next.validation.length, "issue")}`
+          : "Saved";
       });
       if (!dryRun) {
-        text.value = next.yaml;
+        replace(next.yaml);
         saved(next);
       }
     } catch (e) {
@@ -97,50 +130,100 @@ function Body({ object, url, reload, saved }: BodyProps) {
     working.value = false;
   };
   const takeTheirs = async (keepMine: boolean) => {
-    const mine = text.value;
-    await reload();
-    trouble.value = undefined;
-    checked.value = undefined;
-    if (keepMine) text.value = mine;
+    const theirs = await reload();
+    if (!theirs) return;
+    batch(() => {
+      trouble.value = undefined;
+      checked.value = undefined;
+      issues.value = theirs.validation;
+      if (!keepMine) replace(theirs.yaml);
+    });
   };
-  // A new version of the object without changes of the reader's own is shown at once.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new version counts
-  useEffect(() => {
-    if (trouble.peek()?.status === 409) return;
-    text.value = object.yaml;
-    issues.value = object.validation;
-  }, [object.resourceVersion]);
 
   return (
     <div class="config-body">
       <div class="editor-column">
         {trouble.value && <SaveTrouble error={trouble.value} take={takeTheirs} />}
-        <Editor value={text.value} readOnly={!object.editable} onChange={(t) => { text.value = t; said.value = ""; }} issues={issues.value} goTo={goTo.value} />
+        <Editor
+          start={begin.value}
+          readOnly={!object.editable}
+          onChange={(t) => {
+            text.value = t;
+            said.value = "";
+          }}
+          issues={issues.value}
+          goTo={goTo.value}
+        />
         <div class="editor-bar">
           {object.editable ? (
             <>
-              <button type="button" class="button" disabled={!changed || working.value} onClick={() => send(true)}>Check</button>
-              <button type="button" class="button primary" disabled={!changed || checked.value !== text.value || errors > 0 || working.value} onClick={() => send(false)} title="What was checked can be saved">Save</button>
-              <button type="button" class="button" disabled={!changed || working.value} onClick={() => { text.value = object.yaml; issues.value = object.validation; trouble.value = undefined; said.value = ""; }}>Undo all</button>
-              <span role="status" class="muted">{said.value || (changed ? "Changed, not checked yet" : "")}</span>
+              <button
+                type="button"
+                class="button"
+                disabled={!changed || working.value}
+                onClick={() => send(true)}
+              >
+                Check
+              </button>
+              <button
+                type="button"
+                class="button primary"
+                disabled={!changed || checked.value !== text.value || errors > 0 || working.value}
+                onClick={() => send(false)}
+                title="What was checked can be saved"
+              >
+                Save
+              </button>
+              <button
+                type="button"
+                class="button"
+                disabled={!changed || working.value}
+                onClick={() => {
+                  replace(object.yaml);
+                  issues.value = object.validation;
+                  trouble.value = undefined;
+                  said.value = "";
+                }}
+              >
+                Undo all
+              </button>
+              <span role="status" class="muted">
+                {said.value || (changed ? "Changed, not checked yet" : "")}
+              </span>
             </>
           ) : (
-            <span class="muted">Your rights in Kubernetes do not include an update of this object: it is shown only.</span>
+            <span class="muted">
+              Your rights in Kubernetes do not include an update of this object: it is shown only.
+            </span>
           )}
         </div>
       </div>
       <aside class="editor-side">
         <section class="card">
           <h2>Validation</h2>
-          {issues.value.length === 0 ? <p class="muted">No issues.</p> : (
+          {issues.value.length === 0 ? (
+            <p class="muted">No issues.</p>
+          ) : (
             <ul class="issues">
               {issues.value.slice(0, 100).map((i) => {
                 const line = lineOfPath(text.value, i.path);
                 return (
                   <li key={`${i.code} ${i.path} ${i.message}`}>
-                    <button type="button" onClick={() => { goTo.value = { line }; }}>
-                      <span class={`tag tag-${i.severity === "error" ? "failing" : i.severity === "warning" ? "degraded" : "idle"}`}>{i.severity}</span> <span>{clean(i.message, 400)}</span>
-                      <small class="muted">line {line} · <code>{clean(i.path, 120)}</code> · {clean(i.code, 20)}</small>
+                    <button
+                      type="button"
+                      onClick={() => {
+                        goTo.value = { line };
+                      }}
+                    >
+                      <span
+                        class={`tag tag-${i.severity === "error" ? "failing" : i.severity === "warning" ? "degraded" : "idle"}`}
+                      >
+                        {i.severity}
+                      </span>{" "}
+                      <span>{clean(i.message, 400)}</span>
+                      <small class="muted">
+                        line {line} · <code>{clean(i.path, 120)}</code> · {clean(i.code, 20)}
+                      </small>
                     </button>
                   </li>
                 );
@@ -150,7 +233,17 @@ function Body({ object, url, reload, saved }: BodyProps) {
         </section>
         <section class="card">
           <h2>Acts on</h2>
-          {object.actsOn.length === 0 ? <p class="muted">Nothing.</p> : <ul class="objects">{object.actsOn.slice(0, 50).map((id) => <li key={id}><a href={nodeHref(id)}>{clean(id, 140)}</a></li>)}</ul>}
+          {object.actsOn.length === 0 ? (
+            <p class="muted">Nothing.</p>
+          ) : (
+            <ul class="objects">
+              {object.actsOn.slice(0, 50).map((id) => (
+                <li key={id}>
+                  <a href={nodeHref(id)}>{clean(id, 140)}</a>
+                </li>
+              ))}
+            </ul>
+          )}
           {object.actsOn.length > 50 && <p class="muted">and {object.actsOn.length - 50} more</p>}
         </section>
       </aside>
@@ -159,7 +252,11 @@ function Body({ object, url, reload, saved }: BodyProps) {
 }
 
 function nodeHref(id: string): string {
-  return formatRoute("graph", [], formatGraphState({ ...DEFAULTS, type: "workload", idle: true, selected: id }));
+  return formatRoute(
+    "graph",
+    [],
+    formatGraphState({ ...DEFAULTS, type: "workload", idle: true, selected: id }),
+  );
 }
 
 function SaveTrouble({ error, take }: { error: ApiError; take(keepMine: boolean): void }) {
@@ -170,8 +267,12 @@ function SaveTrouble({ error, take }: { error: ApiError; take(keepMine: boolean)
         <strong>Somebody else changed this object</strong>
         <p>{error.message}. Nothing was saved.</p>
         <div class="actions">
-          <button type="button" class="button" onClick={() => take(false)}>Show theirs, drop mine</button>
-          <button type="button" class="button" onClick={() => take(true)}>Keep my text on top of theirs</button>
+          <button type="button" class="button" onClick={() => take(false)}>
+            Show theirs, drop mine
+          </button>
+          <button type="button" class="button" onClick={() => take(true)}>
+            Keep my text on top of theirs
+          </button>
         </div>
       </div>
     </div>

@@ -17,28 +17,66 @@ import { HealthMark, IssueCount, Loading, Tabs, Trouble } from "../ui/widgets";
 type What = "applications" | "workloads" | "services";
 
 const TYPES: Record<What, GraphType> = { applications: "app", workloads: "workload", services: "service" };
-const NAMES: Record<What, string> = { applications: "Application", workloads: "Workload", services: "Service" };
-const TABS = [{ id: "traffic", label: "Overview" }, { id: "config", label: "Istio config" }, { id: "failures", label: "Failures" }, { id: "logs", label: "Logs" }];
+const NAMES: Record<What, string> = {
+  applications: "Application",
+  workloads: "Workload",
+  services: "Service",
+};
+const TABS = [
+  { id: "traffic", label: "Overview" },
+  { id: "config", label: "Istio config" },
+  { id: "failures", label: "Failures" },
+  { id: "logs", label: "Logs" },
+];
 
-export default function DetailPage({ what, namespace, name }: { what: What; namespace: string; name: string }) {
+export default function DetailPage({
+  what,
+  namespace,
+  name,
+}: {
+  what: What;
+  namespace: string;
+  name: string;
+}) {
   const tab = useSignal("traffic");
-  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace, search: name }), { load: (key, abort) => api.get(`/${what}${key}`, abort), interval: () => 15_000 });
+  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace, search: name }), {
+    load: (key, abort) => api.get(`/${what}${key}`, abort),
+    interval: () => 15_000,
+  });
   const item = feed.data?.items.find((i) => i.namespace === namespace && i.name === name);
   return (
     <main class="detail-page" id="main">
-      <nav class="crumbs" aria-label="Where this is"><a href={formatRoute(what)}>{NAMES[what]}s</a> <span aria-hidden="true">/</span> {clean(namespace, 80)}</nav>
+      <nav class="crumbs" aria-label="Where this is">
+        <a href={formatRoute(what)}>{NAMES[what]}s</a> <span aria-hidden="true">/</span>{" "}
+        {clean(namespace, 80)}
+      </nav>
       <div class="detail-head">
         <h1>{clean(name, 160)}</h1>
         {item && <HealthMark state={item.health.state} />}
         <span class="toolbar-gap" />
-        {item && <a class="button" href={inGraph(TYPES[what], item)}>Show in graph</a>}
+        {item && (
+          <a class="button" href={inGraph(TYPES[what], item)}>
+            Show in graph
+          </a>
+        )}
       </div>
       {feed.error && !feed.data && <Trouble error={feed.error} retry={feed.refresh} />}
       {!feed.data && !feed.error && <Loading what={name} />}
-      {feed.data && !item && <p class="notice">There is no {NAMES[what].toLowerCase()} {clean(name, 100)} in namespace {clean(namespace, 80)}.</p>}
+      {feed.data && !item && (
+        <p class="notice">
+          There is no {NAMES[what].toLowerCase()} {clean(name, 100)} in namespace {clean(namespace, 80)}.
+        </p>
+      )}
       {item && (
         <>
-          <Tabs label={NAMES[what]} tabs={TABS} current={tab.value} onChange={(t) => { tab.value = t; }} />
+          <Tabs
+            label={NAMES[what]}
+            tabs={TABS}
+            current={tab.value}
+            onChange={(t) => {
+              tab.value = t;
+            }}
+          />
           <div role="tabpanel" class="detail-body">
             {tab.value === "traffic" && <Overview item={item} type={TYPES[what]} />}
             {tab.value === "config" && <ConfigTab id={item.id} />}
@@ -52,26 +90,79 @@ export default function DetailPage({ what, namespace, name }: { what: What; name
 }
 
 function inGraph(type: GraphType, item: ListItem): string {
-  return formatRoute("graph", [], formatGraphState({ ...DEFAULTS, type, namespaces: [item.namespace], idle: item.health.state === "idle", selected: item.id }));
+  return formatRoute(
+    "graph",
+    [],
+    formatGraphState({
+      ...DEFAULTS,
+      type,
+      namespaces: [item.namespace],
+      idle: item.health.state === "idle",
+      selected: item.id,
+    }),
+  );
 }
 
 function Overview({ item, type }: { item: ListItem; type: GraphType }) {
   const key = query({ type, namespaces: item.namespace, duration: 60, services: false, idle: true });
-  const { data } = useFeed<Graph>(key, { load: (k, abort) => api.get(`/graph${k}`, abort), interval: () => 10_000 });
+  const { data } = useFeed<Graph>(key, {
+    load: (k, abort) => api.get(`/graph${k}`, abort),
+    interval: () => 10_000,
+  });
   const it = data && select(data, view(data, { boxNamespaces: false, boxApps: false, labels: [] }), item.id);
-  const open = (edge: string) => { location.hash = formatRoute("graph", [], formatGraphState({ ...DEFAULTS, type, namespaces: [item.namespace], services: false, selected: edge })); };
+  const open = (edge: string) => {
+    location.hash = formatRoute(
+      "graph",
+      [],
+      formatGraphState({ ...DEFAULTS, type, namespaces: [item.namespace], services: false, selected: edge }),
+    );
+  };
   return (
     <div class="cards">
       <section class="card">
         <h2>About</h2>
-        {item.health.reasons.length > 0 && <ul class={`reasons reasons-${item.health.state}`}>{item.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
+        {item.health.reasons.length > 0 && (
+          <ul class={`reasons reasons-${item.health.state}`}>
+            {item.health.reasons.slice(0, 10).map((r) => (
+              <li key={r}>{clean(r, 300)}</li>
+            ))}
+          </ul>
+        )}
         <dl class="pairs">
-          {item.type && <><dt>Type</dt><dd>{clean(item.type, 60)}</dd></>}
-          {item.instances && <><dt>Instances</dt><dd>{`${item.instances.ready} of ${item.instances.all} ready`}</dd></>}
-          {item.sidecars && <><dt>Sidecars</dt><dd><Sidecars of={item.sidecars} /></dd></>}
-          <dt>Configuration</dt><dd><IssueCount issues={item.issues} /></dd>
-          <dt>Labels</dt><dd><Labels labels={item.labels} most={20} /></dd>
-          {it?.node?.principal && <><dt>Identity</dt><dd class="mono">{clean(it.node.principal, 200)}</dd></>}
+          {item.type && (
+            <>
+              <dt>Type</dt>
+              <dd>{clean(item.type, 60)}</dd>
+            </>
+          )}
+          {item.instances && (
+            <>
+              <dt>Instances</dt>
+              <dd>{`${item.instances.ready} of ${item.instances.all} ready`}</dd>
+            </>
+          )}
+          {item.sidecars && (
+            <>
+              <dt>Sidecars</dt>
+              <dd>
+                <Sidecars of={item.sidecars} />
+              </dd>
+            </>
+          )}
+          <dt>Configuration</dt>
+          <dd>
+            <IssueCount issues={item.issues} />
+          </dd>
+          <dt>Labels</dt>
+          <dd>
+            <Labels labels={item.labels} most={20} />
+          </dd>
+          {it?.node?.principal && (
+            <>
+              <dt>Identity</dt>
+              <dd class="mono">{clean(it.node.principal, 200)}</dd>
+            </>
+          )}
         </dl>
       </section>
       <section class="card">
@@ -84,7 +175,11 @@ function Overview({ item, type }: { item: ListItem; type: GraphType }) {
             <Neighbours title="To" list={it.outbound} choose={open} />
             {it.inbound.length + it.outbound.length === 0 && <p class="muted">None.</p>}
           </>
-        ) : data ? <p class="muted">None.</p> : <Loading what="traffic" />}
+        ) : data ? (
+          <p class="muted">None.</p>
+        ) : (
+          <Loading what="traffic" />
+        )}
       </section>
       <section class="card">
         <h2>Over time</h2>

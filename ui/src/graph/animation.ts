@@ -105,10 +105,26 @@ export class Animation {
       if (!line) return [];
       const lines = shown.label.split("\n");
       const near = Math.min(0.5, LABEL_OFFSET / line.length);
-      const middle = pointAt(line, edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : 0.5);
-      const label = shown.label ? { ...middle, w: Math.max(...lines.map((l) => l.length)) * 3.4 * scale + 8, h: lines.length * 7.5 * scale + 6 } : undefined;
-      const color = edgeColor(palette, shown.edge.health.state === "failing" ? "healthy" : shown.edge.health.state, shown.edge.protocol, false);
-      return [{ line, color, rate, errorShare: errorShare(shown.edge.traffic), phase: phase(shown.id), label }];
+      const middle = pointAt(
+        line,
+        edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : 0.5,
+      );
+      const label = shown.label
+        ? {
+            ...middle,
+            w: Math.max(...lines.map((l) => l.length)) * 3.4 * scale + 8,
+            h: lines.length * 7.5 * scale + 6,
+          }
+        : undefined;
+      const color = edgeColor(
+        palette,
+        shown.edge.health.state === "failing" ? "healthy" : shown.edge.health.state,
+        shown.edge.protocol,
+        false,
+      );
+      return [
+        { line, color, rate, errorShare: errorShare(shown.edge.traffic), phase: phase(shown.id), label },
+      ];
     });
   }
 
@@ -120,12 +136,18 @@ export class Animation {
     this.layer.clear();
     const size = Math.max(1.6, 3.6 * Math.min(1.2, zoom));
     for (const track of this.tracks) {
-      const flow = { rate: track.rate, errorShare: track.errorShare, length: track.line.length * Math.max(0.5, zoom), phase: track.phase };
+      const flow = {
+        rate: track.rate,
+        errorShare: track.errorShare,
+        length: track.line.length * Math.max(0.5, zoom),
+        phase: track.phase,
+      };
       for (const mark of marks(flow, seconds)) {
         const p = pointAt(track.line, mark.at);
         const { label } = track;
         // Below this zoom the label is not shown either.
-        if (label && zoom > 0.42 && Math.abs(p.x - label.x) < label.w && Math.abs(p.y - label.y) < label.h) continue;
+        if (label && zoom > 0.42 && Math.abs(p.x - label.x) < label.w && Math.abs(p.y - label.y) < label.h)
+          continue;
         const x = p.x * zoom + pan.x;
         const y = p.y * zoom + pan.y;
         if (mark.error) cross(c, x, y, size * 1.15, palette);
@@ -146,7 +168,10 @@ function dot(c: CanvasRenderingContext2D, x: number, y: number, r: number, color
 }
 
 function cross(c: CanvasRenderingContext2D, x: number, y: number, r: number, p: Palette): void {
-  for (const [width, color] of [[5, p.canvas], [2.6, p.failing]] as const) {
+  for (const [width, color] of [
+    [5, p.canvas],
+    [2.6, p.failing],
+  ] as const) {
     c.beginPath();
     c.moveTo(x - r, y - r);
     c.lineTo(x + r, y + r);

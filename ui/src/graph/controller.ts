@@ -40,6 +40,8 @@ export class GraphCanvas {
   private options: DecorationOptions = { badges: true, security: true };
   private laidOut: { key: string; nodes: number } | undefined;
   private big = false;
+  /** The key whose layout is being computed. */
+  private pending: string | undefined;
   private scaled = 1;
   private selected: string | undefined;
   private view: View | undefined;
@@ -49,8 +51,15 @@ export class GraphCanvas {
     private readonly events: CanvasEvents,
   ) {
     this.cy = cytoscape({
-      container: host, minZoom: 0.03, maxZoom: 3, boxSelectionEnabled: false, selectionType: "single",
-      autounselectify: true, style: styleSheet(this.palette, false), hideEdgesOnViewport: false, textureOnViewport: false,
+      container: host,
+      minZoom: 0.03,
+      maxZoom: 3,
+      boxSelectionEnabled: false,
+      selectionType: "single",
+      autounselectify: true,
+      style: styleSheet(this.palette, false),
+      hideEdgesOnViewport: false,
+      textureOnViewport: false,
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
@@ -64,26 +73,20 @@ export class GraphCanvas {
 
   async show(view: View, key: string, choice: LayoutChoice): Promise<void> {
     this.view = view;
-    const next = drawn(view);
-    const change = changes(this.shown, next, same);
+    // While a layout is being computed the graph of before stays; then the newest view is shown in it.
+    if (this.pending === key) return;
     const fresh = view.nodes.filter((n) => !this.shown.has(n.id));
     const decision = decide(this.laidOut, key, fresh.length);
-    this.scale(view);
-    const hidden = decision === "full";
-    this.cy.batch(() => {
-      this.remove(change.remove, hidden);
-      this.update(change.update);
-      this.add(change.add);
-      for (const d of next) this.cy.getElementById(d.id).scratch("view", d.source);
-    });
-    this.shown.clear();
-    for (const d of next) this.shown.set(d.id, d);
-    if (decision === "place") this.place(view, fresh.map((n) => n.id));
-    if (decision === "full") await this.layOut(view, key, choice);
-    if (this.laidOut) this.laidOut.nodes = view.nodes.length;
-    this.mark();
-    this.animation.invalidate();
-    this.cy.forceRender();
+    if (decision === "full") return this.layOut(view, key, choice);
+    this.abandon();
+    this.sync(view, false);
+    if (decision === "place")
+      this.place(
+        view,
+        fresh.map((n) => n.id),
+      );
+    this.laidOut = { key, nodes: view.nodes.length };
+    this.after();
   }
 
   select(id: string | undefined): void {
@@ -110,10 +113,16 @@ export class GraphCanvas {
     this.cy.resize();
     const narrow = this.cy.width() < 500;
     const [side, top, bottom] = narrow ? [10, 40, 58] : [36, 48, 64];
-    const box = all.boundingBox({ includeLabels: true });
-    const room = { w: Math.max(50, this.cy.width() - side * 2), h: Math.max(50, this.cy.height() - top - bottom) };
+    const box = all.boundingBox({ includeLabels: !this.big });
+    const room = {
+      w: Math.max(50, this.cy.width() - side * 2),
+      h: Math.max(50, this.cy.height() - top - bottom),
+    };
     const zoom = Math.min(MAX_FIT_ZOOM, room.w / Math.max(1, box.w), room.h / Math.max(1, box.h));
-    const pan = { x: side + (room.w - box.w * zoom) / 2 - box.x1 * zoom, y: top + (room.h - box.h * zoom) / 2 - box.y1 * zoom };
+    const pan = {
+      x: side + (room.w - box.w * zoom) / 2 - box.x1 * zoom,
+      y: top + (room.h - box.h * zoom) / 2 - box.y1 * zoom,
+    };
     this.cy.viewport({ zoom, pan });
   }
 
@@ -195,29 +204,39 @@ export class GraphCanvas {
       const it = this.cy.getElementById(d.id);
       it.data(d.data);
       it.classes(d.classes);
-      if (d.group === "nodes" && (it.data("parent") ?? undefined) !== d.parent) it.move({ parent: d.parent ?? null });
+      if (d.group === "nodes" && (it.data("parent") ?? undefined) !== d.parent)
+        it.move({ parent: d.parent ?? null });
     }
   }
 
   private remove(ids: string[], atOnce: boolean): void {
-    const it = this.cy.collection(ids.map((id) => this.cy.getElementById(id)).reduce((all, e) => all.union(e), this.cy.collection()));
-    if (it.empty()) return;
+    if (ids.length === 0) return;
+    const gone = new Set(ids);
+    const it = this.cy.elements().filter((e) => gone.has(e.id()));
     if (atOnce) {
       // Children are moved out first: what stays must not go with its box.
-      it.filter("node[box]").children().forEach((c) => void (this.shown.has(c.id()) && c.move({ parent: null })));
+      it.filter("node[box]")
+        .children()
+        .forEach((c) => void (this.shown.has(c.id()) && c.move({ parent: null })));
       it.remove();
       return;
     }
     it.addClass("leaving");
-    this.later(() => it.filter(".leaving").forEach((e) => {
-      if (e.isParent()) e.children().move({ parent: null });
-      if (!this.shown.has(e.id())) e.remove();
-    }), FADE);
+    this.later(
+      () =>
+        it.filter(".leaving").forEach((e) => {
+          if (e.isParent()) e.children().move({ parent: null });
+          if (!this.shown.has(e.id())) e.remove();
+        }),
+      FADE,
+    );
   }
 
   private place(view: View, fresh: string[]): void {
     const isNew = new Set(fresh);
-    const there = view.nodes.filter((n) => !isNew.has(n.id)).map((n) => ({ ...measureNode(n), at: this.cy.getElementById(n.id).position() }));
+    const there = view.nodes
+      .filter((n) => !isNew.has(n.id))
+      .map((n) => ({ ...measureNode(n), at: this.cy.getElementById(n.id).position() }));
     const added = view.nodes.filter((n) => isNew.has(n.id)).map(measureNode);
     const positions = place(added, layoutEdges(view), there);
     this.cy.batch(() => {
@@ -227,22 +246,63 @@ export class GraphCanvas {
 
   private async layOut(view: View, key: string, choice: LayoutChoice): Promise<void> {
     this.events.busy(true);
+    this.pending = key;
+    const output = await this.layouts.run(
+      algorithm(choice, view.nodes.length, view.edges.length),
+      layoutInput(view),
+    );
+    if (!output || this.cy.destroyed() || this.pending !== key) return;
+    this.pending = undefined;
+    this.cy.batch(() => {
+      this.sync(view, true);
+      this.apply(output);
+    });
     this.laidOut = { key, nodes: view.nodes.length };
-    const output = await this.layouts.run(algorithm(choice, view.nodes.length, view.edges.length), layoutInput(view));
-    if (!output || this.cy.destroyed()) return;
-    this.apply(output);
     this.fit();
+    this.after();
     this.events.busy(false);
+    if (this.view && this.view !== view) await this.show(this.view, key, choice);
+  }
+
+  /** The reader went back to the view that is laid out already. */
+  private abandon(): void {
+    if (this.pending === undefined) return;
+    this.pending = undefined;
+    this.events.busy(false);
+  }
+
+  /** Makes what is drawn equal to the view. `atOnce`: what goes does not fade. */
+  private sync(view: View, atOnce: boolean): void {
+    const next = drawn(view);
+    const change = changes(this.shown, next, same);
+    this.scale(view);
+    this.cy.batch(() => {
+      this.remove(change.remove, atOnce);
+      this.update(change.update);
+      this.add(change.add);
+      for (const d of next) this.cy.getElementById(d.id).scratch("view", d.source);
+    });
+    this.shown.clear();
+    for (const d of next) this.shown.set(d.id, d);
+  }
+
+  private after(): void {
+    this.mark();
+    this.animation.invalidate();
+    this.cy.forceRender();
   }
 
   private apply(output: LayoutOutput): void {
     this.cy.batch(() => {
-      for (const [id, at] of Object.entries(output.positions)) this.cy.getElementById(id).position(at);
+      this.cy
+        .nodes("[kind]")
+        .positions((n) => output.positions[(n as unknown as cytoscape.NodeSingular).id()] ?? { x: 0, y: 0 });
       this.cy.edges().forEach((e) => {
         const points = output.bends[e.id()];
-        const bend = points && control(e.source().position(), e.target().position(), points);
+        const bend =
+          points && control(output.positions[e.data("source")]!, output.positions[e.data("target")]!, points);
         if (bend) e.data(bend);
-        else e.removeData("distances weights");
+        else if (e.data("distances")) e.removeData("distances weights");
       });
     });
   }
@@ -251,9 +311,12 @@ export class GraphCanvas {
   private mark(): void {
     this.cy.batch(() => {
       this.cy.elements(".chosen").removeClass("chosen");
+      this.cy.edges(".near").removeClass("near");
       const it = this.selected === undefined ? this.cy.collection() : this.cy.getElementById(this.selected);
       it.addClass("chosen");
-      const finding = this.view && [...this.view.nodes, ...this.view.edges].some((e) => e.found !== undefined);
+      if (this.big) it.edges().union(it.connectedEdges()).addClass("near");
+      const finding =
+        this.view && [...this.view.nodes, ...this.view.edges].some((e) => e.found !== undefined);
       if (finding) return;
       this.cy.elements(".dim").removeClass("dim");
       if (it.empty() || it.data("box")) return;
@@ -264,7 +327,11 @@ export class GraphCanvas {
   }
 
   private listen(host: HTMLElement): void {
-    this.cy.on("tap", (e) => this.events.select(e.target === this.cy ? undefined : (e.target as cytoscape.SingularElementReturnValue).id()));
+    this.cy.on("tap", (e) =>
+      this.events.select(
+        e.target === this.cy ? undefined : (e.target as cytoscape.SingularElementReturnValue).id(),
+      ),
+    );
     this.cy.on("dbltap", "node[kind]", (e) => this.events.open((e.target as cytoscape.NodeSingular).id()));
     this.cy.on("mouseover", "node, edge", (e) => {
       const it = e.target as cytoscape.SingularElementReturnValue;

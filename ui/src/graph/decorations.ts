@@ -28,21 +28,28 @@ const ICON_ZOOM = 0.3;
 const EDGE_ZOOM = 0.45;
 const MOST_BADGES = 3;
 
-export function decorate(cy: cytoscape.Core, layer: Layer, palette: Palette, options: DecorationOptions): void {
+export function decorate(
+  cy: cytoscape.Core,
+  layer: Layer,
+  palette: Palette,
+  options: DecorationOptions,
+): void {
   layer.clear();
   const zoom = cy.zoom();
   const pan = cy.pan();
   const margin = SHAPE_SIZE * zoom;
   const place = (p: Point): Point => ({ x: p.x * zoom + pan.x, y: p.y * zoom + pan.y });
   const frame: Frame = {
-    c: layer.context, zoom, palette, options,
-    visible: (p) => p.x > -margin && p.y > -margin && p.x < layer.width + margin && p.y < layer.height + margin,
+    c: layer.context,
+    zoom,
+    palette,
+    options,
+    visible: (p) =>
+      p.x > -margin && p.y > -margin && p.x < layer.width + margin && p.y < layer.height + margin,
   };
-  cy.batch(() => {
-    if (zoom >= EDGE_ZOOM && options.security) cy.edges().forEach((e) => drawEdge(e, frame, place));
-    cy.nodes("[kind]").forEach((n) => drawNode(n, frame, place));
-    cy.nodes("[box]").forEach((n) => drawName(n, frame));
-  });
+  if (zoom >= EDGE_ZOOM && options.security) for (const e of cy.edges().toArray()) drawEdge(e, frame, place);
+  for (const n of cy.nodes("[kind]").toArray()) drawNode(n, frame, place);
+  for (const n of cy.nodes("[box]").toArray()) drawName(n, frame);
 }
 
 function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Point): void {
@@ -58,13 +65,21 @@ function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Poin
   }
   const state = node.health.state;
   const far = { x: at.x + SHAPE_SIZE * 0.42 * zoom, y: at.y - SHAPE_SIZE * 0.42 * zoom };
-  if (state === "failing" || state === "degraded") healthMark(c, palette, state, far, Math.max(state === "failing" ? 5 : 4, 9 * zoom));
-  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, node.kind === "service" ? { x: at.x - 19 * zoom, y: at.y } : at, f);
+  if (state === "failing" || state === "degraded")
+    healthMark(c, palette, state, far, Math.max(state === "failing" ? 5 : 4, 9 * zoom));
+  if (f.options.badges && zoom >= ICON_ZOOM)
+    drawBadges(node.badges, node.kind === "service" ? { x: at.x - 19 * zoom, y: at.y } : at, f);
   c.globalAlpha = 1;
 }
 
 /** A state is a shape and a sign as well as a colour: a triangle for degraded, an octagon for failing. */
-export function healthMark(c: CanvasRenderingContext2D, p: Palette, state: Health["state"], at: Point, radius: number): void {
+export function healthMark(
+  c: CanvasRenderingContext2D,
+  p: Palette,
+  state: Health["state"],
+  at: Point,
+  radius: number,
+): void {
   const corners = state === "degraded" ? 3 : state === "failing" ? 8 : 32;
   const turn = state === "degraded" ? -Math.PI / 2 : Math.PI / 8;
   const r = state === "degraded" ? radius * 1.25 : radius;
@@ -91,7 +106,15 @@ function drawBadges(badges: readonly Badge[], at: Point, f: Frame): void {
     const x = at.x - SHAPE_SIZE * 0.5 * f.zoom + i * size * 1.1;
     const y = at.y - SHAPE_SIZE * 0.54 * f.zoom;
     chip(f, { x, y }, size, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent);
-    drawIcon(f.c, BADGE_ICONS[badge], x, y, size * 0.72, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent, 2.2);
+    drawIcon(
+      f.c,
+      BADGE_ICONS[badge],
+      x,
+      y,
+      size * 0.72,
+      badge === "missingSidecar" ? f.palette.degraded : f.palette.accent,
+      2.2,
+    );
   });
 }
 
@@ -116,7 +139,12 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  c.fillText(text, box.x1 + 4 + 5 * Math.min(1, f.zoom), box.y1 + size + 4 * Math.min(1.2, f.zoom + 0.4), room);
+  c.fillText(
+    text,
+    box.x1 + 4 + 5 * Math.min(1, f.zoom),
+    box.y1 + size + 4 * Math.min(1.2, f.zoom + 0.4),
+    room,
+  );
 }
 
 function chip(f: Frame, at: Point, size: number, color: string): void {
@@ -151,5 +179,13 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   f.c.strokeStyle = f.palette.line;
   f.c.lineWidth = 1;
   f.c.stroke();
-  drawIcon(f.c, mtls === "full" ? LOCK_ICON : OPEN_LOCK_ICON, at.x, at.y - size * 0.02, size * 0.68, color, 2.4);
+  drawIcon(
+    f.c,
+    mtls === "full" ? LOCK_ICON : OPEN_LOCK_ICON,
+    at.x,
+    at.y - size * 0.02,
+    size * 0.68,
+    color,
+    2.4,
+  );
 }

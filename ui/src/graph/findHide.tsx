@@ -13,13 +13,29 @@ export function FindHide() {
   const view = currentView.value;
   return (
     <>
-      <Field kind="find" checked={expressions.find} result={view && state.value.find ? `${count(view.found, "match", "matches")}` : ""} />
-      <Field kind="hide" checked={expressions.hide} result={view && state.value.hide ? `${view.hidden} hidden` : ""} />
+      <Field
+        kind="find"
+        checked={expressions.find}
+        result={view && state.value.find ? `${count(view.found, "match", "matches")}` : ""}
+      />
+      <Field
+        kind="hide"
+        checked={expressions.hide}
+        result={view && state.value.hide ? `${view.hidden} hidden` : ""}
+      />
     </>
   );
 }
 
-function Field({ kind, checked, result }: { kind: "find" | "hide"; checked: ReadonlySignal<Checked>; result: string }) {
+function Field({
+  kind,
+  checked,
+  result,
+}: {
+  kind: "find" | "hide";
+  checked: ReadonlySignal<Checked>;
+  result: string;
+}) {
   const input = useRef<HTMLInputElement>(null);
   const text = useSignal(state.value[kind]);
   const open = useSignal(false);
@@ -32,7 +48,9 @@ function Field({ kind, checked, result }: { kind: "find" | "hide"; checked: Read
     if (document.activeElement !== input.current) text.value = state.value[kind];
   }, [state.value[kind]]);
   useEffect(() => () => clearTimeout(timer.current), []);
-  const suggestions = useComputed<Suggestion[]>(() => (open.value ? complete(text.value, caret.value, vocabulary()) : []));
+  const suggestions = useComputed<Suggestion[]>(() =>
+    open.value ? complete(text.value, caret.value, vocabulary()) : [],
+  );
   const write = (value: string) => {
     text.value = value;
     caret.value = input.current?.selectionStart ?? value.length;
@@ -48,51 +66,124 @@ function Field({ kind, checked, result }: { kind: "find" | "hide"; checked: Read
     caret.value = at;
     requestAnimationFrame(() => input.current?.setSelectionRange(at, at));
   };
+  const step = (by: 1 | -1) => {
+    open.value = true;
+    const { length } = suggestions.value;
+    if (length === 0) return;
+    const from = active.value < 0 && by < 0 ? 0 : active.value;
+    active.value = (from + by + length) % length;
+  };
+  const submit = () => {
+    open.value = false;
+    clearTimeout(timer.current);
+    choose({ [kind]: text.value.trim() }, true);
+  };
+  /** Closes the suggestions, or else empties the field. Out: whether there was anything to do. */
+  const onEscape = () => {
+    if (!open.value && !text.value) return false;
+    if (open.value && suggestions.value.length > 0) open.value = false;
+    else write("");
+    return true;
+  };
   const keys = (e: TargetedKeyboardEvent<HTMLInputElement>) => {
-    const list = suggestions.value;
-    if (e.key === "ArrowDown" || e.key === "ArrowUp") {
-      if (!open.value) open.value = true;
-      if (list.length > 0) active.value = (active.value + (e.key === "ArrowDown" ? 1 : -1) + list.length + (active.value < 0 && e.key === "ArrowUp" ? 1 : 0)) % list.length;
-    } else if ((e.key === "Enter" || e.key === "Tab") && active.value >= 0 && list[active.value]) take(list[active.value]!);
-    else if (e.key === "Enter") {
-      open.value = false;
-      clearTimeout(timer.current);
-      choose({ [kind]: text.value.trim() }, true);
-    } else if (e.key === "Escape" && (open.value || text.value)) {
-      if (open.value && list.length > 0) open.value = false;
-      else write("");
-      e.stopPropagation();
-    } else return;
-    if (e.key !== "Tab" || active.value >= 0) e.preventDefault();
+    const chosen = suggestions.value[active.value];
+    if (e.key === "ArrowDown") step(1);
+    else if (e.key === "ArrowUp") step(-1);
+    else if (chosen && (e.key === "Enter" || e.key === "Tab")) take(chosen);
+    else if (e.key === "Enter") submit();
+    else if (e.key !== "Escape" || !onEscape()) return;
+    e.preventDefault();
+    e.stopPropagation();
   };
   const error = checked.value.error;
   const title = kind === "find" ? "Find" : "Hide";
   return (
     <div class="expression">
       <input
-        ref={input} class={`input ${error ? "invalid" : ""}`} type="text" role="combobox" spellcheck={false} autocomplete="off" maxLength={2000}
-        data-field={kind} placeholder={kind === "find" ? "Find…  /" : "Hide…"} aria-label={`${title} expression`} aria-expanded={suggestions.value.length > 0} aria-controls={`${id}-list`}
-        aria-autocomplete="list" aria-invalid={!!error} aria-describedby={`${id}-state`} aria-activedescendant={active.value >= 0 ? `${id}-${active.value}` : undefined}
-        value={text.value} onInput={(e) => { open.value = true; write(e.currentTarget.value); }} onKeyDown={keys}
-        onFocus={() => { caret.value = text.value.length; open.value = true; }} onBlur={() => { open.value = false; }} onKeyUp={(e) => { caret.value = e.currentTarget.selectionStart ?? 0; }}
+        ref={input}
+        class={`input ${error ? "invalid" : ""}`}
+        type="text"
+        role="combobox"
+        spellcheck={false}
+        autocomplete="off"
+        maxLength={2000}
+        data-field={kind}
+        placeholder={kind === "find" ? "Find…  /" : "Hide…"}
+        aria-label={`${title} expression`}
+        aria-expanded={suggestions.value.length > 0}
+        aria-controls={`${id}-list`}
+        aria-autocomplete="list"
+        aria-invalid={!!error}
+        aria-describedby={`${id}-state`}
+        aria-activedescendant={active.value >= 0 ? `${id}-${active.value}` : undefined}
+        value={text.value}
+        onInput={(e) => {
+          open.value = true;
+          write(e.currentTarget.value);
+        }}
+        onKeyDown={keys}
+        onFocus={() => {
+          caret.value = text.value.length;
+          open.value = true;
+        }}
+        onBlur={() => {
+          open.value = false;
+        }}
+        onKeyUp={(e) => {
+          caret.value = e.currentTarget.selectionStart ?? 0;
+        }}
       />
-      {text.value && <IconButton class="clear" icon={UI_ICONS.close} label={`Clear ${kind}`} onClick={() => write("")} />}
-      <div id={`${id}-state`} class={error && text.value ? "expression-error" : "expression-result"} role={error ? "alert" : undefined}>
-        {error && text.value ? <Pointer text={state.value[kind]} start={error.start} end={error.end} message={error.message} /> : result}
+      {text.value && (
+        <IconButton class="clear" icon={UI_ICONS.close} label={`Clear ${kind}`} onClick={() => write("")} />
+      )}
+      <div
+        id={`${id}-state`}
+        class={error && text.value ? "expression-error" : "expression-result"}
+        role={error ? "alert" : undefined}
+      >
+        {error && text.value ? (
+          <Pointer text={state.value[kind]} start={error.start} end={error.end} message={error.message} />
+        ) : (
+          result
+        )}
       </div>
-      {open.value && !error && suggestions.value.length > 0 && <List id={id} list={suggestions.value} active={active.value} take={take} />}
-      {open.value && error && suggestions.value.length > 0 && active.value >= -1 && <List id={id} list={suggestions.value} active={active.value} take={take} />}
+      {open.value && !error && suggestions.value.length > 0 && (
+        <List id={id} list={suggestions.value} active={active.value} take={take} />
+      )}
+      {open.value && error && suggestions.value.length > 0 && active.value >= -1 && (
+        <List id={id} list={suggestions.value} active={active.value} take={take} />
+      )}
     </div>
   );
 }
 
-function List({ id, list, active, take }: { id: string; list: Suggestion[]; active: number; take(s: Suggestion): void }) {
+function List({
+  id,
+  list,
+  active,
+  take,
+}: {
+  id: string;
+  list: Suggestion[];
+  active: number;
+  take(s: Suggestion): void;
+}) {
   return (
     <div class="suggestions" id={`${id}-list`} role="listbox" aria-label="Suggestions">
       {list.map((s, i) => (
         // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are handled by the field
         // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and names the active one
-        <div key={s.text} id={`${id}-${i}`} role="option" aria-selected={i === active} ref={(e) => { if (i === active) e?.scrollIntoView({ block: "nearest" }); }} onPointerDown={(e) => e.preventDefault()} onClick={() => take(s)}>
+        <div
+          key={s.text}
+          id={`${id}-${i}`}
+          role="option"
+          aria-selected={i === active}
+          ref={(e) => {
+            if (i === active) e?.scrollIntoView({ block: "nearest" });
+          }}
+          onPointerDown={(e) => e.preventDefault()}
+          onClick={() => take(s)}
+        >
           <code>{clean(s.text, 60)}</code> <small>{s.help}</small>
         </div>
       ))}
@@ -101,7 +192,17 @@ function List({ id, list, active, take }: { id: string; list: Suggestion[]; acti
 }
 
 /** The expression again, with what is wrong underlined. */
-function Pointer({ text, start, end, message }: { text: string; start: number; end: number; message: string }) {
+function Pointer({
+  text,
+  start,
+  end,
+  message,
+}: {
+  text: string;
+  start: number;
+  end: number;
+  message: string;
+}) {
   const from = Math.max(0, start - 24);
   return (
     <>
@@ -118,6 +219,15 @@ function Pointer({ text, start, end, message }: { text: string; start: number; e
 
 function vocabulary(): Vocabulary {
   const nodes = graph.peek()?.nodes ?? [];
-  const all = (of: (n: (typeof nodes)[number]) => string | undefined) => [...new Set(nodes.map(of).filter((t) => t !== undefined))].map((t) => clean(t, 80)).sort().slice(0, 500);
-  return { names: all((n) => n.name), namespaces: all((n) => n.namespace), versions: all((n) => n.version), apps: all((n) => n.app) };
+  const all = (of: (n: (typeof nodes)[number]) => string | undefined) =>
+    [...new Set(nodes.map(of).filter((t) => t !== undefined))]
+      .map((t) => clean(t, 80))
+      .sort()
+      .slice(0, 500);
+  return {
+    names: all((n) => n.name),
+    namespaces: all((n) => n.namespace),
+    versions: all((n) => n.version),
+    apps: all((n) => n.app),
+  };
 }

@@ -38,7 +38,9 @@ export function curve(points: Point[]): Point[] {
 export function measure(points: Point[]): Line {
   const lengths = [0];
   for (let i = 1; i < points.length; i += 1) {
-    lengths.push(lengths[i - 1]! + Math.hypot(points[i]!.x - points[i - 1]!.x, points[i]!.y - points[i - 1]!.y));
+    lengths.push(
+      lengths[i - 1]! + Math.hypot(points[i]!.x - points[i - 1]!.x, points[i]!.y - points[i - 1]!.y),
+    );
   }
   return { points, lengths, length: lengths.at(-1)! };
 }

@@ -6,7 +6,8 @@ export const KIND_ICONS: Record<NodeKind | "ingress" | "egress", string> = {
   workload: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   app: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",
   service: "M12 9a3 3 0 100 6 3 3 0 000-6zM12 3v6M12 15v6M3 12h6M15 12h6",
-  serviceEntry: "M12 3a9 9 0 100 18 9 9 0 000-18zM3 12h18M12 3c3 2.5 4 6 4 9s-1 6.500-4 9c-3-2.500-4-6-4-9s1-6.500 4-9z",
+  serviceEntry:
+    "M12 3a9 9 0 100 18 9 9 0 000-18zM3 12h18M12 3c3 2.5 4 6 4 9s-1 6.500-4 9c-3-2.500-4-6-4-9s1-6.500 4-9z",
   outside: "M12 3a9 9 0 100 18 9 9 0 000-18zM9.500 9.500a2.500 2.500 0 115 0c0 2-2.500 2-2.500 4M12 17v.2",
   client: "M12 4a4 4 0 100 8 4 4 0 000-8zM4 21c0-4.500 3.500-7 8-7s8 2.500 8 7",
   blackHole: "M12 3a9 9 0 100 18 9 9 0 000-18zM6 6l12 12",
@@ -70,7 +71,15 @@ export const UI_ICONS = {
 const cache = new Map<string, Path2D>();
 
 /** Draws an icon of `size` with its centre at x, y. */
-export function drawIcon(c: CanvasRenderingContext2D, path: string, x: number, y: number, size: number, color: string, width = 2): void {
+export function drawIcon(
+  c: CanvasRenderingContext2D,
+  path: string,
+  x: number,
+  y: number,
+  size: number,
+  color: string,
+  width = 2,
+): void {
   let shape = cache.get(path);
   if (!shape) {
     shape = new Path2D(path);

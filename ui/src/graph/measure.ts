@@ -9,7 +9,13 @@ const LINE = 16;
 export function measureNode(n: ViewNode): LayoutNode {
   const letters = Math.max(n.title.length, n.subtitle.length);
   const below = 6 + LINE * (n.subtitle ? 2 : 1);
-  return { id: n.id, width: Math.max(SHAPE_SIZE + 12, letters * LETTER), height: SHAPE_SIZE + 8 + below, below, box: n.box };
+  return {
+    id: n.id,
+    width: Math.max(SHAPE_SIZE + 12, letters * LETTER),
+    height: SHAPE_SIZE + 8 + below,
+    below,
+    box: n.box,
+  };
 }
 
 export function layoutInput(view: View): LayoutInput {

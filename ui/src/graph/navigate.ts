@@ -5,18 +5,36 @@ import type { View, ViewEdge } from "../model/view";
 
 export type Direction = "right" | "left" | "up" | "down";
 
-export function next(view: View, at: (id: string) => Point | undefined, selected: string | undefined, to: Direction): string | undefined {
+export function next(
+  view: View,
+  at: (id: string) => Point | undefined,
+  selected: string | undefined,
+  to: Direction,
+): string | undefined {
   const edge = view.edges.find((e) => e.id === selected);
   if (edge) return fromEdge(view, at, edge, to);
   const node = view.nodes.find((n) => n.id === selected);
   if (!node) return first(view, at);
-  if (to === "right") return highest(view.edges.filter((e) => e.source === node.id), (e) => at(e.target))?.id;
-  if (to === "left") return highest(view.edges.filter((e) => e.target === node.id), (e) => at(e.source))?.id;
+  if (to === "right")
+    return highest(
+      view.edges.filter((e) => e.source === node.id),
+      (e) => at(e.target),
+    )?.id;
+  if (to === "left")
+    return highest(
+      view.edges.filter((e) => e.target === node.id),
+      (e) => at(e.source),
+    )?.id;
   return beside(view, at, node.id, to);
 }
 
 /** Among edges up and down go to the next one of the same node; at its ends to the nodes. */
-function fromEdge(view: View, at: (id: string) => Point | undefined, edge: ViewEdge, to: Direction): string | undefined {
+function fromEdge(
+  view: View,
+  at: (id: string) => Point | undefined,
+  edge: ViewEdge,
+  to: Direction,
+): string | undefined {
   if (to === "right") return edge.target;
   if (to === "left") return edge.source;
   const out = view.edges.filter((e) => e.source === edge.source);
@@ -40,7 +58,12 @@ function highest(edges: ViewEdge[], end: (e: ViewEdge) => Point | undefined): Vi
 }
 
 /** The nearest node above or below; one that is far to the side counts as further away. */
-function beside(view: View, at: (id: string) => Point | undefined, id: string, to: "up" | "down"): string | undefined {
+function beside(
+  view: View,
+  at: (id: string) => Point | undefined,
+  id: string,
+  to: "up" | "down",
+): string | undefined {
   const from = at(id);
   if (!from) return undefined;
   const sign = to === "down" ? 1 : -1;

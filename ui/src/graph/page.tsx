@@ -3,7 +3,16 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { environment } from "../app/live";
 import { formatRoute, go } from "../app/route";
-import { choose, currentView, graph, graphFeed, namespacesFeed, playing, shownTime, state } from "../app/store";
+import {
+  choose,
+  currentView,
+  graph,
+  graphFeed,
+  namespacesFeed,
+  playing,
+  shownTime,
+  state,
+} from "../app/store";
 import { age, clock } from "../model/format";
 import { clean, count } from "../model/text";
 import { Panel } from "../panel/panel";
@@ -28,17 +37,37 @@ export default function GraphPage() {
       {s.replay && <Replay />}
       <div class={`graph-area ${shown ? "with-panel" : ""}`}>
         <div class="graph-column">
-          {feed.error && !feed.error.away && feed.error.status !== 401 && <Trouble error={feed.error} retry={() => graphFeed.refresh()} />}
+          {feed.error && !feed.error.away && feed.error.status !== 401 && (
+            <Trouble error={feed.error} retry={() => graphFeed.refresh()} />
+          )}
           {!view && !feed.error && <Loading what="the graph" />}
           {view && view.nodes.length === 0 ? <Empty /> : <Stage openDetails={openDetails} />}
           {view && view.nodes.length > 0 && <StatusLine />}
           {s.legend && <Legend />}
           <GraphTable />
-          {!shown && view && view.nodes.length > 0 && <IconButton class="show-panel" icon={UI_ICONS.info} label="Summary" text onClick={() => { wholePanel.value = true; }} />}
+          {!shown && view && view.nodes.length > 0 && (
+            <IconButton
+              class="show-panel"
+              icon={UI_ICONS.info}
+              label="Summary"
+              text
+              onClick={() => {
+                wholePanel.value = true;
+              }}
+            />
+          )}
         </div>
-        {shown && view && view.nodes.length > 0 && <Panel close={() => { wholePanel.value = false; }} />}
+        {shown && view && view.nodes.length > 0 && (
+          <Panel
+            close={() => {
+              wholePanel.value = false;
+            }}
+          />
+        )}
       </div>
-      <div class="sr-only" role="status" aria-live="polite">{announcement.value}</div>
+      <div class="sr-only" role="status" aria-live="polite">
+        {announcement.value}
+      </div>
     </main>
   );
 }
@@ -63,10 +92,20 @@ function StatusLine() {
   }, [now]);
   const past = shownTime.value;
   const old = past === undefined ? `${age(now.value - feed.at)} ago` : clock(past);
-  const mode = playing.value !== undefined ? "Replaying" : past !== undefined ? "As of" : state.value.refresh === 0 ? "Paused, as of" : "Live,";
+  const mode =
+    playing.value !== undefined
+      ? "Replaying"
+      : past !== undefined
+        ? "As of"
+        : state.value.refresh === 0
+          ? "Paused, as of"
+          : "Live,";
   return (
     <p class="status-line">
-      <span class={`live-dot ${past === undefined && state.value.refresh > 0 ? "on" : ""}`} aria-hidden="true" />
+      <span
+        class={`live-dot ${past === undefined && state.value.refresh > 0 ? "on" : ""}`}
+        aria-hidden="true"
+      />
       {mode} {old} · {count(view?.nodes.length ?? 0, "node")} · {count(view?.edges.length ?? 0, "edge")}
     </p>
   );
@@ -79,21 +118,42 @@ function Empty() {
     return (
       <div class="empty">
         <h2>Everything is hidden</h2>
-        <p>The hide expression <code>{clean(s.hide, 120)}</code> matches all that is in the graph.</p>
-        <button type="button" class="button" onClick={() => choose({ hide: "" })}>Clear it</button>
+        <p>
+          The hide expression <code>{clean(s.hide, 120)}</code> matches all that is in the graph.
+        </p>
+        <button type="button" class="button" onClick={() => choose({ hide: "" })}>
+          Clear it
+        </button>
       </div>
     );
   }
   const spaces = namespacesFeed.state.value.data?.namespaces ?? [];
-  const without = spaces.find((n) => n.injection === "unset" && !n.name.startsWith("istio-") && !n.name.startsWith("kube-"))?.name ?? "default";
+  const without =
+    spaces.find((n) => n.injection === "unset" && !n.name.startsWith("istio-") && !n.name.startsWith("kube-"))
+      ?.name ?? "default";
   return (
     <div class="empty">
       <h2>No traffic was seen{s.namespaces.length > 0 ? ` in ${clean(s.namespaces.join(", "), 80)}` : ""}</h2>
-      <p>In this time no workload with a sidecar sent or received anything. Traffic appears here within seconds of its first byte.</p>
+      <p>
+        In this time no workload with a sidecar sent or received anything. Traffic appears here within seconds
+        of its first byte.
+      </p>
       <div class="actions">
-        {!s.idle && <button type="button" class="button primary" onClick={() => choose({ idle: true })}>Show idle nodes</button>}
-        {s.namespaces.length > 0 && <button type="button" class="button" onClick={() => choose({ namespaces: [] })}>All namespaces</button>}
-        {s.duration < 600 && <button type="button" class="button" onClick={() => choose({ duration: 600 })}>Last 10 min</button>}
+        {!s.idle && (
+          <button type="button" class="button primary" onClick={() => choose({ idle: true })}>
+            Show idle nodes
+          </button>
+        )}
+        {s.namespaces.length > 0 && (
+          <button type="button" class="button" onClick={() => choose({ namespaces: [] })}>
+            All namespaces
+          </button>
+        )}
+        {s.duration < 600 && (
+          <button type="button" class="button" onClick={() => choose({ duration: 600 })}>
+            Last 10 min
+          </button>
+        )}
       </div>
       <h3>On this machine</h3>
       <CommandLine text="lateen run --home DIR --name echo-server --labels app=echo-server,version=v1 -- ./any-echo-server 8020" />

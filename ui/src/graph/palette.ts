@@ -2,7 +2,23 @@
 import type { Health } from "../api/types";
 
 const NAMES = [
-  "surface", "canvas", "text", "muted", "line", "accent", "box", "box-line", "app-box", "node", "healthy", "degraded", "failing", "idle", "tcp", "focus", "on-state",
+  "surface",
+  "canvas",
+  "text",
+  "muted",
+  "line",
+  "accent",
+  "box",
+  "box-line",
+  "app-box",
+  "node",
+  "healthy",
+  "degraded",
+  "failing",
+  "idle",
+  "tcp",
+  "focus",
+  "on-state",
 ] as const;
 
 export type Palette = Record<(typeof NAMES)[number], string>;

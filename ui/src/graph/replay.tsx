@@ -8,7 +8,11 @@ import { IconButton, Select } from "../ui/widgets";
 import { UI_ICONS } from "./icons";
 import { advance, range } from "./timeline";
 
-const SPEEDS = [["5", "5 × speed"], ["15", "15 × speed"], ["60", "60 × speed"]] as const;
+const SPEEDS = [
+  ["5", "5 × speed"],
+  ["15", "15 × speed"],
+  ["60", "60 × speed"],
+] as const;
 const TICK = 1000;
 
 export function Replay() {
@@ -29,19 +33,53 @@ export function Replay() {
     return () => clearInterval(timer);
   }, [on, step, newest, speed]);
   // Leaving replay must not leave it playing.
-  useEffect(() => () => { playing.value = undefined; }, []);
+  useEffect(
+    () => () => {
+      playing.value = undefined;
+    },
+    [],
+  );
   const move = (value: number) => {
     if (on) playing.value = value;
     else choose({ at: value }, true);
   };
   return (
     <div class="replay" role="group" aria-label="Replay">
-      <IconButton icon={on ? UI_ICONS.pause : UI_ICONS.play} label={on ? "Pause the replay" : "Play"} onClick={() => (on ? stop(at) : start(at >= newest - step ? oldest : at))} />
+      <IconButton
+        icon={on ? UI_ICONS.pause : UI_ICONS.play}
+        label={on ? "Pause the replay" : "Play"}
+        onClick={() => (on ? stop(at) : start(at >= newest - step ? oldest : at))}
+      />
       <span class="muted">{clock(oldest)}</span>
-      <input type="range" aria-label="Time" min={oldest} max={newest} step={step} value={at} aria-valuetext={`${date(at)}, ${age(newest - at)} ago`} onInput={(e) => move(Number(e.currentTarget.value))} />
+      <input
+        type="range"
+        aria-label="Time"
+        min={oldest}
+        max={newest}
+        step={step}
+        value={at}
+        aria-valuetext={`${date(at)}, ${age(newest - at)} ago`}
+        onInput={(e) => move(Number(e.currentTarget.value))}
+      />
       <strong class="replay-time">{clock(at)}</strong>
-      <Select label="Replay speed" value={speed.value} options={SPEEDS} onChange={(v) => { speed.value = v; }} />
-      <button type="button" class="button" onClick={() => { playing.value = undefined; choose({ at: undefined, replay: false }); }}>Back to now</button>
+      <Select
+        label="Replay speed"
+        value={speed.value}
+        options={SPEEDS}
+        onChange={(v) => {
+          speed.value = v;
+        }}
+      />
+      <button
+        type="button"
+        class="button"
+        onClick={() => {
+          playing.value = undefined;
+          choose({ at: undefined, replay: false });
+        }}
+      >
+        Back to now
+      </button>
       {state.value.at === undefined && !on && <span class="muted wide">Move the slider or press play</span>}
     </div>
   );

@@ -17,14 +17,18 @@ import { type Direction, next } from "./navigate";
 /** Read aloud by screen readers: what was selected last. */
 export const announcement = signal("");
 
-const ARROWS: Record<string, Direction> = { ArrowRight: "right", ArrowLeft: "left", ArrowUp: "up", ArrowDown: "down" };
+const ARROWS: Record<string, Direction> = {
+  ArrowRight: "right",
+  ArrowLeft: "left",
+  ArrowUp: "up",
+  ArrowDown: "down",
+};
 
 export function Stage({ openDetails }: { openDetails(id: string): void }) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<GraphCanvas | undefined>(undefined);
   const tip = useSignal<{ text: string; at: Point } | undefined>(undefined);
   const busy = useSignal(false);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the canvas lives as long as the component
   useEffect(() => {
     const it = new GraphCanvas(host.current!, {
       select: (id) => choose({ selected: id }),
@@ -33,7 +37,9 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
         tip.value = text ? { text, at } : undefined;
       },
       open: openDetails,
-      busy: (on) => { busy.value = on; },
+      busy: (on) => {
+        busy.value = on;
+      },
     });
     canvas.current = it;
     const ends = [
@@ -42,8 +48,16 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
         if (v) void it.show(v, currentKey.value, state.peek().layout);
       }),
       effect(() => it.select(state.value.selected)),
-      effect(() => it.configure({ badges: state.value.badges, security: state.value.security, animation: state.value.animation })),
-      effect(() => void (themeVersion.value, it.recolor())),
+      effect(() =>
+        it.configure({
+          badges: state.value.badges,
+          security: state.value.security,
+          animation: state.value.animation,
+        }),
+      ),
+      effect(() => {
+        if (themeVersion.value > 0) it.recolor();
+      }),
     ];
     // For people at the console and for tests, which cannot see where things are on a canvas.
     (window as unknown as { lateenGraph?: GraphCanvas }).lateenGraph = it;
@@ -52,10 +66,16 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       it.destroy();
     };
   }, []);
-  useEffect(() => effect(() => {
-    const id = state.value.selected;
-    announcement.value = id ? `Selected: ${describe(currentView.peek(), id) ?? clean(id, 120)}` : "Nothing is selected";
-  }), []);
+  useEffect(
+    () =>
+      effect(() => {
+        const id = state.value.selected;
+        announcement.value = id
+          ? `Selected: ${describe(currentView.peek(), id) ?? clean(id, 120)}`
+          : "Nothing is selected";
+      }),
+    [],
+  );
   const keys = (e: TargetedKeyboardEvent<HTMLDivElement>) => {
     const it = canvas.current;
     if (it && !e.ctrlKey && !e.metaKey && !e.altKey && onKey(e.key, e.shiftKey, it)) e.preventDefault();
@@ -63,20 +83,52 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
   const v = currentView.value;
   return (
     <div class="stage">
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the graph takes the keyboard as one thing */}
-      <div class="canvas" ref={host} tabIndex={0} role="application" aria-label={`Traffic graph with ${count(v?.nodes.length ?? 0, "node")} and ${count(v?.edges.length ?? 0, "edge")}`} aria-describedby="graph-keys" onKeyDown={keys} />
+      <div
+        class="canvas"
+        ref={host}
+        tabIndex={0}
+        role="application"
+        aria-label={`Traffic graph with ${count(v?.nodes.length ?? 0, "node")} and ${count(v?.edges.length ?? 0, "edge")}`}
+        aria-describedby="graph-keys"
+        onKeyDown={keys}
+      />
       <p id="graph-keys" class="sr-only">
-        Arrow keys go along the traffic: right and left from node to edge to node, up and down between neighbours. Enter reads details. Escape clears the selection. The same content is in the table.
+        Arrow keys go along the traffic: right and left from node to edge to node, up and down between
+        neighbours. Enter reads details. Escape clears the selection. The same content is in the table.
       </p>
-      {tip.value && <div class="tooltip" aria-hidden="true" ref={(e) => place(e, tip.value?.at)}>{tip.value.text}</div>}
-      {busy.value && <div class="busy"><span class="spinner" aria-hidden="true" /> Laying out…</div>}
+      {tip.value && (
+        <div class="tooltip" aria-hidden="true" ref={(e) => place(e, tip.value?.at)}>
+          {tip.value.text}
+        </div>
+      )}
+      {busy.value && (
+        <div class="busy">
+          <span class="spinner" aria-hidden="true" /> Laying out…
+        </div>
+      )}
       <div class="zoom" role="group" aria-label="View of the graph">
         <IconButton icon={UI_ICONS.plus} label="Zoom in" onClick={() => canvas.current?.zoom(1.3)} />
         <IconButton icon={UI_ICONS.minus} label="Zoom out" onClick={() => canvas.current?.zoom(1 / 1.3)} />
         <IconButton icon={UI_ICONS.fit} label="Fit the graph" onClick={() => canvas.current?.fit()} />
-        <IconButton icon={UI_ICONS.layout} label="Lay out again" onClick={() => { layoutRound.value += 1; }} />
-        <IconButton icon={UI_ICONS.legend} label="Legend" pressed={state.value.legend} onClick={() => choose({ legend: !state.value.legend }, true)} />
-        <IconButton icon={UI_ICONS.table} label="Table" pressed={state.value.table} onClick={() => choose({ table: !state.value.table }, true)} />
+        <IconButton
+          icon={UI_ICONS.layout}
+          label="Lay out again"
+          onClick={() => {
+            layoutRound.value += 1;
+          }}
+        />
+        <IconButton
+          icon={UI_ICONS.legend}
+          label="Legend"
+          pressed={state.value.legend}
+          onClick={() => choose({ legend: !state.value.legend }, true)}
+        />
+        <IconButton
+          icon={UI_ICONS.table}
+          label="Table"
+          pressed={state.value.table}
+          onClick={() => choose({ table: !state.value.table }, true)}
+        />
       </div>
     </div>
   );
@@ -93,7 +145,10 @@ function onKey(key: string, shift: boolean, it: GraphCanvas): boolean {
   const arrow = ARROWS[key];
   const v = currentView.peek();
   if (arrow && shift) {
-    it.pan(arrow === "left" ? 60 : arrow === "right" ? -60 : 0, arrow === "up" ? 60 : arrow === "down" ? -60 : 0);
+    it.pan(
+      arrow === "left" ? 60 : arrow === "right" ? -60 : 0,
+      arrow === "up" ? 60 : arrow === "down" ? -60 : 0,
+    );
     return true;
   }
   if (arrow && v) {
@@ -107,7 +162,8 @@ function onKey(key: string, shift: boolean, it: GraphCanvas): boolean {
   if (key === "+" || key === "=") it.zoom(1.25);
   else if (key === "-") it.zoom(0.8);
   else if (key === "0" || key === "f") it.fit();
-  else if (key === "Enter") document.querySelector<HTMLElement>(".panel [role=tab][aria-selected=true]")?.focus();
+  else if (key === "Enter")
+    document.querySelector<HTMLElement>(".panel [role=tab][aria-selected=true]")?.focus();
   else return false;
   return true;
 }
@@ -123,5 +179,8 @@ export function describe(v: View | undefined, id: string): string | undefined {
   const edge = v.edges.find((e) => e.id === id);
   if (edge) return describeEdge(edge, name);
   const box = v.boxes.find((b) => b.id === id);
-  return box && `${box.kind === "namespace" ? "Namespace" : "App"} ${clean(box.name, 80)}, ${count(box.members, "node")}, ${box.health}`;
+  return (
+    box &&
+    `${box.kind === "namespace" ? "Namespace" : "App"} ${clean(box.name, 80)}, ${count(box.members, "node")}, ${box.health}`
+  );
 }

@@ -76,17 +76,28 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
       selector: "edge",
       style: {
         width: "data(width)",
-        "line-color": (e: cytoscape.EdgeSingular) => edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
+        "line-color": (e: cytoscape.EdgeSingular) =>
+          edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
         "line-style": (e: cytoscape.EdgeSingular) => (e.data("idle") ? "dashed" : "solid"),
         // Among thousands of edges those in trouble must stand out.
-        "line-opacity": (e: cytoscape.EdgeSingular) => (!big ? 0.85 : e.data("health") === "failing" ? 1 : e.data("health") === "degraded" ? 0.85 : 0.28),
-        "z-index": (e: cytoscape.EdgeSingular) => ({ failing: 2, degraded: 1 })[e.data("health") as string] ?? 0,
+        "line-opacity": (e: cytoscape.EdgeSingular) =>
+          !big ? 0.85 : e.data("health") === "failing" ? 1 : e.data("health") === "degraded" ? 0.85 : 0.28,
+        "z-index": (e: cytoscape.EdgeSingular) =>
+          ({ failing: 2, degraded: 1 })[e.data("health") as string] ?? 0,
         "curve-style": big ? "straight" : "bezier",
         "control-point-step-size": 56,
         "target-arrow-shape": big ? "none" : "triangle",
-        "target-arrow-color": (e: cytoscape.EdgeSingular) => edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
+        "target-arrow-color": (e: cytoscape.EdgeSingular) =>
+          edgeColor(p, e.data("health"), e.data("protocol"), e.data("idle")),
         "arrow-scale": 1.05,
         "target-distance-from-node": 3,
+        "overlay-opacity": 0,
+      } as cytoscape.Css.Edge,
+    },
+    {
+      // Nobody reads thousands of labels at once, and they are what costs most: a big graph has those of the selection.
+      selector: big ? "edge.near, edge.hover, edge.chosen" : "edge",
+      style: {
         label: "data(label)",
         "source-label": "data(sourceLabel)",
         "target-label": "data(targetLabel)",
@@ -104,8 +115,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-border-color": p.line,
         "text-border-width": 1,
         "text-border-opacity": 1,
-        "min-zoomed-font-size": big ? 10 : 6.5,
-        "overlay-opacity": 0,
+        "min-zoomed-font-size": big ? 8 : 6.5,
         "transition-property": "opacity",
         "transition-duration": 250,
       } as cytoscape.Css.Edge,
@@ -120,13 +130,58 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
       } as unknown as cytoscape.Css.Edge,
     },
     { selector: ".dim", style: { opacity: big ? 0.08 : 0.22 } },
-    { selector: "node.found", style: { "underlay-color": p.focus, "underlay-opacity": 0.35, "underlay-padding": 9, "underlay-shape": "ellipse" } as cytoscape.Css.Node },
-    { selector: "edge.found", style: { "underlay-color": p.focus, "underlay-opacity": 0.35, "underlay-padding": 6 } as cytoscape.Css.Edge },
-    { selector: "node[kind].hover", style: { "underlay-color": p.accent, "underlay-opacity": 0.12, "underlay-padding": 7 } as cytoscape.Css.Node },
-    { selector: "edge.hover", style: { "underlay-color": p.accent, "underlay-opacity": 0.14, "underlay-padding": 5 } as cytoscape.Css.Edge },
-    { selector: "node[kind].chosen", style: { "underlay-color": p.accent, "underlay-opacity": 0.28, "underlay-padding": 8 } as cytoscape.Css.Node },
+    {
+      selector: "node.found",
+      style: {
+        "underlay-color": p.focus,
+        "underlay-opacity": 0.35,
+        "underlay-padding": 9,
+        "underlay-shape": "ellipse",
+      } as cytoscape.Css.Node,
+    },
+    {
+      selector: "edge.found",
+      style: {
+        "underlay-color": p.focus,
+        "underlay-opacity": 0.35,
+        "underlay-padding": 6,
+      } as cytoscape.Css.Edge,
+    },
+    {
+      selector: "node[kind].hover",
+      style: {
+        "underlay-color": p.accent,
+        "underlay-opacity": 0.12,
+        "underlay-padding": 7,
+      } as cytoscape.Css.Node,
+    },
+    {
+      selector: "edge.hover",
+      style: {
+        "underlay-color": p.accent,
+        "underlay-opacity": 0.14,
+        "underlay-padding": 5,
+      } as cytoscape.Css.Edge,
+    },
+    {
+      selector: "node[kind].chosen",
+      style: {
+        "underlay-color": p.accent,
+        "underlay-opacity": 0.28,
+        "underlay-padding": 8,
+      } as cytoscape.Css.Node,
+    },
     { selector: "node[box].chosen", style: { "border-color": p.accent, "border-width": 2.5 } },
-    { selector: "edge.chosen", style: { "underlay-color": p.accent, "underlay-opacity": 0.3, "underlay-padding": 6, "z-index": 10, "line-opacity": 1 } as cytoscape.Css.Edge },
+    {
+      selector: "edge.chosen",
+      style: {
+        "underlay-color": p.accent,
+        "underlay-opacity": 0.3,
+        "underlay-padding": 6,
+        "z-index": 10,
+        "line-opacity": 1,
+      } as cytoscape.Css.Edge,
+    },
     { selector: ".leaving", style: { opacity: 0 } },
   ];
 }

@@ -5,7 +5,14 @@ import { GAP, type LayoutInput, type LayoutOutput, type Point } from "./types";
 
 export function dagreLayout(input: LayoutInput): LayoutOutput {
   const graph = new dagre.graphlib.Graph({ compound: true, multigraph: true });
-  graph.setGraph({ rankdir: "LR", nodesep: GAP.rows, ranksep: GAP.columns, edgesep: 24, marginx: 20, marginy: 20 });
+  graph.setGraph({
+    rankdir: "LR",
+    nodesep: GAP.rows,
+    ranksep: GAP.columns,
+    edgesep: 24,
+    marginx: 20,
+    marginy: 20,
+  });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const box of input.boxes) graph.setNode(box.id, {});
   for (const box of input.boxes) if (box.parent) graph.setParent(box.id, box.parent);

@@ -11,14 +11,29 @@ export function forceLayout(input: LayoutInput): LayoutOutput {
     styleEnabled: true,
     style: [{ selector: "node", style: { width: "data(w)", height: "data(h)" } }],
     elements: [
-      ...input.boxes.map((b) => ({ group: "nodes" as const, data: { id: b.id, parent: b.parent, w: 1, h: 1 } })),
-      ...input.nodes.map((n) => ({ group: "nodes" as const, data: { id: n.id, parent: n.box, w: n.width, h: n.height } })),
-      ...input.edges.map((e) => ({ group: "edges" as const, data: { id: e.id, source: e.source, target: e.target } })),
+      ...input.boxes.map((b) => ({
+        group: "nodes" as const,
+        data: { id: b.id, parent: b.parent, w: 1, h: 1 },
+      })),
+      ...input.nodes.map((n) => ({
+        group: "nodes" as const,
+        data: { id: n.id, parent: n.box, w: n.width, h: n.height },
+      })),
+      ...input.edges.map((e) => ({
+        group: "edges" as const,
+        data: { id: e.id, source: e.source, target: e.target },
+      })),
     ],
   });
   const options = {
-    name: "fcose", animate: false, randomize: true, quality: input.nodes.length > 150 ? "draft" : "default",
-    nodeSeparation: 90, idealEdgeLength: 150, packComponents: false, nodeDimensionsIncludeLabels: false,
+    name: "fcose",
+    animate: false,
+    randomize: true,
+    quality: input.nodes.length > 150 ? "draft" : "default",
+    nodeSeparation: 90,
+    idealEdgeLength: 150,
+    packComponents: false,
+    nodeDimensionsIncludeLabels: false,
   };
   cy.layout(options as cytoscape.LayoutOptions).run();
   const positions: Record<string, Point> = {};

@@ -32,7 +32,12 @@ export function layeredLayout(input: LayoutInput): LayoutOutput {
 }
 
 /** Lays out what is in `group`, the inner boxes first, and records the size of the group. */
-function layOut(group: string, children: Map<string, string[]>, links: Map<string, Link[]>, items: Map<string, Item>): void {
+function layOut(
+  group: string,
+  children: Map<string, string[]>,
+  links: Map<string, Link[]>,
+  items: Map<string, Item>,
+): void {
   const ids = children.get(group) ?? [];
   for (const id of ids) if (children.has(id)) layOut(id, children, links, items);
   const members = ids.map((id) => items.get(id)!);
@@ -187,7 +192,9 @@ function order(columns: Item[][], links: Link[]): Item[][] {
   for (let sweep = 0; sweep < 6; sweep += 1) {
     const turn = sweep % 2 === 0 ? columns : [...columns].reverse();
     for (const column of turn) {
-      const centre = new Map(column.map((m) => [m.id, mean((near.get(m.id) ?? []).map((id) => row.get(id)!))]));
+      const centre = new Map(
+        column.map((m) => [m.id, mean((near.get(m.id) ?? []).map((id) => row.get(id)!))]),
+      );
       column.sort((a, b) => centre.get(a.id)! - centre.get(b.id)!);
       number(column);
     }
@@ -232,7 +239,11 @@ function fold(members: Item[], gap: number): Item[][] {
   return columns;
 }
 
-function absolute(input: LayoutInput, parentOf: Map<string, string>, items: Map<string, Item>): Record<string, Point> {
+function absolute(
+  input: LayoutInput,
+  parentOf: Map<string, string>,
+  items: Map<string, Item>,
+): Record<string, Point> {
   const corner = new Map<string, Point>([[ROOT, { x: 0, y: 0 }]]);
   const find = (id: string): Point => {
     const known = corner.get(id);

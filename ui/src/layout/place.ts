@@ -12,7 +12,10 @@ export function place(added: LayoutNode[], edges: LayoutEdge[], there: Placed[])
   // What is next to something known comes first, so that chains of new nodes grow from there.
   const waiting = [...added];
   while (waiting.length > 0) {
-    const index = Math.max(0, waiting.findIndex((n) => wish(n, edges, known) !== undefined));
+    const index = Math.max(
+      0,
+      waiting.findIndex((n) => wish(n, edges, known) !== undefined),
+    );
     const [node] = waiting.splice(index, 1);
     const want = wish(node!, edges, known) ?? inBox(node!, known) ?? corner(known);
     const at = free(node!, want, [...known.values()]);
@@ -29,12 +32,22 @@ function wish(node: LayoutNode, edges: LayoutEdge[], known: Map<string, Placed>)
   const y = average([...sources, ...targets].map((p) => p.at.y));
   const siblings = sources.flatMap((s) => ends(edges, "source", "target", s.id, known));
   if (siblings.length > 0) return { x: average(siblings.map((s) => s.at.x)), y };
-  if (sources.length > 0) return { x: Math.max(...sources.map((s) => s.at.x + s.width / 2)) + GAP.columns + node.width / 2, y };
+  if (sources.length > 0)
+    return { x: Math.max(...sources.map((s) => s.at.x + s.width / 2)) + GAP.columns + node.width / 2, y };
   return { x: Math.min(...targets.map((t) => t.at.x - t.width / 2)) - GAP.columns - node.width / 2, y };
 }
 
-function ends(edges: LayoutEdge[], mine: "source" | "target", other: "source" | "target", id: string, known: Map<string, Placed>): Placed[] {
-  return edges.filter((e) => e[mine] === id && e[other] !== id).map((e) => known.get(e[other])).filter((p) => p !== undefined);
+function ends(
+  edges: LayoutEdge[],
+  mine: "source" | "target",
+  other: "source" | "target",
+  id: string,
+  known: Map<string, Placed>,
+): Placed[] {
+  return edges
+    .filter((e) => e[mine] === id && e[other] !== id)
+    .map((e) => known.get(e[other]))
+    .filter((p) => p !== undefined);
 }
 
 function inBox(node: LayoutNode, known: Map<string, Placed>): Point | undefined {
@@ -46,7 +59,10 @@ function inBox(node: LayoutNode, known: Map<string, Placed>): Point | undefined 
 function corner(known: Map<string, Placed>): Point {
   const all = [...known.values()];
   if (all.length === 0) return { x: 0, y: 0 };
-  return { x: Math.min(...all.map((p) => p.at.x)), y: Math.max(...all.map((p) => p.at.y + p.height)) + GAP.rows * 2 };
+  return {
+    x: Math.min(...all.map((p) => p.at.x)),
+    y: Math.max(...all.map((p) => p.at.y + p.height)) + GAP.rows * 2,
+  };
 }
 
 /** The place next to the one wished for, below and above it in turn, where nothing is. */
@@ -64,7 +80,8 @@ function overlaps(node: LayoutNode, at: Point, other: Placed): boolean {
   const extra = node.box === other.box ? GAP.rows / 2 : GAP.box + GAP.rows;
   return (
     Math.abs(at.x - other.at.x) < (node.width + other.width) / 2 + extra &&
-    Math.abs(at.y + node.below / 2 - (other.at.y + other.below / 2)) < (node.height + other.height) / 2 + extra
+    Math.abs(at.y + node.below / 2 - (other.at.y + other.below / 2)) <
+      (node.height + other.height) / 2 + extra
   );
 }
 

@@ -5,7 +5,11 @@ import type { Algorithm, LayoutChoice } from "./types";
 export type Decision = "full" | "place" | "keep";
 
 /** `key` stands for what the reader chose: the type of graph, its boxes and so on. */
-export function decide(before: { key: string; nodes: number } | undefined, key: string, added: number): Decision {
+export function decide(
+  before: { key: string; nodes: number } | undefined,
+  key: string,
+  added: number,
+): Decision {
   if (!before || before.key !== key || before.nodes === 0) return "full";
   if (added === 0) return "keep";
   // When most of it is new there is nothing to keep: placing near neighbours would make a heap.

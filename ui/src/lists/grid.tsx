@@ -34,14 +34,22 @@ export function Grid<T>({ label, columns, items, id, selected, choose, order: fi
   const body = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const element = body.current!;
-    const observer = new ResizeObserver(() => { height.value = element.clientHeight; });
+    const observer = new ResizeObserver(() => {
+      height.value = element.clientHeight;
+    });
     observer.observe(element);
     return () => observer.disconnect();
   }, [height]);
   const by = columns.find((c) => c.id === order.value.column) ?? columns[0]!;
   const rows = sorted(items, by.key, order.value.down);
   const { from, to } = rowsInView(rows.length, ROW, scroll.value, height.value);
-  const template = { "--columns": columns.map((c) => c.width).join(" "), "--columns-narrow": columns.filter((c) => !c.wide).map((c) => c.width).join(" ") };
+  const template = {
+    "--columns": columns.map((c) => c.width).join(" "),
+    "--columns-narrow": columns
+      .filter((c) => !c.wide)
+      .map((c) => c.width)
+      .join(" "),
+  };
   const paint = (e: HTMLElement | null) => {
     for (const [name, value] of Object.entries(template)) e?.style.setProperty(name, value);
   };
@@ -51,23 +59,62 @@ export function Grid<T>({ label, columns, items, id, selected, choose, order: fi
       <div class="grid-row grid-head" role="row" aria-rowindex={1}>
         {columns.map((c) => (
           // biome-ignore lint/a11y/useFocusableInteractive: the button within is
-          <div role="columnheader" key={c.id} class={c.wide ? "wide" : ""} aria-sort={by.id === c.id ? (order.value.down ? "descending" : "ascending") : "none"}>
-            <button type="button" onClick={() => { order.value = { column: c.id, down: by.id === c.id ? !order.value.down : false }; }}>
+          <div
+            role="columnheader"
+            key={c.id}
+            class={c.wide ? "wide" : ""}
+            aria-sort={by.id === c.id ? (order.value.down ? "descending" : "ascending") : "none"}
+          >
+            <button
+              type="button"
+              onClick={() => {
+                order.value = { column: c.id, down: by.id === c.id ? !order.value.down : false };
+              }}
+            >
               {c.title}
               <span aria-hidden="true">{by.id === c.id ? (order.value.down ? " ↓" : " ↑") : ""}</span>
             </button>
           </div>
         ))}
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable with the keyboard */}
-      <div class="grid-body" role="rowgroup" ref={body} tabIndex={0} aria-label={`${label}, rows`} onScroll={(e) => { scroll.value = e.currentTarget.scrollTop; }}>
-        <div class="grid-space" ref={(e) => { if (e) e.style.height = `${rows.length * ROW}px`; }}>
-          <div class="grid-rows" ref={(e) => { if (e) e.style.transform = `translateY(${from * ROW}px)`; }}>
+      <div
+        class="grid-body"
+        role="rowgroup"
+        ref={body}
+        tabIndex={0}
+        aria-label={`${label}, rows`}
+        onScroll={(e) => {
+          scroll.value = e.currentTarget.scrollTop;
+        }}
+      >
+        <div
+          class="grid-space"
+          ref={(e) => {
+            if (e) e.style.height = `${rows.length * ROW}px`;
+          }}
+        >
+          <div
+            class="grid-rows"
+            ref={(e) => {
+              if (e) e.style.transform = `translateY(${from * ROW}px)`;
+            }}
+          >
             {rows.slice(from, to).map((item, i) => (
               // biome-ignore lint/a11y/useKeyWithClickEvents: the links and buttons in the row take the keyboard
               // biome-ignore lint/a11y/useFocusableInteractive: the links and buttons in the row take the focus
-              <div class={`grid-row ${selected === id(item) ? "selected" : ""}`} role="row" key={id(item)} aria-rowindex={from + i + 2} aria-selected={choose ? selected === id(item) : undefined} onClick={() => choose?.(item)}>
-                {columns.map((c) => <div role="cell" key={c.id} class={c.wide ? "wide" : ""}>{c.cell(item)}</div>)}
+              <div
+                class={`grid-row ${selected === id(item) ? "selected" : ""}`}
+                role="row"
+                key={id(item)}
+                aria-rowindex={from + i + 2}
+                aria-selected={choose ? selected === id(item) : undefined}
+                onClick={() => choose?.(item)}
+              >
+                {columns.map((c) => (
+                  <div role="cell" key={c.id} class={c.wide ? "wide" : ""}>
+                    {c.cell(item)}
+                  </div>
+                ))}
               </div>
             ))}
           </div>

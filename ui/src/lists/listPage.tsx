@@ -16,19 +16,83 @@ import { type Column, Grid } from "./grid";
 
 type ListPageName = "applications" | "workloads" | "services";
 
-const TITLES: Record<ListPageName | "config", string> = { applications: "Applications", workloads: "Workloads", services: "Services", config: "Istio config" };
+const TITLES: Record<ListPageName | "config", string> = {
+  applications: "Applications",
+  workloads: "Workloads",
+  services: "Services",
+  config: "Istio config",
+};
 
 function itemColumns(page: ListPageName): Column<ListItem>[] {
   const columns: Column<ListItem>[] = [
-    { id: "health", title: "Health", width: "112px", key: (i) => -HEALTH_ORDER[i.health.state], cell: (i) => <HealthMark state={i.health.state} /> },
-    { id: "name", title: "Name", width: "minmax(110px, 2fr)", key: (i) => i.name, cell: (i) => <a href={formatRoute(page, [i.namespace, i.name])}>{clean(i.name, 120)}</a> },
-    { id: "namespace", title: "Namespace", width: "minmax(80px, 1fr)", key: (i) => i.namespace, cell: (i) => clean(i.namespace, 80) },
-    { id: "labels", title: "Labels", width: "minmax(120px, 2fr)", key: (i) => Object.keys(i.labels).length, cell: (i) => <Labels labels={i.labels} most={2} />, wide: true },
-    { id: "issues", title: "Configuration", width: "150px", key: (i) => -(i.issues.errors * 1000 + i.issues.warnings), cell: (i) => <IssueCount issues={i.issues} />, wide: true },
+    {
+      id: "health",
+      title: "Health",
+      width: "112px",
+      key: (i) => -HEALTH_ORDER[i.health.state],
+      cell: (i) => <HealthMark state={i.health.state} />,
+    },
+    {
+      id: "name",
+      title: "Name",
+      width: "minmax(110px, 2fr)",
+      key: (i) => i.name,
+      cell: (i) => <a href={formatRoute(page, [i.namespace, i.name])}>{clean(i.name, 120)}</a>,
+    },
+    {
+      id: "namespace",
+      title: "Namespace",
+      width: "minmax(80px, 1fr)",
+      key: (i) => i.namespace,
+      cell: (i) => clean(i.namespace, 80),
+    },
+    {
+      id: "labels",
+      title: "Labels",
+      width: "minmax(120px, 2fr)",
+      key: (i) => Object.keys(i.labels).length,
+      cell: (i) => <Labels labels={i.labels} most={2} />,
+      wide: true,
+    },
+    {
+      id: "issues",
+      title: "Configuration",
+      width: "150px",
+      key: (i) => -(i.issues.errors * 1000 + i.issues.warnings),
+      cell: (i) => <IssueCount issues={i.issues} />,
+      wide: true,
+    },
   ];
-  if (page !== "applications") columns.splice(3, 0, { id: "type", title: "Type", width: "120px", key: (i) => i.type ?? "", cell: (i) => clean(i.type, 40) || "–", wide: true });
+  if (page !== "applications")
+    columns.splice(3, 0, {
+      id: "type",
+      title: "Type",
+      width: "120px",
+      key: (i) => i.type ?? "",
+      cell: (i) => clean(i.type, 40) || "–",
+      wide: true,
+    });
   if (page === "services") return columns;
-  columns.splice(columns.length - 1, 0, { id: "ready", title: "Ready", width: "80px", key: (i) => (i.instances ? i.instances.ready / Math.max(1, i.instances.all) : 0), cell: (i) => (i.instances ? `${i.instances.ready}/${i.instances.all}` : "–"), wide: true }, { id: "sidecars", title: "Sidecars", width: "100px", key: (i) => i.sidecars ?? "", cell: (i) => <Sidecars of={i.sidecars} />, wide: true });
+  columns.splice(
+    columns.length - 1,
+    0,
+    {
+      id: "ready",
+      title: "Ready",
+      width: "80px",
+      key: (i) => (i.instances ? i.instances.ready / Math.max(1, i.instances.all) : 0),
+      cell: (i) => (i.instances ? `${i.instances.ready}/${i.instances.all}` : "–"),
+      wide: true,
+    },
+    {
+      id: "sidecars",
+      title: "Sidecars",
+      width: "100px",
+      key: (i) => i.sidecars ?? "",
+      cell: (i) => <Sidecars of={i.sidecars} />,
+      wide: true,
+    },
+  );
   return columns;
 }
 
@@ -41,7 +105,11 @@ export function Labels({ labels, most }: { labels: Record<string, string>; most:
   const all = Object.entries(labels);
   return (
     <span class="labels">
-      {all.slice(0, most).map(([k, v]) => <span class="label" key={k} title={clean(`${k}=${v}`, 400)}>{clean(`${k}=${v}`, 48)}</span>)}
+      {all.slice(0, most).map(([k, v]) => (
+        <span class="label" key={k} title={clean(`${k}=${v}`, 400)}>
+          {clean(`${k}=${v}`, 48)}
+        </span>
+      ))}
       {all.length > most && <span class="muted">+{all.length - most}</span>}
     </span>
   );
@@ -49,71 +117,204 @@ export function Labels({ labels, most }: { labels: Record<string, string>; most:
 
 export function ItemList({ page }: { page: ListPageName }) {
   const { namespace, health } = filters();
-  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace }), { load: (key, abort) => api.get(`/${page}${key}`, abort), interval: () => 15_000 });
+  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace }), {
+    load: (key, abort) => api.get(`/${page}${key}`, abort),
+    interval: () => 15_000,
+  });
   const needle = filters().search.toLowerCase();
-  const items = (feed.data?.items ?? []).filter((i) => matchesText(i, needle) && (!health || i.health.state === health));
+  const items = (feed.data?.items ?? []).filter(
+    (i) => matchesText(i, needle) && (!health || i.health.state === health),
+  );
   return (
     <Frame page={page} total={feed.data?.items.length} shown={items.length} controls={<HealthFilter />}>
-      {feed.error && !feed.data ? <Trouble error={feed.error} retry={feed.refresh} /> : !feed.data ? <Loading what={TITLES[page].toLowerCase()} /> : <Grid label={TITLES[page]} columns={itemColumns(page)} items={items} id={(i) => i.id} order={{ column: "health", down: false }} />}
+      {feed.error && !feed.data ? (
+        <Trouble error={feed.error} retry={feed.refresh} />
+      ) : !feed.data ? (
+        <Loading what={TITLES[page].toLowerCase()} />
+      ) : (
+        <Grid
+          label={TITLES[page]}
+          columns={itemColumns(page)}
+          items={items}
+          id={(i) => i.id}
+          order={{ column: "health", down: false }}
+        />
+      )}
     </Frame>
   );
 }
 
 function matchesText(i: ListItem, needle: string): boolean {
   if (!needle) return true;
-  return i.name.toLowerCase().includes(needle) || Object.entries(i.labels).some(([k, v]) => `${k}=${v.slice(0, 400)}`.toLowerCase().includes(needle));
+  return (
+    i.name.toLowerCase().includes(needle) ||
+    Object.entries(i.labels).some(([k, v]) => `${k}=${v.slice(0, 400)}`.toLowerCase().includes(needle))
+  );
 }
 
 const CONFIG: Column<ConfigItem>[] = [
-  { id: "name", title: "Name", width: "minmax(90px, 2fr)", key: (i) => i.name, cell: (i) => <a href={configHref(i)}>{clean(i.name, 120)}</a> },
-  { id: "kind", title: "Kind", width: "minmax(90px, 1fr)", key: (i) => i.kind, cell: (i) => clean(i.kind, 60) },
-  { id: "namespace", title: "Namespace", width: "minmax(80px, 1fr)", key: (i) => i.namespace, cell: (i) => clean(i.namespace, 80) || "–", wide: true },
-  { id: "group", title: "API", width: "minmax(120px, 1fr)", key: (i) => i.group, cell: (i) => clean(`${i.group}/${i.version}`, 80), wide: true },
-  { id: "created", title: "Age", width: "70px", key: (i) => -i.created, cell: (i) => age(Date.now() - i.created), wide: true },
-  { id: "issues", title: "Issues", width: "100px", key: (i) => -(i.issues.errors * 1000 + i.issues.warnings), cell: (i) => <IssueCount issues={i.issues} /> },
+  {
+    id: "name",
+    title: "Name",
+    width: "minmax(90px, 2fr)",
+    key: (i) => i.name,
+    cell: (i) => <a href={configHref(i)}>{clean(i.name, 120)}</a>,
+  },
+  {
+    id: "kind",
+    title: "Kind",
+    width: "minmax(90px, 1fr)",
+    key: (i) => i.kind,
+    cell: (i) => clean(i.kind, 60),
+  },
+  {
+    id: "namespace",
+    title: "Namespace",
+    width: "minmax(80px, 1fr)",
+    key: (i) => i.namespace,
+    cell: (i) => clean(i.namespace, 80) || "–",
+    wide: true,
+  },
+  {
+    id: "group",
+    title: "API",
+    width: "minmax(120px, 1fr)",
+    key: (i) => i.group,
+    cell: (i) => clean(`${i.group}/${i.version}`, 80),
+    wide: true,
+  },
+  {
+    id: "created",
+    title: "Age",
+    width: "70px",
+    key: (i) => -i.created,
+    cell: (i) => age(Date.now() - i.created),
+    wide: true,
+  },
+  {
+    id: "issues",
+    title: "Issues",
+    width: "100px",
+    key: (i) => -(i.issues.errors * 1000 + i.issues.warnings),
+    cell: (i) => <IssueCount issues={i.issues} />,
+  },
 ];
 
 export function ConfigList() {
   const { namespace, search } = filters();
   const kind = route.value.query.get("kind") ?? "";
-  const feed = useFeed<{ items: ConfigItem[] }>(query({ namespaces: namespace }), { load: (key, abort) => api.get(`/config${key}`, abort), interval: () => 15_000 });
+  const feed = useFeed<{ items: ConfigItem[] }>(query({ namespaces: namespace }), {
+    load: (key, abort) => api.get(`/config${key}`, abort),
+    interval: () => 15_000,
+  });
   const all = feed.data?.items ?? [];
   const kinds = [...new Set([...all.map((i) => i.kind), ...(kind ? [kind] : [])])].sort();
-  const items = all.filter((i) => i.name.toLowerCase().includes(search.toLowerCase()) && (!kind || i.kind === kind));
-  const control = <Select label="Kind" value={kind} options={[["", "All kinds"] as const, ...kinds.map((k) => [k, k] as const)]} onChange={(k) => set("kind", k)} />;
+  const items = all.filter(
+    (i) => i.name.toLowerCase().includes(search.toLowerCase()) && (!kind || i.kind === kind),
+  );
+  const control = (
+    <Select
+      label="Kind"
+      value={kind}
+      options={[["", "All kinds"] as const, ...kinds.map((k) => [k, k] as const)]}
+      onChange={(k) => set("kind", k)}
+    />
+  );
   return (
     <Frame page="config" total={feed.data?.items.length} shown={items.length} controls={control}>
-      {feed.error && !feed.data ? <Trouble error={feed.error} retry={feed.refresh} /> : !feed.data ? <Loading what="configuration" /> : <Grid label="Istio config" columns={CONFIG} items={items} id={configPath} order={{ column: "issues", down: false }} />}
+      {feed.error && !feed.data ? (
+        <Trouble error={feed.error} retry={feed.refresh} />
+      ) : !feed.data ? (
+        <Loading what="configuration" />
+      ) : (
+        <Grid
+          label="Istio config"
+          columns={CONFIG}
+          items={items}
+          id={configPath}
+          order={{ column: "issues", down: false }}
+        />
+      )}
     </Frame>
   );
 }
 
-function Frame({ page, total, shown, controls, children }: { page: ListPageName | "config"; total?: number; shown: number; controls: ComponentChildren; children: ComponentChildren }) {
+function Frame({
+  page,
+  total,
+  shown,
+  controls,
+  children,
+}: {
+  page: ListPageName | "config";
+  total?: number;
+  shown: number;
+  controls: ComponentChildren;
+  children: ComponentChildren;
+}) {
   const { namespace, search } = filters();
   const spaces = namespacesFeed.state.value.data?.namespaces.map((n) => n.name) ?? [];
-  const options = [...new Set([...spaces, ...(namespace ? [namespace] : [])])].map((n) => [n, clean(n, 60)] as const);
+  const options = [...new Set([...spaces, ...(namespace ? [namespace] : [])])].map(
+    (n) => [n, clean(n, 60)] as const,
+  );
   return (
     <main class="list-page" id="main">
       <div class="list-head">
         <h1>{TITLES[page]}</h1>
-        <p class="muted" role="status">{total === undefined ? "" : shown === total ? count(total, "entry", "entries") : `${shown} of ${count(total, "entry", "entries")}`}</p>
+        <p class="muted" role="status">
+          {total === undefined
+            ? ""
+            : shown === total
+              ? count(total, "entry", "entries")
+              : `${shown} of ${count(total, "entry", "entries")}`}
+        </p>
         <span class="toolbar-gap" />
-        <Select label="Namespace" value={namespace} options={[["", "All namespaces"] as const, ...options]} onChange={(n) => set("namespaces", n)} />
+        <Select
+          label="Namespace"
+          value={namespace}
+          options={[["", "All namespaces"] as const, ...options]}
+          onChange={(n) => set("namespaces", n)}
+        />
         {controls}
-        <input type="search" class="input" data-field="find" aria-label={`Search ${TITLES[page].toLowerCase()}`} placeholder="Search…  /" value={search} onInput={(e) => set("search", e.currentTarget.value, true)} />
+        <input
+          type="search"
+          class="input"
+          data-field="find"
+          aria-label={`Search ${TITLES[page].toLowerCase()}`}
+          placeholder="Search…  /"
+          value={search}
+          onInput={(e) => set("search", e.currentTarget.value, true)}
+        />
       </div>
-      {total === 0 ? <p class="empty-line">There is nothing here{namespace ? ` in ${clean(namespace, 80)}` : ""}.</p> : children}
+      {total === 0 ? (
+        <p class="empty-line">There is nothing here{namespace ? ` in ${clean(namespace, 80)}` : ""}.</p>
+      ) : (
+        children
+      )}
     </main>
   );
 }
 
 function HealthFilter() {
-  return <Select label="Health" value={filters().health} options={[["", "Any health"] as const, ...Object.entries(HEALTH_NAMES)] as (readonly [string, string])[]} onChange={(h) => set("health", h)} />;
+  return (
+    <Select
+      label="Health"
+      value={filters().health}
+      options={
+        [["", "Any health"] as const, ...Object.entries(HEALTH_NAMES)] as (readonly [string, string])[]
+      }
+      onChange={(h) => set("health", h)}
+    />
+  );
 }
 
 function filters() {
   const { query: q } = route.value;
-  return { namespace: q.get("namespaces") ?? "", search: (q.get("search") ?? "").slice(0, 200), health: q.get("health") ?? "" };
+  return {
+    namespace: q.get("namespaces") ?? "",
+    search: (q.get("search") ?? "").slice(0, 200),
+    health: q.get("health") ?? "",
+  };
 }
 
 function set(key: string, value: string, replace = false): void {

@@ -1,5 +1,11 @@
 // Which rows of a long list need to exist. In: its length and where it is scrolled to. Out: first and last. Pure.
-export function rowsInView(total: number, rowHeight: number, scrollTop: number, height: number, extra = 8): { from: number; to: number } {
+export function rowsInView(
+  total: number,
+  rowHeight: number,
+  scrollTop: number,
+  height: number,
+  extra = 8,
+): { from: number; to: number } {
   // A list that became shorter may still be scrolled to where it ended before.
   const top = Math.max(0, Math.min(scrollTop, total * rowHeight - height));
   const from = Math.max(0, Math.floor(top / rowHeight) - extra);

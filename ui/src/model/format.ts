@@ -5,7 +5,10 @@ function digits(n: number): string {
   if (size === 0) return "0";
   if (size < 0.01) return "<0.01";
   const places = size < 1 ? 2 : size < 100 ? 1 : 0;
-  return n.toFixed(places).replace(/\.0+$/, "").replace(/(\.\d*?)0+$/, "$1");
+  return n
+    .toFixed(places)
+    .replace(/\.0+$/, "")
+    .replace(/(\.\d*?)0+$/, "$1");
 }
 
 function scaled(n: number, base: number, units: readonly string[]): string {

@@ -41,12 +41,39 @@ const TABS: readonly PanelTab[] = ["traffic", "config", "failures", "logs"];
 const LONGEST = 2000;
 
 export const DEFAULTS: GraphState = {
-  type: "versionedApp", namespaces: [], duration: 60, refresh: 10, replay: false, services: true, idle: false,
-  boxNamespaces: true, boxApps: true, security: true, badges: true, animation: true, labels: ["rate", "share"],
-  layout: "layered", find: "", hide: "", tab: "traffic", table: false, legend: false,
+  type: "versionedApp",
+  namespaces: [],
+  duration: 60,
+  refresh: 10,
+  replay: false,
+  services: true,
+  idle: false,
+  boxNamespaces: true,
+  boxApps: true,
+  security: true,
+  badges: true,
+  animation: true,
+  labels: ["rate", "share"],
+  layout: "layered",
+  find: "",
+  hide: "",
+  tab: "traffic",
+  table: false,
+  legend: false,
 };
 
-const YES_NO = ["replay", "services", "idle", "boxNamespaces", "boxApps", "security", "badges", "animation", "table", "legend"] as const;
+const YES_NO = [
+  "replay",
+  "services",
+  "idle",
+  "boxNamespaces",
+  "boxApps",
+  "security",
+  "badges",
+  "animation",
+  "table",
+  "legend",
+] as const;
 
 export function parseGraphState(query: URLSearchParams): GraphState {
   const state: GraphState = { ...DEFAULTS };
@@ -60,7 +87,8 @@ export function parseGraphState(query: URLSearchParams): GraphState {
   state.hide = (query.get("hide") ?? "").slice(0, LONGEST);
   state.selected = query.get("selected")?.slice(0, LONGEST) || undefined;
   state.tab = oneOf(TABS, query.get("tab")) ?? DEFAULTS.tab;
-  if (query.has("labels")) state.labels = list(query.get("labels")).filter((l): l is EdgeLabel => Object.hasOwn(EDGE_LABELS, l));
+  if (query.has("labels"))
+    state.labels = list(query.get("labels")).filter((l): l is EdgeLabel => Object.hasOwn(EDGE_LABELS, l));
   for (const key of YES_NO) {
     const text = query.get(key);
     if (text === "true" || text === "false") state[key] = text === "true";
@@ -89,7 +117,10 @@ export function formatGraphState(state: GraphState): URLSearchParams {
 }
 
 function list(text: string | null): string[] {
-  return (text ?? "").split(",").filter((t) => t !== "").slice(0, 1000);
+  return (text ?? "")
+    .split(",")
+    .filter((t) => t !== "")
+    .slice(0, 1000);
 }
 
 function oneOf<T extends string>(all: readonly T[], text: string | null): T | undefined {

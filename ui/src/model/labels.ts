@@ -19,11 +19,13 @@ export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
   const lines: string[] = [];
   const sum = totals(edge.traffic);
   if (wanted.includes("rate")) lines.push(...rates(edge));
-  if (wanted.includes("share") && edge.share !== undefined && edge.share < 0.9995) lines.push(percent(edge.share));
+  if (wanted.includes("share") && edge.share !== undefined && edge.share < 0.9995)
+    lines.push(percent(edge.share));
   if (wanted.includes("throughput") && sum.bytes > 0) lines.push(byteRate(sum.bytes));
   const times = latencyOf(edge.traffic);
   if (times) {
-    for (const p of ["p50", "p95", "p99"] as const) if (wanted.includes(p)) lines.push(`${p} ${latency(times[p])}`);
+    for (const p of ["p50", "p95", "p99"] as const)
+      if (wanted.includes(p)) lines.push(`${p} ${latency(times[p])}`);
   }
   return lines.join("\n");
 }
@@ -31,7 +33,10 @@ export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
 function rates(edge: Edge): string[] {
   const out: string[] = [];
   const { http, grpc, tcp } = edge.traffic;
-  for (const [h, unit] of [[http, "req"], [grpc, "rpc"]] as const) {
+  for (const [h, unit] of [
+    [http, "req"],
+    [grpc, "rpc"],
+  ] as const) {
     if (!h || h.requests === 0) continue;
     out.push(rate(h.requests, unit));
     if (h.errorShare > 0) out.push(`${percent(h.errorShare)} err`);
@@ -58,6 +63,9 @@ export function nodeText(node: Node, type: string, inNamespaceBox: boolean, inAp
   const place = !inNamespaceBox && node.namespace ? node.namespace : "";
   return {
     title: middle(name, TITLE_LENGTH),
-    subtitle: [version, place].filter((t) => t !== "").map((t) => middle(t, TITLE_LENGTH)).join(" · "),
+    subtitle: [version, place]
+      .filter((t) => t !== "")
+      .map((t) => middle(t, TITLE_LENGTH))
+      .join(" · "),
   };
 }

@@ -8,7 +8,11 @@ export interface Change<T> {
 }
 
 /** `same` says whether two versions of one element look alike. */
-export function changes<T extends { id: string }>(before: ReadonlyMap<string, T>, after: readonly T[], same: (a: T, b: T) => boolean): Change<T> {
+export function changes<T extends { id: string }>(
+  before: ReadonlyMap<string, T>,
+  after: readonly T[],
+  same: (a: T, b: T) => boolean,
+): Change<T> {
   const add: T[] = [];
   const update: T[] = [];
   const stays = new Set<string>();

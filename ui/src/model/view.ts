@@ -64,7 +64,11 @@ export function view(graph: Graph, options: ViewOptions): View {
   const found = (node?: Node, edge?: Edge) => {
     if (!options.find) return undefined;
     if (node) return matches(options.find, { node });
-    return matches(options.find, { edge: edge!, source: byId.get(edge!.source), target: byId.get(edge!.target) });
+    return matches(options.find, {
+      edge: edge!,
+      source: byId.get(edge!.source),
+      target: byId.get(edge!.target),
+    });
   };
   const nodes = kept.nodes.map((node): ViewNode => {
     const app = apps.get(appKey(node));
@@ -78,22 +82,28 @@ export function view(graph: Graph, options: ViewOptions): View {
       node,
     };
   });
-  const edges = kept.edges.map((edge): ViewEdge => ({
-    id: edge.id,
-    source: edge.source,
-    target: edge.target,
-    label: edgeLabel(edge, options.labels),
-    idle: isIdle(edge.traffic),
-    width: lineWidth(edge),
-    found: found(undefined, edge),
-    edge,
-  }));
+  const edges = kept.edges.map(
+    (edge): ViewEdge => ({
+      id: edge.id,
+      source: edge.source,
+      target: edge.target,
+      label: edgeLabel(edge, options.labels),
+      idle: isIdle(edge.traffic),
+      width: lineWidth(edge),
+      found: found(undefined, edge),
+      edge,
+    }),
+  );
   const hits = [...nodes, ...edges].filter((e) => e.found).length;
   const hidden = graph.nodes.length - nodes.length + graph.edges.length - edges.length;
   return { boxes: [...spaces.values(), ...apps.values()], nodes, edges, found: hits, hidden };
 }
 
-function keep(graph: Graph, byId: Map<string, Node>, hide: Expression | undefined): { nodes: Node[]; edges: Edge[] } {
+function keep(
+  graph: Graph,
+  byId: Map<string, Node>,
+  hide: Expression | undefined,
+): { nodes: Node[]; edges: Edge[] } {
   const whole = graph.edges.filter((e) => byId.has(e.source) && byId.has(e.target));
   if (!hide) return { nodes: graph.nodes, edges: whole };
   const gone = new Set(graph.nodes.filter((node) => matches(hide, { node })).map((n) => n.id));
@@ -111,12 +121,20 @@ function namespaceBoxes(nodes: Node[]): Map<string, ViewBox> {
   const out = new Map<string, ViewBox>();
   for (const [name, members] of group(nodes, (n) => n.namespace)) {
     const health = worst(members.map((m) => m.health));
-    out.set(name, { id: `namespace/${name}`, kind: "namespace", namespace: name, name, health, members: members.length });
+    out.set(name, {
+      id: `namespace/${name}`,
+      kind: "namespace",
+      namespace: name,
+      name,
+      health,
+      members: members.length,
+    });
   }
   return out;
 }
 
-const appKey = (n: Node) => (n.box !== undefined && n.namespace !== undefined ? `${n.namespace}\n${n.box}` : "");
+const appKey = (n: Node) =>
+  n.box !== undefined && n.namespace !== undefined ? `${n.namespace}\n${n.box}` : "";
 
 /** An app of which one version is seen needs no box. */
 function appBoxes(nodes: Node[], inNamespaces: boolean): Map<string, ViewBox> {
@@ -126,7 +144,15 @@ function appBoxes(nodes: Node[], inNamespaces: boolean): Map<string, ViewBox> {
     const [namespace, name] = key.split("\n") as [string, string];
     const parent = inNamespaces ? `namespace/${namespace}` : undefined;
     const health = worst(members.map((m) => m.health));
-    out.set(key, { id: `appbox/${namespace}/${name}`, kind: "app", parent, namespace, name, health, members: members.length });
+    out.set(key, {
+      id: `appbox/${namespace}/${name}`,
+      kind: "app",
+      parent,
+      namespace,
+      name,
+      health,
+      members: members.length,
+    });
   }
   return out;
 }
@@ -151,6 +177,12 @@ function lineWidth(edge: Edge): number {
 }
 
 /** Changes when the reader changes what is drawn, and not when traffic does. */
-export function layoutKey(type: string, options: ViewOptions, services: boolean, choice: string, round: number): string {
+export function layoutKey(
+  type: string,
+  options: ViewOptions,
+  services: boolean,
+  choice: string,
+  round: number,
+): string {
   return [type, options.boxNamespaces, options.boxApps, services, choice, round].join(" ");
 }

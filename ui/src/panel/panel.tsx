@@ -13,13 +13,17 @@ import { named, type Selection, select } from "./selection";
 import { ConfigTab, FailuresTab, LogsTab, SeriesTab } from "./tabs";
 import { Neighbours, TrafficTable } from "./trafficTable";
 
-const TABS = [{ id: "traffic", label: "Traffic" }, { id: "config", label: "Config" }, { id: "failures", label: "Failures" }, { id: "logs", label: "Logs" }];
+const TABS = [
+  { id: "traffic", label: "Traffic" },
+  { id: "config", label: "Config" },
+  { id: "failures", label: "Failures" },
+  { id: "logs", label: "Logs" },
+];
 
 export function Panel({ close }: { close(): void }) {
   const panel = useRef<HTMLElement>(null);
   const { value: s } = state;
   const id = s.selected;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another selection begins at its top
   useEffect(() => panel.current?.scrollTo(0, 0), [id]);
   if (!graph.value || !currentView.value) return null;
   const it = select(graph.value, currentView.value, id);
@@ -31,10 +35,19 @@ export function Panel({ close }: { close(): void }) {
           <p class="muted">{it.what}</p>
           <h2 title={clean(it.title, 400)}>{clean(it.title, 90)}</h2>
         </div>
-        <IconButton icon={UI_ICONS.close} label={id ? "Clear the selection" : "Close the panel"} onClick={() => (id ? choose({ selected: undefined }) : close())} />
+        <IconButton
+          icon={UI_ICONS.close}
+          label={id ? "Clear the selection" : "Close the panel"}
+          onClick={() => (id ? choose({ selected: undefined }) : close())}
+        />
       </header>
       {gone && <p class="notice">What was selected is not in the graph at this time.</p>}
-      <Tabs label="About the selection" tabs={TABS} current={s.tab} onChange={(tab) => choose({ tab: tab as PanelTab }, true)} />
+      <Tabs
+        label="About the selection"
+        tabs={TABS}
+        current={s.tab}
+        onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
+      />
       <div class="panel-body" role="tabpanel">
         {s.tab === "traffic" && <Overview it={it} />}
         {s.tab === "config" && <ConfigTab id={it.id} />}
@@ -52,8 +65,16 @@ function Overview({ it }: { it: Selection }) {
     <>
       <section class="health-block">
         <HealthMark state={it.health.state} />
-        {it.node?.issues && it.node.issues.errors + it.node.issues.warnings > 0 && <IssueCount issues={it.node.issues} />}
-        {it.health.reasons.length > 0 && <ul class={`reasons reasons-${it.health.state}`}>{it.health.reasons.slice(0, 10).map((r) => <li key={r}>{clean(r, 300)}</li>)}</ul>}
+        {it.node?.issues && it.node.issues.errors + it.node.issues.warnings > 0 && (
+          <IssueCount issues={it.node.issues} />
+        )}
+        {it.health.reasons.length > 0 && (
+          <ul class={`reasons reasons-${it.health.state}`}>
+            {it.health.reasons.slice(0, 10).map((r) => (
+              <li key={r}>{clean(r, 300)}</li>
+            ))}
+          </ul>
+        )}
       </section>
       {it.edge && <EdgeFacts it={it} pick={pick} />}
       {it.node && <NodeFacts it={it} />}
@@ -76,15 +97,43 @@ function EdgeFacts({ it, pick }: { it: Selection; pick(id: string): void }) {
   return (
     <dl class="pairs">
       <dt>From</dt>
-      <dd><button type="button" class="link" onClick={() => pick(edge.source)}>{named(it.source)}</button></dd>
+      <dd>
+        <button type="button" class="link" onClick={() => pick(edge.source)}>
+          {named(it.source)}
+        </button>
+      </dd>
       <dt>To</dt>
-      <dd><button type="button" class="link" onClick={() => pick(edge.target)}>{named(it.target)}</button></dd>
-      {edge.service && <><dt>Service</dt><dd>{clean(edge.service, 160)}</dd></>}
+      <dd>
+        <button type="button" class="link" onClick={() => pick(edge.target)}>
+          {named(it.target)}
+        </button>
+      </dd>
+      {edge.service && (
+        <>
+          <dt>Service</dt>
+          <dd>{clean(edge.service, 160)}</dd>
+        </>
+      )}
       <dt>Security</dt>
       <dd>{mtls(edge)}</dd>
-      {edge.share !== undefined && <><dt>Share</dt><dd>{percent(edge.share)} of what is sent to this service</dd></>}
-      {it.source?.principal && <><dt>Source identity</dt><dd class="mono">{clean(it.source.principal, 200)}</dd></>}
-      {it.target?.principal && <><dt>Target identity</dt><dd class="mono">{clean(it.target.principal, 200)}</dd></>}
+      {edge.share !== undefined && (
+        <>
+          <dt>Share</dt>
+          <dd>{percent(edge.share)} of what is sent to this service</dd>
+        </>
+      )}
+      {it.source?.principal && (
+        <>
+          <dt>Source identity</dt>
+          <dd class="mono">{clean(it.source.principal, 200)}</dd>
+        </>
+      )}
+      {it.target?.principal && (
+        <>
+          <dt>Target identity</dt>
+          <dd class="mono">{clean(it.target.principal, 200)}</dd>
+        </>
+      )}
     </dl>
   );
 }
@@ -95,16 +144,56 @@ function NodeFacts({ it }: { it: Selection }) {
   return (
     <>
       <dl class="pairs">
-        {n.app && n.app !== n.name && <><dt>App</dt><dd>{clean(n.app, 120)}</dd></>}
-        {n.workload && n.workload !== n.name && <><dt>Workload</dt><dd>{clean(n.workload, 120)}</dd></>}
-        {n.version && <><dt>Version</dt><dd>{clean(n.version, 80)}</dd></>}
-        {n.service && n.service !== n.name && <><dt>Host</dt><dd>{clean(n.service, 160)}</dd></>}
-        {n.principal && <><dt>Identity</dt><dd class="mono">{clean(n.principal, 200)}</dd></>}
-        {links.length > 0 && <><dt>Details</dt><dd class="links">{links.map(([text, href]) => <a key={href} href={href}>{text}</a>)}</dd></>}
+        {n.app && n.app !== n.name && (
+          <>
+            <dt>App</dt>
+            <dd>{clean(n.app, 120)}</dd>
+          </>
+        )}
+        {n.workload && n.workload !== n.name && (
+          <>
+            <dt>Workload</dt>
+            <dd>{clean(n.workload, 120)}</dd>
+          </>
+        )}
+        {n.version && (
+          <>
+            <dt>Version</dt>
+            <dd>{clean(n.version, 80)}</dd>
+          </>
+        )}
+        {n.service && n.service !== n.name && (
+          <>
+            <dt>Host</dt>
+            <dd>{clean(n.service, 160)}</dd>
+          </>
+        )}
+        {n.principal && (
+          <>
+            <dt>Identity</dt>
+            <dd class="mono">{clean(n.principal, 200)}</dd>
+          </>
+        )}
+        {links.length > 0 && (
+          <>
+            <dt>Details</dt>
+            <dd class="links">
+              {links.map(([text, href]) => (
+                <a key={href} href={href}>
+                  {text}
+                </a>
+              ))}
+            </dd>
+          </>
+        )}
       </dl>
       {n.badges.length > 0 && (
         <ul class="badges" aria-label="Istio features">
-          {n.badges.map((b) => <li key={b} class={b === "missingSidecar" ? "bad" : ""}><Icon path={BADGE_ICONS[b]} size={14} /> {BADGE_NAMES[b]}</li>)}
+          {n.badges.map((b) => (
+            <li key={b} class={b === "missingSidecar" ? "bad" : ""}>
+              <Icon path={BADGE_ICONS[b]} size={14} /> {BADGE_NAMES[b]}
+            </li>
+          ))}
         </ul>
       )}
     </>

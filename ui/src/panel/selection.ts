@@ -37,19 +37,31 @@ export function select(graph: Graph, view: View, id: string | undefined): Select
   if (edge) return ofEdge(nodes, edge);
   const box = view.boxes.find((b) => b.id === id);
   if (!box) return ofAll(graph, view);
-  const inside = (n: Node | undefined) => n !== undefined && n.namespace === box.namespace && (box.kind === "namespace" || n.box === box.name);
+  const inside = (n: Node | undefined) =>
+    n !== undefined && n.namespace === box.namespace && (box.kind === "namespace" || n.box === box.name);
   const members = graph.nodes.filter(inside);
   return {
-    ...around(graph, nodes, inside), id: box.id, kind: box.kind, title: box.name,
-    what: box.kind === "namespace" ? "Namespace" : `App in ${box.namespace}`, health: together(members.map((m) => ({ name: m.name, health: m.health }))),
+    ...around(graph, nodes, inside),
+    id: box.id,
+    kind: box.kind,
+    title: box.name,
+    what: box.kind === "namespace" ? "Namespace" : `App in ${box.namespace}`,
+    health: together(members.map((m) => ({ name: m.name, health: m.health }))),
   };
 }
 
 function ofNode(graph: Graph, nodes: Map<string, Node>, node: Node): Selection {
   const place = node.namespace ? ` in ${clean(node.namespace, 60)}` : "";
   return {
-    ...around(graph, nodes, (n) => n?.id === node.id), id: node.id, kind: "node", title: node.version && node.kind !== "service" ? `${node.name} ${node.version}` : node.name,
-    what: kindOf(node) + place, health: node.health, in: node.in, out: node.out, node,
+    ...around(graph, nodes, (n) => n?.id === node.id),
+    id: node.id,
+    kind: "node",
+    title: node.version && node.kind !== "service" ? `${node.name} ${node.version}` : node.name,
+    what: kindOf(node) + place,
+    health: node.health,
+    in: node.in,
+    out: node.out,
+    node,
   };
 }
 
@@ -57,8 +69,18 @@ function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
   const source = nodes.get(edge.source);
   const target = nodes.get(edge.target);
   return {
-    id: edge.id, kind: "edge", title: `${named(source)} → ${named(target)}`, what: `${edge.protocol.toUpperCase()} traffic`,
-    health: edge.health, in: {}, out: edge.traffic, edge, source, target, inbound: [], outbound: [],
+    id: edge.id,
+    kind: "edge",
+    title: `${named(source)} → ${named(target)}`,
+    what: `${edge.protocol.toUpperCase()} traffic`,
+    health: edge.health,
+    in: {},
+    out: edge.traffic,
+    edge,
+    source,
+    target,
+    inbound: [],
+    outbound: [],
   };
 }
 
@@ -67,27 +89,56 @@ function ofAll(graph: Graph, view: View): Selection {
   // Through a service the same traffic passes twice: it counts where it arrives.
   const arriving = whole.filter((e) => !e.target.startsWith("service/"));
   return {
-    id: "mesh", kind: "mesh", title: "Whole graph", what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
-    health: together(graph.nodes.map((n) => ({ name: n.name, health: n.health }))), in: sum((arriving.length > 0 ? arriving : whole).map((e) => e.traffic)), out: {}, inbound: [], outbound: [],
+    id: "mesh",
+    kind: "mesh",
+    title: "Whole graph",
+    what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
+    health: together(graph.nodes.map((n) => ({ name: n.name, health: n.health }))),
+    in: sum((arriving.length > 0 ? arriving : whole).map((e) => e.traffic)),
+    out: {},
+    inbound: [],
+    outbound: [],
   };
 }
 
 function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undefined) => boolean) {
-  const crossing = graph.edges.map((edge) => ({ edge, from: inside(nodes.get(edge.source)), to: inside(nodes.get(edge.target)) }));
-  const inbound = crossing.filter((c) => c.to && !c.from).map(({ edge }) => ({ edge, node: nodes.get(edge.source) }));
-  const outbound = crossing.filter((c) => c.from && !c.to).map(({ edge }) => ({ edge, node: nodes.get(edge.target) }));
-  return { inbound, outbound, in: sum(inbound.map((n) => n.edge.traffic)), out: sum(outbound.map((n) => n.edge.traffic)) };
+  const crossing = graph.edges.map((edge) => ({
+    edge,
+    from: inside(nodes.get(edge.source)),
+    to: inside(nodes.get(edge.target)),
+  }));
+  const inbound = crossing
+    .filter((c) => c.to && !c.from)
+    .map(({ edge }) => ({ edge, node: nodes.get(edge.source) }));
+  const outbound = crossing
+    .filter((c) => c.from && !c.to)
+    .map(({ edge }) => ({ edge, node: nodes.get(edge.target) }));
+  return {
+    inbound,
+    outbound,
+    in: sum(inbound.map((n) => n.edge.traffic)),
+    out: sum(outbound.map((n) => n.edge.traffic)),
+  };
 }
 
 const MOST_REASONS = 8;
 
 function together(all: { name: string; health: Health }[]): Health {
   const bad = all.filter((a) => a.health.state === "failing" || a.health.state === "degraded");
-  const sorted = [...bad].sort((a, b) => (a.health.state === b.health.state ? 0 : a.health.state === "failing" ? -1 : 1));
-  return { state: worst(all.map((a) => a.health)), reasons: sorted.slice(0, MOST_REASONS).map((a) => `${clean(a.name, 60)}: ${a.health.reasons[0] ?? a.health.state}`) };
+  const sorted = [...bad].sort((a, b) =>
+    a.health.state === b.health.state ? 0 : a.health.state === "failing" ? -1 : 1,
+  );
+  return {
+    state: worst(all.map((a) => a.health)),
+    reasons: sorted
+      .slice(0, MOST_REASONS)
+      .map((a) => `${clean(a.name, 60)}: ${a.health.reasons[0] ?? a.health.state}`),
+  };
 }
 
 export function named(node: Node | undefined): string {
   if (!node) return "?";
-  return node.version && node.kind === "app" ? `${clean(node.name, 60)} ${clean(node.version, 20)}` : clean(node.name, 60);
+  return node.version && node.kind === "app"
+    ? `${clean(node.name, 60)} ${clean(node.version, 20)}`
+    : clean(node.name, 60);
 }

@@ -24,13 +24,19 @@ interface Props {
 
 export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
   const span = Math.max(duration, 300);
-  const { data, error } = useFeed<Series>(query({ id, duration: span, at }), { load: (key, abort) => api.get(`/series${key}`, abort), interval: () => EVERY });
+  const { data, error } = useFeed<Series>(query({ id, duration: span, at }), {
+    load: (key, abort) => api.get(`/series${key}`, abort),
+    interval: () => EVERY,
+  });
   if (error && !data) return <p class="muted">No history: {error.message}</p>;
   return data ? <Charts series={data} /> : <Loading what="history" />;
 }
 
 export function ConfigTab({ id }: Props) {
-  const { data, error, refresh } = useFeed<{ items: ConfigItem[] }>(query({ actsOn: id }), { load: (key, abort) => api.get(`/config${key}`, abort), interval: () => 30_000 });
+  const { data, error, refresh } = useFeed<{ items: ConfigItem[] }>(query({ actsOn: id }), {
+    load: (key, abort) => api.get(`/config${key}`, abort),
+    interval: () => 30_000,
+  });
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="configuration" />;
   if (data.items.length === 0) return <p class="muted">No Istio object acts on this.</p>;
@@ -55,7 +61,10 @@ export function configHref(o: ObjectRef): string {
 }
 
 export function FailuresTab({ id, at }: Props) {
-  const { data, error, refresh } = useFeed<{ failures: Failure[] }>(query({ id, limit: LIMIT, at }), { load: (key, abort) => api.get(`/failures${key}`, abort), interval: () => EVERY });
+  const { data, error, refresh } = useFeed<{ failures: Failure[] }>(query({ id, limit: LIMIT, at }), {
+    load: (key, abort) => api.get(`/failures${key}`, abort),
+    interval: () => EVERY,
+  });
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="failed requests" />;
   if (data.failures.length === 0) return <p class="muted">No connection or request failed lately.</p>;
@@ -65,7 +74,9 @@ export function FailuresTab({ id, at }: Props) {
         <li key={`${f.time} ${i}`}>
           <details open={i === 0}>
             <summary>
-              <time>{clock(f.time)}</time> <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span> {clean(f.summary, 300)}
+              <time>{clock(f.time)}</time>{" "}
+              <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span>{" "}
+              {clean(f.summary, 300)}
             </summary>
             <Explanation failure={f} />
           </details>
@@ -86,7 +97,9 @@ function Explanation({ failure: f }: { failure: Failure }) {
             {s.failed && <strong> (failed here)</strong>}
             {s.object && (
               <small>
-                <a href={configHref(s.object)}>{clean(`${s.object.kind} ${s.object.namespace}/${s.object.name}`, 160)}</a>
+                <a href={configHref(s.object)}>
+                  {clean(`${s.object.kind} ${s.object.namespace}/${s.object.name}`, 160)}
+                </a>
                 {s.field && <code>{clean(s.field, 120)}</code>}
               </small>
             )}
@@ -107,13 +120,15 @@ function Explanation({ failure: f }: { failure: Failure }) {
 }
 
 export function LogsTab({ id, at }: Props) {
-  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, limit: 200, at }), { load: (key, abort) => api.get(`/logs${key}`, abort), interval: () => 5000 });
+  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, limit: 200, at }), {
+    load: (key, abort) => api.get(`/logs${key}`, abort),
+    interval: () => 5000,
+  });
   const list = useRef<HTMLDivElement>(null);
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="logs" />;
   if (data.lines.length === 0) return <p class="muted">No line was logged lately.</p>;
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable with the keyboard
     <div class="logs" ref={list} tabIndex={0} role="log" aria-label="Log lines" aria-live="off">
       {data.lines.slice(-200).map((l, i) => (
         <div key={`${l.time} ${i}`} class="log-line">

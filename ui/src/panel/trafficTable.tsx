@@ -33,14 +33,22 @@ function Row({ name, children, bad }: { name: string; children: ComponentChildre
 }
 
 function HttpRows({ name, unit, h }: { name: string; unit: string; h: Http }) {
-  const codes = Object.entries(h.codes).sort((a, b) => b[1] - a[1]).slice(0, 8);
+  const codes = Object.entries(h.codes)
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 8);
   return (
     <>
       <Row name={`${name} requests`}>{rate(h.requests, unit)}</Row>
-      <Row name="Errors" bad={h.errorShare > 0}>{percent(h.errorShare)}</Row>
-      {h.latency && <Row name="Latency p50 / p95 / p99">{`${latency(h.latency.p50)} / ${latency(h.latency.p95)} / ${latency(h.latency.p99)}`}</Row>}
+      <Row name="Errors" bad={h.errorShare > 0}>
+        {percent(h.errorShare)}
+      </Row>
+      {h.latency && (
+        <Row name="Latency p50 / p95 / p99">{`${latency(h.latency.p50)} / ${latency(h.latency.p95)} / ${latency(h.latency.p99)}`}</Row>
+      )}
       <Row name="Bytes in / out">{`${byteRate(h.requestBytes)} / ${byteRate(h.responseBytes)}`}</Row>
-      {codes.length > 0 && <Row name="Codes">{codes.map(([code, n]) => `${clean(code, 12)}: ${number(n)}/s`).join(", ")}</Row>}
+      {codes.length > 0 && (
+        <Row name="Codes">{codes.map(([code, n]) => `${clean(code, 12)}: ${number(n)}/s`).join(", ")}</Row>
+      )}
       <Flags flags={h.flags} />
     </>
   );
@@ -51,7 +59,9 @@ function TcpRows({ tcp }: { tcp: Tcp }) {
     <>
       <Row name="TCP connections">{rate(tcp.opened, "conn")}</Row>
       <Row name="Open now">{number(tcp.active)}</Row>
-      {tcp.failed > 0 && <Row name="Failed" bad>{`${rate(tcp.failed, "conn")} (${percent(tcpFailedShare(tcp))})`}</Row>}
+      {tcp.failed > 0 && (
+        <Row name="Failed" bad>{`${rate(tcp.failed, "conn")} (${percent(tcpFailedShare(tcp))})`}</Row>
+      )}
       <Row name="Bytes sent / received">{`${byteRate(tcp.sent)} / ${byteRate(tcp.received)}`}</Row>
       <Flags flags={tcp.flags} />
     </>
@@ -59,7 +69,9 @@ function TcpRows({ tcp }: { tcp: Tcp }) {
 }
 
 function Flags({ flags }: { flags: Record<string, number> }) {
-  const all = Object.entries(flags).sort((a, b) => b[1] - a[1]).slice(0, 6);
+  const all = Object.entries(flags)
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 6);
   return (
     <>
       {all.map(([flag, n]) => (
@@ -73,7 +85,15 @@ function Flags({ flags }: { flags: Record<string, number> }) {
 
 const MOST = 12;
 
-export function Neighbours({ title, list, choose }: { title: string; list: Neighbour[]; choose(id: string): void }) {
+export function Neighbours({
+  title,
+  list,
+  choose,
+}: {
+  title: string;
+  list: Neighbour[];
+  choose(id: string): void;
+}) {
   if (list.length === 0) return null;
   const sorted = [...list].sort((a, b) => weight(b) - weight(a));
   return (
@@ -97,5 +117,10 @@ export function Neighbours({ title, list, choose }: { title: string; list: Neigh
 
 function weight({ edge }: Neighbour): number {
   const order = { failing: 3e9, degraded: 2e9, healthy: 0, idle: 0 }[edge.health.state];
-  return order + (edge.traffic.http?.requests ?? 0) + (edge.traffic.grpc?.requests ?? 0) + (edge.traffic.tcp?.opened ?? 0);
+  return (
+    order +
+    (edge.traffic.http?.requests ?? 0) +
+    (edge.traffic.grpc?.requests ?? 0) +
+    (edge.traffic.tcp?.opened ?? 0)
+  );
 }

@@ -30,8 +30,14 @@ export function IssueCount({ issues }: { issues?: { errors: number; warnings: nu
   if (!issues || issues.errors + issues.warnings === 0) return <span class="muted">None</span>;
   return (
     <span class="issue-count">
-      {issues.errors > 0 && <span class="tag tag-failing">{issues.errors === 1 ? "1 error" : `${issues.errors} errors`}</span>}
-      {issues.warnings > 0 && <span class="tag tag-degraded">{issues.warnings === 1 ? "1 warning" : `${issues.warnings} warnings`}</span>}
+      {issues.errors > 0 && (
+        <span class="tag tag-failing">{issues.errors === 1 ? "1 error" : `${issues.errors} errors`}</span>
+      )}
+      {issues.warnings > 0 && (
+        <span class="tag tag-degraded">
+          {issues.warnings === 1 ? "1 warning" : `${issues.warnings} warnings`}
+        </span>
+      )}
     </span>
   );
 }
@@ -48,7 +54,14 @@ interface ButtonProps {
 
 export function IconButton({ icon, label, onClick, pressed, text, class: extra }: ButtonProps) {
   return (
-    <button type="button" class={`icon-button ${extra ?? ""}`} aria-label={label} title={label} aria-pressed={pressed} onClick={onClick}>
+    <button
+      type="button"
+      class={`icon-button ${extra ?? ""}`}
+      aria-label={label}
+      title={label}
+      aria-pressed={pressed}
+      onClick={onClick}
+    >
       <Icon path={icon} />
       {text && <span>{label}</span>}
     </button>
@@ -56,7 +69,17 @@ export function IconButton({ icon, label, onClick, pressed, text, class: extra }
 }
 
 /** A button that opens a panel below it. Escape or a click elsewhere closes it. */
-export function Menu({ label, title, children, icon }: { label: ComponentChildren; title: string; children: ComponentChildren; icon?: string }) {
+export function Menu({
+  label,
+  title,
+  children,
+  icon,
+}: {
+  label: ComponentChildren;
+  title: string;
+  children: ComponentChildren;
+  icon?: string;
+}) {
   const open = useSignal(false);
   const root = useRef<HTMLDivElement>(null);
   const id = useId();
@@ -72,15 +95,26 @@ export function Menu({ label, title, children, icon }: { label: ComponentChildre
       document.removeEventListener("focusin", outside);
     };
   }, [open.value, open]);
-  const escape = (e: TargetedKeyboardEvent<HTMLDivElement>) => {
+  const onEscape = (e: TargetedKeyboardEvent<HTMLDivElement>) => {
     if (e.key !== "Escape" || !open.value) return;
     e.stopPropagation();
     open.value = false;
     root.current?.querySelector("button")?.focus();
   };
   return (
-    <div class="menu" ref={root} onKeyDown={escape}>
-      <button type="button" class="menu-button" aria-expanded={open.value} aria-controls={id} aria-label={title} title={title} onClick={() => { open.value = !open.value; }}>
+    // biome-ignore lint/a11y/noStaticElementInteractions: only closes what its button opened
+    <div class="menu" ref={root} onKeyDown={onEscape}>
+      <button
+        type="button"
+        class="menu-button"
+        aria-expanded={open.value}
+        aria-controls={id}
+        aria-label={title}
+        title={title}
+        onClick={() => {
+          open.value = !open.value;
+        }}
+      >
         {icon && <Icon path={icon} size={16} />}
         <span class="menu-label">{label}</span>
         <Icon path={UI_ICONS.chevron} size={14} />
@@ -94,7 +128,17 @@ export function Menu({ label, title, children, icon }: { label: ComponentChildre
   );
 }
 
-export function Check({ label, checked, onChange, note }: { label: ComponentChildren; checked: boolean; onChange(on: boolean): void; note?: string }) {
+export function Check({
+  label,
+  checked,
+  onChange,
+  note,
+}: {
+  label: ComponentChildren;
+  checked: boolean;
+  onChange(on: boolean): void;
+  note?: string;
+}) {
   return (
     <label class="check">
       <input type="checkbox" checked={checked} onChange={(e) => onChange(e.currentTarget.checked)} />
@@ -106,7 +150,17 @@ export function Check({ label, checked, onChange, note }: { label: ComponentChil
   );
 }
 
-export function Select<T extends string>({ label, value, options, onChange }: { label: string; value: T; options: readonly (readonly [T, string])[]; onChange(value: T): void }) {
+export function Select<T extends string>({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: T;
+  options: readonly (readonly [T, string])[];
+  onChange(value: T): void;
+}) {
   return (
     <label class="select">
       <span class="sr-only">{label}</span>
@@ -142,7 +196,12 @@ export function CommandLine({ text }: { text: string }) {
 }
 
 export function Trouble({ error, retry }: { error: ApiError; retry?(): void }) {
-  const title = error.status === 403 ? "You may not see this" : error.status === 404 ? "Not found" : "This could not be loaded";
+  const title =
+    error.status === 403
+      ? "You may not see this"
+      : error.status === 404
+        ? "Not found"
+        : "This could not be loaded";
   return (
     <div class="notice notice-bad" role="alert">
       <Icon path={UI_ICONS.warning} />
@@ -174,7 +233,17 @@ export interface Tab {
   count?: number;
 }
 
-export function Tabs({ tabs, current, onChange, label }: { tabs: Tab[]; current: string; onChange(id: string): void; label: string }) {
+export function Tabs({
+  tabs,
+  current,
+  onChange,
+  label,
+}: {
+  tabs: Tab[];
+  current: string;
+  onChange(id: string): void;
+  label: string;
+}) {
   const move = (e: TargetedKeyboardEvent<HTMLDivElement>) => {
     const step = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
     if (step === 0) return;
@@ -188,7 +257,15 @@ export function Tabs({ tabs, current, onChange, label }: { tabs: Tab[]; current:
   return (
     <div class="tabs" role="tablist" aria-label={label} onKeyDown={move}>
       {tabs.map((t) => (
-        <button type="button" role="tab" key={t.id} data-tab={t.id} aria-selected={t.id === current} tabIndex={t.id === current ? 0 : -1} onClick={() => onChange(t.id)}>
+        <button
+          type="button"
+          role="tab"
+          key={t.id}
+          data-tab={t.id}
+          aria-selected={t.id === current}
+          tabIndex={t.id === current ? 0 : -1}
+          onClick={() => onChange(t.id)}
+        >
           {t.label}
           {t.count !== undefined && t.count > 0 && <span class="count">{t.count}</span>}
         </button>

@@ -24,12 +24,17 @@ it("shows the echo demo soon after it was opened", async () => {
 });
 
 it("keeps a graph of 1,000 workloads and 5,000 edges usable", async () => {
-  const { page, close, problems } = await open(browser, { scenario: "big", hash: "#/graph?type=workload&services=false" });
+  const { page, close, problems } = await open(browser, {
+    scenario: "big",
+    hash: "#/graph?type=workload&services=false",
+  });
   const started = Date.now();
   await settled(page);
   const shown = Date.now() - started;
   const frames = await page.evaluate(async () => {
-    const graph = (window as unknown as { lateenGraph: { pan(x: number, y: number): void; zoom(f: number): void } }).lateenGraph;
+    const graph = (
+      window as unknown as { lateenGraph: { pan(x: number, y: number): void; zoom(f: number): void } }
+    ).lateenGraph;
     const times: number[] = [];
     for (let i = 0; i < 40; i += 1) {
       const start = performance.now();
@@ -45,10 +50,19 @@ it("keeps a graph of 1,000 workloads and 5,000 edges usable", async () => {
     const before = document.querySelector(".status-line")?.textContent;
     const start = performance.now();
     document.querySelector<HTMLElement>("[aria-label='Refresh now']")!.click();
-    while (document.querySelector(".status-line")?.textContent === before && performance.now() - start < 8000) await new Promise((d) => setTimeout(d, 20));
+    while (document.querySelector(".status-line")?.textContent === before && performance.now() - start < 8000)
+      await new Promise((d) => setTimeout(d, 20));
     return Math.round(performance.now() - start);
   });
-  console.log("big: shown after", shown, "ms; a frame while moving", frames, "; status after refresh", refresh, "ms");
+  console.log(
+    "big: shown after",
+    shown,
+    "ms; a frame while moving",
+    frames,
+    "; status after refresh",
+    refresh,
+    "ms",
+  );
   expect(shown).toBeLessThan(15_000);
   expect(frames.median).toBeLessThan(400);
   expect(problems).toEqual([]);
@@ -66,8 +80,16 @@ it("does not grow while it is open", async () => {
     return { nodes, jsEventListeners, usedSize };
   };
   const round = async () => {
-    for (const hash of ["#/workloads", "#/graph?selected=service%2Fbookinfo%2Freviews", "#/config", "#/services/bookinfo/reviews", "#/graph"]) {
-      await page.evaluate((h) => { location.hash = h; }, hash);
+    for (const hash of [
+      "#/workloads",
+      "#/graph?selected=service%2Fbookinfo%2Freviews",
+      "#/config",
+      "#/services/bookinfo/reviews",
+      "#/graph",
+    ]) {
+      await page.evaluate((h) => {
+        location.hash = h;
+      }, hash);
       await page.waitForTimeout(120);
     }
   };

@@ -118,7 +118,12 @@ describe("errors point at the place", () => {
 });
 
 describe("completion", () => {
-  const words = { names: ["echo-client", "echo server"], namespaces: ["default"], versions: ["v1"], apps: [] };
+  const words = {
+    names: ["echo-client", "echo server"],
+    namespaces: ["default"],
+    versions: ["v1"],
+    apps: [],
+  };
   const texts = (input: string) => complete(input, input.length, words).map((s) => s.text);
 
   it("offers subjects, operators, values and joints in turn", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { scenario } from "../../mock/server.mjs";
 import { graph } from "../../mock/graph.mjs";
+import { scenario } from "../../mock/server.mjs";
 import { layoutInput } from "../../src/graph/measure";
 import { control } from "../../src/layout/bends";
 import { dagreLayout } from "../../src/layout/dagre";
@@ -11,7 +11,14 @@ import type { LayoutInput, LayoutOutput } from "../../src/layout/types";
 import { view } from "../../src/model/view";
 
 function input(name: string): LayoutInput {
-  const g = graph(scenario(name), { type: "versionedApp", namespaces: [], duration: 60, at: 1_790_000_000_000, services: true, idle: false });
+  const g = graph(scenario(name), {
+    type: "versionedApp",
+    namespaces: [],
+    duration: 60,
+    at: 1_790_000_000_000,
+    services: true,
+    idle: false,
+  });
   return layoutInput(view(g, { boxNamespaces: true, boxApps: true, labels: [] }));
 }
 
@@ -37,15 +44,20 @@ function strangers(i: LayoutInput, o: LayoutOutput): string[] {
     const inside = i.nodes.filter((n) => n.box && root.get(n.box) === s.id).map((n) => o.positions[n.id]!);
     const [left, right] = [Math.min(...inside.map((p) => p.x)), Math.max(...inside.map((p) => p.x))];
     const [top, bottom] = [Math.min(...inside.map((p) => p.y)), Math.max(...inside.map((p) => p.y))];
-    return i.nodes.filter((n) => {
-      const p = o.positions[n.id]!;
-      const mine = n.box !== undefined && root.get(n.box) === s.id;
-      return !mine && p.x > left && p.x < right && p.y > top && p.y < bottom;
-    }).map((n) => `${n.id} in ${s.id}`);
+    return i.nodes
+      .filter((n) => {
+        const p = o.positions[n.id]!;
+        const mine = n.box !== undefined && root.get(n.box) === s.id;
+        return !mine && p.x > left && p.x < right && p.y > top && p.y < bottom;
+      })
+      .map((n) => `${n.id} in ${s.id}`);
   });
 }
 
-describe.each([["dagre", dagreLayout], ["layered", layeredLayout]] as const)("the %s layout", (_, layout) => {
+describe.each([
+  ["dagre", dagreLayout],
+  ["layered", layeredLayout],
+] as const)("the %s layout", (_, layout) => {
   it.each(["echo-all", "bookinfo"])("places all of %s without overlaps, boxes apart", (name) => {
     const i = input(name);
     const o = layout(i);
@@ -64,7 +76,11 @@ describe.each([["dagre", dagreLayout], ["layered", layeredLayout]] as const)("th
   it("takes circles, self-calls and nothing at all", () => {
     const n = (id: string) => ({ id, width: 50, height: 60, below: 14 });
     const e = (source: string, target: string) => ({ id: `${source}>${target}`, source, target });
-    const o = layout({ nodes: [n("a"), n("b"), n("c")], boxes: [], edges: [e("a", "b"), e("b", "a"), e("b", "c"), e("c", "c")] });
+    const o = layout({
+      nodes: [n("a"), n("b"), n("c")],
+      boxes: [],
+      edges: [e("a", "b"), e("b", "a"), e("b", "c"), e("c", "c")],
+    });
     expect(Object.keys(o.positions)).toHaveLength(3);
     expect(layout({ nodes: [], boxes: [], edges: [] }).positions).toEqual({});
   });
@@ -82,7 +98,12 @@ describe("a big mesh", () => {
   });
 
   it("survives a chain of ten thousand", () => {
-    const nodes = Array.from({ length: 10_000 }, (_, k) => ({ id: `n${k}`, width: 50, height: 60, below: 14 }));
+    const nodes = Array.from({ length: 10_000 }, (_, k) => ({
+      id: `n${k}`,
+      width: 50,
+      height: 60,
+      below: 14,
+    }));
     const edges = nodes.slice(1).map((n, k) => ({ id: `e${k}`, source: `n${k}`, target: n.id }));
     expect(Object.keys(layeredLayout({ nodes, boxes: [], edges }).positions)).toHaveLength(10_000);
   });
@@ -95,14 +116,30 @@ describe("live changes", () => {
     expect(decide({ key: "k", nodes: 5 }, "k", 2)).toBe("place");
     expect(decide({ key: "k", nodes: 5 }, "k", 6)).toBe("full");
     expect(decide({ key: "k", nodes: 5 }, "other", 0)).toBe("full");
-    expect([algorithm("layered", 20, 30), algorithm("layered", 1000, 5000), algorithm("force", 20, 30), algorithm("force", 1000, 5000)]).toEqual(["dagre", "layered", "force", "layered"]);
+    expect([
+      algorithm("layered", 20, 30),
+      algorithm("layered", 1000, 5000),
+      algorithm("force", 20, 30),
+      algorithm("force", 1000, 5000),
+    ]).toEqual(["dagre", "layered", "force", "layered"]);
   });
 
   it("place new nodes beside their neighbours and on nothing else", () => {
     const size = { width: 60, height: 70, below: 16 };
-    const there = [{ ...size, id: "a", at: { x: 0, y: 0 } }, { ...size, id: "b", at: { x: 200, y: 0 } }];
+    const there = [
+      { ...size, id: "a", at: { x: 0, y: 0 } },
+      { ...size, id: "b", at: { x: 200, y: 0 } },
+    ];
     const edge = (source: string, target: string) => ({ id: `${source}>${target}`, source, target });
-    const at = place([{ ...size, id: "d" }, { ...size, id: "c" }, { ...size, id: "e" }], [edge("a", "b"), edge("a", "c"), edge("c", "d")], there);
+    const at = place(
+      [
+        { ...size, id: "d" },
+        { ...size, id: "c" },
+        { ...size, id: "e" },
+      ],
+      [edge("a", "b"), edge("a", "c"), edge("c", "d")],
+      there,
+    );
     expect(at.c!.x).toBe(200);
     expect(Math.abs(at.c!.y)).toBeGreaterThanOrEqual(size.height);
     expect(at.d!.x).toBeGreaterThan(at.c!.x);
@@ -112,7 +149,10 @@ describe("live changes", () => {
 
 describe("bends", () => {
   it("are relative to the straight line, as Cytoscape wants them", () => {
-    expect(control({ x: 0, y: 0 }, { x: 100, y: 0 }, [{ x: 50, y: 20 }])).toEqual({ distances: [20], weights: [0.5] });
+    expect(control({ x: 0, y: 0 }, { x: 100, y: 0 }, [{ x: 50, y: 20 }])).toEqual({
+      distances: [20],
+      weights: [0.5],
+    });
     expect(control({ x: 0, y: 0 }, { x: 0, y: 0 }, [{ x: 50, y: 20 }])).toBeUndefined();
   });
 });

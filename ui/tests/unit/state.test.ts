@@ -13,26 +13,52 @@ import { errorShare, isIdle, sum, totals } from "../../src/model/traffic";
 describe("the address", () => {
   it("holds only what differs from the default, and gives it back", () => {
     expect(formatGraphState(DEFAULTS).toString()).toBe("");
-    const state = { ...DEFAULTS, type: "workload" as const, namespaces: ["a", "b"], duration: 300, refresh: 0, at: 5000, replay: true, find: "name = a & b", selected: "x>y#tcp", labels: [], boxApps: false, tab: "logs" as const };
+    const state = {
+      ...DEFAULTS,
+      type: "workload" as const,
+      namespaces: ["a", "b"],
+      duration: 300,
+      refresh: 0,
+      at: 5000,
+      replay: true,
+      find: "name = a & b",
+      selected: "x>y#tcp",
+      labels: [],
+      boxApps: false,
+      tab: "logs" as const,
+    };
     expect(parseGraphState(new URLSearchParams(formatGraphState(state).toString()))).toEqual(state);
   });
 
   it("reads nonsense as the default", () => {
-    expect(parseGraphState(new URLSearchParams("type=x&duration=-1&refresh=a&at=b&layout=z&tab=q&services=maybe"))).toEqual(DEFAULTS);
+    expect(
+      parseGraphState(new URLSearchParams("type=x&duration=-1&refresh=a&at=b&layout=z&tab=q&services=maybe")),
+    ).toEqual(DEFAULTS);
     expect(parseGraphState(new URLSearchParams("duration=63")).duration).toBe(65);
-    expect(parseGraphState(new URLSearchParams({ labels: "rate,toString,p95" })).labels).toEqual(["rate", "p95"]);
+    expect(parseGraphState(new URLSearchParams({ labels: "rate,toString,p95" })).labels).toEqual([
+      "rate",
+      "p95",
+    ]);
   });
 
   it("leads to pages, and unknown ones to the graph", () => {
     const hash = formatRoute("workloads", ["default", "a/b c"], new URLSearchParams({ search: "x" }));
     const route = parseRoute(hash);
-    expect([route.page, route.path, route.query.get("search")]).toEqual(["workloads", ["default", "a/b c"], "x"]);
+    expect([route.page, route.path, route.query.get("search")]).toEqual([
+      "workloads",
+      ["default", "a/b c"],
+      "x",
+    ]);
     expect(parseRoute("#/nowhere/x").page).toBe("graph");
     expect(parseRoute("#/workloads/%E0%A4%A").path).toEqual(["%E0%A4%A"]);
   });
 
   it("names objects with and without group and namespace", () => {
-    for (const ref of [{ kind: "Gateway", group: "networking.istio.io", namespace: "a", name: "b" }, { kind: "Service", group: "", namespace: "a", name: "b" }, { kind: "X", group: "g", namespace: "", name: "b" }]) {
+    for (const ref of [
+      { kind: "Gateway", group: "networking.istio.io", namespace: "a", name: "b" },
+      { kind: "Service", group: "", namespace: "a", name: "b" },
+      { kind: "X", group: "g", namespace: "", name: "b" },
+    ]) {
       const [k, ns, n] = configPath(ref).split("/").map(decodeURIComponent);
       expect(parseConfigPath(k!, ns!, n!)).toEqual(ref);
     }
@@ -57,7 +83,9 @@ describe("the token", () => {
 
 describe("waiting", () => {
   it("doubles up to half a minute", () => {
-    expect([1, 2, 3, 4, 5, 6, 99].map((n) => backoff(n, 1))).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect([1, 2, 3, 4, 5, 6, 99].map((n) => backoff(n, 1))).toEqual([
+      1000, 2000, 4000, 8000, 16_000, 30_000, 30_000,
+    ]);
     expect(backoff(1, 0)).toBe(500);
     expect(comeback(0)).toBeLessThan(comeback(1));
   });
@@ -71,7 +99,9 @@ describe("a feed", () => {
     hidden: () => hidden,
     onVisibility: (c) => {
       change = c;
-      return () => { change = () => {}; };
+      return () => {
+        change = () => {};
+      };
     },
     random: () => 1,
     now: () => Date.now(),
@@ -85,7 +115,16 @@ describe("a feed", () => {
     hidden = false;
     calls = [];
     answer = async (key) => `of ${key}`;
-    feed = new Feed<string>({ load: (key) => { calls.push(key); return answer(key); }, interval: () => 10_000 }, environment);
+    feed = new Feed<string>(
+      {
+        load: (key) => {
+          calls.push(key);
+          return answer(key);
+        },
+        interval: () => 10_000,
+      },
+      environment,
+    );
   });
   afterEach(() => {
     feed.close();
@@ -119,7 +158,9 @@ describe("a feed", () => {
   it("keeps what it has and backs off while the server is away", async () => {
     feed.ask("a");
     await pass(0);
-    answer = async () => { throw new ApiError(0, "gone"); };
+    answer = async () => {
+      throw new ApiError(0, "gone");
+    };
     await pass(10_000);
     expect(feed.state.value).toMatchObject({ data: "of a", error: { status: 0 } });
     const before = calls.length;
@@ -132,7 +173,9 @@ describe("a feed", () => {
   });
 
   it("does not repeat a question whose token was refused", async () => {
-    answer = async () => { throw new ApiError(401, "no"); };
+    answer = async () => {
+      throw new ApiError(401, "no");
+    };
     feed.ask("a");
     await pass(120_000);
     expect(calls).toHaveLength(1);
@@ -162,7 +205,11 @@ describe("a feed", () => {
 });
 
 describe("the client", () => {
-  const reply = (status: number, body: string, headers = {}) => vi.stubGlobal("fetch", vi.fn(async () => new Response(status === 304 ? null : body, { status, headers })));
+  const reply = (status: number, body: string, headers = {}) =>
+    vi.stubGlobal(
+      "fetch",
+      vi.fn(async () => new Response(status === 304 ? null : body, { status, headers })),
+    );
   afterEach(() => vi.unstubAllGlobals());
   const client = new Client("http://h", () => "t");
 
@@ -172,12 +219,19 @@ describe("the client", () => {
     reply(304, "");
     expect(await client.get("/g")).toBe(first);
     const [, init] = vi.mocked(fetch).mock.calls[0]!;
-    expect(Object.fromEntries(new Headers(init?.headers))).toMatchObject({ authorization: "Bearer t", "if-none-match": '"x"' });
+    expect(Object.fromEntries(new Headers(init?.headers))).toMatchObject({
+      authorization: "Bearer t",
+      "if-none-match": '"x"',
+    });
   });
 
   it("says what went wrong", async () => {
     reply(403, '{"status":403,"message":"you need the right to list pods"}');
-    await expect(client.get("/g")).rejects.toMatchObject({ status: 403, message: "you need the right to list pods", away: false });
+    await expect(client.get("/g")).rejects.toMatchObject({
+      status: 403,
+      message: "you need the right to list pods",
+      away: false,
+    });
     reply(502, "<html>");
     await expect(client.get("/g")).rejects.toMatchObject({ status: 502, away: true });
     reply(200, "<html>");
@@ -194,7 +248,8 @@ describe("moving marks", () => {
     expect(interval(0, 100)).toBe(Number.POSITIVE_INFINITY);
     expect(interval(0.01, 100)).toBeGreaterThan(interval(1, 100));
     expect(interval(1, 100)).toBeGreaterThan(interval(1000, 100));
-    for (const rate of [0.001, 1, 1e9]) expect(marks({ rate, errorShare: 0, length: 2000, phase: 0.3 }, 1000).length).toBeLessThanOrEqual(15);
+    for (const rate of [0.001, 1, 1e9])
+      expect(marks({ rate, errorShare: 0, length: 2000, phase: 0.3 }, 1000).length).toBeLessThanOrEqual(15);
     expect(marks({ rate: 0, errorShare: 0, length: 100, phase: 0 }, 50)).toEqual([]);
   });
 
@@ -207,7 +262,8 @@ describe("moving marks", () => {
   });
 
   it("show errors in their share, and rare ones at all", () => {
-    const share = (s: number) => Array.from({ length: 1000 }, (_, n) => isError(n, s)).filter(Boolean).length / 1000;
+    const share = (s: number) =>
+      Array.from({ length: 1000 }, (_, n) => isError(n, s)).filter(Boolean).length / 1000;
     expect(share(0)).toBe(0);
     expect(share(0.5)).toBeCloseTo(0.5, 2);
     expect(share(1)).toBe(1);
@@ -221,10 +277,18 @@ describe("moving marks", () => {
 
 describe("lines", () => {
   it("are measured along their curve", () => {
-    const line = measure([{ x: 0, y: 0 }, { x: 10, y: 0 }, { x: 10, y: 10 }]);
+    const line = measure([
+      { x: 0, y: 0 },
+      { x: 10, y: 0 },
+      { x: 10, y: 10 },
+    ]);
     expect(line.length).toBe(20);
     expect(pointAt(line, 0.75)).toEqual({ x: 10, y: 5 });
-    const bent = curve([{ x: 0, y: 0 }, { x: 50, y: 50 }, { x: 100, y: 0 }]);
+    const bent = curve([
+      { x: 0, y: 0 },
+      { x: 50, y: 50 },
+      { x: 100, y: 0 },
+    ]);
     expect(bent.at(-1)).toEqual({ x: 100, y: 0 });
     expect(Math.max(...bent.map((p) => p.y))).toBe(25);
   });
@@ -232,7 +296,14 @@ describe("lines", () => {
 
 describe("sums of traffic", () => {
   const tcp = { sent: 10, received: 20, opened: 4, closed: 4, failed: 1, active: 2, flags: { UF: 1 } };
-  const http = { requests: 8, errorShare: 0.25, requestBytes: 100, responseBytes: 200, codes: { 200: 6, 503: 2 }, flags: {} };
+  const http = {
+    requests: 8,
+    errorShare: 0.25,
+    requestBytes: 100,
+    responseBytes: 200,
+    codes: { 200: 6, 503: 2 },
+    flags: {},
+  };
 
   it("add rates and weigh shares", () => {
     const both = sum([{ tcp, http }, { tcp }, { http: { ...http, errorShare: 0.75 } }]);

@@ -7,10 +7,26 @@ import { lineOfPath, parsePath } from "../../src/model/yamlPath";
 describe("numbers", () => {
   it("are short and have a unit", () => {
     expect([0, 0.004, 0.25, 2, 9.96, 12.34, 123.4, 999.7, 1234, 5e6].map((n) => f.rate(n, "req"))).toEqual([
-      "0 req/s", "<0.01 req/s", "0.25 req/s", "2 req/s", "10 req/s", "12.3 req/s", "123 req/s", "1k req/s", "1.2k req/s", "5M req/s",
+      "0 req/s",
+      "<0.01 req/s",
+      "0.25 req/s",
+      "2 req/s",
+      "10 req/s",
+      "12.3 req/s",
+      "123 req/s",
+      "1k req/s",
+      "1.2k req/s",
+      "5M req/s",
     ]);
     expect([0, 900, 1400, 2.5e6, 7e13].map(f.bytes)).toEqual(["0 B", "900 B", "1.4 kB", "2.5 MB", "70 TB"]);
-    expect([0, 0.0004, 0.052, 0.5, 0.9996, 1].map(f.percent)).toEqual(["0%", "<0.1%", "5.2%", "50%", ">99.9%", "100%"]);
+    expect([0, 0.0004, 0.052, 0.5, 0.9996, 1].map(f.percent)).toEqual([
+      "0%",
+      "<0.1%",
+      "5.2%",
+      "50%",
+      ">99.9%",
+      "100%",
+    ]);
     expect([0.5, 12, 999, 2500].map(f.latency)).toEqual(["0.5 ms", "12 ms", "999 ms", "2.5 s"]);
     expect([30, 90, 3600, 172800].map(f.span)).toEqual(["30 s", "1.5 min", "1 h", "2 d"]);
     expect([-5, 5e3, 61e3, 7.2e6, 2e8].map(f.age)).toEqual(["0 s", "5 s", "1 min", "2 h", "2 d"]);
@@ -83,7 +99,16 @@ spec:
   });
 
   it("reads keys with dots", () => {
-    expect(parsePath('metadata.labels["app.kubernetes.io/name"]')).toEqual(["metadata", "labels", "app.kubernetes.io/name"]);
-    expect(lineOfPath("metadata:\n  labels:\n    app.kubernetes.io/name: x\n", 'metadata.labels["app.kubernetes.io/name"]')).toBe(3);
+    expect(parsePath('metadata.labels["app.kubernetes.io/name"]')).toEqual([
+      "metadata",
+      "labels",
+      "app.kubernetes.io/name",
+    ]);
+    expect(
+      lineOfPath(
+        "metadata:\n  labels:\n    app.kubernetes.io/name: x\n",
+        'metadata.labels["app.kubernetes.io/name"]',
+      ),
+    ).toBe(3);
   });
 });

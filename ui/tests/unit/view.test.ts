@@ -2,26 +2,35 @@ import { describe, expect, it } from "vitest";
 import { graph as compute } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
 import type { Graph, GraphType } from "../../src/api/types";
-import { advance, range } from "../../src/graph/timeline";
-import { next } from "../../src/graph/navigate";
 import { drawn, same } from "../../src/graph/elements";
+import { next } from "../../src/graph/navigate";
+import { advance, range } from "../../src/graph/timeline";
+import { rowsInView, sorted } from "../../src/lists/window";
 import { check } from "../../src/model/expression/evaluate";
 import { changes } from "../../src/model/merge";
-import { view, type ViewOptions } from "../../src/model/view";
-import { rowsInView, sorted } from "../../src/lists/window";
+import { type ViewOptions, view } from "../../src/model/view";
 import { select } from "../../src/panel/selection";
 
 const at = 1_790_000_000_000;
 const of = (name: string, type: GraphType = "versionedApp", when = at): Graph =>
   compute(scenario(name), { type, namespaces: [], duration: 60, at: when, services: true, idle: false });
-const options = (over: Partial<ViewOptions> = {}): ViewOptions => ({ boxNamespaces: true, boxApps: true, labels: ["rate", "share"], ...over });
+const options = (over: Partial<ViewOptions> = {}): ViewOptions => ({
+  boxNamespaces: true,
+  boxApps: true,
+  labels: ["rate", "share"],
+  ...over,
+});
 const ids = (list: { id: string }[]) => list.map((x) => x.id).sort();
 const expression = (text: string) => check(text).expression;
 
 describe("the view", () => {
   it("boxes namespaces, and apps of more than one version", () => {
     expect(ids(view(of("echo"), options()).boxes)).toEqual(["namespace/default", "namespace/istio-system"]);
-    expect(ids(view(of("echo-split"), options()).boxes)).toEqual(["appbox/default/echo-server", "namespace/default", "namespace/istio-system"]);
+    expect(ids(view(of("echo-split"), options()).boxes)).toEqual([
+      "appbox/default/echo-server",
+      "namespace/default",
+      "namespace/istio-system",
+    ]);
     expect(view(of("echo-split"), options({ boxNamespaces: false, boxApps: false })).boxes).toEqual([]);
   });
 
@@ -78,7 +87,9 @@ describe("successive graphs", () => {
     expect(later.update.length).toBeGreaterThan(0);
     const more = changes(map(of("echo")), elements(of("echo-split")), same);
     expect(ids(more.add)).toContain("app/default/echo-server/v2");
-    expect(changes(map(of("echo-split")), elements(of("echo")), same).remove).toContain("app/default/echo-server/v2");
+    expect(changes(map(of("echo-split")), elements(of("echo")), same).remove).toContain(
+      "app/default/echo-server/v2",
+    );
   });
 });
 
@@ -101,8 +112,14 @@ describe("the selection", () => {
 
 describe("the arrow keys", () => {
   const v = view(of("echo-split"), options());
-  const y = new Map(v.nodes.map((n, i) => [n.id, { x: n.id.startsWith("service") ? 100 : n.id.includes("server") ? 200 : 0, y: i * 50 }]));
-  const go = (from: string | undefined, to: "left" | "right" | "up" | "down") => next(v, (id) => y.get(id), from, to);
+  const y = new Map(
+    v.nodes.map((n, i) => [
+      n.id,
+      { x: n.id.startsWith("service") ? 100 : n.id.includes("server") ? 200 : 0, y: i * 50 },
+    ]),
+  );
+  const go = (from: string | undefined, to: "left" | "right" | "up" | "down") =>
+    next(v, (id) => y.get(id), from, to);
 
   it("walk along the traffic and back", () => {
     const edge = go("app/default/echo-client/v1", "right")!;

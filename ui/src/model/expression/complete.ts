@@ -75,7 +75,8 @@ function joints(): Option[] {
 }
 
 function operators(about: Subject): Option[] {
-  if (about.type === "number") return [">", ">=", "<", "<=", "=", "!="].map((text) => ({ text, help: "compare the number" }));
+  if (about.type === "number")
+    return [">", ">=", "<", "<=", "=", "!="].map((text) => ({ text, help: "compare the number" }));
   return [
     { text: "=", help: "is exactly" },
     { text: "!=", help: "is not" },
@@ -88,8 +89,14 @@ function operators(about: Subject): Option[] {
 function values(about: Subject | undefined, words: Vocabulary): Option[] {
   if (!about) return [];
   const known: Record<string, string[]> = {
-    name: words.names, workload: words.names, service: words.names, source: words.names, target: words.names,
-    namespace: words.namespaces, version: words.versions, app: words.apps,
+    name: words.names,
+    workload: words.names,
+    service: words.names,
+    source: words.names,
+    target: words.names,
+    namespace: words.namespaces,
+    version: words.versions,
+    app: words.apps,
   };
   const list = about.values ?? known[about.names[0]] ?? [];
   return list.map((text) => ({ text: /[\s()!=<>*^$&|"']/.test(text) ? `"${text}"` : text, help: "" }));

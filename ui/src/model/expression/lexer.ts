@@ -50,7 +50,12 @@ function quoted(input: string, at: number): Token | undefined {
 }
 
 function symbol(input: string, at: number): Token | undefined {
-  const make = (kind: Token["kind"], text: string): Token => ({ kind, text, start: at, end: at + text.length });
+  const make = (kind: Token["kind"], text: string): Token => ({
+    kind,
+    text,
+    start: at,
+    end: at + text.length,
+  });
   const rest = input.slice(at, at + 3);
   if (rest[0] === "(") return make("open", "(");
   if (rest[0] === ")") return make("close", ")");

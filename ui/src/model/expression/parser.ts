@@ -12,12 +12,23 @@ export type Expression =
 export type Operator = "=" | "!=" | "<" | "<=" | ">" | ">=" | "contains" | "startswith" | "endswith";
 
 const SYMBOLS: Record<string, [Operator, negated: boolean]> = {
-  "=": ["=", false], "==": ["=", false], "!=": ["!=", false],
-  "<": ["<", false], "<=": ["<=", false], ">": [">", false], ">=": [">=", false],
-  "*=": ["contains", false], "!*=": ["contains", true],
-  "^=": ["startswith", false], "!^=": ["startswith", true],
-  "$=": ["endswith", false], "!$=": ["endswith", true],
-  contains: ["contains", false], startswith: ["startswith", false], endswith: ["endswith", false], is: ["=", false],
+  "=": ["=", false],
+  "==": ["=", false],
+  "!=": ["!=", false],
+  "<": ["<", false],
+  "<=": ["<=", false],
+  ">": [">", false],
+  ">=": [">=", false],
+  "*=": ["contains", false],
+  "!*=": ["contains", true],
+  "^=": ["startswith", false],
+  "!^=": ["startswith", true],
+  "$=": ["endswith", false],
+  "!$=": ["endswith", true],
+  contains: ["contains", false],
+  startswith: ["startswith", false],
+  endswith: ["endswith", false],
+  is: ["=", false],
 };
 const ORDERED = new Set<Operator>(["<", "<=", ">", ">="]);
 const PARTS = new Set<Operator>(["contains", "startswith", "endswith"]);
@@ -72,7 +83,8 @@ class Parser {
     if (!about) throw fail(named, unknown(named.text));
     const negated = this.negatedOperator();
     const next = this.peek();
-    const symbol = next.kind === "operator" || next.kind === "word" ? SYMBOLS[next.text.toLowerCase()] : undefined;
+    const symbol =
+      next.kind === "operator" || next.kind === "word" ? SYMBOLS[next.text.toLowerCase()] : undefined;
     if (!symbol) return this.flag(about, named);
     this.take();
     const compared = this.compare(about, symbol[0], next);
@@ -100,7 +112,8 @@ class Parser {
     const token = this.take();
     if (token.kind !== "word" && token.kind !== "text") throw fail(token, "a value is missing here");
     if (about.type === "number") {
-      if (PARTS.has(operator)) throw fail(at, `“${about.names[0]}” is a number: compare it with =, !=, <, <=, > or >=`);
+      if (PARTS.has(operator))
+        throw fail(at, `“${about.names[0]}” is a number: compare it with =, !=, <, <=, > or >=`);
       return { kind: "compare", subject: about, operator, value: numeric(token) };
     }
     if (ORDERED.has(operator)) throw fail(at, `“${about.names[0]}” is not a number: it has no order`);
@@ -131,7 +144,18 @@ function yesNo(about: Subject, operator: Operator, token: Token): Expression {
   return wanted ? is : { kind: "not", inner: is };
 }
 
-const SCALE: Record<string, number> = { "": 1, "%": 1, ms: 1, s: 1000, k: 1e3, kb: 1e3, m: 1e6, mb: 1e6, g: 1e9, gb: 1e9 };
+const SCALE: Record<string, number> = {
+  "": 1,
+  "%": 1,
+  ms: 1,
+  s: 1000,
+  k: 1e3,
+  kb: 1e3,
+  m: 1e6,
+  mb: 1e6,
+  g: 1e9,
+  gb: 1e9,
+};
 
 function numeric(token: Token): number {
   const match = /^(-?\d+(?:\.\d+)?)([a-z%]*)$/i.exec(token.text);

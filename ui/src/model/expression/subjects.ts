@@ -2,7 +2,9 @@
 import type { Badge, Edge, Node } from "../../api/types";
 import { errorShare, isIdle, isSource, latencyOf, totals } from "../traffic";
 
-export type Element = { node: Node; edge?: undefined } | { edge: Edge; source?: Node; target?: Node; node?: undefined };
+export type Element =
+  | { node: Node; edge?: undefined }
+  | { edge: Edge; source?: Node; target?: Node; node?: undefined };
 
 export type Value = string | string[] | number | boolean | undefined;
 
@@ -19,12 +21,34 @@ export interface Subject {
 
 type Get<T> = (it: T) => Value;
 
-const ofNode = (type: Subject["type"], names: Subject["names"], help: string, get: Get<Node>, values?: string[]): Subject => ({
-  names, type, of: "node", help, values, get: (e) => (e.node ? get(e.node) : undefined),
+const ofNode = (
+  type: Subject["type"],
+  names: Subject["names"],
+  help: string,
+  get: Get<Node>,
+  values?: string[],
+): Subject => ({
+  names,
+  type,
+  of: "node",
+  help,
+  values,
+  get: (e) => (e.node ? get(e.node) : undefined),
 });
 
-const ofEdge = (type: Subject["type"], names: Subject["names"], help: string, get: Get<Edge>, values?: string[]): Subject => ({
-  names, type, of: "edge", help, values, get: (e) => (e.edge ? get(e.edge) : undefined),
+const ofEdge = (
+  type: Subject["type"],
+  names: Subject["names"],
+  help: string,
+  get: Get<Edge>,
+  values?: string[],
+): Subject => ({
+  names,
+  type,
+  of: "edge",
+  help,
+  values,
+  get: (e) => (e.edge ? get(e.edge) : undefined),
 });
 
 const badge = (names: Subject["names"], which: Badge[], help: string): Subject =>
@@ -37,7 +61,13 @@ const names = (n: Node | undefined) =>
 
 export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["name"], "name of the node, its workload, app or service", names),
-  ofNode("text", ["node"], "kind of node", nodeKinds, ["workload", "app", "service", "serviceentry", "outside"]),
+  ofNode("text", ["node"], "kind of node", nodeKinds, [
+    "workload",
+    "app",
+    "service",
+    "serviceentry",
+    "outside",
+  ]),
   ofNode("text", ["namespace", "ns"], "namespace of the node", (n) => n.namespace ?? ""),
   ofNode("text", ["workload", "wl"], "workload name", (n) => n.workload ?? ""),
   ofNode("text", ["app"], "app label", (n) => n.app ?? ""),
@@ -54,9 +84,19 @@ export const SUBJECTS: readonly Subject[] = [
   ofNode("yes", ["idle"], "no traffic in this time", (n) => isIdle(n.in) && isIdle(n.out)),
   ofNode("yes", ["gateway", "gw"], "ingress or egress gateway", (n) => n.gateway !== undefined),
   ofNode("yes", ["outofmesh"], "without a sidecar", (n) => n.outOfMesh === true),
-  ofNode("yes", ["outside"], "outside the mesh", (n) => n.namespace === undefined || n.kind === "serviceEntry"),
+  ofNode(
+    "yes",
+    ["outside"],
+    "outside the mesh",
+    (n) => n.namespace === undefined || n.kind === "serviceEntry",
+  ),
   ofNode("yes", ["trafficsource", "root"], "where traffic enters the graph", isSource),
-  ofNode("yes", ["issues"], "its configuration has errors or warnings", (n) => !!n.issues && n.issues.errors + n.issues.warnings > 0),
+  ofNode(
+    "yes",
+    ["issues"],
+    "its configuration has errors or warnings",
+    (n) => !!n.issues && n.issues.errors + n.issues.warnings > 0,
+  ),
   badge(["sidecar", "sc"], ["missingSidecar"], "missing a sidecar"),
   badge(["virtualservice", "vs"], ["virtualService"], "a VirtualService acts on it"),
   badge(["circuitbreaker", "cb"], ["circuitBreaker"], "a circuit breaker is set"),
@@ -69,20 +109,75 @@ export const SUBJECTS: readonly Subject[] = [
   ofEdge("number", ["http"], "HTTP requests per second", (e) => e.traffic.http?.requests ?? 0),
   ofEdge("number", ["grpc"], "gRPC requests per second", (e) => e.traffic.grpc?.requests ?? 0),
   ofEdge("number", ["tcp"], "TCP bytes per second", (e) => tcpBytes(e.traffic.tcp)),
-  ofEdge("number", ["connections", "conn"], "TCP connections opened per second", (e) => e.traffic.tcp?.opened ?? 0),
+  ofEdge(
+    "number",
+    ["connections", "conn"],
+    "TCP connections opened per second",
+    (e) => e.traffic.tcp?.opened ?? 0,
+  ),
   ofEdge("number", ["%error", "%err"], "part that failed, in percent", (e) => percent(errorShare(e.traffic))),
-  ofEdge("number", ["%traffic"], "part of what its source sent to that service, in percent", (e) => e.share === undefined ? undefined : percent(e.share)),
-  ofEdge("number", ["rt", "responsetime", "p95"], "95th percentile of the latency, in ms", (e) => latencyOf(e.traffic)?.p95),
+  ofEdge("number", ["%traffic"], "part of what its source sent to that service, in percent", (e) =>
+    e.share === undefined ? undefined : percent(e.share),
+  ),
+  ofEdge(
+    "number",
+    ["rt", "responsetime", "p95"],
+    "95th percentile of the latency, in ms",
+    (e) => latencyOf(e.traffic)?.p95,
+  ),
   ofEdge("number", ["p50"], "median latency, in ms", (e) => latencyOf(e.traffic)?.p50),
   ofEdge("number", ["p99"], "99th percentile of the latency, in ms", (e) => latencyOf(e.traffic)?.p99),
   ofEdge("number", ["throughput"], "bytes per second, both directions", (e) => totals(e.traffic).bytes),
-  { names: ["source"], type: "text", of: "edge", help: "name of where the edge starts", get: (e) => (e.edge ? names(e.source) : undefined) },
-  { names: ["target", "destination"], type: "text", of: "edge", help: "name of where the edge ends", get: (e) => (e.edge ? names(e.target) : undefined) },
-  { names: ["sourceprincipal"], type: "text", of: "edge", help: "identity of the source", get: (e) => (e.edge ? (e.source?.principal ?? "") : undefined) },
-  { names: ["destprincipal"], type: "text", of: "edge", help: "identity of the target", get: (e) => (e.edge ? (e.target?.principal ?? "") : undefined) },
-  { names: ["healthy"], type: "yes", of: "both", help: "neither degraded nor failing", get: (e) => healthOf(e) === "healthy" || healthOf(e) === "idle" },
-  { names: ["health"], type: "text", of: "both", help: "state of health", values: ["healthy", "degraded", "failing", "idle"], get: healthOf },
-  { names: ["traffic"], type: "yes", of: "both", help: "has traffic in this time", get: (e) => e.node ? !(isIdle(e.node.in) && isIdle(e.node.out)) : !isIdle(e.edge.traffic) },
+  {
+    names: ["source"],
+    type: "text",
+    of: "edge",
+    help: "name of where the edge starts",
+    get: (e) => (e.edge ? names(e.source) : undefined),
+  },
+  {
+    names: ["target", "destination"],
+    type: "text",
+    of: "edge",
+    help: "name of where the edge ends",
+    get: (e) => (e.edge ? names(e.target) : undefined),
+  },
+  {
+    names: ["sourceprincipal"],
+    type: "text",
+    of: "edge",
+    help: "identity of the source",
+    get: (e) => (e.edge ? (e.source?.principal ?? "") : undefined),
+  },
+  {
+    names: ["destprincipal"],
+    type: "text",
+    of: "edge",
+    help: "identity of the target",
+    get: (e) => (e.edge ? (e.target?.principal ?? "") : undefined),
+  },
+  {
+    names: ["healthy"],
+    type: "yes",
+    of: "both",
+    help: "neither degraded nor failing",
+    get: (e) => healthOf(e) === "healthy" || healthOf(e) === "idle",
+  },
+  {
+    names: ["health"],
+    type: "text",
+    of: "both",
+    help: "state of health",
+    values: ["healthy", "degraded", "failing", "idle"],
+    get: healthOf,
+  },
+  {
+    names: ["traffic"],
+    type: "yes",
+    of: "both",
+    help: "has traffic in this time",
+    get: (e) => (e.node ? !(isIdle(e.node.in) && isIdle(e.node.out)) : !isIdle(e.edge.traffic)),
+  },
 ];
 
 const BY_NAME = new Map(SUBJECTS.flatMap((s) => s.names.map((name) => [name, s] as const)));
