@@ -44,6 +44,8 @@ impl Finder {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
     pub generation: Option<i64>,
+    /// Milliseconds since 1970; 0 if it is not known.
+    pub created: i64,
     pub status: Value,
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_api::issue::{ObjectRef, Severity};
+use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::service::{Labels, Registry, Service};
 use lateen_model::workload::Workload;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::debug::Proxies;
-use crate::findings::{Findings, Verdict};
+use crate::findings::{Facts, Findings, Verdict};
 use crate::published::Published;
 
 /// Rows of one answer; a page that needs more asks for less.
@@ -218,11 +219,11 @@ impl Group {
 
 fn config(findings: &Findings, wanted: &Wanted<'_>) -> Vec<Value> {
     let verdicts = findings.verdicts();
-    let shown = findings.objects().into_keys().filter(|key| {
+    let shown = findings.objects().into_iter().filter(|(key, _)| {
         let kind = key.kind.kind.to_lowercase();
         wanted.fits(&key.namespace, &key.name) && (wanted.kind.is_empty() || kind == wanted.kind)
     });
-    let row = |key: lateen_api::resource::Key| {
+    let row = |(key, facts): (Key, Facts)| {
         let object: ObjectRef = key.object_ref();
         json!({
             "kind": object.kind,
@@ -230,6 +231,7 @@ fn config(findings: &Findings, wanted: &Wanted<'_>) -> Vec<Value> {
             "namespace": object.namespace,
             "name": object.name,
             "version": key.kind.storage_version(),
+            "created": facts.created,
             "issues": verdicts.get(&object).map(count).unwrap_or_default(),
         })
     };

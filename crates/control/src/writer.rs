@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use jiff::Timestamp;
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::{Key, Resource};
@@ -182,6 +183,9 @@ impl Writer {
         if kind.source == Source::Istio {
             let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
             let generation = value["metadata"]["generation"].as_i64();
+            let created = value["metadata"]["creationTimestamp"].as_str();
+            let created = created.and_then(|time| time.parse::<Timestamp>().ok());
+            let created = created.map_or(0, Timestamp::as_millisecond);
             let status = status.unwrap_or_default();
             // Without the status: it is not the user's text.
             issues.extend(validate(kind, kind.storage_version(), &value));
@@ -190,7 +194,7 @@ impl Writer {
                 "ServiceEntry" => value["status"] = given(&status),
                 _ => {}
             }
-            self.findings.put_object(key.clone(), Facts { generation, status });
+            self.findings.put_object(key.clone(), Facts { generation, created, status });
         }
         let without_effect = without_effect(kind, &value);
         let decoded = decode(kind, value);

@@ -181,8 +181,8 @@ mod tests {
             let store = traffic.now();
             let (key, sum) = store.sums(0, u32::MAX).next().unwrap();
             assert_eq!((&*key.source.workload, &*key.destination.version), ("client", "v2"));
-            assert_eq!((sum.opened, sum.sent), (4, 70));
-            assert_eq!(sum.latency, durations.read().native);
+            assert_eq!((sum.points.opened, sum.points.sent, sum.open), (4, 70, 4));
+            assert_eq!(sum.points.latency, durations.read().native);
         }
         drop(stream);
         assert_eq!(traffic.proxies(), 0);

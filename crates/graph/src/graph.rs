@@ -11,8 +11,7 @@ use lateen_telemetry::labels::Reporter;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::key::{Key, Party, Protocol, Service};
-use crate::point::Point;
-use crate::store::{STEP, Store};
+use crate::store::{STEP, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node};
 use nodes::Place;
@@ -65,9 +64,9 @@ impl Query {
 
 /// The graph, with nodes and edges in a stable order.
 pub fn graph(store: &Store, query: &Query) -> Graph {
-    let sums: Vec<(&Key, Point)> = store
+    let sums: Vec<(&Key, Sum)> = store
         .sums(query.first(), query.at)
-        .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.is_empty()))
+        .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.points.is_empty()))
         .map(|(key, sum)| (&**key, sum))
         .collect();
     let by_client: FxHashSet<Route<'_>> = sums
@@ -105,10 +104,11 @@ fn route(key: &Key) -> Route<'_> {
 }
 
 /// How much of each route was mutual TLS, and how much was not, as the servers' proxies say.
-fn secured<'k>(sums: &[(&'k Key, Point)]) -> FxHashMap<Route<'k>, (u64, u64)> {
+fn secured<'k>(sums: &[(&'k Key, Sum)]) -> FxHashMap<Route<'k>, (u64, u64)> {
     let mut secured: FxHashMap<Route<'k>, (u64, u64)> = FxHashMap::default();
     for (key, sum) in sums.iter().filter(|(key, _)| key.reporter == Reporter::Destination) {
-        let count = sum.opened + sum.requests + sum.closed;
+        let Sum { points, .. } = sum;
+        let count = points.opened + points.requests + points.closed;
         let (mutual, plain) = secured.entry(route(key)).or_default();
         *(if key.mutual_tls { mutual } else { plain }) += count;
     }

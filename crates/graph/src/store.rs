@@ -43,6 +43,9 @@ struct Line {
     /// The step that is not over, and what it has so far.
     step: u32,
     current: Point,
+    /// Connections opened less those closed, since the key is known. An end with other flags than the
+    /// beginning is another key's.
+    open: i64,
 }
 
 /// Points of a range of steps, each after the difference of its step to the one before.
@@ -51,6 +54,14 @@ struct Chunk {
     first: u32,
     last: u32,
     bytes: Vec<u8>,
+}
+
+/// What a key has in a range of steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub points: Point,
+    /// Connections that are open now, less those that ended under another key.
+    pub open: i64,
 }
 
 /// How full the store is.
@@ -104,6 +115,7 @@ impl Store {
             line.step = now;
         }
         line.current.add(point);
+        line.open += point.opened as i64 - point.closed as i64;
     }
 
     /// Time goes on, whether there is traffic or not.
@@ -148,11 +160,11 @@ impl Store {
     }
 
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
-    pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Point)> {
+    pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
-            let mut sum = Point::default();
-            line.each(first, last, |_, point| sum.add(point));
-            (key, sum)
+            let mut points = Point::default();
+            line.each(first, last, |_, point| points.add(point));
+            (key, Sum { points, open: line.open })
         })
     }
 

@@ -6,6 +6,7 @@ use lateen_telemetry::histogram::Native;
 
 use crate::key::{Key, Protocol};
 use crate::point::Point;
+use crate::store;
 use crate::view::{Health, Http, Latency, State, Tcp, Traffic};
 
 /// Shares of failures from which on something is degraded and failing, as Kiali has them for requests.
@@ -23,6 +24,8 @@ pub struct Tally {
 #[derive(Clone, Debug, Default)]
 struct Sum {
     all: Point,
+    /// Connections that are open now.
+    open: i64,
     /// Connections or requests that failed.
     failed: u64,
     flags: BTreeMap<String, u64>,
@@ -30,7 +33,8 @@ struct Sum {
 }
 
 impl Tally {
-    pub fn add(&mut self, key: &Key, point: &Point) {
+    pub fn add(&mut self, key: &Key, counted: &store::Sum) {
+        let point = &counted.points;
         let sum = match key.protocol {
             Protocol::Tcp => &mut self.tcp,
             Protocol::Http => &mut self.http,
@@ -38,6 +42,7 @@ impl Tally {
         };
         let sum = sum.get_or_insert_default();
         sum.all.add(point);
+        sum.open += counted.open;
         // A connection is failed when it is over.
         let count = if key.protocol == Protocol::Tcp { point.closed } else { point.requests };
         if key.is_failure() {
@@ -100,6 +105,7 @@ impl Tally {
 impl Sum {
     fn merge(&mut self, other: &Self) {
         self.all.add(&other.all);
+        self.open += other.open;
         self.failed += other.failed;
         for (own, other) in [(&mut self.flags, &other.flags), (&mut self.codes, &other.codes)] {
             for (name, count) in other {
@@ -116,7 +122,7 @@ impl Sum {
             opened: rate(self.all.opened),
             closed: rate(self.all.closed),
             failed: rate(self.failed),
-            active: 0,
+            active: self.open.max(0) as u64,
             flags: rates(&self.flags, seconds),
         }
     }

@@ -110,7 +110,7 @@ pub struct Tcp {
     pub opened: f64,
     pub closed: f64,
     pub failed: f64,
-    /// Connections that were open at the end, as far as their beginnings are remembered.
+    /// Connections that are open now, as far as their beginnings are remembered.
     pub active: u64,
     pub flags: BTreeMap<String, f64>,
 }

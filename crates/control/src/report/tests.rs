@@ -18,7 +18,7 @@ fn issue(message: &str) -> Issue {
 }
 
 fn facts(status: Value) -> Facts {
-    Facts { generation: Some(2), status }
+    Facts { generation: Some(2), created: 0, status }
 }
 
 fn refused() -> Verdict {

@@ -96,6 +96,7 @@ fn the_demo_is_clients_a_service_and_its_versions() {
     );
     let first = &graph.edges[0];
     let traffic = first.traffic.tcp.as_ref().unwrap();
+    assert_eq!(traffic.active, 0);
     assert_eq!(
         (traffic.opened, traffic.sent, first.share),
         (100.0 / 60.0, 1000.0 / 60.0, Some(1.0))

@@ -27,7 +27,7 @@ fn opened(count: u64) -> Point {
 
 fn total(store: &Store, name: &str, first: u32, last: u32) -> u64 {
     let mut found = store.sums(first, last).filter(|(key, _)| &*key.source.workload == name);
-    found.next().map_or(0, |(_, sum)| sum.opened)
+    found.next().map_or(0, |(_, sum)| sum.points.opened)
 }
 
 #[test]
