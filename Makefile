@@ -25,6 +25,7 @@ demo: build
 
 test:
 	@scripts/test-deps.sh
+	@scripts/ui.sh --test
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
 

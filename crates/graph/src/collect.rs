@@ -117,12 +117,12 @@ fn native(histogram: &Histogram) -> Native {
     let mut deltas = histogram.positive_delta.iter();
     let (mut index, mut count) = (0, 0);
     for span in &histogram.positive_span {
-        index += span.offset();
+        index = i32::saturating_add(index, span.offset());
         for _ in 0..span.length() {
             let Some(delta) = deltas.next() else { return native };
-            count += delta;
+            count = i64::saturating_add(count, *delta);
             native.buckets.push((index, count.max(0) as u64));
-            index += 1;
+            index = index.saturating_add(1);
         }
     }
     native

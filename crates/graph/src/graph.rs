@@ -85,8 +85,8 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         for (from, to) in nodes::hops(query, key, &mut known) {
             let way = ways.entry((from, to, key.protocol)).or_default();
             way.tally.add(key, sum);
-            way.mutual += security.0;
-            way.plain += security.1;
+            way.mutual = way.mutual.saturating_add(security.0);
+            way.plain = way.plain.saturating_add(security.1);
             way.service = Some(key.service.host.to_string()).filter(|host| !host.is_empty());
         }
     }
@@ -108,9 +108,11 @@ fn secured<'k>(sums: &[(&'k Key, Sum)]) -> FxHashMap<Route<'k>, (u64, u64)> {
     let mut secured: FxHashMap<Route<'k>, (u64, u64)> = FxHashMap::default();
     for (key, sum) in sums.iter().filter(|(key, _)| key.reporter == Reporter::Destination) {
         let Sum { points, .. } = sum;
-        let count = points.opened + points.requests + points.closed;
+        let began = points.opened.saturating_add(points.requests);
+        let count = began.saturating_add(points.closed);
         let (mutual, plain) = secured.entry(route(key)).or_default();
-        *(if key.mutual_tls { mutual } else { plain }) += count;
+        let own = if key.mutual_tls { mutual } else { plain };
+        *own = own.saturating_add(count);
     }
     secured
 }
@@ -123,7 +125,8 @@ fn assemble(query: &Query, ways: &Ways, mut known: BTreeMap<Place, Node>) -> Gra
     for ((from, to, _), way) in ways {
         into.entry(to).or_default().merge(&way.tally);
         out.entry(from).or_default().merge(&way.tally);
-        *weights.entry((from, way.service.as_deref())).or_default() += way.tally.weight();
+        let weight = weights.entry((from, way.service.as_deref())).or_default();
+        *weight = u64::saturating_add(*weight, way.tally.weight());
     }
     for (place, node) in &mut known {
         let none = Tally::default();

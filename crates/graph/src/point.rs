@@ -33,7 +33,8 @@ impl Point {
     pub fn add(&mut self, other: &Self) {
         let counts = other.counts();
         for (own, count) in self.counts_mut().into_iter().zip(counts) {
-            *own += count;
+            // A peer may say any number.
+            *own = own.saturating_add(count);
         }
         self.latency.merge(&other.latency);
     }
@@ -83,7 +84,7 @@ impl Point {
             write(out, self.latency.buckets.len() as u64);
             let mut before = 0;
             for (index, count) in &self.latency.buckets {
-                write(out, zigzag(i64::from(index - before)));
+                write(out, zigzag(i64::from(*index) - i64::from(before)));
                 write(out, *count);
                 before = *index;
             }
@@ -101,9 +102,9 @@ impl Point {
         }
         if mask & LATENCY != 0 {
             point.latency.zeros = read(bytes)?;
-            let mut index = 0;
+            let mut index = 0_i32;
             for _ in 0..read(bytes)? {
-                index += unzigzag(read(bytes)?) as i32;
+                index = index.wrapping_add(unzigzag(read(bytes)?) as i32);
                 point.latency.buckets.push((index, read(bytes)?));
             }
         }

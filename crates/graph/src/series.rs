@@ -64,7 +64,8 @@ impl Step {
     fn add(&mut self, key: &Key, point: &Point) {
         self.point.add(point);
         if key.is_failure() {
-            self.failed += point.closed + point.requests;
+            let failed = point.closed.saturating_add(point.requests);
+            self.failed = self.failed.saturating_add(failed);
         }
     }
 }

@@ -115,7 +115,8 @@ impl Store {
             line.step = now;
         }
         line.current.add(point);
-        line.open += point.opened as i64 - point.closed as i64;
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
     }
 
     /// Time goes on, whether there is traffic or not.

@@ -42,17 +42,17 @@ impl Tally {
         };
         let sum = sum.get_or_insert_default();
         sum.all.add(point);
-        sum.open += counted.open;
+        sum.open = sum.open.saturating_add(counted.open);
         // A connection is failed when it is over.
         let count = if key.protocol == Protocol::Tcp { point.closed } else { point.requests };
         if key.is_failure() {
-            sum.failed += count;
+            sum.failed = sum.failed.saturating_add(count);
         }
         if !key.flags.is_empty() {
-            *sum.flags.entry(key.flags.to_string()).or_default() += count;
+            add(&mut sum.flags, &key.flags, count);
         }
         if !key.code.is_empty() {
-            *sum.codes.entry(key.code.to_string()).or_default() += count;
+            add(&mut sum.codes, &key.code, count);
         }
     }
 
@@ -75,8 +75,9 @@ impl Tally {
 
     /// Connections and requests that began, by which shares are told.
     pub fn weight(&self) -> u64 {
-        let of = |sum: &Option<Sum>| sum.as_ref().map_or(0, |s| s.all.opened + s.all.requests);
-        of(&self.tcp) + of(&self.http) + of(&self.grpc)
+        let all = [&self.tcp, &self.http, &self.grpc].into_iter().flatten();
+        let of = |sum: &Sum| sum.all.opened.saturating_add(sum.all.requests);
+        all.fold(0, |whole, sum| whole.saturating_add(of(sum)))
     }
 
     /// Rates over as many seconds.
@@ -105,11 +106,11 @@ impl Tally {
 impl Sum {
     fn merge(&mut self, other: &Self) {
         self.all.add(&other.all);
-        self.open += other.open;
-        self.failed += other.failed;
+        self.open = self.open.saturating_add(other.open);
+        self.failed = self.failed.saturating_add(other.failed);
         for (own, other) in [(&mut self.flags, &other.flags), (&mut self.codes, &other.codes)] {
             for (name, count) in other {
-                *own.entry(name.clone()).or_default() += count;
+                add(own, name, *count);
             }
         }
     }
@@ -143,7 +144,7 @@ impl Sum {
     }
 
     fn health(&self, what: &str) -> (State, Option<String>) {
-        let over = self.all.closed + self.all.requests;
+        let over = self.all.closed.saturating_add(self.all.requests);
         let share = share(self.failed, over);
         let state = match share {
             share if share >= FAILING => State::Failing,
@@ -155,6 +156,11 @@ impl Sum {
         let percent = share * 100.0;
         (state, Some(format!("{percent:.1} % of {over} {what} failed{most}")))
     }
+}
+
+fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    let own = counts.entry(name.to_owned()).or_default();
+    *own = own.saturating_add(count);
 }
 
 fn latency(all: &Native) -> Option<Latency> {

@@ -134,10 +134,11 @@ impl Native {
 
     /// Adds what another one has.
     pub fn merge(&mut self, other: &Self) {
-        self.zeros += other.zeros;
+        // What another process says it has may be any number.
+        self.zeros = self.zeros.saturating_add(other.zeros);
         for (index, count) in &other.buckets {
             match self.buckets.binary_search_by_key(index, |(index, _)| *index) {
-                Ok(at) => self.buckets[at].1 += count,
+                Ok(at) => self.buckets[at].1 = self.buckets[at].1.saturating_add(*count),
                 Err(at) => self.buckets.insert(at, (*index, *count)),
             }
         }
@@ -146,7 +147,8 @@ impl Native {
     /// The value below which a share of all lies, exact to a bucket: 4.5 % to either side of its middle.
     /// `None` of nothing.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        let total: u64 = self.zeros + self.buckets.iter().map(|(_, count)| count).sum::<u64>();
+        let counts = self.buckets.iter().map(|(_, count)| *count);
+        let total = counts.fold(self.zeros, u64::saturating_add);
         if total == 0 {
             return None;
         }
@@ -156,7 +158,7 @@ impl Native {
             if seen >= rank {
                 break;
             }
-            seen += count;
+            seen = seen.saturating_add(*count);
             if seen >= rank {
                 return Some(((f64::from(*index) - 0.5) / Self::STEPS).exp2());
             }
