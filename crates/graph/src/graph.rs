@@ -47,7 +47,7 @@ struct Way {
 type Ways = BTreeMap<(Place, Place, Protocol), Way>;
 
 /// The keys that the same edge is counted under.
-type Route<'k> = (&'k Party, &'k Party, &'k Service, Protocol);
+pub type Route<'k> = (&'k Party, &'k Party, &'k Service, Protocol);
 
 impl Query {
     pub fn first(&self) -> u32 {
@@ -69,16 +69,12 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.points.is_empty()))
         .map(|(key, sum)| (&**key, sum))
         .collect();
-    let by_client: FxHashSet<Route<'_>> = sums
-        .iter()
-        .filter(|(key, _)| key.reporter == Reporter::Source)
-        .map(|s| route(s.0))
-        .collect();
+    let by_client = by_client(sums.iter().map(|(key, _)| *key));
     let secured = secured(&sums);
     let mut ways = Ways::new();
     let mut known: BTreeMap<Place, Node> = BTreeMap::new();
     for (key, sum) in &sums {
-        if key.reporter == Reporter::Destination && by_client.contains(&route(key)) {
+        if !counts(key, &by_client) {
             continue;
         }
         let security = secured.get(&route(key)).copied().unwrap_or_default();
@@ -97,6 +93,16 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
 pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
     let hops = nodes::hops(query, key, &mut BTreeMap::new());
     hops.into_iter().map(|(from, to)| (from.id(), to.id())).collect()
+}
+
+/// The routes that clients report.
+pub fn by_client<'k>(keys: impl Iterator<Item = &'k Key>) -> FxHashSet<Route<'k>> {
+    keys.filter(|key| key.reporter == Reporter::Source).map(route).collect()
+}
+
+/// Whether a key is shown, and not only another report of what is shown.
+pub fn counts(key: &Key, by_client: &FxHashSet<Route<'_>>) -> bool {
+    key.reporter == Reporter::Source || !by_client.contains(&route(key))
 }
 
 fn route(key: &Key) -> Route<'_> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Query, neighbours, word};
+use crate::graph::{Query, by_client, counts, neighbours, word};
 use crate::key::Key;
 use crate::point::Point;
 use crate::store::{STEP, Store};
@@ -18,27 +18,38 @@ struct Step {
     failed: u64,
 }
 
-/// The lines of a node, or of an edge, whose are all outbound.
+/// Which side of what it shows a key is on.
+#[derive(Clone, Copy, Default)]
+struct Sides {
+    inbound: bool,
+    outbound: bool,
+}
+
+/// The lines of a node, of a namespace (`namespace/NAME`) or of the whole `mesh`; of an edge and of the mesh all are
+/// outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
+    let keys = store.sums(first, last).filter(|(_, sum)| !sum.points.is_empty());
+    let by_client = by_client(keys.map(|(key, _)| &**key));
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
-    let mut put = |key: &Key, step: u32, point: &Point| {
-        let protocol = word(key.protocol);
-        for (from, to) in neighbours(&query, key) {
-            let edge = format!("{from}>{to}#{protocol}");
-            let sides = [(to == id, &mut inbound), (from == id || edge == id, &mut outbound)];
-            for (is_its, steps) in sides {
+    store.points(
+        first,
+        last,
+        |key| counts(key, &by_client),
+        |key, step, point| {
+            let sides = sides(id, &query, key);
+            for (is_its, steps) in [(sides.inbound, &mut inbound), (sides.outbound, &mut outbound)]
+            {
                 if is_its {
-                    let all =
-                        steps.0.entry(protocol).or_insert_with(|| vec![Step::default(); length]);
+                    let all = steps.0.entry(word(key.protocol));
+                    let all = all.or_insert_with(|| vec![Step::default(); length]);
                     all[(step - first) as usize].add(key, point);
                 }
             }
-        }
-    };
-    store.points(first, last, |_| true, &mut put);
+        },
+    );
     Series {
         id: id.to_owned(),
         start: u64::from(first) * STEP * 1000,
@@ -46,6 +57,25 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         inbound: inbound.lines(),
         outbound: outbound.lines(),
     }
+}
+
+fn sides(id: &str, query: &Query, key: &Key) -> Sides {
+    if id == "mesh" {
+        return Sides { inbound: false, outbound: true };
+    }
+    if let Some(namespace) = id.strip_prefix("namespace/") {
+        return Sides {
+            inbound: *key.destination.namespace == *namespace,
+            outbound: *key.source.namespace == *namespace,
+        };
+    }
+    let mut sides = Sides::default();
+    for (from, to) in neighbours(query, key) {
+        let edge = format!("{from}>{to}#{}", word(key.protocol));
+        sides.inbound |= to == id;
+        sides.outbound |= from == id || edge == id;
+    }
+    sides
 }
 
 /// The type of graph that has such a node.
@@ -94,3 +124,6 @@ impl Steps {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests;

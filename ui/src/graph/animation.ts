@@ -105,10 +105,8 @@ export class Animation {
       if (!line) return [];
       const lines = shown.label.split("\n");
       const near = Math.min(0.5, LABEL_OFFSET / line.length);
-      const middle = pointAt(
-        line,
-        edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : 0.5,
-      );
+      const aside = edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : undefined;
+      const middle = aside === undefined ? edge.midpoint() : pointAt(line, aside);
       const label = shown.label
         ? {
             ...middle,

@@ -62,6 +62,7 @@ export class GraphCanvas {
       textureOnViewport: false,
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
+    this.layouts.warm();
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
     this.decorations = new Layer(host, "decorations", () => this.cy.forceRender());
     this.animation = new Animation(this.cy, this.marks, () => this.palette);
@@ -113,7 +114,7 @@ export class GraphCanvas {
     this.cy.resize();
     const narrow = this.cy.width() < 500;
     const [side, top, bottom] = narrow ? [10, 40, 58] : [36, 48, 64];
-    const box = all.boundingBox({ includeLabels: !this.big });
+    const box = this.big ? this.roughBounds() : all.boundingBox({ includeLabels: true });
     const room = {
       w: Math.max(50, this.cy.width() - side * 2),
       h: Math.max(50, this.cy.height() - top - bottom),
@@ -124,6 +125,17 @@ export class GraphCanvas {
       y: top + (room.h - box.h * zoom) / 2 - box.y1 * zoom,
     };
     this.cy.viewport({ zoom, pan });
+  }
+
+  /** Of the nodes' centres: the exact bounds of thousands of edges take longer than all else. */
+  private roughBounds(): { x1: number; y1: number; w: number; h: number } {
+    let [x1, y1, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (const n of this.cy.nodes("[kind]").toArray()) {
+      const { x, y } = (n as cytoscape.NodeSingular).position();
+      [x1, y1, x2, y2] = [Math.min(x1, x), Math.min(y1, y), Math.max(x2, x), Math.max(y2, y)];
+    }
+    const margin = 100;
+    return { x1: x1 - margin, y1: y1 - margin, w: x2 - x1 + margin * 2, h: y2 - y1 + margin * 2 };
   }
 
   zoom(factor: number): void {
@@ -261,6 +273,8 @@ export class GraphCanvas {
     this.fit();
     this.after();
     this.events.busy(false);
+    performance.clearMarks("graph laid out");
+    performance.mark("graph laid out");
     if (this.view && this.view !== view) await this.show(this.view, key, choice);
   }
 

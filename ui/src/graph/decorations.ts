@@ -67,8 +67,7 @@ function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Poin
   const far = { x: at.x + SHAPE_SIZE * 0.42 * zoom, y: at.y - SHAPE_SIZE * 0.42 * zoom };
   if (state === "failing" || state === "degraded")
     healthMark(c, palette, state, far, Math.max(state === "failing" ? 5 : 4, 9 * zoom));
-  if (f.options.badges && zoom >= ICON_ZOOM)
-    drawBadges(node.badges, node.kind === "service" ? { x: at.x - 19 * zoom, y: at.y } : at, f);
+  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, at, node.kind === "service", f);
   c.globalAlpha = 1;
 }
 
@@ -99,12 +98,16 @@ export function healthMark(
   drawIcon(c, HEALTH_ICONS[state], at.x, at.y + lift, radius * 1.5, p["on-state"], 3.2);
 }
 
-function drawBadges(badges: readonly Badge[], at: Point, f: Frame): void {
+/** In a row along the upper left; of a diamond the row ends where its side is. */
+function drawBadges(badges: readonly Badge[], at: Point, diamond: boolean, f: Frame): void {
   const size = 15 * f.zoom;
   const shown = badges.slice(0, MOST_BADGES);
   shown.forEach((badge, i) => {
-    const x = at.x - SHAPE_SIZE * 0.5 * f.zoom + i * size * 1.1;
-    const y = at.y - SHAPE_SIZE * 0.54 * f.zoom;
+    const first = diamond
+      ? -SHAPE_SIZE * 0.34 * f.zoom - (shown.length - 1) * size * 1.1
+      : -SHAPE_SIZE * 0.5 * f.zoom;
+    const x = at.x + first + i * size * 1.1;
+    const y = at.y - SHAPE_SIZE * (diamond ? 0.42 : 0.54) * f.zoom;
     chip(f, { x, y }, size, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent);
     drawIcon(
       f.c,
@@ -139,12 +142,9 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  c.fillText(
-    text,
-    box.x1 + 4 + 5 * Math.min(1, f.zoom),
-    box.y1 + size + 4 * Math.min(1.2, f.zoom + 0.4),
-    room,
-  );
+  // While the room above the nodes is too small for it, it stands on top of the box.
+  const outside = f.zoom >= ICON_ZOOM && f.zoom < 0.75;
+  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4, room);
 }
 
 function chip(f: Frame, at: Point, size: number, color: string): void {
@@ -167,7 +167,7 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
   // A label near the source leaves no room there.
-  const share = e.data("sourceLabel") ? 1 - Math.min(0.3, 34 / line.length) : Math.min(0.2, 24 / line.length);
+  const share = e.data("sourceLabel") ? 0.5 : Math.min(0.2, 24 / line.length);
   const at = place(pointAt(line, share));
   if (!f.visible(at)) return;
   const size = 17 * f.zoom;

@@ -30,7 +30,8 @@ export default function GraphPage() {
   const view = currentView.value;
   const narrow = matchMedia("(max-width: 760px)").matches;
   const wholePanel = useSignal(!narrow);
-  const shown = s.selected !== undefined || wholePanel.value;
+  const empty = view !== undefined && view.nodes.length === 0;
+  const shown = !empty && (s.selected !== undefined || wholePanel.value);
   return (
     <main class="graph-page" id="main">
       <Toolbar />

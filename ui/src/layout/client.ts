@@ -9,6 +9,11 @@ export class LayoutClient {
   private latest = 0;
   private waiting: ((reply: LayoutReply) => void) | undefined;
 
+  /** Loads the worker before it is needed. */
+  warm(): void {
+    this.start();
+  }
+
   /** Out: undefined when another request came after this one. */
   async run(algorithm: Algorithm, input: LayoutInput): Promise<LayoutOutput | undefined> {
     this.latest += 1;

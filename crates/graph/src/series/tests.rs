@@ -1,0 +1,60 @@
+//! The course of what both ends report.
+
+use lateen_telemetry::labels::Reporter;
+
+use super::series;
+use crate::graph::Query;
+use crate::key::{Key, Party, Protocol, Service};
+use crate::point::Point;
+use crate::store::{Store, step_of};
+use crate::view::GraphType;
+
+const START: u64 = 1_800_000_000;
+
+fn key(reporter: Reporter, flags: &str) -> Key {
+    let party = |workload: &str, namespace: &str| Party {
+        workload: workload.into(),
+        namespace: namespace.into(),
+        ..Party::default()
+    };
+    Key {
+        reporter,
+        source: party("client", "a"),
+        destination: party("server", "b"),
+        service: Service { host: "s.b.svc.x".into(), name: "s".into(), namespace: "b".into() },
+        protocol: Protocol::Tcp,
+        mutual_tls: false,
+        flags: flags.into(),
+        code: "".into(),
+    }
+}
+
+#[test]
+fn what_both_ends_report_is_counted_once() {
+    let mut store = Store::new(1 << 20, START);
+    let point = Point { opened: 10, closed: 10, sent: 50, ..Point::default() };
+    for reporter in [Reporter::Source, Reporter::Destination] {
+        store.add(START, key(reporter, ""), &point);
+        store.add(START + 5, key(reporter, "UF"), &point);
+    }
+    let at = step_of(START + 5);
+    let query = Query {
+        r#type: GraphType::Workload,
+        namespaces: None,
+        duration: 10,
+        at,
+        services: true,
+        idle: false,
+    };
+    let of = |id: &str| series(&store, id, &query);
+    let opened = Some(&vec![Some(2.0), Some(2.0)]);
+    let server = of("workload/b/server");
+    assert_eq!((server.inbound.get("tcp.opened"), server.outbound.len()), (opened, 0));
+    assert_eq!(server.inbound["tcp.failed"], [Some(0.0), Some(2.0)]);
+    assert_eq!(of("service/b/s").outbound.get("tcp.opened"), opened);
+    assert_eq!(of("workload/a/client>service/b/s#tcp").outbound.get("tcp.opened"), opened);
+    assert_eq!(of("namespace/a").outbound.get("tcp.opened"), opened);
+    assert_eq!(of("namespace/b").inbound.get("tcp.opened"), opened);
+    assert_eq!(of("mesh").outbound.get("tcp.opened"), opened);
+    assert!(of("workload/b/other").inbound.is_empty());
+}
