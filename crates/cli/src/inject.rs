@@ -1,16 +1,20 @@
 //! `lateen inject`: sidecars into workloads from files, for clusters and pipelines without the webhook.
-//! In: files or standard input, and the mesh's settings. Out: the same objects, workloads with their
+//! In: files or standard input, ProxyConfig objects among them, and the mesh's settings. Out: the same objects, workloads with their
 //! sidecars, on standard output; issues on standard error, and with an error among them nothing else.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use lateen_api::issue::Issue;
+use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds;
+use lateen_api::resource::object_ref;
 use lateen_inject::{
-    Manual, Outcome, Settings, is_foreign_workload, misplaced, take_items, workload,
+    Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind, take_items,
+    workload,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +54,7 @@ pub struct InjectCommand {
 
 /// False if an error was among the issues, which are told already.
 pub fn execute(command: InjectCommand) -> Result<bool> {
-    let Texts { config, values, mesh } = texts(&command)?;
+    let (Texts { config, values, mesh }, mut proxy_configs) = texts(&command)?;
     let (settings, issues) = Settings::from_config_map(&config, &values, &mesh, &command.revision);
     let mut run = Run { command: &command, settings, failed: false };
     run.tell(&issues);
@@ -58,6 +62,10 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
     for path in &command.files {
         objects.extend(read_objects(&path.display().to_string(), &read(path)?)?);
     }
+    objects.iter().for_each(|object| run.proxy_configs(object, &mut proxy_configs));
+    let (proxy_configs, issues) = ProxyConfigs::read(proxy_configs.into_values());
+    run.tell(&issues);
+    run.settings.proxy_configs = Arc::new(proxy_configs);
     let injected: Vec<Value> = objects.into_iter().map(|object| run.object(object)).collect();
     if run.failed {
         return Ok(false);
@@ -82,6 +90,8 @@ fn read_objects(name: &str, text: &str) -> Result<Vec<Value>> {
     objects.map(object).collect()
 }
 
+type Objects = BTreeMap<ObjectRef, Value>;
+
 struct Run<'a> {
     command: &'a InjectCommand,
     settings: Settings,
@@ -89,6 +99,25 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Takes ProxyConfigs out of an object or a list; they count over those of the API that they will replace.
+    fn proxy_configs(&self, object: &Value, found: &mut Objects) {
+        if object["kind"] == "List" && object["apiVersion"] == "v1" {
+            let items = object["items"].as_array().into_iter().flatten();
+            items.for_each(|item| self.proxy_configs(item, found));
+        }
+        let kind = proxy_config_kind();
+        let group = object["apiVersion"].as_str().and_then(|version| version.split_once('/'));
+        let is_one =
+            object["kind"] == kind.kind && group.is_some_and(|(group, _)| group == kind.group);
+        if is_one && object["metadata"].is_object() {
+            let mut object = object.clone();
+            if object["metadata"]["namespace"].is_null() {
+                object["metadata"]["namespace"] = json!(self.command.namespace);
+            }
+            found.insert(object_ref(kind, &object), object);
+        }
+    }
+
     fn object(&mut self, mut object: Value) -> Value {
         if let Some(items) = take_items(&mut object) {
             let items: Vec<Value> = items.into_iter().map(|item| self.object(item)).collect();
@@ -160,7 +189,8 @@ impl Texts {
     }
 }
 
-fn texts(command: &InjectCommand) -> Result<Texts> {
+/// The texts, and the ProxyConfigs of the API if there is one.
+fn texts(command: &InjectCommand) -> Result<(Texts, Objects)> {
     if let Some(home) = &command.home {
         let home = Home::new(Some(home.clone()))?;
         home.running()?;
@@ -176,7 +206,8 @@ fn texts(command: &InjectCommand) -> Result<Texts> {
             .with_context(|| format!("{} cannot be used", path.display())),
         None => Ok(Value::Null),
     };
-    Ok(Texts::of(&data(&command.values, "values")?, &data(&command.mesh_config, "mesh")?))
+    let texts = Texts::of(&data(&command.values, "values")?, &data(&command.mesh_config, "mesh")?);
+    Ok((texts, Objects::new()))
 }
 
 /// A ConfigMap's entries with this key among them; a text that is no ConfigMap is the entry itself.
@@ -189,7 +220,7 @@ fn of_config_map(text: String, key: &str) -> Result<Value> {
     Ok(value["data"].clone())
 }
 
-async fn from_home(home: &Home, revision: &str) -> Result<Texts> {
+async fn from_home(home: &Home, revision: &str) -> Result<(Texts, Objects)> {
     let source = lateen_kube::Source::Kubeconfig(home.kubeconfig());
     let client = lateen_kube::Client::connect(source).await?;
     let kind = kinds::by_kind("", "ConfigMap").context("the kinds have a ConfigMap")?;
@@ -199,7 +230,10 @@ async fn from_home(home: &Home, revision: &str) -> Result<Texts> {
         let found = client.get(kind, Some("istio-system"), &format!("{name}{suffix}")).await?;
         data.push(found.map(|one| one["data"].clone()).unwrap_or_default());
     }
-    Ok(Texts::of(&data[1], &data[0]))
+    let kind = proxy_config_kind();
+    let objects = client.list(kind, "", None).await?.into_iter();
+    let objects = objects.map(|object| (object_ref(kind, &object), object)).collect();
+    Ok((Texts::of(&data[1], &data[0]), objects))
 }
 
 fn read(path: &Path) -> Result<String> {

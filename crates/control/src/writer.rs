@@ -56,6 +56,8 @@ pub struct Writer {
 enum Why {
     /// The model is made of it.
     Model,
+    /// New pods are injected by it; what is wrong with an object is told.
+    Injection,
     /// Nothing follows it yet; that an object has no effect, and what else is wrong with it, is told.
     Status,
 }
@@ -79,7 +81,7 @@ const WATCHED: [(&str, &str, Why); 26] = [
     ("networking.istio.io", "DestinationRule", Why::Model),
     ("networking.istio.io", "EnvoyFilter", Why::Status),
     ("networking.istio.io", "Gateway", Why::Model),
-    ("networking.istio.io", "ProxyConfig", Why::Status),
+    ("networking.istio.io", "ProxyConfig", Why::Injection),
     ("networking.istio.io", "ServiceEntry", Why::Model),
     ("networking.istio.io", "Sidecar", Why::Model),
     ("networking.istio.io", "VirtualService", Why::Model),
@@ -227,7 +229,7 @@ impl Writer {
 /// That nothing acts on an object, if that is so: an error where somebody might feel safe behind it.
 fn without_effect(kind: &Kind, object: &Value) -> Option<impl FnOnce(ObjectRef) -> Issue + use<>> {
     let followed = |(group, name, why): &(&str, &str, Why)| {
-        (*group, *name) == (kind.group, kind.kind) && *why == Why::Model
+        (*group, *name) == (kind.group, kind.kind) && *why != Why::Status
     };
     let idle = kind.kind == "WorkloadGroup"
         || kind.kind == "PeerAuthentication" && !demands_mtls(&object["spec"]);

@@ -162,8 +162,7 @@ fn context<'a>(
     owner: &'a Owner,
     annotations: Annotations<'a>,
 ) -> Context<'a> {
-    let mut config = settings.proxy_config.clone();
-    overlay(&mut config, &annotations.proxy_config);
+    let mut config = proxy_config(subject, settings, &annotations);
     let of_config = config["statusPort"].as_u64().and_then(|port| u16::try_from(port).ok());
     let status_port = annotations
         .number(names::STATUS_PORT)
@@ -196,6 +195,16 @@ fn context<'a>(
     }
 }
 
+/// The mesh's settings with those of its objects and of the pod over them.
+fn proxy_config(subject: &Subject, settings: &Settings, annotations: &Annotations) -> Value {
+    let (objects, namespace) = (&settings.proxy_configs, subject.namespace);
+    let mut config = settings.proxy_config.clone();
+    objects.of_namespaces(settings.root_namespace(), namespace, &mut config);
+    overlay(&mut config, &annotations.proxy_config);
+    objects.of_pod(namespace, subject.pod, &mut config);
+    config
+}
+
 /// Puts in what the agent could not know otherwise.
 fn complete(config: &mut Value, settings: &Settings, annotations: &Annotations, status_port: u16) {
     if status_port != 15020 {
@@ -213,7 +222,7 @@ fn complete(config: &mut Value, settings: &Settings, annotations: &Annotations, 
 
 /// Message fields merge, everything else is replaced, as protobuf's JSON does over a message that has
 /// values already.
-fn overlay(base: &mut Value, over: &Value) {
+pub fn overlay(base: &mut Value, over: &Value) {
     let (Some(base), Some(over)) = (base.as_object_mut(), over.as_object()) else { return };
     for (field, value) in over {
         match base.get_mut(field) {

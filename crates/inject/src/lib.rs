@@ -18,6 +18,7 @@ mod pod;
 mod probes;
 mod prometheus;
 mod proxy;
+mod proxy_configs;
 mod selector;
 mod settings;
 mod strip;
@@ -35,6 +36,7 @@ pub use inject::inject;
 pub use misplaced::misplaced;
 pub use patch::patch;
 pub use pod::set_proxy_variables;
+pub use proxy_configs::{ProxyConfigs, kind as proxy_config_kind};
 pub use selector::{Operator, Requirement, Selector};
 pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,

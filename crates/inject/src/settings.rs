@@ -6,11 +6,13 @@ mod defaults;
 mod read;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
 use serde_json::Value;
 
+use crate::proxy_configs::ProxyConfigs;
 use crate::selector::Selector;
 
 pub use read::{injector_config, is_istio_image};
@@ -100,6 +102,8 @@ pub struct Settings {
     /// The tags that point to this revision.
     pub tags: Vec<String>,
     pub istio_namespace: String,
+    /// MeshConfig's `rootNamespace`; empty for the control plane's.
+    pub root_namespace: String,
     pub policy: Policy,
     pub never: Vec<Selector>,
     pub always: Vec<Selector>,
@@ -148,6 +152,8 @@ pub struct Settings {
     pub token_audience: String,
     /// MeshConfig's `defaultConfig` as JSON.
     pub proxy_config: Value,
+    /// The objects that change it for a namespace or a pod.
+    pub proxy_configs: Arc<ProxyConfigs>,
     pub outbound_port: u16,
     pub inbound_port: u16,
     pub templates: BTreeMap<String, Template>,
@@ -214,6 +220,14 @@ impl Settings {
     /// The value of `istio.io/rev` that means this revision.
     pub fn revision_label(&self) -> &str {
         if self.revision.is_empty() { "default" } else { &self.revision }
+    }
+
+    /// The namespace whose objects are for the whole mesh.
+    pub fn root_namespace(&self) -> &str {
+        match self.root_namespace.as_str() {
+            "" => &self.istio_namespace,
+            root => root,
+        }
     }
 
     /// The name of the control plane's Service.

@@ -44,6 +44,12 @@ pub(super) fn check_proxy_config(report: &mut Report, spec: &ProxyConfigSpec) {
     if spec.concurrency.is_some_and(|threads| threads < 0) {
         report.error("spec.concurrency", "it is negative, use 0 for one thread per core");
     }
+    if spec.selector.as_ref().is_some_and(|selector| selector.match_labels.is_empty()) {
+        report.warning("spec.selector", "it selects nothing, leave it out for the whole namespace");
+    }
+    if spec.image.is_some() {
+        report.warning("spec.image", "it has no effect, there is one image without variants");
+    }
 }
 
 pub(super) fn check_wasm_plugin(report: &mut Report, spec: &WasmPluginSpec) {

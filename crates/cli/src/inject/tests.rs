@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Format, Texts, of_config_map, read_objects, render};
+use super::{
+    Format, InjectCommand, Objects, Run, Settings, Texts, of_config_map, read_objects, render,
+};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -77,4 +79,39 @@ fn the_config_of_the_injector_s_config_map_is_read_with_its_values() {
     let injector = of_config_map(config_map.to_owned(), "values").unwrap();
     let texts = Texts::of(&injector, &Value::Null);
     assert_eq!((&*texts.config, &*texts.values, &*texts.mesh), ("policy: disabled", "{}", ""));
+}
+
+#[test]
+fn proxy_configs_among_the_objects_count_over_those_of_the_api() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        command: InjectCommand,
+    }
+    let line = <Line as clap::Parser>::parse_from(["inject", "-f", "-", "-n", "shop"]);
+    let run = Run { command: &line.command, settings: Settings::default(), failed: false };
+    let object = |name: &str, threads: i32| {
+        json!({
+            "apiVersion": "networking.istio.io/v1beta1",
+            "kind": "ProxyConfig",
+            "metadata": {"name": name},
+            "spec": {"concurrency": threads},
+        })
+    };
+    let mut found = Objects::new();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [object("a", 1)]});
+    let others = [
+        json!({"apiVersion": "v1", "kind": "ProxyConfig", "metadata": {"name": "c"}}),
+        json!({"apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig", "metadata": "d"}),
+        json!(null),
+    ];
+    for object in [&list, &object("b", 2), &object("a", 3)].into_iter().chain(&others) {
+        run.proxy_configs(object, &mut found);
+    }
+    let found: Vec<_> = found
+        .iter()
+        .map(|(object, value)| (object.to_string(), value["spec"]["concurrency"].as_i64()))
+        .collect();
+    let expected = [("ProxyConfig shop/a", 3), ("ProxyConfig shop/b", 2)];
+    assert_eq!(found, expected.map(|(object, threads)| (object.to_owned(), Some(threads))));
 }

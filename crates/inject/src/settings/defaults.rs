@@ -2,6 +2,7 @@
 //! Lateen's, and for applications, which wait for their proxies.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -16,6 +17,7 @@ impl Default for Settings {
             revision: String::new(),
             tags: Vec::new(),
             istio_namespace: "istio-system".to_owned(),
+            root_namespace: String::new(),
             policy: Policy::Enabled,
             never: Vec::new(),
             always: Vec::new(),
@@ -52,6 +54,7 @@ impl Default for Settings {
             cert_provider: "istiod".to_owned(),
             token_audience: "istio-ca".to_owned(),
             proxy_config: json!({}),
+            proxy_configs: Arc::default(),
             outbound_port: 15001,
             inbound_port: 15006,
             templates: BTreeMap::new(),

@@ -93,6 +93,7 @@ fn from_mesh(mesh: &MeshConfig, settings: &mut Settings, reader: &mut Reader) {
     if !mesh.trust_domain.is_empty() {
         settings.trust_domain.clone_from(&mesh.trust_domain);
     }
+    settings.root_namespace.clone_from(&mesh.root_namespace);
     settings.merge_metrics = mesh.enable_prometheus_merge.unwrap_or(true);
     let port = |value: Option<i32>| value.and_then(|port| u16::try_from(port).ok());
     settings.outbound_port = port(mesh.proxy_listen_port).unwrap_or(settings.outbound_port);

@@ -1,5 +1,5 @@
 //! What injection depends on, kept up to date. In: watches of the ConfigMaps `istio` and
-//! `istio-sidecar-injector` and of the nodes. Out: [`Injector`]s as they change; one that cannot be read
+//! `istio-sidecar-injector`, of ProxyConfig objects and of the nodes. Out: [`Injector`]s as they change; one that cannot be read
 //! leaves the one before.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_inject::Settings;
+use lateen_api::resource::{Key, object_ref};
+use lateen_inject::{ProxyConfigs, Settings, proxy_config_kind};
 use lateen_kube::Client;
 use lateen_kube::watch::{Event, Scope, watch, watch_scope};
 use serde_json::Value;
@@ -17,8 +18,8 @@ use tokio::time::Instant;
 
 use crate::cluster::context::{Context, Place};
 
-/// How long the first answers wait for the nodes, which this process may not be allowed to see.
-const NODES: Duration = Duration::from_secs(5);
+/// How long the first answers wait for nodes and ProxyConfigs, which this process may not be allowed to see.
+const LISTS: Duration = Duration::from_secs(5);
 
 /// Which sidecars are init containers that go on running. `ENABLE_NATIVE_SIDECARS` of Istio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,9 @@ struct State {
     injector: Option<Value>,
     listed_nodes: bool,
     nodes: Arc<Nodes>,
+    /// ProxyConfig objects.
+    objects: Option<BTreeMap<Key, Value>>,
+    proxy_configs: Arc<ProxyConfigs>,
     settings: Option<[Arc<Settings>; 2]>,
 }
 
@@ -118,14 +122,16 @@ impl Reader {
             false => watch(self.client.clone(), kind("Node")),
             true => futures::stream::pending().boxed(),
         };
-        let patience = tokio::time::sleep_until(Instant::now() + NODES);
+        let mut proxy_configs = watch(self.client.clone(), proxy_config_kind());
+        let patience = tokio::time::sleep_until(Instant::now() + LISTS);
         tokio::pin!(patience);
         loop {
             let changed = tokio::select! {
                 Some(event) = mesh.next() => self.state.mesh(event),
                 Some(event) = injector.next() => self.state.injector(event),
                 Some(event) = nodes.next() => self.state.node(event),
-                () = &mut patience, if !self.state.listed_nodes => self.state.without_nodes(),
+                Some(event) = proxy_configs.next() => self.state.proxy_config(event),
+                () = &mut patience, if !self.state.is_listed() => self.state.without_lists(),
             };
             if changed && let Some(injector) = self.state.current() {
                 publish.send_replace(Some(injector));
@@ -143,16 +149,30 @@ impl State {
             injector: None,
             listed_nodes: since.is_none(),
             nodes: Arc::new(Nodes { since, versions: BTreeMap::new() }),
+            objects: None,
+            proxy_configs: Arc::default(),
             settings: None,
         }
     }
 
-    fn without_nodes(&mut self) -> bool {
-        tracing::warn!(
-            "the nodes' versions are not known: sidecars are plain containers until this process may \
-             list nodes"
-        );
-        self.listed_nodes = true;
+    fn is_listed(&self) -> bool {
+        self.listed_nodes && self.objects.is_some()
+    }
+
+    fn without_lists(&mut self) -> bool {
+        if !self.listed_nodes {
+            tracing::warn!(
+                "the nodes' versions are not known: sidecars are plain containers until this process may \
+                 list nodes"
+            );
+            self.listed_nodes = true;
+        }
+        if self.objects.is_none() {
+            tracing::warn!(
+                "ProxyConfig objects are not known: they have no effect until this process may list them"
+            );
+            self.objects = Some(BTreeMap::new());
+        }
         true
     }
 
@@ -192,6 +212,32 @@ impl State {
         first || changed
     }
 
+    fn proxy_config(&mut self, event: Event) -> bool {
+        let first = self.objects.is_none();
+        let objects = self.objects.get_or_insert_default();
+        match event {
+            Event::Put(kind, object) => drop(objects.insert(key(kind, &object), object)),
+            Event::Delete(kind, object) => drop(objects.remove(&key(kind, &object))),
+            Event::Replace(kind, all) => {
+                *objects = all.into_iter().map(|object| (key(kind, &object), object)).collect();
+            }
+            Event::Unserved(_) => objects.clear(),
+        }
+        let (configs, issues) = ProxyConfigs::read(objects.values().cloned());
+        for issue in &issues {
+            tracing::warn!(%issue, "the proxies' settings");
+        }
+        if configs == *self.proxy_configs {
+            return first;
+        }
+        self.proxy_configs = Arc::new(configs);
+        for settings in self.settings.iter_mut().flatten() {
+            let proxy_configs = self.proxy_configs.clone();
+            *settings = Arc::new(Settings { proxy_configs, ..Settings::clone(settings) });
+        }
+        true
+    }
+
     /// Reads both ConfigMaps anew, once both are known.
     fn read(&mut self) -> bool {
         let (Some(mesh), Some(injector)) = (&self.mesh, &self.injector) else { return false };
@@ -208,13 +254,14 @@ impl State {
             return false;
         }
         settings.istio_namespace.clone_from(&self.place.namespace);
+        settings.proxy_configs = self.proxy_configs.clone();
         let native = |native_sidecar| Arc::new(Settings { native_sidecar, ..settings.clone() });
         self.settings = Some([native(false), native(true)]);
         true
     }
 
     fn current(&self) -> Option<Injector> {
-        let [plain, native] = self.settings.clone().filter(|_| self.listed_nodes)?;
+        let [plain, native] = self.settings.clone().filter(|_| self.is_listed())?;
         Some(Injector { plain, native, nodes: self.nodes.clone() })
     }
 }
@@ -227,6 +274,11 @@ fn data(event: Event) -> Value {
         Event::Delete(..) | Event::Unserved(_) => None,
     };
     object.map_or(Value::Null, |mut object| object["data"].take())
+}
+
+fn key(kind: &'static Kind, object: &Value) -> Key {
+    let named = object_ref(kind, object);
+    Key { kind, namespace: named.namespace, name: named.name }
 }
 
 fn kind(name: &str) -> &'static Kind {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lateen_inject::{ProxyConfigs, proxy_config_kind};
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
@@ -36,6 +37,7 @@ fn state(native: NativeSidecars) -> State {
     let mut state = State::new(place("blue"), native);
     assert!(!state.mesh(map(json!({"mesh": "trustDomain: shop.example"}))));
     assert!(state.injector(map(json!({"values": "{\"global\": {\"hub\": \"registry/mesh\"}}"}))));
+    assert!(state.proxy_config(Event::Replace(proxy_config_kind(), Vec::new())));
     state
 }
 
@@ -101,8 +103,40 @@ fn nodes_come_and_go_and_a_pod_may_name_its_own() {
 #[test]
 fn without_nodes_sidecars_are_plain() {
     let mut state = state(NativeSidecars::Stable);
-    assert!(state.without_nodes());
+    assert!(state.without_lists());
     assert!(!is_native(&state, &json!({})));
+}
+
+#[test]
+fn proxy_configs_are_followed_and_waited_for_as_long_as_nodes() {
+    let object = |threads: i32| {
+        json!({
+            "metadata": {"name": "all", "namespace": "shop"},
+            "spec": {"concurrency": threads},
+        })
+    };
+    let mut state = State::new(place("blue"), NativeSidecars::Never);
+    assert!(!state.mesh(map(json!({}))));
+    assert!(state.injector(map(json!({}))));
+    assert!(state.current().is_none(), "ProxyConfigs are not known yet");
+    let put = |threads| Event::Put(proxy_config_kind(), object(threads));
+    assert!(state.proxy_config(Event::Replace(proxy_config_kind(), vec![object(2)])));
+    assert!(!state.proxy_config(put(2)), "nothing has changed");
+    assert!(state.proxy_config(put(3)));
+    let objects =
+        |state: &State| state.current().unwrap().settings(&json!({})).proxy_configs.clone();
+    let with = objects(&state);
+    assert_ne!(*with, ProxyConfigs::default());
+    assert!(state.mesh(map(json!({"mesh": "trustDomain: a"}))));
+    assert_eq!(objects(&state), with, "they stay when the settings change");
+    assert!(state.proxy_config(Event::Unserved(proxy_config_kind())));
+    assert_eq!(*objects(&state), ProxyConfigs::default());
+
+    let mut state = State::new(place("blue"), NativeSidecars::Never);
+    state.mesh(map(json!({})));
+    state.injector(map(json!({})));
+    assert!(state.without_lists());
+    assert!(state.current().is_some());
 }
 
 #[test]
