@@ -13,8 +13,8 @@ use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds;
 use lateen_api::resource::object_ref;
 use lateen_inject::{
-    Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind, take_items,
-    workload,
+    Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind,
+    take_items, workload,
 };
 use serde_json::{Value, json};
 

@@ -110,7 +110,8 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     };
     let material = authority(&client, settings, tell_end, readiness, tasks).await;
     let Material { tls, roots } = material;
-    let writer = roots::run(client.clone(), roots.clone(), leads_mesh.clone());
+    let published = core.published.clone();
+    let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
     let door = secure_door(secure, &tls, &client, options.max_connection_age);
     let doors = std::iter::once(door).chain(plaintext.map(Door::Plaintext)).collect();

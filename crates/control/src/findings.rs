@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::resource::Key;
 use lateen_api::xds::ResourceType;
+use lateen_model::Snapshot;
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -71,6 +72,8 @@ struct State {
     /// Objects of Istio's kinds, whose status is ours to write.
     objects: BTreeMap<Key, Facts>,
     addresses: BTreeMap<ObjectRef, Given>,
+    /// Says which objects the mesh sees.
+    view: Arc<Snapshot>,
 }
 
 impl Findings {
@@ -96,6 +99,12 @@ impl Findings {
         if !same {
             self.changed.notify_one();
         }
+    }
+
+    /// Of objects that this snapshot does not see nothing is told, and their status is not ours.
+    pub fn set_view(&self, view: Arc<Snapshot>) {
+        self.state().view = view;
+        self.changed.notify_one();
     }
 
     pub fn addresses(&self) -> BTreeMap<ObjectRef, Given> {
@@ -146,8 +155,9 @@ impl Findings {
     /// Every object that has issues, with all of them.
     pub fn verdicts(&self) -> BTreeMap<ObjectRef, Verdict> {
         let mut verdicts: BTreeMap<ObjectRef, Verdict> = BTreeMap::new();
-        for (finder, issues) in &self.state().issues {
-            for issue in issues {
+        let state = self.state();
+        for (finder, issues) in &state.issues {
+            for issue in issues.iter().filter(|issue| state.view.sees(&issue.object)) {
                 let verdict = verdicts.entry(issue.object.clone()).or_default();
                 let set = match finder.is_refusal() {
                     true => &mut verdict.refusals,
@@ -160,7 +170,9 @@ impl Findings {
     }
 
     pub fn objects(&self) -> BTreeMap<Key, Facts> {
-        self.state().objects.clone()
+        let state = self.state();
+        let seen = state.objects.iter().filter(|(key, _)| state.view.sees(&key.object_ref()));
+        seen.map(|(key, facts)| (key.clone(), facts.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

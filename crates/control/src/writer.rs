@@ -217,6 +217,7 @@ impl Writer {
         if !self.published.is_published()
             || snapshot.version() != self.published.snapshot().version()
         {
+            self.findings.set_view(snapshot.clone());
             self.published.publish(snapshot);
         }
         if let Some(synced) = self.synced.take() {

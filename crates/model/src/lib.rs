@@ -4,6 +4,7 @@
 //! Nothing here reads a clock, the environment, a file or a socket.
 
 pub mod convert;
+pub mod discovery;
 pub mod host;
 pub mod index;
 pub mod mesh;

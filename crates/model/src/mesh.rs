@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::discovery::Discovery;
 use crate::routing::{Keepalive, OutboundMode};
 
 /// MeshConfig, as far as it is used.
@@ -20,6 +21,7 @@ pub struct Mesh {
     pub destination_rule_export: Vec<String>,
     pub outbound_port: u16,
     pub inbound_port: u16,
+    pub discovery: Discovery,
 }
 
 /// The file access log; an empty path is none.
@@ -45,6 +47,7 @@ impl Default for Mesh {
             destination_rule_export: Vec::new(),
             outbound_port: 15001,
             inbound_port: 15006,
+            discovery: Discovery::default(),
         }
     }
 }

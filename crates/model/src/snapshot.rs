@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use lateen_api::issue::Issue;
+use lateen_api::issue::{Issue, ObjectRef};
 
 use crate::index::endpoints::{EndpointIndex, ServiceEndpoints};
 use crate::index::routes::RouteIndex;
@@ -76,6 +76,18 @@ impl Snapshot {
     /// All namespaces with their labels.
     pub fn namespaces(&self) -> impl Iterator<Item = (&String, &Labels)> {
         self.namespaces.iter()
+    }
+
+    /// Whether `discoverySelectors` let a namespace's objects be seen.
+    pub fn sees_namespace(&self, name: &str) -> bool {
+        self.mesh.discovery.is_everything() || self.namespaces.contains_key(name)
+    }
+
+    /// Whether an object is seen: the mesh's own settings are, wherever they are.
+    pub fn sees(&self, object: &ObjectRef) -> bool {
+        object.namespace.is_empty()
+            || object.kind == "ConfigMap"
+            || self.sees_namespace(&object.namespace)
     }
 
     /// What was wrong with objects when they were read.

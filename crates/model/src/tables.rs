@@ -1,6 +1,6 @@
 //! The compiled objects, per kind, as the indexes read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::convert::entry::Entry;
@@ -28,4 +28,27 @@ pub struct Tables {
     pub gateways: Table<Gateway>,
     pub sidecars: Table<Sidecar>,
     pub namespaces: BTreeMap<String, Labels>,
+}
+
+impl Tables {
+    /// What is in these namespaces.
+    pub fn only(&self, namespaces: &BTreeSet<String>) -> Self {
+        fn only<T>(table: &Table<T>, namespaces: &BTreeSet<String>) -> Table<T> {
+            let seen = table.iter().filter(|((namespace, _), _)| namespaces.contains(namespace));
+            seen.map(|(name, object)| (name.clone(), Arc::clone(object))).collect()
+        }
+        let labels = self.namespaces.iter().filter(|(name, _)| namespaces.contains(*name));
+        Self {
+            services: only(&self.services, namespaces),
+            entries: only(&self.entries, namespaces),
+            workloads: only(&self.workloads, namespaces),
+            pods: only(&self.pods, namespaces),
+            slices: only(&self.slices, namespaces),
+            virtual_services: only(&self.virtual_services, namespaces),
+            destination_rules: only(&self.destination_rules, namespaces),
+            gateways: only(&self.gateways, namespaces),
+            sidecars: only(&self.sidecars, namespaces),
+            namespaces: labels.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
+        }
+    }
 }

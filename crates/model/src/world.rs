@@ -1,6 +1,6 @@
 //! The one writer. In: [`Change`]s. Out: [`Snapshot`]s; what a change does not touch is shared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_api::issue::Issue;
@@ -17,6 +17,7 @@ use crate::convert::mesh::mesh;
 use crate::convert::service::{pod, service, slice};
 use crate::convert::sidecar::sidecar;
 use crate::convert::virtual_service::virtual_service;
+use crate::discovery::Discovery;
 use crate::index::endpoints::EndpointIndex;
 use crate::index::routes::RouteIndex;
 use crate::index::services::ServiceIndex;
@@ -54,6 +55,8 @@ pub struct World {
     current: Arc<Snapshot>,
     dirty: Dirty,
     mesh: Arc<Mesh>,
+    /// The namespaces of which the last snapshot was made; `None` is all.
+    seen: Option<BTreeSet<String>>,
 }
 
 /// Which indexes the changes since the last snapshot concern.
@@ -86,6 +89,7 @@ impl World {
             current: Arc::default(),
             dirty: Dirty::default(),
             mesh: Arc::default(),
+            seen: None,
         }
     }
 
@@ -103,28 +107,45 @@ impl World {
 
     /// The world as it is now; the same `Arc` when nothing changed.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        let dirty = std::mem::take(&mut self.dirty);
+        let mut dirty = std::mem::take(&mut self.dirty);
         if !dirty.any {
             return Arc::clone(&self.current);
         }
+        let seen = self.seen();
+        if seen != self.seen {
+            dirty = Dirty { any: true, services: true, endpoints: true, routes: true };
+            self.seen = seen;
+        }
+        let tables = match &self.seen {
+            Some(namespaces) => &self.tables.only(namespaces),
+            None => &self.tables,
+        };
         let mut next = Snapshot::clone(&self.current);
         next.version += 1;
         next.mesh = Arc::clone(&self.mesh);
         if dirty.services {
-            next.services = Arc::new(ServiceIndex::build(&self.tables));
+            next.services = Arc::new(ServiceIndex::build(tables));
         }
         if dirty.services || dirty.endpoints {
-            next.endpoints = Arc::new(EndpointIndex::build(&self.tables, &next.services));
+            next.endpoints = Arc::new(EndpointIndex::build(tables, &next.services));
         }
         if dirty.routes {
-            next.routes = Arc::new(RouteIndex::build(&self.tables));
+            next.routes = Arc::new(RouteIndex::build(tables));
         }
-        if *next.namespaces != self.tables.namespaces {
-            next.namespaces = Arc::new(self.tables.namespaces.clone());
+        if *next.namespaces != tables.namespaces {
+            next.namespaces = Arc::new(tables.namespaces.clone());
         }
-        next.issues = Arc::new(self.issues.values().flatten().cloned().collect());
+        let told = self.issues.iter().filter(|(key, _)| next.sees(&key.object_ref()));
+        next.issues = Arc::new(told.flat_map(|(_, issues)| issues).cloned().collect());
         self.current = Arc::new(next);
         Arc::clone(&self.current)
+    }
+
+    /// The namespaces that `discoverySelectors` choose; `None` is all, with those that nobody created.
+    fn seen(&self) -> Option<BTreeSet<String>> {
+        let discovery = &self.mesh.discovery;
+        let seen = || self.tables.namespaces.iter().filter(|(_, labels)| discovery.selects(labels));
+        (!discovery.is_everything()).then(|| seen().map(|(name, _)| name.clone()).collect())
     }
 
     fn put(&mut self, resource: &Resource) {
@@ -214,7 +235,15 @@ impl World {
     fn set_mesh(&mut self, text: &str, notes: &mut Notes<'_>) {
         let (config, issues) = parse_mesh_config(text, notes.object());
         match config {
-            Some(config) => self.mesh = Arc::new(mesh(&config)),
+            Some(config) => {
+                let discovery = Discovery::compile(&config.discovery_selectors);
+                let discovery = discovery.unwrap_or_else(|reason| {
+                    let path = "data.mesh.discoverySelectors";
+                    notes.bad(path, &format!("{reason}: the last good selectors stay in force"));
+                    self.mesh.discovery.clone()
+                });
+                self.mesh = Arc::new(mesh(&config, discovery));
+            }
             None => {
                 let reason = issues.first().map_or("", |issue| issue.message.as_str());
                 notes.bad("data.mesh", &format!("{reason}: the last good settings stay in force"));
@@ -249,7 +278,7 @@ impl World {
     /// Removes the objects of a kind that a relist no longer has. MeshConfig is left to `put`, so
     /// that a relist with a broken one keeps the last good settings too.
     fn clear(&mut self, kind: &'static Kind, resources: &[Resource]) {
-        let kept: std::collections::BTreeSet<Name> = resources
+        let kept: BTreeSet<Name> = resources
             .iter()
             .map(|resource| resource.key())
             .map(|key| (key.namespace, key.name))

@@ -1,5 +1,5 @@
-//! The root certificates in every namespace, for its pods to mount: the ConfigMap `istio-ca-root-cert`. In:
-//! the roots, namespaces, and whether this replica leads. Out: ConfigMaps created and repaired.
+//! The root certificates in every namespace that the mesh sees, for its pods to mount: the ConfigMap
+//! `istio-ca-root-cert`. In: the roots, namespaces, snapshots, and whether this replica leads. Out: ConfigMaps created and repaired.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,11 @@ use futures::StreamExt;
 use lateen_api::kinds::{Kind, by_kind};
 use lateen_kube::watch::{Event, Scope, watch_each};
 use lateen_kube::{Client, Error};
+use lateen_model::Snapshot;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+use crate::published::Published;
 
 /// The ConfigMap's name, and the key in it.
 pub const NAME: &str = "istio-ca-root-cert";
@@ -28,6 +31,7 @@ const PACE: Duration = Duration::from_millis(5);
 pub async fn run(
     client: Client,
     mut roots: watch::Receiver<Arc<str>>,
+    published: Arc<Published>,
     mut leads: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     loop {
@@ -35,12 +39,17 @@ pub async fn run(
         tokio::select! {
             biased;
             lost = leads.wait_for(|leads| !*leads) => drop(lost?),
-            ended = lead(&client, &mut roots) => return ended,
+            ended = lead(&client, &mut roots, &published) => return ended,
         }
     }
 }
 
-async fn lead(client: &Client, roots: &mut watch::Receiver<Arc<str>>) -> anyhow::Result<()> {
+async fn lead(
+    client: &Client,
+    roots: &mut watch::Receiver<Arc<str>>,
+    published: &Published,
+) -> anyhow::Result<()> {
+    let mut changes = published.changes();
     let kinds = [(kind("Namespace"), Scope::default()), (kind("ConfigMap"), Scope::named(NAME))];
     let mut events = watch_each(client, kinds);
     let mut state = State::default();
@@ -52,9 +61,11 @@ async fn lead(client: &Client, roots: &mut watch::Receiver<Arc<str>>) -> anyhow:
                 None => return Ok(()),
             },
             changed = roots.changed() => changed?,
+            changed = changes.changed() => changed?,
             () = tokio::time::sleep(pause) => {}
         }
         let wanted = roots.borrow_and_update().clone();
+        state.seen = published.is_published().then(|| published.snapshot());
         write(client, &mut state, &wanted).await;
     }
 }
@@ -110,6 +121,8 @@ struct State {
     present: BTreeMap<String, String>,
     /// Both lists have arrived.
     listed: (bool, bool),
+    /// Says which namespaces the mesh sees; `None` before anything is known.
+    seen: Option<Arc<Snapshot>>,
     /// The API did not take something.
     refused: bool,
 }
@@ -162,11 +175,12 @@ impl State {
 
     /// The namespaces whose ConfigMap is missing or wrong.
     fn behind(&self, roots: &str) -> Vec<String> {
-        if self.listed != (true, true) {
+        let Some(seen) = self.seen.as_ref().filter(|_| self.listed == (true, true)) else {
             return Vec::new();
-        }
+        };
         let right = |name: &String| self.present.get(name).is_some_and(|have| have == roots);
-        self.namespaces.iter().filter(|name| !right(name)).cloned().collect()
+        let wrong = self.namespaces.iter().filter(|name| !right(name));
+        wrong.filter(|name| seen.sees_namespace(name)).cloned().collect()
     }
 }
 
@@ -187,7 +201,7 @@ mod tests {
     }
 
     fn listed(namespaces: &[&str], maps: &[(&str, &str)]) -> State {
-        let mut state = State::default();
+        let mut state = State { seen: Some(Arc::default()), ..State::default() };
         let all = namespaces.iter().map(|name| namespace(name)).collect();
         state.take(Event::Replace(kind("Namespace"), all));
         let all = maps.iter().map(|(namespace, roots)| config_map(namespace, roots)).collect();
@@ -216,6 +230,30 @@ mod tests {
         state.take(Event::Put(kind("ConfigMap"), config_map("b", "forged")));
         state.take(Event::Put(kind("Namespace"), namespace("c")));
         assert_eq!(state.behind("new"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_namespace_that_the_mesh_does_not_see_gets_nothing_until_it_does() {
+        let mut world = lateen_model::World::new();
+        let mut put = |kind: &str, mut object: Value| {
+            let kind = by_kind("", kind).unwrap();
+            object["kind"] = json!(kind.kind);
+            let (resource, _) = lateen_api::resource::parse(kind, "v1", object);
+            world.apply(lateen_model::Change::Put(Box::new(resource.unwrap())));
+            world.snapshot()
+        };
+        let mesh = json!({ "mesh": "discoverySelectors: [{matchLabels: {mesh: a}}]" });
+        let metadata = json!({ "name": "istio", "namespace": "istio-system" });
+        put("ConfigMap", json!({ "metadata": metadata, "data": mesh }));
+        let mut state = listed(&["a", "b"], &[("b", "old")]);
+        let seen = json!({ "metadata": { "name": "a", "labels": { "mesh": "a" } } });
+        state.seen = Some(put("Namespace", seen));
+        assert_eq!(state.behind("new"), ["a"]);
+        let seen = json!({ "metadata": { "name": "b", "labels": { "mesh": "a" } } });
+        state.seen = Some(put("Namespace", seen));
+        assert_eq!(state.behind("new"), ["a", "b"]);
+        state.seen = None;
+        assert!(state.behind("new").is_empty(), "nothing is known yet");
     }
 
     #[test]

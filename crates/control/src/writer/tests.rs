@@ -250,3 +250,20 @@ async fn a_workload_whose_condition_says_so_is_unhealthy() {
     }
     assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_objects_that_the_mesh_does_not_see_nothing_is_told() {
+    let rig = Rig::synced().await;
+    let mut changes = rig.published.changes();
+    rig.send(gateway(json!({ "servers": "none" })));
+    let mesh = "discoverySelectors: [{matchLabels: {mesh: a}}]";
+    let metadata = json!({ "name": "istio", "namespace": "istio-system" });
+    let map = json!({ "metadata": metadata, "data": { "mesh": mesh } });
+    rig.send(Event::Put(by_kind("", "ConfigMap").unwrap(), map));
+    changes.changed().await.unwrap();
+    assert!(rig.findings.verdicts().is_empty() && rig.findings.objects().is_empty());
+    let namespace = json!({ "metadata": { "name": "default", "labels": { "mesh": "a" } } });
+    rig.send(Event::Put(by_kind("", "Namespace").unwrap(), namespace));
+    changes.changed().await.unwrap();
+    assert_eq!((rig.findings.verdicts().len(), rig.findings.objects().len()), (1, 1));
+}

@@ -5,11 +5,13 @@ use std::time::Duration;
 use lateen_api::istio::mesh as api;
 
 use crate::convert::keepalive;
+use crate::discovery::Discovery;
 use crate::mesh::{AccessLog, Mesh};
 use crate::routing::OutboundMode;
 
-/// Compiles the mesh settings; what is not written has Istio's default.
-pub fn mesh(config: &api::MeshConfig) -> Mesh {
+/// Compiles the mesh settings; what is not written has Istio's default. `discovery` is what has been compiled
+/// of them already.
+pub fn mesh(config: &api::MeshConfig, discovery: Discovery) -> Mesh {
     let base = Mesh::default();
     let text = |value: &str, fallback: String| {
         if value.is_empty() { fallback } else { value.to_owned() }
@@ -44,5 +46,6 @@ pub fn mesh(config: &api::MeshConfig) -> Mesh {
         destination_rule_export: config.default_destination_rule_export_to.clone(),
         outbound_port: port(config.proxy_listen_port, base.outbound_port),
         inbound_port: port(config.proxy_inbound_listen_port, base.inbound_port),
+        discovery,
     }
 }

@@ -313,3 +313,60 @@ fn a_host_keeps_the_automatic_address_it_was_given_and_a_copy_gets_another() {
     assert!(of("b.test").starts_with("240.240.") && of("b.test") != of("a.test"));
     assert!(of("c.test").starts_with("240.240."), "what is not of the range is not taken");
 }
+
+fn mk_namespace(name: &str, labels: Value) -> Resource {
+    object("", "Namespace", json!({"metadata": {"name": name, "labels": labels}}))
+}
+
+#[test]
+fn only_what_discovery_selectors_choose_is_seen() {
+    let in_shop = |kind: &str, mut spec: Value| {
+        spec["metadata"] = json!({"name": kind.to_lowercase(), "namespace": "shop"});
+        object("networking.istio.io", kind, spec)
+    };
+    let mut world = World::new();
+    let mut put = |resource: Resource| {
+        world.apply(Change::Put(Box::new(resource)));
+        world.snapshot()
+    };
+    put(mk_service("echo", "10.96.0.1", 80));
+    put(in_shop("VirtualService", json!({"spec": {"hosts": ["x"], "http": [{"name": "h"}]}})));
+    put(in_shop(
+        "ServiceEntry",
+        json!({"spec": {
+            "hosts": ["a.example"], "resolution": "STATIC",
+            "ports": [{"number": 80, "name": "tcp", "protocol": "TCP"}],
+        }}),
+    ));
+    put(mk_namespace("shop", json!({"mesh": "no"})));
+    let all = put(mk_namespace("default", json!({"mesh": "yes"})));
+    let hosts = |snapshot: &crate::Snapshot| -> Vec<String> {
+        snapshot.services().all().iter().map(|service| service.hostname.to_string()).collect()
+    };
+    assert_eq!(hosts(&all).len(), 2);
+    assert!(!all.issues().is_empty() && all.sees_namespace("nobody-knows-it"));
+
+    let selectors = |operator: &str| {
+        mk_mesh(&format!(
+            "discoverySelectors: [{{matchExpressions: [{{key: mesh, operator: {operator}, values: ['yes']}}]}}]"
+        ))
+    };
+    let some = put(selectors("In"));
+    assert_eq!(hosts(&some), ["echo.default.svc.cluster.local"]);
+    assert!(some.namespace("shop").is_none() && some.namespace("default").is_some());
+    assert_eq!(some.issues(), [], "of what is not seen nothing is told");
+    assert!(!some.sees_namespace("shop") && !some.sees_namespace("nobody-knows-it"));
+
+    let bad = put(selectors("Near"));
+    assert_eq!(hosts(&bad), hosts(&some), "the last good selectors stay");
+    assert!(bad.issues()[0].message.contains("Near"), "{:?}", bad.issues());
+
+    put(selectors("In"));
+    let relabelled = put(mk_namespace("shop", json!({"mesh": "yes"})));
+    assert_eq!(hosts(&relabelled), hosts(&all));
+    assert_eq!(relabelled.issues(), all.issues());
+    let other = put(selectors("NotIn"));
+    assert_eq!(hosts(&other), [] as [String; 0]);
+    let again = put(mk_mesh(""));
+    assert_eq!(hosts(&again), hosts(&all));
+}
