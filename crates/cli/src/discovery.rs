@@ -103,6 +103,7 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
             "false" => NativeSidecars::Never,
             _ => NativeSidecars::Stable,
         },
+        token_audiences: command.pod.token_audiences(),
         hosts: hosts.map(str::to_owned).collect(),
         version: env!("CARGO_PKG_VERSION"),
         debounce: DEBOUNCE,

@@ -49,6 +49,8 @@ pub struct Options {
     /// How old a proxy's connection may become.
     pub max_connection_age: Option<Duration>,
     pub native_sidecars: NativeSidecars,
+    /// For whom proxies' tokens may be meant.
+    pub token_audiences: Vec<String>,
     /// More names under which proxies reach this server.
     pub hosts: Vec<String>,
     pub version: &'static str,
@@ -113,7 +115,8 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let published = core.published.clone();
     let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
-    let door = secure_door(secure, &tls, &client, options.max_connection_age);
+    let tokens = Tokens::new(client.clone(), options.token_audiences);
+    let door = secure_door(secure, &tls, tokens, options.max_connection_age);
     let doors = std::iter::once(door).chain(plaintext.map(Door::Plaintext)).collect();
     tasks.essential("ads", core.serve(doors, tasks.clone(), first_snapshot));
     let context = Context { client, place, tls, roots, leads_mesh, leads_revision };
@@ -143,14 +146,14 @@ async fn authority(
 fn secure_door(
     listener: TcpListener,
     tls: &watch::Receiver<Arc<ServerConfig>>,
-    client: &Client,
+    tokens: Tokens,
     max_age: Option<Duration>,
 ) -> Door {
     let incoming = lateen_runtime::tls::incoming(listener, tls.clone());
     let boxed = |stream| Box::new(stream) as Box<dyn Connection>;
     Door::Secure {
         incoming: incoming.map(move |stream| stream.map(boxed)).boxed(),
-        authenticate: Arc::new(Tokens::new(client.clone())),
+        authenticate: Arc::new(tokens),
         max_age,
     }
 }

@@ -1,4 +1,4 @@
-//! Whose a token is, as the API says it. In: a token and the audience that it must be made for. Out: the
+//! Whose a token is, as the API says it. In: a token and the audiences one of which it must be made for. Out: the
 //! ServiceAccount, or that the token is not good.
 
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
@@ -22,32 +22,31 @@ pub enum Holder {
     },
     /// The API knows the token, but it is a user's.
     Other(String),
-    /// The token is not good for the audience; why.
+    /// The token is not good for any of the audiences; why.
     Nobody(String),
 }
 
 impl Client {
     /// Asks the API by a TokenReview.
-    pub async fn review_token(&self, token: &str, audience: &str) -> Result<Holder, Error> {
-        let spec =
-            TokenReviewSpec { token: token.to_owned(), audiences: Some(vec![audience.to_owned()]) };
+    pub async fn review_token(&self, token: &str, audiences: &[String]) -> Result<Holder, Error> {
+        let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(audiences.to_vec()) };
         let review = TokenReview { spec, ..TokenReview::default() };
         let api: Api<TokenReview> = Api::all(self.inner.clone());
         let params = PostParams::default();
         let reviewed = self.bounded("review a token", api.create(&params, &review)).await?;
-        Ok(holder(reviewed.status.unwrap_or_default(), audience))
+        Ok(holder(reviewed.status.unwrap_or_default(), audiences))
     }
 }
 
-fn holder(status: TokenReviewStatus, audience: &str) -> Holder {
+fn holder(status: TokenReviewStatus, wanted: &[String]) -> Holder {
     if status.authenticated != Some(true) {
         let why = status.error.filter(|why| !why.is_empty());
         return Holder::Nobody(why.unwrap_or_else(|| "the token is not valid".to_owned()));
     }
     // An API that knows nothing of audiences answers without any; its word is not enough then.
     let audiences = status.audiences.unwrap_or_default();
-    if !audiences.iter().any(|one| one == audience) {
-        return Holder::Nobody(format!("the token is not meant for {audience}"));
+    if !audiences.iter().any(|one| wanted.contains(one)) {
+        return Holder::Nobody(format!("the token is not meant for {}", wanted.join(" or ")));
     }
     let user = status.user.unwrap_or_default();
     let name = user.username.unwrap_or_default();
@@ -79,27 +78,38 @@ mod tests {
         }
     }
 
+    fn wanted() -> [String; 2] {
+        ["istio-ca".to_owned(), "mesh.example".to_owned()]
+    }
+
     #[test]
     fn a_service_account_is_told_with_its_pod() {
-        let found = holder(status("system:serviceaccount:default:a", &["istio-ca"]), "istio-ca");
+        let found = holder(status("system:serviceaccount:default:a", &["istio-ca"]), &wanted());
         let pod = Some("a-1".to_owned());
         let (namespace, name) = ("default".to_owned(), "a".to_owned());
         assert_eq!(found, Holder::ServiceAccount { namespace, name, pod });
+        assert_eq!(
+            holder(status("system:serviceaccount:default:a", &["mesh.example"]), &wanted()),
+            found
+        );
     }
 
     #[test]
     fn a_token_for_another_audience_is_nobodys_even_if_the_api_ignores_audiences() {
         for audiences in [&["https://kubernetes.default.svc"][..], &[]] {
-            let found = holder(status("system:serviceaccount:default:a", audiences), "istio-ca");
-            assert_eq!(found, Holder::Nobody("the token is not meant for istio-ca".to_owned()));
+            let found = holder(status("system:serviceaccount:default:a", audiences), &wanted());
+            assert_eq!(
+                found,
+                Holder::Nobody("the token is not meant for istio-ca or mesh.example".to_owned())
+            );
         }
     }
 
     #[test]
     fn a_users_token_is_no_service_accounts() {
-        let found = holder(status("jane", &["istio-ca"]), "istio-ca");
+        let found = holder(status("jane", &["istio-ca"]), &wanted());
         assert_eq!(found, Holder::Other("jane".to_owned()));
         let refused = TokenReviewStatus { authenticated: Some(false), ..status("", &["istio-ca"]) };
-        assert!(matches!(holder(refused, "istio-ca"), Holder::Nobody(_)));
+        assert!(matches!(holder(refused, &wanted()), Holder::Nobody(_)));
     }
 }

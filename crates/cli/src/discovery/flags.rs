@@ -9,6 +9,9 @@ use clap::Args;
 /// The mesh's DNS domain; proxies and translation know no other yet.
 pub const DOMAIN: &str = "cluster.local";
 
+/// The audience of the tokens that the injector gives to proxies, as Istio's.
+const TOKEN_AUDIENCE: &str = "istio-ca";
+
 /// Serve the mesh on a Kubernetes cluster, as istiod does
 #[derive(Debug, Args)]
 pub struct DiscoveryCommand {
@@ -77,6 +80,21 @@ pub struct Pod {
     /// More names under which proxies reach this server, separated by commas
     #[arg(long, env = "ISTIOD_CUSTOM_HOST", default_value = "", hide = true)]
     pub hosts: String,
+    /// For whom proxies' tokens may be meant, separated by commas
+    #[arg(long, env = "TOKEN_AUDIENCES", default_value = TOKEN_AUDIENCE, hide = true)]
+    token_audiences: String,
+}
+
+impl Pod {
+    /// Never empty: a token for nobody in particular is one for the API.
+    pub fn token_audiences(&self) -> Vec<String> {
+        let named = self.token_audiences.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let mut audiences: Vec<String> = named.map(str::to_owned).collect();
+        if audiences.is_empty() {
+            audiences.push(TOKEN_AUDIENCE.to_owned());
+        }
+        audiences
+    }
 }
 
 impl DiscoveryCommand {
@@ -153,7 +171,25 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, log_filter};
+    use clap::Parser;
+
+    use super::{DiscoveryCommand, duration, log_filter};
+
+    #[test]
+    fn token_audiences_are_a_list_and_never_empty() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            command: DiscoveryCommand,
+        }
+        let audiences = |text: &str| {
+            let line = Line::parse_from(["discovery", &format!("--token-audiences={text}")]);
+            line.command.pod.token_audiences()
+        };
+        assert_eq!(audiences("istio-ca"), ["istio-ca"]);
+        assert_eq!(audiences("mesh.example, istio-ca,"), ["mesh.example", "istio-ca"]);
+        assert_eq!(audiences(" ,"), ["istio-ca"]);
+    }
 
     #[test]
     fn gos_durations_are_read() {

@@ -12,8 +12,6 @@ use lateen_xds::server::peer::{Authenticate, Refusal, ServiceAccount, Verdict};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// The audience of the tokens that Istio's proxies are given.
-pub const AUDIENCE: &str = "istio-ca";
 /// Reviews at once.
 const REVIEWS: usize = 32;
 /// How long a good answer counts, and a bad one: a token that was taken back is good for that long.
@@ -28,6 +26,8 @@ type Answer = Result<ServiceAccount, Refusal>;
 /// Asks the API.
 pub struct Tokens {
     client: Client,
+    /// A token is good that is meant for one of them.
+    audiences: Vec<String>,
     reviews: Semaphore,
     kept: Mutex<Kept>,
 }
@@ -37,8 +37,8 @@ pub struct Tokens {
 struct Kept(HashMap<Hash, (Instant, Answer)>);
 
 impl Tokens {
-    pub fn new(client: Client) -> Self {
-        Self { client, reviews: Semaphore::new(REVIEWS), kept: Mutex::default() }
+    pub fn new(client: Client, audiences: Vec<String>) -> Self {
+        Self { client, audiences, reviews: Semaphore::new(REVIEWS), kept: Mutex::default() }
     }
 
     async fn whose(&self, token: &str) -> Answer {
@@ -52,7 +52,7 @@ impl Tokens {
         if let Some(answer) = self.kept().get(&hash, Instant::now()) {
             return answer;
         }
-        let answer = match self.client.review_token(token, AUDIENCE).await {
+        let answer = match self.client.review_token(token, &self.audiences).await {
             Ok(holder) => account(holder),
             Err(error) => {
                 tracing::warn!(%error, "cannot tell whose a proxy's token is");
