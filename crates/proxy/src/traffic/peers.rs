@@ -68,14 +68,19 @@ impl Peers {
     }
 
     fn ask(&self, address: IpAddr, now: u64) -> Lookup {
-        // A full queue means that the engine is busy: it is asked the next time.
-        let Some(Ok(())) = self.questions.as_ref().map(|queue| queue.try_send(address)) else {
-            return Lookup::Nobody;
-        };
-        let (asked, used) = (Instant::now(), AtomicU64::new(now));
-        let entry = Entry { lookup: Lookup::Pending, asked, used };
+        let Some(questions) = &self.questions else { return Lookup::Nobody };
+        // Held until the entry is there, or the answer could come before it and be lost.
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.entry(address).or_insert(entry).lookup.clone()
+        if let Some(entry) = known.get(&address) {
+            return entry.lookup.clone();
+        }
+        // A full queue means that the engine is busy: it is asked the next time.
+        if questions.try_send(address).is_err() {
+            return Lookup::Nobody;
+        }
+        let (asked, used) = (Instant::now(), AtomicU64::new(now));
+        known.insert(address, Entry { lookup: Lookup::Pending, asked, used });
+        Lookup::Pending
     }
 
     /// Takes the control plane's answer about an address: its resource, or that there is none.

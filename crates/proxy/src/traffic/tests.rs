@@ -171,6 +171,25 @@ fn an_answer_that_cannot_be_read_is_refused_with_its_reason() {
 }
 
 #[test]
+fn an_answer_that_comes_at_once_is_not_lost() {
+    let (questions, mut asked) = mpsc::channel(4096);
+    let peers = Arc::new(Peers::new(Some(questions)));
+    let answering = peers.clone();
+    let answers = std::thread::spawn(move || {
+        while let Some(address) = asked.blocking_recv() {
+            answering.answer(address, Some(&workload())).unwrap();
+            if address == IpAddr::from([10, 1, 255, 255]) {
+                return;
+            }
+        }
+    });
+    let all = || (0x0a01_f000..=0x0a01_ffff_u32).map(std::net::Ipv4Addr::from);
+    all().for_each(|address| drop(peers.look(address.into())));
+    answers.join().unwrap();
+    assert!(all().all(|address| matches!(peers.look(address.into()), Lookup::Known(_))));
+}
+
+#[test]
 fn the_addresses_that_were_not_needed_for_longest_are_forgotten() {
     let (questions, mut asked) = mpsc::channel(8192);
     let peers = Peers::new(Some(questions));
