@@ -88,7 +88,8 @@ async fn state(client: &Client, object: &Value) -> Result<State> {
     match deployment(&found) {
         State::Waiting(reason) => {
             let kind = by_kind("", "Pod").context("the table of kinds has pods")?;
-            let pods = client.list(kind, &pods::selector(&found), None).await?;
+            // Who may not list pods is not told why they do not come; the installation goes on all the same.
+            let pods = client.list(kind, &pods::selector(&found), None).await.unwrap_or_default();
             Ok(State::Waiting(match pods::trouble(&found, &pods) {
                 Some(trouble) => format!("{reason}; {trouble}"),
                 None => reason,
