@@ -153,3 +153,66 @@ fn another_replica_takes_over_and_has_the_same_authority() {
         Ok(())
     });
 }
+
+/// The installed MeshConfig.
+fn settings(mesh: &Mesh) -> Result<String> {
+    let data = "jsonpath={.data.mesh}";
+    mesh.kubectl(&["get", "configmap", "istio", "-n", "istio-system", "-o", data])
+}
+
+fn set(mesh: &Mesh, settings: &str) -> Result<()> {
+    let patch = json!({ "data": { "mesh": settings } }).to_string();
+    let configmap = ["patch", "configmap", "istio", "-n", "istio-system", "--type=merge", "-p"];
+    mesh.kubectl(&[&configmap[..], &[&patch]].concat()).map(drop)
+}
+
+#[test]
+fn only_namespaces_that_discovery_selectors_choose_are_seen() {
+    isolated(|| {
+        let mesh = installed()?;
+        let everything = settings(&mesh)?;
+        set(
+            &mesh,
+            &format!("{everything}\ndiscoverySelectors: [{{matchLabels: {{mesh: here}}}}]\n"),
+        )?;
+        mesh.kubectl(&["label", "namespace", "istio-system", "mesh=here"])?;
+        mesh.kubectl(&["create", "namespace", "elsewhere"])?;
+        let route = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": { "name": "web", "namespace": "elsewhere" },
+            "spec": {
+                "hosts": ["web.example"],
+                "http": [{ "route": [{ "destination": { "host": "web.example" } }] }],
+            },
+        });
+        mesh.apply(&route.to_string())?;
+        let replica = replica(&mesh, "istiod-0", 0)?;
+        replica.ready()?;
+        mesh.kubectl(&["create", "namespace", "here"])?;
+        mesh.kubectl(&["label", "namespace", "here", "mesh=here"])?;
+        roots(&mesh, "here")?;
+        let missing = |namespace: &str| -> Result<()> {
+            let said = mesh.kubectl_fails(&["get", "configmap", CONFIG_MAP, "-n", namespace])?;
+            ensure!(said.contains("NotFound"), "{namespace}: {said}");
+            Ok(())
+        };
+        let status = || {
+            let of = ["get", "virtualservice", "web", "-n", "elsewhere", "-o"];
+            mesh.kubectl(&[&of[..], &["jsonpath={.status}"]].concat())
+        };
+        missing("elsewhere")?;
+        missing("default")?;
+        ensure!(status()?.is_empty(), "{}", status()?);
+
+        mesh.kubectl(&["label", "namespace", "elsewhere", "mesh=here"])?;
+        roots(&mesh, "elsewhere")?;
+        wait_until("the object's status", SOON, || {
+            let status = status()?;
+            ensure!(status.contains("LTN0001"), "{status}");
+            Ok(())
+        })?;
+        missing("default")?;
+        set(&mesh, &everything)?;
+        roots(&mesh, "default").map(drop)
+    });
+}
