@@ -71,6 +71,7 @@ impl Core {
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
         let (synced, first_snapshot) = oneshot::channel();
+        let mut first = published.changes();
         let kinds = writer::kinds().into_iter().map(|kind| (kind, settings.scope(kind)));
         let watched = watch_each(client, kinds);
         let writer = writer::Writer::new(
@@ -89,7 +90,12 @@ impl Core {
             worker.run().await;
             Ok(())
         });
-        tasks.essential("issue reporter", report::run(findings.clone(), statuses));
+        let reporter = report::run(findings.clone(), statuses);
+        tasks.essential("issue reporter", async move {
+            // Before the first snapshot nobody knows which objects the mesh sees.
+            first.changed().await?;
+            reporter.await
+        });
         let gateways = Arc::new(Gateways::default());
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);

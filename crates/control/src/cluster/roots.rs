@@ -1,5 +1,6 @@
 //! The root certificates in every namespace that the mesh sees, for its pods to mount: the ConfigMap
-//! `istio-ca-root-cert`. In: the roots, namespaces, snapshots, and whether this replica leads. Out: ConfigMaps created and repaired.
+//! `istio-ca-root-cert`. In: the roots, namespaces, snapshots, and whether this replica leads. Out:
+//! ConfigMaps created and repaired.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

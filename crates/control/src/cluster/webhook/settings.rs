@@ -1,6 +1,6 @@
 //! What injection depends on, kept up to date. In: watches of the ConfigMaps `istio` and
-//! `istio-sidecar-injector`, of ProxyConfig objects and of the nodes. Out: [`Injector`]s as they change; one that cannot be read
-//! leaves the one before.
+//! `istio-sidecar-injector`, of ProxyConfig objects and of the nodes. Out: [`Injector`]s as they change; one
+//! that cannot be read leaves the one before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
