@@ -16,7 +16,7 @@ use lateen_model::Snapshot;
 use lateen_translate::{Proxy, translate};
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal};
-use lateen_xds::server::{Collection, Collector, Protocol, Resource, Session, Source, View, Want};
+use lateen_xds::server::{Collection, Protocol, Resource, Session, Source, View, Want};
 use tokio::sync::watch;
 
 use crate::debug::Proxies;
@@ -77,11 +77,11 @@ impl Source for Door {
         }))
     }
 
-    fn collect(&self, node: &Node, peer: &Peer) -> Result<Arc<dyn Collector>, Refusal> {
-        let unserved = || Refusal::Unserved("this control plane collects no metrics".to_owned());
+    fn collect(&self, node: &Node, peer: &Peer) -> Result<Arc<dyn Collection>, Refusal> {
+        let unserved = || Refusal::Unserved("this control plane collects no telemetry".to_owned());
         let traffic = self.traffic.as_ref().ok_or_else(unserved)?;
         fits(&Proxy::from_node(node).map_err(Refusal::Invalid)?, peer)?;
-        Ok(traffic.stream())
+        Ok(traffic.clone())
     }
 }
 

@@ -9,6 +9,7 @@ use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, START};
 use lateen_testkit::net::{ask, http_get};
 use lateen_testkit::wait::wait_until;
+use serde_json::{Value, json};
 
 /// How long bytes of a connection that goes on may take to be counted: an interval, and the machine.
 const COUNTED: Duration = Duration::from_secs(10);
@@ -166,6 +167,42 @@ fn a_refused_connection_is_counted_with_its_flags_and_its_service() {
             };
             ensure!(all.iter().any(|sample| fits(&sample)), "{all:?}");
             Ok(())
-        })
+        })?;
+        explained(&mesh)
     });
+}
+
+/// An answer of the graph's API.
+fn api(mesh: &Mesh, path: &str) -> Result<Value> {
+    let socket = mesh.home().join("run/control.admin.sock");
+    let reply = http_get(&socket, &format!("/api/v1/{path}"))?;
+    let (_, body) = reply.split_once("\r\n\r\n").context("a reply has a body")?;
+    serde_json::from_str(body).with_context(|| format!("{path}: {body}"))
+}
+
+/// The control plane tells of the refused connection why it failed, and shows it in the log.
+fn explained(mesh: &Mesh) -> Result<()> {
+    let id = "workload/default/client";
+    let failure: Value = wait_until("the failure to be told", COUNTED, || {
+        let page = api(mesh, &format!("failures?id={id}"))?;
+        page["failures"].get(0).cloned().context("none yet")
+    })?;
+    let summary = failure["summary"].as_str().unwrap_or_default();
+    ensure!(summary.starts_with("db.example.com "), "{failure:#}");
+    ensure!(summary.contains("10.201.255.254:3306"), "{failure:#}");
+    ensure!(failure["source"] == id && failure["flags"] == "UF,URX", "{failure:#}");
+    ensure!(failure["remedy"].as_str().is_some_and(|text| !text.is_empty()), "{failure:#}");
+    let steps = failure["steps"].as_array().context("it has steps")?;
+    ensure!(steps.iter().filter(|step| step["failed"] == true).count() == 1, "{failure:#}");
+
+    let logs = api(mesh, "logs?id=mesh&limit=100")?;
+    let lines = logs["lines"].as_array().context("there are lines")?;
+    let of_client =
+        |line: &&Value| line["from"].as_str().is_some_and(|from| from == "client.default");
+    let line = lines.iter().find(of_client).context("the client's proxy has lines")?;
+    ensure!(line["text"].as_str().is_some_and(|text| text.contains(" UF,URX ")), "{line}");
+
+    let elsewhere = api(mesh, "failures?id=workload/default/nobody")?;
+    ensure!(elsewhere["failures"] == json!([]), "{elsewhere}");
+    Ok(())
 }

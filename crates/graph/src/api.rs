@@ -6,17 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_runtime::admin::{Handler, Page};
+use serde_json::json;
 
 use crate::collect::Traffic;
+use crate::connection::Connection;
+use crate::failure::failure;
 use crate::graph::{Query, graph};
 use crate::kiali::kiali;
-use crate::series::series;
+use crate::series::{selects, series};
 use crate::store::{KEPT, STEP, Store, step_of};
 use crate::text::text;
 use crate::view::{GraphType, Problem, Status, StoreStatus};
 
 /// Seconds that rates are over, unless it is said.
 const DURATION: u64 = 60;
+/// Rows of failures and of logs.
+const ROWS: usize = 500;
 
 /// What is said of the server.
 #[derive(Clone, Debug)]
@@ -34,6 +39,8 @@ pub fn handler(traffic: Arc<Traffic>, about: About) -> Handler {
             "status" => Ok(Page::json(&status(&traffic, &about))),
             "graph" => graph_page(&traffic.now(), &parameters),
             "series" => series_page(&traffic.now(), &parameters),
+            "failures" => failures_page(&traffic, &parameters),
+            "logs" => logs_page(&traffic, &parameters),
             _ => return None,
         };
         Some(page.unwrap_or_else(|message| problem(400, message)))
@@ -93,6 +100,42 @@ fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String
 fn series_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
     let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
     Ok(Page::json(&series(store, id, &read(store, parameters)?)))
+}
+
+fn failures_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+    let (id, at, limit) = selection(traffic, parameters)?;
+    let recent = traffic.recent();
+    let failed = recent.newest(|key| key.is_failure() && selects(id, key), at, limit);
+    let failures: Vec<_> = failed.iter().filter_map(|(key, one)| failure(key, one)).collect();
+    Ok(Page::json(&json!({ "failures": failures })))
+}
+
+fn logs_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+    let (id, at, limit) = selection(traffic, parameters)?;
+    let recent = traffic.recent();
+    let newest = recent.newest(|key| selects(id, key), at, limit);
+    let line =
+        |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
+    let lines: Vec<_> = newest.into_iter().rev().map(|(_, one)| line(one)).collect();
+    Ok(Page::json(&json!({ "lines": lines })))
+}
+
+/// What is selected, until when in milliseconds, and how many rows are wanted.
+fn selection<'p>(
+    traffic: &Traffic,
+    parameters: &'p Parameters<'_>,
+) -> Result<(&'p str, u64, usize), String> {
+    let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
+    let id = get("id").ok_or("id is missing: give the id of a node or an edge, or mesh")?;
+    let at = at(&traffic.now(), get("at"))?;
+    let limit = match get("limit") {
+        None => ROWS,
+        Some(text) => match text.parse() {
+            Ok(limit) if (1..=ROWS).contains(&limit) => limit,
+            _ => return Err(format!("limit {text:?} is not from 1 to {ROWS}")),
+        },
+    };
+    Ok((id, milliseconds(at + 1), limit))
 }
 
 fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {

@@ -7,20 +7,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
+use lateen_telemetry::labels::LONGEST;
 use lateen_telemetry::standard::Metric;
 use lateen_xds::server::{Collection, Collector};
 
+use crate::connection::Connection;
 use crate::key::Key;
 use crate::point::Point;
+use crate::recent::Recent;
 use crate::store::Store;
+
+/// Connections of one message that are looked at.
+const ENTRIES: usize = 1024;
 
 /// Everything that is known, and who tells it.
 #[derive(Debug)]
 pub struct Traffic {
     store: Mutex<Store>,
+    recent: Mutex<Recent>,
     proxies: AtomicUsize,
 }
 
@@ -35,18 +43,40 @@ impl Collection for Inlet {
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
         Arc::new(Stream(self.0.clone()))
     }
+
+    fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
+        let (proxy, now) = (proxy(&node.id), now() * 1000);
+        let mut recent = self.0.recent();
+        for mut entry in entries.into_iter().take(ENTRIES) {
+            let common = entry.common_properties.as_mut();
+            let tags = common.map(|common| common.custom_tags.clone()).unwrap_or_default();
+            let connection = Connection::read(entry, proxy.clone(), now);
+            recent.add(|name| tags.get(name).map(String::as_str), connection);
+        }
+    }
+}
+
+/// `NAME.NAMESPACE` of Istio's node id, `TYPE~IP~NAME.NAMESPACE~DOMAIN`.
+fn proxy(id: &str) -> Arc<str> {
+    let name = id.split('~').nth(2).unwrap_or(id);
+    name[..name.floor_char_boundary(LONGEST)].into()
 }
 
 impl Traffic {
     /// `limit` in bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         let store = Mutex::new(Store::new(limit, now()));
-        Arc::new(Self { store, proxies: AtomicUsize::new(0) })
+        Arc::new(Self { store, recent: Mutex::default(), proxies: AtomicUsize::new(0) })
     }
 
     /// Proxies that send at the moment.
     pub fn proxies(&self) -> usize {
         self.proxies.load(Ordering::Relaxed)
+    }
+
+    /// The newest connections that have ended.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The store at this moment.

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use envoy_types::pb::io::prometheus::client::LabelPair;
-use lateen_telemetry::labels::Reporter;
+use lateen_telemetry::labels::{LONGEST, Reporter};
 use lateen_telemetry::peer::UNKNOWN;
 
 /// One end. An empty text is not known.
@@ -77,11 +76,11 @@ impl Party {
 }
 
 impl Key {
-    /// `None` for labels that are not of Istio's standard metrics.
-    pub fn read(labels: &[LabelPair], texts: &mut Texts) -> Option<Self> {
+    /// `None` for labels that are not of Istio's standard metrics. Long values are cut, as proxies cut them.
+    pub fn read<'l>(label: impl Fn(&str) -> Option<&'l str>, texts: &mut Texts) -> Option<Self> {
         let value = |name: &str| {
-            let found = labels.iter().find(|label| label.name() == name).map(LabelPair::value);
-            found.filter(|value| *value != UNKNOWN).unwrap_or_default()
+            let found = label(name).filter(|value| *value != UNKNOWN).unwrap_or_default();
+            &found[..found.floor_char_boundary(LONGEST)]
         };
         let reporter = match value("reporter") {
             "source" => Reporter::Source,

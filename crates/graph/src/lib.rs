@@ -3,10 +3,13 @@
 
 pub mod api;
 pub mod collect;
+pub mod connection;
+pub mod failure;
 pub mod graph;
 pub mod key;
 pub mod kiali;
 pub mod point;
+pub mod recent;
 pub mod series;
 pub mod serve;
 pub mod store;

@@ -59,6 +59,20 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     }
 }
 
+/// Whether an edge is, or touches, what an id names.
+pub fn selects(id: &str, key: &Key) -> bool {
+    let query = Query {
+        r#type: type_of(id).unwrap_or(GraphType::VersionedApp),
+        namespaces: None,
+        duration: STEP,
+        at: 0,
+        services: true,
+        idle: true,
+    };
+    let sides = sides(id, &query, key);
+    sides.inbound || sides.outbound
+}
+
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {
     if id == "mesh" {
         return Sides { inbound: false, outbound: true };

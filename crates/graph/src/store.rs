@@ -91,7 +91,8 @@ impl Store {
 
     /// The key of a series' labels.
     pub fn key(&mut self, labels: &[LabelPair]) -> Option<Key> {
-        Key::read(labels, &mut self.texts)
+        let value = |name: &str| labels.iter().find(|one| one.name() == name).map(LabelPair::value);
+        Key::read(value, &mut self.texts)
     }
 
     /// Adds a point to the step of this time; a time before the newest counts as that.

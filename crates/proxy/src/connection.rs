@@ -18,6 +18,7 @@ use crate::connect::{Client, connect};
 use crate::decide::{Addresses, Decision, Demand, Plan, Refusal, Upstream, decide};
 use crate::error::{DataError, Kind};
 use crate::inspect::inspect;
+use crate::records::Ended;
 use crate::relay::{Limits, Relay};
 use crate::socket;
 use crate::traffic::{Asked, End, Key, Meter, Text};
@@ -326,18 +327,20 @@ impl Connection {
         Some(shared.traffic.open(*index, key, stats.interval))
     }
 
-    /// Counts its end.
-    fn counted(&self, flags: &'static [Flag]) {
+    /// Counts its end; the answer is by what.
+    fn counted(&self, flags: &'static [Flag]) -> Option<Key> {
         let Context { shared, index, .. } = &*self.context;
         match self.relay.as_ref().map(Relay::meter) {
-            Some(Some(meter)) => {
-                shared.traffic.closed(*index, meter, &meter.key().with_flags(flags));
+            Some(meter) => {
+                let meter = meter?;
+                let key = meter.key().with_flags(flags);
+                shared.traffic.closed(*index, meter, &key);
+                Some(key)
             }
-            Some(None) => {}
             None => {
-                if let Some((key, _)) = self.key(flags) {
-                    shared.traffic.refused(*index, &key);
-                }
+                let (key, _) = self.key(flags)?;
+                shared.traffic.refused(*index, &key);
+                Some(key)
             }
         }
     }
@@ -418,9 +421,9 @@ impl Drop for Connection {
             cluster.live.active.fetch_sub(1, Ordering::Relaxed);
         }
         release(self.host.as_ref());
-        self.counted(record.flags);
+        let key = self.counted(record.flags);
         self.log(&record);
-        self.context.shared.records.push(self.context.index, record);
+        self.context.shared.records.push(self.context.index, Ended { record, key });
         self.context.active.fetch_sub(1, Ordering::Relaxed);
     }
 }

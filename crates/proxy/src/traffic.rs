@@ -9,6 +9,7 @@ mod meter;
 pub mod own;
 pub mod peers;
 pub mod report;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use lateen_telemetry::exposition::{Exposition, Kind};
-use lateen_telemetry::labels::{Facts, Reporter, Security};
+use lateen_telemetry::labels::{Facts, Labels, Reporter, Security};
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::registry::{Counter, Registry};
 use lateen_telemetry::standard::Metric;
@@ -137,8 +138,8 @@ impl Traffic {
         }
     }
 
-    /// The series of a key; none while a peer is asked for, unless that is the last word.
-    fn series(&self, key: &Key, last_word: bool) -> Option<Series> {
+    /// Istio's labels of a key; none while a peer is asked for, unless that is the last word.
+    pub fn labels(&self, key: &Key, last_word: bool) -> Option<Labels> {
         let source = self.peer(&key.source, last_word)?;
         let destination = self.peer(&key.destination, last_word)?;
         let service = key.asked.service(&destination);
@@ -155,7 +156,11 @@ impl Traffic {
                 Reporter::Destination => Security::None,
             },
         };
-        let labels = facts.labels();
+        Some(facts.labels())
+    }
+
+    fn series(&self, key: &Key, last_word: bool) -> Option<Series> {
+        let labels = self.labels(key, last_word)?;
         let counter = |metric| self.registry.counter(metric, &labels);
         Some(Series {
             opened: counter(Metric::TcpOpened),

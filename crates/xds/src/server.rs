@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use lateen_api::xds::ResourceType;
@@ -91,16 +92,19 @@ pub trait Source: Send + Sync + 'static {
         peer: &Peer,
     ) -> Result<Arc<dyn Session>, Refusal>;
 
-    /// Called with the node of a stream of metrics, and with who opened it; a refusal ends the stream.
-    fn collect(&self, _node: &Node, _peer: &Peer) -> Result<Arc<dyn Collector>, Refusal> {
-        Err(Refusal::Unserved("metrics are not collected here".to_owned()))
+    /// Called with the node of a stream of telemetry, and with who opened it; a refusal ends the stream.
+    fn collect(&self, _node: &Node, _peer: &Peer) -> Result<Arc<dyn Collection>, Refusal> {
+        Err(Refusal::Unserved("telemetry is not collected here".to_owned()))
     }
 }
 
-/// Where metrics are collected.
+/// Where telemetry is collected.
 pub trait Collection: Send + Sync + 'static {
-    /// For a new stream, which is over when what is returned is dropped.
+    /// For a new stream of metrics, which is over when what is returned is dropped.
     fn stream(&self) -> Arc<dyn Collector>;
+
+    /// Takes connections that have ended, as one proxy sends them over Envoy's AccessLogService.
+    fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>);
 }
 
 /// Takes the metrics that one proxy sends over Envoy's MetricsService.

@@ -1,5 +1,8 @@
-//! What a proxy sends besides ADS over the same connection. In: messages of metrics. Out: Envoy's MetricsService.
+//! What a proxy sends besides ADS over the same connection. In: messages of metrics and of connections that have
+//! ended. Out: Envoy's MetricsService and AccessLogService.
 
+use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsMessage;
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_client::AccessLogServiceClient;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_client::MetricsServiceClient;
 use tokio::sync::mpsc;
@@ -8,7 +11,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::address::AdsAddress;
-use super::dial::authorize;
+use super::dial::{DialError, authorize};
 
 /// A connection to the control plane; useless once that has ended.
 #[derive(Clone, Debug)]
@@ -30,10 +33,23 @@ impl Uplink {
         &self,
         messages: mpsc::Receiver<StreamMetricsMessage>,
     ) -> Result<(), Status> {
-        let mut request = Request::new(ReceiverStream::new(messages));
-        let unauthorized =
-            |error: super::dial::DialError| Status::unauthenticated(error.to_string());
-        authorize(&self.address, &mut request).await.map_err(unauthorized)?;
+        let request = self.authorized(Request::new(ReceiverStream::new(messages))).await?;
         MetricsServiceClient::new(self.channel.clone()).stream_metrics(request).await.map(drop)
+    }
+
+    /// Sends one message of connections that have ended.
+    ///
+    /// # Errors
+    /// As [`Uplink::metrics`].
+    pub async fn connections(&self, message: StreamAccessLogsMessage) -> Result<(), Status> {
+        let request = self.authorized(Request::new(tokio_stream::once(message))).await?;
+        let mut client = AccessLogServiceClient::new(self.channel.clone());
+        client.stream_access_logs(request).await.map(drop)
+    }
+
+    async fn authorized<T>(&self, mut request: Request<T>) -> Result<Request<T>, Status> {
+        let unauthorized = |error: DialError| Status::unauthenticated(error.to_string());
+        authorize(&self.address, &mut request).await.map_err(unauthorized)?;
+        Ok(request)
     }
 }

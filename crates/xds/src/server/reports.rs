@@ -1,11 +1,21 @@
-//! Envoy's MetricsService beside ADS, under the same rules. In: streams of metrics. Out: what they carry, to the
-//! source's collector.
+//! Envoy's MetricsService and AccessLogService beside ADS, under the same rules. In: streams of metrics and of
+//! connections that have ended. Out: what they carry, to the source's collection.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::AccessLogService;
+use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
+use envoy_types::pb::envoy::service::accesslog::v3::{
+    StreamAccessLogsMessage, StreamAccessLogsResponse,
+};
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::MetricsService;
 use envoy_types::pb::envoy::service::metrics::v3::{StreamMetricsMessage, StreamMetricsResponse};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::peer::Refusal;
+use super::Collection;
+use super::peer::{Peer, Refusal};
 use super::serve::Ads;
 
 #[tonic::async_trait]
@@ -17,21 +27,69 @@ impl MetricsService for Ads {
         let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
         let _slot = self.slot()?;
         let mut stream = request.into_inner();
-        let nobody = || Status::invalid_argument("the first message names no node");
         let first = stream.message().await?.ok_or_else(nobody)?;
-        let node = first.identifier.and_then(|identifier| identifier.node).ok_or_else(nobody)?;
-        let collector = self.source.collect(&node, &peer).map_err(Refusal::status)?;
+        let node = first.identifier.and_then(|identifier| identifier.node);
+        let (node, collection) = self.collection(node, &peer)?;
+        let collector = collection.stream();
         collector.metrics(&node, first.envoy_metrics);
         let over = self.over();
         tokio::pin!(over);
+        while let Some(message) = next(&mut stream, over.as_mut()).await? {
+            collector.metrics(&node, message.envoy_metrics);
+        }
+        Ok(Response::new(StreamMetricsResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl AccessLogService for Ads {
+    async fn stream_access_logs(
+        &self,
+        request: Request<Streaming<StreamAccessLogsMessage>>,
+    ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
+        let _slot = self.slot()?;
+        let mut stream = request.into_inner();
+        let mut message = stream.message().await?.ok_or_else(nobody)?;
+        let node = message.identifier.take().and_then(|identifier| identifier.node);
+        let (node, collection) = self.collection(node, &peer)?;
+        let over = self.over();
+        tokio::pin!(over);
         loop {
-            tokio::select! {
-                message = stream.message() => match message? {
-                    Some(message) => collector.metrics(&node, message.envoy_metrics),
-                    None => return Ok(Response::new(StreamMetricsResponse {})),
-                },
-                () = &mut over => return Ok(Response::new(StreamMetricsResponse {})),
+            if let Some(LogEntries::TcpLogs(entries)) = message.log_entries {
+                collection.connections(&node, entries.log_entry);
+            }
+            match next(&mut stream, over.as_mut()).await? {
+                Some(next) => message = next,
+                None => return Ok(Response::new(StreamAccessLogsResponse {})),
             }
         }
     }
+}
+
+impl Ads {
+    fn collection(
+        &self,
+        node: Option<Node>,
+        peer: &Peer,
+    ) -> Result<(Node, Arc<dyn Collection>), Status> {
+        let node = node.ok_or_else(nobody)?;
+        let collection = self.source.collect(&node, peer).map_err(Refusal::status)?;
+        Ok((node, collection))
+    }
+}
+
+/// The next message; none when the stream or its time is at its end.
+async fn next<M>(
+    stream: &mut Streaming<M>,
+    over: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Option<M>, Status> {
+    tokio::select! {
+        message = stream.message() => message,
+        () = over => Ok(None),
+    }
+}
+
+fn nobody() -> Status {
+    Status::invalid_argument("the first message names no node")
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use discovery::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
+use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::AccessLogServiceServer;
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::MetricsServiceServer;
 use futures::stream::BoxStream;
@@ -136,6 +137,7 @@ async fn over_unix(
 fn server(ads: Ads) -> tonic::transport::server::Router {
     let (limit, max_age) = (ads.limits.request_bytes, ads.max_age);
     let metrics = MetricsServiceServer::new(ads.clone()).max_decoding_message_size(limit);
+    let logs = AccessLogServiceServer::new(ads.clone()).max_decoding_message_size(limit);
     let service = AggregatedDiscoveryServiceServer::new(ads)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
@@ -149,7 +151,7 @@ fn server(ads: Ads) -> tonic::transport::server::Router {
             .max_connection_age(age - age * JITTER / 100)
             .max_connection_age_grace(age * JITTER / 50 + GRACE);
     }
-    builder.add_service(service).add_service(metrics)
+    builder.add_service(service).add_service(metrics).add_service(logs)
 }
 
 /// A connection of which tonic need know nothing.
