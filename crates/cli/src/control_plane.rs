@@ -79,7 +79,7 @@ async fn run(
     let readiness = Readiness::new();
     let traffic = Traffic::new(GRAPH_MEMORY);
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
-    let graph = lateen_graph::api::handler(traffic.clone(), about);
+    let graph = lateen_graph::api::pages(traffic.clone(), about);
     let options = Options {
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
@@ -90,9 +90,9 @@ async fn run(
         pages: graph,
     };
     let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
-    let token = Token::new(&home.graph_token()?);
+    let access = Arc::new(Token::new(&home.graph_token()?));
     tasks.essential("graph", async move {
-        lateen_graph::serve::serve(page, token, graph).await;
+        lateen_graph::serve::serve(page, access, graph).await;
         Ok(())
     });
     tasks.essential("remains of killed workloads", sweep(home.run()));

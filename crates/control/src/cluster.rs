@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use futures::StreamExt;
 use lateen_kube::lease::{self, Candidate, Times};
 use lateen_kube::{Client, Source};
-use lateen_runtime::admin::Handler;
+use lateen_runtime::pages::{Pages, all};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
@@ -59,7 +59,7 @@ pub struct Options {
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
     /// More pages for this machine alone.
-    pub pages: Handler,
+    pub pages: Arc<dyn Pages>,
 }
 
 /// The listening sockets; their ports are Istio's.
@@ -102,8 +102,9 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
-    let local = [core.pages(), crate::either(options.pages, core.inventory())];
-    pages.counting(counters.clone()).serve(health, monitoring, local, tasks);
+    let more = all(vec![options.pages, core.inventory()]);
+    let pages = pages.counting(counters.clone());
+    pages.serve(health, monitoring, core.pages(), more, tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),

@@ -8,6 +8,7 @@ use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
 use lateen_model::World;
 use lateen_runtime::admin::Handler;
+use lateen_runtime::pages::{Pages, reading};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::serve::{self, Door};
@@ -114,8 +115,10 @@ impl Core {
     }
 
     /// What there is in the mesh, for the graph's page.
-    pub fn inventory(&self) -> Handler {
-        inventory::handler(self.published.clone(), self.findings.clone(), self.proxies.clone())
+    pub fn inventory(&self) -> Arc<dyn Pages> {
+        let lists =
+            inventory::handler(self.published.clone(), self.findings.clone(), self.proxies.clone());
+        reading(lists)
     }
 
     /// Serves ADS once there is something to serve; until then the proxies wait in the sockets' backlogs.

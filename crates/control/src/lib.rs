@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lateen_kube::{Client, Source};
-use lateen_runtime::admin::Handler;
+use lateen_runtime::pages::{Pages, all, reading};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
@@ -46,12 +46,7 @@ pub struct Options {
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
     /// More pages for the admin socket.
-    pub pages: Handler,
-}
-
-/// Pages of one handler, and those of the next that it has none of its own for.
-pub fn either(first: Handler, next: Handler) -> Handler {
-    Arc::new(move |path, query| first(path, query).or_else(|| next(path, query)))
+    pub pages: Arc<dyn Pages>,
 }
 
 /// Starts the control plane's tasks. The API need not answer yet: everything waits for it. `ready` is
@@ -63,16 +58,16 @@ pub async fn start(
     options: Options,
     tasks: &Tasks,
     ready: Guard,
-) -> Result<Handler, lateen_kube::Error> {
+) -> Result<Arc<dyn Pages>, lateen_kube::Error> {
     let client = Client::connect(options.api).await?;
     // On one machine there is one control plane, which writes whatever is to be written.
     let (_, writes) = watch::channel(true);
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
-    let api = either(options.pages, core.inventory());
-    let handler = either(core.pages(), api.clone());
+    let api = all(vec![options.pages, core.inventory()]);
+    let pages = all(vec![reading(core.pages()), api.clone()]);
     tasks.essential("control admin", async move {
-        Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
+        Ok(lateen_runtime::admin::serve_unix(&options.admin, pages).await?)
     });
     let doors = vec![Door::Unix(options.ads)];
     tasks.essential("ads", core.serve(doors, tasks.clone(), ready));

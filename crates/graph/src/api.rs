@@ -1,11 +1,12 @@
 //! The graph API, version 1, as pages. In: paths and queries. Out: JSON; what is wrong with a query is a
-//! [`Problem`] that names the parameter and what it takes.
+//! problem that names the parameter and what it takes.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lateen_runtime::admin::{Handler, Page};
+use lateen_runtime::admin::Page;
+use lateen_runtime::pages::{Pages, Reader, at_once, only};
 use serde_json::json;
 
 use crate::collect::Traffic;
@@ -16,7 +17,7 @@ use crate::kiali::kiali;
 use crate::series::{selects, series};
 use crate::store::{KEPT, STEP, Store, step_of};
 use crate::text::text;
-use crate::view::{GraphType, Problem, Status, StoreStatus};
+use crate::view::{GraphType, Status, StoreStatus};
 
 /// Seconds that rates are over, unless it is said.
 const DURATION: u64 = 60;
@@ -32,24 +33,23 @@ pub struct About {
 }
 
 /// The pages under `/api/v1/`.
-pub fn handler(traffic: Arc<Traffic>, about: About) -> Handler {
-    Arc::new(move |path, query| {
-        let parameters = parameters(query);
-        let page = match path.strip_prefix("/api/v1/")? {
-            "status" => Ok(Page::json(&status(&traffic, &about))),
+pub fn pages(traffic: Arc<Traffic>, about: About) -> Arc<dyn Pages> {
+    at_once(move |ask| {
+        let parameters = parameters(&ask.query);
+        let page = match ask.path.strip_prefix("/api/v1/")? {
+            "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
             "graph" => graph_page(&traffic.now(), &parameters),
             "series" => series_page(&traffic.now(), &parameters),
             "failures" => failures_page(&traffic, &parameters),
             "logs" => logs_page(&traffic, &parameters),
             _ => return None,
         };
-        Some(page.unwrap_or_else(|message| problem(400, message)))
+        Some(match page {
+            _ if !ask.is_reading() => only("GET"),
+            Ok(page) => page,
+            Err(message) => Page::problem(400, message),
+        })
     })
-}
-
-/// A page that says what is wrong.
-pub fn problem(status: u16, message: impl Into<String>) -> Page {
-    Page::json(&Problem { status, message: message.into() }).with_status(status)
 }
 
 type Parameters<'q> = BTreeMap<Cow<'q, str>, Cow<'q, str>>;
@@ -58,7 +58,7 @@ fn parameters(query: &str) -> Parameters<'_> {
     form_urlencoded::parse(query.as_bytes()).collect()
 }
 
-fn status(traffic: &Traffic, about: &About) -> Status {
+fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = Vec::new();
@@ -72,6 +72,7 @@ fn status(traffic: &Traffic, about: &About) -> Status {
         now: milliseconds(now + 1),
         oldest: milliseconds(oldest),
         step: STEP * 1000,
+        user: reader.user().map(str::to_owned),
         proxies: traffic.proxies(),
         store: StoreStatus {
             bytes: fill.bytes,
@@ -211,13 +212,20 @@ fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use futures::FutureExt;
+    use lateen_runtime::admin::Page;
+    use lateen_runtime::pages::Ask;
 
-    use super::{About, Traffic, duration, handler};
+    use super::{About, Traffic, duration, pages};
+
+    fn page(path: &str, query: &str) -> Option<Page> {
+        let about = About { version: "1", cluster: "Kubernetes".into() };
+        let ask = Ask::get(path, query);
+        pages(Traffic::new(1 << 20), about).answer(&ask).now_or_never().unwrap()
+    }
 
     fn get(path: &str, query: &str) -> (u16, String) {
-        let about = About { version: "1", cluster: "Kubernetes".into() };
-        let page = handler(Traffic::new(1 << 20), about)(path, query).unwrap();
+        let page = page(path, query).unwrap();
         (page.status, String::from_utf8(page.body).unwrap())
     }
 
@@ -251,10 +259,7 @@ mod tests {
 
     #[test]
     fn pages_of_others_are_none() {
-        let about = About { version: "1", cluster: String::new() };
-        let pages = handler(Traffic::new(0), about);
-        assert!(pages("/api/v1/nothing", "").is_none() && pages("/", "").is_none());
-        let _: Arc<_> = pages;
+        assert!(page("/api/v1/nothing", "").is_none() && page("/", "").is_none());
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub struct Status {
     pub now: u64,
     pub oldest: u64,
     pub step: u64,
+    /// Who is asking, as Kubernetes knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     pub proxies: usize,
     pub store: StoreStatus,
     pub notices: Vec<String>,
@@ -189,11 +192,4 @@ pub struct StoreStatus {
     pub limit: usize,
     pub edges: usize,
     pub edges_dropped: u64,
-}
-
-/// What every answer is that is not a success.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Problem {
-    pub status: u16,
-    pub message: String,
 }
