@@ -5,7 +5,7 @@
 
 mod nodes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -13,8 +13,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::store::{STEP, Store, Sum};
 use crate::tally::Tally;
-use crate::view::{Edge, Graph, GraphType, Node};
-use nodes::Place;
+use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
+use nodes::Places;
 
 pub const API_VERSION: &str = "graph.lateen.io/v1";
 
@@ -36,18 +36,45 @@ pub struct Query {
 
 /// What has gone one way.
 #[derive(Default)]
-struct Way {
+struct Way<'k> {
     tally: Tally,
     mutual: u64,
     plain: u64,
-    service: Option<String>,
+    service: Option<&'k str>,
 }
 
-/// Edges of the graph by their ends and their protocol.
-type Ways = BTreeMap<(Place, Place, Protocol), Way>;
+/// Edges of the graph by the numbers of their ends, and their protocol.
+type Ways<'k> = FxHashMap<(usize, usize, Protocol), Way<'k>>;
 
-/// The keys that the same edge is counted under.
-pub type Route<'k> = (&'k Party, &'k Party, &'k Service, Protocol);
+/// The way of a key, whoever reports it and however what it counts ended. Comparing texts again and again would
+/// cost more than all the rest: each party and each service has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    source: u32,
+    destination: u32,
+    service: u32,
+    protocol: Protocol,
+}
+
+/// The numbers of what is in the keys of one graph.
+#[derive(Default)]
+pub struct Numbers<'k> {
+    parties: FxHashMap<&'k Party, u32>,
+    services: FxHashMap<&'k Service, u32>,
+}
+
+impl<'k> Numbers<'k> {
+    pub fn route(&mut self, key: &'k Key) -> Route {
+        let mut party = |party| {
+            let next = self.parties.len() as u32;
+            *self.parties.entry(party).or_insert(next)
+        };
+        let (source, destination) = (party(&key.source), party(&key.destination));
+        let next = self.services.len() as u32;
+        let service = *self.services.entry(&key.service).or_insert(next);
+        Route { source, destination, service, protocol: key.protocol }
+    }
+}
 
 impl Query {
     pub fn first(&self) -> u32 {
@@ -64,92 +91,89 @@ impl Query {
 
 /// The graph, with nodes and edges in a stable order.
 pub fn graph(store: &Store, query: &Query) -> Graph {
-    let sums: Vec<(&Key, Sum)> = store
+    let mut numbers = Numbers::default();
+    let sums: Vec<(&Key, Route, Sum)> = store
         .sums(query.first(), query.at)
         .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.points.is_empty()))
-        .map(|(key, sum)| (&**key, sum))
+        .map(|(key, sum)| (&**key, numbers.route(key), sum))
         .collect();
-    let by_client = by_client(sums.iter().map(|(key, _)| *key));
+    let by_client = by_client(sums.iter().map(|(key, route, _)| (*key, *route)));
     let secured = secured(&sums);
-    let mut ways = Ways::new();
-    let mut known: BTreeMap<Place, Node> = BTreeMap::new();
-    for (key, sum) in &sums {
-        if !counts(key, &by_client) {
+    let mut ways = Ways::default();
+    let mut places = Places::new(query);
+    for (key, route, sum) in &sums {
+        if !counts(key, *route, &by_client) {
             continue;
         }
-        let security = secured.get(&route(key)).copied().unwrap_or_default();
-        for (from, to) in nodes::hops(query, key, &mut known) {
+        let security = secured.get(route).copied().unwrap_or_default();
+        let service = Some(&*key.service.host).filter(|host| !host.is_empty());
+        for (from, to) in places.hops(key, *route) {
             let way = ways.entry((from, to, key.protocol)).or_default();
             way.tally.add(key, sum);
             way.mutual = way.mutual.saturating_add(security.0);
             way.plain = way.plain.saturating_add(security.1);
-            way.service = Some(key.service.host.to_string()).filter(|host| !host.is_empty());
+            way.service = service;
         }
     }
-    assemble(query, &ways, known)
+    assemble(query, &ways, places.into_nodes())
 }
 
 /// The ids of the neighbours that a key leads through.
 pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
-    let hops = nodes::hops(query, key, &mut BTreeMap::new());
-    hops.into_iter().map(|(from, to)| (from.id(), to.id())).collect()
+    let mut places = Places::new(query);
+    let hops: Vec<_> = places.hops(key, Numbers::default().route(key)).collect();
+    let nodes = places.into_nodes();
+    hops.into_iter().map(|(from, to)| (nodes[from].id.clone(), nodes[to].id.clone())).collect()
 }
 
 /// The routes that clients report.
-pub fn by_client<'k>(keys: impl Iterator<Item = &'k Key>) -> FxHashSet<Route<'k>> {
-    keys.filter(|key| key.reporter == Reporter::Source).map(route).collect()
+pub fn by_client<'k>(routes: impl Iterator<Item = (&'k Key, Route)>) -> FxHashSet<Route> {
+    let of_clients = routes.filter(|(key, _)| key.reporter == Reporter::Source);
+    of_clients.map(|(_, route)| route).collect()
 }
 
 /// Whether a key is shown, and not only another report of what is shown.
-pub fn counts(key: &Key, by_client: &FxHashSet<Route<'_>>) -> bool {
-    key.reporter == Reporter::Source || !by_client.contains(&route(key))
-}
-
-fn route(key: &Key) -> Route<'_> {
-    (&key.source, &key.destination, &key.service, key.protocol)
+pub fn counts(key: &Key, route: Route, by_client: &FxHashSet<Route>) -> bool {
+    key.reporter == Reporter::Source || !by_client.contains(&route)
 }
 
 /// How much of each route was mutual TLS, and how much was not, as the servers' proxies say.
-fn secured<'k>(sums: &[(&'k Key, Sum)]) -> FxHashMap<Route<'k>, (u64, u64)> {
-    let mut secured: FxHashMap<Route<'k>, (u64, u64)> = FxHashMap::default();
-    for (key, sum) in sums.iter().filter(|(key, _)| key.reporter == Reporter::Destination) {
+fn secured(sums: &[(&Key, Route, Sum)]) -> FxHashMap<Route, (u64, u64)> {
+    let mut secured: FxHashMap<Route, (u64, u64)> = FxHashMap::default();
+    for (key, route, sum) in sums.iter().filter(|(key, ..)| key.reporter == Reporter::Destination) {
         let Sum { points, .. } = sum;
         let began = points.opened.saturating_add(points.requests);
         let count = began.saturating_add(points.closed);
-        let (mutual, plain) = secured.entry(route(key)).or_default();
+        let (mutual, plain) = secured.entry(*route).or_default();
         let own = if key.mutual_tls { mutual } else { plain };
         *own = own.saturating_add(count);
     }
     secured
 }
 
-fn assemble(query: &Query, ways: &Ways, mut known: BTreeMap<Place, Node>) -> Graph {
+fn assemble(query: &Query, ways: &Ways<'_>, mut nodes: Vec<Node>) -> Graph {
     let seconds = query.duration as f64;
-    let mut into: BTreeMap<&Place, Tally> = BTreeMap::new();
-    let mut out: BTreeMap<&Place, Tally> = BTreeMap::new();
-    let mut weights: BTreeMap<(&Place, Option<&str>), u64> = BTreeMap::new();
+    let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
+    let mut weights: FxHashMap<(usize, Option<&str>), u64> = FxHashMap::default();
     for ((from, to, _), way) in ways {
-        into.entry(to).or_default().merge(&way.tally);
-        out.entry(from).or_default().merge(&way.tally);
-        let weight = weights.entry((from, way.service.as_deref())).or_default();
+        sides[*to].0.merge(&way.tally);
+        sides[*from].1.merge(&way.tally);
+        let weight = weights.entry((*from, way.service)).or_default();
         *weight = u64::saturating_add(*weight, way.tally.weight());
     }
-    for (place, node) in &mut known {
-        let none = Tally::default();
-        let (into, out) = (into.get(place).unwrap_or(&none), out.get(place).unwrap_or(&none));
-        node.r#in = into.traffic(seconds);
-        node.out = out.traffic(seconds);
-        // What goes wrong is the server's matter, and a client's that has nothing coming in.
-        node.health = if into.is_empty() { out.health() } else { into.health() };
-    }
-    let edges = ways.iter().map(|((from, to, protocol), way)| {
-        let whole = weights[&(from, way.service.as_deref())];
-        Edge {
-            id: format!("{}>{}#{}", from.id(), to.id(), word(*protocol)),
-            source: from.id(),
-            target: to.id(),
+    let ranks = ranks(&nodes);
+    let mut sorted: Vec<_> = ways.iter().collect();
+    sorted.sort_by_key(|((from, to, protocol), _)| (ranks[*from], ranks[*to], *protocol));
+    let mut edges: Vec<Edge> = Vec::with_capacity(ways.len());
+    for ((from, to, protocol), way) in sorted {
+        let whole = weights[&(*from, way.service)];
+        let (source, target) = (&nodes[*from].id, &nodes[*to].id);
+        edges.push(Edge {
+            id: format!("{source}>{target}#{}", word(*protocol)),
+            source: source.clone(),
+            target: target.clone(),
             protocol: word(*protocol),
-            service: way.service.clone(),
+            service: way.service.map(str::to_owned),
             mtls: match (way.mutual, way.plain) {
                 (0, _) => "none",
                 (_, 0) => "full",
@@ -158,17 +182,40 @@ fn assemble(query: &Query, ways: &Ways, mut known: BTreeMap<Place, Node>) -> Gra
             traffic: way.tally.traffic(seconds),
             share: (whole > 0).then(|| way.tally.weight() as f64 / whole as f64),
             health: way.tally.health(),
-        }
-    });
+        });
+    }
+    for (node, (into, out)) in nodes.iter_mut().zip(&sides) {
+        node.r#in = into.traffic(seconds);
+        node.out = out.traffic(seconds);
+        // What goes wrong is the server's matter, and a client's that has nothing coming in.
+        node.health = if into.is_empty() { out.health() } else { into.health() };
+    }
+    nodes.sort_by(|a, b| order(a).cmp(&order(b)));
     Graph {
         api_version: API_VERSION,
         r#type: query.r#type,
         at: u64::from(query.at + 1) * STEP * 1000,
         duration: query.duration,
-        edges: edges.collect(),
-        nodes: known.into_values().collect(),
+        edges,
+        nodes,
         notices: Vec::new(),
     }
+}
+
+/// By kinds, namespaces and names: the same for the same mesh.
+fn order(node: &Node) -> (NodeKind, &str) {
+    (node.kind, &node.id)
+}
+
+/// Where each node will be when they are sorted.
+fn ranks(nodes: &[Node]) -> Vec<usize> {
+    let mut sorted: Vec<usize> = (0..nodes.len()).collect();
+    sorted.sort_by(|a, b| order(&nodes[*a]).cmp(&order(&nodes[*b])));
+    let mut ranks = vec![0; nodes.len()];
+    for (rank, number) in sorted.into_iter().enumerate() {
+        ranks[number] = rank;
+    }
+    ranks
 }
 
 pub fn word(protocol: Protocol) -> &'static str {

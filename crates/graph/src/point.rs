@@ -112,6 +112,24 @@ impl Point {
     }
 }
 
+/// Leaves out the first point of the bytes; `None` at their end.
+pub fn skip(bytes: &mut &[u8]) -> Option<()> {
+    let mask = read(bytes)?;
+    let mut numbers = u64::from((mask & (LATENCY - 1)).count_ones());
+    if mask & LATENCY != 0 {
+        numbers += 2;
+        while numbers > 1 {
+            read(bytes)?;
+            numbers -= 1;
+        }
+        numbers = read(bytes)?.checked_mul(2)?;
+    }
+    for _ in 0..numbers {
+        read(bytes)?;
+    }
+    Some(())
+}
+
 /// LEB128, as protobuf has it.
 pub fn write(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
@@ -121,6 +139,7 @@ pub fn write(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+#[inline]
 pub fn read(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -146,7 +165,7 @@ fn unzigzag(value: u64) -> i64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Native, Point};
+    use super::{Native, Point, skip};
 
     fn points() -> impl Strategy<Value = Point> {
         let latency = prop::collection::btree_map(-200i32..200, 1u64..1000, 0..6);
@@ -169,7 +188,10 @@ mod tests {
             all.iter().for_each(|point| point.encode(&mut bytes));
             let mut rest = bytes.as_slice();
             let read: Vec<Point> = all.iter().map_while(|_| Point::decode(&mut rest)).collect();
-            prop_assert_eq!(read, all);
+            prop_assert_eq!(&read, &all);
+            prop_assert!(rest.is_empty());
+            let mut rest = bytes.as_slice();
+            all.iter().for_each(|_| skip(&mut rest).unwrap());
             prop_assert!(rest.is_empty());
         }
 
@@ -177,6 +199,8 @@ mod tests {
         fn bytes_that_are_no_points_end(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut rest = bytes.as_slice();
             while Point::decode(&mut rest).is_some() {}
+            let mut rest = bytes.as_slice();
+            while skip(&mut rest).is_some() {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Query, by_client, counts, neighbours, word};
+use crate::graph::{Numbers, Query, by_client, counts, neighbours, word};
 use crate::key::Key;
 use crate::point::Point;
 use crate::store::{STEP, Store};
@@ -32,14 +32,18 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
     let keys = store.sums(first, last).filter(|(_, sum)| !sum.points.is_empty());
-    let by_client = by_client(keys.map(|(key, _)| &**key));
+    let mut numbers = Numbers::default();
+    let by_client = by_client(keys.map(|(key, _)| (&**key, numbers.route(key))));
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
     store.points(
         first,
         last,
-        |key| counts(key, &by_client),
-        |key, step, point| {
+        |key| {
             let sides = sides(id, &query, key);
+            let is_its = sides.inbound || sides.outbound;
+            (is_its && counts(key, numbers.route(key), &by_client)).then_some(sides)
+        },
+        |key, sides, step, point| {
             for (is_its, steps) in [(sides.inbound, &mut inbound), (sides.outbound, &mut outbound)]
             {
                 if is_its {

@@ -9,7 +9,7 @@ use envoy_types::pb::io::prometheus::client::LabelPair;
 use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Texts};
-use crate::point::{Point, read, write};
+use crate::point::{Point, read, skip, write};
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
@@ -170,16 +170,18 @@ impl Store {
         })
     }
 
-    /// The points of the keys that are wanted, in the order of their steps.
-    pub fn points(
-        &self,
+    /// The points of the keys that are wanted, in the order of their steps, each with what `wanted` says of its key.
+    pub fn points<'s, W>(
+        &'s self,
         first: u32,
         last: u32,
-        wanted: impl Fn(&Key) -> bool,
-        mut take: impl FnMut(&Key, u32, &Point),
+        mut wanted: impl FnMut(&'s Key) -> Option<W>,
+        mut take: impl FnMut(&Key, &W, u32, &Point),
     ) {
-        for (key, line) in self.lines.iter().filter(|(key, _)| wanted(key)) {
-            line.each(first, last, |step, point| take(key, step, point));
+        for (key, line) in &self.lines {
+            if let Some(about) = wanted(key) {
+                line.each(first, last, |step, point| take(key, &about, step, point));
+            }
         }
     }
 }
@@ -219,10 +221,15 @@ impl Line {
             let (mut bytes, mut step) = (chunk.bytes.as_slice(), chunk.first);
             while let Some(gap) = read(&mut bytes) {
                 step += gap as u32;
-                let Some(point) = Point::decode(&mut bytes) else { break };
-                if (first..=last).contains(&step) {
-                    take(step, &point);
+                if step > last {
+                    break;
                 }
+                if step < first {
+                    skip(&mut bytes);
+                    continue;
+                }
+                let Some(point) = Point::decode(&mut bytes) else { break };
+                take(step, &point);
             }
         }
         if (first..=last).contains(&self.step) && !self.current.is_empty() {

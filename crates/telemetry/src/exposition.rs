@@ -46,7 +46,7 @@ pub struct Exposition {
 #[derive(Debug)]
 enum Page {
     Text(text::Text),
-    Protobuf(protobuf::Families),
+    Protobuf(protobuf::Messages),
 }
 
 impl Format {
@@ -72,7 +72,7 @@ impl Exposition {
         let page = match format {
             Format::Text => Page::Text(text::Text::new(false)),
             Format::OpenMetrics => Page::Text(text::Text::new(true)),
-            Format::Protobuf => Page::Protobuf(protobuf::Families::default()),
+            Format::Protobuf => Page::Protobuf(protobuf::Messages::default()),
         };
         Self { format, page }
     }
@@ -81,7 +81,7 @@ impl Exposition {
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         match &mut self.page {
             Page::Text(text) => text.family(name, kind, help),
-            Page::Protobuf(families) => families.open(name, kind, help),
+            Page::Protobuf(messages) => messages.open(name, kind, help),
         }
     }
 
@@ -90,7 +90,7 @@ impl Exposition {
         let value = value.into();
         match &mut self.page {
             Page::Text(text) => text.sample(name, labels, value),
-            Page::Protobuf(families) => families.sample(labels, value),
+            Page::Protobuf(messages) => messages.sample(labels, value),
         }
     }
 
@@ -98,7 +98,7 @@ impl Exposition {
     pub fn distribution(&mut self, name: &str, labels: &[(&str, &str)], value: &Distribution) {
         match &mut self.page {
             Page::Text(text) => text.distribution(name, labels, value),
-            Page::Protobuf(families) => families.distribution(labels, value),
+            Page::Protobuf(messages) => messages.distribution(labels, value),
         }
     }
 
@@ -116,7 +116,7 @@ impl Exposition {
     pub fn into_bytes(self) -> Vec<u8> {
         match self.page {
             Page::Text(text) => text.into_text().into_bytes(),
-            Page::Protobuf(families) => families.delimited(),
+            Page::Protobuf(messages) => messages.into_bytes(),
         }
     }
 

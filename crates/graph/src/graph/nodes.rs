@@ -1,93 +1,129 @@
-//! The nodes that a key leads through. In: a key and the type of the graph. Out: places, and what is shown of
-//! them.
+//! The nodes that keys lead through. In: keys and the type of the graph. Out: nodes, and who is next to whom.
 
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
-use super::Query;
+use super::{Query, Route};
 use crate::key::{Key, Party, Service};
 use crate::view::{GraphType, Health, Node, NodeKind, Traffic};
 
 /// The cluster names under which nothing is behind, as Istio has them.
 const BLACK_HOLE: &str = "BlackHoleCluster";
 
-/// A node's identity; its order is the order of the nodes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    kind: NodeKind,
-    namespace: String,
-    name: String,
-    version: String,
+/// The nodes of a graph, by number. A mesh has far fewer of them than keys.
+pub struct Places {
+    r#type: GraphType,
+    /// Whether services stand between clients and workloads.
+    services: bool,
+    nodes: Vec<Node>,
+    by_id: FxHashMap<String, usize>,
+    /// Those that are known already, by the numbers in routes.
+    parties: FxHashMap<u32, usize>,
+    asked: FxHashMap<(u32, bool), Option<usize>>,
+    elsewhere: FxHashMap<u32, usize>,
 }
 
-impl Place {
-    /// Stable, and the same in every graph of a type.
-    pub fn id(&self) -> String {
-        let Self { namespace, name, version, .. } = self;
-        let kind = match self.kind {
-            NodeKind::Workload => "workload",
-            NodeKind::App => "app",
-            NodeKind::Service => "service",
-            NodeKind::ServiceEntry => "serviceEntry",
-            NodeKind::Outside => "outside",
-            NodeKind::Client => "client",
-            NodeKind::BlackHole => "blackHole",
+impl Places {
+    pub fn new(query: &Query) -> Self {
+        Self {
+            r#type: query.r#type,
+            services: query.services || query.r#type == GraphType::Service,
+            nodes: Vec::new(),
+            by_id: FxHashMap::default(),
+            parties: FxHashMap::default(),
+            asked: FxHashMap::default(),
+            elsewhere: FxHashMap::default(),
+        }
+    }
+
+    pub fn into_nodes(self) -> Vec<Node> {
+        self.nodes
+    }
+
+    /// The pairs of neighbours that a key leads through.
+    pub fn hops(
+        &mut self,
+        key: &Key,
+        route: Route,
+    ) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let source = self.party(&key.source, route.source);
+        let service = self.services.then(|| self.service(key, route)).flatten();
+        let target = match service {
+            Some(_) if self.r#type == GraphType::Service => None,
+            None if !key.destination.is_known() => Some(self.outside(&key.service, route.service)),
+            _ if key.destination.is_known() => {
+                Some(self.party(&key.destination, route.destination))
+            }
+            _ => None,
         };
-        match version.is_empty() {
-            true => format!("{kind}/{namespace}/{name}"),
-            false => format!("{kind}/{namespace}/{name}/{version}"),
-        }
+        let hops = match (service, target) {
+            (Some(service), Some(target)) => [Some((source, service)), Some((service, target))],
+            (Some(next), None) | (None, Some(next)) => [Some((source, next)), None],
+            (None, None) => [None, None],
+        };
+        hops.into_iter().flatten()
     }
-}
 
-/// The pairs of neighbours that a key leads through.
-pub fn hops(query: &Query, key: &Key, known: &mut BTreeMap<Place, Node>) -> Vec<(Place, Place)> {
-    let mut add = |(place, node): (Place, Node)| {
-        known.entry(place.clone()).or_insert(node);
-        place
-    };
-    let source = match key.source.is_known() {
-        true => party(query.r#type, &key.source),
-        false => bare(NodeKind::Client, "", "clients outside the mesh"),
-    };
-    let source = add(source);
-    let service = (query.services || query.r#type == GraphType::Service)
-        .then(|| service(key))
-        .flatten()
-        .map(&mut add);
-    if query.r#type == GraphType::Service
-        && let Some(service) = service
-    {
-        return vec![(source, service)];
-    }
-    let target = key.destination.is_known().then(|| add(party(query.r#type, &key.destination)));
-    match (service, target) {
-        (Some(service), Some(target)) => vec![(source, service.clone()), (service, target)],
-        (Some(service), None) => vec![(source, service)],
-        (None, Some(target)) => vec![(source, target)],
-        (None, None) => {
-            let nowhere = add(outside(&key.service));
-            vec![(source, nowhere)]
+    fn party(&mut self, party: &Party, number: u32) -> usize {
+        if let Some(known) = self.parties.get(&number) {
+            return *known;
         }
+        let node = match party.is_known() {
+            true => self::party(self.r#type, party),
+            false => bare(NodeKind::Client, "", "clients outside the mesh"),
+        };
+        let place = self.add(node);
+        self.parties.insert(number, place);
+        place
+    }
+
+    fn service(&mut self, key: &Key, route: Route) -> Option<usize> {
+        let at = (route.service, key.destination.is_known());
+        if let Some(known) = self.asked.get(&at) {
+            return *known;
+        }
+        let place = service(key).map(|node| self.add(node));
+        self.asked.insert(at, place);
+        place
+    }
+
+    fn outside(&mut self, service: &Service, number: u32) -> usize {
+        if let Some(known) = self.elsewhere.get(&number) {
+            return *known;
+        }
+        let place = self.add(outside(service));
+        self.elsewhere.insert(number, place);
+        place
+    }
+
+    /// Parties that differ in what this graph does not show are one node.
+    fn add(&mut self, node: Node) -> usize {
+        if let Some(known) = self.by_id.get(&node.id) {
+            return *known;
+        }
+        let number = self.nodes.len();
+        self.by_id.insert(node.id.clone(), number);
+        self.nodes.push(node);
+        number
     }
 }
 
 /// A workload, or what stands for it in this type of graph.
-fn party(r#type: GraphType, party: &Party) -> (Place, Node) {
+fn party(r#type: GraphType, party: &Party) -> Node {
     let Party { namespace, workload, app, version, .. } = party;
     let (kind, name, version) = match r#type {
         GraphType::Workload => (NodeKind::Workload, workload, None),
         GraphType::App | GraphType::Service => (NodeKind::App, app, None),
         GraphType::VersionedApp => (NodeKind::App, app, Some(version)),
     };
-    let (place, node) = bare(kind, namespace, name);
-    let place = Place { version: version.map(ToString::to_string).unwrap_or_default(), ..place };
+    let node = bare(kind, namespace, name);
+    let version = version.filter(|version| !version.is_empty());
     let gateway = match &**workload {
         "istio-ingressgateway" => Some("ingress"),
         "istio-egressgateway" => Some("egress"),
         _ => None,
     };
-    let node = Node {
-        id: place.id(),
+    Node {
+        id: version.map_or_else(|| node.id.clone(), |version| format!("{}/{version}", node.id)),
         cluster: some(&party.cluster),
         workload: some(workload).filter(|_| kind == NodeKind::Workload),
         app: some(app),
@@ -96,24 +132,22 @@ fn party(r#type: GraphType, party: &Party) -> (Place, Node) {
         r#box: some(app).filter(|_| r#type == GraphType::VersionedApp),
         gateway,
         ..node
-    };
-    (place, node)
+    }
 }
 
 /// The service that was asked for, where there is one.
-fn service(key: &Key) -> Option<(Place, Node)> {
+fn service(key: &Key) -> Option<Node> {
     let Service { host, name, namespace } = &key.service;
     if host.is_empty() {
         return None;
     }
     let inside = !namespace.is_empty() && key.destination.is_known() || host.contains(".svc.");
     let kind = if inside { NodeKind::Service } else { NodeKind::ServiceEntry };
-    let (place, node) = bare(kind, namespace, name);
-    Some((place, Node { service: some(host), ..node }))
+    Some(Node { service: some(host), ..bare(kind, namespace, name) })
 }
 
 /// Where nobody knows who is.
-fn outside(service: &Service) -> (Place, Node) {
+fn outside(service: &Service) -> Node {
     match &*service.name {
         BLACK_HOLE => bare(NodeKind::BlackHole, "", BLACK_HOLE),
         "" => bare(NodeKind::Outside, "", "outside the mesh"),
@@ -121,15 +155,19 @@ fn outside(service: &Service) -> (Place, Node) {
     }
 }
 
-fn bare(kind: NodeKind, namespace: &str, name: &str) -> (Place, Node) {
-    let place = Place {
-        kind,
-        namespace: namespace.to_owned(),
-        name: name.to_owned(),
-        version: String::new(),
+/// Its id is stable, and the same in every graph of a type.
+fn bare(kind: NodeKind, namespace: &str, name: &str) -> Node {
+    let word = match kind {
+        NodeKind::Workload => "workload",
+        NodeKind::App => "app",
+        NodeKind::Service => "service",
+        NodeKind::ServiceEntry => "serviceEntry",
+        NodeKind::Outside => "outside",
+        NodeKind::Client => "client",
+        NodeKind::BlackHole => "blackHole",
     };
-    let node = Node {
-        id: place.id(),
+    Node {
+        id: format!("{word}/{namespace}/{name}"),
         kind,
         cluster: None,
         namespace: some(namespace),
@@ -145,8 +183,7 @@ fn bare(kind: NodeKind, namespace: &str, name: &str) -> (Place, Node) {
         r#in: Traffic::default(),
         out: Traffic::default(),
         badges: Vec::new(),
-    };
-    (place, node)
+    }
 }
 
 fn some(text: &str) -> Option<String> {

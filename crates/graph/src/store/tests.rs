@@ -47,8 +47,8 @@ fn the_points_of_a_step_are_one_and_ranges_are_exact() {
     store.points(
         0,
         u32::MAX,
-        |key| &*key.source.workload == "a",
-        |_, step, point| {
+        |key| (&*key.source.workload == "a").then_some(()),
+        |_, (), step, point| {
             steps.push((step - first, point.opened));
         },
     );

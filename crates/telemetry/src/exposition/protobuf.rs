@@ -1,88 +1,143 @@
-//! Families as Prometheus' protobuf messages, which alone carry native histograms. In: families and samples.
-//! Out: messages, each before its length.
+//! Families as Prometheus' protobuf messages, which alone carry native histograms. In: families and samples. Out:
+//! the bytes of the messages, each before its length. Labels are most of a page: they are written without a message
+//! of their own in between.
 
 use envoy_types::pb::io::prometheus::client::{
-    Bucket, BucketSpan, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType,
+    Bucket, BucketSpan, Histogram, MetricFamily, MetricType,
 };
 use prost::Message;
+use prost::encoding::{self, WireType, encode_key, encode_varint, encoded_len_varint};
 
-use super::{Exposition, Format, Kind, Number, Page};
+use super::{Exposition, Format, Kind, Number};
 use crate::histogram::{Distribution, Native};
 
-#[derive(Debug, Default)]
-pub struct Families(Vec<MetricFamily>);
+/// Field numbers of `MetricFamily`, `Metric`, `LabelPair` and of the value in `Counter` and `Gauge`.
+mod field {
+    pub const NAME: u32 = 1;
+    pub const HELP: u32 = 2;
+    pub const TYPE: u32 = 3;
+    pub const METRIC: u32 = 4;
+    pub const LABEL: u32 = 1;
+    pub const GAUGE: u32 = 2;
+    pub const COUNTER: u32 = 3;
+    pub const HISTOGRAM: u32 = 7;
+    pub const LABEL_NAME: u32 = 1;
+    pub const LABEL_VALUE: u32 = 2;
+    pub const VALUE: u32 = 1;
+}
 
-/// The messages of a page that was written in [`Format::Protobuf`].
+#[derive(Debug, Default)]
+pub struct Messages {
+    bytes: Vec<u8>,
+    /// The one that is open.
+    family: Vec<u8>,
+    has_samples: bool,
+    is_counter: bool,
+    metric: Vec<u8>,
+}
+
+/// What is written, as messages.
 pub fn families(write: impl FnOnce(&mut Exposition)) -> Vec<MetricFamily> {
     let mut out = Exposition::new(Format::Protobuf);
     write(&mut out);
-    match out.page {
-        Page::Protobuf(families) => families.0,
-        Page::Text(_) => Vec::new(),
+    let bytes = out.into_bytes();
+    let mut rest = bytes.as_slice();
+    let mut families = Vec::new();
+    while !rest.is_empty() {
+        let family = MetricFamily::decode_length_delimited(&mut rest);
+        families.push(family.expect("invariant: they were written just now"));
     }
+    families
 }
 
-impl Families {
+impl Messages {
     pub fn open(&mut self, name: &str, kind: Kind, help: &str) {
-        let kind = match kind {
+        self.close();
+        let number = match kind {
             Kind::Counter => MetricType::Counter,
             Kind::Gauge => MetricType::Gauge,
             Kind::Histogram => MetricType::Histogram,
         };
-        self.0.push(MetricFamily {
-            name: Some(name.to_owned()),
-            help: Some(help.to_owned()),
-            r#type: Some(kind.into()),
-            ..MetricFamily::default()
-        });
+        self.is_counter = kind == Kind::Counter;
+        text(field::NAME, name, &mut self.family);
+        text(field::HELP, help, &mut self.family);
+        encoding::int32::encode(field::TYPE, &number.into(), &mut self.family);
     }
 
     pub fn sample(&mut self, labels: &[(&str, &str)], value: Number) {
-        let Some(family) = self.0.last_mut() else { return };
-        let value = Some(value.as_f64());
-        let mut metric = Metric { label: pairs(labels), ..Metric::default() };
-        if family.r#type == Some(MetricType::Counter.into()) {
-            metric.counter = Some(Counter { value, ..Counter::default() });
-        } else {
-            metric.gauge = Some(Gauge { value });
-        }
-        family.metric.push(metric);
+        self.labels(labels);
+        let field = if self.is_counter { field::COUNTER } else { field::GAUGE };
+        let value = value.as_f64();
+        head(field, encoding::double::encoded_len(field::VALUE, &value), &mut self.metric);
+        encoding::double::encode(field::VALUE, &value, &mut self.metric);
+        self.add();
     }
 
     pub fn distribution(&mut self, labels: &[(&str, &str)], value: &Distribution) {
-        let Some(family) = self.0.last_mut() else { return };
-        let bucket = |(bound, below): &(f64, u64)| Bucket {
-            cumulative_count: Some(*below),
-            upper_bound: Some(*bound),
-            ..Bucket::default()
-        };
-        let mut histogram = Histogram {
-            sample_count: Some(value.count),
-            sample_sum: Some(value.sum),
-            bucket: value.buckets.iter().map(bucket).collect(),
-            ..Histogram::default()
-        };
-        native(&value.native, &mut histogram);
-        let histogram = Some(histogram);
-        family.metric.push(Metric { label: pairs(labels), histogram, ..Metric::default() });
+        self.labels(labels);
+        encoding::message::encode(field::HISTOGRAM, &histogram(value), &mut self.metric);
+        self.add();
     }
 
-    pub fn delimited(self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        // Some readers refuse a family without samples.
-        for family in self.0.iter().filter(|family| !family.metric.is_empty()) {
-            family.encode_length_delimited(&mut bytes).expect("a vector grows as it must");
+    fn labels(&mut self, labels: &[(&str, &str)]) {
+        for (name, value) in labels {
+            head(field::LABEL, length(name) + length(value), &mut self.metric);
+            text(field::LABEL_NAME, name, &mut self.metric);
+            text(field::LABEL_VALUE, value, &mut self.metric);
         }
-        bytes
+    }
+
+    fn add(&mut self) {
+        head(field::METRIC, self.metric.len(), &mut self.family);
+        self.family.append(&mut self.metric);
+        self.has_samples = true;
+    }
+
+    /// Some readers refuse a family without samples.
+    fn close(&mut self) {
+        if std::mem::take(&mut self.has_samples) {
+            encode_varint(self.family.len() as u64, &mut self.bytes);
+            self.bytes.append(&mut self.family);
+        }
+        self.family.clear();
+    }
+
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.close();
+        self.bytes
     }
 }
 
-fn pairs(labels: &[(&str, &str)]) -> Vec<LabelPair> {
-    let pair = |(name, value): &(&str, &str)| LabelPair {
-        name: Some((*name).to_owned()),
-        value: Some((*value).to_owned()),
+fn head(field: u32, length: usize, out: &mut Vec<u8>) {
+    encode_key(field, WireType::LengthDelimited, out);
+    encode_varint(length as u64, out);
+}
+
+fn text(field: u32, text: &str, out: &mut Vec<u8>) {
+    head(field, text.len(), out);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Of a text with its head; the field numbers here take one byte.
+fn length(text: &str) -> usize {
+    1 + encoded_len_varint(text.len() as u64) + text.len()
+}
+
+/// Classic and native buckets.
+fn histogram(value: &Distribution) -> Histogram {
+    let bucket = |(bound, below): &(f64, u64)| Bucket {
+        cumulative_count: Some(*below),
+        upper_bound: Some(*bound),
+        ..Bucket::default()
     };
-    labels.iter().map(pair).collect()
+    let mut histogram = Histogram {
+        sample_count: Some(value.count),
+        sample_sum: Some(value.sum),
+        bucket: value.buckets.iter().map(bucket).collect(),
+        ..Histogram::default()
+    };
+    native(&value.native, &mut histogram);
+    histogram
 }
 
 /// Spans of buckets that follow each other, and the differences of their counts.
