@@ -56,6 +56,17 @@ fn an_unknown_field_names_the_nearest() {
 }
 
 #[test]
+fn a_cluster_domain_that_is_none_is_refused() {
+    let spec = |domain: &str| json!({"values": {"global": {"proxy": {"clusterDomain": domain}}}});
+    check(
+        spec("a b"),
+        &["spec.values.global.proxy.clusterDomain: it is a text and must be a DNS domain \
+           such as cluster.local"],
+    );
+    check(spec("k8s.corp.example"), &[]);
+}
+
+#[test]
 fn a_wrong_type_is_told_with_the_right_one() {
     let pilot = |k8s: Value| json!({"components": {"pilot": {"k8s": k8s}}});
     check(
