@@ -3,26 +3,31 @@
 //! and ValidatingWebhookConfigurations.
 
 use lateen_api::issue::Issue;
-use lateen_api::istio::mesh::MeshConfig;
-use lateen_inject::{Call, Endpoint, Settings, webhooks};
+use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_inject::{Call, Endpoint, Settings, injector_config, webhooks};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::render::rbac::metadata;
 use crate::render::{config, tags};
+use crate::yaml;
 
 const REVISION: &str = "istio.io/rev";
 const HOOK: &str = "values.sidecarInjectorWebhook";
 
 /// The injector's settings, and what in them has no effect.
 fn settings(plan: &Plan) -> (Settings, Vec<Issue>) {
-    Settings::from_config(&config::values(plan), &MeshConfig::default(), plan.revision())
+    let mesh = yaml::text(&plan.mesh_config());
+    // Its errors are told where the file is read.
+    let (mesh, _) = parse_mesh_config(&mesh, &plan.operator);
+    Settings::from_config(&config::values(plan), &mesh.unwrap_or_default(), plan.revision())
 }
 
 /// What the injector would say of its values at run time, for those who install them.
 pub fn issues(plan: &Plan) -> Vec<Issue> {
     let told = |issue: Issue| {
-        let path = format!("spec.values.{}", issue.path);
+        let part = if issue.object == injector_config() { "values" } else { "meshConfig" };
+        let path = format!("spec.{part}.{}", issue.path);
         Issue { object: plan.operator.clone(), path, ..issue }
     };
     settings(plan).1.into_iter().map(told).collect()
