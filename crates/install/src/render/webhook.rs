@@ -12,7 +12,10 @@ use crate::render::rbac::metadata;
 use crate::render::{config, tags};
 use crate::yaml;
 
-const REVISION: &str = "istio.io/rev";
+pub const REVISION: &str = "istio.io/rev";
+/// What validates objects without a revision, and its webhook.
+pub const DEFAULT_VALIDATOR: &str = "istiod-default-validator";
+pub const DEFAULT_VALIDATION: &str = "validation.istio.io";
 const HOOK: &str = "values.sidecarInjectorWebhook";
 
 /// The injector's settings, and what in them has no effect.
@@ -83,7 +86,7 @@ fn rule(key: &str, operator: &str, values: &[&str]) -> Value {
     json!({ "key": key, "operator": operator, "values": values })
 }
 
-fn absent(key: &str) -> Value {
+pub fn absent(key: &str) -> Value {
     json!({ "key": key, "operator": "DoesNotExist" })
 }
 
@@ -99,8 +102,8 @@ pub fn validators(plan: &Plan) -> Vec<Value> {
     let own = format!("{}-{namespace}", plan.revised("istio-validator"));
     let mut all = vec![validator(plan, &own, &labels, "rev.validation.istio.io", revision)];
     if plan.revision().is_empty() {
-        let name = "istiod-default-validator";
-        all.push(validator(plan, name, &labels, "validation.istio.io", absent(REVISION)));
+        let without = absent(REVISION);
+        all.push(validator(plan, DEFAULT_VALIDATOR, &labels, DEFAULT_VALIDATION, without));
     }
     all
 }
