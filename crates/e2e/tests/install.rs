@@ -193,6 +193,12 @@ fn what_is_not_wanted_any_more_is_removed_and_an_uninstall_removes_the_rest() {
             &mesh,
             &["install", "-y", "--wait=false", "--set", "profile=minimal", "--revision", "blue"],
         )?;
+        let gateways = |revision: &str| -> Result<bool> {
+            let said = output(&mesh, &["uninstall", "--dry-run", "--revision", revision])?;
+            Ok(String::from_utf8(said.stderr)?
+                .contains("traffic through istio-ingressgateway ends"))
+        };
+        ensure!(gateways("default")? && !gateways("blue")?, "whose gateways go is told");
         lateen(&mesh, &["uninstall", "-y", "--revision", "blue"])?;
         mesh.kubectl_fails(&["get", "deployment", "istiod-blue", "-n", "istio-system"])?;
         mesh.kubectl(&["get", "deployment", "istiod", "-n", "istio-system"])?;
