@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::home::Home;
-use crate::node::{NodeArgs, Role};
+use crate::node::{DOMAIN, NodeArgs, Role};
 use crate::output::say;
 use crate::words::{Labels, parse_labels, parse_name};
 
@@ -100,6 +100,7 @@ fn node(command: &BootstrapCommand, gateway_bind: IpAddr) -> NodeArgs {
             labels: Labels::new(),
             service_account: "default".into(),
             bind: None,
+            domain: DOMAIN.to_owned(),
         },
     };
     let mut labels = base.labels.clone();

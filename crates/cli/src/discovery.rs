@@ -6,7 +6,7 @@ mod flags;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use lateen_control::Debounce;
 use lateen_control::cluster::context::Place;
 use lateen_control::cluster::webhook::NativeSidecars;
@@ -35,12 +35,6 @@ const DEBOUNCE: Debounce =
 
 pub fn execute(command: DiscoveryCommand) -> Result<()> {
     descriptors::raise();
-    let served = flags::DOMAIN;
-    ensure!(
-        command.domain == served,
-        "--domain {}: only {served} is served yet; leave values.global.proxy.clusterDomain out",
-        command.domain
-    );
     if let Some(flag) = command.mesh_flag() {
         tracing::warn!("{flag} has no effect: the mesh's settings are read from ConfigMap istio");
     }

@@ -11,6 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::home::instance;
 
+/// The DNS domain of a machine without a cluster, and of a cluster that says nothing else.
+pub const DOMAIN: &str = "cluster.local";
 /// The cluster id that Istio's control plane gives a single cluster.
 pub const CLUSTER_ID: &str = "Kubernetes";
 
@@ -30,6 +32,8 @@ pub struct NodeArgs {
     pub service_account: String,
     /// Where a gateway's servers without `bind` listen.
     pub bind: Option<IpAddr>,
+    /// The cluster's DNS domain.
+    pub domain: String,
 }
 
 impl NodeArgs {
@@ -44,17 +48,18 @@ impl NodeArgs {
             labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             service_account: "istio-ingressgateway-service-account".into(),
             bind: Some(bind),
+            domain: DOMAIN.to_owned(),
         }
     }
 
-    /// `sidecar~IP~NAME.NS~NS.svc.cluster.local`, as Istio's proxies name themselves.
+    /// `sidecar~IP~NAME.NS~NS.svc.DOMAIN`, as Istio's proxies name themselves.
     pub fn id(&self) -> String {
         let kind = match self.role {
             Role::Gateway => "router",
             Role::Sidecar => "sidecar",
         };
-        let Self { address, name, namespace, .. } = self;
-        format!("{kind}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local")
+        let Self { address, name, namespace, domain, .. } = self;
+        format!("{kind}~{address}~{name}.{namespace}~{namespace}.svc.{domain}")
     }
 
     /// The name of its files in the home.

@@ -9,12 +9,10 @@ mod wait;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use lateen_control::Domain;
 
 use crate::node::Role;
 use pod::Pod;
-
-/// The domain that the mesh's names end with.
-const DOMAIN: &str = "cluster.local";
 
 /// The proxy of a pod
 #[derive(Debug, Args)]
@@ -76,10 +74,10 @@ pub fn execute(command: ProxyCommand) -> Result<()> {
 }
 
 fn run(role: Role, args: &PodArgs) -> Result<()> {
-    if let Some(domain) = &args.domain {
-        check_domain(domain)?;
-    }
     let mut pod = Pod::of_this_process(role)?;
+    if let Some(domain) = &args.domain {
+        pod.domain = cluster_domain(domain)?.as_str().to_owned();
+    }
     if let Some(concurrency) = args.concurrency {
         pod.config.concurrency = Some(i32::from(concurrency));
     }
@@ -90,27 +88,33 @@ fn run(role: Role, args: &PodArgs) -> Result<()> {
     runtime.block_on(serve::serve(pod))
 }
 
-/// The mesh has one domain; a proxy with another would resolve and name nothing as its users expect.
-fn check_domain(domain: &str) -> Result<()> {
-    let ends = domain == DOMAIN || domain.ends_with(&format!(".{DOMAIN}"));
-    anyhow::ensure!(
-        ends,
-        "--domain {domain}: the mesh's names end with {DOMAIN}, and no other domain is served: leave \
-         clusterDomain (values.global.proxy.clusterDomain) at {DOMAIN}"
-    );
-    Ok(())
+/// The cluster's domain of a pod's: what follows `svc.`, or all of it, as Istio's agent reads it.
+fn cluster_domain(domain: &str) -> Result<Domain> {
+    let below = domain.split_once(".svc.").map(|(_, cluster)| cluster);
+    let cluster = below.or_else(|| domain.strip_prefix("svc.")).unwrap_or(domain);
+    let read = Domain::parse(cluster).map_err(anyhow::Error::msg);
+    read.with_context(|| {
+        format!("--domain {domain}: check clusterDomain (values.global.proxy.clusterDomain)")
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check_domain;
+    use super::cluster_domain;
 
     #[test]
-    fn another_domain_is_refused() {
-        assert!(check_domain("default.svc.cluster.local").is_ok());
-        assert!(check_domain("cluster.local").is_ok());
-        assert!(check_domain("default.svc.mycluster.local").is_err());
-        let error = check_domain("default.svc.corp.example").unwrap_err().to_string();
-        assert!(error.contains("clusterDomain"), "{error}");
+    fn the_cluster_s_domain_is_what_follows_its_services() {
+        for (domain, cluster) in [
+            ("default.svc.cluster.local", "cluster.local"),
+            ("default.svc.k8s.corp.example.", "k8s.corp.example"),
+            ("svc.k8s", "k8s"),
+            ("corp.example", "corp.example"),
+        ] {
+            assert_eq!(cluster_domain(domain).unwrap().as_str(), cluster, "{domain}");
+        }
+        for wrong in ["", "default.svc.", "$(POD_NAMESPACE).svc"] {
+            let error = cluster_domain(wrong).unwrap_err().to_string();
+            assert!(error.contains("clusterDomain"), "{error}");
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! `lateen tag`: other names for revisions, by which namespaces choose a control plane. In: a tag, a
-//! revision and a cluster. Out: the MutatingWebhookConfiguration that makes the tag.
+//! revision and a cluster. Out: the MutatingWebhookConfiguration that makes the tag, and for the tag `default`
+//! the validator of objects without a revision.
+
+mod validator;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
@@ -85,8 +88,9 @@ pub async fn execute(command: TagCommand) -> Result<()> {
     match command.command {
         Command::Generate(args) => {
             let client = args.cluster.connect().await?;
-            let object = checked(&client, &args).await?;
-            text(&yaml(&[object]));
+            let mut objects = vec![checked(&client, &args).await?];
+            objects.extend(default_validator(&client, &args).await?);
+            text(&yaml(&objects));
             Ok(())
         }
         Command::Set(args) => set(args).await,
@@ -135,6 +139,22 @@ async fn checked(client: &Client, args: &SetArgs) -> Result<Value> {
     Ok(object)
 }
 
+/// What goes with the tag `default`.
+async fn default_validator(client: &Client, args: &SetArgs) -> Result<Option<Value>> {
+    if args.name != DEFAULT {
+        return Ok(None);
+    }
+    let validator = validator::of_revision(client, &args.revision).await?;
+    if validator.is_none() {
+        note(format_args!(
+            "revision {} has no validator (values.global.configValidation is off): who validates objects \
+             without a revision stays as it is",
+            args.revision
+        ));
+    }
+    Ok(validator)
+}
+
 /// The tag's webhooks reach the revision's control plane by the revision's own address and CA, and as
 /// often.
 fn copy_trust(injector: &Value, object: &mut Value) {
@@ -159,6 +179,9 @@ async fn set(args: SetArgs) -> Result<()> {
         deactivate(&client, &args.istio_namespace).await?;
     }
     client.apply_object(&object, MANAGER, DryRun::No).await?;
+    if let Some(validator) = default_validator(&client, &args).await? {
+        client.apply_object(&validator, MANAGER, DryRun::No).await?;
+    }
     say(format_args!(
         "tag {0} points at revision {1}: label namespaces with istio.io/rev={0}",
         args.name, args.revision
@@ -187,20 +210,22 @@ fn select_nothing(injector: &mut Value) {
     }
 }
 
-/// An installation leaves the default revision's webhooks switched off while there is a tag `default`.
-pub async fn keep_default_tag(client: &Client, wanted: &mut [Value]) -> Result<()> {
+/// An installation leaves the default revision's webhooks switched off, and the validator where it is, while there
+/// is a tag `default`.
+pub async fn keep_default_tag(client: &Client, wanted: &mut Vec<Value>) -> Result<()> {
     let is_injector = |object: &&mut Value| {
         object["kind"] == "MutatingWebhookConfiguration"
             && label(object, labels::REVISION) == DEFAULT
             && label(object, labels::TAG).is_empty()
     };
-    if let Some(injector) = wanted.iter_mut().find(is_injector)
-        && tags(client).await?.iter().any(|tag| label(tag, labels::TAG) == DEFAULT)
-    {
+    if !tags(client).await?.iter().any(|tag| label(tag, labels::TAG) == DEFAULT) {
+        return Ok(());
+    }
+    if let Some(injector) = wanted.iter_mut().find(is_injector) {
         note("the tag default is set: the default revision's own webhooks stay switched off");
         select_nothing(injector);
     }
-    Ok(())
+    validator::keep(client, wanted).await
 }
 
 /// With revisions of other names alone, `istio-injection=enabled` asks nobody: that is said, not guessed.

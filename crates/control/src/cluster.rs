@@ -94,6 +94,7 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let settings = Settings {
         debounce: options.debounce,
         mesh_config: (place.namespace.clone(), place.revised("istio")),
+        domain: place.domain.clone(),
         only_mesh_config: true,
     };
     let core =
@@ -187,7 +188,7 @@ fn server_names(place: &Place, more: Vec<String>) -> Vec<String> {
     let mut names = Vec::new();
     for service in services {
         let host = format!("{service}.{}.svc", place.namespace);
-        names.extend([host.clone(), format!("{host}.{}", place.domain)]);
+        names.extend([host.clone(), format!("{host}.{}", place.domain.as_str())]);
         names.push(format!("{service}.{}", place.namespace));
     }
     names.extend(more);
@@ -225,6 +226,8 @@ fn unix_seconds(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use lateen_model::host::Domain;
+
     use super::context::Place;
     use super::server_names;
 
@@ -235,7 +238,7 @@ mod tests {
             pod: "istiod-0".to_owned(),
             revision: "canary".to_owned(),
             service_account: "istiod-canary".to_owned(),
-            domain: "cluster.local".to_owned(),
+            domain: Domain::default(),
             cluster: "Kubernetes".to_owned(),
         };
         let names = server_names(&place, vec!["mesh.example.com".to_owned()]);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
 use lateen_model::World;
+use lateen_model::host::Domain;
 use lateen_runtime::admin::Handler;
 use lateen_runtime::pages::{Pages, reading};
 use lateen_runtime::readiness::Guard;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub debounce: Debounce,
     /// Namespace and name of the ConfigMap with MeshConfig.
     pub mesh_config: (String, String),
+    /// The cluster's DNS domain.
+    pub domain: Domain,
     /// Whether no other ConfigMap is watched, as on a cluster, where there may be many and large ones.
     pub only_mesh_config: bool,
 }
@@ -34,11 +37,12 @@ impl Settings {
     /// Those of one machine without a cluster.
     pub fn local(debounce: Debounce) -> Self {
         let mesh_config = ("istio-system".to_owned(), "istio".to_owned());
-        Self { debounce, mesh_config, only_mesh_config: false }
+        Self { debounce, mesh_config, domain: Domain::default(), only_mesh_config: false }
     }
 
     fn world(&self) -> World {
         World::with_mesh_config(&self.mesh_config.0, &self.mesh_config.1)
+            .with_domain(self.domain.clone())
     }
 
     fn scope(&self, kind: &lateen_api::kinds::Kind) -> Scope {

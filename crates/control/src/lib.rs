@@ -28,6 +28,7 @@ use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
 use tokio::sync::watch;
 
+pub use lateen_model::host::Domain;
 pub use standalone::Standalone;
 pub use writer::Debounce;
 

@@ -9,7 +9,7 @@ use lateen_e2e::{SOON, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::wait::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const KINDS: &str = "crd,serviceaccounts,clusterroles,clusterrolebindings,roles,rolebindings,\
                      configmaps,services,deployments,pdb,hpa,validatingwebhookconfigurations,\
@@ -193,6 +193,12 @@ fn what_is_not_wanted_any_more_is_removed_and_an_uninstall_removes_the_rest() {
             &mesh,
             &["install", "-y", "--wait=false", "--set", "profile=minimal", "--revision", "blue"],
         )?;
+        let gateways = |revision: &str| -> Result<bool> {
+            let said = output(&mesh, &["uninstall", "--dry-run", "--revision", revision])?;
+            Ok(String::from_utf8(said.stderr)?
+                .contains("traffic through istio-ingressgateway ends"))
+        };
+        ensure!(gateways("default")? && !gateways("blue")?, "whose gateways go is told");
         lateen(&mesh, &["uninstall", "-y", "--revision", "blue"])?;
         mesh.kubectl_fails(&["get", "deployment", "istiod-blue", "-n", "istio-system"])?;
         mesh.kubectl(&["get", "deployment", "istiod", "-n", "istio-system"])?;
@@ -262,7 +268,16 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         let minimal = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
         lateen(&mesh, &minimal)?;
         lateen(&mesh, &[&minimal[..], &["--revision", "blue"]].concat())?;
+        let validator = |mesh: &Mesh| -> Result<(Value, Value)> {
+            let it = mesh.object("validatingwebhookconfigurations", "istiod-default-validator")?;
+            let service = it["webhooks"][0]["clientConfig"]["service"]["name"].clone();
+            Ok((service, it["webhooks"][0]["objectSelector"].clone()))
+        };
+        let before = validator(&mesh)?;
+        ensure!(before.0 == "istiod", "{before:?}");
         lateen(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        let moved = (json!("istiod-blue"), before.1.clone());
+        ensure!(validator(&mesh)? == moved, "blue validates what has no revision");
         let off = |mesh: &Mesh| -> Result<bool> {
             let injector =
                 mesh.object("mutatingwebhookconfigurations", "istio-sidecar-injector")?;
@@ -274,11 +289,18 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         ensure!(off(&mesh)?, "two control planes would inject");
         lateen(&mesh, &minimal)?;
         ensure!(off(&mesh)?, "a later install switched it on again");
+        ensure!(validator(&mesh)? == moved, "a later install took the validator back");
+        let generated = lateen(&mesh, &["tag", "generate", "default", "--revision", "blue"])?;
+        ensure!(generated.contains("name: istiod-default-validator"), "{generated}");
         let said = output(&mesh, &["tag", "remove", "default", "-y"])?;
         let said = String::from_utf8(said.stderr)?;
         ensure!(said.contains("webhooks stay switched off: lateen install"), "{said}");
         lateen(&mesh, &minimal)?;
         ensure!(!off(&mesh)?, "nobody would inject");
+        ensure!(validator(&mesh)? == before, "the default revision validates again");
+        lateen(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        lateen(&mesh, &["uninstall", "-y", "--revision", "default"])?;
+        ensure!(validator(&mesh)? == moved, "it is blue's");
         Ok(())
     });
 }

@@ -154,6 +154,41 @@ fn a_deployments_pod_is_injected_as_its_controller_creates_it() {
 }
 
 #[test]
+fn a_proxy_config_counts_for_the_pods_that_are_created_after_it() {
+    isolated(|| {
+        let it = installed()?;
+        it.label("istio-injection=enabled")?;
+        let config = json!({
+            "apiVersion": "networking.istio.io/v1beta1", "kind": "ProxyConfig",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": "web"}},
+                "environmentVariables": {"SHOP": "open"},
+            },
+        });
+        let path = "jsonpath={.spec.containers[*].env[?(@.name=='SHOP')].value}";
+        let shop = |name: &str, app: &str| -> Result<String> {
+            ensure!(it.injects(name, &json!({"app": app}))?, "{name} is injected");
+            it.mesh.kubectl(&["get", "pod", name, "-n", "shop", "-o", path])
+        };
+        ensure!(shop("before", "web")?.is_empty());
+        it.mesh.apply(&config.to_string())?;
+        let mut turn = 0;
+        wait_until("the webhook to follow it", SOON, || {
+            turn += 1;
+            let said = shop(&format!("web-{turn}"), "web")?;
+            ensure!(said == "open", "{said:?}");
+            Ok(())
+        })?;
+        ensure!(shop("other", "other")?.is_empty(), "it is for another workload");
+        let status = "jsonpath={.status.conditions}";
+        let status = it.mesh.kubectl(&["get", "proxyconfig", "web", "-n", "shop", "-o", status])?;
+        ensure!(status.is_empty(), "nothing is wrong with it: {status}");
+        Ok(())
+    });
+}
+
+#[test]
 fn what_cannot_be_injected_is_refused_and_what_is_doubtful_warned_of() {
     isolated(|| {
         let it = installed()?;

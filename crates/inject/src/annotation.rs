@@ -2,7 +2,7 @@
 //! the pod is refused, as Istio refuses it), and the values by name. One table says for each annotation
 //! how its value is checked, or why it has no effect with Lateen.
 
-mod config;
+pub mod config;
 mod nearest;
 pub mod syntax;
 

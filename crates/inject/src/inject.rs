@@ -110,7 +110,7 @@ pub fn inject_into(
                        \"false\" on Windows pods";
         return Err(vec![target.error("spec.os.name", LIMITED, message)]);
     }
-    let base = strip(subject.pod);
+    let base = strip(subject.pod, settings);
     let mut issues = meaningless(subject, target);
     let path = format!("{}metadata.annotations", target.prefix);
     let annotations = Annotations::read(subject.pod, &target.object, &path, &mut issues);

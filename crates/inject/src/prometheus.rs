@@ -42,6 +42,16 @@ pub fn restore(pod: &mut Value, own: Option<&str>) {
     }
 }
 
+/// The annotation by which the agent is scraped over TLS, which it does not speak. It stays, as in Istio.
+pub fn over_tls(pod: &Value) -> Option<&str> {
+    let annotations = pod["metadata"]["annotations"].as_object()?;
+    let is_scheme = |(name, value): &(&String, &Value)| {
+        plain(name) == "prometheus_io_scheme" && *value == "https"
+    };
+    let (name, _) = annotations.iter().find(is_scheme)?;
+    (value(pod, "path").as_deref() == Some(PATH)).then_some(name)
+}
+
 /// Whether an annotation says how the application is scraped.
 pub fn tells_scraping(name: &str) -> bool {
     part_of(name).is_some()
@@ -66,12 +76,15 @@ fn clear(pod: &mut Value) {
     }
 }
 
-/// Prometheus takes any character but letters and digits for an underscore.
 fn part_of(name: &str) -> Option<&'static str> {
-    let plain: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let plain = plain(name);
     let part = plain.strip_prefix("prometheus_io_")?;
     PARTS.into_iter().find(|one| *one == part)
+}
+
+/// Prometheus takes any character but letters and digits for an underscore.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
 #[cfg(test)]

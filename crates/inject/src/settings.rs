@@ -8,7 +8,7 @@ mod read;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
 use serde_json::Value;
 
@@ -192,8 +192,7 @@ impl Settings {
         mesh: &str,
         revision: &str,
     ) -> (Self, Vec<Issue>) {
-        let istio = ObjectRef::new("", "ConfigMap", "istio-system", "istio");
-        let (mesh, mut issues) = parse_mesh_config(mesh, &istio);
+        let (mesh, mut issues) = parse_mesh_config(mesh, &read::mesh_config());
         let mut parsed = |key: &str, text: &str| match serde_saphyr::from_str::<Value>(text) {
             Ok(value) => value,
             Err(_) if text.trim().is_empty() => Value::Null,

@@ -9,6 +9,7 @@ use lateen_api::schema::{FindingKind, conform};
 use serde_json::{Map, Value};
 
 use crate::path::kind;
+use crate::rules::is_subdomain;
 use crate::shape::{self, Required};
 use crate::table::{Entry, FIELDS, Meaning, Node, Type};
 use crate::{hpa, yaml};
@@ -230,6 +231,10 @@ fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
         Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
         Type::Number => (value.is_number(), "a number"),
         Type::Text => (value.is_string(), "a text"),
+        Type::Domain => {
+            let domain = value.as_str().map(|text| text.strip_suffix('.').unwrap_or(text));
+            (domain.is_some_and(is_subdomain), "a DNS domain such as cluster.local")
+        }
         Type::Scalar => (value.is_string() || value.is_number(), "a text"),
         Type::IntOrText => {
             (value.is_string() || value.is_i64(), "a whole number or a text such as 25%")

@@ -1,6 +1,8 @@
 //! Reads IstioOperator files into a plan. In: documents and settings. Out: a plan, or every reason why
 //! there can be none.
 
+mod source;
+
 use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
@@ -45,7 +47,9 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
         }
     }
     reader.gateways(&spec);
-    reader.finish(spec)
+    reader
+        .finish(spec)
+        .map_err(|issues| issues.into_iter().map(|issue| source::named(issue, files)).collect())
 }
 
 struct Reader {

@@ -9,7 +9,7 @@ mod pilot;
 mod rbac;
 mod service;
 pub mod tags;
-mod webhook;
+pub mod webhook;
 mod workload;
 
 use std::collections::BTreeSet;
@@ -24,6 +24,8 @@ use crate::rules;
 pub mod labels {
     /// The IstioOperator's name, with the revision behind it.
     pub const OWNER: &str = "install.operator.istio.io/owning-resource";
+    /// The owner of what no installation owns.
+    pub const NOBODY: &str = "none";
     pub const OWNER_NAMESPACE: &str = "install.operator.istio.io/owning-resource-namespace";
     pub const COMPONENT: &str = "operator.istio.io/component";
     pub const MANAGED: &str = "operator.istio.io/managed";

@@ -8,7 +8,7 @@ mod workload;
 use serde_json::{Map, Value};
 
 use crate::Misfit;
-pub use names::{is_label, is_label_value, no_label};
+pub use names::{is_label, is_label_value, is_subdomain, no_label};
 
 /// Every reason for which an object would be refused that its definition does not tell.
 pub fn check(object: &Value) -> Vec<Misfit> {
@@ -51,7 +51,7 @@ impl Rules<'_> {
             "ClusterRole" | "ClusterRoleBinding" | "Role" | "RoleBinding" => {
                 !name.is_empty() && !name.contains(['/', '%', ' '])
             }
-            _ => names::is_subdomain(name),
+            _ => is_subdomain(name),
         };
         if !fits {
             self.tell("metadata.name", names::no_name(self.kind, name));

@@ -29,6 +29,8 @@ pub enum Type {
     Int,
     Number,
     Text,
+    /// A DNS domain.
+    Domain,
     /// An image tag, which YAML may take for a number.
     Scalar,
     IntOrText,

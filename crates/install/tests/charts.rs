@@ -214,6 +214,7 @@ fn a_gateway_without_values_is_the_usual_one() {
 fn a_gateway_of_an_own_name_has_its_ports_addresses_and_settings() {
     let service = json!({
         "type": "NodePort", "externalIPs": ["192.0.2.7"], "externalTrafficPolicy": "Local",
+        "loadBalancerClass": "example.com/lb", "ipFamilies": ["IPv6"], "ipFamilyPolicy": "SingleStack",
         "ports": [
             {"name": "http", "port": 80}, {"name": "also", "port": 8080, "targetPort": 80},
             {"name": "tcp", "port": 31400, "targetPort": 31400, "nodePort": 31400},
@@ -229,6 +230,7 @@ fn a_gateway_of_an_own_name_has_its_ports_addresses_and_settings() {
     let mut values = shared.clone();
     values["service"] = service.clone();
     values["service"]["annotations"] = json!({"x/y": "z"});
+    values["serviceAccount"] = json!({"annotations": {"role": "edge"}});
     values["autoscaling"] = json!({"enabled": false});
     values["env"] = json!({"ISTIO_META_ROUTER_MODE": "sni-dnat"});
     values["revision"] = json!("canary");
@@ -247,9 +249,12 @@ fn a_gateway_of_an_own_name_has_its_ports_addresses_and_settings() {
         ]},
         "values": {"gateways": {"istio-ingressgateway": {
             "autoscaleEnabled": false, "ports": ports,
+            "serviceAccount": {"annotations": {"role": "edge"}},
         }}},
     });
-    check(&gateway("edge", "gateways", values, spec));
+    check(&gateway("edge", "gateways", values.clone(), spec.clone()));
+    values["name"] = json!("edge");
+    check(&gateway("another-release", "gateways", values, spec));
 }
 
 #[test]

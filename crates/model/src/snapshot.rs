@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lateen_api::issue::{Issue, ObjectRef};
 
+use crate::host::Domain;
 use crate::index::endpoints::{EndpointIndex, ServiceEndpoints};
 use crate::index::routes::RouteIndex;
 use crate::index::services::{ServiceId, ServiceIndex};
@@ -19,6 +20,7 @@ use crate::workload::Workload;
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     pub(crate) version: u64,
+    pub(crate) domain: Domain,
     pub(crate) mesh: Arc<Mesh>,
     pub(crate) services: Arc<ServiceIndex>,
     pub(crate) endpoints: Arc<EndpointIndex>,
@@ -31,6 +33,11 @@ impl Snapshot {
     /// Grows by one with every changed snapshot of a [`crate::World`].
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// The cluster's DNS domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
     }
 
     /// The mesh-wide settings.

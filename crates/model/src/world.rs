@@ -18,6 +18,7 @@ use crate::convert::service::{pod, service, slice};
 use crate::convert::sidecar::sidecar;
 use crate::convert::virtual_service::virtual_service;
 use crate::discovery::Discovery;
+use crate::host::Domain;
 use crate::index::endpoints::EndpointIndex;
 use crate::index::routes::RouteIndex;
 use crate::index::services::ServiceIndex;
@@ -91,6 +92,12 @@ impl World {
             mesh: Arc::default(),
             seen: None,
         }
+    }
+
+    /// The same world, still empty, with another DNS domain than `cluster.local`.
+    pub fn with_domain(self, domain: Domain) -> Self {
+        let current = Snapshot { domain, ..Snapshot::clone(&self.current) };
+        Self { current: Arc::new(current), ..self }
     }
 
     /// Takes in one change. Cheap: indexes are rebuilt by [`World::snapshot`].
@@ -173,12 +180,14 @@ impl World {
         let name: Name = (meta.namespace.clone(), meta.name.clone());
         let object = resource.meta();
         let labels = object.labels.clone().unwrap_or_default();
+        let domain = &self.current.domain;
         let tables = &mut self.tables;
         match resource {
             Resource::Namespace(_) => set(&mut tables.namespaces, meta.name.clone(), Some(labels)),
             Resource::Service(item) => {
                 let annotations = object.annotations.clone().unwrap_or_default();
-                let found = item.spec.as_ref().map(|spec| service(meta, &annotations, spec, notes));
+                let found =
+                    item.spec.as_ref().map(|spec| service(meta, &annotations, spec, domain, notes));
                 set(&mut tables.services, name, found.map(Arc::new));
             }
             Resource::EndpointSlice(item) => {
@@ -208,11 +217,11 @@ impl World {
                 set(&mut tables.workloads, name, found);
             }
             Resource::VirtualService(item) => {
-                let found = virtual_service(meta, &item.spec, notes);
+                let found = virtual_service(meta, &item.spec, domain, notes);
                 set(&mut tables.virtual_services, name, Some(Arc::new(found)));
             }
             Resource::DestinationRule(item) => {
-                let found = destination_rule(meta, &item.spec, notes).map(Arc::new);
+                let found = destination_rule(meta, &item.spec, domain, notes).map(Arc::new);
                 set(&mut tables.destination_rules, name, found);
             }
             Resource::Gateway(item) => {

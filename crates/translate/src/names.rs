@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use lateen_api::xds::NameInfo;
-use lateen_model::host;
 use lateen_model::index::services::ServiceId;
 use lateen_model::service::{Registry, Service};
 use lateen_model::workload::{Endpoint, Health};
@@ -46,7 +45,7 @@ fn entry(context: &Context<'_>, name: &str) -> Option<Named> {
 /// What a name means to the proxy's workload: the exact host, the Service that a short form names,
 /// or a ServiceEntry's wildcard.
 fn lookup(context: &Context<'_>, name: &str) -> Option<ServiceId> {
-    let candidates = host::candidates(name, &context.proxy.namespace);
+    let candidates = context.snapshot.domain().candidates(name, &context.proxy.namespace);
     let visible = |id: &ServiceId| seen(context, context.service(*id));
     let exact = candidates.iter().find_map(|host| context.resolve(host).filter(visible));
     exact.or_else(|| {

@@ -12,6 +12,7 @@ use envoy_types::pb::google::protobuf::{Struct, Value as PbValue, value};
 use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_api::resource::parse;
 use lateen_api::xds::ResourceType;
+use lateen_model::host::Domain;
 use lateen_model::{Change, Snapshot, World};
 use serde_json::Value;
 
@@ -41,7 +42,8 @@ fn node(spec: &Value) -> Node {
 fn load(text: &str) -> (Node, std::sync::Arc<Snapshot>) {
     let mut documents = text.split("\n---\n");
     let first: Value = serde_saphyr::from_str(documents.next().unwrap()).unwrap();
-    let mut world = World::new();
+    let domain = first["domain"].as_str().map(|domain| Domain::parse(domain).unwrap());
+    let mut world = World::new().with_domain(domain.unwrap_or_default());
     for document in documents {
         let mut object: Value = serde_saphyr::from_str(document).unwrap();
         let metadata = object["metadata"].as_object_mut().unwrap();
@@ -134,7 +136,7 @@ macro_rules! golden {
 
 golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless, health,
-    mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
+    cluster_domain, mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
     gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
     tproxy,
 }

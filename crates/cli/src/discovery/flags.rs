@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-
-/// The mesh's DNS domain; proxies and translation know no other yet.
-pub const DOMAIN: &str = "cluster.local";
+use lateen_control::Domain;
 
 /// The audience of the tokens that the injector gives to proxies, as Istio's.
 const TOKEN_AUDIENCE: &str = "istio-ca";
@@ -37,8 +35,8 @@ pub struct DiscoveryCommand {
     #[arg(long = "log_as_json")]
     log_as_json: bool,
     /// The cluster's DNS domain
-    #[arg(long, value_name = "DOMAIN", default_value = DOMAIN)]
-    pub domain: String,
+    #[arg(long, default_value = "cluster.local", value_parser = Domain::parse)]
+    pub domain: Domain,
     /// How old a proxy's connection may become, such as 30m; 0 is for ever
     #[arg(
         long = "keepaliveMaxServerConnectionAge",

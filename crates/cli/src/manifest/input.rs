@@ -96,4 +96,22 @@ mod tests {
         let args = InputArgs { filename: Vec::new(), set: Vec::new(), revision: None };
         assert_eq!(args.plan().unwrap().owner(), "installed-state");
     }
+
+    #[test]
+    fn of_several_files_the_one_that_is_no_yaml_is_named() {
+        let file = |name: &str, text: &str| {
+            let path =
+                std::env::temp_dir().join(format!("lateen-input-{}-{name}", std::process::id()));
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let spec = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n";
+        let filename =
+            vec![file("good.yaml", spec), file("bad.yaml", "a: [1\n"), file("last.yaml", spec)];
+        let args = InputArgs { filename: filename.clone(), set: Vec::new(), revision: None };
+        let error = args.plan().unwrap_err().to_string();
+        let bad = filename[1].display();
+        assert!(error.starts_with(&format!("{bad} is not YAML: ")), "{error}");
+        filename.into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    }
 }

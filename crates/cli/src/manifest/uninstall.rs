@@ -48,6 +48,9 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
         say(format_args!("- {}", title(object)));
     }
     let control_planes: Vec<&Value> = found.iter().filter(is_control_plane).collect();
+    if !args.purge {
+        warn_of_gateways(&found);
+    }
     warn_of_pods(&client, &found, &control_planes).await?;
     if args.dry_run {
         say("nothing was done: this was a dry run");
@@ -68,6 +71,24 @@ fn is_control_plane(object: &&Value) -> bool {
 
 fn revision(object: &Value) -> &str {
     object["metadata"]["labels"][labels::REVISION].as_str().unwrap_or_default()
+}
+
+/// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.
+fn warn_of_gateways(found: &[Value]) {
+    let of = |object: &&Value| {
+        let component = object["metadata"]["labels"][labels::COMPONENT].as_str();
+        object["kind"] == "Deployment"
+            && matches!(component, Some("IngressGateways" | "EgressGateways"))
+    };
+    let names: Vec<&str> =
+        found.iter().filter(of).filter_map(|object| object["metadata"]["name"].as_str()).collect();
+    if !names.is_empty() {
+        note(format_args!(
+            "traffic through {} ends, gateways go with their revision: to keep them, install them with \
+             another --revision first",
+            names.join(", ")
+        ));
+    }
 }
 
 /// Proxies go on without their control plane, and stay behind: nobody tells them of changes.

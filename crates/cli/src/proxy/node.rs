@@ -22,6 +22,7 @@ pub fn node(pod: &Pod) -> Node {
         labels: pod.labels.clone(),
         service_account: pod.variable("SERVICE_ACCOUNT").unwrap_or_default().to_owned(),
         bind: None,
+        domain: pod.domain.clone(),
     };
     Node { metadata: Some(struct_of(&metadata(pod, &args))), ..args.to_proto() }
 }

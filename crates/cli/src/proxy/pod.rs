@@ -41,6 +41,8 @@ pub struct Pod {
     pub role: Role,
     pub name: String,
     pub namespace: String,
+    /// The cluster's DNS domain.
+    pub domain: String,
     /// The first is the one by which others know the pod.
     pub addresses: Vec<IpAddr>,
     pub labels: BTreeMap<String, String>,
@@ -89,6 +91,7 @@ impl Pod {
             role,
             name: must("POD_NAME")?,
             namespace: must("POD_NAMESPACE")?,
+            domain: crate::node::DOMAIN.to_owned(),
             addresses: addresses(variables.get("INSTANCE_IP"), local)?,
             labels: info("labels"),
             annotations: info("annotations"),

@@ -11,7 +11,7 @@ use lateen_netns::rules::PROXY_ID;
 use lateen_proxy::agent::drain::Drain;
 use lateen_proxy::agent::{self, Agent, processes};
 use lateen_proxy::dns::names::{MeshNames, mesh_names};
-use lateen_proxy::dns::{Dns, Upstream};
+use lateen_proxy::dns::{Dns, Upstream, Zone};
 use lateen_proxy::{Handle, Options, Proxy, Source};
 use lateen_runtime::signal::Termination;
 use lateen_runtime::tasks::{Supervisor, Tasks};
@@ -168,5 +168,5 @@ fn dns(pod: &Pod, address: IpAddr, names: MeshNames) -> Result<Dns> {
     let tcp = TcpListener::bind(at).with_context(place)?;
     // The pod's file names the cluster's resolvers, never us: what is sent to them is redirected.
     let upstream = Upstream::of_file(pod.resolv_conf(), Ipv4Addr::UNSPECIFIED.into());
-    Dns::new(udp, tcp, Arc::new(names), upstream).with_context(place)
+    Dns::new(udp, tcp, Arc::new(names), upstream, Zone::new(&pod.domain)).with_context(place)
 }

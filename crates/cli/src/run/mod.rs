@@ -34,7 +34,7 @@ use nix::fcntl::Flock;
 
 use crate::home::{Home, HomeState, instance};
 use crate::lock;
-use crate::node::{NodeArgs, Role};
+use crate::node::{DOMAIN, NodeArgs, Role};
 use crate::output::note;
 use crate::words::{Labels, parse_labels, parse_name};
 use program::{Ended, Program};
@@ -224,6 +224,7 @@ fn node(command: &RunCommand, lease: &Lease) -> NodeArgs {
         labels: command.labels.clone(),
         service_account: command.service_account.clone(),
         bind: None,
+        domain: DOMAIN.to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use lateen_netns::ns::{Namespace, gateway};
 use lateen_proxy::dns::names::mesh_names;
-use lateen_proxy::dns::{Dns, Upstream, resolv_conf};
+use lateen_proxy::dns::{Dns, Upstream, Zone, resolv_conf};
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::client::AdsAddress;
 
@@ -38,7 +38,8 @@ pub(super) fn start(
     let (udp, tcp) = sockets?.with_context(|| format!("cannot listen on {LISTEN} for DNS"))?;
     let (names, names_task) = mesh_names(AdsAddress::Unix(home.ads_socket()), node.to_proto());
     let upstream = Upstream::of_file(Path::new(HOST_FILE), nameserver);
-    let dns = Dns::new(udp, tcp, Arc::new(names), upstream).context("cannot serve DNS")?;
+    let dns = Dns::new(udp, tcp, Arc::new(names), upstream, Zone::default())
+        .context("cannot serve DNS")?;
     tasks.essential("mesh names", async {
         names_task.run().await;
         Ok(())

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use lateen_kube::Client;
+use lateen_model::host::Domain;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
@@ -17,8 +18,8 @@ pub struct Place {
     /// Empty is the default revision, which `REVISION` and objects call `default`.
     pub revision: String,
     pub service_account: String,
-    /// `cluster.local`.
-    pub domain: String,
+    /// The cluster's DNS domain.
+    pub domain: Domain,
     /// Istio's cluster name (`CLUSTER_ID`).
     pub cluster: String,
 }

@@ -57,11 +57,14 @@ fn lead_through_agent(
     issues: &mut Vec<Issue>,
 ) {
     let Context { settings, annotations, status_port, .. } = context;
-    if annotations.flag(names::MERGE_METRICS).unwrap_or(settings.merge_metrics)
-        && let Some(own) = prometheus::merge(pod, *status_port)
-        && let Some(proxy) = pod::container_mut(pod, PROXY_CONTAINER)
-    {
-        pod::set_variable(proxy, prometheus::VARIABLE, own);
+    if annotations.flag(names::MERGE_METRICS).unwrap_or(settings.merge_metrics) {
+        let own = prometheus::merge(pod, *status_port);
+        issues.extend(prometheus::over_tls(pod).map(|name| no_tls(target, name)));
+        if let Some(own) = own
+            && let Some(proxy) = pod::container_mut(pod, PROXY_CONTAINER)
+        {
+            pod::set_variable(proxy, prometheus::VARIABLE, own);
+        }
     }
     if !annotations.flag(names::REWRITE_PROBES).unwrap_or(settings.rewrite_probes) {
         return;
@@ -77,6 +80,15 @@ fn lead_through_agent(
         let path = format!("{}.{field}", places.path(list, &container));
         issues.push(target.warning(&path, LIMITED, message));
     }
+}
+
+fn no_tls(target: &Target, name: &str) -> Issue {
+    let message = format!(
+        "merged metrics are served, and the application is asked for its own, over plain HTTP: remove this \
+         annotation, or have Prometheus scrape the application itself with {}: \"false\"",
+        names::MERGE_METRICS
+    );
+    target.warning(&target.annotation(name), LIMITED, message)
 }
 
 fn label(

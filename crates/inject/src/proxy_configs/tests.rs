@@ -83,6 +83,9 @@ fn the_narrower_object_counts_and_what_it_leaves_out_stays() {
     assert_eq!(threads, Value::Null);
 }
 
+/// Istio, `pilot/pkg/model/proxy_config.go`, `EffectiveProxyConfig`: the mesh's `defaultConfig`, the root
+/// namespace's object, the namespace's, the annotation, and over all the object that selects the workload. Only
+/// the pod's own namespace has objects that select it.
 #[test]
 fn a_pod_s_annotation_is_over_its_namespace_and_under_the_object_that_selects_it() {
     let annotation = "concurrency: 4\nproxyMetadata: {A: pod, P: pod}";
@@ -98,6 +101,9 @@ fn a_pod_s_annotation_is_over_its_namespace_and_under_the_object_that_selects_it
     let (threads, variables) = configured(MESH, everywhere(), "shop", annotated("web"));
     assert_eq!((threads, &variables["A"]), (json!(5), &json!("WORKLOAD")));
     assert_eq!(variables["P"], "pod");
+    let selector = json!({"selector": {"matchLabels": {"app": "web"}}, "concurrency": 9});
+    let in_root = vec![young("istio-system", "web", selector)];
+    assert_eq!(configured(MESH, in_root, "shop", annotated("web")).0, 4);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use lateen_api::istio::mesh::MeshConfig;
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, ObjectSelector, Policy, Settings, Startup, Template};
+use crate::annotation::config::without_effect;
 use crate::annotation::syntax;
 use crate::{NO_EFFECT, TEMPLATE, pod};
 
@@ -44,6 +45,11 @@ struct Reader<'a> {
 /// The object that holds the injector's values.
 pub fn injector_config() -> ObjectRef {
     ObjectRef::new("", "ConfigMap", "istio-system", "istio-sidecar-injector")
+}
+
+/// The object that holds MeshConfig.
+pub fn mesh_config() -> ObjectRef {
+    ObjectRef::new("", "ConfigMap", "istio-system", "istio")
 }
 
 /// A key's text is no YAML at all.
@@ -101,9 +107,20 @@ fn from_mesh(mesh: &MeshConfig, settings: &mut Settings, reader: &mut Reader) {
     let Some(config) = &mesh.default_config else { return };
     settings.status_port = port(config.status_port).unwrap_or(settings.status_port);
     match serde_json::to_value(config) {
-        Ok(config) => settings.proxy_config = config,
+        Ok(config) => {
+            reader.issues.extend(fields_without_effect(&config));
+            settings.proxy_config = config;
+        }
         Err(error) => reader.error("meshConfig.defaultConfig", error.to_string()),
     }
+}
+
+/// What the annotation `proxy.istio.io/config` says of its fields, once for the mesh.
+fn fields_without_effect(config: &Value) -> impl Iterator<Item = Issue> {
+    without_effect(config).map(|(field, why)| {
+        let path = format!("defaultConfig.{field}");
+        Issue::warning(mesh_config(), path, NO_EFFECT, format!("has no effect: {why}"))
+    })
 }
 
 impl Reader<'_> {

@@ -145,6 +145,18 @@ fn values_without_effect_say_what_is_in_their_place() {
 }
 
 #[test]
+fn fields_of_the_default_config_without_effect_are_told_of_the_mesh_s_config_map() {
+    let mesh = "defaultConfig: {concurrency: 2, tracing: {sampling: 1}, drainDuration: 5s}";
+    let (settings, issues) = Settings::from_texts("", mesh, "");
+    assert_eq!(settings.proxy_config["concurrency"], 2);
+    let told: Vec<String> = issues.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    let of = "warning LTN0201 ConfigMap istio-system/istio: defaultConfig.";
+    assert!(told[0].starts_with(&format!("{of}drainDuration: has no effect: ")), "{told:?}");
+    assert!(told[1].starts_with(&format!("{of}tracing: has no effect: ")), "{told:?}");
+}
+
+#[test]
 fn the_config_of_the_config_map_counts_over_its_values() {
     let config =
         "policy: disabled\nneverInjectSelector: [{matchLabels: {app: db}}]\naliases: null\n";

@@ -308,9 +308,16 @@ pub fn gateway() -> Chart {
             ]},
         }),
         settings,
-        taken: Vec::new(),
+        taken: vec![Taken {
+            path: "name",
+            about: "in place of the release's",
+            schema: json!({ "type": "string" }),
+        }],
         checks: "",
-        release: &[(NAMESPACE, ".Release.Namespace"), (RELEASE, ".Release.Name")],
+        release: &[
+            (NAMESPACE, ".Release.Namespace"),
+            (RELEASE, "(default .Release.Name .Values.name)"),
+        ],
         helpers: include_str!("gateway.tpl"),
     }
 }
@@ -354,6 +361,13 @@ fn gateway_workload() -> Vec<Setting> {
         of("k8s.nodeSelector", optional("nodeSelector", "labels of nodes", json!({"zz": "nodes"}))),
         of("k8s.tolerations", optional("tolerations", "of taints", json!([{"key": "zz-taint"}]))),
         of("k8s.affinity", optional("affinity", "of pods", affinity())),
+        of(
+            "values.gateways.istio-ingressgateway.serviceAccount.annotations",
+            Setting {
+                default: Some(json!({})),
+                ..optional("serviceAccount.annotations", "of the account", json!({"zz": "account"}))
+            },
+        ),
         of("k8s.priorityClassName", optional("priorityClassName", "of pods", json!("zz-priority"))),
         of(
             "k8s.podAnnotations",
@@ -421,6 +435,18 @@ fn gateway_service() -> Vec<Setting> {
         of(
             "k8s.service.externalTrafficPolicy",
             optional("service.externalTrafficPolicy", "Local or Cluster", json!("Local")),
+        ),
+        of(
+            "k8s.service.loadBalancerClass",
+            optional("service.loadBalancerClass", "who balances", json!("zz.example/class")),
+        ),
+        of(
+            "k8s.service.ipFamilies",
+            optional("service.ipFamilies", "IPv4 or IPv6 first", json!(["IPv6", "IPv4"])),
+        ),
+        of(
+            "k8s.service.ipFamilyPolicy",
+            optional("service.ipFamilyPolicy", "one or both", json!("PreferDualStack")),
         ),
         of(
             "k8s.serviceAnnotations",

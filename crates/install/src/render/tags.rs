@@ -5,6 +5,7 @@ use lateen_inject::{Call, Settings, tag_webhooks};
 use serde_json::{Value, json};
 
 use crate::render::labels;
+use crate::render::webhook::{DEFAULT_VALIDATION, DEFAULT_VALIDATOR, REVISION, absent};
 
 /// A name for a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +34,26 @@ pub fn tag(tag: &Tag) -> Value {
         settings.inject_label.clone_from(label);
     }
     let mut object = render(&settings, &tag.name, &Call::of(&settings));
-    // No installation owns it.
-    object["metadata"]["labels"][labels::OWNER] = json!("none");
+    object["metadata"]["labels"][labels::OWNER] = json!(labels::NOBODY);
     object
+}
+
+/// The validator of objects without a revision, from a revision's own: the same control plane is asked, and
+/// fails as open or closed.
+pub fn default_validator(own: &Value) -> Value {
+    let mut labels = own["metadata"]["labels"].clone();
+    labels[labels::OWNER] = json!(labels::NOBODY);
+    let mut webhooks = own["webhooks"].clone();
+    for webhook in webhooks.as_array_mut().into_iter().flatten() {
+        webhook["name"] = json!(DEFAULT_VALIDATION);
+        webhook["objectSelector"] = json!({ "matchExpressions": [absent(REVISION)] });
+    }
+    json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": { "name": DEFAULT_VALIDATOR, "labels": labels },
+        "webhooks": webhooks,
+    })
 }
 
 /// A tag that points at the revision of the settings.

@@ -3,26 +3,34 @@
 //! and ValidatingWebhookConfigurations.
 
 use lateen_api::issue::Issue;
-use lateen_api::istio::mesh::MeshConfig;
-use lateen_inject::{Call, Endpoint, Settings, webhooks};
+use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_inject::{Call, Endpoint, Settings, injector_config, webhooks};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::render::rbac::metadata;
 use crate::render::{config, tags};
+use crate::yaml;
 
-const REVISION: &str = "istio.io/rev";
+pub const REVISION: &str = "istio.io/rev";
+/// What validates objects without a revision, and its webhook.
+pub const DEFAULT_VALIDATOR: &str = "istiod-default-validator";
+pub const DEFAULT_VALIDATION: &str = "validation.istio.io";
 const HOOK: &str = "values.sidecarInjectorWebhook";
 
 /// The injector's settings, and what in them has no effect.
 fn settings(plan: &Plan) -> (Settings, Vec<Issue>) {
-    Settings::from_config(&config::values(plan), &MeshConfig::default(), plan.revision())
+    let mesh = yaml::text(&plan.mesh_config());
+    // Its errors are told where the file is read.
+    let (mesh, _) = parse_mesh_config(&mesh, &plan.operator);
+    Settings::from_config(&config::values(plan), &mesh.unwrap_or_default(), plan.revision())
 }
 
 /// What the injector would say of its values at run time, for those who install them.
 pub fn issues(plan: &Plan) -> Vec<Issue> {
     let told = |issue: Issue| {
-        let path = format!("spec.values.{}", issue.path);
+        let part = if issue.object == injector_config() { "values" } else { "meshConfig" };
+        let path = format!("spec.{part}.{}", issue.path);
         Issue { object: plan.operator.clone(), path, ..issue }
     };
     settings(plan).1.into_iter().map(told).collect()
@@ -78,7 +86,7 @@ fn rule(key: &str, operator: &str, values: &[&str]) -> Value {
     json!({ "key": key, "operator": operator, "values": values })
 }
 
-fn absent(key: &str) -> Value {
+pub fn absent(key: &str) -> Value {
     json!({ "key": key, "operator": "DoesNotExist" })
 }
 
@@ -94,8 +102,8 @@ pub fn validators(plan: &Plan) -> Vec<Value> {
     let own = format!("{}-{namespace}", plan.revised("istio-validator"));
     let mut all = vec![validator(plan, &own, &labels, "rev.validation.istio.io", revision)];
     if plan.revision().is_empty() {
-        let name = "istiod-default-validator";
-        all.push(validator(plan, name, &labels, "validation.istio.io", absent(REVISION)));
+        let without = absent(REVISION);
+        all.push(validator(plan, DEFAULT_VALIDATOR, &labels, DEFAULT_VALIDATION, without));
     }
     all
 }

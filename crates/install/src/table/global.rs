@@ -3,8 +3,8 @@
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Used};
 use super::Type::{
-    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
-    Schemas, Text, Texts,
+    Any, Bool, Domain, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar,
+    Schema, Schemas, Text, Texts,
 };
 use super::{MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
@@ -176,7 +176,7 @@ pub const FIELDS: &[F] = &[
     F("values.global.meshExpansion", Object, Gone(EXPANSION)),
     F("values.global.tracer", Object, Gone(TRACERS)),
     F("values.global.proxy.autoInject", OneOf(&["enabled", "disabled"]), Used),
-    F("values.global.proxy.clusterDomain", Text, Used),
+    F("values.global.proxy.clusterDomain", Domain, Used),
     F("values.global.proxy.componentLogLevel", Text, Used),
     F("values.global.proxy.logLevel", Text, Used),
     F(

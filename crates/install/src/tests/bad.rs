@@ -56,6 +56,17 @@ fn an_unknown_field_names_the_nearest() {
 }
 
 #[test]
+fn a_cluster_domain_that_is_none_is_refused() {
+    let spec = |domain: &str| json!({"values": {"global": {"proxy": {"clusterDomain": domain}}}});
+    check(
+        spec("a b"),
+        &["spec.values.global.proxy.clusterDomain: it is a text and must be a DNS domain \
+           such as cluster.local"],
+    );
+    check(spec("k8s.corp.example"), &[]);
+}
+
+#[test]
 fn a_wrong_type_is_told_with_the_right_one() {
     let pilot = |k8s: Value| json!({"components": {"pilot": {"k8s": k8s}}});
     check(
@@ -243,4 +254,31 @@ fn no_file_makes_the_reader_stumble() {
             render(&plan);
         }
     });
+}
+
+#[test]
+fn of_several_files_the_one_that_is_wrong_is_named() {
+    let file = |name: &str, spec: Value| {
+        let document = json!({
+            "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+        });
+        (name.to_owned(), document)
+    };
+    let gateway = || ingress(json!({"name": "a", "k8s": {"replicaCount": "two"}}));
+    let of = |files: &[(String, Value)]| -> Vec<String> {
+        let issues = read(files, &[]).unwrap_err().into_iter();
+        issues.map(|issue| format!("{}: {}", issue.path, issue.message)).collect()
+    };
+    let base =
+        || file("base.yaml", json!({"profile": "minimal", "meshConfig": {"trustDomain": "a"}}));
+    let wrong = || file("more.yaml", json!({"meshConfg": {}, "meshConfig": {"trustDomain": 1}}));
+    let told = of(&[base(), wrong(), file("last.yaml", json!({"tag": "v1"}))]);
+    let unknown = "spec.meshConfg: unknown field, did you mean spec.meshConfig? (in more.yaml)";
+    assert!(told.iter().any(|one| one == unknown), "{told:?}");
+    let told = of(&[base(), file("gateway.yaml", gateway())]);
+    assert!(told.iter().all(|one| one.ends_with("(in gateway.yaml)")), "{told:?}");
+    let told = of(&[file("one.yaml", gateway()), file("two.yaml", gateway())]);
+    assert!(told.iter().all(|one| one.ends_with("(in one.yaml or two.yaml)")), "{told:?}");
+    let told = of(&[wrong()]);
+    assert!(told.iter().all(|one| !one.contains("more.yaml")), "{told:?}");
 }

@@ -99,7 +99,7 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
         Type::Bool => vec![json!(true), json!(false)],
         Type::Int | Type::Number => vec![json!(3)],
         Type::IntOrText => vec![json!("3%")],
-        Type::Text | Type::Scalar | Type::Any => vec![json!("sample")],
+        Type::Text | Type::Domain | Type::Scalar | Type::Any => vec![json!("sample")],
         Type::OneOf(names) => names.iter().map(|name| json!(name)).collect(),
         Type::Texts => vec![json!(["sample"])],
         Type::Labels | Type::Environment | Type::Object => vec![json!({"sample": "x"})],

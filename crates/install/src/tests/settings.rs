@@ -99,3 +99,22 @@ fn only_istios_own_images_are_replaced() {
         assert_eq!(of(istios), format!("lateen-mesh/lateen:{}", env!("CARGO_PKG_VERSION")));
     }
 }
+
+#[test]
+fn fields_of_the_default_config_without_effect_are_told_once() {
+    let spec =
+        json!({"meshConfig": {"defaultConfig": {"tracing": {"sampling": 1.0}, "concurrency": 2}}});
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+    });
+    let plan = crate::read(&[("file".to_owned(), document)], &[]).unwrap();
+    let told = render(&plan).1;
+    let told = told.iter().filter(|issue| issue.path.contains("defaultConfig"));
+    let told: Vec<String> =
+        told.map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("spec.meshConfig.defaultConfig.tracing: has no effect: "),
+        "{told:?}"
+    );
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lateen_api::istio::networking as api;
 
 use crate::convert::{Notes, keepalive};
-use crate::host;
+use crate::host::{self, Domain};
 use crate::meta::Meta;
 use crate::routing::{Balancer, DestinationRule, Subset, TcpPool, TrafficPolicy};
 use crate::visibility::ExportTo;
@@ -14,6 +14,7 @@ use crate::visibility::ExportTo;
 pub fn destination_rule(
     meta: &Arc<Meta>,
     spec: &api::DestinationRuleSpec,
+    domain: &Domain,
     notes: &mut Notes<'_>,
 ) -> Option<DestinationRule> {
     if spec.host.is_empty() {
@@ -38,7 +39,7 @@ pub fn destination_rule(
     let subsets = subsets.collect();
     Some(DestinationRule {
         meta: Arc::clone(meta),
-        host: host::shared(&host::resolve_short(&spec.host, &meta.namespace)),
+        host: host::shared(&domain.resolve_short(&spec.host, &meta.namespace)),
         export_to: ExportTo::parse(&spec.export_to, &meta.namespace),
         workload_selector: spec.workload_selector.as_ref().map(|s| s.match_labels.clone()),
         policy: policy.map(|policy| traffic_policy(policy, "spec.trafficPolicy", notes)),

@@ -12,7 +12,7 @@ use lateen_api::owner::{Controller, Owner};
 use lateen_api::validate::host_or_address;
 
 use crate::convert::Notes;
-use crate::host;
+use crate::host::{self, Domain};
 use crate::meta::Meta;
 use crate::service::{Labels, Location, Port, Protocol, Registry, Resolution, Service, TargetPort};
 use crate::visibility::ExportTo;
@@ -42,9 +42,10 @@ pub fn service(
     meta: &Arc<Meta>,
     annotations: &BTreeMap<String, String>,
     spec: &ServiceSpec,
+    domain: &Domain,
     notes: &mut Notes<'_>,
 ) -> Service {
-    let hostname = host::shared(&host::service_fqdn(&meta.name, &meta.namespace));
+    let hostname = host::shared(&domain.service(&meta.name, &meta.namespace));
     let export = annotations.get("networking.istio.io/exportTo");
     let export: Vec<&str> = export.map(|list| list.split(',').collect()).unwrap_or_default();
     let external_name = external_name(spec, notes);

@@ -7,7 +7,7 @@ use lateen_api::istio::networking::{
 };
 
 use crate::convert::Notes;
-use crate::host;
+use crate::host::{self, Domain};
 use crate::meta::Meta;
 use crate::routing::{Destination, L4Match, L4Route, VirtualService};
 use crate::visibility::ExportTo;
@@ -16,19 +16,26 @@ use crate::visibility::ExportTo;
 pub fn virtual_service(
     meta: &Arc<Meta>,
     spec: &VirtualServiceSpec,
+    domain: &Domain,
     notes: &mut Notes<'_>,
 ) -> VirtualService {
     let ns = &meta.namespace;
     let tcp = spec.tcp.iter().enumerate().filter_map(|(i, route)| {
         let path = format!("spec.tcp[{i}]");
         let matches = matches(&route.r#match, &path, |m, p| tcp_match(m, ns, p, notes))?;
-        Some(L4Route { matches, destinations: destinations(&route.route, ns, &path, notes)? })
+        Some(L4Route {
+            matches,
+            destinations: destinations(&route.route, ns, domain, &path, notes)?,
+        })
     });
     let tcp: Vec<L4Route> = tcp.collect();
     let tls = spec.tls.iter().enumerate().filter_map(|(i, route)| {
         let path = format!("spec.tls[{i}]");
         let matches = matches(&route.r#match, &path, |m, p| tls_match(m, ns, p, notes))?;
-        Some(L4Route { matches, destinations: destinations(&route.route, ns, &path, notes)? })
+        Some(L4Route {
+            matches,
+            destinations: destinations(&route.route, ns, domain, &path, notes)?,
+        })
     });
     let tls: Vec<L4Route> = tls.collect();
     if !spec.http.is_empty() {
@@ -36,7 +43,7 @@ pub fn virtual_service(
     }
     VirtualService {
         meta: Arc::clone(meta),
-        hosts: spec.hosts.iter().map(|h| host::shared(&host::resolve_short(h, ns))).collect(),
+        hosts: spec.hosts.iter().map(|h| host::shared(&domain.resolve_short(h, ns))).collect(),
         gateways: gateways(&spec.gateways, ns, true),
         export_to: ExportTo::parse(&spec.export_to, ns),
         tcp,
@@ -141,6 +148,7 @@ fn subnets(list: &[String], path: &str, notes: &mut Notes<'_>) -> Option<Vec<ipn
 fn destinations(
     list: &[RouteDestination],
     namespace: &str,
+    domain: &Domain,
     path: &str,
     notes: &mut Notes<'_>,
 ) -> Option<Vec<Destination>> {
@@ -170,7 +178,7 @@ fn destinations(
         }
         out.push(Destination {
             written: host.to_owned(),
-            hosts: destination_hosts(host, namespace),
+            hosts: destination_hosts(host, namespace, domain),
             port,
             subset: destination.subset.clone(),
             weight,
@@ -185,8 +193,8 @@ fn destinations(
 }
 
 /// A short name means the Service of the namespace first; a dotted name itself first.
-fn destination_hosts(host: &str, namespace: &str) -> Vec<Arc<str>> {
-    let mut names = host::candidates(host, namespace);
+fn destination_hosts(host: &str, namespace: &str, domain: &Domain) -> Vec<Arc<str>> {
+    let mut names = domain.candidates(host, namespace);
     if !host.contains('.') {
         names.reverse();
     }

@@ -11,7 +11,7 @@ use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode}
 use hickory_proto::rr::rdata::{A, AAAA, CNAME};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use super::{LARGEST_UDP, Limit, TTL, zone};
+use super::{LARGEST_UDP, Limit, TTL, Zone};
 
 /// RFC 1035, 4.2.1: without EDNS a UDP answer has at most this many bytes.
 const PLAIN_UDP: u16 = 512;
@@ -38,8 +38,8 @@ pub(super) enum End {
 
 impl End {
     /// A name of the cluster domain that the mesh does not have.
-    pub(super) fn absent(name: &str) -> End {
-        if zone::has_names_below(name) { End::Empty } else { End::NoSuchName }
+    pub(super) fn absent(name: &str, zone: &Zone) -> End {
+        if zone.has_names_below(name) { End::Empty } else { End::NoSuchName }
     }
 }
 
@@ -56,7 +56,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Question> {
 impl Question {
     /// The name to look up in the mesh, if the mesh can answer: a question for addresses, or any
     /// question about the cluster domain, which nobody else knows.
-    pub(super) fn mesh_name(&self) -> Option<String> {
+    pub(super) fn mesh_name(&self, zone: &Zone) -> Option<String> {
         let asks_for_addresses = matches!(
             self.query.query_type(),
             RecordType::A
@@ -68,7 +68,7 @@ impl Question {
         );
         let name = self.query.name().to_ascii().to_ascii_lowercase();
         let name = name.trim_end_matches('.');
-        let ours = (asks_for_addresses && !name.is_empty()) || zone::contains(name);
+        let ours = (asks_for_addresses && !name.is_empty()) || zone.contains(name);
         (ours && self.query.query_class() == DNSClass::IN).then(|| name.to_owned())
     }
 
@@ -113,15 +113,26 @@ impl Question {
 }
 
 /// The answer: the chain of names, if the one asked for stands for others, and what the last one means.
-pub(super) fn mesh(question: &Question, chain: &[String], end: &End, limit: Limit) -> Vec<u8> {
-    let reply = build(question, chain, end).unwrap_or_else(|error| {
+pub(super) fn mesh(
+    question: &Question,
+    chain: &[String],
+    end: &End,
+    zone: &Zone,
+    limit: Limit,
+) -> Vec<u8> {
+    let reply = build(question, chain, end, zone).unwrap_or_else(|error| {
         tracing::debug!(%error, name = %question.query.name(), "a name of the mesh is no DNS name");
         question.reply(ResponseCode::ServFail)
     });
     fit(question, encode(&reply), limit)
 }
 
-fn build(question: &Question, chain: &[String], end: &End) -> Result<Message, ProtoError> {
+fn build(
+    question: &Question,
+    chain: &[String],
+    end: &End,
+    zone: &Zone,
+) -> Result<Message, ProtoError> {
     if matches!(end, End::Failure) {
         return Ok(question.reply(ResponseCode::ServFail));
     }
@@ -141,14 +152,14 @@ fn build(question: &Question, chain: &[String], end: &End) -> Result<Message, Pr
                 found.map(|data| Record::from_rdata(owner.clone(), TTL, data)).collect();
             // None of the family that was asked for is no data, not a missing name.
             if records.is_empty() {
-                reply.authorities.push(zone::authority(&owner)?);
+                reply.authorities.push(zone.authority(&owner)?);
             }
             reply.answers.extend(records);
         }
-        End::Empty => reply.authorities.push(zone::authority(&owner)?),
+        End::Empty => reply.authorities.push(zone.authority(&owner)?),
         End::NoSuchName => {
             reply.metadata.response_code = ResponseCode::NXDomain;
-            reply.authorities.push(zone::authority(&owner)?);
+            reply.authorities.push(zone.authority(&owner)?);
         }
         End::Elsewhere(answered) => {
             reply.metadata.response_code = answered.metadata.response_code;

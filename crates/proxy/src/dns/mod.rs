@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 
 use answer::{End, Question};
 pub use forward::Upstream;
+pub use zone::Zone;
 
 /// Questions answered at the same time; more are dropped, and the asker tries again.
 const CONCURRENT: usize = 512;
@@ -68,6 +69,7 @@ pub struct Dns {
 struct Shared {
     resolver: Arc<dyn Resolver>,
     upstream: Upstream,
+    zone: Zone,
     questions: Arc<Semaphore>,
     connections: Arc<Semaphore>,
     tcp_idle: Duration,
@@ -80,12 +82,14 @@ impl Dns {
         tcp: TcpListener,
         resolver: Arc<dyn Resolver>,
         upstream: Upstream,
+        zone: Zone,
     ) -> io::Result<Self> {
         udp.set_nonblocking(true)?;
         tcp.set_nonblocking(true)?;
         let shared = Shared {
             resolver,
             upstream,
+            zone,
             questions: Arc::new(Semaphore::new(CONCURRENT)),
             connections: Arc::new(Semaphore::new(TCP_CONNECTIONS)),
             tcp_idle: TCP_IDLE,
@@ -110,7 +114,7 @@ impl Shared {
     /// The answer to one question of at most `limit` bytes; `None` for what is not a question.
     async fn answer(&self, query: &[u8], limit: Limit) -> Option<Vec<u8>> {
         let question = answer::parse(query)?;
-        let Some(name) = question.mesh_name() else {
+        let Some(name) = question.mesh_name(&self.zone) else {
             return Some(self.forward(&question, query, limit).await);
         };
         let end = match self.resolver.lookup(&name).await {
@@ -118,13 +122,13 @@ impl Shared {
             Meaning::Alias(target) => {
                 return Some(self.follow(&question, name, target, limit).await);
             }
-            Meaning::Absent if zone::contains(&name) => End::absent(&name),
-            Meaning::Unknown if zone::contains(&name) => End::Failure,
+            Meaning::Absent if self.zone.contains(&name) => End::absent(&name, &self.zone),
+            Meaning::Unknown if self.zone.contains(&name) => End::Failure,
             Meaning::Absent | Meaning::Unknown => {
                 return Some(self.forward(&question, query, limit).await);
             }
         };
-        Some(answer::mesh(&question, &[], &end, limit))
+        Some(answer::mesh(&question, &[], &end, &self.zone, limit))
     }
 
     /// The answer of the host's resolvers.
@@ -151,8 +155,8 @@ impl Shared {
             };
             match self.resolver.lookup(last).await {
                 Meaning::Addresses(addresses) => break End::Addresses(addresses),
-                Meaning::Absent if zone::contains(last) => break End::absent(last),
-                Meaning::Unknown if zone::contains(last) => break End::Failure,
+                Meaning::Absent if self.zone.contains(last) => break End::absent(last, &self.zone),
+                Meaning::Unknown if self.zone.contains(last) => break End::Failure,
                 Meaning::Absent | Meaning::Unknown => break self.elsewhere(question, last).await,
                 Meaning::Alias(next) => {
                     if next == name || chain.contains(&next) || chain.len() == LONGEST_CHAIN {
@@ -162,7 +166,7 @@ impl Shared {
                 }
             }
         };
-        answer::mesh(question, &chain, &end, limit)
+        answer::mesh(question, &chain, &end, &self.zone, limit)
     }
 
     /// What the host's resolvers say about the name at the end of a chain.

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
 use super::answer::{self, End};
-use super::{Dns, LARGEST_UDP, Limit, Meaning, Resolver, Upstream, tcp};
+use super::{Dns, LARGEST_UDP, Limit, Meaning, Resolver, Upstream, Zone, tcp};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -58,7 +58,7 @@ async fn start(upstream: Upstream, idle: Duration) -> Running {
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
     let udp = std::net::UdpSocket::bind(address).unwrap();
-    let mut dns = Dns::new(udp, tcp, names(), upstream).unwrap();
+    let mut dns = Dns::new(udp, tcp, names(), upstream, Zone::default()).unwrap();
     Arc::get_mut(&mut dns.shared).unwrap().tcp_idle = idle;
     let mut tasks = JoinSet::new();
     tasks.spawn(async { panic!("the server ended: {}", dns.serve().await) });
@@ -386,9 +386,9 @@ fn whatever_comes_as_a_question_or_an_answer_is_read_without_harm() {
         let chain = ["a.example.com".to_owned(), "..".to_owned()];
         let ends = [seen, Some(End::NoSuchName), Some(End::Empty), Some(End::Chain)];
         for end in ends.into_iter().flatten() {
-            let bytes = answer::mesh(&question, &chain[..1], &end, Limit::Udp);
+            let bytes = answer::mesh(&question, &chain[..1], &end, &Zone::default(), Limit::Udp);
             assert!(bytes.len() <= usize::from(LARGEST_UDP), "{} bytes", bytes.len());
-            let _ = answer::mesh(&question, &chain, &end, Limit::Tcp);
+            let _ = answer::mesh(&question, &chain, &end, &Zone::default(), Limit::Tcp);
         }
     });
 }

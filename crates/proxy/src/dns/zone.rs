@@ -1,4 +1,4 @@
-//! The cluster domain. In: a name, lower case and without the final dot. Out: whether nobody but the
+//! The cluster domain. In: a domain; names, lower case and without the final dot. Out: whether nobody but the
 //! mesh can know it, and the SOA record that a negative answer carries (RFC 2308).
 //!
 //! Programs on a machine without a cluster have no other DNS for this domain: to ask the host's
@@ -8,10 +8,6 @@ use hickory_proto::ProtoError;
 use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record};
 
-/// Istio's and Kubernetes' default.
-const DOMAIN: &str = "cluster.local";
-const SERVICES: &str = "svc.cluster.local";
-
 /// Seconds that "no such name" may be kept: short, because a Service may be created at any moment.
 const NEGATIVE_TTL: u32 = 5;
 /// For secondary servers, which there are none of.
@@ -19,28 +15,52 @@ const REFRESH: i32 = 7200;
 const RETRY: i32 = 1800;
 const EXPIRE: i32 = 86400;
 
-/// Whether the mesh answers for everything at and below this name.
-pub(super) fn contains(name: &str) -> bool {
-    is_or_below(name, DOMAIN)
+/// The cluster domain, such as `cluster.local`: lower case and without the final dot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    domain: String,
+    services: String,
 }
 
-/// Names above those of Services, such as a namespace's. They exist without records of their own: to
-/// deny them would deny everything below (RFC 8020).
-pub(super) fn has_names_below(name: &str) -> bool {
-    let below = name.strip_suffix(SERVICES).and_then(|rest| rest.strip_suffix('.'));
-    name == DOMAIN || name == SERVICES || below.is_some_and(|namespace| !namespace.contains('.'))
+impl Default for Zone {
+    /// Istio's and Kubernetes'.
+    fn default() -> Self {
+        Zone::new("cluster.local")
+    }
 }
 
-/// The SOA for a negative answer about `name`: the cluster domain's, or for a name of a ServiceEntry,
-/// whose domain is not ours, its own.
-pub(super) fn authority(name: &Name) -> Result<Record, ProtoError> {
-    let text = name.to_ascii().to_ascii_lowercase();
-    let domain = Name::from_ascii(format!("{DOMAIN}."))?;
-    let owner = if contains(text.trim_end_matches('.')) { domain } else { name.clone() };
-    let server = Name::from_ascii(format!("ns.dns.{DOMAIN}."))?;
-    let person = Name::from_ascii(format!("hostmaster.{DOMAIN}."))?;
-    let data = SOA::new(server, person, 1, REFRESH, RETRY, EXPIRE, NEGATIVE_TTL);
-    Ok(Record::from_rdata(owner, NEGATIVE_TTL, RData::SOA(data)))
+impl Zone {
+    pub fn new(domain: &str) -> Self {
+        let domain = domain.trim_matches('.').to_ascii_lowercase();
+        Zone { services: format!("svc.{domain}"), domain }
+    }
+
+    /// Whether the mesh answers for everything at and below this name.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        is_or_below(name, &self.domain)
+    }
+
+    /// Names above those of Services, such as a namespace's. They exist without records of their own: to
+    /// deny them would deny everything below (RFC 8020).
+    pub(super) fn has_names_below(&self, name: &str) -> bool {
+        let below = name.strip_suffix(self.services.as_str());
+        let below = below.and_then(|rest| rest.strip_suffix('.'));
+        name == self.domain
+            || name == self.services
+            || below.is_some_and(|namespace| !namespace.contains('.'))
+    }
+
+    /// The SOA for a negative answer about `name`: the cluster domain's, or for a name of a ServiceEntry,
+    /// whose domain is not ours, its own.
+    pub(super) fn authority(&self, name: &Name) -> Result<Record, ProtoError> {
+        let text = name.to_ascii().to_ascii_lowercase();
+        let domain = Name::from_ascii(format!("{}.", self.domain))?;
+        let owner = if self.contains(text.trim_end_matches('.')) { domain } else { name.clone() };
+        let server = Name::from_ascii(format!("ns.dns.{}.", self.domain))?;
+        let person = Name::from_ascii(format!("hostmaster.{}.", self.domain))?;
+        let data = SOA::new(server, person, 1, REFRESH, RETRY, EXPIRE, NEGATIVE_TTL);
+        Ok(Record::from_rdata(owner, NEGATIVE_TTL, RData::SOA(data)))
+    }
 }
 
 fn is_or_below(name: &str, domain: &str) -> bool {
@@ -49,20 +69,33 @@ fn is_or_below(name: &str, domain: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{contains, has_names_below};
+    use super::Zone;
 
     #[test]
     fn the_cluster_domain_is_whole_labels() {
-        assert!(contains("cluster.local") && contains("a.default.svc.cluster.local"));
-        assert!(!contains("mycluster.local") && !contains("cluster.local.example.com"));
+        let zone = Zone::default();
+        assert!(zone.contains("cluster.local") && zone.contains("a.default.svc.cluster.local"));
+        assert!(!zone.contains("mycluster.local") && !zone.contains("cluster.local.example.com"));
     }
 
     #[test]
     fn namespaces_have_names_below_and_services_are_names() {
+        for domain in ["cluster.local", "k8s.corp.example"] {
+            let zone = Zone::new(domain);
+            let below = |name: &str| zone.has_names_below(&format!("{name}.{domain}"));
+            assert!(zone.has_names_below(domain) && below("svc") && below("default.svc"));
+            assert!(!below("a.default.svc") && !below("pod"));
+        }
+    }
+
+    #[test]
+    fn another_domain_is_answered_for_in_place_of_the_default() {
+        let zone = Zone::new("Corp.Example.");
         assert!(
-            has_names_below("svc.cluster.local") && has_names_below("default.svc.cluster.local")
+            zone.contains("a.default.svc.corp.example") && !zone.contains("a.svc.cluster.local")
         );
-        assert!(!has_names_below("a.default.svc.cluster.local"));
-        assert!(!has_names_below("pod.cluster.local"));
+        let name = |text: &str| hickory_proto::rr::Name::from_ascii(text).unwrap();
+        let authority = zone.authority(&name("x.default.svc.corp.example.")).unwrap();
+        assert_eq!(authority.name, name("corp.example."));
     }
 }

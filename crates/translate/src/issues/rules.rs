@@ -44,7 +44,7 @@ pub fn rules(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
 }
 
 fn unknown(snapshot: &Snapshot, rule: &DestinationRule) -> String {
-    let longer = host::candidates(&rule.host, &rule.meta.namespace);
+    let longer = snapshot.domain().candidates(&rule.host, &rule.meta.namespace);
     let meant = longer.iter().find(|name| !snapshot.services().by_host(name).is_empty());
     let fix = match meant {
         Some(name) => format!("write {name}"),

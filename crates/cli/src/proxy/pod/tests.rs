@@ -47,6 +47,9 @@ fn configured(config: &str) -> Pod {
 fn the_node_is_the_one_that_istios_agent_makes() {
     let node = node(&pod(&[("PROXY_CONFIG", "{\"concurrency\":2}")]));
     assert_eq!(node.id, "sidecar~10.0.0.7~web-1.shop~shop.svc.cluster.local");
+    let elsewhere = Pod { domain: "k8s.corp.example".to_owned(), ..pod(&[]) };
+    let id = crate::proxy::node::node(&elsewhere).id;
+    assert_eq!(id, "sidecar~10.0.0.7~web-1.shop~shop.svc.k8s.corp.example");
     assert_eq!(node.cluster, "web.shop");
     let fields = node.metadata.unwrap().fields;
     let text = |name: &str| match &fields[name].kind {

@@ -120,6 +120,29 @@ fn annotations_without_effect_say_so_and_unknown_ones_too() {
     assert_eq!(own.issues, []);
 }
 
+/// Istio's `applyPrometheusMerge` passes over `prometheus.io/scheme`, too.
+#[test]
+fn metrics_over_tls_stay_as_they_are_and_are_told_where_they_are_merged() {
+    let mut pod = plain();
+    let annotations = |merge: &str| {
+        json!({
+            "prometheus.io/scheme": "https", "prometheus.io/port": "9090",
+            "prometheus.istio.io/merge-metrics": merge,
+        })
+    };
+    pod["metadata"]["annotations"] = annotations("true");
+    let injected = run(&pod, &Settings::default()).unwrap();
+    assert_eq!(injected.pod["metadata"]["annotations"]["prometheus.io/scheme"], "https");
+    let told = injected.issues[0].to_string();
+    assert!(told.starts_with("warning LTN0203"), "{told}");
+    assert!(told.contains("prometheus.io/scheme") && told.contains("merge-metrics: \"false\""));
+    assert_eq!(run(&injected.pod, &Settings::default()).unwrap(), injected, "it is told again");
+    pod["metadata"]["annotations"] = annotations("false");
+    assert_eq!(run(&pod, &Settings::default()).unwrap().issues, []);
+    pod["metadata"]["annotations"]["prometheus.io/scheme"] = json!("http");
+    assert_eq!(run(&pod, &Settings::default()).unwrap().issues, []);
+}
+
 #[test]
 fn fields_of_a_proxy_config_without_effect_say_so() {
     let config =

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lateen_inject::{ProxyConfigs, proxy_config_kind};
 use lateen_kube::watch::Event;
+use lateen_model::host::Domain;
 use serde_json::{Value, json};
 
 use super::{NativeSidecars, State, kind, minor};
@@ -15,7 +16,7 @@ fn place(revision: &str) -> Arc<Place> {
         pod: "istiod-0".to_owned(),
         revision: revision.to_owned(),
         service_account: "istiod".to_owned(),
-        domain: "cluster.local".to_owned(),
+        domain: Domain::default(),
         cluster: "Kubernetes".to_owned(),
     })
 }

@@ -1,0 +1,46 @@
+//! Who validates objects without a revision. In: a cluster and the revision of the tag `default`. Out: the
+//! ValidatingWebhookConfiguration that asks that revision, as `istioctl tag set default` makes it.
+
+use anyhow::{Context, Result};
+use lateen_api::kinds::{Kind, by_kind};
+use lateen_install::{DEFAULT_VALIDATOR, default_validator, labels};
+use lateen_kube::Client;
+use serde_json::Value;
+
+use super::label;
+use crate::output::note;
+
+fn validators() -> Result<&'static Kind> {
+    by_kind("admissionregistration.k8s.io", "ValidatingWebhookConfiguration")
+        .context("the table of kinds has webhooks")
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// The default validator, for a revision that validates.
+pub async fn of_revision(client: &Client, revision: &str) -> Result<Option<Value>> {
+    let found =
+        client.list(validators()?, &format!("{}={revision}", labels::REVISION), None).await?;
+    Ok(found.iter().find(|own| name(own) != DEFAULT_VALIDATOR).map(default_validator))
+}
+
+/// While a tag has the default validator, an installation leaves it alone.
+pub async fn keep(client: &Client, wanted: &mut Vec<Value>) -> Result<()> {
+    let is_one = |object: &Value| {
+        object["kind"] == "ValidatingWebhookConfiguration" && name(object) == DEFAULT_VALIDATOR
+    };
+    if !wanted.iter().any(is_one) {
+        return Ok(());
+    }
+    let live = client.get(validators()?, None, DEFAULT_VALIDATOR).await?;
+    if let Some(live) = live.filter(|live| label(live, labels::OWNER) == labels::NOBODY) {
+        note(format_args!(
+            "the tag default is set: objects without a revision go on being validated by revision {}",
+            label(&live, labels::REVISION)
+        ));
+        wanted.retain(|object| !is_one(object));
+    }
+    Ok(())
+}
