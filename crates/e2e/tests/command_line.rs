@@ -147,7 +147,7 @@ fn a_connection_that_a_sidecar_refused_is_in_the_workloads_log() {
 }
 
 #[test]
-fn the_loss_of_the_control_plane_is_one_short_line() {
+fn the_loss_of_the_control_plane_and_its_return_are_one_short_line_each() {
     isolated(|| {
         let (mesh, _server) = echo_mesh()?;
         let old = mesh.kill(Part::Control)?;
@@ -161,6 +161,14 @@ fn the_loss_of_the_control_plane_is_one_short_line() {
                 let said =
                     " WARN lost the control plane: connection closed, going on with what is known";
                 ensure!(line.ends_with(said), "{line}");
+                let mut back =
+                    log.lines().filter(|line| line.contains("the control plane is back"));
+                let line =
+                    back.next().with_context(|| format!("{name} does not tell of its return"))?;
+                let (_, seconds) =
+                    line.split_once(" INFO the control plane is back after ").context(name)?;
+                seconds.trim_end_matches(" s").parse::<f64>().with_context(|| line.to_owned())?;
+                ensure!(back.next().is_none(), "it is back once: {log}");
                 Ok(())
             })?;
         }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
@@ -55,6 +56,8 @@ pub struct Engine {
     pub uplink: watch::Sender<Option<Uplink>>,
     destinations: Destinations,
     listeners_answered: bool,
+    /// Since when the control plane, which was there, is away.
+    lost: Option<Instant>,
 }
 
 impl Engine {
@@ -79,6 +82,7 @@ impl Engine {
             uplink: watch::Sender::new(None),
             destinations: Destinations::default(),
             listeners_answered: false,
+            lost: None,
         }
     }
 
@@ -138,6 +142,7 @@ impl Engine {
             Event::Lost(reason) => {
                 if self.shared.linked.swap(false, Ordering::Relaxed) {
                     tracing::warn!("lost the control plane: {reason}, going on with what is known");
+                    self.lost = Some(Instant::now());
                 } else {
                     tracing::debug!("no connection to the control plane yet: {reason}");
                 }
@@ -146,14 +151,23 @@ impl Engine {
                 self.uplink.send_replace(None);
                 self.requests = None;
             }
+            Event::Answered => self.linked(),
             Event::Response(response) => self.on_response(*response),
         }
     }
 
-    fn on_response(&mut self, response: DeltaDiscoveryResponse) {
-        // Not before: the socket may be held by somebody who waits for the control plane too.
+    /// Not before an answer: the socket may be held by somebody who waits for the control plane too.
+    fn linked(&mut self) {
         self.shared.linked.store(true, Ordering::Relaxed);
         self.shared.trouble.store(None);
+        if let Some(lost) = self.lost.take() {
+            let away = lost.elapsed().as_secs_f64();
+            tracing::info!("the control plane is back after {away:.1} s");
+        }
+    }
+
+    fn on_response(&mut self, response: DeltaDiscoveryResponse) {
+        self.linked();
         let update = match self.client.on_response(response) {
             Ok(update) => update,
             Err(error) => return tracing::warn!(%error, "ignored a response"),

@@ -168,5 +168,5 @@ fn dns(pod: &Pod, address: IpAddr, names: MeshNames) -> Result<Dns> {
     let tcp = TcpListener::bind(at).with_context(place)?;
     // The pod's file names the cluster's resolvers, never us: what is sent to them is redirected.
     let upstream = Upstream::of_file(pod.resolv_conf(), Ipv4Addr::UNSPECIFIED.into());
-    Dns::new(udp, tcp, Arc::new(names), upstream, Zone::new(&pod.domain)).with_context(place)
+    Dns::new(udp, tcp, Arc::new(names), upstream, Zone::shared(&pod.domain)).with_context(place)
 }

@@ -79,6 +79,7 @@ impl NamesTask {
                         book.connected();
                         requests = Some(sender);
                     }
+                    Some(Event::Answered) => {}
                     Some(Event::Response(response)) => book.respond(*response),
                     Some(Event::Lost(reason)) => {
                         tracing::debug!(%reason, "the name table's stream is being made again");

@@ -55,10 +55,14 @@ struct Running {
 }
 
 async fn start(upstream: Upstream, idle: Duration) -> Running {
+    start_in(Zone::default(), upstream, idle).await
+}
+
+async fn start_in(zone: Zone, upstream: Upstream, idle: Duration) -> Running {
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
     let udp = std::net::UdpSocket::bind(address).unwrap();
-    let mut dns = Dns::new(udp, tcp, names(), upstream, Zone::default()).unwrap();
+    let mut dns = Dns::new(udp, tcp, names(), upstream, zone).unwrap();
     Arc::get_mut(&mut dns.shared).unwrap().tcp_idle = idle;
     let mut tasks = JoinSet::new();
     tasks.spawn(async { panic!("the server ended: {}", dns.serve().await) });
@@ -305,6 +309,24 @@ async fn an_unknown_name_of_the_cluster_is_denied_here_and_told_to_nobody() {
         assert_eq!(soa_owner(&answer), "cluster.local.");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn in_a_cluster_its_own_dns_is_asked_for_what_the_mesh_does_not_know() {
+    let (cluster, asked, _tasks) = greedy().await;
+    let zone = Zone::shared("cluster.local");
+    let dns = start_in(zone, Upstream::fixed(vec![cluster]), LONG).await;
+    ask(dns.address, &query("echo.default.svc.cluster.local.", RecordType::A)).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 0, "the mesh knows it");
+    for (name, kind) in [
+        ("left-out.default.svc.cluster.local.", RecordType::A),
+        ("_tcp._tcp.echo.default.svc.cluster.local.", RecordType::SRV),
+        ("late.default.svc.cluster.local.", RecordType::A),
+    ] {
+        let answer = ask(dns.address, &query(name, kind)).await;
+        assert_eq!(addresses(&answer), ["192.0.2.1"], "{name}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]

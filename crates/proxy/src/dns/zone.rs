@@ -2,7 +2,8 @@
 //! mesh can know it, and the SOA record that a negative answer carries (RFC 2308).
 //!
 //! Programs on a machine without a cluster have no other DNS for this domain: to ask the host's
-//! resolvers would tell them the mesh's names, and they could only fail.
+//! resolvers would tell them the mesh's names, and they could only fail. A cluster has a DNS of its own, which
+//! knows Services that the mesh does not see, and records of other types.
 
 use hickory_proto::ProtoError;
 use hickory_proto::rr::rdata::SOA;
@@ -20,10 +21,12 @@ const EXPIRE: i32 = 86400;
 pub struct Zone {
     domain: String,
     services: String,
+    /// A cluster's DNS serves it too.
+    is_shared: bool,
 }
 
 impl Default for Zone {
-    /// Istio's and Kubernetes'.
+    /// Istio's and Kubernetes', known to nobody else.
     fn default() -> Self {
         Zone::new("cluster.local")
     }
@@ -32,12 +35,17 @@ impl Default for Zone {
 impl Zone {
     pub fn new(domain: &str) -> Self {
         let domain = domain.trim_matches('.').to_ascii_lowercase();
-        Zone { services: format!("svc.{domain}"), domain }
+        Zone { services: format!("svc.{domain}"), domain, is_shared: false }
+    }
+
+    /// The domain of a cluster, whose DNS is asked for what the mesh does not know.
+    pub fn shared(domain: &str) -> Self {
+        Zone { is_shared: true, ..Zone::new(domain) }
     }
 
     /// Whether the mesh answers for everything at and below this name.
     pub(super) fn contains(&self, name: &str) -> bool {
-        is_or_below(name, &self.domain)
+        !self.is_shared && is_or_below(name, &self.domain)
     }
 
     /// Names above those of Services, such as a namespace's. They exist without records of their own: to
@@ -55,7 +63,8 @@ impl Zone {
     pub(super) fn authority(&self, name: &Name) -> Result<Record, ProtoError> {
         let text = name.to_ascii().to_ascii_lowercase();
         let domain = Name::from_ascii(format!("{}.", self.domain))?;
-        let owner = if self.contains(text.trim_end_matches('.')) { domain } else { name.clone() };
+        let is_below = is_or_below(text.trim_end_matches('.'), &self.domain);
+        let owner = if is_below { domain } else { name.clone() };
         let server = Name::from_ascii(format!("ns.dns.{}.", self.domain))?;
         let person = Name::from_ascii(format!("hostmaster.{}.", self.domain))?;
         let data = SOA::new(server, person, 1, REFRESH, RETRY, EXPIRE, NEGATIVE_TTL);

@@ -26,6 +26,8 @@ const MAX_MESSAGE: usize = 256 << 20;
 #[derive(Debug)]
 pub enum Event {
     Connected(mpsc::Sender<DeltaDiscoveryRequest>, Uplink),
+    /// The server took the stream; with nothing to change it may send no response for long.
+    Answered,
     Response(Box<DeltaDiscoveryResponse>),
     Lost(String),
 }
@@ -73,6 +75,9 @@ async fn session(
         Ok(stream) => stream.into_inner(),
         Err(status) => return plain(&status),
     };
+    if events.send(Event::Answered).await.is_err() {
+        return "no longer wanted".into();
+    }
     loop {
         match stream.message().await {
             Ok(Some(response)) => {
