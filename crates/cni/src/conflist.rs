@@ -79,7 +79,8 @@ impl Conf {
     pub fn with(&self, plugin: &Value) -> Result<(String, String), Refusal> {
         let value = json::parse(&self.text)?;
         let version = value["cniVersion"].as_str().unwrap_or_default();
-        if !VERSIONS.contains(&version) && !(self.single && version.is_empty()) {
+        let is_known = VERSIONS.contains(&version) || (self.single && version.is_empty());
+        if !is_known {
             return Err(Refusal::Content(format!(
                 "its cniVersion is {version:?}: plugins can be added to {}",
                 VERSIONS.join(", ")

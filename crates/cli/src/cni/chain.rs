@@ -26,8 +26,16 @@ pub struct Chain {
     conf_name: Option<String>,
     plugin: Value,
     run_folder: PathBuf,
+    state: Mutex<State>,
+}
+
+/// What one look knows of those before it.
+#[derive(Default)]
+struct State {
     /// The configurations at the last look.
-    last: Mutex<Vec<(String, String)>>,
+    last: Vec<(String, String)>,
+    /// Nothing is put in place any more.
+    withdrawn: bool,
 }
 
 /// Everything is as it should be.
@@ -46,13 +54,12 @@ impl Chain {
             plugin: json!({
                 "type": PLUGIN,
                 "name": PLUGIN,
-                "plugin_log_level": options.plugin_log_level,
                 "cni_agent_run_dir": options.run_folder,
                 "exclude_namespaces": options.excluded_namespaces,
                 "pod_namespace": options.namespace,
             }),
             run_folder: options.run_folder.clone(),
-            last: Mutex::default(),
+            state: Mutex::default(),
         }
     }
 
@@ -61,13 +68,17 @@ impl Chain {
     /// # Errors
     /// There is no configuration yet, or none that can be edited. The next change of the folder may help.
     pub fn settle(&self) -> Result<Settled> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut settled = Settled::default();
+        if state.withdrawn {
+            return Ok(settled);
+        }
         // The program comes first: a runtime calls what is in the chain.
         if self.install_program()? {
             settled.news.push(format!("{PLUGIN} is in {}", self.bin_folder.display()));
         }
         let files = self.read()?;
-        let conf = self.chosen(&files)?;
+        let conf = self.chosen(&files, &mut state)?;
         let refused = |conf: &Conf| format!("{} is not edited", conf.file);
         let (file, text) = conf.with(&self.plugin).with_context(|| refused(&conf))?;
         if (&file, &text) != (&conf.file, &conf.text) {
@@ -89,6 +100,7 @@ impl Chain {
 
     /// Takes everything away.
     pub fn withdraw(&self) -> Result<()> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).withdrawn = true;
         for (file, text) in self.read()? {
             let Ok(conf) = Conf::read(&file, &text) else { continue };
             if conf.has_plugin() {
@@ -128,13 +140,12 @@ impl Chain {
         Ok(files)
     }
 
-    fn chosen(&self, files: &[(String, String)]) -> Result<Conf> {
+    fn chosen(&self, files: &[(String, String)], state: &mut State) -> Result<Conf> {
         let folder = self.conf_folder.display();
         let Some(name) = &self.conf_name else {
             let (chosen, passed_over) = choose(files);
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_steady = *last == files;
-            files.clone_into(&mut last);
+            let is_steady = state.last == files;
+            files.clone_into(&mut state.last);
             if let Some((file, reason)) = passed_over.first() {
                 // Its provider may be writing it just now.
                 ensure!(is_steady, "{file} is passed over if it stays as it is: {reason}");
@@ -234,7 +245,7 @@ mod tests {
             conf_name: conf_name.map(str::to_owned),
             plugin: json!({"type": PLUGIN}),
             run_folder: folder("run"),
-            last: Mutex::default(),
+            state: Mutex::default(),
         };
         Scratch { root, chain }
     }
@@ -273,6 +284,8 @@ mod tests {
         assert_eq!(fs::read_to_string(folder.join("05-b.conflist")).unwrap(), LIST);
         assert!(!chain.bin_folder.join(PLUGIN).exists());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is left behind");
+        chain.settle().unwrap();
+        assert!(!chain.bin_folder.join(PLUGIN).exists(), "who has left does not come back");
     }
 
     #[test]

@@ -53,9 +53,6 @@ pub struct CniCommand {
     /// Namespaces whose pods are left alone, separated by commas
     #[arg(long, env = "EXCLUDED_NAMESPACES", value_name = "NAMES", default_value = "")]
     excluded_namespaces: String,
-    /// The level that the plugin's configuration names
-    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
-    log_level: String,
     /// Where /readyz is served
     #[arg(long, value_name = "ADDRESS", default_value = ":8000")]
     health_addr: String,
@@ -124,7 +121,6 @@ pub struct Options {
     pub run_folder: PathBuf,
     pub proc: PathBuf,
     pub excluded_namespaces: Vec<String>,
-    pub plugin_log_level: String,
     pub health: String,
     pub monitoring: String,
     pub repair: Repair,
@@ -175,7 +171,6 @@ impl CniCommand {
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            plugin_log_level: self.log_level.clone(),
             health: self.health_addr.clone(),
             monitoring: self.monitoring_addr.clone(),
             repair: self.repair.read(),

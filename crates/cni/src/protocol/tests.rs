@@ -1,5 +1,6 @@
 //! Calls as container runtimes make them.
 
+use lateen_testkit::fuzz::{bytes, fuzz};
 use serde_json::{Value, json};
 
 use super::{Call, Command, Failure, Pod, answer, code, read, version_of};
@@ -116,6 +117,20 @@ fn an_error_is_json_of_the_callers_version() {
     let json = failure.json(&version_of("{\"cniVersion\": \"0.4.0\"}"));
     assert_eq!(json, json!({"cniVersion": "0.4.0", "code": 11, "msg": "no agent"}));
     assert_eq!(failure.json(&version_of("nonsense"))["cniVersion"], "1.1.0");
+}
+
+#[test]
+fn whatever_a_runtime_says_is_read_or_refused() {
+    let samples = ["0.3.1", "1.1.0"].map(|version| config(version).to_string().into_bytes());
+    fuzz(2000, bytes(samples.to_vec()), |input| {
+        let Ok(input) = String::from_utf8(input) else { return };
+        for command in ["ADD", "GC", "VERSION"] {
+            match with(command, &[], &input) {
+                Ok(call) => drop(answer(&call)),
+                Err(failure) => assert!(failure.json(&version_of(&input))["code"].is_u64()),
+            }
+        }
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lateen_testkit::fuzz::{fuzz, objects};
 use serde_json::{Value, json};
 
 use super::{Part, Rules, failed_validations, part, resolv_conf};
@@ -155,6 +156,20 @@ fn a_pod_waits_for_repair_when_its_check_failed_by_the_code_of_missing_rules() {
     assert_eq!(count(&ended), None);
     assert_eq!(failed_validations(&failed("state", 126), "other"), None);
     assert_eq!(count(&json!({"status": {}})), None);
+}
+
+#[test]
+fn whatever_pod_comes_has_rules_or_a_reason() {
+    let mut pod = injected(true, &json!({}), "", Value::Null);
+    pod["status"] = json!({"phase": "Pending", "initContainerStatuses": [
+        {"name": "istio-validation", "lastState": {"terminated": {"exitCode": 126}}},
+    ]});
+    let mut without = pod.clone();
+    without["spec"]["initContainers"] = json!([]);
+    fuzz(600, objects(vec![pod, without]), |pod| {
+        let _ = (part(&pod), resolv_conf(&pod, "nameserver 10.96.0.10"));
+        let _ = failed_validations(&pod, "istio-validation");
+    });
 }
 
 #[test]

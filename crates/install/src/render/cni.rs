@@ -189,10 +189,7 @@ fn environment(plan: &Plan) -> Vec<Value> {
         Some(own) => own.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
         None => format!("{},kube-system", plan.namespace()),
     };
-    let mut env = vec![
-        variable("EXCLUDED_NAMESPACES", &excluded),
-        variable("LOG_LEVEL", text("logLevel").unwrap_or("info")),
-    ];
+    let mut env = vec![variable("EXCLUDED_NAMESPACES", &excluded)];
     if let Some(name) = text("cniConfFileName") {
         env.push(variable("CNI_CONF_NAME", name));
     }

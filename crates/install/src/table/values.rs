@@ -192,7 +192,11 @@ pub const FIELDS: &[F] = &[
         OneOf(&["", "Always", "IfNotPresent", "Never"]),
         Moved("components.cni.k8s.imagePullPolicy"),
     ),
-    F("values.cni.logLevel", Text, Used),
+    F(
+        "values.cni.logLevel",
+        Text,
+        Gone("the agent's log has what the plugin does, see values.cni.logging.level"),
+    ),
     F("values.cni.logging.level", Text, Used),
     F("values.cni.cniBinDir", Text, Used),
     F("values.cni.cniConfDir", Text, Used),
