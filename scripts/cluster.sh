@@ -133,11 +133,12 @@ all_run() {
 
 # The standard paths of a node, in this mount namespace only.
 files() {
-  mkdir -p "$dir"/{log,run,state/{etcd,containerd,kubelet,cni,opt,pod-logs},etc/{containerd,cni,kubernetes}}
+  mkdir -p "$dir"/{log,run,plugins,state/{etcd,containerd,kubelet,cni,opt,pod-logs},etc/{containerd,cni,kubernetes}}
   cp /etc/hosts "$dir/etc/hosts"
   mount --bind "$dir/etc/hosts" /etc/hosts
   mkdir -p /etc/containerd
   mount --bind "$dir/etc/containerd" /etc/containerd
+  ln -s "$cache"/cni/* "$dir/plugins"
   cat >"$dir/etc/cni/10-bridge.conflist" <<EOF
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true,
@@ -158,7 +159,7 @@ state = "$dir/run/containerd"
   restrict_oom_score_adj = true
 
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "$cache/cni"
+    bin_dir = "$dir/plugins"
     conf_dir = "$dir/etc/cni"
 
 [plugins."io.containerd.internal.v1.opt"]

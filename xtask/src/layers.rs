@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("lateen-inject", 1),
     ("lateen-install", 1),
     ("lateen-registry", 1),
+    ("lateen-cni", 1),
     ("lateen-runtime", 2),
     ("lateen-identity", 2),
     ("lateen-xds", 2),

@@ -1,7 +1,7 @@
 //! `lateen discovery`: the control plane on a cluster, in istiod's Deployment. In: istiod's flags and its
 //! pod's environment. It keeps nothing that is not in the API.
 
-mod flags;
+pub mod flags;
 
 use std::sync::Arc;
 use std::time::Duration;

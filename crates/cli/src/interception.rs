@@ -4,6 +4,7 @@
 
 mod flags;
 mod lists;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 

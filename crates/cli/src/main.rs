@@ -4,6 +4,7 @@
 
 mod apply;
 mod bootstrap;
+mod cni;
 mod control_plane;
 mod discovery;
 mod explain;
@@ -74,6 +75,7 @@ enum Command {
         shell: clap_complete::Shell,
     },
     Discovery(Box<discovery::DiscoveryCommand>),
+    Cni(Box<cni::CniCommand>),
     /// The control plane; started by `up`
     #[command(hide = true)]
     ControlPlane(control_plane::ControlPlaneCommand),
@@ -83,6 +85,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if cni::is_plugin(std::env::args_os().next().as_deref()) {
+        return cni::plugin::execute();
+    }
     let cli = Cli::parse();
     let filter = std::env::var("LATEEN_LOG").ok();
     let (default, form) = logging(&cli.command);
@@ -100,6 +105,10 @@ fn main() -> ExitCode {
 fn logging(command: &Command) -> (String, log::Form) {
     match command {
         Command::Discovery(command) => {
+            let form = if command.log_as_json() { log::Form::Json } else { log::Form::Text };
+            (command.log_filter(), form)
+        }
+        Command::Cni(command) => {
             let form = if command.log_as_json() { log::Form::Json } else { log::Form::Text };
             (command.log_filter(), form)
         }
@@ -160,6 +169,7 @@ fn execute(command: Command) -> Result<ExitCode> {
             clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
         }
         Command::Discovery(command) => discovery::execute(*command)?,
+        Command::Cni(command) => on_one_thread(cni::execute(*command))?,
         Command::ControlPlane(command) => control_plane::execute(command)?,
         Command::Gateway(command) => on_one_thread(gateway::execute(command))?,
     }

@@ -8,7 +8,7 @@ mod check;
 mod cri;
 mod daemon;
 mod docker;
-mod files;
+pub mod files;
 mod http;
 mod list;
 mod manager;

@@ -3,13 +3,16 @@
 
 use serde_json::{Value, json};
 
-use crate::annotation as names;
+use crate::annotation::{self as names, Annotations};
 use crate::inject::Context;
 use crate::settings::Settings;
 use crate::{INIT_CONTAINER, VALIDATION_CONTAINER, pod, proxy};
 
 /// Ports of the proxy that are never captured: metrics and health.
 const OWN_PORTS: &str = "15090,15021";
+const PROXY_USER: &str = "1337";
+/// What makes a check of an interception.
+pub const VALIDATION: [&str; 2] = ["--run-validation", "--skip-rule-apply"];
 
 /// `None` where nothing is intercepted.
 pub fn container(context: &Context) -> Option<Value> {
@@ -34,24 +37,49 @@ pub fn container(context: &Context) -> Option<Value> {
 }
 
 fn arguments(context: &Context) -> Vec<String> {
-    let Context { settings, annotations, .. } = context;
-    let traffic = &settings.traffic;
+    let Context { settings, annotations, mode, status_port, .. } = context;
+    let asked = Asked { settings, annotations, mode, status_port: *status_port };
     let mut arguments = vec!["interception".to_owned()];
-    let mut add = |flag: &str, value: &str| arguments.extend([flag.to_owned(), value.to_owned()]);
+    arguments.extend(flags(&asked));
+    arguments.push(proxy::agent_log_argument(context));
+    if settings.logging.json {
+        arguments.push("--log_as_json".to_owned());
+    }
+    if settings.node_agent {
+        arguments.extend(VALIDATION.map(str::to_owned));
+    }
+    arguments
+}
+
+/// What the rules of a pod follow from.
+pub struct Asked<'a> {
+    pub settings: &'a Settings,
+    pub annotations: &'a Annotations<'a>,
+    pub mode: &'a str,
+    /// 0 for none.
+    pub status_port: u16,
+}
+
+/// The flags of istio-iptables that say the rules.
+pub fn flags(asked: &Asked) -> Vec<String> {
+    let Asked { settings, annotations, mode, .. } = asked;
+    let traffic = &settings.traffic;
+    let mut flags = Vec::new();
+    let mut add = |flag: &str, value: &str| flags.extend([flag.to_owned(), value.to_owned()]);
     add("-p", &settings.outbound_port.to_string());
     add("-z", &settings.inbound_port.to_string());
-    add("-u", "1337");
-    add("-m", &context.mode);
+    add("-u", PROXY_USER);
+    add("-m", mode);
     add("-i", annotations.or(names::INCLUDE_IP_RANGES, &traffic.include_ip_ranges));
     add("-x", annotations.or(names::EXCLUDE_IP_RANGES, &traffic.exclude_ip_ranges));
     add("-b", annotations.or(names::INCLUDE_INBOUND_PORTS, &traffic.include_inbound_ports));
-    let excluded = excluded_inbound(context);
+    let excluded = excluded_inbound(asked);
     let separator = if excluded.is_empty() { "" } else { "," };
     add("-d", &format!("{OWN_PORTS}{separator}{excluded}"));
     let optional = [
         ("-q", names::INCLUDE_OUTBOUND_PORTS, &*traffic.include_outbound_ports),
         ("-o", names::EXCLUDE_OUTBOUND_PORTS, &*traffic.exclude_outbound_ports),
-        ("-k", interfaces(context), ""),
+        ("-k", interfaces(annotations), ""),
         ("-c", names::EXCLUDE_INTERFACES, ""),
     ];
     for (flag, name, setting) in optional {
@@ -60,19 +88,12 @@ fn arguments(context: &Context) -> Vec<String> {
             add(flag, value);
         }
     }
-    arguments.push(proxy::agent_log_argument(context));
-    if settings.logging.json {
-        arguments.push("--log_as_json".to_owned());
-    }
-    if settings.node_agent {
-        arguments.extend(["--run-validation".to_owned(), "--skip-rule-apply".to_owned()]);
-    }
-    arguments
+    flags
 }
 
 /// The newer name of the annotation counts first.
-fn interfaces(context: &Context) -> &'static str {
-    if context.annotations.has(names::REROUTE_INTERFACES) {
+fn interfaces(annotations: &Annotations) -> &'static str {
+    if annotations.has(names::REROUTE_INTERFACES) {
         names::REROUTE_INTERFACES
     } else {
         names::KUBEVIRT_INTERFACES
@@ -80,16 +101,16 @@ fn interfaces(context: &Context) -> &'static str {
 }
 
 /// The inbound ports to leave alone, with the agent's own.
-fn excluded_inbound(context: &Context) -> String {
-    let setting = &*context.settings.traffic.exclude_inbound_ports;
-    let excluded = context.annotations.or(names::EXCLUDE_INBOUND_PORTS, setting);
+fn excluded_inbound(asked: &Asked) -> String {
+    let setting = &*asked.settings.traffic.exclude_inbound_ports;
+    let excluded = asked.annotations.or(names::EXCLUDE_INBOUND_PORTS, setting);
     let mut ports: Vec<String> = excluded
         .split(',')
         .map(|port| port.trim().to_owned())
         .filter(|port| !port.is_empty())
         .collect();
-    let own = context.status_port.to_string();
-    if context.status_port != 0 && !ports.contains(&own) {
+    let own = asked.status_port.to_string();
+    if asked.status_port != 0 && !ports.contains(&own) {
         ports.push(own);
     }
     ports.join(",")
@@ -115,7 +136,9 @@ pub fn node_agent_annotations(context: &Context) -> Vec<(&'static str, String)> 
             annotations.push((name, value.to_owned()));
         }
     }
-    annotations.push((names::EXCLUDE_INBOUND_PORTS, excluded_inbound(context)));
+    let Context { settings, annotations: own, mode, status_port, .. } = context;
+    let asked = Asked { settings, annotations: own, mode, status_port: *status_port };
+    annotations.push((names::EXCLUDE_INBOUND_PORTS, excluded_inbound(&asked)));
     annotations
 }
 
@@ -159,11 +182,16 @@ pub fn follow_user(init: &mut Value, user_container: &Value, tproxy: bool) {
             }
         }
     }
-    let Some(user) = own["runAsUser"].as_i64().filter(|user| *user != 0 && !tproxy) else { return };
     let arguments = init["args"].as_array_mut().map_or(&mut [][..], Vec::as_mut_slice);
-    if let Some(at) = arguments.iter().position(|one| one == "-u")
+    if let Some(user) = changed_user(user_container, tproxy)
+        && let Some(at) = arguments.iter().position(|one| one == "-u")
         && let Some(value) = arguments.get_mut(at + 1)
     {
         *value = json!(user.to_string());
     }
+}
+
+/// The user of the proxy where the pod says another one; with TPROXY it is told by its group.
+pub fn changed_user(proxy: &Value, tproxy: bool) -> Option<i64> {
+    proxy["securityContext"]["runAsUser"].as_i64().filter(|user| *user != 0 && !tproxy)
 }

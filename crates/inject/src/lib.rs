@@ -12,6 +12,7 @@ mod inject;
 mod interception;
 mod merge;
 mod misplaced;
+pub mod node_agent;
 mod owner;
 mod patch;
 mod pod;

@@ -35,8 +35,28 @@ impl Plan {
     pub(crate) fn complete(&mut self) -> Result<(), Vec<Issue>> {
         self.replace_istios_hub();
         self.tell_of_other_targets();
-        let errors = self.misnamed();
+        self.use_node_agent();
+        let mut errors = self.misnamed();
+        errors.extend(self.unchained());
         if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    /// An agent that is installed is used, unless the file says otherwise.
+    fn use_node_agent(&mut self) {
+        if self.flag("components.cni.enabled") && self.get("values.pilot.cni.enabled").is_none() {
+            path::put(&mut self.spec, "values.pilot.cni.enabled", json!(true));
+        }
+    }
+
+    /// Where the node agent's plugin has no chain to be in.
+    fn unchained(&self) -> Option<Issue> {
+        let path = "values.cni.chained";
+        (self.get(path) == Some(&json!(false))).then(|| {
+            let message = "the plugin is added to the chain of the node's network provider, and is not offered \
+                           alone: leave this out";
+            let code = Code::SCHEMA_VALIDATION_ERROR;
+            Issue::error(self.operator.clone(), format!("spec.{path}"), code, message)
+        })
     }
 
     /// Names that objects are made of.
@@ -59,6 +79,9 @@ impl Plan {
         }
         if !is_label(namespace) {
             error("spec.namespace", no_label(namespace));
+        }
+        if !is_label(self.cni_namespace()) {
+            error("spec.components.cni.namespace", no_label(self.cni_namespace()));
         }
         let owner = self.owner();
         if !is_label_value(&owner) {
@@ -147,6 +170,11 @@ impl Plan {
     pub fn namespace(&self) -> &str {
         let own = self.text("namespace").or_else(|| self.text("values.global.istioNamespace"));
         own.unwrap_or("istio-system")
+    }
+
+    /// The namespace of the node agent.
+    pub(crate) fn cni_namespace(&self) -> &str {
+        self.text("components.cni.namespace").unwrap_or_else(|| self.namespace())
     }
 
     /// The revision's name; empty for the default one.

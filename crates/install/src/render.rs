@@ -1,7 +1,8 @@
 //! From a plan to Kubernetes objects. In: a plan. Out: every object, in the order in which they are
 //! installed, the same every time.
 
-mod config;
+mod cni;
+pub(crate) mod config;
 mod crd;
 mod gateway;
 mod overlay;
@@ -46,6 +47,7 @@ const ORDER: &[&str] = &[
     "RoleBinding",
     "ConfigMap",
     "Service",
+    "DaemonSet",
     "Deployment",
     "PodDisruptionBudget",
     "HorizontalPodAutoscaler",
@@ -65,6 +67,7 @@ pub fn rank(object: &Value) -> usize {
 pub(crate) enum Component {
     Base,
     Pilot,
+    Cni,
     IngressGateways,
     EgressGateways,
 }
@@ -74,6 +77,7 @@ impl Component {
         match self {
             Component::Base => "Base",
             Component::Pilot => "Pilot",
+            Component::Cni => "Cni",
             Component::IngressGateways => "IngressGateways",
             Component::EgressGateways => "EgressGateways",
         }
@@ -99,6 +103,10 @@ pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
     if plan.flag("components.pilot.enabled") {
         let found = pilot::render(plan);
         add(Component::Pilot, &plan.object("components.pilot.k8s"), found);
+    }
+    if plan.flag("components.cni.enabled") {
+        let found = cni::render(plan);
+        add(Component::Cni, &plan.object("components.cni.k8s"), found);
     }
     for gateway in gateway::enabled(plan) {
         let found = gateway::render(plan, &gateway);

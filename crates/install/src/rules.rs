@@ -21,6 +21,7 @@ pub fn check(object: &Value) -> Vec<Misfit> {
     match kind {
         "Service" => rules.service(&object["spec"]),
         "Deployment" => rules.deployment(&object["spec"]),
+        "DaemonSet" => rules.daemon_set(&object["spec"]),
         "HorizontalPodAutoscaler" => rules.autoscaler(&object["spec"]),
         "PodDisruptionBudget" => rules.disruption_budget(&object["spec"]),
         "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::render::config;
 use crate::{Plan, misfits, read, render, yaml};
 
 fn directory() -> PathBuf {
@@ -107,6 +108,41 @@ fn old_fields_have_todays_effect() {
 fn overlays_revisions_and_several_gateways_render() {
     for case in ["overlays", "revision", "two_gateways"] {
         check(case);
+    }
+}
+
+#[test]
+fn the_node_agent_renders_with_its_settings() {
+    let own = |kind: &str| kind != "CustomResourceDefinition" && !kind.contains("Webhook");
+    for case in ["cni", "cni_settings"] {
+        check_only(case, own);
+    }
+}
+
+#[test]
+fn the_injector_uses_a_node_agent_that_is_installed() {
+    let used = |set: &[(&str, &str)]| {
+        let values = config::values(&plan("minimal", set));
+        values["pilot"]["cni"]["enabled"].clone()
+    };
+    let installed = ("components.cni.enabled", "true");
+    assert_eq!(used(&[installed]), true);
+    assert_eq!(used(&[installed, ("values.pilot.cni.enabled", "false")]), false);
+    assert_eq!(used(&[("values.istio_cni.enabled", "true")]), true);
+    assert_eq!(used(&[]), Value::Null);
+}
+
+#[test]
+fn a_plugin_alone_is_refused() {
+    for (path, value) in [
+        ("values.cni.chained", "false"),
+        ("values.istio_cni.chained", "false"),
+        ("values.cni.provider", "multus"),
+        ("values.cni.istioOwnedCNIConfig", "true"),
+        ("values.cni.ambient.enabled", "true"),
+    ] {
+        let issues = read(&load("minimal"), &[(path.to_owned(), value.to_owned())]).unwrap_err();
+        assert!(issues.iter().any(|issue| issue.path.contains("cni")), "{path}: {issues:?}");
     }
 }
 

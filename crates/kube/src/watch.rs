@@ -56,17 +56,25 @@ pub struct Scope {
     pub namespace: Option<String>,
     /// Those of one name, or of all.
     pub name: Option<String>,
+    /// Pods of one node, or of all.
+    pub node: Option<String>,
 }
 
 impl Scope {
     /// One object.
     pub fn one(namespace: &str, name: &str) -> Self {
-        Self { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()) }
+        let (namespace, name) = (Some(namespace.to_owned()), Some(name.to_owned()));
+        Self { namespace, name, node: None }
     }
 
     /// The objects of one name in all namespaces.
     pub fn named(name: &str) -> Self {
-        Self { namespace: None, name: Some(name.to_owned()) }
+        Self { name: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// The pods of a node.
+    pub fn of_node(node: &str) -> Self {
+        Self { node: Some(node.to_owned()), ..Self::default() }
     }
 }
 
@@ -102,8 +110,11 @@ pub fn watch_scope(
     scope: &Scope,
 ) -> BoxStream<'static, Event> {
     let mut config = watcher::Config::default();
-    if let Some(name) = &scope.name {
-        config = config.fields(&format!("metadata.name={name}"));
+    let name = scope.name.as_ref().map(|name| format!("metadata.name={name}"));
+    let node = scope.node.as_ref().map(|node| format!("spec.nodeName={node}"));
+    let fields: Vec<String> = name.into_iter().chain(node).collect();
+    if !fields.is_empty() {
+        config = config.fields(&fields.join(","));
     }
     let inner = watcher(client.api(kind, scope.namespace.as_deref()), config).boxed();
     let state = Watch { inner, folding: Folding::new(kind), failures: 0 };

@@ -5,6 +5,7 @@
 //! Everything here blocks for milliseconds at most and needs no async runtime of the caller.
 
 pub mod address;
+pub mod find;
 pub mod host;
 pub mod iptables;
 pub mod nft;

@@ -102,7 +102,8 @@ pub fn has_ipv4() -> Result<bool, PodError> {
     }))
 }
 
-fn addresses() -> Result<Vec<IpAddr>, PodError> {
+/// All addresses of this namespace.
+pub(crate) fn addresses() -> Result<Vec<IpAddr>, PodError> {
     let all = getifaddrs().map_err(|error| PodError::Addresses(error.into()))?;
     let address = |storage: SockaddrStorage| match storage.as_sockaddr_in() {
         Some(v4) => Some(IpAddr::V4(v4.ip())),

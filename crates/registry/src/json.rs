@@ -100,6 +100,32 @@ pub fn pull(text: &str, key: &str, item: &str) -> Result<String, Error> {
     pull(&cut(text, array, &spans, at), key, item)
 }
 
+/// Adds a value behind those of the array at the top-level `key`, laid out as they are.
+pub fn append(text: &str, key: &str, value: &Value) -> Result<String, Error> {
+    let root = root(text)?;
+    let wrong = || Error::wrong(key, "a list");
+    let array = member(&root, key).filter(|node| matches!(node.kind, Kind::Array(_)));
+    let array = array.ok_or_else(wrong)?;
+    let style = Style::of(text, &root);
+    let spread = array.items().iter().any(|item| text[item.clone()].contains('\n'));
+    let item = if spread { style.render(value, 2) } else { value.to_string() };
+    Ok(insert(text, array, &item, 1, &style))
+}
+
+/// Removes from the array at the top-level `key` whatever `unwanted` says of.
+pub fn drop_from(
+    text: &str,
+    key: &str,
+    unwanted: impl Fn(&Value) -> bool + Copy,
+) -> Result<String, Error> {
+    let value = parse(text)?;
+    let found = value[key].as_array().and_then(|items| items.iter().position(unwanted));
+    let Some(at) = found else { return Ok(text.to_owned()) };
+    let root = root(text)?;
+    let array = member(&root, key).expect("invariant: a list with an item is in the text");
+    drop_from(&cut(text, array, &array.items(), at), key, unwanted)
+}
+
 /// The texts of the array at `key`.
 pub fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
     let wrong = || Error::Type { key: key.to_owned(), wanted: "a list of texts" };

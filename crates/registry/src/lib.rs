@@ -15,7 +15,7 @@ pub mod docker;
 mod error;
 mod host;
 pub mod hosts;
-mod json;
+pub mod json;
 mod toml;
 
 pub use diff::diff;

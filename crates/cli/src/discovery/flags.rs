@@ -114,7 +114,7 @@ impl DiscoveryCommand {
 }
 
 /// Istio's levels to tracing's. Its scopes are parts of its own code; only `default` means something here.
-fn log_filter(levels: &str) -> String {
+pub fn log_filter(levels: &str) -> String {
     let mut level = "info";
     for part in levels.split(',') {
         let (scope, wanted) = part.trim().split_once(':').unwrap_or(("default", part.trim()));

@@ -71,7 +71,8 @@ pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result
 }
 
 fn is_awaited(object: &Value) -> bool {
-    let kinds = ["CustomResourceDefinition", "Deployment", "MutatingWebhookConfiguration"];
+    let kinds =
+        ["CustomResourceDefinition", "DaemonSet", "Deployment", "MutatingWebhookConfiguration"];
     kinds.iter().any(|kind| object["kind"] == *kind)
 }
 
@@ -82,10 +83,12 @@ async fn state(client: &Client, object: &Value) -> Result<State> {
     let Some(found) = live(client, object).await? else {
         return Ok(State::Stuck("it has been removed meanwhile".to_owned()));
     };
-    if object["kind"] != "Deployment" {
-        return Ok(webhooks(&found));
-    }
-    match deployment(&found) {
+    let state = match object["kind"].as_str() {
+        Some("Deployment") => deployment(&found),
+        Some("DaemonSet") => daemon_set(&found),
+        _ => return Ok(webhooks(&found)),
+    };
+    match state {
         State::Waiting(reason) => {
             let kind = by_kind("", "Pod").context("the table of kinds has pods")?;
             // Who may not list pods is not told why they do not come; the installation goes on all the same.
@@ -138,6 +141,21 @@ fn deployment(found: &Value) -> State {
     }
 }
 
+fn daemon_set(found: &Value) -> State {
+    let status = &found["status"];
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let seen = number(&status["observedGeneration"]) >= number(&found["metadata"]["generation"]);
+    let wanted = number(&status["desiredNumberScheduled"]);
+    let (updated, available) =
+        (number(&status["updatedNumberScheduled"]), number(&status["numberAvailable"]));
+    match seen && updated >= wanted && available >= wanted {
+        true => State::Ready,
+        false => {
+            State::Waiting(format!("{available} of {wanted} nodes have it, {updated} up to date"))
+        }
+    }
+}
+
 /// The control plane puts its CA into the webhooks; until then the API trusts none of their answers.
 fn webhooks(found: &Value) -> State {
     let all = found["webhooks"].as_array().cloned().unwrap_or_default();
@@ -156,7 +174,22 @@ fn webhooks(found: &Value) -> State {
 mod tests {
     use serde_json::json;
 
-    use super::{State, deployment, webhooks};
+    use super::{State, daemon_set, deployment, webhooks};
+
+    #[test]
+    fn a_daemon_set_is_ready_when_every_node_has_the_new_pod() {
+        let at = |generation: i64, updated: i64, available: i64| {
+            daemon_set(&json!({
+                "metadata": {"generation": 2},
+                "status": {"observedGeneration": generation, "desiredNumberScheduled": 3,
+                           "updatedNumberScheduled": updated, "numberAvailable": available},
+            }))
+        };
+        assert_eq!(at(2, 3, 3), State::Ready);
+        for waiting in [at(1, 3, 3), at(2, 2, 3), at(2, 3, 2)] {
+            assert!(matches!(waiting, State::Waiting(_)), "{waiting:?}");
+        }
+    }
 
     #[test]
     fn a_deployment_is_ready_when_the_new_pods_are_available_and_the_old_are_gone() {

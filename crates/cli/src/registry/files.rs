@@ -179,7 +179,7 @@ fn file_name(path: &Path) -> Result<&str> {
 
 /// Writes a file that is there as a whole or not at all, with the owner and mode of `like`. `scratch` is
 /// beside it; one run has it for itself.
-fn put(
+pub fn put(
     path: &Path,
     scratch: &Path,
     text: &str,

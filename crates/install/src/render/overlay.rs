@@ -58,6 +58,7 @@ fn key(component: Component) -> &'static str {
     match component {
         Component::Base => "base",
         Component::Pilot => "pilot",
+        Component::Cni => "cni",
         Component::IngressGateways => "ingressGateways",
         Component::EgressGateways => "egressGateways",
     }

@@ -6,6 +6,7 @@ use crate::plan::Plan;
 
 /// A permission: API groups, resources, verbs, the objects that it is confined to (all if none is named), and
 /// what it is used for.
+#[derive(Debug, Clone, Copy)]
 pub struct Rule {
     pub groups: &'static [&'static str],
     pub resources: &'static [&'static str],
@@ -140,6 +141,65 @@ pub const GATEWAY: &[Rule] = &[Rule {
     why: "the certificates that Gateway objects name in credentialName",
 }];
 
+/// The node agent, in every namespace.
+const NODE_AGENT: &[Rule] = &[Rule {
+    groups: &[""],
+    resources: &["pods"],
+    verbs: &["get"],
+    names: ALL,
+    why: "whether a pod whose network is set up is one of the mesh",
+}];
+
+/// The node agent, where it runs.
+const NODE_AGENT_HOME: &[Rule] = &[Rule {
+    groups: &["apps"],
+    resources: &["daemonsets"],
+    verbs: &["get"],
+    names: &[super::cni::DAEMON_SET],
+    why: "whether the plugin stays on the node for the next agent",
+}];
+
+/// Pods that started without rules are found, and told of.
+const REPAIR: [Rule; 2] = [
+    Rule {
+        groups: &[""],
+        resources: &["pods"],
+        verbs: FOLLOW,
+        names: ALL,
+        why: "pods that started without interception rules",
+    },
+    Rule {
+        groups: &[""],
+        resources: &["events"],
+        verbs: &["create"],
+        names: ALL,
+        why: "what was done with them",
+    },
+];
+const REPAIR_BY_DELETING: Rule = Rule {
+    groups: &[""],
+    resources: &["pods"],
+    verbs: &["delete"],
+    names: ALL,
+    why: "values.cni.repair.deletePods",
+};
+const REPAIR_BY_LABELLING: Rule = Rule {
+    groups: &[""],
+    resources: &["pods/status"],
+    verbs: &["patch"],
+    names: ALL,
+    why: "values.cni.repair.labelPods",
+};
+
+/// What is done with pods that started without rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    Nothing,
+    Lay,
+    Delete,
+    Label,
+}
+
 const ISTIO: &[&str] =
     &["extensions.istio.io", "networking.istio.io", "security.istio.io", "telemetry.istio.io"];
 
@@ -165,6 +225,36 @@ pub fn gateway(name: &str, namespace: &str, account: &str, labels: &Value) -> Ve
         role("Role", &role_name, Some(namespace), labels, GATEWAY),
         binding("Role", &role_name, Some(namespace), labels, &subjects(account, namespace)),
     ]
+}
+
+/// The node agent's roles and bindings.
+pub fn node_agent(
+    account: &str,
+    namespace: &str,
+    daemon_set: &str,
+    labels: &Value,
+    repair: Repair,
+) -> Vec<Value> {
+    let subjects = subjects(account, namespace);
+    let mut objects = vec![
+        role("ClusterRole", account, None, labels, NODE_AGENT),
+        binding("ClusterRole", account, None, labels, &subjects),
+        role("Role", daemon_set, Some(namespace), labels, NODE_AGENT_HOME),
+        binding("Role", daemon_set, Some(namespace), labels, &subjects),
+    ];
+    let mut rules = REPAIR.to_vec();
+    match repair {
+        Repair::Nothing => return objects,
+        Repair::Lay => {}
+        Repair::Delete => rules.push(REPAIR_BY_DELETING),
+        Repair::Label => rules.push(REPAIR_BY_LABELLING),
+    }
+    let name = format!("{account}-repair-role");
+    objects.push(role("ClusterRole", &name, None, labels, &rules));
+    let mut bound = binding("ClusterRole", &name, None, labels, &subjects);
+    bound["metadata"]["name"] = json!(format!("{account}-repair-rolebinding"));
+    objects.push(bound);
+    objects
 }
 
 fn subjects(account: &str, namespace: &str) -> Value {

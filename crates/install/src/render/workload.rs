@@ -12,6 +12,7 @@ use crate::render::rbac::metadata;
 const USER: u32 = 1337;
 
 /// Who a Deployment is and the settings that it has.
+#[derive(Clone)]
 pub struct Workload<'a> {
     pub plan: &'a Plan,
     pub name: &'a str,
@@ -103,7 +104,8 @@ impl Workload<'_> {
         context
     }
 
-    fn scheduling(&self, pod: &mut Value) {
+    /// Which nodes its pods may run on, and the component's own volumes.
+    pub fn scheduling(&self, pod: &mut Value) {
         let settings = [
             ("nodeSelector", "nodeSelector", "defaultNodeSelector"),
             ("tolerations", "tolerations", "defaultTolerations"),

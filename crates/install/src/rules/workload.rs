@@ -19,7 +19,18 @@ impl Rules<'_> {
             let message = "it is 0, and so is maxSurge: no pod could be replaced";
             self.tell("spec.strategy.rollingUpdate.maxUnavailable", message);
         }
-        let pod = &spec["template"]["spec"];
+        self.pod(&spec["template"]["spec"]);
+    }
+
+    pub(super) fn daemon_set(&mut self, spec: &Value) {
+        let rolling = &spec["updateStrategy"]["rollingUpdate"];
+        for field in ["maxSurge", "maxUnavailable"] {
+            self.share(&rolling[field], &format!("spec.updateStrategy.rollingUpdate.{field}"));
+        }
+        self.pod(&spec["template"]["spec"]);
+    }
+
+    fn pod(&mut self, pod: &Value) {
         let at = "spec.template.spec";
         self.at_least(
             &pod["terminationGracePeriodSeconds"],

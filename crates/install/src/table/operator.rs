@@ -7,6 +7,8 @@ use super::Type::{
 };
 
 const CHARTS: &str = "the manifests are built in, there are no charts to point at";
+const EVERY_NODE: &str = "the agent has one pod on each node";
+const NO_SERVICE: &str = "the agent serves its own node, over a Unix socket";
 const GALLEY: &str = "the control plane validates and serves configuration itself";
 
 pub const FIELDS: &[F] = &[
@@ -64,15 +66,30 @@ pub const FIELDS: &[F] = &[
             "every proxy answers DNS, set ISTIO_META_DNS_CAPTURE in meshConfig.defaultConfig.proxyMetadata",
         ),
     ),
-    F(
-        "components.cni.enabled",
-        Bool,
-        Refused(
-            "there is no CNI plugin here: an init container sets up interception, leave the component out",
-        ),
-    ),
-    F("components.cni.namespace", Text, Gone("there is no CNI plugin here")),
-    F("components.cni.k8s", Object, Gone("there is no CNI plugin here")),
+    F("components.cni.enabled", Bool, Used),
+    F("components.cni.namespace", Text, Used),
+    F("components.cni.hub", Text, Moved("values.cni.hub")),
+    F("components.cni.tag", Scalar, Moved("values.cni.tag")),
+    F("components.cni.label", Labels, Moved("values.cni.daemonSetLabels")),
+    F("components.cni.spec", Any, Gone("it is an output of Istio's operator, leave it out")),
+    F("components.cni.k8s.affinity", Schema("io.k8s.api.core.v1.Affinity"), Used),
+    F("components.cni.k8s.env", Schemas("io.k8s.api.core.v1.EnvVar"), Used),
+    F("components.cni.k8s.imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
+    F("components.cni.k8s.nodeSelector", Labels, Used),
+    F("components.cni.k8s.podAnnotations", Labels, Used),
+    F("components.cni.k8s.priorityClassName", Text, Used),
+    F("components.cni.k8s.readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
+    F("components.cni.k8s.resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
+    F("components.cni.k8s.securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
+    F("components.cni.k8s.tolerations", Schemas("io.k8s.api.core.v1.Toleration"), Used),
+    F("components.cni.k8s.volumeMounts", Schemas("io.k8s.api.core.v1.VolumeMount"), Used),
+    F("components.cni.k8s.volumes", Schemas("io.k8s.api.core.v1.Volume"), Used),
+    F("components.cni.k8s.replicaCount", Int, Gone(EVERY_NODE)),
+    F("components.cni.k8s.hpaSpec", Object, Gone(EVERY_NODE)),
+    F("components.cni.k8s.podDisruptionBudget", Object, Gone(EVERY_NODE)),
+    F("components.cni.k8s.strategy", Object, Gone("set values.cni.updateStrategy")),
+    F("components.cni.k8s.service", Object, Gone(NO_SERVICE)),
+    F("components.cni.k8s.serviceAnnotations", Labels, Gone(NO_SERVICE)),
     F(
         "components.istiodRemote.enabled",
         Bool,
@@ -170,6 +187,7 @@ pub const GATEWAY: &[F] = &[
 pub const OVERLAYS_OF: &[&str] = &[
     "components.base.k8s",
     "components.pilot.k8s",
+    "components.cni.k8s",
     "components.ingressGateways.[].k8s",
     "components.egressGateways.[].k8s",
 ];

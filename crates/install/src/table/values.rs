@@ -14,10 +14,15 @@ const TOLERATION: &str = "io.k8s.api.core.v1.Toleration";
 const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
 const INJECTOR: &str = "istiod injects, its pods are set by components.pilot.k8s";
 const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
-const NO_CNI: &str = "there is no CNI plugin here: an init container sets up interception";
+const CHAIN: &str = "the plugin is added to the chain of the node's network provider";
+const ENTERED: &str = "the plugin enters the namespace that the container runtime names";
 const NO_AMBIENT: &str = "ambient mode is not offered";
 const TELEMETRY: &str =
     "proxies count by themselves, change what they count with a Telemetry object";
+
+const REPAIRS: &str = "the agent repairs pods itself, with the image of values.cni";
+/// Multus has a plugin alone, in a definition of its own.
+const PROVIDERS: &[&str] = &["", "default"];
 
 pub const FIELDS: &[F] = &[
     F("values.revision", Text, Moved("revision")),
@@ -165,18 +170,94 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.telemetry.enabled", Bool, Gone(TELEMETRY)),
     F("values.pilot.sidecar", Bool, Gone("istiod has no proxy beside it")),
     F("values.pilot.useMCP", Bool, Gone("the Kubernetes API is the one source of configuration")),
-    F("values.pilot.taint", Object, Gone(NO_CNI)),
-    F("values.pilot.cni.enabled", Bool, Refused(NO_CNI)),
-    F("values.pilot.cni.chained", Bool, Gone(NO_CNI)),
-    F("values.pilot.cni.provider", Text, Gone(NO_CNI)),
+    F(
+        "values.pilot.taint",
+        Object,
+        Gone("pods that start before their node's agent are repaired by it, see values.cni.repair"),
+    ),
+    F("values.pilot.cni.enabled", Bool, Used),
+    F("values.pilot.cni.chained", Bool, Moved("values.cni.chained")),
+    F("values.pilot.cni.provider", OneOf(PROVIDERS), Mapped(CHAIN)),
     F("values.pilot.trustedZtunnelNamespace", Text, Gone(NO_AMBIENT)),
     F("values.pilot.trustedZtunnelName", Text, Gone(NO_AMBIENT)),
     F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
     F("values.istiodRemote", Object, Gone(REMOTE)),
-    F("values.cni", Object, Gone(NO_CNI)),
-    F("values.istio_cni.enabled", Bool, Refused(NO_CNI)),
-    F("values.istio_cni.chained", Bool, Gone(NO_CNI)),
-    F("values.istio_cni.provider", Text, Gone(NO_CNI)),
+    F("values.cni.enabled", Bool, Moved("components.cni.enabled")),
+    F("values.cni.hub", Text, Used),
+    F("values.cni.tag", Scalar, Used),
+    F("values.cni.image", Text, Mapped(ONE_IMAGE)),
+    F("values.cni.variant", Text, Gone("there is one image, without a distribution in it")),
+    F(
+        "values.cni.pullPolicy",
+        OneOf(&["", "Always", "IfNotPresent", "Never"]),
+        Moved("components.cni.k8s.imagePullPolicy"),
+    ),
+    F(
+        "values.cni.logLevel",
+        Text,
+        Gone("the agent's log has what the plugin does, see values.cni.logging.level"),
+    ),
+    F("values.cni.logging.level", Text, Used),
+    F("values.cni.cniBinDir", Text, Used),
+    F("values.cni.cniConfDir", Text, Used),
+    F("values.cni.cniConfFileName", Text, Used),
+    F("values.cni.cniNetnsDir", Text, Gone(ENTERED)),
+    F("values.cni.istioOwnedCNIConfig", Bool, Refused(CHAIN)),
+    F("values.cni.istioOwnedCNIConfigFileName", Text, Gone(CHAIN)),
+    F("values.cni.excludeNamespaces", Texts, Used),
+    F(
+        "values.cni.affinity",
+        Schema("io.k8s.api.core.v1.Affinity"),
+        Moved("components.cni.k8s.affinity"),
+    ),
+    F("values.cni.tolerations", Schemas(TOLERATION), Moved("components.cni.k8s.tolerations")),
+    F("values.cni.nodeSelector", Labels, Moved("components.cni.k8s.nodeSelector")),
+    F("values.cni.podAnnotations", Labels, Moved("components.cni.k8s.podAnnotations")),
+    F("values.cni.resources", Schema(RESOURCES), Moved("components.cni.k8s.resources")),
+    F("values.cni.podLabels", Labels, Used),
+    F("values.cni.daemonSetLabels", Labels, Used),
+    F(
+        "values.cni.psp_cluster_role",
+        Text,
+        Gone(
+            "there are no PodSecurityPolicies any more, bind your role to ServiceAccount istio-cni",
+        ),
+    ),
+    F(
+        "values.cni.psp_cluster_role_name",
+        Text,
+        Gone(
+            "there are no PodSecurityPolicies any more, bind your role to ServiceAccount istio-cni",
+        ),
+    ),
+    F("values.cni.chained", Bool, Mapped(CHAIN)),
+    F("values.cni.privileged", Bool, Used),
+    F("values.cni.provider", OneOf(PROVIDERS), Mapped(CHAIN)),
+    F("values.cni.ambient.enabled", Bool, Refused(NO_AMBIENT)),
+    F("values.cni.ambient", Object, Gone(NO_AMBIENT)),
+    F("values.cni.repair.enabled", Bool, Used),
+    F("values.cni.repair.repairPods", Bool, Used),
+    F("values.cni.repair.deletePods", Bool, Used),
+    F("values.cni.repair.labelPods", Bool, Used),
+    F("values.cni.repair.initContainerName", Text, Used),
+    F("values.cni.repair.brokenPodLabelKey", Text, Used),
+    F("values.cni.repair.brokenPodLabelValue", Scalar, Used),
+    F("values.cni.repair.hub", Text, Gone(REPAIRS)),
+    F("values.cni.repair.tag", Scalar, Gone(REPAIRS)),
+    F("values.cni.repair.createEvents", Any, Gone("every repaired pod has an Event")),
+    F("values.cni.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
+    F("values.cni.seLinuxOptions", Schema("io.k8s.api.core.v1.SELinuxOptions"), Used),
+    F(
+        "values.cni.resourceQuotas",
+        Object,
+        Gone("write the ResourceQuota for system-node-critical pods beside the installation"),
+    ),
+    F("values.cni.rollingMaxUnavailable", IntOrText, Used),
+    F("values.cni.updateStrategy", Schema("io.k8s.api.apps.v1.DaemonSetUpdateStrategy"), Used),
+    F("values.cni.env", Environment, Used),
+    F("values.istio_cni.enabled", Bool, Moved("values.pilot.cni.enabled")),
+    F("values.istio_cni.chained", Bool, Moved("values.cni.chained")),
+    F("values.istio_cni.provider", OneOf(PROVIDERS), Moved("values.pilot.cni.provider")),
     F("values.ztunnel", Object, Gone(NO_AMBIENT)),
     F("values.sidecarInjectorWebhook.enableNamespacesByDefault", Bool, Used),
     F("values.sidecarInjectorWebhook.rewriteAppHTTPProbe", Bool, Used),

@@ -172,6 +172,9 @@ fn own_samples() -> BTreeMap<&'static str, Value> {
         ("global.meshNetworks", json!({"n": {"endpoints": [], "gateways": []}})),
         ("controlPlaneSecurityEnabled", json!(false)),
         ("mountPath", json!("/sample")),
+        ("seLinuxOptions", json!({"type": "spc_t"})),
+        ("updateStrategy", json!({"type": "OnDelete"})),
+        ("cni.namespace", json!("sample")),
     ])
 }
 
@@ -199,6 +202,13 @@ fn surroundings(path: &str) -> Value {
                 "istio-egressgateway": {"autoscaleEnabled": false},
             },
         }}),
+        "deletePods" | "labelPods" => json!({
+            "components": {"cni": {"enabled": true}},
+            "values": {"cni": {"repair": {"repairPods": false}}},
+        }),
+        _ if path.contains(".cni.") && !path.contains("overlays.") => {
+            json!({"components": {"cni": {"enabled": true}}})
+        }
         "externalTrafficPolicy" | "loadBalancerSourceRanges" => {
             gateways(json!({"type": "LoadBalancer"}))
         }
