@@ -76,7 +76,7 @@ try {
   await shot(list, "workloads");
 
   const config = await open(GATEWAY);
-  await config.click(".cm-content >> text=31400");
+  await config.click(".cm-content >> text=/number: 31400/");
   await config.keyboard.press("End");
   await config.keyboard.type("0");
   await config.click("button:has-text('Check')");
@@ -93,7 +93,7 @@ try {
   await config.waitForSelector("text=Saved");
   await shot(config, "editor");
   const narrow = await open(GATEWAY, { viewport: { width: 360, height: 740 }, colorScheme: "dark" });
-  await narrow.waitForSelector(".cm-content >> text=31401");
+  await narrow.waitForSelector(".cm-content >> text=/number: 31401/");
   await shot(narrow, "editor-360-dark");
 } catch (e) {
   for (const page of browser.contexts().flatMap((context) => context.pages()))

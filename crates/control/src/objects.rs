@@ -204,8 +204,7 @@ async fn written(
         if dry_run == DryRun::No && update.resource_version != made_from {
             break;
         }
-        let mut next = wanted.clone();
-        next["metadata"]["resourceVersion"] = present["metadata"]["resourceVersion"].clone();
+        let next = text::complete(wanted.clone(), &present);
         let verdict = Verdict { validation: found.clone(), refusals: BTreeSet::new() };
         if has_errors {
             return Ok(Seen { object: next, verdict });

@@ -268,7 +268,7 @@ export interface ConfigItem extends ObjectRef {
 }
 
 export interface ConfigObject extends ConfigItem {
-  /** Without what nobody edits: managed fields, versions, and a status that is a subresource. */
+  /** Without what nobody edits: managed fields, what kubectl applied, versions, a status that is a subresource. */
   yaml: string;
   /** Of that text, and not of the API: a status that is written makes no other one. Opaque. */
   resourceVersion: string;

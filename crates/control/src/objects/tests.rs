@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::{key, text};
 
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 fn gateway() -> Key {
     let kind = by_kind("networking.istio.io", "Gateway").unwrap();
     Key { kind, namespace: "shop".to_owned(), name: "front".to_owned() }
@@ -34,7 +36,8 @@ fn a_status_makes_no_other_version_and_is_not_edited() {
         json!({
             "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
             "metadata": { "name": "front", "namespace": "shop", "resourceVersion": version,
-                          "generation": 3, "managedFields": [{}], "labels": { "a": "b" } },
+                          "generation": 3, "managedFields": [{}], "labels": { "a": "b" },
+                          "annotations": { APPLIED: version } },
             "spec": { "servers": [{ "port": { "number": port } }] },
             "status": { "conditions": [status] },
         })
@@ -44,10 +47,16 @@ fn a_status_makes_no_other_version_and_is_not_edited() {
     assert_eq!(text::version(&first), text::version(&content(object("2", "b", 80))));
     assert_ne!(text::version(&first), text::version(&content(object("1", "a", 81))));
     let written = text::write(&first).unwrap();
-    for hidden in ["managedFields", "resourceVersion", "generation", "status"] {
+    for hidden in ["managedFields", "resourceVersion", "generation", "status", "annotations"] {
         assert!(!written.contains(hidden), "{written}");
     }
-    assert_eq!(text::read(&gateway(), &written).unwrap(), first);
+    let read = text::read(&gateway(), &written).unwrap();
+    assert_eq!(read, first);
+    let completed = text::complete(read, &object("7", "c", 1))["metadata"].clone();
+    assert_eq!(
+        (&completed["resourceVersion"], &completed["annotations"][APPLIED]),
+        (&json!("7"), &json!("7"))
+    );
 }
 
 #[test]

@@ -9,15 +9,35 @@ use serde_json::{Value, json};
 /// What the API keeps for itself, and what changes with the status.
 const KEPT: [&str; 3] = ["managedFields", "resourceVersion", "generation"];
 
+/// kubectl's note of what it applied last: as long as the object, and nobody's to edit.
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// What a writer can change of an object, and what tells it from others.
 pub fn content(kind: &Kind, mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|name, _| !KEPT.contains(&name.as_str()));
+        let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);
+        if annotations.is_some_and(|all| all.shift_remove(APPLIED).is_some() && all.is_empty()) {
+            metadata.shift_remove("annotations");
+        }
     }
     if let Some(fields) = object.as_object_mut().filter(|_| kind.status) {
         fields.shift_remove("status");
     }
     object
+}
+
+/// Gives a content what only the present object has: its version for the API, and kubectl's note.
+pub fn complete(mut content: Value, present: &Value) -> Value {
+    let (metadata, old) = (&mut content["metadata"], &present["metadata"]);
+    metadata["resourceVersion"] = old["resourceVersion"].clone();
+    if let Some(applied) = old["annotations"].get(APPLIED) {
+        if !metadata["annotations"].is_object() {
+            metadata["annotations"] = json!({});
+        }
+        metadata["annotations"][APPLIED] = applied.clone();
+    }
+    content
 }
 
 /// The version of a content.
