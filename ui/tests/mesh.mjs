@@ -1,5 +1,6 @@
 // Opens the page of a real mesh with the echo demo: node tests/mesh.mjs URL FOLDER
-// In: the address that `lateen up` printed. Out: exit code 0 if the page shows the demo, and screenshots.
+// In: the address that `lateen up` printed, and a mesh in which the first byte has just been sent. Out: exit code 0 if
+// the page shows the demo within ten seconds and then lets an object be edited; screenshots.
 import { mkdir } from "node:fs/promises";
 import { launch, settled } from "./browser.mjs";
 
@@ -10,6 +11,8 @@ const NODES = [
   "app/default/echo-server/v1",
   "app/istio-system/istio-ingressgateway/latest",
 ];
+/** From the first byte until the page shows it, once the page is there. */
+const SHOWN = 10_000;
 const GATEWAY = "#/config/Gateway.networking.istio.io/default/tcp-echo-gateway-server";
 const SERVICE = `#/graph?selected=${encodeURIComponent("service/default/tcp-echo-server")}`;
 
@@ -57,7 +60,11 @@ async function demo(page) {
 
 try {
   const page = await open("");
+  const opened = Date.now();
   await demo(page);
+  const took = Date.now() - opened;
+  console.log(`shown ${took} ms after the page was opened`);
+  if (took > SHOWN) problems.push(`the demo was shown after ${took} ms`);
   if (page.url().includes("token")) problems.push("the address still has the token");
   await shot(page, "graph");
   const dark = await open("", { colorScheme: "dark" });
@@ -91,6 +98,7 @@ try {
   await config.waitForSelector("text=Checked: no issues");
   await config.click("button:has-text('Save')");
   await config.waitForSelector("text=Saved");
+  await config.waitForSelector(".editor-side >> text=no VirtualService routes port 31401");
   await shot(config, "editor");
   const narrow = await open(GATEWAY, { viewport: { width: 360, height: 740 }, colorScheme: "dark" });
   await narrow.waitForSelector(".cm-content >> text=/number: 31401/");
