@@ -20,6 +20,7 @@ use lateen_cni::exchange::SOCKET;
 use lateen_control::cluster::bind;
 use lateen_kube::{Client, Source};
 use lateen_runtime::admin::{self, Page};
+use lateen_runtime::pages::{all, reading};
 use lateen_runtime::tasks::Supervisor;
 use serde_json::Value;
 
@@ -76,10 +77,9 @@ async fn run(agent: &Arc<Agent>) -> Result<()> {
     let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     for address in [&options.health, &options.monitoring] {
-        let (listener, pages) = (bind(address).await?, pages(agent));
-        let nothing: admin::Handler = Arc::new(|_, _| None);
+        let (listener, pages) = (bind(address).await?, reading(pages(agent)));
         tasks.essential("pages", async move {
-            admin::serve_tcp(listener, pages, nothing).await;
+            admin::serve_tcp(listener, pages, all(Vec::new())).await;
             Ok(())
         });
     }

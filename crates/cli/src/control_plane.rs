@@ -79,7 +79,6 @@ async fn run(
     let readiness = Readiness::new();
     let traffic = Traffic::new(GRAPH_MEMORY);
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
-    let graph = lateen_graph::api::pages(traffic.clone(), about);
     let options = Options {
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
@@ -87,7 +86,7 @@ async fn run(
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
         traffic: Some(Arc::new(Inlet(traffic.clone()))),
-        pages: graph,
+        pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     };
     let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
     let access = Arc::new(Token::new(&home.graph_token()?));

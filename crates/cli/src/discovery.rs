@@ -103,7 +103,7 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
         debounce: DEBOUNCE,
         election: Times::default(),
         traffic: Some(Arc::new(Inlet(traffic.clone()))),
-        pages: lateen_graph::api::pages(traffic, about),
+        pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lateen_api::xds::ResourceType;
 use lateen_runtime::admin::{Handler, Page};
-use lateen_translate::Proxy;
+use lateen_translate::{Proxy, Role};
 use lateen_xds::server::Protocol;
 use lateen_xds::server::delivery::Delivery;
 use serde::Serialize;
@@ -25,6 +25,8 @@ pub struct ProxyView {
     pub id: String,
     pub name: String,
     pub namespace: String,
+    #[serde(skip)]
+    pub role: Role,
     /// `delta` or `sotw`.
     pub protocol: &'static str,
     /// By Istio's short name of the type, such as `LDS`.
@@ -99,6 +101,7 @@ impl Proxies {
             id: proxy.id.clone(),
             name: proxy.name.clone(),
             namespace: proxy.namespace.clone(),
+            role: proxy.role,
             protocol,
             types: BTreeMap::new(),
         };

@@ -3,12 +3,14 @@
 //! In: a Kubernetes API and listening sockets. Out: ADS for the proxies, the log, the objects' status
 //! and an admin socket. It keeps nothing of its own: whatever is lost with the process is in the API.
 
+pub mod acts;
 mod ads;
 pub mod cluster;
 mod core;
 pub mod debug;
-mod findings;
+pub mod findings;
 mod inventory;
+pub mod objects;
 pub mod owner;
 mod published;
 mod report;
@@ -28,11 +30,13 @@ use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
 use tokio::sync::watch;
 
+pub use inventory::Inventory;
 pub use lateen_model::host::Domain;
 pub use standalone::Standalone;
 pub use writer::Debounce;
 
 use core::Core;
+use objects::Owner;
 
 /// What a control plane is given at its start.
 pub struct Options {
@@ -46,9 +50,12 @@ pub struct Options {
     pub debounce: Debounce,
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
-    /// More pages for the admin socket.
-    pub pages: Arc<dyn Pages>,
+    /// Makes the pages of the graph API.
+    pub pages: MakePages,
 }
+
+/// Makes pages of what the control plane knows.
+pub type MakePages = Box<dyn FnOnce(Inventory) -> Arc<dyn Pages> + Send>;
 
 /// Starts the control plane's tasks. The API need not answer yet: everything waits for it. `ready` is
 /// dropped when the first whole snapshot is served. Answers the pages of the graph API, for whoever serves them.
@@ -65,7 +72,8 @@ pub async fn start(
     let (_, writes) = watch::channel(true);
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
-    let api = all(vec![options.pages, core.inventory()]);
+    let pages = (options.pages)(core.inventory());
+    let api = all(vec![pages, core.objects(Arc::new(Owner(client.clone())))]);
     let pages = all(vec![reading(core.pages()), api.clone()]);
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, pages).await?)

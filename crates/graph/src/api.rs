@@ -2,9 +2,11 @@
 //! problem that names the parameter and what it takes.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use lateen_control::Inventory;
 use lateen_runtime::admin::Page;
 use lateen_runtime::pages::{Pages, Reader, at_once, only};
 use serde_json::json;
@@ -14,6 +16,7 @@ use crate::connection::Connection;
 use crate::failure::failure;
 use crate::graph::{Query, graph};
 use crate::kiali::kiali;
+use crate::mesh::{Healths, mark};
 use crate::series::{selects, series};
 use crate::store::{KEPT, STEP, Store, step_of};
 use crate::text::text;
@@ -33,16 +36,16 @@ pub struct About {
 }
 
 /// The pages under `/api/v1/`.
-pub fn pages(traffic: Arc<Traffic>, about: About) -> Arc<dyn Pages> {
+pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<dyn Pages> {
     at_once(move |ask| {
         let parameters = parameters(&ask.query);
         let page = match ask.path.strip_prefix("/api/v1/")? {
             "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
-            "graph" => graph_page(&traffic.now(), &parameters),
+            "graph" => graph_page(&traffic, &inventory, &parameters),
             "series" => series_page(&traffic.now(), &parameters),
             "failures" => failures_page(&traffic, &parameters),
             "logs" => logs_page(&traffic, &parameters),
-            _ => return None,
+            list => Ok(list_page(&traffic, &inventory, list, &ask.query)?),
         };
         Some(match page {
             _ if !ask.is_reading() => only("GET"),
@@ -88,8 +91,26 @@ fn milliseconds(step: u32) -> u64 {
     u64::from(step) * STEP * 1000
 }
 
-fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
-    let graph = graph(store, &read(store, parameters)?);
+/// One of the control plane's lists, with the health that the traffic tells of.
+fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
+    let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
+    let healths = OnceCell::new();
+    inventory.list(list, query, &|id| {
+        healths.get_or_init(|| Healths::of(&traffic.now(), r#type)).get(id)
+    })
+}
+
+fn graph_page(
+    traffic: &Traffic,
+    inventory: &Inventory,
+    parameters: &Parameters<'_>,
+) -> Result<Page, String> {
+    let (mut graph, services) = {
+        let store = traffic.now();
+        let query = read(&store, parameters)?;
+        (graph(&store, &query), query.services)
+    };
+    mark(&mut graph, &inventory.acts(), services);
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),
@@ -216,12 +237,15 @@ mod tests {
     use lateen_runtime::admin::Page;
     use lateen_runtime::pages::Ask;
 
-    use super::{About, Traffic, duration, pages};
+    use super::{About, Inventory, Traffic, duration, pages};
 
     fn page(path: &str, query: &str) -> Option<Page> {
         let about = About { version: "1", cluster: "Kubernetes".into() };
         let ask = Ask::get(path, query);
-        pages(Traffic::new(1 << 20), about).answer(&ask).now_or_never().unwrap()
+        pages(Traffic::new(1 << 20), about, Inventory::default())
+            .answer(&ask)
+            .now_or_never()
+            .unwrap()
     }
 
     fn get(path: &str, query: &str) -> (u16, String) {

@@ -8,6 +8,7 @@ pub mod failure;
 pub mod graph;
 pub mod key;
 pub mod kiali;
+mod mesh;
 pub mod point;
 pub mod recent;
 pub mod series;

@@ -117,11 +117,6 @@ fn party(r#type: GraphType, party: &Party) -> Node {
     };
     let node = bare(kind, namespace, name);
     let version = version.filter(|version| !version.is_empty());
-    let gateway = match &**workload {
-        "istio-ingressgateway" => Some("ingress"),
-        "istio-egressgateway" => Some("egress"),
-        _ => None,
-    };
     Node {
         id: version.map_or_else(|| node.id.clone(), |version| format!("{}/{version}", node.id)),
         cluster: some(&party.cluster),
@@ -130,7 +125,6 @@ fn party(r#type: GraphType, party: &Party) -> Node {
         version: some(&party.version).filter(|_| r#type != GraphType::App),
         principal: some(&party.principal),
         r#box: some(app).filter(|_| r#type == GraphType::VersionedApp),
-        gateway,
         ..node
     }
 }
@@ -182,6 +176,8 @@ fn bare(kind: NodeKind, namespace: &str, name: &str) -> Node {
         health: Health::default(),
         r#in: Traffic::default(),
         out: Traffic::default(),
+        out_of_mesh: false,
+        issues: None,
         badges: Vec::new(),
     }
 }
