@@ -24,7 +24,7 @@ fn the_charts_are_those_of_the_renderer() {
         let same = there == *text;
         assert!(same, "{name} is old: cargo run -p lateen-install --example charts -- charts");
     }
-    for chart in ["base", "istiod", "gateway"] {
+    for chart in ["base", "istiod", "cni", "gateway"] {
         for entry in std::fs::read_dir(charts().join(chart).join("templates")).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let path = format!("{chart}/templates/{name}");
@@ -130,10 +130,14 @@ fn differ(path: &str, ours: &Value, theirs: &Value, found: &mut Vec<String>) {
 }
 
 fn istiod(values: Value, mut spec: Value) -> Case {
-    // The chart writes its default out, for the sidecars too.
+    // The chart writes its defaults out, for the sidecars too.
     let cluster = &mut spec["values"]["global"]["multiCluster"]["clusterName"];
     if cluster.is_null() {
         *cluster = json!("Kubernetes");
+    }
+    let agent = &mut spec["values"]["pilot"]["cni"]["enabled"];
+    if agent.is_null() {
+        *agent = json!(false);
     }
     let (release, namespace) = ("istiod", "istio-system");
     Case { chart: "istiod", release, namespace, component: "Pilot", values, spec }
@@ -198,6 +202,46 @@ fn an_autoscaler_of_the_control_plane_follows_its_values() {
         json!({"autoscaleMin": 2, "autoscaleMax": 9, "cpu": {"targetAverageUtilization": 60}});
     let spec = json!({"profile": "minimal", "values": {"pilot": pilot}});
     check(&istiod(json!({"pilot": pilot}), spec));
+}
+
+fn cni(values: Value, spec: Value) -> Case {
+    let (release, namespace) = ("cni", "istio-system");
+    Case { chart: "cni", release, namespace, component: "Cni", values, spec }
+}
+
+#[test]
+fn the_node_agent_without_values_is_that_of_a_file_without_settings() {
+    let spec = json!({"profile": "empty", "components": {"cni": {"enabled": true}}});
+    check(&cni(json!({}), spec));
+    let used = json!({"pilot": {"cni": {"enabled": true}}});
+    check(&istiod(used.clone(), json!({"profile": "minimal", "values": used})));
+}
+
+#[test]
+fn every_value_of_the_node_agent_is_that_of_an_operator_file() {
+    let own = json!({
+        "excludeNamespaces": ["kube-system", "other"], "cniBinDir": "/home/kubernetes/bin",
+        "cniConfDir": "/etc/net.d", "podLabels": {"team": "net"}, "env": {"CNI_CONF_NAME": "x.conf"},
+        "rollingMaxUnavailable": "25%", "seccompProfile": {"type": "RuntimeDefault"},
+        "repair": {"repairPods": false, "deletePods": true},
+    });
+    let k8s = json!({
+        "resources": {"requests": {"cpu": "1", "memory": "1Gi"}},
+        "tolerations": [{"operator": "Exists"}], "podAnnotations": {"a/b": "c"},
+    });
+    let global = json!({"hub": "reg:5000/mesh", "tag": "v2", "logAsJson": true});
+    let mut values = own.clone();
+    for (field, value) in k8s.as_object().unwrap() {
+        values[field] = value.clone();
+    }
+    values["global"] = global.clone();
+    values["revision"] = json!("canary");
+    let spec = json!({
+        "profile": "empty", "revision": "canary",
+        "components": {"cni": {"enabled": true, "k8s": k8s}},
+        "values": {"cni": own, "global": global},
+    });
+    check(&cni(values, spec));
 }
 
 fn gateway(release: &'static str, namespace: &'static str, values: Value, spec: Value) -> Case {

@@ -1,5 +1,5 @@
 //! Writes the Helm charts: `cargo run -p lateen-install --example charts -- FOLDER`. In: what `install`
-//! renders. Out: the folders `base`, `istiod` and `gateway`.
+//! renders. Out: the folders `base`, `istiod`, `cni` and `gateway`.
 
 #[path = "generate.rs"]
 mod generate;

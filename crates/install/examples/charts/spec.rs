@@ -1,7 +1,12 @@
 //! The charts' values. In: nothing. Out: for each value its path in the chart, its path in an IstioOperator,
 //! its default, and how it is found again in what is rendered.
 
+#[path = "node_agent.rs"]
+mod node_agent;
+
 use serde_json::{Value, json};
+
+pub use node_agent::cni;
 
 pub struct Chart {
     pub name: &'static str,
@@ -225,6 +230,12 @@ pub fn istiod() -> Chart {
         ),
         setting("pilot.env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
         off("sidecarInjectorWebhook.enableNamespacesByDefault", "inject everywhere"),
+        setting(
+            "pilot.cni.enabled",
+            "the chart cni is installed: it lays the rules of injected pods",
+            json!(false),
+            Way::Switch,
+        ),
         setting(
             "sidecarInjectorWebhook.rewriteAppHTTPProbe",
             "probes through the proxy",
