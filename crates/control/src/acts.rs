@@ -176,11 +176,12 @@ impl Acts {
                 behind.entry((&meta.namespace, &meta.name)).or_default().extend(objects);
             }
         }
+        let choice = Choice::new(reaches);
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let meta = &workload.meta;
             let proxy = connected.get(&(meta.namespace.clone(), meta.name.clone())).copied();
             let gateway = gateway(&workload.labels, proxy);
-            let own = choosing(snapshot, reaches, workload, gateway.is_some());
+            let own = choice.of(snapshot, workload, gateway.is_some());
             let through = behind.get(&(&*meta.namespace, &*meta.name));
             for id in workload_ids(workload) {
                 let place = self.places.entry(id).or_default();
@@ -195,39 +196,59 @@ impl Acts {
     }
 }
 
-/// The objects that choose a workload.
-fn choosing(
-    snapshot: &Snapshot,
-    reaches: &[(Key, Arc<Reach>)],
-    workload: &Workload,
-    is_gateway: bool,
-) -> BTreeSet<usize> {
-    let (namespace, root) = (&*workload.meta.namespace, snapshot.root_namespace());
-    let sidecar = snapshot.routes().sidecar(namespace, root, &workload.labels);
-    let sidecar = sidecar.filter(|_| !is_gateway).map(|sidecar| &sidecar.meta.object);
-    let chosen = |(key, reach): &(Key, Arc<Reach>)| {
-        let by_labels = reach
-            .workloads
-            .as_ref()
-            .is_some_and(|selector| selector.chooses(&key.namespace, workload, root, is_gateway));
-        let object = || key.object_ref();
-        by_labels
-            || (key.kind.kind == "Sidecar" && sidecar == Some(&object()))
-            || (key.kind.kind == "WorkloadEntry" && workload.meta.object == object())
-    };
-    let mut own: BTreeSet<usize> =
-        reaches.iter().enumerate().filter(|(_, one)| chosen(one)).map(|(at, _)| at).collect();
-    let gateways: BTreeSet<String> = own
-        .iter()
-        .map(|index| &reaches[*index].0)
-        .filter(|key| key.kind.kind == "Gateway")
-        .map(|key| format!("{}/{}", key.namespace, key.name))
-        .collect();
-    let bound = |(_, (_, reach)): &(usize, &(Key, Arc<Reach>))| {
-        reach.gateways.iter().any(|gateway| gateways.contains(gateway))
-    };
-    own.extend(reaches.iter().enumerate().filter(bound).map(|(at, _)| at));
-    own
+/// The objects by how they choose workloads.
+struct Choice<'a> {
+    reaches: &'a [(Key, Arc<Reach>)],
+    selecting: Vec<(usize, &'a Selector)>,
+    /// Sidecars and WorkloadEntries.
+    named: HashMap<(&'static str, &'a str, &'a str), usize>,
+    by_gateway: HashMap<&'a str, Vec<usize>>,
+}
+
+impl<'a> Choice<'a> {
+    fn new(reaches: &'a [(Key, Arc<Reach>)]) -> Self {
+        let mut choice = Self {
+            reaches,
+            selecting: Vec::new(),
+            named: HashMap::new(),
+            by_gateway: HashMap::new(),
+        };
+        for (index, (key, reach)) in reaches.iter().enumerate() {
+            choice.selecting.extend(reach.workloads.as_ref().map(|selector| (index, selector)));
+            if matches!(key.kind.kind, "Sidecar" | "WorkloadEntry") {
+                choice.named.insert((key.kind.kind, &key.namespace, &key.name), index);
+            }
+            for gateway in &reach.gateways {
+                choice.by_gateway.entry(gateway).or_default().push(index);
+            }
+        }
+        choice
+    }
+
+    /// The objects that choose a workload.
+    fn of(&self, snapshot: &Snapshot, workload: &Workload, is_gateway: bool) -> BTreeSet<usize> {
+        let (namespace, root) = (&*workload.meta.namespace, snapshot.root_namespace());
+        let sidecar = snapshot.routes().sidecar(namespace, root, &workload.labels);
+        let sidecar = sidecar.filter(|_| !is_gateway).map(|sidecar| &sidecar.meta.object);
+        let named = sidecar.into_iter().chain([&workload.meta.object]).filter_map(|object| {
+            let kind =
+                ["Sidecar", "WorkloadEntry"].into_iter().find(|kind| *kind == object.kind)?;
+            self.named.get(&(kind, &object.namespace, &object.name)).copied()
+        });
+        let mut own: BTreeSet<usize> = named.collect();
+        for (index, selector) in &self.selecting {
+            let key = &self.reaches[*index].0;
+            if !selector.chooses(&key.namespace, workload, root, is_gateway) {
+                continue;
+            }
+            own.insert(*index);
+            if key.kind.kind == "Gateway" {
+                let gateway = format!("{}/{}", key.namespace, key.name);
+                own.extend(self.by_gateway.get(&*gateway).into_iter().flatten());
+            }
+        }
+        own
+    }
 }
 
 impl Selector {
