@@ -5,6 +5,7 @@
 //! `service/NAMESPACE/NAME`, `serviceEntry/NAMESPACE/HOST`; besides those there are `appbox/NAMESPACE/APP` and
 //! `namespace/NAME`.
 
+mod choice;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,12 @@ use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::host::{covers, is_wildcard};
 use lateen_model::service::{Labels, Registry, Service};
-use lateen_model::workload::{Workload, matches};
+use lateen_model::workload::Workload;
 use lateen_translate::Role;
 
 use crate::findings::Count;
+use choice::Choice;
 pub use reach::Reach;
-use reach::{Scope, Selector};
 
 /// What acts on what.
 #[derive(Debug, Default)]
@@ -176,11 +177,12 @@ impl Acts {
                 behind.entry((&meta.namespace, &meta.name)).or_default().extend(objects);
             }
         }
+        let choice = Choice::new(reaches);
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let meta = &workload.meta;
             let proxy = connected.get(&(meta.namespace.clone(), meta.name.clone())).copied();
             let gateway = gateway(&workload.labels, proxy);
-            let own = choosing(snapshot, reaches, workload, gateway.is_some());
+            let own = choice.of(snapshot, workload, gateway.is_some());
             let through = behind.get(&(&*meta.namespace, &*meta.name));
             for id in workload_ids(workload) {
                 let place = self.places.entry(id).or_default();
@@ -192,55 +194,6 @@ impl Acts {
                 place.injected |= injected(snapshot, &meta.namespace);
             }
         }
-    }
-}
-
-/// The objects that choose a workload.
-fn choosing(
-    snapshot: &Snapshot,
-    reaches: &[(Key, Arc<Reach>)],
-    workload: &Workload,
-    is_gateway: bool,
-) -> BTreeSet<usize> {
-    let (namespace, root) = (&*workload.meta.namespace, snapshot.root_namespace());
-    let sidecar = snapshot.routes().sidecar(namespace, root, &workload.labels);
-    let sidecar = sidecar.filter(|_| !is_gateway).map(|sidecar| &sidecar.meta.object);
-    let chosen = |(key, reach): &(Key, Arc<Reach>)| {
-        let by_labels = reach
-            .workloads
-            .as_ref()
-            .is_some_and(|selector| selector.chooses(&key.namespace, workload, root, is_gateway));
-        let object = || key.object_ref();
-        by_labels
-            || (key.kind.kind == "Sidecar" && sidecar == Some(&object()))
-            || (key.kind.kind == "WorkloadEntry" && workload.meta.object == object())
-    };
-    let mut own: BTreeSet<usize> =
-        reaches.iter().enumerate().filter(|(_, one)| chosen(one)).map(|(at, _)| at).collect();
-    let gateways: BTreeSet<String> = own
-        .iter()
-        .map(|index| &reaches[*index].0)
-        .filter(|key| key.kind.kind == "Gateway")
-        .map(|key| format!("{}/{}", key.namespace, key.name))
-        .collect();
-    let bound = |(_, (_, reach)): &(usize, &(Key, Arc<Reach>))| {
-        reach.gateways.iter().any(|gateway| gateways.contains(gateway))
-    };
-    own.extend(reaches.iter().enumerate().filter(bound).map(|(at, _)| at));
-    own
-}
-
-impl Selector {
-    fn chooses(&self, own: &str, workload: &Workload, root: &str, is_gateway: bool) -> bool {
-        let at_home = workload.meta.namespace == own;
-        let in_scope = match self.scope {
-            Scope::Own => at_home,
-            Scope::OwnOrDefault => at_home || (own == root && self.labels.is_none()),
-            Scope::OwnOrRoot => at_home || own == root,
-            // One that selects nothing in particular selects every gateway.
-            Scope::Anywhere => self.labels.is_some() || is_gateway,
-        };
-        in_scope && self.labels.as_ref().is_none_or(|labels| matches(labels, &workload.labels))
     }
 }
 

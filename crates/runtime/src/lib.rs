@@ -1,5 +1,5 @@
 //! What every long-running part of Lateen needs: supervised tasks, readiness, logging, descriptors,
-//! processes told apart, and an admin server on a Unix socket. Nothing here knows what a mesh is.
+//! processes told apart, pages over HTTP, and an admin server on a Unix socket. Nothing here knows what a mesh is.
 
 pub mod admin;
 pub mod descriptors;
