@@ -84,6 +84,7 @@ async fn run(
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
         admin: home.admin_socket("control"),
+        version: env!("CARGO_PKG_VERSION"),
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
         traffic: Some(Arc::new(Inlet(traffic.clone()))),

@@ -3,6 +3,7 @@
 //! server's source and the pages about it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
@@ -16,8 +17,10 @@ use tokio::sync::{oneshot, watch};
 
 use crate::debug::{self, Proxies};
 use crate::findings::Findings;
+use crate::metrics::Sources;
 use crate::published::Published;
 use crate::selectors::{self, Gateways};
+use crate::writer::Meters;
 use crate::{Debounce, ads, inventory, report, writer};
 
 /// How the mesh is read.
@@ -53,7 +56,9 @@ impl Settings {
 /// The parts that run.
 pub struct Core {
     pub published: Arc<Published>,
-    pub proxies: Arc<Proxies>,
+    proxies: Arc<Proxies>,
+    meters: Meters,
+    started: Instant,
     findings: Arc<Findings>,
     gateways: Arc<Gateways>,
     first_snapshot: oneshot::Receiver<()>,
@@ -70,6 +75,7 @@ impl Core {
     ) -> Self {
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
+        let meters = Meters::default();
         let (synced, first_snapshot) = oneshot::channel();
         let mut first = published.changes();
         let kinds = writer::kinds().into_iter().map(|kind| (kind, settings.scope(kind)));
@@ -78,6 +84,7 @@ impl Core {
             settings.world(),
             published.clone(),
             findings.clone(),
+            meters.clone(),
             settings.debounce,
             synced,
         );
@@ -100,7 +107,8 @@ impl Core {
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);
         let (proxies, traffic) = Default::default();
-        Self { published, proxies, findings, gateways, first_snapshot, traffic }
+        let started = Instant::now();
+        Self { published, proxies, meters, started, findings, gateways, first_snapshot, traffic }
     }
 
     /// With a place for the traffic that proxies tell of.
@@ -111,6 +119,20 @@ impl Core {
     /// What the control plane shows of itself.
     pub fn pages(&self) -> Handler {
         debug::handler(self.proxies.clone(), self.findings.clone(), self.published.clone())
+    }
+
+    /// What the control plane counts of itself.
+    pub fn metrics(&self, version: &'static str) -> Sources {
+        let Meters { pushes, events } = self.meters.clone();
+        Sources {
+            version,
+            started: self.started,
+            published: self.published.clone(),
+            findings: self.findings.clone(),
+            proxies: self.proxies.clone(),
+            pushes,
+            events,
+        }
     }
 
     /// What there is in the mesh, for the graph's page.
@@ -126,8 +148,10 @@ impl Core {
         tasks: Tasks,
         ready: Guard,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
-        let Self { published, findings, proxies, gateways, traffic, .. } = self;
-        let source = Arc::new(ads::Door::new(published, findings, proxies, gateways, traffic));
+        let Self { published, findings, proxies, meters, gateways, traffic, .. } = self;
+        let pushes = meters.pushes;
+        let door = ads::Door::new(published, findings, proxies, pushes, gateways, traffic);
+        let source = Arc::new(door);
         let first_snapshot = self.first_snapshot;
         async move {
             first_snapshot.await?;

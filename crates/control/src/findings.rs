@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::issue::{Issue, ObjectRef, Severity};
 use lateen_api::resource::Key;
 use lateen_api::xds::ResourceType;
 use lateen_model::Snapshot;
@@ -167,6 +167,19 @@ impl Findings {
             }
         }
         verdicts
+    }
+
+    /// How many there are, by code and severity.
+    pub fn tally(&self) -> BTreeMap<(&'static str, Severity), usize> {
+        let verdicts = self.verdicts();
+        let all = verdicts
+            .values()
+            .flat_map(|verdict| verdict.validation.iter().chain(&verdict.refusals));
+        let mut tally = BTreeMap::new();
+        for issue in all {
+            *tally.entry((issue.code.0, issue.severity)).or_default() += 1;
+        }
+        tally
     }
 
     pub fn objects(&self) -> BTreeMap<Key, Facts> {

@@ -7,10 +7,13 @@ mod ads;
 pub mod cluster;
 mod core;
 pub mod debug;
+mod events;
 mod findings;
 mod inventory;
+mod metrics;
 pub mod owner;
 mod published;
+mod pushes;
 mod report;
 mod selectors;
 mod standalone;
@@ -38,8 +41,9 @@ pub struct Options {
     pub api: Source,
     /// The socket for the proxies of this machine, as inherited.
     pub ads: UnixListener,
-    /// Where `/ready`, `/proxies`, `/issues` and `/snapshot` are served.
+    /// Where `/ready`, `/proxies`, `/issues`, `/snapshot` and `/metrics` are served.
     pub admin: PathBuf,
+    pub version: &'static str,
     /// The controllers of a machine without a cluster.
     pub standalone: Option<Standalone>,
     pub debounce: Debounce,
@@ -69,7 +73,12 @@ pub async fn start(
     let (_, writes) = watch::channel(true);
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
-    let api = either(options.pages, core.inventory());
+    let metrics = core.metrics(options.version);
+    let scraped: Handler = Arc::new(move |path, _| match path {
+        "/metrics" | "/api/v1/metrics" => Some(metrics.page(None)),
+        _ => None,
+    });
+    let api = either(options.pages, either(core.inventory(), scraped));
     let handler = either(core.pages(), api.clone());
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
