@@ -3,6 +3,8 @@
 
 #[path = "prometheus/dashboards.rs"]
 mod dashboards;
+#[path = "prometheus/graph.rs"]
+mod graph;
 #[path = "prometheus/requests.rs"]
 mod requests;
 

@@ -30,9 +30,13 @@ pub struct About {
 pub fn handler(traffic: Arc<Traffic>, about: About) -> Handler {
     Arc::new(move |path, query| {
         let parameters = parameters(query);
-        let page = match path.strip_prefix("/api/v1/")? {
+        let path = path.strip_prefix("/api/v1/")?;
+        if let ("graph" | "series", Some(why)) = (path, traffic.missing()) {
+            return Some(problem(502, why));
+        }
+        let page = match path {
             "status" => Ok(Page::json(&status(&traffic, &about))),
-            "graph" => graph_page(&traffic.now(), &parameters),
+            "graph" => graph_page(&traffic, &parameters),
             "series" => series_page(&traffic.now(), &parameters),
             _ => return None,
         };
@@ -54,14 +58,14 @@ fn parameters(query: &str) -> Parameters<'_> {
 fn status(traffic: &Traffic, about: &About) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = Vec::new();
+    let mut notices = traffic.notices();
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
     Status {
         version: about.version,
         cluster: about.cluster.clone(),
-        source: "memory",
+        source: traffic.source(),
         now: milliseconds(now + 1),
         oldest: milliseconds(oldest),
         step: STEP * 1000,
@@ -80,8 +84,11 @@ fn milliseconds(step: u32) -> u64 {
     u64::from(step) * STEP * 1000
 }
 
-fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
-    let graph = graph(store, &read(store, parameters)?);
+fn graph_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+    let store = traffic.now();
+    let mut graph = graph(&store, &read(&store, parameters)?);
+    drop(store);
+    graph.notices.extend(traffic.notices());
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),
@@ -131,7 +138,10 @@ fn graph_type(text: &str) -> Result<GraphType, String> {
 }
 
 /// Seconds, with or without their unit; whole steps.
-fn duration(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// If it is none, or not one that is kept.
+pub fn duration(text: &str) -> Result<u64, String> {
     let longest = u64::from(KEPT) * STEP;
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) => (number, &text[number.len()..]),

@@ -22,6 +22,17 @@ use crate::store::Store;
 pub struct Traffic {
     store: Mutex<Store>,
     proxies: AtomicUsize,
+    /// Where it is read, if proxies do not send it.
+    prometheus: Option<Mutex<Reading>>,
+}
+
+/// How reading goes.
+#[derive(Debug)]
+struct Reading {
+    address: String,
+    has_read: bool,
+    failure: Option<String>,
+    left_out: u64,
 }
 
 /// Where proxies send their traffic.
@@ -40,8 +51,63 @@ impl Collection for Inlet {
 impl Traffic {
     /// `limit` in bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        let store = Mutex::new(Store::new(limit, now()));
-        Arc::new(Self { store, proxies: AtomicUsize::new(0) })
+        let store = Mutex::new(Store::new(limit, seconds()));
+        Arc::new(Self { store, proxies: AtomicUsize::new(0), prometheus: None })
+    }
+
+    /// For what is read from a Prometheus, from this time on.
+    pub fn of_prometheus(limit: usize, address: String, since: u64) -> Arc<Self> {
+        let store = Mutex::new(Store::new(limit, since));
+        let reading = Reading { address, has_read: false, failure: None, left_out: 0 };
+        let prometheus = Some(Mutex::new(reading));
+        Arc::new(Self { store, proxies: AtomicUsize::new(0), prometheus })
+    }
+
+    /// Up to here it is read, from so many proxies and without so many series.
+    pub fn has_read(&self, proxies: usize, left_out: u64) {
+        self.proxies.store(proxies, Ordering::Relaxed);
+        if let Some(mut reading) = self.reading() {
+            reading.has_read = true;
+            reading.failure = None;
+            reading.left_out = left_out;
+        }
+    }
+
+    /// It cannot be read at the moment.
+    pub fn failed(&self, why: String) {
+        if let Some(mut reading) = self.reading() {
+            reading.failure = Some(why);
+        }
+    }
+
+    /// `memory` or `prometheus`.
+    pub fn source(&self) -> &'static str {
+        if self.prometheus.is_some() { "prometheus" } else { "memory" }
+    }
+
+    /// Why there is nothing to show, if that is so.
+    pub fn missing(&self) -> Option<String> {
+        let reading = self.reading().filter(|reading| !reading.has_read)?;
+        let waiting = || format!("Prometheus at {} is being read: ask again", reading.address);
+        Some(reading.failure.clone().unwrap_or_else(waiting))
+    }
+
+    /// What whoever looks at the traffic should know.
+    pub fn notices(&self) -> Vec<String> {
+        let Some(reading) = self.reading() else { return Vec::new() };
+        let mut notices = Vec::new();
+        if let Some(failure) = &reading.failure {
+            notices.push(format!("what is shown ends when Prometheus was last read: {failure}"));
+        }
+        if reading.left_out > 0 {
+            notices.push(format!("{} series of Prometheus found no room", reading.left_out));
+        }
+        notices
+    }
+
+    fn reading(&self) -> Option<MutexGuard<'_, Reading>> {
+        let reading = self.prometheus.as_ref()?;
+        Some(reading.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Proxies that send at the moment.
@@ -52,7 +118,10 @@ impl Traffic {
     /// The store at this moment.
     pub fn now(&self) -> MutexGuard<'_, Store> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.advance(now());
+        // What is read has its own time.
+        if self.prometheus.is_none() {
+            store.advance(seconds());
+        }
         store
     }
 }
@@ -70,7 +139,7 @@ impl Collector for Stream {
                 }
             }
         }
-        let now = now();
+        let now = seconds();
         for (key, point) in points {
             store.add(now, key, &point);
         }
@@ -86,26 +155,31 @@ impl Drop for Stream {
 fn put(metric: Metric, kind: Kind, sample: &Sample, point: &mut Point) {
     if kind == Kind::Histogram {
         let Some(histogram) = &sample.histogram else { return };
-        let sum = histogram.sample_sum() as u64;
         match metric {
             Metric::RequestDuration => point.latency.merge(&native(histogram)),
-            Metric::RequestSize => point.request_bytes += sum,
-            Metric::ResponseSize => point.response_bytes += sum,
-            _ => {}
+            _ => count(metric, histogram.sample_sum() as u64, point),
         }
         return;
     }
-    let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64;
-    match metric {
-        Metric::TcpOpened => point.opened += count,
-        Metric::TcpClosed => point.closed += count,
-        Metric::TcpReceived => point.sent += count,
-        Metric::TcpSent => point.received += count,
-        Metric::Requests => point.requests += count,
-        Metric::GrpcRequestMessages => point.request_messages += count,
-        Metric::GrpcResponseMessages => point.response_messages += count,
-        Metric::RequestDuration | Metric::RequestSize | Metric::ResponseSize => {}
-    }
+    count(metric, sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64, point);
+}
+
+/// Adds to what a metric counts; of sizes, to their sum.
+pub(crate) fn count(metric: Metric, count: u64, point: &mut Point) {
+    let own = match metric {
+        Metric::TcpOpened => &mut point.opened,
+        Metric::TcpClosed => &mut point.closed,
+        Metric::TcpReceived => &mut point.sent,
+        Metric::TcpSent => &mut point.received,
+        Metric::Requests => &mut point.requests,
+        Metric::RequestSize => &mut point.request_bytes,
+        Metric::ResponseSize => &mut point.response_bytes,
+        Metric::GrpcRequestMessages => &mut point.request_messages,
+        Metric::GrpcResponseMessages => &mut point.response_messages,
+        Metric::RequestDuration => return,
+    };
+    // A peer may say any number.
+    *own = own.saturating_add(count);
 }
 
 /// The buckets of a native histogram in the schema that is kept; those of another one are left out.
@@ -128,7 +202,8 @@ fn native(histogram: &Histogram) -> Native {
     native
 }
 
-fn now() -> u64 {
+/// Since 1970.
+pub(crate) fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

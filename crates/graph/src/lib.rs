@@ -7,6 +7,7 @@ pub mod graph;
 pub mod key;
 pub mod kiali;
 pub mod point;
+pub mod prometheus;
 pub mod series;
 pub mod serve;
 pub mod store;

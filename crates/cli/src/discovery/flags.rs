@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::prometheus::PrometheusArgs;
+
 /// The mesh's DNS domain; proxies and translation know no other yet.
 pub const DOMAIN: &str = "cluster.local";
 
@@ -56,6 +58,8 @@ pub struct DiscoveryCommand {
     /// Taken and without effect
     #[arg(long = "networksConfig", value_name = "FILE", hide = true)]
     networks_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
     #[command(flatten)]
     pub pod: Pod,
 }
