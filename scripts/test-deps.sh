@@ -280,6 +280,7 @@ need openssl openssl
 need ssh openssh-client
 need python3 python3
 need cc gcc
+need chromium chromium
 if [ "$bench" = yes ]; then
   need haproxy haproxy
   need nginx nginx-light

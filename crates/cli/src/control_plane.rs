@@ -85,7 +85,6 @@ async fn run(
     let readiness = Readiness::new();
     let (traffic, inlet) = traffic(prometheus, &tasks);
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
-    let graph = lateen_graph::api::handler(traffic, about);
     let options = Options {
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
@@ -94,12 +93,12 @@ async fn run(
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
         traffic: inlet,
-        pages: graph,
+        pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     };
     let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
-    let token = Token::new(&home.graph_token()?);
+    let access = Arc::new(Token::new(&home.graph_token()?));
     tasks.essential("graph", async move {
-        lateen_graph::serve::serve(page, token, graph).await;
+        lateen_graph::serve::serve(page, access, graph).await;
         Ok(())
     });
     tasks.essential("remains of killed workloads", sweep(home.run()));

@@ -106,7 +106,7 @@ async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {
         debounce: DEBOUNCE,
         election: Times::default(),
         traffic: inlet,
-        pages: lateen_graph::api::handler(traffic, about),
+        pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     })
 }
 

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use lateen_graph::api::{About, duration, handler};
+use lateen_control::Inventory;
+use lateen_graph::api::{About, duration, pages};
 use lateen_graph::prometheus::{self, Settings};
 use lateen_runtime::admin;
+use lateen_runtime::pages::Ask;
 
 use crate::home::Home;
 use crate::node::CLUSTER_ID;
@@ -99,7 +101,8 @@ impl GraphCommand {
         let traffic = prometheus::traffic(MEMORY, &settings);
         prometheus::read(settings, &traffic, duration).await?;
         let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
-        let page = handler(traffic, about)("/api/v1/graph", &self.query());
+        let pages = pages(traffic, about, Inventory::default());
+        let page = pages.answer(&Ask::get("/api/v1/graph", &self.query())).await;
         let page = page.context("invariant: the API has a graph")?;
         ensure!(page.status == 200, "{}", String::from_utf8_lossy(&page.body));
         Ok(page.body)

@@ -17,7 +17,6 @@ use anyhow::Context as _;
 use futures::StreamExt;
 use lateen_kube::lease::{self, Candidate, Times};
 use lateen_kube::{Client, Source};
-use lateen_runtime::admin::Handler;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
@@ -26,8 +25,8 @@ use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::Debounce;
 use crate::core::{Core, Settings};
+use crate::{Debounce, MakePages};
 use authority::Material;
 use context::{Context, Place};
 use health::Health;
@@ -57,8 +56,8 @@ pub struct Options {
     pub election: Times,
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
-    /// More pages for this machine alone.
-    pub pages: Handler,
+    /// Makes the pages of the graph API, which are for this machine alone.
+    pub pages: MakePages,
 }
 
 /// The listening sockets; their ports are Istio's.
@@ -101,8 +100,9 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
-    let local = [core.pages(), crate::either(options.pages, core.inventory())];
-    pages.counting(counters.clone()).serve(health, monitoring, local, tasks);
+    let more = (options.pages)(core.inventory());
+    let pages = pages.counting(counters.clone());
+    pages.serve(health, monitoring, core.pages(), more, tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),

@@ -9,6 +9,7 @@ use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
 use lateen_model::World;
 use lateen_runtime::admin::Handler;
+use lateen_runtime::pages::Pages;
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::serve::{self, Door};
@@ -17,11 +18,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::debug::{self, Proxies};
 use crate::findings::Findings;
+use crate::inventory::Inventory;
 use crate::metrics::Sources;
+use crate::objects::{Objects, Rights};
 use crate::published::Published;
 use crate::selectors::{self, Gateways};
 use crate::writer::Meters;
-use crate::{Debounce, ads, inventory, report, writer};
+use crate::{Debounce, ads, report, writer};
 
 /// How the mesh is read.
 pub struct Settings {
@@ -116,6 +119,11 @@ impl Core {
         Self { traffic, ..self }
     }
 
+    /// Single objects, for whoever has the rights.
+    pub fn objects(&self, rights: Arc<dyn Rights>) -> Arc<dyn Pages> {
+        Arc::new(Objects::new(self.inventory(), self.findings.clone(), rights))
+    }
+
     /// What the control plane shows of itself.
     pub fn pages(&self) -> Handler {
         debug::handler(self.proxies.clone(), self.findings.clone(), self.published.clone())
@@ -135,9 +143,9 @@ impl Core {
         }
     }
 
-    /// What there is in the mesh, for the graph's page.
-    pub fn inventory(&self) -> Handler {
-        inventory::handler(self.published.clone(), self.findings.clone(), self.proxies.clone())
+    /// What there is in the mesh, for the graph's pages.
+    pub fn inventory(&self) -> Inventory {
+        Inventory::new(self.published.clone(), self.findings.clone(), self.proxies.clone())
     }
 
     /// Serves ADS once there is something to serve; until then the proxies wait in the sockets' backlogs.

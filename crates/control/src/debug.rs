@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lateen_api::xds::ResourceType;
 use lateen_runtime::admin::{Handler, Page};
-use lateen_translate::Proxy;
+use lateen_translate::{Proxy, Role};
 use lateen_xds::server::Protocol;
 use lateen_xds::server::delivery::Delivery;
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub struct ProxyView {
     pub id: String,
     pub name: String,
     pub namespace: String,
+    #[serde(skip)]
+    pub role: Role,
     /// `delta` or `sotw`.
     pub protocol: &'static str,
     /// By Istio's short name of the type, such as `LDS`.
@@ -79,6 +81,7 @@ impl Proxies {
             id: proxy.id.clone(),
             name: proxy.name.clone(),
             namespace: proxy.namespace.clone(),
+            role: proxy.role,
             protocol,
             types: BTreeMap::new(),
         };

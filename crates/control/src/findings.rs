@@ -9,8 +9,11 @@ use lateen_api::issue::{Issue, ObjectRef, Severity};
 use lateen_api::resource::Key;
 use lateen_api::xds::ResourceType;
 use lateen_model::Snapshot;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Notify;
+
+use crate::acts::Reach;
 
 /// What found an issue.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +51,8 @@ pub struct Facts {
     /// Milliseconds since 1970; 0 if it is not known.
     pub created: i64,
     pub status: Value,
+    /// What it may act on.
+    pub reach: Arc<Reach>,
 }
 
 /// The automatic addresses of an object's hosts.
@@ -58,6 +63,24 @@ pub type Given = Vec<(Arc<str>, IpAddr)>;
 pub struct Verdict {
     pub validation: BTreeSet<Issue>,
     pub refusals: BTreeSet<Issue>,
+}
+
+/// How much is wrong with an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Count {
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+impl Verdict {
+    pub fn issues(&self) -> impl Iterator<Item = &Issue> {
+        self.validation.iter().chain(&self.refusals)
+    }
+
+    pub fn count(&self) -> Count {
+        let of = |severity| self.issues().filter(|issue| issue.severity == severity).count();
+        Count { errors: of(Severity::Error), warnings: of(Severity::Warning) }
+    }
 }
 
 #[derive(Default)]
@@ -186,6 +209,13 @@ impl Findings {
         let state = self.state();
         let seen = state.objects.iter().filter(|(key, _)| state.view.sees(&key.object_ref()));
         seen.map(|(key, facts)| (key.clone(), facts.clone())).collect()
+    }
+
+    /// What each object may act on.
+    pub fn reaches(&self) -> Vec<(Key, Arc<Reach>)> {
+        let state = self.state();
+        let seen = state.objects.iter().filter(|(key, _)| state.view.sees(&key.object_ref()));
+        seen.map(|(key, facts)| (key.clone(), facts.reach.clone())).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,33 +1,38 @@
 //! What there is in the mesh, for the graph's page: lists of namespaces, applications, workloads, services and
-//! configuration, in the shapes of the graph API. In: the present snapshot and findings. Out: JSON.
-//!
-//! Health is the traffic's matter, which this part knows nothing of.
+//! configuration, in the shapes of the graph API, and what acts on what. In: the present snapshot and findings, and
+//! who knows how well something is. Out: JSON.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use lateen_api::issue::{ObjectRef, Severity};
+use lateen_api::issue::ObjectRef;
 use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::service::{Labels, Registry, Service};
 use lateen_model::workload::Workload;
-use lateen_runtime::admin::{Handler, Page};
+use lateen_runtime::admin::Page;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::acts::Acts;
 use crate::debug::Proxies;
-use crate::findings::{Facts, Findings, Verdict};
+use crate::findings::{Count, Facts, Findings};
 use crate::published::Published;
 
 /// Rows of one answer; a page that needs more asks for less.
 const ROWS: usize = 5000;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-struct Count {
-    errors: usize,
-    warnings: usize,
+/// What the control plane knows at any moment.
+#[derive(Clone, Default)]
+pub struct Inventory {
+    published: Arc<Published>,
+    findings: Arc<Findings>,
+    proxies: Arc<Proxies>,
 }
+
+/// How well a node or a namespace is, by its id, in the shape of the graph API.
+pub type Health<'a> = &'a dyn Fn(&str) -> Value;
 
 /// A row of the lists of applications, workloads and services.
 #[derive(Debug, Serialize)]
@@ -58,6 +63,7 @@ struct Wanted<'q> {
     namespaces: Option<BTreeSet<Cow<'q, str>>>,
     search: String,
     kind: String,
+    acts_on: Option<Cow<'q, str>>,
 }
 
 /// Workloads of one owner, or of one application.
@@ -69,27 +75,135 @@ struct Group {
     with_sidecar: usize,
 }
 
-/// The pages under `/api/v1/`.
-pub(crate) fn handler(
-    published: Arc<Published>,
-    findings: Arc<Findings>,
-    proxies: Arc<Proxies>,
-) -> Handler {
-    Arc::new(move |path, query| {
-        let path = path.strip_prefix("/api/v1/")?;
-        let snapshot = published.snapshot();
+impl Inventory {
+    pub(crate) fn new(
+        published: Arc<Published>,
+        findings: Arc<Findings>,
+        proxies: Arc<Proxies>,
+    ) -> Self {
+        Self { published, findings, proxies }
+    }
+
+    /// What acts on what at this moment.
+    pub fn acts(&self) -> Acts {
+        let verdicts = self.findings.verdicts();
+        let issues = |key: &Key| {
+            verdicts.get(&key.object_ref()).map(|verdict| verdict.count()).unwrap_or_default()
+        };
+        let proxies = self.proxies.list().into_iter();
+        let connected = proxies.map(|proxy| ((proxy.namespace, proxy.name), proxy.role)).collect();
+        Acts::new(&self.published.snapshot(), &self.findings.reaches(), issues, &connected)
+    }
+
+    /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
+    pub fn list(&self, name: &str, query: &str, health: Health<'_>) -> Option<Page> {
+        let snapshot = self.published.snapshot();
         let wanted = Wanted::read(query);
-        Some(Page::json(&match path {
-            "namespaces" => json!({ "namespaces": namespaces(&snapshot) }),
-            "services" => json!({ "items": services(&snapshot, &findings, &wanted) }),
-            "workloads" | "applications" => {
-                let is_workload = path == "workloads";
-                json!({ "items": workloads(&snapshot, &proxies, &wanted, is_workload) })
-            }
-            "config" => json!({ "items": config(&findings, &wanted) }),
+        Some(Page::json(&match name {
+            "namespaces" => json!({ "namespaces": namespaces(&snapshot, health) }),
+            "services" => json!({ "items": self.services(&snapshot, &wanted, health) }),
+            "workloads" => json!({ "items": self.workloads(&snapshot, &wanted, true, health) }),
+            "applications" => json!({ "items": self.workloads(&snapshot, &wanted, false, health) }),
+            "config" => json!({ "items": self.config(&wanted) }),
             _ => return None,
         }))
+    }
+
+    fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Vec<Item> {
+        let acts = self.acts();
+        let all = snapshot.services().all().iter().enumerate();
+        let shown = all.filter(|(_, service)| wanted.fits(service.namespace(), &service.hostname));
+        let row = |(id, service): (usize, &Arc<Service>)| {
+            let endpoints: BTreeSet<_> =
+                snapshot.endpoints(id).all().map(|one| &one.workload.address).collect();
+            let (kind, r#type) = match service.registry {
+                Registry::Kubernetes => ("service", "Service"),
+                Registry::External => ("serviceEntry", "ServiceEntry"),
+            };
+            let namespace = service.namespace();
+            let id = format!("{kind}/{namespace}/{}", service.name);
+            Item {
+                kind: "service",
+                namespace: namespace.to_owned(),
+                name: service.name.to_string(),
+                labels: service.selector.clone().unwrap_or_default(),
+                r#type: Some(r#type.to_owned()),
+                instances: Some(Instances { all: endpoints.len(), ready: endpoints.len() }),
+                sidecars: None,
+                health: health(&id),
+                issues: issues(&acts, &id),
+                id,
+            }
+        };
+        let mut rows: Vec<Item> = shown.map(row).collect();
+        rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        rows.truncate(ROWS);
+        rows
+    }
+
+    fn workloads(
+        &self,
+        snapshot: &Snapshot,
+        wanted: &Wanted<'_>,
+        by_owner: bool,
+        health: Health<'_>,
+    ) -> Vec<Item> {
+        let proxies = self.proxies.list().into_iter();
+        let connected: HashSet<_> = proxies.map(|proxy| (proxy.namespace, proxy.name)).collect();
+        let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
+        for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
+            let name = if by_owner { &workload.owner.name } else { workload.canonical_name() };
+            let namespace = &workload.meta.namespace;
+            if wanted.fits(namespace, name) {
+                let own = (namespace.clone(), workload.meta.name.clone());
+                let group = groups.entry((namespace.clone(), name.to_owned())).or_default();
+                group.add(workload, connected.contains(&own));
+            }
+        }
+        let acts = self.acts();
+        let rows = groups.into_iter().take(ROWS);
+        rows.map(|((namespace, name), group)| {
+            let item = group.item(namespace, name, by_owner);
+            Item { health: health(&item.id), issues: issues(&acts, &item.id), ..item }
+        })
+        .collect()
+    }
+
+    fn config(&self, wanted: &Wanted<'_>) -> Vec<Value> {
+        let verdicts = self.findings.verdicts();
+        let acts = wanted.acts_on.as_ref().map(|_| self.acts());
+        let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
+        let shown = self.findings.objects().into_iter().filter(|(key, _)| {
+            let kind = key.kind.kind.to_lowercase();
+            wanted.fits(&key.namespace, &key.name)
+                && (wanted.kind.is_empty() || kind == wanted.kind)
+                && acting.as_ref().is_none_or(|acting| acting.contains(key))
+        });
+        let row = |(key, facts): (Key, Facts)| {
+            let object = key.object_ref();
+            let issues = verdicts.get(&object).map(|verdict| verdict.count());
+            item(&key, &object, facts.created, issues.unwrap_or_default())
+        };
+        shown.take(ROWS).map(row).collect()
+    }
+}
+
+/// A row of the list of configuration.
+pub(crate) fn item(key: &Key, object: &ObjectRef, created: i64, issues: Count) -> Value {
+    json!({
+        "kind": object.kind,
+        "group": object.group,
+        "namespace": object.namespace,
+        "name": object.name,
+        "version": key.kind.storage_version(),
+        "created": created,
+        "issues": issues,
     })
+}
+
+/// How much is wrong with what acts on something.
+fn issues(acts: &Acts, id: &str) -> Count {
+    acts.place(id).map(|place| acts.marks(place, true).1).unwrap_or_default()
 }
 
 impl<'q> Wanted<'q> {
@@ -105,6 +219,7 @@ impl<'q> Wanted<'q> {
             namespaces: get("namespaces").map(split),
             search: get("search").unwrap_or_default().to_lowercase(),
             kind: get("kind").unwrap_or_default().to_lowercase(),
+            acts_on: get("actsOn"),
         }
     }
 
@@ -114,7 +229,7 @@ impl<'q> Wanted<'q> {
     }
 }
 
-fn namespaces(snapshot: &Snapshot) -> Vec<Value> {
+fn namespaces(snapshot: &Snapshot, health: Health<'_>) -> Vec<Value> {
     let row = |(name, labels): (&String, &Labels)| {
         let injection = match labels.get("istio-injection").map(String::as_str) {
             Some("enabled") => "enabled",
@@ -122,67 +237,10 @@ fn namespaces(snapshot: &Snapshot) -> Vec<Value> {
             _ => "unset",
         };
         let revision = labels.get("istio.io/rev");
-        json!({ "name": name, "injection": injection, "revision": revision, "health": unknown() })
+        let health = health(&format!("namespace/{name}"));
+        json!({ "name": name, "injection": injection, "revision": revision, "health": health })
     };
     snapshot.namespaces().map(row).collect()
-}
-
-/// Nothing is known of its traffic here.
-fn unknown() -> Value {
-    json!({ "state": "idle", "reasons": [] })
-}
-
-fn services(snapshot: &Snapshot, findings: &Findings, wanted: &Wanted<'_>) -> Vec<Item> {
-    let verdicts = findings.verdicts();
-    let all = snapshot.services().all().iter().enumerate();
-    let shown = all.filter(|(_, service)| wanted.fits(service.namespace(), &service.hostname));
-    let row = |(id, service): (usize, &Arc<Service>)| {
-        let endpoints: BTreeSet<_> =
-            snapshot.endpoints(id).all().map(|one| &one.workload.address).collect();
-        let (kind, r#type) = match service.registry {
-            Registry::Kubernetes => ("service", "Service"),
-            _ => ("serviceEntry", "ServiceEntry"),
-        };
-        let namespace = service.namespace();
-        Item {
-            id: format!("{kind}/{namespace}/{}", service.name),
-            kind: "service",
-            namespace: namespace.to_owned(),
-            name: service.name.to_string(),
-            labels: service.selector.clone().unwrap_or_default(),
-            r#type: Some(r#type.to_owned()),
-            instances: Some(Instances { all: endpoints.len(), ready: endpoints.len() }),
-            sidecars: None,
-            health: unknown(),
-            issues: verdicts.get(&service.meta.object).map(count).unwrap_or_default(),
-        }
-    };
-    let mut rows: Vec<Item> = shown.map(row).collect();
-    rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-    rows.truncate(ROWS);
-    rows
-}
-
-fn workloads(
-    snapshot: &Snapshot,
-    proxies: &Proxies,
-    wanted: &Wanted<'_>,
-    by_owner: bool,
-) -> Vec<Item> {
-    let connected: BTreeSet<(String, String)> =
-        proxies.list().into_iter().map(|proxy| (proxy.namespace, proxy.name)).collect();
-    let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
-    for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
-        let name = if by_owner { &workload.owner.name } else { workload.canonical_name() };
-        let namespace = &workload.meta.namespace;
-        if wanted.fits(namespace, name) {
-            let own = (namespace.clone(), workload.meta.name.clone());
-            let group = groups.entry((namespace.clone(), name.to_owned())).or_default();
-            group.add(workload, connected.contains(&own));
-        }
-    }
-    let rows = groups.into_iter().take(ROWS);
-    rows.map(|((namespace, name), group)| group.item(namespace, name, by_owner)).collect()
 }
 
 impl Group {
@@ -211,37 +269,10 @@ impl Group {
                 some if some < self.instances.all => "some",
                 _ => "all",
             }),
-            health: unknown(),
+            health: Value::Null,
             issues: Count::default(),
         }
     }
-}
-
-fn config(findings: &Findings, wanted: &Wanted<'_>) -> Vec<Value> {
-    let verdicts = findings.verdicts();
-    let shown = findings.objects().into_iter().filter(|(key, _)| {
-        let kind = key.kind.kind.to_lowercase();
-        wanted.fits(&key.namespace, &key.name) && (wanted.kind.is_empty() || kind == wanted.kind)
-    });
-    let row = |(key, facts): (Key, Facts)| {
-        let object: ObjectRef = key.object_ref();
-        json!({
-            "kind": object.kind,
-            "group": object.group,
-            "namespace": object.namespace,
-            "name": object.name,
-            "version": key.kind.storage_version(),
-            "created": facts.created,
-            "issues": verdicts.get(&object).map(count).unwrap_or_default(),
-        })
-    };
-    shown.take(ROWS).map(row).collect()
-}
-
-fn count(verdict: &Verdict) -> Count {
-    let all = || verdict.validation.iter().chain(&verdict.refusals);
-    let of = |severity| all().filter(|issue| issue.severity == severity).count();
-    Count { errors: of(Severity::Error), warnings: of(Severity::Warning) }
 }
 
 #[cfg(test)]

@@ -3,14 +3,16 @@
 //! In: a Kubernetes API and listening sockets. Out: ADS for the proxies, the log, the objects' status
 //! and an admin socket. It keeps nothing of its own: whatever is lost with the process is in the API.
 
+pub mod acts;
 mod ads;
 pub mod cluster;
 mod core;
 pub mod debug;
 mod events;
-mod findings;
+pub mod findings;
 mod inventory;
 mod metrics;
+pub mod objects;
 pub mod owner;
 mod published;
 mod pushes;
@@ -25,16 +27,19 @@ use std::sync::Arc;
 
 use lateen_kube::{Client, Source};
 use lateen_runtime::admin::Handler;
+use lateen_runtime::pages::{Pages, all, reading};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
 use tokio::sync::watch;
 
+pub use inventory::Inventory;
 pub use standalone::Standalone;
 pub use writer::Debounce;
 
 use core::Core;
+use objects::Owner;
 
 /// What a control plane is given at its start.
 pub struct Options {
@@ -49,14 +54,12 @@ pub struct Options {
     pub debounce: Debounce,
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
-    /// More pages for the admin socket.
-    pub pages: Handler,
+    /// Makes the pages of the graph API.
+    pub pages: MakePages,
 }
 
-/// Pages of one handler, and those of the next that it has none of its own for.
-pub fn either(first: Handler, next: Handler) -> Handler {
-    Arc::new(move |path, query| first(path, query).or_else(|| next(path, query)))
-}
+/// Makes pages of what the control plane knows.
+pub type MakePages = Box<dyn FnOnce(Inventory) -> Arc<dyn Pages> + Send>;
 
 /// Starts the control plane's tasks. The API need not answer yet: everything waits for it. `ready` is
 /// dropped when the first whole snapshot is served. Answers the pages of the graph API, for whoever serves them.
@@ -67,7 +70,7 @@ pub async fn start(
     options: Options,
     tasks: &Tasks,
     ready: Guard,
-) -> Result<Handler, lateen_kube::Error> {
+) -> Result<Arc<dyn Pages>, lateen_kube::Error> {
     let client = Client::connect(options.api).await?;
     // On one machine there is one control plane, which writes whatever is to be written.
     let (_, writes) = watch::channel(true);
@@ -78,10 +81,12 @@ pub async fn start(
         "/metrics" | "/api/v1/metrics" => Some(metrics.page(None)),
         _ => None,
     });
-    let api = either(options.pages, either(core.inventory(), scraped));
-    let handler = either(core.pages(), api.clone());
+    let pages = (options.pages)(core.inventory());
+    let objects = core.objects(Arc::new(Owner(client.clone())));
+    let api = all(vec![pages, reading(scraped), objects]);
+    let pages = all(vec![reading(core.pages()), api.clone()]);
     tasks.essential("control admin", async move {
-        Ok(lateen_runtime::admin::serve_unix(&options.admin, handler).await?)
+        Ok(lateen_runtime::admin::serve_unix(&options.admin, pages).await?)
     });
     let doors = vec![Door::Unix(options.ads)];
     tasks.essential("ads", core.serve(doors, tasks.clone(), ready));

@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds::{Kind, Source, by_kind};
-use lateen_api::resource::{Key, Resource};
+use lateen_api::resource::{Key, Resource, object_ref};
 use lateen_api::validate::validate;
 use lateen_kube::watch::{Event, decode};
 use lateen_model::convert::NOT_SUPPORTED;
@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::acts::Reach;
 use crate::events::Events;
 use crate::findings::{Facts, Finder, Findings, Given};
 use crate::published::Published;
@@ -212,7 +213,8 @@ impl Writer {
                 "ServiceEntry" => value["status"] = given(&status),
                 _ => {}
             }
-            self.findings.put_object(key.clone(), Facts { generation, created, status });
+            let reach = Arc::new(Reach::read(kind, &value));
+            self.findings.put_object(key.clone(), Facts { generation, created, status, reach });
         }
         let without_effect = without_effect(kind, &value);
         let decoded = decode(kind, value);
@@ -247,6 +249,19 @@ impl Writer {
             let _ = synced.send(());
         }
     }
+}
+
+/// What is wrong with an object, as far as its own text tells.
+pub fn findings_of(kind: &'static Kind, object: &Value) -> BTreeSet<Issue> {
+    let mut value = object.clone();
+    let mut issues = BTreeSet::new();
+    if kind.source == Source::Istio {
+        value.as_object_mut().and_then(|fields| fields.remove("status"));
+        issues.extend(validate(kind, kind.storage_version(), &value));
+    }
+    issues.extend(without_effect(kind, &value).map(|issue| issue(object_ref(kind, &value))));
+    issues.extend(decode(kind, value).issues);
+    issues
 }
 
 /// That nothing acts on an object, if that is so: an error where somebody might feel safe behind it.
@@ -305,6 +320,6 @@ fn health(status: &Value) -> Value {
 }
 
 fn key(kind: &'static Kind, value: &Value) -> Key {
-    let object = lateen_api::resource::object_ref(kind, value);
+    let object = object_ref(kind, value);
     Key { kind, namespace: object.namespace, name: object.name }
 }

@@ -1,19 +1,23 @@
 //! The graph API, version 1, as pages. In: paths and queries. Out: JSON; what is wrong with a query is a
-//! [`Problem`] that names the parameter and what it takes.
+//! problem that names the parameter and what it takes.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lateen_runtime::admin::{Handler, Page};
+use lateen_control::Inventory;
+use lateen_runtime::admin::Page;
+use lateen_runtime::pages::{Pages, Reader, at_once, only};
 
 use crate::collect::Traffic;
 use crate::graph::{Query, graph};
 use crate::kiali::kiali;
+use crate::mesh::{Healths, mark};
 use crate::series::series;
 use crate::store::{KEPT, STEP, Store, step_of};
 use crate::text::text;
-use crate::view::{GraphType, Problem, Status, StoreStatus};
+use crate::view::{GraphType, Status, StoreStatus};
 
 /// Seconds that rates are over, unless it is said.
 const DURATION: u64 = 60;
@@ -27,26 +31,25 @@ pub struct About {
 }
 
 /// The pages under `/api/v1/`.
-pub fn handler(traffic: Arc<Traffic>, about: About) -> Handler {
-    Arc::new(move |path, query| {
-        let parameters = parameters(query);
-        let path = path.strip_prefix("/api/v1/")?;
+pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<dyn Pages> {
+    at_once(move |ask| {
+        let parameters = parameters(&ask.query);
+        let path = ask.path.strip_prefix("/api/v1/")?;
         if let ("graph" | "series", Some(why)) = (path, traffic.missing()) {
-            return Some(problem(502, why));
+            return Some(Page::problem(502, why));
         }
         let page = match path {
-            "status" => Ok(Page::json(&status(&traffic, &about))),
-            "graph" => graph_page(&traffic, &parameters),
+            "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
+            "graph" => graph_page(&traffic, &inventory, &parameters),
             "series" => series_page(&traffic.now(), &parameters),
-            _ => return None,
+            list => Ok(list_page(&traffic, &inventory, list, &ask.query)?),
         };
-        Some(page.unwrap_or_else(|message| problem(400, message)))
+        Some(match page {
+            _ if !ask.is_reading() => only("GET"),
+            Ok(page) => page,
+            Err(message) => Page::problem(400, message),
+        })
     })
-}
-
-/// A page that says what is wrong.
-pub fn problem(status: u16, message: impl Into<String>) -> Page {
-    Page::json(&Problem { status, message: message.into() }).with_status(status)
 }
 
 type Parameters<'q> = BTreeMap<Cow<'q, str>, Cow<'q, str>>;
@@ -55,7 +58,7 @@ fn parameters(query: &str) -> Parameters<'_> {
     form_urlencoded::parse(query.as_bytes()).collect()
 }
 
-fn status(traffic: &Traffic, about: &About) -> Status {
+fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = traffic.notices();
@@ -69,6 +72,7 @@ fn status(traffic: &Traffic, about: &About) -> Status {
         now: milliseconds(now + 1),
         oldest: milliseconds(oldest),
         step: STEP * 1000,
+        user: reader.user().map(str::to_owned),
         proxies: traffic.proxies(),
         store: StoreStatus {
             bytes: fill.bytes,
@@ -84,10 +88,26 @@ fn milliseconds(step: u32) -> u64 {
     u64::from(step) * STEP * 1000
 }
 
-fn graph_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
-    let store = traffic.now();
-    let mut graph = graph(&store, &read(&store, parameters)?);
-    drop(store);
+/// One of the control plane's lists, with the health that the traffic tells of.
+fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
+    let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
+    let healths = OnceCell::new();
+    inventory.list(list, query, &|id| {
+        healths.get_or_init(|| Healths::of(&traffic.now(), r#type)).get(id)
+    })
+}
+
+fn graph_page(
+    traffic: &Traffic,
+    inventory: &Inventory,
+    parameters: &Parameters<'_>,
+) -> Result<Page, String> {
+    let (mut graph, services) = {
+        let store = traffic.now();
+        let query = read(&store, parameters)?;
+        (graph(&store, &query), query.services)
+    };
+    mark(&mut graph, &inventory.acts(), services);
     graph.notices.extend(traffic.notices());
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
@@ -178,13 +198,23 @@ fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use futures::FutureExt;
+    use lateen_runtime::admin::Page;
+    use lateen_runtime::pages::Ask;
 
-    use super::{About, Traffic, duration, handler};
+    use super::{About, Inventory, Traffic, duration, pages};
+
+    fn page(path: &str, query: &str) -> Option<Page> {
+        let about = About { version: "1", cluster: "Kubernetes".into() };
+        let ask = Ask::get(path, query);
+        pages(Traffic::new(1 << 20), about, Inventory::default())
+            .answer(&ask)
+            .now_or_never()
+            .unwrap()
+    }
 
     fn get(path: &str, query: &str) -> (u16, String) {
-        let about = About { version: "1", cluster: "Kubernetes".into() };
-        let page = handler(Traffic::new(1 << 20), about)(path, query).unwrap();
+        let page = page(path, query).unwrap();
         (page.status, String::from_utf8(page.body).unwrap())
     }
 
@@ -218,10 +248,7 @@ mod tests {
 
     #[test]
     fn pages_of_others_are_none() {
-        let about = About { version: "1", cluster: String::new() };
-        let pages = handler(Traffic::new(0), about);
-        assert!(pages("/api/v1/nothing", "").is_none() && pages("/", "").is_none());
-        let _: Arc<_> = pages;
+        assert!(page("/api/v1/nothing", "").is_none() && page("/", "").is_none());
     }
 
     #[test]

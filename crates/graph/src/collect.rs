@@ -39,12 +39,23 @@ struct Reading {
 pub struct Inlet(pub Arc<Traffic>);
 
 /// The stream of one proxy.
-struct Stream(Arc<Traffic>);
+struct Stream {
+    traffic: Arc<Traffic>,
+    /// By its ways without flags, of which a connection may end with others than it began with.
+    open: Mutex<HashMap<Key, Open>>,
+}
+
+/// Connections of one way that began on this stream and have not ended.
+struct Open {
+    count: i64,
+    /// What they began under.
+    key: Key,
+}
 
 impl Collection for Inlet {
     fn stream(&self) -> Arc<dyn Collector> {
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Stream(self.0.clone()))
+        Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() })
     }
 }
 
@@ -128,7 +139,7 @@ impl Traffic {
 
 impl Collector for Stream {
     fn metrics(&self, _node: &Node, families: Vec<MetricFamily>) {
-        let mut store = self.0.now();
+        let mut store = self.traffic.now();
         let mut points: HashMap<Key, Point> = HashMap::new();
         for family in &families {
             let known = Metric::ALL.iter().find(|about| about.name == family.name());
@@ -140,15 +151,40 @@ impl Collector for Stream {
             }
         }
         let now = seconds();
+        let mut open = self.open();
         for (key, point) in points {
-            store.add(now, key, &point);
+            store.add(now, key.clone(), &point);
+            let way = key.without_flags();
+            let entry =
+                open.entry(way.clone()).or_insert_with(|| Open { count: 0, key: key.clone() });
+            entry.count += point.opened as i64 - point.closed as i64;
+            if entry.count < 0 {
+                // These began before the stream, when nobody counted or another stream did.
+                store.reopen(&key, -entry.count);
+                entry.count = 0;
+            }
+            if point.opened > 0 {
+                entry.key = key;
+            }
         }
+        open.retain(|_, entry| entry.count != 0);
+    }
+}
+
+impl Stream {
+    fn open(&self) -> MutexGuard<'_, HashMap<Key, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.proxies.fetch_sub(1, Ordering::Relaxed);
+        self.traffic.proxies.fetch_sub(1, Ordering::Relaxed);
+        // Whether they live on is not known: the proxy may be gone, and they with it.
+        let mut store = self.traffic.now();
+        for Open { count, key } in self.open().values() {
+            store.reopen(key, -count);
+        }
     }
 }
 
@@ -261,5 +297,19 @@ mod tests {
         }
         drop(stream);
         assert_eq!(traffic.proxies(), 0);
+        let open = || traffic.now().sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>();
+        assert_eq!(open(), 0, "what a proxy that is gone had open");
+        // It was only the stream: what began before it is not counted when it ends.
+        let stream = Inlet(traffic.clone()).stream();
+        let send = || {
+            let families = protobuf_families(|out| registry.changes(out));
+            stream.metrics(&Node::default(), families);
+        };
+        registry.counter(Metric::TcpClosed, &labels).add(3);
+        send();
+        assert_eq!(open(), 0);
+        registry.counter(Metric::TcpOpened, &labels).add(2);
+        send();
+        assert_eq!(open(), 2);
     }
 }

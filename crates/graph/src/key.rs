@@ -141,6 +141,12 @@ impl Key {
         }
     }
 
+    /// What its connections are when they begin.
+    pub fn without_flags(&self) -> Self {
+        let none: Arc<str> = "".into();
+        Self { flags: none.clone(), code: none, mutual_tls: false, ..self.clone() }
+    }
+
     /// The same edge, whoever reports it and however it ended.
     pub fn is_same_way(&self, other: &Self) -> bool {
         (&self.source, &self.destination, &self.service, self.protocol)

@@ -6,6 +6,7 @@ pub mod collect;
 pub mod graph;
 pub mod key;
 pub mod kiali;
+mod mesh;
 pub mod point;
 pub mod prometheus;
 pub mod series;

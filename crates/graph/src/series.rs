@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::graph::{Query, by_client, counts, neighbours, word};
-use crate::key::Key;
+use crate::key::{Key, Party};
 use crate::point::Point;
 use crate::store::{STEP, Store};
 use crate::view::{GraphType, Lines, Series};
@@ -25,7 +25,7 @@ struct Sides {
     outbound: bool,
 }
 
-/// The lines of a node, of a namespace (`namespace/NAME`) or of the whole `mesh`; of an edge and of the mesh all are
+/// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole `mesh`; of an edge and of the mesh all are
 /// outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
@@ -68,6 +68,10 @@ fn sides(id: &str, query: &Query, key: &Key) -> Sides {
             inbound: *key.destination.namespace == *namespace,
             outbound: *key.source.namespace == *namespace,
         };
+    }
+    if let Some((namespace, app)) = id.strip_prefix("appbox/").and_then(|id| id.split_once('/')) {
+        let is_in = |party: &Party| *party.namespace == *namespace && *party.app == *app;
+        return Sides { inbound: is_in(&key.destination), outbound: is_in(&key.source) };
     }
     let mut sides = Sides::default();
     for (from, to) in neighbours(query, key) {

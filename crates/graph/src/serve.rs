@@ -4,109 +4,118 @@
 
 mod assets;
 
-use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use lateen_runtime::admin::{Handler, Page};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use lateen_runtime::admin::Page;
+use lateen_runtime::http::{Limits, Reply, read, response};
+use lateen_runtime::pages::{Access, Pages, Reader, Refusal, only};
+use tokio::net::TcpListener;
 
-use crate::api::problem;
-
-/// Connections served at once; more wait.
-const MAX_CONNECTIONS: usize = 128;
-/// How long a peer may take to send its request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may last.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How much at once; a browser that keeps its connection for ever must not keep others out.
+const LIMITS: Limits = Limits { connections: 128, lasting: Some(Duration::from_secs(10 * 60)) };
 /// Nothing from anywhere else, and nobody's frame.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Who may ask: whoever knows the token.
-#[derive(Clone)]
-pub struct Token(Arc<str>);
+/// The owner's way in: whoever knows the token is the owner.
+pub struct Token(String);
 
 impl Token {
     pub fn new(secret: &str) -> Self {
-        Self(secret.into())
+        Self(secret.to_owned())
     }
 
-    /// Whether a request shows it, in a time that tells nothing of how much of it was right.
-    fn admits(&self, request: &Request<Incoming>) -> bool {
-        let value = request.headers().get(header::AUTHORIZATION);
-        let shown = value.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-        shown.is_some_and(|shown| {
-            let (own, shown) = (self.0.as_bytes(), shown.trim().as_bytes());
-            let differences = own.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
-            own.len() == shown.len() && differences == 0
-        })
+    /// Compares in a time that tells nothing of how much of it was right.
+    fn is(&self, shown: &str) -> bool {
+        let (own, shown) = (self.0.as_bytes(), shown.as_bytes());
+        let differences = own.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
+        own.len() == shown.len() && differences == 0
+    }
+}
+
+impl Access for Token {
+    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<Reader, Refusal>> {
+        let refused = || Refusal::Unknown(format!("this is not the token: {}", self.invitation()));
+        let verdict = if self.is(token) { Ok(Reader::Owner) } else { Err(refused()) };
+        Box::pin(std::future::ready(verdict))
+    }
+
+    fn invitation(&self) -> &str {
+        "open the address that lateen up printed, or send authorization: Bearer TOKEN"
     }
 }
 
 /// Serves until dropped.
-pub async fn serve(listener: TcpListener, token: Token, api: Handler) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("never closed");
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let (token, api) = (token.clone(), api.clone());
-        connections.spawn(async move {
-            // A browser that keeps its connection for ever must not keep others out.
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection(stream, token, api)).await;
-            drop(slot);
-        });
-    }
+pub async fn serve(listener: TcpListener, access: Arc<dyn Access>, api: Arc<dyn Pages>) {
+    lateen_runtime::http::serve(listener, LIMITS, move |request, _| {
+        let (access, api) = (access.clone(), api.clone());
+        async move { reply(request, &*access, &*api).await }
+    })
+    .await;
 }
 
-async fn connection(stream: TcpStream, token: Token, api: Handler) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let reply = reply(&request, &token, &api);
-        async move { Ok::<_, Infallible>(reply) }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection to the graph's page ended");
-    }
-}
-
-fn reply(request: &Request<Incoming>, token: &Token, api: &Handler) -> Response<Full<Bytes>> {
+async fn reply(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages) -> Reply {
     let path = request.uri().path();
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return dynamic(problem(405, "the graph's api answers GET only"));
+    if path.starts_with("/api/") {
+        return called(request, access, api).await;
     }
-    if !path.starts_with("/api/") {
-        return file(path, accepts_gzip(request));
+    match *request.method() {
+        Method::GET | Method::HEAD => file(path, accepts_gzip(request.headers())),
+        _ => dynamic(only("GET")),
     }
-    if !token.admits(request) {
-        let text = "a token is needed: open the address that lateen up printed, or send \
-                    authorization: Bearer TOKEN";
-        return dynamic(problem(401, text));
+}
+
+/// An answer of the API.
+async fn called(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages) -> Reply {
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let page = async {
+        let Some(token) = bearer(request.headers()) else {
+            let text = format!("a token is needed: {}", access.invitation());
+            return Err(Page::problem(401, text));
+        };
+        let reader = access.authenticate(token).await.map_err(|refusal| refusal.page())?;
+        let ask = read(request, reader).await?;
+        let missing = || Page::problem(404, format!("there is no {}", ask.path));
+        let page = api.answer(&ask).await.unwrap_or_else(missing);
+        if ask.is_reading() && page.status == 200 { Ok(page) } else { Err(page) }
+    };
+    match page.await {
+        Ok(page) => tagged(page, known.as_ref()),
+        Err(page) => dynamic(page),
     }
-    let page = api(path, request.uri().query().unwrap_or_default());
-    dynamic(page.unwrap_or_else(|| problem(404, format!("there is no {path}"))))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// With a tag of its content; without the content for whoever has it.
+fn tagged(page: Page, known: Option<&HeaderValue>) -> Reply {
+    let mut hasher = DefaultHasher::new();
+    page.body.hash(&mut hasher);
+    let tag = format!("\"{:016x}\"", hasher.finish());
+    let tag = HeaderValue::from_str(&tag).expect("invariant: hexadecimal digits");
+    let mut response = dynamic(page);
+    if known == Some(&tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Full::default();
+    }
+    response.headers_mut().insert(header::ETAG, tag);
+    response
 }
 
 /// A part of the page. What is not there is the page itself, which knows its own paths.
-fn file(path: &str, packed: bool) -> Response<Full<Bytes>> {
+fn file(path: &str, packed: bool) -> Reply {
     let found = assets::find(path).or_else(|| assets::find("/index.html"));
     let Some(asset) = found else {
         let text = "this lateen was built without its page: install Node 20, run `make ui`, and build it again.\n\
@@ -119,7 +128,7 @@ fn file(path: &str, packed: bool) -> Response<Full<Bytes>> {
     if !packed {
         return match asset.unpacked() {
             Ok(body) => secured(asset.content_type, age, body.into()),
-            Err(error) => dynamic(problem(500, format!("cannot unpack {path}: {error}"))),
+            Err(error) => dynamic(Page::problem(500, format!("cannot unpack {path}: {error}"))),
         };
     }
     let mut response = secured(asset.content_type, age, Bytes::from_static(asset.gzip));
@@ -128,23 +137,25 @@ fn file(path: &str, packed: bool) -> Response<Full<Bytes>> {
     response
 }
 
-fn accepts_gzip(request: &Request<Incoming>) -> bool {
-    let accepted = request.headers().get(header::ACCEPT_ENCODING);
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING);
     let accepted = accepted.and_then(|value| value.to_str().ok()).unwrap_or_default();
     accepted.split(',').any(|one| one.split(';').next().is_some_and(|one| one.trim() == "gzip"))
 }
 
-fn dynamic(page: Page) -> Response<Full<Bytes>> {
-    let mut response = secured(page.content_type, "no-store", page.body.into());
-    *response.status_mut() =
-        StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response
+fn dynamic(page: Page) -> Reply {
+    headed(response(page), "no-store")
 }
 
-fn secured(content_type: &'static str, age: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+fn secured(content_type: &'static str, age: &'static str, body: Bytes) -> Reply {
     let mut response = Response::new(Full::new(body));
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    headed(response, age)
+}
+
+fn headed(mut response: Reply, age: &'static str) -> Reply {
     for (name, value) in [
-        (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, age),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

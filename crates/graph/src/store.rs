@@ -119,6 +119,13 @@ impl Store {
         line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
     }
 
+    /// Counts so many more connections as open, or fewer, which is no traffic.
+    pub fn reopen(&mut self, key: &Key, count: i64) {
+        if let Some(line) = self.lines.get_mut(key) {
+            line.open = line.open.saturating_add(count);
+        }
+    }
+
     /// Time goes on, whether there is traffic or not.
     pub fn advance(&mut self, seconds: u64) {
         let step = step_of(seconds);

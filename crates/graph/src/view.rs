@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use lateen_control::findings::Count;
 use serde::Serialize;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,13 +66,23 @@ pub struct Node {
     pub principal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<&'static str>,
+    /// Without a proxy, as far as is known.
+    #[serde(skip_serializing_if = "is_false")]
+    pub out_of_mesh: bool,
     /// The app that it is boxed with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#box: Option<String>,
     pub health: Health,
     pub r#in: Traffic,
     pub out: Traffic,
+    /// How much is wrong with the configuration that acts on it, where any could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issues: Option<Count>,
     pub badges: Vec<&'static str>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -177,6 +188,9 @@ pub struct Status {
     pub now: u64,
     pub oldest: u64,
     pub step: u64,
+    /// Who is asking, as Kubernetes knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     pub proxies: usize,
     pub store: StoreStatus,
     pub notices: Vec<String>,
@@ -189,11 +203,4 @@ pub struct StoreStatus {
     pub limit: usize,
     pub edges: usize,
     pub edges_dropped: u64,
-}
-
-/// What every answer is that is not a success.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Problem {
-    pub status: u16,
-    pub message: String,
 }

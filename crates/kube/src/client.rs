@@ -165,13 +165,23 @@ impl Client {
     /// Puts an object in the place of the one that it names. With a resource version in its metadata only
     /// in the place of that version; another one is a conflict.
     pub async fn replace(&self, kind: &Kind, object: Value) -> Result<Value, Error> {
+        self.update(kind, object, DryRun::No).await
+    }
+
+    /// As [`Client::replace`]; returns the object as it is afterwards, or as it would be.
+    pub async fn update(
+        &self,
+        kind: &Kind,
+        object: Value,
+        dry_run: DryRun,
+    ) -> Result<Value, Error> {
         let named = object_ref(kind, &object);
         let namespace = Some(named.namespace.as_str()).filter(|namespace| !namespace.is_empty());
         let action = describe("replace", kind, namespace, &named.name);
         let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
         let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
         let api = self.api(kind, namespace);
-        let params = PostParams::default();
+        let params = PostParams { dry_run: dry_run == DryRun::Yes, field_manager: None };
         let replaced = self.bounded(&action, api.replace(&named.name, &params, &object)).await?;
         to_value(&action, kind, replaced)
     }

@@ -11,6 +11,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
 use lateen_runtime::admin;
+use lateen_runtime::pages::reading;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
 use tokio::sync::{mpsc, watch};
@@ -86,9 +87,9 @@ impl Proxy {
         };
         let mut tasks = JoinSet::new();
         if let Some(path) = options.admin_socket {
-            let handler = view.admin();
+            let pages = reading(view.admin());
             tasks.spawn(async move {
-                if let Err(error) = admin::serve_unix(&path, handler).await {
+                if let Err(error) = admin::serve_unix(&path, pages).await {
                     tracing::error!(%error, "no admin server");
                 }
             });

@@ -1,6 +1,5 @@
-//! The admin server of a process: read-only pages over HTTP/1.1 on a Unix socket that only its owner
-//! may open, and the client for it; or on a TCP port, where some pages are for this machine alone. In: a
-//! handler from path and query to a [`Page`].
+//! The admin server of a process: pages over HTTP/1.1 on a Unix socket that only its owner may open, and the
+//! client for it; or on a TCP port, where some pages are for this machine alone. In: [`Pages`]. Out: [`Page`]s.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,19 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http::{Request, header};
+use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixStream};
-use tokio::sync::Semaphore;
+
+use crate::http::{Limits, Reply, read, response, serve};
+use crate::pages::{Pages, Reader, all, at_once};
 
 /// Connections served at once; more wait.
 const MAX_CONNECTIONS: usize = 64;
-/// How long a peer may take to send its request's head.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection over TCP may last.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The largest page that the client reads.
@@ -67,63 +64,41 @@ pub enum Error {
     Status { path: PathBuf, uri: String, status: u16, body: String },
 }
 
-/// Listens on `path` (mode 0600; a stale socket there is replaced) and serves until dropped.
-pub async fn serve_unix(path: &Path, handler: Handler) -> Result<(), Error> {
+/// Listens on `path` (mode 0600; a stale socket there is replaced) and serves until dropped. Whoever may open
+/// the socket is the owner.
+pub async fn serve_unix(path: &Path, pages: Arc<dyn Pages>) -> Result<(), Error> {
     let listener =
         crate::socket::bind(path).map_err(|reason| Error::Listen { path: path.into(), reason })?;
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("never closed");
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let handler = handler.clone();
-        connections.spawn(async move {
-            serve_connection(stream, handler).await;
-            drop(slot);
-        });
-    }
+    let limits = Limits { connections: MAX_CONNECTIONS, lasting: None };
+    serve(listener, limits, move |request, _| answer(request, pages.clone())).await;
+    Ok(())
 }
 
 /// Serves on a TCP port until dropped. What `open` has no page for is asked of `local`, but only for peers
 /// on this machine's loopback, as those of `kubectl port-forward` are.
-pub async fn serve_tcp(listener: TcpListener, open: Handler, local: Handler) {
-    let (near, far) = (everything(open.clone(), local.clone()), limited(open, local));
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("never closed");
-        let Ok((stream, peer)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let handler = if peer.ip().to_canonical().is_loopback() { &near } else { &far };
-        let handler = handler.clone();
-        connections.spawn(async move {
-            // A peer that keeps its connection for ever must not keep others out.
-            let served = serve_connection(stream, handler);
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, served).await;
-            drop(slot);
-        });
-    }
-}
-
-/// The pages for this machine.
-fn everything(open: Handler, local: Handler) -> Handler {
-    Arc::new(move |path, query| open(path, query).or_else(|| local(path, query)))
-}
-
-/// The pages for everybody else, who are told of the others.
-fn limited(open: Handler, local: Handler) -> Handler {
-    Arc::new(move |path, query| {
-        let refused = "this page is for the loopback only: use kubectl port-forward\n";
-        let page = open(path, query);
-        page.or_else(|| local(path, query).map(|_| Page::text(refused).with_status(403)))
+pub async fn serve_tcp(listener: TcpListener, open: Arc<dyn Pages>, local: Arc<dyn Pages>) {
+    let near = all(vec![open.clone(), local]);
+    let far = limited(open);
+    let limits = Limits { connections: MAX_CONNECTIONS, lasting: Some(CONNECTION_TIMEOUT) };
+    serve(listener, limits, move |request, is_near| {
+        answer(request, if is_near { near.clone() } else { far.clone() })
     })
+    .await;
+}
+
+/// The pages for everybody else, who are told of the others but cause nothing there.
+fn limited(open: Arc<dyn Pages>) -> Arc<dyn Pages> {
+    let text = "all other pages are for the loopback only: use kubectl port-forward\n";
+    all(vec![open, at_once(move |_| Some(Page::text(text).with_status(403)))])
+}
+
+async fn answer(request: Request<Incoming>, pages: Arc<dyn Pages>) -> Reply {
+    let ask = match read(request, Reader::Owner).await {
+        Ok(ask) => ask,
+        Err(page) => return response(page),
+    };
+    let missing = || Page::text(format!("no page {}\n", ask.path)).with_status(404);
+    response(pages.answer(&ask).await.unwrap_or_else(missing))
 }
 
 /// Asks the admin server at `path` for `uri` (such as `/config_dump`).
@@ -159,45 +134,10 @@ pub async fn get(path: &Path, uri: &str) -> Result<Bytes, Error> {
     Err(Error::Status { path: path.into(), uri: uri.into(), status: status.as_u16(), body })
 }
 
-async fn serve_connection<S>(stream: S, handler: Handler)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let page = answer(&request, &handler);
-        async move { Ok::<_, std::convert::Infallible>(response(page)) }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "admin connection ended");
-    }
-}
-
-fn answer(request: &Request<Incoming>, handler: &Handler) -> Page {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        return Page::text("the admin server answers GET only\n").with_status(405);
-    }
-    let uri = request.uri();
-    handler(uri.path(), uri.query().unwrap_or(""))
-        .unwrap_or_else(|| Page::text(format!("no page {}\n", uri.path())).with_status(404))
-}
-
-fn response(page: Page) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(page.body)));
-    *response.status_mut() =
-        StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let content_type = header::HeaderValue::from_static(page.content_type);
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::{Ask, reading};
 
     fn scratch(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("lateen-admin-{}-{name}.sock", std::process::id()))
@@ -222,21 +162,20 @@ mod tests {
     async fn over_tcp_the_loopback_sees_every_page() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve_tcp(listener, page("/ready"), page("/debug")));
+        let server =
+            tokio::spawn(serve_tcp(listener, reading(page("/ready")), reading(page("/debug"))));
         assert!(fetch(address, "/ready").await.starts_with("HTTP/1.1 200"));
         assert!(fetch(address, "/debug").await.starts_with("HTTP/1.1 200"));
         assert!(fetch(address, "/other").await.starts_with("HTTP/1.1 404"));
         server.abort();
     }
 
-    #[test]
-    fn others_see_the_open_pages_only() {
-        let far = limited(page("/ready"), page("/debug"));
-        assert_eq!(far("/ready", "").unwrap(), Page::text("/ready"));
-        let refused = far("/debug", "").unwrap();
-        assert_eq!(refused.status, 403);
-        assert!(!String::from_utf8(refused.body).unwrap().contains("/debug"));
-        assert_eq!(far("/other", ""), None);
+    #[tokio::test]
+    async fn others_see_the_open_pages_only() {
+        let far = limited(reading(page("/ready")));
+        let status = async |path: &str| far.answer(&Ask::get(path, "")).await.unwrap().status;
+        assert_eq!(status("/ready").await, 200);
+        assert_eq!(status("/debug").await, 403);
     }
 
     #[tokio::test]
@@ -245,7 +184,7 @@ mod tests {
         let handler: Handler =
             Arc::new(|path, query| (path == "/ready").then(|| Page::text(format!("ok {query}"))));
         let server_path = path.clone();
-        let server = tokio::spawn(async move { serve_unix(&server_path, handler).await });
+        let server = tokio::spawn(async move { serve_unix(&server_path, reading(handler)).await });
         let body = loop {
             match get(&path, "/ready?x=1").await {
                 Err(Error::Connect { .. }) => tokio::task::yield_now().await,

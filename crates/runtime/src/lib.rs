@@ -3,8 +3,10 @@
 
 pub mod admin;
 pub mod descriptors;
+pub mod http;
 pub mod log;
 pub mod memory;
+pub mod pages;
 pub mod process;
 pub mod readiness;
 pub mod rotated;

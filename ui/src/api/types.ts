@@ -13,8 +13,9 @@
 // GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → { items: ConfigItem[] }
 // GET  /api/v1/config/KIND.GROUP/NAMESPACE/NAME   → ConfigObject
 // POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  ConfigUpdate → ConfigObject, or 409/422 Problem
-// An object without a namespace has `_` in its place. A dry run answers 200 with `validation` filled even if there
-// are errors, unless the text is no such object at all (422).
+// An object without a namespace has `_` in its place, one of Kubernetes' core group no `.GROUP`. There are Istio's
+// kinds, the Gateway API's and Services. A dry run answers 200 with `validation` filled even if there are errors,
+// unless the text is no such object at all (422).
 //
 // SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
@@ -267,7 +268,9 @@ export interface ConfigItem extends ObjectRef {
 }
 
 export interface ConfigObject extends ConfigItem {
+  /** Without what nobody edits: managed fields, what kubectl applied, versions, a status that is a subresource. */
   yaml: string;
+  /** Of that text, and not of the API: a status that is written makes no other one. Opaque. */
   resourceVersion: string;
   validation: Issue[];
   /** Whether the reader's own rights in Kubernetes allow an update. */

@@ -15,6 +15,9 @@ import { IssueCount, Loading, Trouble } from "../ui/widgets";
 
 const Editor = lazy<import("../editor/editor").EditorProps>("the editor", () => import("../editor/editor"));
 
+/** Milliseconds from a change until the mesh has looked at it. */
+const FINDINGS_AFTER = 1500;
+
 export default function ConfigPage({ path }: { path: string[] }) {
   const [kindGroup = "", namespace = "", name = ""] = path;
   const ref = parseConfigPath(kindGroup, namespace, name);
@@ -95,6 +98,12 @@ function Body({ object, url, reload, saved }: BodyProps) {
   const changed = text.value !== object.yaml;
   const errors = issues.value.filter((i) => i.severity === "error").length;
 
+  /** What the mesh says of a saved object comes a moment after it. */
+  const followUp = async () => {
+    await new Promise((done) => setTimeout(done, FINDINGS_AFTER));
+    const next = await reload();
+    if (next && text.value === next.yaml) issues.value = next.validation;
+  };
   const send = async (dryRun: boolean) => {
     working.value = true;
     const yaml = text.value;
@@ -116,6 +125,7 @@ function Body({ object, url, reload, saved }: BodyProps) {
       if (!dryRun) {
         replace(next.yaml);
         saved(next);
+        void followUp();
       }
     } catch (e) {
       if (!(e instanceof ApiError)) throw e;

@@ -26,6 +26,8 @@ export interface CanvasEvents {
 
 const FADE = 400;
 /** A graph of two nodes is not blown up to fill the screen. */
+/** How often the fit is made anew with the text as large as it then is. */
+const FIT_PASSES = 3;
 const MAX_FIT_ZOOM = 1.25;
 
 export class GraphCanvas {
@@ -109,12 +111,16 @@ export class GraphCanvas {
   }
 
   fit(): void {
-    const all = this.cy.elements();
-    if (all.empty()) return;
+    if (this.cy.elements().empty()) return;
     this.cy.resize();
+    // Text is drawn larger the smaller the graph is, so the bounds depend on the zoom.
+    for (let pass = 0; pass < (this.big ? 1 : FIT_PASSES); pass += 1) this.fitOnce();
+  }
+
+  private fitOnce(): void {
     const narrow = this.cy.width() < 500;
     const [side, top, bottom] = narrow ? [10, 40, 58] : [36, 48, 64];
-    const box = this.big ? this.roughBounds() : all.boundingBox({ includeLabels: true });
+    const box = this.big ? this.roughBounds() : this.cy.elements().boundingBox({ includeLabels: true });
     const room = {
       w: Math.max(50, this.cy.width() - side * 2),
       h: Math.max(50, this.cy.height() - top - bottom),
@@ -125,6 +131,7 @@ export class GraphCanvas {
       y: top + (room.h - box.h * zoom) / 2 - box.y1 * zoom,
     };
     this.cy.viewport({ zoom, pan });
+    this.rescale();
   }
 
   /** Of the nodes' centres: the exact bounds of thousands of edges take longer than all else. */

@@ -44,7 +44,7 @@ export const DEFAULTS: GraphState = {
   type: "versionedApp",
   namespaces: [],
   duration: 60,
-  refresh: 10,
+  refresh: 5,
   replay: false,
   services: true,
   idle: false,

@@ -150,8 +150,7 @@ describe("the graph of the echo demo", () => {
           .data.some((v) => v !== 0);
       });
     const page = await start({ scenario: "echo" });
-    await page.waitForTimeout(1500);
-    expect(await painted(page)).toBe(true);
+    await expect.poll(() => painted(page), { timeout: 30_000 }).toBe(true);
     await opened!.close();
     const calm = await start({ scenario: "echo", context: { reducedMotion: "reduce" } });
     await calm.waitForTimeout(800);

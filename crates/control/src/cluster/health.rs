@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use lateen_runtime::admin::{Handler, Page, serve_tcp};
+use lateen_runtime::pages::{Pages, all, reading};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use tokio::net::TcpListener;
@@ -52,21 +53,20 @@ impl Health {
         Self { counters, ..self }
     }
 
-    /// Starts both servers. The first of `pages` are shown under `/debug`.
+    /// Starts both servers. `debug` is shown under `/debug`.
     pub fn serve(
         self,
         health: TcpListener,
         monitoring: TcpListener,
-        [debug, more]: [Handler; 2],
+        debug: Handler,
+        more: Arc<dyn Pages>,
         tasks: &Tasks,
     ) {
-        let open: Handler = Arc::new(move |path, _| self.page(path));
-        let local: Handler = Arc::new(move |path, query| {
-            match path.strip_prefix("/debug").filter(|path| path.starts_with('/')) {
-                Some(path) => debug(path, query),
-                None => more(path, query),
-            }
-        });
+        let open = reading(Arc::new(move |path, _| self.page(path)));
+        let debug = reading(Arc::new(move |path, query| {
+            debug(path.strip_prefix("/debug").filter(|path| path.starts_with('/'))?, query)
+        }));
+        let local = all(vec![debug, more]);
         for (name, listener) in [("health", health), ("monitoring", monitoring)] {
             let (open, local) = (open.clone(), local.clone());
             tasks.essential(name, async move {

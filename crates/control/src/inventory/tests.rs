@@ -7,7 +7,7 @@ use lateen_api::resource::parse;
 use lateen_model::{Change, World};
 use serde_json::{Value, json};
 
-use super::handler;
+use super::Inventory;
 use crate::published::Published;
 use crate::pushes::Making;
 
@@ -38,15 +38,17 @@ fn world() -> Arc<Published> {
 }
 
 fn get(path: &str, query: &str) -> Value {
-    let pages = handler(world(), Arc::default(), Arc::default());
-    serde_json::from_slice(&pages(path, query).unwrap().body).unwrap()
+    let inventory = Inventory::new(world(), Arc::default(), Arc::default());
+    let page = inventory.list(path, query, &|id| json!(format!("health of {id}"))).unwrap();
+    serde_json::from_slice(&page.body).unwrap()
 }
 
 #[test]
 fn what_is_there_is_listed() {
-    let namespaces = get("/api/v1/namespaces", "");
+    let namespaces = get("namespaces", "");
     assert_eq!(namespaces["namespaces"][0]["injection"], "enabled");
-    let services = get("/api/v1/services", "");
+    assert_eq!(namespaces["namespaces"][0]["health"], "health of namespace/shop");
+    let services = get("services", "");
     let ids: Vec<&str> = services["items"]
         .as_array()
         .unwrap()
@@ -54,19 +56,19 @@ fn what_is_there_is_listed() {
         .filter_map(|item| item["id"].as_str())
         .collect();
     assert_eq!(ids, ["serviceEntry/data/db.example.com", "service/shop/echo"]);
-    let workloads = get("/api/v1/workloads", "");
+    let workloads = get("workloads", "");
     let first = &workloads["items"][0];
     assert_eq!(
         (&first["id"], &first["sidecars"]),
         (&json!("workload/shop/echo-1"), &json!("none"))
     );
-    let applications = get("/api/v1/applications", "");
+    let applications = get("applications", "");
     assert_eq!(applications["items"][0]["id"], "app/shop/echo");
 }
 
 #[test]
 fn lists_are_narrowed_by_namespace_and_by_words() {
-    let all = |query: &str| get("/api/v1/services", query)["items"].as_array().unwrap().len();
+    let all = |query: &str| get("services", query)["items"].as_array().unwrap().len();
     assert_eq!(all("namespaces=data"), 1);
     assert_eq!(all("search=EXAMPLE"), 1);
     assert_eq!(all("search=nothing"), 0);

@@ -1,6 +1,7 @@
 //! The status of an object as a function of what is there and what was found.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ fn issue(message: &str) -> Issue {
 }
 
 fn facts(status: Value) -> Facts {
-    Facts { generation: Some(2), created: 0, status }
+    Facts { generation: Some(2), created: 0, status, reach: Arc::default() }
 }
 
 fn refused() -> Verdict {

@@ -81,11 +81,6 @@ fn party(r#type: GraphType, party: &Party) -> (Place, Node) {
     };
     let (place, node) = bare(kind, namespace, name);
     let place = Place { version: version.map(ToString::to_string).unwrap_or_default(), ..place };
-    let gateway = match &**workload {
-        "istio-ingressgateway" => Some("ingress"),
-        "istio-egressgateway" => Some("egress"),
-        _ => None,
-    };
     let node = Node {
         id: place.id(),
         cluster: some(&party.cluster),
@@ -94,7 +89,6 @@ fn party(r#type: GraphType, party: &Party) -> (Place, Node) {
         version: some(&party.version).filter(|_| r#type != GraphType::App),
         principal: some(&party.principal),
         r#box: some(app).filter(|_| r#type == GraphType::VersionedApp),
-        gateway,
         ..node
     };
     (place, node)
@@ -144,6 +138,8 @@ fn bare(kind: NodeKind, namespace: &str, name: &str) -> (Place, Node) {
         health: Health::default(),
         r#in: Traffic::default(),
         out: Traffic::default(),
+        out_of_mesh: false,
+        issues: None,
         badges: Vec::new(),
     };
     (place, node)

@@ -3,25 +3,34 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lateen_runtime::admin::{Handler, Page};
+use lateen_runtime::admin::Page;
+use lateen_runtime::pages::{MAX_BODY, at_once};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Token, serve};
 
+const TOKEN: &str = "authorization: Bearer secret\r\n";
+
 async fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let api: Handler = Arc::new(|path, query| {
-        (path == "/api/v1/graph").then(|| Page::text(format!("asked {query}")))
+    let api = at_once(|ask| match &*ask.path {
+        "/api/v1/graph" => Some(Page::text(format!("asked {}", ask.query))),
+        "/api/v1/written" => Some(match ask.json::<Vec<u8>>() {
+            Ok(numbers) => Page::text(format!("{} {numbers:?}", ask.method)),
+            Err(page) => page,
+        }),
+        _ => None,
     });
-    tokio::spawn(serve(listener, Token::new("secret"), api));
+    tokio::spawn(serve(listener, Arc::new(Token::new("secret")), api));
     address
 }
 
 async fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{request}host: x\r\nconnection: close\r\n\r\n");
+    let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request.trim_end(), ""));
+    let head = format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n{body}");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -31,13 +40,17 @@ async fn ask(address: SocketAddr, request: &str) -> String {
 #[tokio::test]
 async fn the_api_asks_for_the_token_and_the_page_does_not() {
     let address = start().await;
-    for head in ["", "authorization: Bearer secre\r\n", "authorization: Basic secret\r\n"] {
+    for (head, said) in [
+        ("", "a token is needed"),
+        ("authorization: Basic secret\r\n", "a token is needed"),
+        ("authorization: Bearer secre\r\n", "this is not the token"),
+    ] {
         let refused = ask(address, &format!("GET /api/v1/graph HTTP/1.1\r\n{head}")).await;
         assert!(refused.starts_with("HTTP/1.1 401"), "{refused}");
-        assert!(refused.contains("a token is needed"), "{refused}");
+        assert!(refused.contains(said), "{refused}");
     }
-    let right = "GET /api/v1/graph?type=app HTTP/1.1\r\nauthorization: Bearer secret\r\n";
-    let answer = ask(address, right).await;
+    let right = format!("GET /api/v1/graph?type=app HTTP/1.1\r\n{TOKEN}");
+    let answer = ask(address, &right).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("asked type=app"), "{answer}");
     let page = ask(address, "GET / HTTP/1.1\r\n").await;
     assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
@@ -47,9 +60,39 @@ async fn the_api_asks_for_the_token_and_the_page_does_not() {
 #[tokio::test]
 async fn what_is_not_there_and_what_is_not_read_are_told() {
     let address = start().await;
-    let token = "authorization: Bearer secret\r\n";
-    let missing = ask(address, &format!("GET /api/v1/nothing HTTP/1.1\r\n{token}")).await;
+    let missing = ask(address, &format!("GET /api/v1/nothing HTTP/1.1\r\n{TOKEN}")).await;
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    let written = ask(address, &format!("POST /api/v1/graph HTTP/1.1\r\n{token}")).await;
+    let written = ask(address, "POST / HTTP/1.1\r\n").await;
     assert!(written.starts_with("HTTP/1.1 405"), "{written}");
+}
+
+#[tokio::test]
+async fn a_body_comes_whole_or_is_refused() {
+    let address = start().await;
+    let post = async |kind: &str, body: &str| {
+        let length = body.len();
+        let head = format!("POST /api/v1/written HTTP/1.1\r\n{TOKEN}content-type: {kind}");
+        ask(address, &format!("{head}\r\ncontent-length: {length}\r\n\r\n{body}")).await
+    };
+    let taken = post("application/json; charset=utf-8", "[1, 2]").await;
+    assert!(taken.starts_with("HTTP/1.1 200") && taken.ends_with("POST [1, 2]"), "{taken}");
+    let refused = post("text/plain", "[1]").await;
+    assert!(refused.starts_with("HTTP/1.1 415"), "{refused}");
+    let long = format!("POST /api/v1/written HTTP/1.1\r\n{TOKEN}content-length: {}", MAX_BODY + 1);
+    let refused = ask(address, &format!("{long}\r\n\r\n")).await;
+    assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+}
+
+#[tokio::test]
+async fn who_has_the_answer_is_not_sent_it_again() {
+    let address = start().await;
+    let get = async |more: &str| {
+        ask(address, &format!("GET /api/v1/graph?a HTTP/1.1\r\n{TOKEN}{more}")).await
+    };
+    let first = get("").await;
+    let tag = first.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap();
+    let again = get(&format!("if-none-match: {tag}\r\n")).await;
+    assert!(again.starts_with("HTTP/1.1 304") && !again.contains("asked"), "{again}");
+    let other = get("if-none-match: \"0\"\r\n").await;
+    assert!(other.starts_with("HTTP/1.1 200") && other.ends_with("asked a"), "{other}");
 }

@@ -1,0 +1,87 @@
+//! Which objects there are to ask for, and what a text may be.
+
+use lateen_api::kinds::by_kind;
+use lateen_api::resource::Key;
+use serde_json::json;
+
+use super::{key, text};
+
+const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn gateway() -> Key {
+    let kind = by_kind("networking.istio.io", "Gateway").unwrap();
+    Key { kind, namespace: "shop".to_owned(), name: "front".to_owned() }
+}
+
+#[test]
+fn only_objects_of_the_mesh_are_here() {
+    assert_eq!(key("Gateway.networking.istio.io/shop/front").unwrap(), gateway());
+    assert_eq!(key("Service/shop/front").unwrap().kind.kind, "Service");
+    for path in [
+        "Secret/shop/front",
+        "ConfigMap/istio-system/istio",
+        "Gateway.networking.istio.io/_/front",
+        "Gateway.networking.istio.io/shop/",
+        "Gateway.networking.istio.io/shop",
+        "Gateway.networking.istio.io/shop/front/status",
+        "Nothing.networking.istio.io/shop/front",
+    ] {
+        assert_eq!(key(path).unwrap_err().status, 404, "{path}");
+    }
+}
+
+#[test]
+fn a_status_makes_no_other_version_and_is_not_edited() {
+    let object = |version: &str, status: &str, port: u16| {
+        json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+            "metadata": { "name": "front", "namespace": "shop", "resourceVersion": version,
+                          "generation": 3, "managedFields": [{}], "labels": { "a": "b" },
+                          "annotations": { APPLIED: version } },
+            "spec": { "servers": [{ "port": { "number": port } }] },
+            "status": { "conditions": [status] },
+        })
+    };
+    let content = |value| text::content(gateway().kind, value);
+    let first = content(object("1", "a", 80));
+    assert_eq!(text::version(&first), text::version(&content(object("2", "b", 80))));
+    assert_ne!(text::version(&first), text::version(&content(object("1", "a", 81))));
+    let written = text::write(&first).unwrap();
+    for hidden in ["managedFields", "resourceVersion", "generation", "status", "annotations"] {
+        assert!(!written.contains(hidden), "{written}");
+    }
+    let read = text::read(&gateway(), &written).unwrap();
+    assert_eq!(read, first);
+    let completed = text::complete(read, &object("7", "c", 1))["metadata"].clone();
+    assert_eq!(
+        (&completed["resourceVersion"], &completed["annotations"][APPLIED]),
+        (&json!("7"), &json!("7"))
+    );
+}
+
+#[test]
+fn a_text_is_the_object_that_is_edited_or_nothing() {
+    let head = "apiVersion: networking.istio.io/v1\nkind: Gateway\n";
+    let meta = "metadata: {name: front, namespace: shop}\n";
+    for (yaml, path) in [
+        ("a: [", ""),
+        ("", ""),
+        ("- 1\n", "metadata"),
+        (&format!("{head}{meta}---\n{head}{meta}"), ""),
+        (head, "metadata"),
+        (&format!("apiVersion: v1\nkind: Gateway\n{meta}"), "apiVersion"),
+        (&format!("apiVersion: networking.istio.io/v9\nkind: Gateway\n{meta}"), "apiVersion"),
+        (&format!("apiVersion: networking.istio.io/v1\nkind: Sidecar\n{meta}"), "kind"),
+        (&format!("{head}metadata: {{name: other, namespace: shop}}\n"), "metadata.name"),
+        (&format!("{head}metadata: {{name: front, namespace: x}}\n"), "metadata.namespace"),
+    ] {
+        let issue = text::read(&gateway(), yaml).unwrap_err();
+        assert_eq!(issue.path, path, "{yaml}: {}", issue.message);
+    }
+    let older = format!("apiVersion: networking.istio.io/v1beta1\nkind: Gateway\n{meta}");
+    let read = text::read(&gateway(), &older).unwrap();
+    assert_eq!(read["apiVersion"], "networking.istio.io/v1");
+    let without_namespace = format!("{head}metadata: {{name: front}}\n");
+    let read = text::read(&gateway(), &without_namespace).unwrap();
+    assert_eq!(read["metadata"]["namespace"], "shop");
+}
