@@ -4,6 +4,7 @@
 # Out: $LATEEN_CACHE (default: .cache in the repository) with
 #        bin/kubectl  bin/kubectl-debian  bin/go-echo-server  bin/go-echo-client  bin/go-probed  bin/envoy  bin/helm
 #        bin/kube-apiserver and the other programs of a cluster, for scripts/cluster.sh
+#        bin/prometheus
 #        bin/docker  bin/dockerd  bin/containerd  bin/docker-registry  cni/*  containerd-2/containerd
 #        bin/ansible-playbook  bin/ansible-galaxy
 #        machine/*, the root folder of a Debian machine that a test boots
@@ -67,6 +68,15 @@ debian_kubectl() {
   say "fetching Debian's kubectl"
   unpack kubernetes-client
   mv "$work/usr/bin/kubectl" "$cache/bin/kubectl-debian"
+  rm -rf "$work"
+}
+
+# A real Prometheus, which nothing starts by itself.
+prometheus() {
+  [ -x "$cache/bin/prometheus" ] && return
+  say "fetching Debian's Prometheus"
+  unpack prometheus
+  mv "$work/usr/bin/prometheus" "$cache/bin/"
   rm -rf "$work"
 }
 
@@ -277,6 +287,7 @@ if [ "$bench" = yes ]; then
   [ -e /usr/lib/nginx/modules/ngx_stream_module.so ] || install_package libnginx-mod-stream
 fi
 debian_kubectl
+prometheus
 container_runtimes
 machine
 ansible

@@ -15,18 +15,21 @@ use lateen_apiserver::{ApiServer, Config};
 use lateen_control::{Debounce, Options, Standalone};
 use lateen_graph::api::About;
 use lateen_graph::collect::{Inlet, Traffic};
+use lateen_graph::prometheus::Settings;
 use lateen_graph::serve::Token;
 use lateen_identity::write_private;
 use lateen_netns::remains;
 use lateen_runtime::descriptors;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::{Supervisor, Tasks};
+use lateen_xds::server::Collection;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use tokio::time::MissedTickBehavior;
 
 use crate::home::{Home, HomeState};
 use crate::node::CLUSTER_ID;
 use crate::process::until_ended;
+use crate::prometheus::PrometheusArgs;
 use crate::up::{ADS_FD, API_FD, GRAPH_FD};
 
 /// Threads for the API and the pushes: traffic is not theirs, so two are plenty on one machine.
@@ -44,10 +47,13 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 pub struct ControlPlaneCommand {
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 }
 
 pub fn execute(command: ControlPlaneCommand) -> Result<()> {
     descriptors::raise();
+    let prometheus = command.prometheus.settings()?;
     let home = Home::new(Some(command.home))?;
     let state = home.last_state().context("home.json cannot be read: start with lateen up")?;
     // Nothing else has run yet, so nobody else can own these descriptors.
@@ -59,7 +65,7 @@ pub fn execute(command: ControlPlaneCommand) -> Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let ended = runtime.block_on(run(home, state, api, ads, page));
+    let ended = runtime.block_on(run(home, state, prometheus, [api, page], ads));
     runtime.shutdown_timeout(STOP_WITHIN);
     ended
 }
@@ -67,9 +73,9 @@ pub fn execute(command: ControlPlaneCommand) -> Result<()> {
 async fn run(
     home: Home,
     state: HomeState,
-    api: TcpListener,
+    prometheus: Option<Settings>,
+    [api, page]: [TcpListener; 2],
     ads: UnixListener,
-    page: TcpListener,
 ) -> Result<()> {
     page.set_nonblocking(true).context("the graph's socket")?;
     let page = tokio::net::TcpListener::from_std(page).context("the graph's socket")?;
@@ -77,15 +83,16 @@ async fn run(
     let tasks = supervisor.tasks();
     start_api(&home, &state, api, &tasks).await?;
     let readiness = Readiness::new();
-    let traffic = Traffic::new(GRAPH_MEMORY);
+    let (traffic, inlet) = traffic(prometheus, &tasks);
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
     let options = Options {
         api: lateen_kube::Source::Kubeconfig(home.kubeconfig()),
         ads,
         admin: home.admin_socket("control"),
+        version: env!("CARGO_PKG_VERSION"),
         standalone: Some(standalone(&home, &state)?),
         debounce: Debounce::default(),
-        traffic: Some(Arc::new(Inlet(traffic.clone()))),
+        traffic: Some(inlet),
         pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     };
     let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
@@ -101,6 +108,21 @@ async fn run(
         lateen_runtime::memory::give_back().await;
     });
     until_ended(supervisor, STOP_WITHIN).await
+}
+
+/// A place for the graph's traffic, and where proxies send it; their metrics are left out, if a Prometheus is read.
+pub fn traffic(prometheus: Option<Settings>, tasks: &Tasks) -> (Arc<Traffic>, Arc<dyn Collection>) {
+    let Some(settings) = prometheus else {
+        let traffic = Traffic::new(GRAPH_MEMORY);
+        return (traffic.clone(), Arc::new(Inlet(traffic)));
+    };
+    let traffic = lateen_graph::prometheus::traffic(GRAPH_MEMORY, &settings);
+    let followed = traffic.clone();
+    tasks.essential("prometheus", async move {
+        lateen_graph::prometheus::follow(settings, followed).await;
+        Ok(())
+    });
+    (traffic.clone(), Arc::new(Inlet(traffic)))
 }
 
 /// Ends, again and again, what programs left behind whose `lateen run` was killed.

@@ -3,7 +3,6 @@
 
 pub mod flags;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,14 +11,14 @@ use lateen_control::cluster::context::Place;
 use lateen_control::cluster::webhook::NativeSidecars;
 use lateen_control::cluster::{self, Listeners, Options, bind};
 use lateen_graph::api::About;
-use lateen_graph::collect::{Inlet, Traffic};
 use lateen_kube::Source;
 use lateen_kube::lease::Times;
 use lateen_runtime::descriptors;
 use lateen_runtime::readiness::Readiness;
-use lateen_runtime::tasks::Supervisor;
+use lateen_runtime::tasks::{Supervisor, Tasks};
 use tokio::net::TcpListener;
 
+use crate::control_plane::traffic;
 use crate::process::until_ended;
 pub use flags::DiscoveryCommand;
 
@@ -27,8 +26,6 @@ pub use flags::DiscoveryCommand;
 const THREADS: usize = 2;
 /// Streams are told to end; whoever does not listen by then is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes that an hour of traffic may take.
-const GRAPH_MEMORY: usize = 32 << 20;
 /// Istio's times: a cluster changes in bursts, and many proxies are told.
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(100), longest: Duration::from_secs(10) };
@@ -52,7 +49,7 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
     let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
     let readiness = Readiness::new();
-    let options = options(&command).await?;
+    let options = options(&command, &tasks).await?;
     let starting = readiness.guard("control plane");
     let (starter, ready) = (tasks.clone(), readiness.clone());
     tasks.essential("control plane", async move {
@@ -70,7 +67,7 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
     until_ended(supervisor, STOP_WITHIN).await
 }
 
-async fn options(command: &DiscoveryCommand) -> Result<Options> {
+async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {
     let listeners = Listeners {
         secure: bind(&command.secure).await?,
         plaintext: bind_unless_empty(&command.plaintext).await?,
@@ -84,7 +81,7 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
     };
     let hosts = command.pod.hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
     let age = command.max_connection_age;
-    let traffic = Traffic::new(GRAPH_MEMORY);
+    let (traffic, inlet) = traffic(command.prometheus.settings()?, tasks);
     let cluster = command.pod.cluster_id.clone();
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster };
     Ok(Options {
@@ -102,7 +99,7 @@ async fn options(command: &DiscoveryCommand) -> Result<Options> {
         version: env!("CARGO_PKG_VERSION"),
         debounce: DEBOUNCE,
         election: Times::default(),
-        traffic: Some(Arc::new(Inlet(traffic.clone()))),
+        traffic: Some(inlet),
         pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
     })
 }

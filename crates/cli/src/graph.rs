@@ -3,12 +3,21 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use lateen_control::Inventory;
+use lateen_graph::api::{About, duration, pages};
+use lateen_graph::prometheus::{self, Settings};
 use lateen_runtime::admin;
+use lateen_runtime::pages::Ask;
 
 use crate::home::Home;
+use crate::node::CLUSTER_ID;
 use crate::output::{note, text};
+use crate::prometheus::PrometheusArgs;
+
+/// Bytes that the traffic of the time that is asked for may take.
+const MEMORY: usize = 32 << 20;
 
 /// Show who talks to whom: rates, bytes and failures of the last minute
 #[derive(Debug, Args)]
@@ -33,6 +42,8 @@ pub struct GraphCommand {
     idle: bool,
     #[arg(long, short, value_enum, default_value_t = Format::Text)]
     output: Format,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -53,10 +64,15 @@ enum Format {
 }
 
 pub async fn execute(command: GraphCommand) -> Result<()> {
-    let home = Home::new(command.home.clone())?;
-    home.running()?;
-    let socket = home.admin_socket("control");
-    let page = admin::get(&socket, &command.uri()).await.map_err(reason)?;
+    let page = match command.prometheus.settings()? {
+        Some(settings) => command.read_prometheus(settings).await?,
+        None => {
+            let home = Home::new(command.home.clone())?;
+            home.running()?;
+            let socket = home.admin_socket("control");
+            admin::get(&socket, &command.uri()).await.map_err(reason)?.into()
+        }
+    };
     let page = std::str::from_utf8(&page).context("the graph is no text")?;
     if page.is_empty() {
         note(
@@ -79,7 +95,24 @@ fn reason(error: admin::Error) -> anyhow::Error {
 }
 
 impl GraphCommand {
+    /// The API's answer by what a Prometheus has, without a control plane.
+    async fn read_prometheus(&self, settings: Settings) -> Result<Vec<u8>> {
+        let duration = duration(&self.duration).map_err(anyhow::Error::msg)?;
+        let traffic = prometheus::traffic(MEMORY, &settings);
+        prometheus::read(settings, &traffic, duration).await?;
+        let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
+        let pages = pages(traffic, about, Inventory::default());
+        let page = pages.answer(&Ask::get("/api/v1/graph", &self.query())).await;
+        let page = page.context("invariant: the API has a graph")?;
+        ensure!(page.status == 200, "{}", String::from_utf8_lossy(&page.body));
+        Ok(page.body)
+    }
+
     fn uri(&self) -> String {
+        format!("/api/v1/graph?{}", self.query())
+    }
+
+    fn query(&self) -> String {
         let kind = match self.r#type {
             Kind::Workload => "workload",
             Kind::App => "app",
@@ -91,14 +124,13 @@ impl GraphCommand {
             Format::Json => "lateen",
             Format::KialiJson => "kiali",
         };
-        let query = form_urlencoded::Serializer::new(String::new())
+        form_urlencoded::Serializer::new(String::new())
             .append_pair("type", kind)
             .append_pair("format", format)
             .append_pair("duration", &self.duration)
             .append_pair("namespaces", &self.namespace.join(","))
             .append_pair("services", if self.no_services { "false" } else { "true" })
             .append_pair("idle", if self.idle { "true" } else { "false" })
-            .finish();
-        format!("/api/v1/graph?{query}")
+            .finish()
     }
 }

@@ -20,6 +20,7 @@ mod output;
 mod ports;
 mod precheck;
 mod process;
+mod prometheus;
 mod proxy;
 mod registry;
 mod run;

@@ -19,6 +19,7 @@ use crate::home::{Home, HomeState};
 use crate::node::NodeArgs;
 use crate::output::{note, say};
 use crate::ports::{self, Open};
+use crate::prometheus::PrometheusArgs;
 use crate::supervisor::{ChildSpec, Kept};
 
 /// The API's port when it is free: the one that Kubernetes users know.
@@ -63,11 +64,14 @@ pub struct UpCommand {
     /// The API's port on 127.0.0.1 [default: the one used before, else 6443, else any free one]
     #[arg(long, value_name = "PORT")]
     api_port: Option<u16>,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
 }
 
 pub async fn execute(command: UpCommand) -> Result<()> {
     let objects = apply::read(&command.filename)?;
     check_bind(command.gateway_bind)?;
+    command.prometheus.settings()?;
     let home = Home::new(command.home.clone())?;
     home.create()?;
     // Now that it exists: one name for it, whichever way it was written.
@@ -80,7 +84,8 @@ pub async fn execute(command: UpCommand) -> Result<()> {
     let state = home_state(&command, &home, api_address, graph_address)?;
     home.write_state(&state)?;
 
-    let mut started = Started { gateway: None, control: Some(start_control(&home, api, graph)?) };
+    let control = start_control(&home, &command.prometheus, api, graph)?;
+    let mut started = Started { gateway: None, control: Some(control) };
     let outcome = serve(&command, &home, &state, &objects, &mut started).await;
     started.stop().await;
     remove_bridge(&home, state.bridge).await;
@@ -283,11 +288,17 @@ fn ads_listener(path: &Path) -> Result<UnixListener> {
         .with_context(|| format!("cannot listen on {}", path.display()))
 }
 
-fn start_control(home: &Home, api: TcpListener, graph: TcpListener) -> Result<Kept> {
+fn start_control(
+    home: &Home,
+    prometheus: &PrometheusArgs,
+    api: TcpListener,
+    graph: TcpListener,
+) -> Result<Kept> {
+    let args = ["control-plane".into(), "--home".into(), home.dir().display().to_string()];
     let ads = ads_listener(&home.ads_socket())?;
     Kept::start(ChildSpec {
         name: "control",
-        args: vec!["control-plane".into(), "--home".into(), home.dir().display().to_string()],
+        args: args.into_iter().chain(prometheus.arguments()).collect(),
         fds: vec![
             (API_FD, Arc::new(OwnedFd::from(api))),
             (ADS_FD, Arc::new(OwnedFd::from(ads))),

@@ -6,8 +6,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use lateen_api::issue::{Code, Issue, ObjectRef};
@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::debug::Proxies;
 use crate::findings::{Finder, Findings};
 use crate::published::Published;
+use crate::pushes::{Course, Pushes};
 use crate::selectors::Gateways;
 
 /// A proxy refused a resource that comes from this object.
@@ -36,6 +37,7 @@ pub struct Door {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    pushes: Arc<Pushes>,
     gateways: Arc<Gateways>,
     traffic: Option<Arc<dyn Collection>>,
     next: AtomicU64,
@@ -46,10 +48,12 @@ impl Door {
         published: Arc<Published>,
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
+        pushes: Arc<Pushes>,
         gateways: Arc<Gateways>,
         traffic: Option<Arc<dyn Collection>>,
     ) -> Self {
-        Self { published, findings, proxies, gateways, traffic, next: AtomicU64::new(1) }
+        let next = AtomicU64::new(1);
+        Self { published, findings, proxies, pushes, gateways, traffic, next }
     }
 }
 
@@ -72,6 +76,8 @@ impl Source for Door {
             published: self.published.clone(),
             findings: self.findings.clone(),
             proxies: self.proxies.clone(),
+            pushes: self.pushes.clone(),
+            course: Arc::default(),
             gateways: self.gateways.clone(),
             refused: Mutex::default(),
         }))
@@ -109,6 +115,8 @@ struct Seat {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    pushes: Arc<Pushes>,
+    course: Arc<Mutex<Course>>,
     gateways: Arc<Gateways>,
     /// What the proxy refuses at the moment, and the message, so that each is logged once.
     refused: Mutex<BTreeMap<(ResourceType, String), String>>,
@@ -120,6 +128,8 @@ struct Pinned {
     snapshot: Arc<Snapshot>,
     proxy: Arc<Proxy>,
     findings: Arc<Findings>,
+    pushes: Arc<Pushes>,
+    course: Arc<Mutex<Course>>,
 }
 
 impl View for Pinned {
@@ -132,7 +142,9 @@ impl View for Pinned {
             Want::All => (lateen_translate::Want::All, true),
             Want::Names(names) => (lateen_translate::Want::Names(names), false),
         };
+        let began = Instant::now();
         let output = translate(&self.snapshot, &self.proxy, kind, want);
+        locked(&self.course).translated(&self.pushes, kind, began.elapsed());
         let finder = Finder::Translation { session: self.session, kind, whole };
         self.findings.set(finder, output.issues);
         let resources = output.resources.into_iter();
@@ -142,11 +154,16 @@ impl View for Pinned {
 
 impl Session for Seat {
     fn view(&self) -> Arc<dyn View> {
+        let snapshot = self.published.snapshot();
+        let age = self.published.age(snapshot.version());
+        locked(&self.course).begin(age);
         Arc::new(Pinned {
             session: self.id,
-            snapshot: self.published.snapshot(),
+            snapshot,
             proxy: self.proxy.clone(),
             findings: self.findings.clone(),
+            pushes: self.pushes.clone(),
+            course: self.course.clone(),
         })
     }
 
@@ -154,12 +171,19 @@ impl Session for Seat {
         self.published.changes()
     }
 
+    fn made(&self, kind: ResourceType, delivery: &Delivery, pushed: bool) {
+        locked(&self.course).made(&self.pushes, (kind, delivery), pushed, Instant::now());
+    }
+
     fn sent(&self, kind: ResourceType, delivery: &Delivery) {
+        locked(&self.course).sent(&self.pushes, delivery, Instant::now());
         self.proxies.sent(self.id, kind, delivery);
     }
 
     fn accepted(&self, kind: ResourceType, delivery: &Delivery) {
-        self.proxies.accepted(self.id, kind, delivery, self.published.age(delivery.view));
+        let pushed = self.answered(kind, delivery);
+        let age = self.published.age(delivery.view);
+        self.proxies.accepted(self.id, kind, delivery, age, pushed);
         for name in delivery.names.iter().chain(&delivery.removed) {
             self.cleared(kind, name);
         }
@@ -172,6 +196,7 @@ impl Session for Seat {
         blamed: &[String],
         message: &str,
     ) -> Option<Duration> {
+        self.answered(kind, delivery);
         self.proxies.rejected(self.id, kind, delivery, message);
         let spoken_of = delivery.names.iter().chain(&delivery.removed);
         for name in spoken_of.filter(|name| !blamed.contains(name)) {
@@ -185,6 +210,16 @@ impl Session for Seat {
 }
 
 impl Seat {
+    /// Takes the time of an answer; whether it is the answer to a push.
+    fn answered(&self, kind: ResourceType, delivery: &Delivery) -> bool {
+        let (now, making) = (Instant::now(), self.published.making(delivery.view));
+        let stages = locked(&self.course).answered(&self.pushes, delivery, making, now);
+        if let Some(stages) = stages {
+            self.pushes.arrived(&self.proxy.id, kind, stages, now);
+        }
+        stages.is_some()
+    }
+
     fn refused(&self, kind: ResourceType, name: &str, message: &str) {
         let mut refused = self.refused.lock().expect("no panic while the refusals are held");
         let before = refused.insert((kind, name.to_owned()), message.to_owned());
@@ -222,6 +257,10 @@ impl Drop for Seat {
         self.gateways.disconnected(self.id);
         self.findings.clear_session(self.id);
     }
+}
+
+fn locked(course: &Mutex<Course>) -> MutexGuard<'_, Course> {
+    course.lock().expect("no panic while the course is held")
 }
 
 fn is_port_taken(message: &str) -> bool {

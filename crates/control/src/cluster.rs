@@ -6,7 +6,6 @@
 mod authority;
 pub mod context;
 mod health;
-mod metrics;
 mod roots;
 mod tokens;
 pub mod webhook;

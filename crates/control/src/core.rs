@@ -3,6 +3,7 @@
 //! server's source and the pages about it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
@@ -19,9 +20,11 @@ use tokio::sync::{oneshot, watch};
 use crate::debug::{self, Proxies};
 use crate::findings::Findings;
 use crate::inventory::Inventory;
+use crate::metrics::Sources;
 use crate::objects::{Objects, Rights};
 use crate::published::Published;
 use crate::selectors::{self, Gateways};
+use crate::writer::Meters;
 use crate::{Debounce, ads, report, writer};
 
 /// How the mesh is read.
@@ -60,7 +63,9 @@ impl Settings {
 /// The parts that run.
 pub struct Core {
     pub published: Arc<Published>,
-    pub proxies: Arc<Proxies>,
+    proxies: Arc<Proxies>,
+    meters: Meters,
+    started: Instant,
     findings: Arc<Findings>,
     gateways: Arc<Gateways>,
     first_snapshot: oneshot::Receiver<()>,
@@ -77,6 +82,7 @@ impl Core {
     ) -> Self {
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
+        let meters = Meters::default();
         let (synced, first_snapshot) = oneshot::channel();
         let mut first = published.changes();
         let kinds = writer::kinds().into_iter().map(|kind| (kind, settings.scope(kind)));
@@ -85,6 +91,7 @@ impl Core {
             settings.world(),
             published.clone(),
             findings.clone(),
+            meters.clone(),
             settings.debounce,
             synced,
         );
@@ -107,7 +114,8 @@ impl Core {
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);
         let (proxies, traffic) = Default::default();
-        Self { published, proxies, findings, gateways, first_snapshot, traffic }
+        let started = Instant::now();
+        Self { published, proxies, meters, started, findings, gateways, first_snapshot, traffic }
     }
 
     /// With a place for the traffic that proxies tell of.
@@ -125,6 +133,20 @@ impl Core {
         debug::handler(self.proxies.clone(), self.findings.clone(), self.published.clone())
     }
 
+    /// What the control plane counts of itself.
+    pub fn metrics(&self, version: &'static str) -> Sources {
+        let Meters { pushes, events } = self.meters.clone();
+        Sources {
+            version,
+            started: self.started,
+            published: self.published.clone(),
+            findings: self.findings.clone(),
+            proxies: self.proxies.clone(),
+            pushes,
+            events,
+        }
+    }
+
     /// What there is in the mesh, for the graph's pages.
     pub fn inventory(&self) -> Inventory {
         Inventory::new(self.published.clone(), self.findings.clone(), self.proxies.clone())
@@ -138,8 +160,10 @@ impl Core {
         tasks: Tasks,
         ready: Guard,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
-        let Self { published, findings, proxies, gateways, traffic, .. } = self;
-        let source = Arc::new(ads::Door::new(published, findings, proxies, gateways, traffic));
+        let Self { published, findings, proxies, meters, gateways, traffic, .. } = self;
+        let pushes = meters.pushes;
+        let door = ads::Door::new(published, findings, proxies, pushes, gateways, traffic);
+        let source = Arc::new(door);
         let first_snapshot = self.first_snapshot;
         async move {
             first_snapshot.await?;

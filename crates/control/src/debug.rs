@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::findings::Findings;
+use crate::metrics::Histogram;
 use crate::published::Published;
 
 /// A connected proxy, as `/proxies` shows it.
@@ -69,27 +70,6 @@ pub struct Counts {
     pub convergence: Histogram,
 }
 
-/// Istio's buckets of `pilot_proxy_convergence_time`, in seconds.
-pub const CONVERGENCE: [f64; 8] = [0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
-
-/// Observations by the smallest bucket that holds them.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Histogram {
-    pub buckets: [u64; CONVERGENCE.len()],
-    pub count: u64,
-    pub sum: f64,
-}
-
-impl Histogram {
-    fn observe(&mut self, seconds: f64) {
-        if let Some(bucket) = CONVERGENCE.iter().position(|limit| seconds <= *limit) {
-            self.buckets[bucket] += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-}
-
 impl Proxies {
     pub(crate) fn connected(&self, session: u64, proxy: &Proxy, protocol: Protocol) {
         let protocol = match protocol {
@@ -122,20 +102,17 @@ impl Proxies {
         });
     }
 
-    /// `age` is how long ago the delivery's snapshot was published, if it is still the newest.
+    /// `age` is how long ago the delivery's snapshot was published, if it is still the newest; `pushed` whether the
+    /// delivery was for the sake of that.
     pub(crate) fn accepted(
         &self,
         session: u64,
         kind: ResourceType,
         delivery: &Delivery,
         age: Option<Duration>,
+        pushed: bool,
     ) {
-        // A proxy's first answer of a type tells of its own arrival, and not of a change.
-        let known = |view: &ProxyView| {
-            view.types.get(kind.short_name()).is_some_and(|view| view.accepted.is_some())
-        };
-        let is_change = self.all().get(&session).is_some_and(known);
-        if let Some(age) = age.filter(|_| is_change) {
+        if let Some(age) = age.filter(|_| pushed) {
             self.counting().convergence.observe(age.as_secs_f64());
         }
         self.change(session, kind, |view| {
@@ -245,18 +222,18 @@ mod tests {
     use super::Proxies;
 
     #[test]
-    fn convergence_is_of_changes_and_not_of_arrivals() {
+    fn convergence_is_of_changes_and_not_of_what_proxies_ask_for() {
         let proxies = Proxies::default();
         let id = "sidecar~10.0.0.1~a.default~default.svc.cluster.local".to_owned();
         let proxy = Proxy::from_node(&Node { id, ..Default::default() }).unwrap();
         proxies.connected(1, &proxy, Protocol::Delta);
         let delivery = Delivery { nonce: "1".into(), view: 1, names: vec![], removed: vec![] };
         proxies.sent(1, Cluster, &delivery);
-        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_secs(99)));
+        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_secs(99)), false);
         assert_eq!(proxies.counts().convergence.count, 0);
-        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_millis(300)));
+        proxies.accepted(1, Cluster, &delivery, Some(Duration::from_millis(300)), true);
         let counts = proxies.counts();
-        assert_eq!((counts.convergence.count, counts.convergence.buckets[1]), (1, 1));
+        assert_eq!((counts.convergence.count, counts.convergence.buckets[5]), (1, 1));
         assert_eq!(counts.pushes["CDS"], 1);
     }
 }

@@ -192,6 +192,19 @@ impl Findings {
         verdicts
     }
 
+    /// How many there are, by code and severity.
+    pub fn tally(&self) -> BTreeMap<(&'static str, Severity), usize> {
+        let verdicts = self.verdicts();
+        let all = verdicts
+            .values()
+            .flat_map(|verdict| verdict.validation.iter().chain(&verdict.refusals));
+        let mut tally = BTreeMap::new();
+        for issue in all {
+            *tally.entry((issue.code.0, issue.severity)).or_default() += 1;
+        }
+        tally
+    }
+
     pub fn objects(&self) -> BTreeMap<Key, Facts> {
         let state = self.state();
         let seen = state.objects.iter().filter(|(key, _)| state.view.sees(&key.object_ref()));

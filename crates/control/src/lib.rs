@@ -8,11 +8,14 @@ mod ads;
 pub mod cluster;
 mod core;
 pub mod debug;
+mod events;
 pub mod findings;
 mod inventory;
+mod metrics;
 pub mod objects;
 pub mod owner;
 mod published;
+mod pushes;
 mod report;
 mod selectors;
 mod standalone;
@@ -23,6 +26,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lateen_kube::{Client, Source};
+use lateen_runtime::admin::Handler;
 use lateen_runtime::pages::{Pages, all, reading};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
@@ -43,8 +47,9 @@ pub struct Options {
     pub api: Source,
     /// The socket for the proxies of this machine, as inherited.
     pub ads: UnixListener,
-    /// Where `/ready`, `/proxies`, `/issues` and `/snapshot` are served.
+    /// Where `/ready`, `/proxies`, `/issues`, `/snapshot` and `/metrics` are served.
     pub admin: PathBuf,
+    pub version: &'static str,
     /// The controllers of a machine without a cluster.
     pub standalone: Option<Standalone>,
     pub debounce: Debounce,
@@ -72,8 +77,14 @@ pub async fn start(
     let (_, writes) = watch::channel(true);
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
+    let metrics = core.metrics(options.version);
+    let scraped: Handler = Arc::new(move |path, _| match path {
+        "/metrics" | "/api/v1/metrics" => Some(metrics.page(None)),
+        _ => None,
+    });
     let pages = (options.pages)(core.inventory());
-    let api = all(vec![pages, core.objects(Arc::new(Owner(client.clone())))]);
+    let objects = core.objects(Arc::new(Owner(client.clone())));
+    let api = all(vec![pages, reading(scraped), objects]);
     let pages = all(vec![reading(core.pages()), api.clone()]);
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, pages).await?)

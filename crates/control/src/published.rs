@@ -1,26 +1,34 @@
 //! The present snapshot, as the writer publishes it and everyone else reads it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use lateen_model::Snapshot;
 use tokio::sync::watch;
 
+use crate::pushes::Making;
+
 /// One writer, any number of readers that never wait.
 pub struct Published {
     snapshot: ArcSwap<Snapshot>,
     changes: watch::Sender<u64>,
-    /// Version and time of the last publication, if there was one.
-    last: Mutex<Option<(u64, Instant)>>,
+    /// The last publication, if there was one.
+    last: Mutex<Option<Last>>,
+}
+
+#[derive(Clone, Copy)]
+struct Last {
+    version: u64,
+    at: Instant,
+    making: Making,
 }
 
 impl Published {
-    pub fn publish(&self, snapshot: Arc<Snapshot>) {
+    pub fn publish(&self, snapshot: Arc<Snapshot>, making: Making) {
         let version = snapshot.version();
         self.snapshot.store(snapshot);
-        *self.last.lock().expect("no panic while the time is held") =
-            Some((version, Instant::now()));
+        *self.last() = Some(Last { version, at: Instant::now(), making });
         self.changes.send_replace(version);
     }
 
@@ -34,13 +42,21 @@ impl Published {
 
     /// How long ago this version was published; `None` once a newer one has been.
     pub fn age(&self, version: u64) -> Option<Duration> {
-        let last = *self.last.lock().expect("no panic while the time is held");
-        last.filter(|(last, _)| *last == version).map(|(_, at)| at.elapsed())
+        self.last().filter(|last| last.version == version).map(|last| last.at.elapsed())
+    }
+
+    /// How this version came to be; `None` once a newer one has been published.
+    pub fn making(&self, version: u64) -> Option<Making> {
+        self.last().filter(|last| last.version == version).map(|last| last.making)
     }
 
     /// Whether there has been a first snapshot.
     pub fn is_published(&self) -> bool {
-        self.last.lock().expect("no panic while the time is held").is_some()
+        self.last().is_some()
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        self.last.lock().expect("no panic while the time is held")
     }
 }
 

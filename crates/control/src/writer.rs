@@ -23,8 +23,10 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::acts::Reach;
+use crate::events::Events;
 use crate::findings::{Facts, Finder, Findings, Given};
 use crate::published::Published;
+use crate::pushes::{Making, Pushes, Stage};
 
 /// How events are gathered into one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,11 +43,19 @@ impl Default for Debounce {
     }
 }
 
+/// Where the writer's work is counted.
+#[derive(Clone, Default)]
+pub struct Meters {
+    pub pushes: Arc<Pushes>,
+    pub events: Arc<Events>,
+}
+
 pub struct Writer {
     world: World,
     domain: Domain,
     published: Arc<Published>,
     findings: Arc<Findings>,
+    meters: Meters,
     debounce: Debounce,
     /// Kinds of which no list has arrived yet; nothing is published while there are any.
     unseen: BTreeSet<&'static Kind>,
@@ -107,6 +117,7 @@ impl Writer {
         mut world: World,
         published: Arc<Published>,
         findings: Arc<Findings>,
+        meters: Meters,
         debounce: Debounce,
         synced: oneshot::Sender<()>,
     ) -> Self {
@@ -115,6 +126,7 @@ impl Writer {
             world,
             published,
             findings,
+            meters,
             debounce,
             unseen: kinds(),
             synced: Some(synced),
@@ -156,6 +168,7 @@ impl Writer {
         match event {
             Event::Put(kind, value) => {
                 let (key, resource) = self.read(kind, value);
+                self.meters.events.put(&key);
                 self.world.apply(match resource {
                     Some(resource) => Change::Put(Box::new(resource)),
                     // What cannot be read has no effect, and neither has what it said before.
@@ -164,18 +177,21 @@ impl Writer {
             }
             Event::Delete(kind, value) => {
                 let key = key(kind, &value);
+                self.meters.events.delete(&key);
                 self.findings.delete_object(&key);
                 self.world.apply(Change::Delete(key));
             }
             Event::Replace(kind, values) => {
                 let read: Vec<_> = values.into_iter().map(|value| self.read(kind, value)).collect();
                 let present = read.iter().map(|(key, _)| key.clone()).collect();
+                self.meters.events.replace(kind, read.iter().map(|(key, _)| key));
                 self.findings.keep_objects(kind, &present);
                 let resources = read.into_iter().filter_map(|(_, resource)| resource).collect();
                 self.world.apply(Change::Replace(kind, resources));
                 self.unseen.remove(kind);
             }
             Event::Unserved(kind) => {
+                self.meters.events.replace(kind, std::iter::empty());
                 self.findings.keep_objects(kind, &BTreeSet::new());
                 self.world.apply(Change::Replace(kind, Vec::new()));
                 self.unseen.remove(kind);
@@ -213,7 +229,9 @@ impl Writer {
     }
 
     fn publish(&mut self) {
-        self.pending = None;
+        let first = self.pending.take().map(|(first, _)| first);
+        let debounce = first.map(|first| first.elapsed()).unwrap_or_default();
+        let began = std::time::Instant::now();
         let snapshot = self.world.snapshot();
         let mut issues = snapshot.issues().to_vec();
         issues.extend(lateen_translate::mesh_issues(&snapshot));
@@ -223,7 +241,11 @@ impl Writer {
             || snapshot.version() != self.published.snapshot().version()
         {
             self.findings.set_view(snapshot.clone());
-            self.published.publish(snapshot);
+            let making = Making { debounce, snapshot: began.elapsed() };
+            self.meters.pushes.observe(Stage::Debounce, making.debounce);
+            self.meters.pushes.observe(Stage::Snapshot, making.snapshot);
+            self.meters.events.pushed();
+            self.published.publish(snapshot, making);
         }
         if let Some(synced) = self.synced.take() {
             // The receiver is gone only while the process stops.

@@ -124,6 +124,18 @@ fn the_installed_roles_are_enough_for_all_that_it_keeps_right() {
         ensure!(roots(&mesh, "default")? == first, "another root");
 
         replica.leads(SOON)?;
+        let metrics = replica.page(15014, "/metrics")?;
+        for sample in [
+            "citadel_server_root_cert_expiry_seconds 3",
+            "pilot_k8s_reg_events{type=\"Namespaces\",event=\"add\"} ",
+            "pilot_push_triggers{type=\"namespace\"} ",
+            "pilot_debounce_time_count ",
+            "lateen_push_stage_seconds_count{stage=\"snapshot\"} ",
+            "sidecar_injection_requests_total 0",
+            "galley_validation_passed ",
+        ] {
+            ensure!(metrics.contains(&format!("\n{sample}")), "no {sample}: {metrics}");
+        }
         ensure!(replica.page(15014, "/debug/proxies")?.starts_with("HTTP/1.1 200"));
         let log = replica.process.stderr() + &replica.process.stdout();
         ensure!(log.contains("leading"), "{log}");

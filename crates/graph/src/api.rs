@@ -39,7 +39,11 @@ pub struct About {
 pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<dyn Pages> {
     at_once(move |ask| {
         let parameters = parameters(&ask.query);
-        let page = match ask.path.strip_prefix("/api/v1/")? {
+        let path = ask.path.strip_prefix("/api/v1/")?;
+        if let ("graph" | "series", Some(why)) = (path, traffic.missing()) {
+            return Some(Page::problem(502, why));
+        }
+        let page = match path {
             "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
             "graph" => graph_page(&traffic, &inventory, &parameters),
             "series" => series_page(&traffic.now(), &parameters),
@@ -64,14 +68,14 @@ fn parameters(query: &str) -> Parameters<'_> {
 fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = Vec::new();
+    let mut notices = traffic.notices();
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
     Status {
         version: about.version,
         cluster: about.cluster.clone(),
-        source: "memory",
+        source: traffic.source(),
         now: milliseconds(now + 1),
         oldest: milliseconds(oldest),
         step: STEP * 1000,
@@ -111,6 +115,7 @@ fn graph_page(
         (graph(&store, &query), query.services)
     };
     mark(&mut graph, &inventory.acts(), services);
+    graph.notices.extend(traffic.notices());
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),
@@ -196,7 +201,10 @@ fn graph_type(text: &str) -> Result<GraphType, String> {
 }
 
 /// Seconds, with or without their unit; whole steps.
-fn duration(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// If it is none, or not one that is kept.
+pub fn duration(text: &str) -> Result<u64, String> {
     let longest = u64::from(KEPT) * STEP;
     let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
         Some(number) => (number, &text[number.len()..]),

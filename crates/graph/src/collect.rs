@@ -30,6 +30,17 @@ pub struct Traffic {
     store: Mutex<Store>,
     recent: Mutex<Recent>,
     proxies: AtomicUsize,
+    /// Where it is read, if proxies do not send it.
+    prometheus: Option<Mutex<Reading>>,
+}
+
+/// How reading goes.
+#[derive(Debug)]
+struct Reading {
+    address: String,
+    has_read: bool,
+    failure: Option<String>,
+    left_out: u64,
 }
 
 /// Where proxies send their traffic.
@@ -51,12 +62,15 @@ struct Open {
 
 impl Collection for Inlet {
     fn stream(&self) -> Arc<dyn Collector> {
+        if self.0.prometheus.is_some() {
+            return Arc::new(Unwanted);
+        }
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
         Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() })
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
-        let (proxy, now) = (proxy(&node.id), now() * 1000);
+        let (proxy, now) = (proxy(&node.id), seconds() * 1000);
         let mut recent = self.0.recent();
         for mut entry in entries.into_iter().take(ENTRIES) {
             let common = entry.common_properties.as_mut();
@@ -65,6 +79,13 @@ impl Collection for Inlet {
             recent.add(|name| tags.get(name).map(String::as_str), connection);
         }
     }
+}
+
+/// Prometheus tells it all, but for single connections.
+struct Unwanted;
+
+impl Collector for Unwanted {
+    fn metrics(&self, _node: &Node, _families: Vec<MetricFamily>) {}
 }
 
 /// `NAME.NAMESPACE` of Istio's node id, `TYPE~IP~NAME.NAMESPACE~DOMAIN`.
@@ -76,8 +97,69 @@ fn proxy(id: &str) -> Arc<str> {
 impl Traffic {
     /// `limit` in bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        let store = Mutex::new(Store::new(limit, now()));
-        Arc::new(Self { store, recent: Mutex::default(), proxies: AtomicUsize::new(0) })
+        Arc::new(Self::over(Store::new(limit, seconds()), None))
+    }
+
+    /// For what is read from a Prometheus, from this time on.
+    pub fn of_prometheus(limit: usize, address: String, since: u64) -> Arc<Self> {
+        let reading = Reading { address, has_read: false, failure: None, left_out: 0 };
+        Arc::new(Self::over(Store::new(limit, since), Some(reading)))
+    }
+
+    fn over(store: Store, reading: Option<Reading>) -> Self {
+        Self {
+            store: Mutex::new(store),
+            recent: Mutex::default(),
+            proxies: AtomicUsize::new(0),
+            prometheus: reading.map(Mutex::new),
+        }
+    }
+
+    /// Up to here it is read, from so many proxies and without so many series.
+    pub fn has_read(&self, proxies: usize, left_out: u64) {
+        self.proxies.store(proxies, Ordering::Relaxed);
+        if let Some(mut reading) = self.reading() {
+            reading.has_read = true;
+            reading.failure = None;
+            reading.left_out = left_out;
+        }
+    }
+
+    /// It cannot be read at the moment.
+    pub fn failed(&self, why: String) {
+        if let Some(mut reading) = self.reading() {
+            reading.failure = Some(why);
+        }
+    }
+
+    /// `memory` or `prometheus`.
+    pub fn source(&self) -> &'static str {
+        if self.prometheus.is_some() { "prometheus" } else { "memory" }
+    }
+
+    /// Why there is nothing to show, if that is so.
+    pub fn missing(&self) -> Option<String> {
+        let reading = self.reading().filter(|reading| !reading.has_read)?;
+        let waiting = || format!("Prometheus at {} is being read: ask again", reading.address);
+        Some(reading.failure.clone().unwrap_or_else(waiting))
+    }
+
+    /// What whoever looks at the traffic should know.
+    pub fn notices(&self) -> Vec<String> {
+        let Some(reading) = self.reading() else { return Vec::new() };
+        let mut notices = Vec::new();
+        if let Some(failure) = &reading.failure {
+            notices.push(format!("what is shown ends when Prometheus was last read: {failure}"));
+        }
+        if reading.left_out > 0 {
+            notices.push(format!("{} series of Prometheus found no room", reading.left_out));
+        }
+        notices
+    }
+
+    fn reading(&self) -> Option<MutexGuard<'_, Reading>> {
+        let reading = self.prometheus.as_ref()?;
+        Some(reading.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Proxies that send at the moment.
@@ -93,7 +175,10 @@ impl Traffic {
     /// The store at this moment.
     pub fn now(&self) -> MutexGuard<'_, Store> {
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        store.advance(now());
+        // What is read has its own time.
+        if self.prometheus.is_none() {
+            store.advance(seconds());
+        }
         store
     }
 }
@@ -111,7 +196,7 @@ impl Collector for Stream {
                 }
             }
         }
-        let now = now();
+        let now = seconds();
         let mut open = self.open();
         for (key, point) in points {
             store.add(now, key.clone(), &point);
@@ -152,26 +237,31 @@ impl Drop for Stream {
 fn put(metric: Metric, kind: Kind, sample: &Sample, point: &mut Point) {
     if kind == Kind::Histogram {
         let Some(histogram) = &sample.histogram else { return };
-        let sum = histogram.sample_sum() as u64;
         match metric {
             Metric::RequestDuration => point.latency.merge(&native(histogram)),
-            Metric::RequestSize => point.request_bytes += sum,
-            Metric::ResponseSize => point.response_bytes += sum,
-            _ => {}
+            _ => count(metric, histogram.sample_sum() as u64, point),
         }
         return;
     }
-    let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64;
-    match metric {
-        Metric::TcpOpened => point.opened += count,
-        Metric::TcpClosed => point.closed += count,
-        Metric::TcpReceived => point.sent += count,
-        Metric::TcpSent => point.received += count,
-        Metric::Requests => point.requests += count,
-        Metric::GrpcRequestMessages => point.request_messages += count,
-        Metric::GrpcResponseMessages => point.response_messages += count,
-        Metric::RequestDuration | Metric::RequestSize | Metric::ResponseSize => {}
-    }
+    count(metric, sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64, point);
+}
+
+/// Adds to what a metric counts; of sizes, to their sum.
+pub(crate) fn count(metric: Metric, count: u64, point: &mut Point) {
+    let own = match metric {
+        Metric::TcpOpened => &mut point.opened,
+        Metric::TcpClosed => &mut point.closed,
+        Metric::TcpReceived => &mut point.sent,
+        Metric::TcpSent => &mut point.received,
+        Metric::Requests => &mut point.requests,
+        Metric::RequestSize => &mut point.request_bytes,
+        Metric::ResponseSize => &mut point.response_bytes,
+        Metric::GrpcRequestMessages => &mut point.request_messages,
+        Metric::GrpcResponseMessages => &mut point.response_messages,
+        Metric::RequestDuration => return,
+    };
+    // A peer may say any number.
+    *own = own.saturating_add(count);
 }
 
 /// The buckets of a native histogram in the schema that is kept; those of another one are left out.
@@ -194,7 +284,8 @@ fn native(histogram: &Histogram) -> Native {
     native
 }
 
-fn now() -> u64 {
+/// Since 1970.
+pub(crate) fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -10,6 +10,7 @@ pub mod key;
 pub mod kiali;
 mod mesh;
 pub mod point;
+pub mod prometheus;
 pub mod recent;
 pub mod series;
 pub mod serve;

@@ -40,7 +40,7 @@ pub async fn give_back() {
 }
 
 /// Resident bytes; 0 where nobody tells.
-pub fn resident() -> u64 {
+fn resident() -> u64 {
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm.split_ascii_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
     // SAFETY: sysconf(3) only reads.

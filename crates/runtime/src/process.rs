@@ -42,7 +42,12 @@ fn parse_start(stat: &str) -> Option<u64> {
 pub struct Usage {
     pub cpu_seconds: f64,
     pub resident_bytes: u64,
+    pub virtual_bytes: u64,
     pub open_descriptors: u64,
+    pub most_descriptors: u64,
+    pub threads: u64,
+    /// Seconds since 1970.
+    pub started: f64,
 }
 
 /// What the kernel does not tell is 0.
@@ -50,14 +55,34 @@ pub fn usage() -> Usage {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     // SAFETY: sysconf(3) only reads.
     let system = |name| u64::try_from(unsafe { libc::sysconf(name) }).unwrap_or(1).max(1);
-    let ticks = parse_ticks(&read("/proc/self/stat")).unwrap_or_default();
-    let pages = read("/proc/self/statm").split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    let stat = read("/proc/self/stat");
+    let ticks = parse_ticks(&stat).unwrap_or_default();
+    let pages = read("/proc/self/statm");
+    let mut pages = pages.split(' ').map(|pages| pages.parse().unwrap_or(0_u64));
+    let page = system(libc::_SC_PAGESIZE);
+    let ticks_per_second = system(libc::_SC_CLK_TCK) as f64;
     let descriptors = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     Usage {
-        cpu_seconds: ticks as f64 / system(libc::_SC_CLK_TCK) as f64,
-        resident_bytes: pages.unwrap_or(0_u64) * system(libc::_SC_PAGESIZE),
+        cpu_seconds: ticks as f64 / ticks_per_second,
+        virtual_bytes: pages.next().unwrap_or_default() * page,
+        resident_bytes: pages.next().unwrap_or_default() * page,
         open_descriptors: descriptors as u64,
+        most_descriptors: parse_most(&read("/proc/self/limits")).unwrap_or_default(),
+        threads: fs::read_dir("/proc/self/task").map_or(0, Iterator::count) as u64,
+        started: parse_boot(&read("/proc/stat")).unwrap_or_default() as f64
+            + parse_start(&stat).unwrap_or_default() as f64 / ticks_per_second,
     }
+}
+
+/// The soft limit of open files, of `/proc/PID/limits`.
+fn parse_most(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// When the machine was started, of `/proc/stat`.
+fn parse_boot(stat: &str) -> Option<u64> {
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 /// User and system time, fields 14 and 15 of `/proc/PID/stat`.
@@ -77,6 +102,10 @@ mod tests {
     #[test]
     fn this_process_uses_something() {
         let usage = super::usage();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        assert!((now.as_secs_f64() - 3600.0..now.as_secs_f64() + 2.0).contains(&usage.started));
+        assert!(usage.threads > 0 && usage.most_descriptors >= usage.open_descriptors);
+        assert!(usage.virtual_bytes > usage.resident_bytes);
         assert!(usage.resident_bytes > 1 << 20 && usage.open_descriptors > 2, "{usage:?}");
         let stat = "7 (a b) S 1 1 1 0 -1 4 5 0 0 0 120 30 0 0 20 0 1 0 99 0 0";
         assert_eq!(super::parse_ticks(stat), Some(150));

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod mesh;
 pub mod net;
 pub mod process;
+pub mod prometheus;
 pub mod terminal;
 pub mod tools;
 pub mod wait;

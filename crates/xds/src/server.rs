@@ -60,6 +60,9 @@ pub trait Session: Send + Sync + 'static {
     /// Changes when a newer view can be had.
     fn changes(&self) -> watch::Receiver<u64>;
 
+    /// A response waits for the transport: because of a change, if it is `pushed`, or else because the proxy asked.
+    fn made(&self, _kind: ResourceType, _delivery: &Delivery, _pushed: bool) {}
+
     fn sent(&self, kind: ResourceType, delivery: &Delivery);
 
     fn accepted(&self, kind: ResourceType, delivery: &Delivery);

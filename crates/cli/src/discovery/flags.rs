@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use lateen_control::Domain;
 
+use crate::prometheus::PrometheusArgs;
+
 /// The audience of the tokens that the injector gives to proxies, as Istio's.
 const TOKEN_AUDIENCE: &str = "istio-ca";
 
@@ -54,6 +56,8 @@ pub struct DiscoveryCommand {
     /// Taken and without effect
     #[arg(long = "networksConfig", value_name = "FILE", hide = true)]
     networks_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub prometheus: PrometheusArgs,
     #[command(flatten)]
     pub pod: Pod,
 }

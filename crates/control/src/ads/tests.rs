@@ -17,6 +17,11 @@ use crate::debug::Proxies;
 
 const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
 
+fn open_door(proxies: Arc<Proxies>) -> Door {
+    let (published, findings, pushes, gateways) = Default::default();
+    Door::new(published, findings, proxies, pushes, gateways, None)
+}
+
 fn origins() -> std::collections::BTreeSet<ObjectRef> {
     let origin = |kind: &str| ObjectRef::new("networking.istio.io", kind, "default", "echo");
     [origin("Gateway"), origin("VirtualService")].into()
@@ -41,7 +46,7 @@ fn another_refusal_is_every_origins_issue_with_the_proxys_words() {
 #[test]
 fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
     let proxies = Arc::new(Proxies::default());
-    let door = Door::new(Arc::default(), Arc::default(), proxies.clone(), Arc::default(), None);
+    let door = open_door(proxies.clone());
     let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
     let node = Node { id: id.to_owned(), ..Default::default() };
     let session = door.open(&node, Protocol::Delta, &Peer::Local).unwrap();
@@ -65,7 +70,7 @@ fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
 
 #[test]
 fn a_node_of_another_form_is_refused_with_the_reason() {
-    let door = Door::new(Arc::default(), Arc::default(), Arc::default(), Arc::default(), None);
+    let door = open_door(Arc::default());
     let Err(reason) = door.open(&Node::default(), Protocol::StateOfTheWorld, &Peer::Local) else {
         panic!("an empty node has no role");
     };
@@ -82,6 +87,8 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
         published: Arc::default(),
         findings: Arc::default(),
         proxies: Arc::default(),
+        pushes: Arc::default(),
+        course: Arc::default(),
         gateways: Arc::default(),
         refused: Mutex::default(),
     };
@@ -98,7 +105,7 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
 
 #[test]
 fn a_token_opens_the_door_for_its_own_service_account_only() {
-    let door = Door::new(Arc::default(), Arc::default(), Arc::default(), Arc::default(), None);
+    let door = open_door(Arc::default());
     let open = |namespace: &str, account: Option<&str>| {
         let text = |text: &str| Some(value::Kind::StringValue(text.to_owned()));
         let fields = account.map(|name| ("SERVICE_ACCOUNT".to_owned(), Value { kind: text(name) }));

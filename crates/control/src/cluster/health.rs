@@ -2,30 +2,25 @@
 //! control plane's own pages under `/debug` for this machine alone. In: the parts. Out: two servers.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use lateen_runtime::admin::{Handler, Page, serve_tcp};
 use lateen_runtime::pages::{Pages, all, reading};
-use lateen_runtime::process;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::metrics::{self, Facts};
 use super::unix_seconds;
 use super::webhook::Counters;
 use crate::core::Core;
-use crate::debug::Proxies;
-use crate::published::Published;
+use crate::metrics::{OnCluster, Sources};
 
 /// What the pages are made of.
 pub struct Health {
     readiness: Readiness,
     version: &'static str,
-    started: Instant,
-    published: Arc<Published>,
-    proxies: Arc<Proxies>,
+    metrics: Sources,
     leads_mesh: watch::Receiver<bool>,
     leads_revision: watch::Receiver<bool>,
     /// When the authority ends; 1970 while there is none.
@@ -45,9 +40,7 @@ impl Health {
         Self {
             readiness,
             version,
-            started: Instant::now(),
-            published: core.published.clone(),
-            proxies: core.proxies.clone(),
+            metrics: core.metrics(version),
             leads_mesh,
             leads_revision,
             authority_ends,
@@ -86,10 +79,7 @@ impl Health {
     fn page(&self, path: &str) -> Option<Page> {
         match path {
             "/ready" => Some(self.ready()),
-            "/metrics" => {
-                let page = Page::text(metrics::page(&self.facts()));
-                Some(Page { content_type: metrics::CONTENT_TYPE, ..page })
-            }
+            "/metrics" => Some(self.metrics.page(Some(&self.on_cluster()))),
             "/version" => Some(Page::text(self.version)),
             _ => None,
         }
@@ -103,21 +93,15 @@ impl Health {
         }
     }
 
-    fn facts(&self) -> Facts {
-        let snapshot = self.published.snapshot();
-        Facts {
-            version: self.version,
-            uptime_seconds: self.started.elapsed().as_secs_f64(),
-            proxies: self.proxies.list().len(),
-            services: snapshot.services().all().len(),
-            virtual_services: snapshot.routes().virtual_services().len(),
-            snapshot: snapshot.version(),
-            counts: self.proxies.counts(),
-            root_ends: unix_seconds(*self.authority_ends.borrow()),
+    fn on_cluster(&self) -> OnCluster {
+        let ends = *self.authority_ends.borrow();
+        let lasts = ends.duration_since(SystemTime::now());
+        OnCluster {
+            root_ends: unix_seconds(ends),
+            root_lasts: lasts.map_or(0.0, |lasts| lasts.as_secs_f64()),
             leads_mesh: *self.leads_mesh.borrow(),
             leads_revision: *self.leads_revision.borrow(),
             webhooks: self.counters.get().map(|counters| counters.counts()),
-            usage: process::usage(),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::Inventory;
 use crate::published::Published;
+use crate::pushes::Making;
 
 fn world() -> Arc<Published> {
     let mut world = World::new();
@@ -32,7 +33,7 @@ fn world() -> Arc<Published> {
         world.apply(Change::Put(Box::new(resource.unwrap())));
     }
     let published = Arc::new(Published::default());
-    published.publish(world.snapshot());
+    published.publish(world.snapshot(), Making::default());
     published
 }
 

@@ -10,9 +10,10 @@ use lateen_model::World;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Debounce, WATCHED, Why, Writer, kinds};
+use super::{Debounce, Meters, WATCHED, Why, Writer, kinds};
 use crate::findings::Findings;
 use crate::published::Published;
+use crate::pushes::Stage;
 
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) };
@@ -21,6 +22,7 @@ struct Rig {
     events: mpsc::UnboundedSender<Event>,
     published: Arc<Published>,
     findings: Arc<Findings>,
+    meters: Meters,
     synced: oneshot::Receiver<()>,
 }
 
@@ -31,14 +33,21 @@ impl Rig {
         let (sender, synced) = oneshot::channel();
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
-        let writer =
-            Writer::new(World::new(), published.clone(), findings.clone(), DEBOUNCE, sender);
+        let meters = Meters::default();
+        let writer = Writer::new(
+            World::new(),
+            published.clone(),
+            findings.clone(),
+            meters.clone(),
+            DEBOUNCE,
+            sender,
+        );
         let stream =
             stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<Event>| async {
                 Some((receiver.recv().await?, receiver))
             });
         tokio::spawn(async move { writer.run(Box::pin(stream)).await });
-        Self { events, published, findings, synced }
+        Self { events, published, findings, meters, synced }
     }
 
     fn send(&self, event: Event) {
@@ -266,4 +275,24 @@ async fn of_objects_that_the_mesh_does_not_see_nothing_is_told() {
     rig.send(Event::Put(by_kind("", "Namespace").unwrap(), namespace));
     changes.changed().await.unwrap();
     assert_eq!((rig.findings.verdicts().len(), rig.findings.objects().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshots_debounce_and_its_reasons_are_counted() {
+    let rig = Rig::synced().await;
+    let before = rig.meters.pushes.times();
+    let mut changes = rig.published.changes();
+    changes.mark_unchanged();
+    rig.send(service("a"));
+    rig.send(service("b"));
+    changes.changed().await.unwrap();
+    let times = rig.meters.pushes.times();
+    let debounce = |times: &crate::pushes::Times| times.of(Stage::Debounce).clone();
+    assert_eq!(debounce(&times).count, debounce(&before).count + 1);
+    let waited = debounce(&times).sum - debounce(&before).sum;
+    assert!((0.01..0.012).contains(&waited), "{waited}");
+    let counts = rig.meters.events.counts();
+    let added = counts.events.iter().filter(|((kind, _), _)| kind.kind == "Service");
+    assert_eq!(added.map(|(_, count)| count).sum::<u64>(), 2);
+    assert_eq!(counts.triggers["service"], 1);
 }

@@ -97,9 +97,14 @@ pub fn own(state: &State, out: &mut Exposition) {
         let help = "The time from the process starting to being marked ready.";
         out.single("istio_agent_startup_duration_seconds", Kind::Gauge, help, seconds);
     }
-    let resident = lateen_runtime::memory::resident();
+    let usage = lateen_runtime::process::usage();
+    let help = "Total user and system CPU time spent in seconds.";
+    out.single("istio_agent_process_cpu_seconds_total", Kind::Counter, help, usage.cpu_seconds);
     let help = "Resident memory size in bytes.";
+    let resident = usage.resident_bytes;
     out.single("istio_agent_process_resident_memory_bytes", Kind::Gauge, help, resident);
+    let help = "Number of open file descriptors.";
+    out.single("istio_agent_process_open_fds", Kind::Gauge, help, usage.open_descriptors);
 }
 
 fn routes<F>(

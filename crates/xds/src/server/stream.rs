@@ -200,6 +200,7 @@ impl<M: Machine> Driver<M> {
         }
         for kind in kinds {
             if let Some((response, delivery)) = machine.answer(kind, &*view, Phase::Whole) {
+                open.session.made(kind, &delivery, false);
                 self.outbox.push_back((kind, response, delivery));
             }
         }
@@ -208,7 +209,10 @@ impl<M: Machine> Driver<M> {
     fn push(&mut self) {
         let Some(open) = &self.open else { return };
         let view = open.session.view();
-        self.outbox.extend(self.stream.machine.push(&*view));
+        for (kind, response, delivery) in self.stream.machine.push(&*view) {
+            open.session.made(kind, &delivery, true);
+            self.outbox.push_back((kind, response, delivery));
+        }
     }
 
     fn retry(&mut self) {

@@ -2,6 +2,10 @@
 //! outcomes. Out: [`Counts`] of the moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::metrics::Histogram;
 
 /// Counted since the start.
 #[derive(Debug, Default)]
@@ -12,10 +16,12 @@ pub struct Counters {
     injection_skips: AtomicU64,
     validations_passed: AtomicU64,
     validations_failed: AtomicU64,
+    unreadable: AtomicU64,
+    injection_time: Mutex<Histogram>,
 }
 
 /// The counters at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Counts {
     /// `sidecar_injection_requests_total`
     pub injection_requests: u64,
@@ -29,6 +35,10 @@ pub struct Counts {
     pub validations_passed: u64,
     /// `galley_validation_failed`
     pub validations_failed: u64,
+    /// `galley_validation_http_error`
+    pub unreadable: u64,
+    /// `sidecar_injection_time_seconds`
+    pub injection_time: Histogram,
 }
 
 /// What became of a question.
@@ -42,7 +52,13 @@ pub enum Outcome {
 }
 
 impl Counters {
-    pub fn count(&self, outcome: Outcome) {
+    /// A question about an object that could not be read.
+    pub fn unreadable(&self) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An answer that took `time` to find.
+    pub fn count(&self, outcome: Outcome, time: Duration) {
         let (of_injection, counter) = match outcome {
             Outcome::Injected => (true, &self.injection_successes),
             Outcome::NotInjected => (true, &self.injection_failures),
@@ -53,6 +69,7 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
         if of_injection {
             self.injection_requests.fetch_add(1, Ordering::Relaxed);
+            self.times().observe(time.as_secs_f64());
         }
     }
 
@@ -65,6 +82,12 @@ impl Counters {
             injection_skips: read(&self.injection_skips),
             validations_passed: read(&self.validations_passed),
             validations_failed: read(&self.validations_failed),
+            unreadable: read(&self.unreadable),
+            injection_time: self.times().clone(),
         }
+    }
+
+    fn times(&self) -> MutexGuard<'_, Histogram> {
+        self.injection_time.lock().expect("no panic while the times are held")
     }
 }

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -151,12 +151,16 @@ impl Server {
             let (body, _memory) = self.read(request.into_body()).await?;
             review::decode(&body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error))
         });
-        let question = question.await?;
+        let question = question.await.inspect_err(|_| match route {
+            Route::Validate => self.counters.unreadable(),
+            Route::Inject { .. } => {}
+        })?;
+        let began = Instant::now();
         let (answer, outcome) = match route {
             Route::Inject { rest } => self.inject(&question, rest)?,
             Route::Validate => validation::answer(&question),
         };
-        self.counters.count(outcome);
+        self.counters.count(outcome, began.elapsed());
         Ok(review::encode(&question, &answer))
     }
 

@@ -1,0 +1,173 @@
+//! Every query of the dashboards, with its variables filled in, on a real Prometheus after real traffic.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use lateen_e2e::pod::NODE;
+use lateen_e2e::{SOON, gateway, virtual_service};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::prometheus::{Histograms, Prometheus};
+use lateen_testkit::wait::wait_until;
+use serde_json::Value;
+
+use super::{REQUEST_METRICS, Rig, all_up, requests};
+
+/// What is picked where a variable has one value.
+const PICKED: [(&str, &str); 3] =
+    [("service", "web.default.svc.cluster.local"), ("namespace", "default"), ("workload", "web")];
+/// What a query may be empty for here, and why.
+const MAY_BE_EMPTY: [(&str, &str); 4] = [
+    ("response_flags!=\"-\"", "no connection fails"),
+    ("galley_validation_", "only a cluster's API asks webhooks"),
+    ("sidecar_injection_", "only a cluster's API asks webhooks"),
+    ("citadel_server_", "only a cluster has a certificate authority in a Secret"),
+];
+
+/// Variables and their values.
+type Values = BTreeMap<String, String>;
+
+fn dashboards() -> Result<Vec<(String, Value)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboards");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            let text = std::fs::read_to_string(&path)?;
+            let name = path.file_name().context("a name")?.to_string_lossy().into_owned();
+            all.push((name.clone(), serde_json::from_str(&text).context(name)?));
+        }
+    }
+    ensure!(all.len() == 5, "{} dashboards in {}", all.len(), folder.display());
+    Ok(all)
+}
+
+fn list<'v>(value: &'v Value, path: &str) -> Vec<&'v Value> {
+    value.pointer(path).and_then(Value::as_array).into_iter().flatten().collect()
+}
+
+fn text<'v>(value: &'v Value, field: &str) -> &'v str {
+    value[field].as_str().unwrap_or_default()
+}
+
+/// An expression without variables; one that is not defined is an error.
+fn filled(expression: &str, values: &Values) -> Result<String> {
+    let mut rest = expression;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('$') {
+        let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (name, after) = after.split_at(end.unwrap_or(after.len()));
+        let value = match name {
+            "__rate_interval" => "30s",
+            name => values.get(name).with_context(|| format!("${name} in {expression}"))?,
+        };
+        out.extend([before, value]);
+        rest = after;
+    }
+    Ok(out + rest)
+}
+
+/// The values of a dashboard's variables, each query's by Prometheus itself.
+fn values(dashboard: &Value, prometheus: &Prometheus) -> Result<Values> {
+    let mut values = Values::new();
+    for variable in list(dashboard, "/templating/list") {
+        let name = text(variable, "name");
+        let value = match text(variable, "type") {
+            "datasource" => continue,
+            "custom" => text(&variable["current"], "value").to_owned(),
+            "query" => chosen(variable, &values, prometheus)?,
+            other => bail!("{name} is a variable of type {other:?}"),
+        };
+        ensure!(!value.is_empty(), "{name} has no value");
+        values.insert(name.to_owned(), value);
+    }
+    Ok(values)
+}
+
+fn chosen(variable: &Value, values: &Values, prometheus: &Prometheus) -> Result<String> {
+    let (name, query) = (text(variable, "name"), text(&variable["query"], "query"));
+    let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+    let (series, label) =
+        inner.and_then(|inner| inner.rsplit_once(", ")).with_context(|| query.to_owned())?;
+    let found = prometheus.label_values(label, &filled(series, values)?)?;
+    ensure!(!found.is_empty(), "${name} has no values: {query}");
+    if variable["includeAll"] == true {
+        return Ok(text(variable, "allValue").to_owned());
+    }
+    let (_, picked) = PICKED.iter().find(|(of, _)| *of == name).with_context(|| name.to_owned())?;
+    ensure!(found.iter().any(|value| value == picked), "${name}: no {picked} in {found:?}");
+    Ok((*picked).to_owned())
+}
+
+/// Asks every query of a dashboard; those without data.
+fn empty(dashboard: &Value, prometheus: &Prometheus) -> Result<Vec<String>> {
+    let values = values(dashboard, prometheus)?;
+    let mut empty = Vec::new();
+    for panel in list(dashboard, "/panels") {
+        for target in list(panel, "/targets") {
+            let expression = filled(text(target, "expr"), &values)?;
+            let result = prometheus.query(&expression)?;
+            let number = |sample: &&Value| sample["value"][1].as_str().is_some_and(|v| v != "NaN");
+            let excused = MAY_BE_EMPTY.iter().any(|(part, _)| expression.contains(part));
+            if !excused && !result.iter().any(|sample| number(&sample)) {
+                empty.push(format!("{}: {expression}: {result:?}", text(panel, "title")));
+            }
+        }
+    }
+    Ok(empty)
+}
+
+#[test]
+fn every_query_of_the_dashboards_has_data() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let rig = Rig::new(folder.path())?;
+        rig.mesh.apply(&virtual_service("lost", "nowhere", 31402, &[("nobody", 100)]))?;
+        let _requests = requests::serve(NODE, REQUEST_METRICS)?;
+        let prometheus = rig.prometheus(Histograms::Classic)?;
+        all_up(&prometheus)?;
+        let mut port = 31500;
+        for (name, dashboard) in dashboards()? {
+            wait_until(&format!("data for {name}"), SOON * 3, || {
+                // Rates need a beginning and a rise.
+                rig.talk()?;
+                port += 1;
+                let way = virtual_service("more", "more", port, &[("tcp-echo-server", 100)]);
+                rig.mesh.apply(&[gateway("more", port), way].concat())?;
+                let empty = empty(&dashboard, &prometheus)?;
+                ensure!(empty.is_empty(), "{}", empty.join("\n"));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn dashboards_are_whole() {
+    let mut uids = std::collections::BTreeSet::new();
+    for (name, dashboard) in dashboards().unwrap() {
+        assert!(text(&dashboard, "title").starts_with("Istio "), "{name}");
+        assert!(uids.insert(text(&dashboard, "uid").to_owned()), "{name}: its uid is another's");
+        let variables = list(&dashboard, "/templating/list");
+        assert_eq!(text(variables[0], "type"), "datasource", "{name}");
+        let mut ids = std::collections::BTreeSet::new();
+        let mut taken = std::collections::BTreeSet::new();
+        for panel in list(&dashboard, "/panels") {
+            let title = text(panel, "title");
+            assert!(!title.is_empty() && ids.insert(panel["id"].as_u64()), "{name}: {title}");
+            let of = |field: &str| panel["gridPos"][field].as_u64().unwrap();
+            let (x, y) = (of("x"), of("y"));
+            assert!(x + of("w") <= 24, "{name}: {title} is too wide");
+            for cell in (x..x + of("w")).flat_map(|x| (y..y + of("h")).map(move |y| (x, y))) {
+                assert!(taken.insert(cell), "{name}: {title} lies over another");
+            }
+            for target in list(panel, "/targets") {
+                assert_eq!(target["datasource"]["uid"], "${datasource}", "{name}: {title}");
+            }
+            let is_row = text(panel, "type") == "row";
+            assert!(is_row || !list(panel, "/targets").is_empty(), "{name}: {title} asks nothing");
+            assert!(is_row || !text(panel, "description").is_empty(), "{name}: {title}");
+        }
+    }
+}
