@@ -1,12 +1,16 @@
 //! The control plane on a cluster, as istiod serves there. In: an API, a place in it, and listening
-//! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, and health for probes.
+//! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, health for probes, and the live
+//! graph's pages for whoever serves them.
 //!
 //! Every replica serves. What is written is written by one of them, which holds a Lease.
 
+mod asked;
 mod authority;
+mod confined;
 pub mod context;
 mod health;
 mod metrics;
+mod readers;
 mod roots;
 mod tokens;
 pub mod webhook;
@@ -18,7 +22,7 @@ use anyhow::Context as _;
 use futures::StreamExt;
 use lateen_kube::lease::{self, Candidate, Times};
 use lateen_kube::{Client, Source};
-use lateen_runtime::pages::{Pages, all};
+use lateen_runtime::pages::{Access, Pages, all};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
@@ -30,8 +34,10 @@ use tokio::sync::watch;
 use crate::Debounce;
 use crate::core::{Core, Settings};
 use authority::Material;
+use confined::Confined;
 use context::{Context, Place};
 use health::Health;
+use readers::Readers;
 use tokens::Tokens;
 use webhook::{NativeSidecars, Webhooks};
 
@@ -58,7 +64,7 @@ pub struct Options {
     pub election: Times,
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
-    /// More pages for this machine alone.
+    /// More pages: the traffic's.
     pub pages: Arc<dyn Pages>,
 }
 
@@ -76,12 +82,23 @@ pub struct Listeners {
     pub monitoring: TcpListener,
 }
 
+/// The live graph's API, for whoever serves it over TLS.
+pub struct Graph {
+    pub pages: Arc<dyn Pages>,
+    pub access: Arc<dyn Access>,
+    pub tls: watch::Receiver<Arc<ServerConfig>>,
+}
+
 /// Starts the control plane. It waits for the API, and until there is a certificate authority; `/ready` says
 /// what it waits for.
 ///
 /// # Errors
 /// If the API's address or credentials cannot be read.
-pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> anyhow::Result<()> {
+pub async fn start(
+    options: Options,
+    tasks: &Tasks,
+    readiness: &Readiness,
+) -> anyhow::Result<Graph> {
     let client = Client::connect(options.api).await?;
     let Listeners { secure, plaintext, webhooks, health, monitoring } = options.listeners;
     let place = Arc::new(options.place);
@@ -104,7 +121,7 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
     let more = all(vec![options.pages, core.inventory()]);
     let pages = pages.counting(counters.clone());
-    pages.serve(health, monitoring, core.pages(), more, tasks);
+    pages.serve(health, monitoring, core.pages(), more.clone(), tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),
@@ -114,6 +131,11 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let material = authority(&client, settings, tell_end, readiness, tasks).await;
     let Material { tls, roots } = material;
     let published = core.published.clone();
+    let graph = Graph {
+        pages: Arc::new(Confined(more)),
+        access: Arc::new(Readers::new(client.clone(), published.clone())),
+        tls: tls.clone(),
+    };
     let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
     let tokens = Tokens::new(client.clone(), options.token_audiences);
@@ -126,7 +148,7 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
         let webhooks = Webhooks { context, listener, native_sidecars };
         counters.get_or_init(|| webhook::start(webhooks, tasks, answered));
     }
-    Ok(())
+    Ok(graph)
 }
 
 /// Waits for the authority and starts its keeper.

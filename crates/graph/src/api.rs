@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::collect::Traffic;
 use crate::connection::Connection;
 use crate::failure::failure;
-use crate::graph::{Query, graph};
+use crate::graph::{Query, graph, left_out};
+use crate::key::Key;
 use crate::kiali::kiali;
 use crate::series::{selects, series};
 use crate::store::{KEPT, STEP, Store, step_of};
@@ -38,10 +39,10 @@ pub fn pages(traffic: Arc<Traffic>, about: About) -> Arc<dyn Pages> {
         let parameters = parameters(&ask.query);
         let page = match ask.path.strip_prefix("/api/v1/")? {
             "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
-            "graph" => graph_page(&traffic.now(), &parameters),
-            "series" => series_page(&traffic.now(), &parameters),
-            "failures" => failures_page(&traffic, &parameters),
-            "logs" => logs_page(&traffic, &parameters),
+            "graph" => graph_page(&traffic.now(), &parameters, &ask.reader),
+            "series" => series_page(&traffic.now(), &parameters, &ask.reader),
+            "failures" => failures_page(&traffic, &parameters, &ask.reader),
+            "logs" => logs_page(&traffic, &parameters, &ask.reader),
             _ => return None,
         };
         Some(match page {
@@ -65,6 +66,7 @@ fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
+    notices.extend(reader.confined_to().map(|namespaces| left_out(namespaces)));
     Status {
         version: about.version,
         cluster: about.cluster.clone(),
@@ -88,8 +90,8 @@ fn milliseconds(step: u32) -> u64 {
     u64::from(step) * STEP * 1000
 }
 
-fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
-    let graph = graph(store, &read(store, parameters)?);
+fn graph_page(store: &Store, parameters: &Parameters<'_>, reader: &Reader) -> Result<Page, String> {
+    let graph = graph(store, &read(store, parameters, reader)?);
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),
@@ -98,27 +100,48 @@ fn graph_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String
     }
 }
 
-fn series_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn series_page(
+    store: &Store,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
-    Ok(Page::json(&series(store, id, &read(store, parameters)?)))
+    Ok(Page::json(&series(store, id, &read(store, parameters, reader)?)))
 }
 
-fn failures_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn failures_page(
+    traffic: &Traffic,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let (id, at, limit) = selection(traffic, parameters)?;
     let recent = traffic.recent();
-    let failed = recent.newest(|key| key.is_failure() && selects(id, key), at, limit);
+    let failed = recent.newest(
+        |key| key.is_failure() && may_read(reader, key) && selects(id, key),
+        at,
+        limit,
+    );
     let failures: Vec<_> = failed.iter().filter_map(|(key, one)| failure(key, one)).collect();
     Ok(Page::json(&json!({ "failures": failures })))
 }
 
-fn logs_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn logs_page(
+    traffic: &Traffic,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let (id, at, limit) = selection(traffic, parameters)?;
     let recent = traffic.recent();
-    let newest = recent.newest(|key| selects(id, key), at, limit);
+    let newest = recent.newest(|key| may_read(reader, key) && selects(id, key), at, limit);
     let line =
         |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
     let lines: Vec<_> = newest.into_iter().rev().map(|(_, one)| line(one)).collect();
     Ok(Page::json(&json!({ "lines": lines })))
+}
+
+/// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
+fn may_read(reader: &Reader, key: &Key) -> bool {
+    reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces))
 }
 
 /// What is selected, until when in milliseconds, and how many rows are wanted.
@@ -139,7 +162,7 @@ fn selection<'p>(
     Ok((id, milliseconds(at + 1), limit))
 }
 
-fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {
+fn read(store: &Store, parameters: &Parameters<'_>, reader: &Reader) -> Result<Query, String> {
     let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
     let flag = |name: &str, or: bool| match get(name) {
         None => Ok(or),
@@ -153,6 +176,7 @@ fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {
     Ok(Query {
         r#type: get("type").map_or(Ok(GraphType::VersionedApp), graph_type)?,
         namespaces,
+        confined_to: reader.confined_to().cloned(),
         duration: get("duration").map_or(Ok(DURATION), duration)?,
         at: at(store, get("at"))?,
         services: flag("services", true)?,

@@ -5,7 +5,9 @@
 
 mod nodes;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -24,6 +26,8 @@ pub struct Query {
     pub r#type: GraphType,
     /// `None`: all.
     pub namespaces: Option<BTreeSet<String>>,
+    /// The only namespaces that the reader may look into; `None` for all.
+    pub confined_to: Option<Arc<BTreeSet<String>>>,
     /// Seconds.
     pub duration: u64,
     /// The last step.
@@ -54,6 +58,18 @@ impl Query {
         self.at.saturating_sub((self.duration / STEP).saturating_sub(1) as u32)
     }
 
+    /// A key as the reader may see it.
+    pub fn visible<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
+        match &self.confined_to {
+            None => Some(Cow::Borrowed(key)),
+            Some(namespaces) => key.seen_in(namespaces).map(Cow::Owned),
+        }
+    }
+
+    fn shown<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
+        self.visible(key).filter(|key| self.shows(key))
+    }
+
     fn shows(&self, key: &Key) -> bool {
         self.namespaces.as_ref().is_none_or(|namespaces| {
             let of = [&key.source.namespace, &key.destination.namespace, &key.service.namespace];
@@ -66,7 +82,8 @@ impl Query {
 pub fn graph(store: &Store, query: &Query) -> Graph {
     let sums: Vec<(&Key, Sum)> = store
         .sums(query.first(), query.at)
-        .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.points.is_empty()))
+        .filter(|(_, sum)| query.idle || !sum.points.is_empty())
+        .filter(|(key, _)| query.shown(key).is_some())
         .map(|(key, sum)| (&**key, sum))
         .collect();
     let by_client = by_client(sums.iter().map(|(key, _)| *key));
@@ -78,9 +95,10 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             continue;
         }
         let security = secured.get(&route(key)).copied().unwrap_or_default();
-        for (from, to) in nodes::hops(query, key, &mut known) {
+        let Some(key) = query.visible(key) else { continue };
+        for (from, to) in nodes::hops(query, &key, &mut known) {
             let way = ways.entry((from, to, key.protocol)).or_default();
-            way.tally.add(key, sum);
+            way.tally.add(&key, sum);
             way.mutual = way.mutual.saturating_add(security.0);
             way.plain = way.plain.saturating_add(security.1);
             way.service = Some(key.service.host.to_string()).filter(|host| !host.is_empty());
@@ -167,8 +185,16 @@ fn assemble(query: &Query, ways: &Ways, mut known: BTreeMap<Place, Node>) -> Gra
         duration: query.duration,
         edges: edges.collect(),
         nodes: known.into_values().collect(),
-        notices: Vec::new(),
+        notices: query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect(),
     }
+}
+
+/// Said to a reader who may not see everything.
+pub fn left_out(namespaces: &BTreeSet<String>) -> String {
+    format!(
+        "you may list the services of {} of the mesh's namespaces: what is in others is left out",
+        namespaces.len()
+    )
 }
 
 pub fn word(protocol: Protocol) -> &'static str {

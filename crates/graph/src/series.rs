@@ -64,6 +64,7 @@ pub fn selects(id: &str, key: &Key) -> bool {
     let query = Query {
         r#type: type_of(id).unwrap_or(GraphType::VersionedApp),
         namespaces: None,
+        confined_to: None,
         duration: STEP,
         at: 0,
         services: true,
@@ -74,6 +75,7 @@ pub fn selects(id: &str, key: &Key) -> bool {
 }
 
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {
+    let Some(key) = query.visible(key) else { return Sides::default() };
     if id == "mesh" {
         return Sides { inbound: false, outbound: true };
     }
@@ -84,7 +86,7 @@ fn sides(id: &str, query: &Query, key: &Key) -> Sides {
         };
     }
     let mut sides = Sides::default();
-    for (from, to) in neighbours(query, key) {
+    for (from, to) in neighbours(query, &key) {
         let edge = format!("{from}>{to}#{}", word(key.protocol));
         sides.inbound |= to == id;
         sides.outbound |= from == id || edge == id;
