@@ -1,5 +1,5 @@
-//! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home, and what of the graph.
-//! Out: a line per edge, or the API's JSON.
+//! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home or a cluster, and what of
+//! the graph. Out: a line per edge, or the API's JSON.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,27 @@ use clap::Args;
 use lateen_runtime::admin;
 
 use crate::home::Home;
+use crate::manifest::ClusterArgs;
 use crate::output::{note, text};
+use crate::remote::{self, Wanted};
 
 /// Show who talks to whom: rates, bytes and failures of the last minute
 #[derive(Debug, Args)]
 pub struct GraphCommand {
     /// The mesh's home directory [default: ~/.lateen]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     home: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The control plane's namespace, on a cluster
+    #[arg(long, short = 'i', default_value = "istio-system")]
+    istio_namespace: String,
+    /// The control plane's revision, on a cluster [default: the default one, or any]
+    #[arg(long, short)]
+    revision: Option<String>,
+    /// On a cluster, look as this account and not as yourself
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    service_account: Option<String>,
     /// What the nodes are
     #[arg(long, value_enum, default_value_t = Kind::Workload)]
     r#type: Kind,
@@ -53,17 +66,16 @@ enum Format {
 }
 
 pub async fn execute(command: GraphCommand) -> Result<()> {
-    let home = Home::new(command.home.clone())?;
-    home.running()?;
-    let socket = home.admin_socket("control");
-    let page = admin::get(&socket, &command.uri()).await.map_err(reason)?;
-    let page = std::str::from_utf8(&page).context("the graph is no text")?;
+    let page = match command.cluster.is_given() {
+        true => command.of_cluster().await?,
+        false => command.of_home().await?,
+    };
     if page.is_empty() {
         note(
             "nothing has talked in that time: see lateen run, and kubectl label namespace … istio-injection=enabled",
         );
     }
-    text(page);
+    text(&page);
     Ok(())
 }
 
@@ -79,6 +91,29 @@ fn reason(error: admin::Error) -> anyhow::Error {
 }
 
 impl GraphCommand {
+    async fn of_home(&self) -> Result<String> {
+        let home = Home::new(self.home.clone())?;
+        let running = home.running().map(drop);
+        if self.home.is_none() {
+            running.context("no --home, and no cluster by --context or --kubeconfig")?;
+        } else {
+            running?;
+        }
+        let socket = home.admin_socket("control");
+        let page = admin::get(&socket, &self.uri()).await.map_err(reason)?;
+        String::from_utf8(page.to_vec()).context("the graph is no text")
+    }
+
+    async fn of_cluster(&self) -> Result<String> {
+        let wanted = Wanted {
+            cluster: &self.cluster,
+            namespace: &self.istio_namespace,
+            revision: self.revision.as_deref(),
+            account: self.service_account.as_deref(),
+        };
+        remote::get(&remote::relay(&wanted).await?, &self.uri()).await
+    }
+
     fn uri(&self) -> String {
         let kind = match self.r#type {
             Kind::Workload => "workload",

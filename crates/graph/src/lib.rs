@@ -10,6 +10,7 @@ pub mod key;
 pub mod kiali;
 pub mod point;
 pub mod recent;
+pub mod relay;
 pub mod series;
 pub mod serve;
 pub mod store;
