@@ -274,6 +274,7 @@ need nft nftables
 need iptables-legacy iptables
 need nc netcat-openbsd
 need ip iproute2
+need curl curl
 need unshare util-linux
 need setpriv util-linux
 need openssl openssl

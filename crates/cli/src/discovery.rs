@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use lateen_control::Debounce;
 use lateen_control::cluster::context::Place;
 use lateen_control::cluster::webhook::NativeSidecars;
-use lateen_control::cluster::{self, Listeners, Options, bind};
+use lateen_control::cluster::{self, Graph, Listeners, Options, bind};
 use lateen_graph::api::About;
 use lateen_kube::Source;
 use lateen_kube::lease::Times;
 use lateen_runtime::descriptors;
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::{Supervisor, Tasks};
+use lateen_runtime::tls::Http1;
 use tokio::net::TcpListener;
 
 use crate::control_plane::traffic;
@@ -50,10 +51,14 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
     let tasks = supervisor.tasks();
     let readiness = Readiness::new();
     let options = options(&command, &tasks).await?;
+    let page = page_listener(&command.graph).await;
     let starting = readiness.guard("control plane");
     let (starter, ready) = (tasks.clone(), readiness.clone());
     tasks.essential("control plane", async move {
-        cluster::start(options, &starter, &ready).await?;
+        let graph = cluster::start(options, &starter, &ready).await?;
+        if let Some(listener) = page {
+            serve_graph(listener, graph, &starter);
+        }
         drop(starting);
         starter.stopping().await;
         Ok(())
@@ -65,6 +70,22 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
         lateen_runtime::memory::give_back().await;
     });
     until_ended(supervisor, STOP_WITHIN).await
+}
+
+/// The mesh is worth more than its picture: without a free port there is none.
+async fn page_listener(address: &str) -> Option<TcpListener> {
+    bind_unless_empty(address).await.unwrap_or_else(|error| {
+        tracing::error!("the live graph is not served: {error:#}");
+        None
+    })
+}
+
+fn serve_graph(listener: TcpListener, graph: Graph, tasks: &Tasks) {
+    let Graph { pages, access, tls } = graph;
+    tasks.essential("graph", async move {
+        lateen_graph::serve::serve(Http1::new(listener, tls), access, pages).await;
+        Ok(())
+    });
 }
 
 async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {

@@ -1,5 +1,5 @@
-//! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home, and what of the graph.
-//! Out: a line per edge, or the API's JSON.
+//! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home or a cluster, and what of
+//! the graph. Out: a line per edge, or the API's JSON.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,11 @@ use lateen_runtime::admin;
 use lateen_runtime::pages::Ask;
 
 use crate::home::Home;
+use crate::manifest::ClusterArgs;
 use crate::node::CLUSTER_ID;
 use crate::output::{note, text};
 use crate::prometheus::PrometheusArgs;
+use crate::remote::{self, Wanted};
 
 /// Bytes that the traffic of the time that is asked for may take.
 const MEMORY: usize = 32 << 20;
@@ -23,8 +25,19 @@ const MEMORY: usize = 32 << 20;
 #[derive(Debug, Args)]
 pub struct GraphCommand {
     /// The mesh's home directory [default: ~/.lateen]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubeconfig", "context"])]
     home: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The control plane's namespace, on a cluster
+    #[arg(long, short = 'i', default_value = "istio-system")]
+    istio_namespace: String,
+    /// The control plane's revision, on a cluster [default: the default one, or any]
+    #[arg(long, short)]
+    revision: Option<String>,
+    /// On a cluster, look as this account and not as yourself
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    service_account: Option<String>,
     /// What the nodes are
     #[arg(long, value_enum, default_value_t = Kind::Workload)]
     r#type: Kind,
@@ -66,20 +79,15 @@ enum Format {
 pub async fn execute(command: GraphCommand) -> Result<()> {
     let page = match command.prometheus.settings()? {
         Some(settings) => command.read_prometheus(settings).await?,
-        None => {
-            let home = Home::new(command.home.clone())?;
-            home.running()?;
-            let socket = home.admin_socket("control");
-            admin::get(&socket, &command.uri()).await.map_err(reason)?.into()
-        }
+        None if command.cluster.is_given() => command.of_cluster().await?,
+        None => command.of_home().await?,
     };
-    let page = std::str::from_utf8(&page).context("the graph is no text")?;
     if page.is_empty() {
         note(
             "nothing has talked in that time: see lateen run, and kubectl label namespace … istio-injection=enabled",
         );
     }
-    text(page);
+    text(&page);
     Ok(())
 }
 
@@ -96,7 +104,7 @@ fn reason(error: admin::Error) -> anyhow::Error {
 
 impl GraphCommand {
     /// The API's answer by what a Prometheus has, without a control plane.
-    async fn read_prometheus(&self, settings: Settings) -> Result<Vec<u8>> {
+    async fn read_prometheus(&self, settings: Settings) -> Result<String> {
         let duration = duration(&self.duration).map_err(anyhow::Error::msg)?;
         let traffic = prometheus::traffic(MEMORY, &settings);
         prometheus::read(settings, &traffic, duration).await?;
@@ -105,7 +113,30 @@ impl GraphCommand {
         let page = pages.answer(&Ask::get("/api/v1/graph", &self.query())).await;
         let page = page.context("invariant: the API has a graph")?;
         ensure!(page.status == 200, "{}", String::from_utf8_lossy(&page.body));
-        Ok(page.body)
+        String::from_utf8(page.body).context("the graph is no text")
+    }
+
+    async fn of_home(&self) -> Result<String> {
+        let home = Home::new(self.home.clone())?;
+        let running = home.running().map(drop);
+        if self.home.is_none() {
+            running.context("no --home, and no cluster by --context or --kubeconfig")?;
+        } else {
+            running?;
+        }
+        let socket = home.admin_socket("control");
+        let page = admin::get(&socket, &self.uri()).await.map_err(reason)?;
+        String::from_utf8(page.to_vec()).context("the graph is no text")
+    }
+
+    async fn of_cluster(&self) -> Result<String> {
+        let wanted = Wanted {
+            cluster: &self.cluster,
+            namespace: &self.istio_namespace,
+            revision: self.revision.as_deref(),
+            account: self.service_account.as_deref(),
+        };
+        remote::get(&remote::relay(&wanted).await?, &self.uri()).await
     }
 
     fn uri(&self) -> String {

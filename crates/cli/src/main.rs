@@ -6,6 +6,7 @@ mod apply;
 mod bootstrap;
 mod cni;
 mod control_plane;
+mod dashboard;
 mod discovery;
 mod explain;
 mod gateway;
@@ -23,6 +24,7 @@ mod process;
 mod prometheus;
 mod proxy;
 mod registry;
+mod remote;
 mod run;
 mod supervisor;
 mod tag;
@@ -55,6 +57,7 @@ enum Command {
     /// Show the way of the newest connection through the ingress gateway
     Explain(explain::ExplainCommand),
     Graph(graph::GraphCommand),
+    Dashboard(dashboard::DashboardCommand),
     /// Print an Envoy bootstrap, to run stock Envoy in place of Lateen's proxy
     Bootstrap(bootstrap::BootstrapCommand),
     /// Install the mesh on a cluster, from IstioOperator files and settings
@@ -131,6 +134,8 @@ fn default_filter(command: &Command) -> &'static str {
         | Command::Uninstall(_)
         | Command::Manifest(_)
         | Command::Tag(_)
+        | Command::Graph(_)
+        | Command::Dashboard(_)
         | Command::Node(_)
         | Command::Precheck(_) => "warn,kube_client=off",
         _ => "info,kube_client=off",
@@ -151,6 +156,7 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Run(command) => return run::execute(command),
         Command::Explain(command) => on_one_thread(explain::execute(command))?,
         Command::Graph(command) => on_one_thread(graph::execute(command))?,
+        Command::Dashboard(command) => on_one_thread(dashboard::execute(command))?,
         Command::Bootstrap(command) => bootstrap::execute(command)?,
         Command::Install(args) => on_one_thread(manifest::install(args))?,
         Command::Upgrade(args) => on_one_thread(manifest::upgrade(args))?,

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 pub use apply::InstallArgs;
 pub use cluster::{ClusterArgs, confirm};
 pub use input::InputArgs;
+pub use pods::of_pod as pod_trouble;
 pub use uninstall::UninstallArgs;
 
 use crate::bootstrap::Format;

@@ -1,11 +1,16 @@
 //! The control plane on a cluster, as istiod serves there. In: an API, a place in it, and listening
-//! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, and health for probes.
+//! sockets. Out: xDS and webhooks over TLS, the CA's root in every namespace, health for probes, and the live
+//! graph's pages for whoever serves them.
 //!
 //! Every replica serves. What is written is written by one of them, which holds a Lease.
 
+mod asked;
 mod authority;
+mod confined;
 pub mod context;
 mod health;
+mod readers;
+mod rights;
 mod roots;
 mod tokens;
 pub mod webhook;
@@ -17,6 +22,7 @@ use anyhow::Context as _;
 use futures::StreamExt;
 use lateen_kube::lease::{self, Candidate, Times};
 use lateen_kube::{Client, Source};
+use lateen_runtime::pages::{Access, Pages, all};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
@@ -28,8 +34,11 @@ use tokio::sync::watch;
 use crate::core::{Core, Settings};
 use crate::{Debounce, MakePages};
 use authority::Material;
+use confined::Confined;
 use context::{Context, Place};
 use health::Health;
+use readers::Readers;
+use rights::Own;
 use tokens::Tokens;
 use webhook::{NativeSidecars, Webhooks};
 
@@ -56,7 +65,7 @@ pub struct Options {
     pub election: Times,
     /// Where the proxies' traffic goes, if anybody wants it.
     pub traffic: Option<Arc<dyn Collection>>,
-    /// Makes the pages of the graph API, which are for this machine alone.
+    /// Makes the pages of the graph API.
     pub pages: MakePages,
 }
 
@@ -74,12 +83,23 @@ pub struct Listeners {
     pub monitoring: TcpListener,
 }
 
+/// The live graph's API, for whoever serves it over TLS.
+pub struct Graph {
+    pub pages: Arc<dyn Pages>,
+    pub access: Arc<dyn Access>,
+    pub tls: watch::Receiver<Arc<ServerConfig>>,
+}
+
 /// Starts the control plane. It waits for the API, and until there is a certificate authority; `/ready` says
 /// what it waits for.
 ///
 /// # Errors
 /// If the API's address or credentials cannot be read.
-pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> anyhow::Result<()> {
+pub async fn start(
+    options: Options,
+    tasks: &Tasks,
+    readiness: &Readiness,
+) -> anyhow::Result<Graph> {
     let client = Client::connect(options.api).await?;
     let Listeners { secure, plaintext, webhooks, health, monitoring } = options.listeners;
     let place = Arc::new(options.place);
@@ -101,9 +121,10 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
     let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
-    let more = (options.pages)(core.inventory());
+    let objects = core.objects(Arc::new(Own(client.clone())));
+    let more = all(vec![(options.pages)(core.inventory()), objects]);
     let pages = pages.counting(counters.clone());
-    pages.serve(health, monitoring, core.pages(), more, tasks);
+    pages.serve(health, monitoring, core.pages(), more.clone(), tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),
@@ -113,6 +134,11 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
     let material = authority(&client, settings, tell_end, readiness, tasks).await;
     let Material { tls, roots } = material;
     let published = core.published.clone();
+    let graph = Graph {
+        pages: Arc::new(Confined(more)),
+        access: Arc::new(Readers::new(client.clone(), published.clone())),
+        tls: tls.clone(),
+    };
     let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
     let tokens = Tokens::new(client.clone(), options.token_audiences);
@@ -125,7 +151,7 @@ pub async fn start(options: Options, tasks: &Tasks, readiness: &Readiness) -> an
         let webhooks = Webhooks { context, listener, native_sidecars };
         counters.get_or_init(|| webhook::start(webhooks, tasks, answered));
     }
-    Ok(())
+    Ok(graph)
 }
 
 /// Waits for the authority and starts its keeper.

@@ -2,6 +2,7 @@
 //! functions from a few values to running meshes, and the YAML of small objects.
 
 pub mod ansible;
+pub mod dashboard;
 pub mod installed;
 pub mod pod;
 

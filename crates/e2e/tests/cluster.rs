@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lateen_e2e::dashboard::shows_the_graph;
 use lateen_e2e::installed::{IMAGE, Node, START};
 use lateen_e2e::{ECHO_YAML, testdata};
 use lateen_testkit::cluster::{Image, NODE};
@@ -118,6 +119,7 @@ fn the_notes_story_from_the_operator_file_to_the_external_port() {
             ensure!(said.contains("reply: message 1\n"), "{said}");
             Ok(())
         })?;
+        shows_the_graph(&mesh)?;
 
         mesh.cluster.apply(&(job("native", true) + &job("plain", false) + OWN_GATEWAY))?;
         wait_until("both jobs to end", START, || {

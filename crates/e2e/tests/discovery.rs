@@ -1,5 +1,5 @@
-//! `lateen discovery` on an API that enforces the installed roles: what it keeps right, and who of two
-//! replicas does it.
+//! `lateen discovery` on an API that enforces the installed roles: what it keeps right, who of two replicas does
+//! it, and to whom it shows the live graph.
 
 use std::io::{Read, Write};
 use std::process::Command;
@@ -9,13 +9,15 @@ use anyhow::{Context, Result, ensure};
 use lateen_e2e::{SOON, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
-use lateen_testkit::net::connect;
+use lateen_testkit::net::{ask, connect};
 use lateen_testkit::process::Process;
 use lateen_testkit::wait::wait_until;
 use serde_json::{Value, json};
 
 const CONFIG_MAP: &str = "istio-ca-root-cert";
 const ROOTS: &str = "jsonpath={.data.root-cert\\.pem}";
+/// Where a replica serves the graph.
+const GRAPH: u16 = 20002;
 /// A lease given back is found by the next look of another replica.
 const TAKEOVER: Duration = Duration::from_secs(20);
 
@@ -51,6 +53,8 @@ fn replica(mesh: &Mesh, name: &str, offset: u16) -> Result<Replica> {
         ("secureGRPCAddr", 15012),
         ("httpAddr", 8080),
         ("monitoringAddr", 15014),
+        // 20001 is the mesh's own.
+        ("graphAddr", GRAPH),
     ];
     command.args(flags.map(|(flag, port)| format!("--{flag}=127.0.0.1:{}", port + offset)));
     command.env("POD_NAME", name).env("POD_NAMESPACE", "istio-system");
@@ -226,5 +230,92 @@ fn only_namespaces_that_discovery_selectors_choose_are_seen() {
         missing("default")?;
         set(&mesh, &everything)?;
         roots(&mesh, "default").map(drop)
+    });
+}
+
+/// The status and the body of a request for the graph's API.
+fn graph(mesh: &Mesh, token: Option<&str>, path: &str) -> Result<(String, Value)> {
+    let roots = mesh.home().join("roots.pem");
+    std::fs::write(&roots, roots_of(mesh)?)?;
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"])
+        .arg(&roots);
+    curl.args(["--resolve", &format!("istiod.istio-system.svc:{GRAPH}:127.0.0.1")]);
+    if let Some(token) = token {
+        curl.args(["--header", &format!("authorization: Bearer {token}")]);
+    }
+    curl.arg(format!("https://istiod.istio-system.svc:{GRAPH}{path}"));
+    let answer = Process::spawn("curl", &mut curl)?.success(SOON)?;
+    let (body, status) = answer.rsplit_once('\n').context("curl writes the status")?;
+    Ok((status.to_owned(), serde_json::from_str(body).unwrap_or_default()))
+}
+
+fn roots_of(mesh: &Mesh) -> Result<String> {
+    mesh.kubectl(&["get", "configmap", CONFIG_MAP, "-n", "istio-system", "-o", ROOTS])
+}
+
+#[test]
+fn the_graph_is_shown_to_whoever_may_list_services_and_of_their_namespaces() {
+    isolated(|| {
+        let mesh = installed()?;
+        mesh.kubectl(&["create", "namespace", "shop"])?;
+        mesh.kubectl(&["create", "service", "clusterip", "web", "-n", "shop", "--tcp=80"])?;
+        mesh.kubectl(&["create", "service", "clusterip", "other", "--tcp=80"])?;
+        mesh.kubectl(&["create", "clusterrole", "lister", "--verb=list", "--resource=services"])?;
+        let token = |name: &str, rights: &[&str]| -> Result<String> {
+            mesh.kubectl(&["create", "serviceaccount", name])?;
+            if !rights.is_empty() {
+                let of = ["--clusterrole=lister", &format!("--serviceaccount=default:{name}")];
+                mesh.kubectl(&[&["create"], rights, &of[..]].concat())?;
+            }
+            Ok(mesh.kubectl(&["create", "token", name])?.trim().to_owned())
+        };
+        let all = token("all", &["clusterrolebinding", "all"])?;
+        let one = token("one", &["rolebinding", "one", "-n", "shop"])?;
+        let none = token("none", &[])?;
+        let replica = replica(&mesh, "istiod-0", 0)?;
+        replica.ready()?;
+        wait_until("the graph", SOON, || {
+            let (status, page) = graph(&mesh, Some(&all), "/api/v1/status")?;
+            ensure!(status == "200", "{status} {page}");
+            ensure!(page["user"] == "system:serviceaccount:default:all", "{page}");
+            ensure!(page["notices"] == json!([]), "{page}");
+            Ok(())
+        })?;
+        for (token, expected, said) in [
+            (None, "401", "lateen dashboard"),
+            (Some("nobodys"), "401", "lateen dashboard"),
+            (Some(&*none), "403", "list services"),
+        ] {
+            let (status, page) = graph(&mesh, token, "/api/v1/graph")?;
+            let message = page["message"].as_str().unwrap_or_default();
+            ensure!(status == expected && message.contains(said), "{token:?}: {status} {page}");
+        }
+        let names = |token: &str, path: &str, list: &str| -> Result<Vec<String>> {
+            let (status, page) = graph(&mesh, Some(token), path)?;
+            ensure!(status == "200", "{path}: {status} {page}");
+            let rows = page[list].as_array().context("a list")?;
+            Ok(rows.iter().filter_map(|row| row["name"].as_str().map(str::to_owned)).collect())
+        };
+        ensure!(names(&one, "/api/v1/namespaces", "namespaces")? == ["shop"]);
+        ensure!(names(&one, "/api/v1/services", "items")? == ["web"]);
+        ensure!(names(&one, "/api/v1/services?namespaces=default", "items")?.is_empty());
+        let everything = names(&all, "/api/v1/services", "items")?;
+        ensure!(everything.iter().any(|name| name == "other"), "{everything:?}");
+        let (_, page) = graph(&mesh, Some(&one), "/api/v1/graph")?;
+        ensure!(
+            page["notices"][0].as_str().is_some_and(|said| said.contains("left out")),
+            "{page}"
+        );
+
+        // Whoever reaches the loopback reads, and changes nothing by the control plane's rights.
+        ensure!(replica.page(8080, "/api/v1/graph")?.starts_with("HTTP/1.1 200"));
+        let post = "POST /api/v1/graph HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let refused = ask("127.0.0.1:8080", post)?;
+        ensure!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+        let log = replica.process.stderr() + &replica.process.stdout();
+        let forbidden = log.lines().find(|line| line.to_lowercase().contains("is forbidden"));
+        ensure!(forbidden.is_none(), "{forbidden:?}");
+        Ok(())
     });
 }

@@ -86,8 +86,15 @@ fn main() {
         ("service", GraphType::Service),
     ] {
         for duration in [60, 3600] {
-            let query =
-                Query { r#type, namespaces: None, duration, at: now, services: true, idle: false };
+            let query = Query {
+                r#type,
+                namespaces: None,
+                confined_to: None,
+                duration,
+                at: now,
+                services: true,
+                idle: false,
+            };
             let mut times: Vec<f64> = (0..rounds)
                 .map(|_| {
                     let start = Instant::now();

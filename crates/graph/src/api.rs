@@ -14,7 +14,8 @@ use serde_json::json;
 use crate::collect::Traffic;
 use crate::connection::Connection;
 use crate::failure::failure;
-use crate::graph::{Query, graph};
+use crate::graph::{Query, graph, left_out};
+use crate::key::Key;
 use crate::kiali::kiali;
 use crate::mesh::{Healths, mark};
 use crate::series::{selects, series};
@@ -45,10 +46,10 @@ pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<d
         }
         let page = match path {
             "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
-            "graph" => graph_page(&traffic, &inventory, &parameters),
-            "series" => series_page(&traffic.now(), &parameters),
-            "failures" => failures_page(&traffic, &parameters),
-            "logs" => logs_page(&traffic, &parameters),
+            "graph" => graph_page(&traffic, &inventory, &parameters, &ask.reader),
+            "series" => series_page(&traffic.now(), &parameters, &ask.reader),
+            "failures" => failures_page(&traffic, &parameters, &ask.reader),
+            "logs" => logs_page(&traffic, &parameters, &ask.reader),
             list => Ok(list_page(&traffic, &inventory, list, &ask.query)?),
         };
         Some(match page {
@@ -72,6 +73,7 @@ fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
+    notices.extend(reader.confined_to().map(|namespaces| left_out(namespaces)));
     Status {
         version: about.version,
         cluster: about.cluster.clone(),
@@ -108,10 +110,11 @@ fn graph_page(
     traffic: &Traffic,
     inventory: &Inventory,
     parameters: &Parameters<'_>,
+    reader: &Reader,
 ) -> Result<Page, String> {
     let (mut graph, services) = {
         let store = traffic.now();
-        let query = read(&store, parameters)?;
+        let query = read(&store, parameters, reader)?;
         (graph(&store, &query), query.services)
     };
     mark(&mut graph, &inventory.acts(), services);
@@ -124,27 +127,48 @@ fn graph_page(
     }
 }
 
-fn series_page(store: &Store, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn series_page(
+    store: &Store,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
-    Ok(Page::json(&series(store, id, &read(store, parameters)?)))
+    Ok(Page::json(&series(store, id, &read(store, parameters, reader)?)))
 }
 
-fn failures_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn failures_page(
+    traffic: &Traffic,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let (id, at, limit) = selection(traffic, parameters)?;
     let recent = traffic.recent();
-    let failed = recent.newest(|key| key.is_failure() && selects(id, key), at, limit);
+    let failed = recent.newest(
+        |key| key.is_failure() && may_read(reader, key) && selects(id, key),
+        at,
+        limit,
+    );
     let failures: Vec<_> = failed.iter().filter_map(|(key, one)| failure(key, one)).collect();
     Ok(Page::json(&json!({ "failures": failures })))
 }
 
-fn logs_page(traffic: &Traffic, parameters: &Parameters<'_>) -> Result<Page, String> {
+fn logs_page(
+    traffic: &Traffic,
+    parameters: &Parameters<'_>,
+    reader: &Reader,
+) -> Result<Page, String> {
     let (id, at, limit) = selection(traffic, parameters)?;
     let recent = traffic.recent();
-    let newest = recent.newest(|key| selects(id, key), at, limit);
+    let newest = recent.newest(|key| may_read(reader, key) && selects(id, key), at, limit);
     let line =
         |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
     let lines: Vec<_> = newest.into_iter().rev().map(|(_, one)| line(one)).collect();
     Ok(Page::json(&json!({ "lines": lines })))
+}
+
+/// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
+fn may_read(reader: &Reader, key: &Key) -> bool {
+    reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces))
 }
 
 /// What is selected, until when in milliseconds, and how many rows are wanted.
@@ -165,7 +189,7 @@ fn selection<'p>(
     Ok((id, milliseconds(at + 1), limit))
 }
 
-fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {
+fn read(store: &Store, parameters: &Parameters<'_>, reader: &Reader) -> Result<Query, String> {
     let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
     let flag = |name: &str, or: bool| match get(name) {
         None => Ok(or),
@@ -179,6 +203,7 @@ fn read(store: &Store, parameters: &Parameters<'_>) -> Result<Query, String> {
     Ok(Query {
         r#type: get("type").map_or(Ok(GraphType::VersionedApp), graph_type)?,
         namespaces,
+        confined_to: reader.confined_to().cloned(),
         duration: get("duration").map_or(Ok(DURATION), duration)?,
         at: at(store, get("at"))?,
         services: flag("services", true)?,

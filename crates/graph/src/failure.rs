@@ -89,6 +89,7 @@ fn query() -> Query {
     Query {
         r#type: GraphType::Workload,
         namespaces: None,
+        confined_to: None,
         duration: 0,
         at: 0,
         services: false,

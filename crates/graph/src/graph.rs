@@ -5,7 +5,9 @@
 
 mod nodes;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -24,6 +26,8 @@ pub struct Query {
     pub r#type: GraphType,
     /// `None`: all.
     pub namespaces: Option<BTreeSet<String>>,
+    /// The only namespaces that the reader may look into; `None` for all.
+    pub confined_to: Option<Arc<BTreeSet<String>>>,
     /// Seconds.
     pub duration: u64,
     /// The last step.
@@ -36,15 +40,15 @@ pub struct Query {
 
 /// What has gone one way.
 #[derive(Default)]
-struct Way<'k> {
+struct Way {
     tally: Tally,
     mutual: u64,
     plain: u64,
-    service: Option<&'k str>,
+    service: Option<Arc<str>>,
 }
 
 /// Edges of the graph by the numbers of their ends, and their protocol.
-type Ways<'k> = FxHashMap<(usize, usize, Protocol), Way<'k>>;
+type Ways = FxHashMap<(usize, usize, Protocol), Way>;
 
 /// The way of a key, whoever reports it and however what it counts ended. Comparing texts again and again would
 /// cost more than all the rest: each party and each service has a number.
@@ -81,6 +85,18 @@ impl Query {
         self.at.saturating_sub((self.duration / STEP).saturating_sub(1) as u32)
     }
 
+    /// A key as the reader may see it.
+    pub fn visible<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
+        match &self.confined_to {
+            None => Some(Cow::Borrowed(key)),
+            Some(namespaces) => key.seen_in(namespaces).map(Cow::Owned),
+        }
+    }
+
+    fn shown<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
+        self.visible(key).filter(|key| self.shows(key))
+    }
+
     fn shows(&self, key: &Key) -> bool {
         self.namespaces.as_ref().is_none_or(|namespaces| {
             let of = [&key.source.namespace, &key.destination.namespace, &key.service.namespace];
@@ -94,7 +110,8 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
     let mut numbers = Numbers::default();
     let sums: Vec<(&Key, Route, Sum)> = store
         .sums(query.first(), query.at)
-        .filter(|(key, sum)| query.shows(key) && (query.idle || !sum.points.is_empty()))
+        .filter(|(_, sum)| query.idle || !sum.points.is_empty())
+        .filter(|(key, _)| query.shown(key).is_some())
         .map(|(key, sum)| (&**key, numbers.route(key), sum))
         .collect();
     let by_client = by_client(sums.iter().map(|(key, route, _)| (*key, *route)));
@@ -106,13 +123,16 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             continue;
         }
         let security = secured.get(route).copied().unwrap_or_default();
-        let service = Some(&*key.service.host).filter(|host| !host.is_empty());
-        for (from, to) in places.hops(key, *route) {
-            let way = ways.entry((from, to, key.protocol)).or_default();
-            way.tally.add(key, sum);
+        let Some(seen) = query.visible(key) else { continue };
+        // What is hidden has no number of its own.
+        let route = matches!(seen, Cow::Borrowed(_)).then_some(*route);
+        let service = Some(&seen.service.host).filter(|host| !host.is_empty());
+        for (from, to) in places.hops(&seen, route) {
+            let way = ways.entry((from, to, seen.protocol)).or_default();
+            way.tally.add(&seen, sum);
             way.mutual = way.mutual.saturating_add(security.0);
             way.plain = way.plain.saturating_add(security.1);
-            way.service = service;
+            way.service = service.cloned();
         }
     }
     assemble(query, &ways, places.into_nodes())
@@ -121,7 +141,7 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
 /// The ids of the neighbours that a key leads through.
 pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
     let mut places = Places::new(query);
-    let hops: Vec<_> = places.hops(key, Numbers::default().route(key)).collect();
+    let hops: Vec<_> = places.hops(key, None).collect();
     let nodes = places.into_nodes();
     hops.into_iter().map(|(from, to)| (nodes[from].id.clone(), nodes[to].id.clone())).collect()
 }
@@ -151,14 +171,14 @@ fn secured(sums: &[(&Key, Route, Sum)]) -> FxHashMap<Route, (u64, u64)> {
     secured
 }
 
-fn assemble(query: &Query, ways: &Ways<'_>, mut nodes: Vec<Node>) -> Graph {
+fn assemble(query: &Query, ways: &Ways, mut nodes: Vec<Node>) -> Graph {
     let seconds = query.duration as f64;
     let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
     let mut weights: FxHashMap<(usize, Option<&str>), u64> = FxHashMap::default();
     for ((from, to, _), way) in ways {
         sides[*to].0.merge(&way.tally);
         sides[*from].1.merge(&way.tally);
-        let weight = weights.entry((*from, way.service)).or_default();
+        let weight = weights.entry((*from, way.service.as_deref())).or_default();
         *weight = u64::saturating_add(*weight, way.tally.weight());
     }
     let ranks = ranks(&nodes);
@@ -166,14 +186,14 @@ fn assemble(query: &Query, ways: &Ways<'_>, mut nodes: Vec<Node>) -> Graph {
     sorted.sort_by_key(|((from, to, protocol), _)| (ranks[*from], ranks[*to], *protocol));
     let mut edges: Vec<Edge> = Vec::with_capacity(ways.len());
     for ((from, to, protocol), way) in sorted {
-        let whole = weights[&(*from, way.service)];
+        let whole = weights[&(*from, way.service.as_deref())];
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         edges.push(Edge {
             id: format!("{source}>{target}#{}", word(*protocol)),
             source: source.clone(),
             target: target.clone(),
             protocol: word(*protocol),
-            service: way.service.map(str::to_owned),
+            service: way.service.as_deref().map(str::to_owned),
             mtls: match (way.mutual, way.plain) {
                 (0, _) => "none",
                 (_, 0) => "full",
@@ -198,8 +218,16 @@ fn assemble(query: &Query, ways: &Ways<'_>, mut nodes: Vec<Node>) -> Graph {
         duration: query.duration,
         edges,
         nodes,
-        notices: Vec::new(),
+        notices: query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect(),
     }
+}
+
+/// Said to a reader who may not see everything.
+pub fn left_out(namespaces: &BTreeSet<String>) -> String {
+    format!(
+        "you may list the services of {} of the mesh's namespaces: what is in others is left out",
+        namespaces.len()
+    )
 }
 
 /// By kinds, namespaces and names: the same for the same mesh.

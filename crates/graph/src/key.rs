@@ -1,6 +1,6 @@
 //! What an edge is told from others by. In: the labels of Istio's metrics. Out: a key.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use lateen_telemetry::labels::{LONGEST, Reporter};
@@ -47,6 +47,9 @@ pub struct Key {
     pub code: Arc<str>,
 }
 
+/// What stands for workloads that a reader may not look at.
+const HIDDEN: &str = "other namespaces";
+
 /// Keeps one copy of each text.
 #[derive(Debug, Default)]
 pub struct Texts(HashSet<Arc<str>>);
@@ -72,6 +75,10 @@ impl Texts {
 impl Party {
     pub fn is_known(&self) -> bool {
         !self.workload.is_empty()
+    }
+
+    fn hidden() -> Self {
+        Self { workload: HIDDEN.into(), app: HIDDEN.into(), ..Self::default() }
     }
 }
 
@@ -144,6 +151,39 @@ impl Key {
     pub fn without_flags(&self) -> Self {
         let none: Arc<str> = "".into();
         Self { flags: none.clone(), code: none, mutual_tls: false, ..self.clone() }
+    }
+
+    fn namespaces(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.source.namespace, &self.destination.namespace, &self.service.namespace];
+        all.into_iter().map(|namespace| &**namespace).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Whether it touches one of these namespaces, and no others.
+    pub fn is_within(&self, namespaces: &BTreeSet<String>) -> bool {
+        let mut all = self.namespaces().peekable();
+        all.peek().is_some() && all.all(|namespace| namespaces.contains(namespace))
+    }
+
+    /// As whoever may look into these namespaces alone sees it: what is in others has no name. `None` if it touches
+    /// none of them.
+    pub fn seen_in(&self, namespaces: &BTreeSet<String>) -> Option<Self> {
+        if !self.namespaces().any(|namespace| namespaces.contains(namespace)) {
+            return None;
+        }
+        let hides = |of: &str| !of.is_empty() && !namespaces.contains(of);
+        let mut seen = self.clone();
+        if hides(&self.source.namespace) {
+            seen.source = Party::hidden();
+        }
+        let hides_service = hides(&self.service.namespace);
+        if hides_service {
+            seen.service = Service::default();
+        }
+        let is_lost = hides_service && !self.destination.is_known();
+        if hides(&self.destination.namespace) || is_lost {
+            seen.destination = Party::hidden();
+        }
+        Some(seen)
     }
 
     /// The same edge, whoever reports it and however it ended.

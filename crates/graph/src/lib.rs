@@ -12,6 +12,7 @@ mod mesh;
 pub mod point;
 pub mod prometheus;
 pub mod recent;
+pub mod relay;
 pub mod series;
 pub mod serve;
 pub mod store;

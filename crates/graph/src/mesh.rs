@@ -37,6 +37,7 @@ impl Healths {
         let query = Query {
             r#type,
             namespaces: None,
+            confined_to: None,
             duration: HEALTH_OVER,
             at,
             services: true,

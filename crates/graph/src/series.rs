@@ -25,8 +25,8 @@ struct Sides {
     outbound: bool,
 }
 
-/// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole `mesh`; of an edge and of the mesh all are
-/// outbound.
+/// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole
+/// `mesh`; of an edge and of the mesh all are outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
     let (first, last) = (query.first(), query.at);
@@ -68,6 +68,7 @@ pub fn selects(id: &str, key: &Key) -> bool {
     let query = Query {
         r#type: type_of(id).unwrap_or(GraphType::VersionedApp),
         namespaces: None,
+        confined_to: None,
         duration: STEP,
         at: 0,
         services: true,
@@ -78,6 +79,7 @@ pub fn selects(id: &str, key: &Key) -> bool {
 }
 
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {
+    let Some(key) = query.visible(key) else { return Sides::default() };
     if id == "mesh" {
         return Sides { inbound: false, outbound: true };
     }
@@ -92,7 +94,7 @@ fn sides(id: &str, query: &Query, key: &Key) -> Sides {
         return Sides { inbound: is_in(&key.destination), outbound: is_in(&key.source) };
     }
     let mut sides = Sides::default();
-    for (from, to) in neighbours(query, key) {
+    for (from, to) in neighbours(query, &key) {
         let edge = format!("{from}>{to}#{}", word(key.protocol));
         sides.inbound |= to == id;
         sides.outbound |= from == id || edge == id;

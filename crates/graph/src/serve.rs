@@ -1,4 +1,4 @@
-//! The page and its API over HTTP. In: a listening socket, who may ask, and the pages of the API. Out: HTTP/1.1.
+//! The page and its API over HTTP. In: a listener, who may ask, and the pages of the API. Out: HTTP/1.1.
 //! The page itself holds nothing that is anybody's secret: what it shows comes from the API, which asks for a
 //! token.
 
@@ -15,27 +15,36 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use lateen_runtime::admin::Page;
-use lateen_runtime::http::{Limits, Reply, read, response};
+use lateen_runtime::http::{Limits, Listener, Reply, read, response};
 use lateen_runtime::pages::{Access, Pages, Reader, Refusal, only};
-use tokio::net::TcpListener;
 
 /// How much at once; a browser that keeps its connection for ever must not keep others out.
-const LIMITS: Limits = Limits { connections: 128, lasting: Some(Duration::from_secs(10 * 60)) };
+pub(crate) const LIMITS: Limits =
+    Limits { connections: 128, lasting: Some(Duration::from_secs(10 * 60)) };
 /// Nothing from anywhere else, and nobody's frame.
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// The owner's way in: whoever knows the token is the owner.
-pub struct Token(String);
+pub struct Token {
+    secret: String,
+    invitation: String,
+}
 
 impl Token {
+    /// As `lateen up` prints it.
     pub fn new(secret: &str) -> Self {
-        Self(secret.to_owned())
+        Self { secret: secret.to_owned(), invitation: invitation("lateen up") }
+    }
+
+    /// As another command prints it.
+    pub fn printed_by(self, command: &str) -> Self {
+        Self { invitation: invitation(command), ..self }
     }
 
     /// Compares in a time that tells nothing of how much of it was right.
     fn is(&self, shown: &str) -> bool {
-        let (own, shown) = (self.0.as_bytes(), shown.as_bytes());
+        let (own, shown) = (self.secret.as_bytes(), shown.as_bytes());
         let differences = own.iter().zip(shown).fold(0, |sum, (a, b)| sum | (a ^ b));
         own.len() == shown.len() && differences == 0
     }
@@ -49,12 +58,16 @@ impl Access for Token {
     }
 
     fn invitation(&self) -> &str {
-        "open the address that lateen up printed, or send authorization: Bearer TOKEN"
+        &self.invitation
     }
 }
 
+fn invitation(command: &str) -> String {
+    format!("open the address that {command} printed, or send authorization: Bearer TOKEN")
+}
+
 /// Serves until dropped.
-pub async fn serve(listener: TcpListener, access: Arc<dyn Access>, api: Arc<dyn Pages>) {
+pub async fn serve(listener: impl Listener, access: Arc<dyn Access>, api: Arc<dyn Pages>) {
     lateen_runtime::http::serve(listener, LIMITS, move |request, _| {
         let (access, api) = (access.clone(), api.clone());
         async move { reply(request, &*access, &*api).await }
@@ -93,7 +106,8 @@ async fn called(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token that a request shows.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -143,7 +157,8 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     accepted.split(',').any(|one| one.split(';').next().is_some_and(|one| one.trim() == "gzip"))
 }
 
-fn dynamic(page: Page) -> Reply {
+/// An answer that is not kept.
+pub(crate) fn dynamic(page: Page) -> Reply {
     headed(response(page), "no-store")
 }
 

@@ -55,11 +55,14 @@ pub fn read_or_create_secret(
     }
 }
 
-/// 32 random bytes as text, kept in a file.
+/// 32 random bytes as text.
+pub fn random_token() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+/// The same, kept in a file.
 pub fn read_or_create_token(path: &Path) -> Result<String, Error> {
-    let bytes = read_or_create_secret(path, || {
-        Ok(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()).into_bytes())
-    })?;
+    let bytes = read_or_create_secret(path, || Ok(random_token().into_bytes()))?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
 }
 

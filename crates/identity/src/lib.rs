@@ -13,7 +13,9 @@ mod unverified;
 
 pub use authority::{Authority, AuthorityPem};
 pub use ca::{Ca, Issued};
-pub use file::{private_dir, read_or_create_secret, read_or_create_token, write_private};
+pub use file::{
+    private_dir, random_token, read_or_create_secret, read_or_create_token, write_private,
+};
 pub use tls::{client_config, server_config};
 pub use unverified::unverified_client_config;
 

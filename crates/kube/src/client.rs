@@ -7,6 +7,7 @@ mod tests;
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
@@ -34,6 +35,8 @@ pub enum Error {
     InCluster(#[from] kube::config::InClusterError),
     #[error("cannot make a client for the Kubernetes API: {0}")]
     Client(#[source] Box<kube::Error>),
+    #[error("cannot get the kubeconfig's token: {0}")]
+    Credentials(String),
     #[error("the Kubernetes API refused to {action}: {code} {reason}: {message}")]
     Refused { action: String, code: u16, reason: String, message: String },
     #[error("the Kubernetes API at {address} did not {action}: {source}")]
@@ -93,9 +96,11 @@ impl Error {
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: kube::Client,
+    /// By which it was made, credentials and all.
+    pub(crate) config: Arc<Config>,
     /// The API's, for people.
     address: String,
-    answer_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
 }
 
 /// Where the address and the credentials of the API are.
@@ -123,11 +128,11 @@ impl Client {
         Self::new(config, ANSWER_TIMEOUT)
     }
 
-    fn new(config: Config, answer_timeout: Duration) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, answer_timeout: Duration) -> Result<Self, Error> {
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let inner =
-            kube::Client::try_from(config).map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { inner, address, answer_timeout })
+        let inner = kube::Client::try_from(config.clone())
+            .map_err(|error| Error::Client(Box::new(error)))?;
+        Ok(Self { inner, config: Arc::new(config), address, answer_timeout })
     }
 
     /// Applies an object of any kind in the table, server-side; fields that `manager` applied before

@@ -1,9 +1,7 @@
 //! Whose a token is, as the API says it. In: a token and the audiences one of which it must be made for. Out: the
 //! ServiceAccount, or that the token is not good.
 
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::api::authentication::v1::{TokenReviewSpec, TokenReviewStatus};
 
 use crate::client::{Client, Error};
 
@@ -30,11 +28,7 @@ impl Client {
     /// Asks the API by a TokenReview.
     pub async fn review_token(&self, token: &str, audiences: &[String]) -> Result<Holder, Error> {
         let spec = TokenReviewSpec { token: token.to_owned(), audiences: Some(audiences.to_vec()) };
-        let review = TokenReview { spec, ..TokenReview::default() };
-        let api: Api<TokenReview> = Api::all(self.inner.clone());
-        let params = PostParams::default();
-        let reviewed = self.bounded("review a token", api.create(&params, &review)).await?;
-        Ok(holder(reviewed.status.unwrap_or_default(), audiences))
+        Ok(holder(self.token_review(spec).await?, audiences))
     }
 }
 

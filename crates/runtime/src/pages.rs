@@ -1,6 +1,7 @@
 //! Pages that are asked for with more than a path: by somebody, with a method and perhaps a body, of something that
 //! may have to ask others first. In: an [`Ask`]. Out: a [`Page`], or none.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct User {
     pub name: String,
     pub groups: Vec<String>,
     pub token: Secret,
+    /// The namespaces that they may look into; `None` for all.
+    pub namespaces: Option<Arc<BTreeSet<String>>>,
 }
 
 /// A text that is not shown.
@@ -108,6 +111,14 @@ impl Reader {
         match self {
             Reader::Owner => None,
             Reader::User(user) => Some(&user.name),
+        }
+    }
+
+    /// The only namespaces that they may look into; `None` for all.
+    pub fn confined_to(&self) -> Option<&Arc<BTreeSet<String>>> {
+        match self {
+            Reader::Owner => None,
+            Reader::User(user) => user.namespaces.as_ref(),
         }
     }
 }
@@ -182,6 +193,20 @@ pub fn reading(handler: Handler) -> Arc<dyn Pages> {
     })
 }
 
+/// These pages, without what they would change.
+pub fn unchanging(pages: Arc<dyn Pages>) -> Arc<dyn Pages> {
+    struct Unchanging(Arc<dyn Pages>);
+    impl Pages for Unchanging {
+        fn answer<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Option<Page>> {
+            match ask.is_reading() {
+                true => self.0.answer(ask),
+                false => Box::pin(std::future::ready(Some(only("GET")))),
+            }
+        }
+    }
+    Arc::new(Unchanging(pages))
+}
+
 /// For a method that a page does not know.
 pub fn only(methods: &str) -> Page {
     Page::problem(405, format!("this page answers {methods} only"))
@@ -212,7 +237,7 @@ mod tests {
     use bytes::Bytes;
     use http::Method;
 
-    use super::{Ask, Reader, Secret, User, all, reading};
+    use super::{Ask, Reader, Secret, User, all, at_once, reading, unchanging};
     use crate::admin::{Handler, Page};
 
     fn page(known: &'static str) -> Handler {
@@ -227,6 +252,18 @@ mod tests {
         let post = Ask { method: Method::POST, ..Ask::get("/b", "") };
         assert_eq!(status(post).await, Some(405));
         assert_eq!(status(Ask::get("/c", "")).await, None);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_changed_where_pages_are_only_read() {
+        let pages = unchanging(at_once(|_| Some(Page::text("done"))));
+        let status = async |method| {
+            pages.answer(&Ask { method, ..Ask::get("/a", "") }).await.map(|page| page.status)
+        };
+        assert_eq!(status(Method::GET).await, Some(200));
+        for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            assert_eq!(status(method).await, Some(405));
+        }
     }
 
     #[test]
@@ -244,7 +281,8 @@ mod tests {
     #[test]
     fn a_readers_token_is_not_shown() {
         let (name, groups) = ("jane".to_owned(), Vec::new());
-        let reader = Reader::User(User { name, groups, token: Secret::new("abc") });
+        let reader =
+            Reader::User(User { name, groups, token: Secret::new("abc"), namespaces: None });
         assert!(!format!("{reader:?}").contains("abc"));
     }
 }

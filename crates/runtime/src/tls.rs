@@ -5,13 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use crate::http::Listener;
 
 /// How long a peer may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -20,15 +23,46 @@ const HANDSHAKES: usize = 256;
 /// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// A listener of HTTP/1.1 over TLS, with the certificate that others offer HTTP/2 with.
+pub struct Http1(Mutex<BoxStream<'static, io::Result<TlsStream<TcpStream>>>>);
+
+impl Http1 {
+    pub fn new(listener: TcpListener, tls: watch::Receiver<Arc<ServerConfig>>) -> Self {
+        let accepted = accepted(listener, tls, |config| {
+            let mut config = (*config).clone();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Arc::new(config)
+        });
+        Self(Mutex::new(accepted.boxed()))
+    }
+}
+
+impl Listener for Http1 {
+    type Stream = TlsStream<TcpStream>;
+
+    async fn next(&self) -> io::Result<(Self::Stream, bool)> {
+        let next = self.0.lock().await.next().await;
+        Ok((next.ok_or_else(|| io::Error::other("the listener is gone"))??, false))
+    }
+}
+
 /// Connections of `listener`, until the stream is dropped. Each takes the configuration that `tls` has
 /// when it is accepted.
 pub fn incoming(
     listener: TcpListener,
     tls: watch::Receiver<Arc<ServerConfig>>,
 ) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + Unpin + 'static {
+    accepted(listener, tls, |config| config)
+}
+
+fn accepted(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    change: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
+) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + Unpin + 'static {
     let (done, ready) = mpsc::channel(HANDSHAKES);
     let mut accepting = JoinSet::new();
-    accepting.spawn(accept(listener, tls, done));
+    accepting.spawn(accept(listener, tls, change, done));
     Box::pin(futures::stream::unfold((ready, accepting), |(mut ready, accepting)| async move {
         let stream = ready.recv().await?;
         Some((Ok(stream), (ready, accepting)))
@@ -38,6 +72,7 @@ pub fn incoming(
 async fn accept(
     listener: TcpListener,
     tls: watch::Receiver<Arc<ServerConfig>>,
+    change: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
     done: mpsc::Sender<TlsStream<TcpStream>>,
 ) {
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
@@ -53,7 +88,7 @@ async fn accept(
                 continue;
             }
         };
-        let acceptor = TlsAcceptor::from(tls.borrow().clone());
+        let acceptor = TlsAcceptor::from(change(tls.borrow().clone()));
         let done = done.clone();
         handshakes.spawn(async move {
             if let Some(stream) = handshake(acceptor, stream).await {

@@ -30,6 +30,9 @@ pub struct DiscoveryCommand {
     /// Where /metrics and /version are served
     #[arg(long = "monitoringAddr", value_name = "ADDRESS", default_value = ":15014")]
     pub monitoring: String,
+    /// Where the live graph is served over TLS; nowhere if empty
+    #[arg(long = "graphAddr", value_name = "ADDRESS", default_value = ":20001")]
+    pub graph: String,
     /// What to log: LEVEL or SCOPE:LEVEL, separated by commas
     #[arg(long = "log_output_level", value_name = "LEVELS", default_value = "default:info")]
     log_output_level: String,

@@ -36,6 +36,11 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
+    /// Whether a cluster was named.
+    pub fn is_given(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
     pub async fn connect(&self) -> Result<Client> {
         let file = self.kubeconfig.as_deref();
         Ok(Client::connect_like_kubectl(file, self.context.as_deref()).await?)

@@ -47,7 +47,8 @@ pub fn trouble(deployment: &Value, pods: &[Value]) -> Option<String> {
     .next()
 }
 
-fn of_pod(pod: &Value) -> Option<String> {
+/// Why a pod does not run, if it says so.
+pub fn of_pod(pod: &Value) -> Option<String> {
     let status = &pod["status"];
     let unscheduled = items(&status["conditions"])
         .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use lateen_runtime::admin::{Handler, Page, serve_tcp};
-use lateen_runtime::pages::{Pages, all, reading};
+use lateen_runtime::pages::{Pages, all, reading, unchanging};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::tasks::Tasks;
 use tokio::net::TcpListener;
@@ -53,7 +53,8 @@ impl Health {
         Self { counters, ..self }
     }
 
-    /// Starts both servers. `debug` is shown under `/debug`.
+    /// Starts both servers. `debug` is shown under `/debug`. Nothing can be changed here: who reaches the loopback
+    /// would do so with the control plane's rights.
     pub fn serve(
         self,
         health: TcpListener,
@@ -66,7 +67,7 @@ impl Health {
         let debug = reading(Arc::new(move |path, query| {
             debug(path.strip_prefix("/debug").filter(|path| path.starts_with('/'))?, query)
         }));
-        let local = all(vec![debug, more]);
+        let local = unchanging(all(vec![debug, more]));
         for (name, listener) in [("health", health), ("monitoring", monitoring)] {
             let (open, local) = (open.clone(), local.clone());
             tasks.essential(name, async move {

@@ -39,19 +39,21 @@ impl Places {
         self.nodes
     }
 
-    /// The pairs of neighbours that a key leads through.
+    /// The pairs of neighbours that a key leads through. With its route it is found sooner.
     pub fn hops(
         &mut self,
         key: &Key,
-        route: Route,
+        route: Option<Route>,
     ) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let source = self.party(&key.source, route.source);
+        let source = self.party(&key.source, route.map(|route| route.source));
         let service = self.services.then(|| self.service(key, route)).flatten();
         let target = match service {
             Some(_) if self.r#type == GraphType::Service => None,
-            None if !key.destination.is_known() => Some(self.outside(&key.service, route.service)),
+            None if !key.destination.is_known() => {
+                Some(self.outside(&key.service, route.map(|route| route.service)))
+            }
             _ if key.destination.is_known() => {
-                Some(self.party(&key.destination, route.destination))
+                Some(self.party(&key.destination, route.map(|route| route.destination)))
             }
             _ => None,
         };
@@ -63,8 +65,8 @@ impl Places {
         hops.into_iter().flatten()
     }
 
-    fn party(&mut self, party: &Party, number: u32) -> usize {
-        if let Some(known) = self.parties.get(&number) {
+    fn party(&mut self, party: &Party, number: Option<u32>) -> usize {
+        if let Some(known) = number.and_then(|number| self.parties.get(&number)) {
             return *known;
         }
         let node = match party.is_known() {
@@ -72,26 +74,26 @@ impl Places {
             false => bare(NodeKind::Client, "", "clients outside the mesh"),
         };
         let place = self.add(node);
-        self.parties.insert(number, place);
+        self.parties.extend(number.map(|number| (number, place)));
         place
     }
 
-    fn service(&mut self, key: &Key, route: Route) -> Option<usize> {
-        let at = (route.service, key.destination.is_known());
-        if let Some(known) = self.asked.get(&at) {
+    fn service(&mut self, key: &Key, route: Option<Route>) -> Option<usize> {
+        let at = route.map(|route| (route.service, key.destination.is_known()));
+        if let Some(known) = at.and_then(|at| self.asked.get(&at)) {
             return *known;
         }
         let place = service(key).map(|node| self.add(node));
-        self.asked.insert(at, place);
+        self.asked.extend(at.map(|at| (at, place)));
         place
     }
 
-    fn outside(&mut self, service: &Service, number: u32) -> usize {
-        if let Some(known) = self.elsewhere.get(&number) {
+    fn outside(&mut self, service: &Service, number: Option<u32>) -> usize {
+        if let Some(known) = number.and_then(|number| self.elsewhere.get(&number)) {
             return *known;
         }
         let place = self.add(outside(service));
-        self.elsewhere.insert(number, place);
+        self.elsewhere.extend(number.map(|number| (number, place)));
         place
     }
 

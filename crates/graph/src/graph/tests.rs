@@ -1,13 +1,16 @@
 //! The echo demo as a graph.
 
+use std::sync::Arc;
+
 use lateen_telemetry::labels::Reporter;
 
 use super::{Query, graph};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
+use crate::series::series;
 use crate::store::{Store, step_of};
 use crate::text::text;
-use crate::view::{GraphType, NodeKind, State};
+use crate::view::{Graph, GraphType, NodeKind, State};
 
 const START: u64 = 1_800_000_000;
 
@@ -73,7 +76,15 @@ fn echo() -> Store {
 
 fn query(r#type: GraphType) -> Query {
     let at = step_of(START);
-    Query { r#type, namespaces: None, duration: 60, at, services: true, idle: false }
+    Query {
+        r#type,
+        namespaces: None,
+        confined_to: None,
+        duration: 60,
+        at,
+        services: true,
+        idle: false,
+    }
 }
 
 fn edges(store: &Store, query: &Query) -> Vec<String> {
@@ -174,4 +185,65 @@ fn a_terminal_gets_a_line_per_edge() {
     assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
     assert!(first.ends_with("tcp 1.67 conn/s, 50 B/s"), "{shown}");
     assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
+}
+
+fn confined(namespace: &str) -> Query {
+    let only = Some(Arc::new([namespace.to_owned()].into()));
+    Query { confined_to: only, ..query(GraphType::Workload) }
+}
+
+#[test]
+fn whoever_may_look_into_one_namespace_is_told_nothing_of_others() {
+    let store = echo();
+    let gateway = graph(&store, &confined("istio-system"));
+    let names: Vec<&str> = gateway.nodes.iter().map(|node| &*node.name).collect();
+    assert_eq!(names, ["other namespaces", "istio-ingressgateway"]);
+    let edges: Vec<&str> = gateway.edges.iter().map(|edge| &*edge.id).collect();
+    assert_eq!(
+        edges,
+        ["workload/istio-system/istio-ingressgateway>workload//other namespaces#tcp"]
+    );
+    assert_eq!(gateway.edges[0].service, None);
+    assert!(gateway.notices[0].contains("left out"), "{:?}", gateway.notices);
+
+    let asked =
+        Query { namespaces: Some(["default".to_owned()].into()), ..confined("istio-system") };
+    assert!(graph(&store, &asked).edges.is_empty(), "what is hidden can be asked for");
+    assert!(graph(&store, &confined("bank")).nodes.is_empty());
+
+    let shop = graph(&store, &confined("default"));
+    let told = format!("{shop:?}");
+    assert!(!told.contains("istio-") && told.contains("db.example.com"), "{told}");
+    let mut whole: Vec<_> = edges_of(&graph(&store, &query(GraphType::Workload)));
+    whole.iter_mut().for_each(|edge| {
+        *edge = edge.replace("istio-system/istio-ingressgateway", "/other namespaces");
+    });
+    whole.sort();
+    assert_eq!(edges_of(&shop), whole);
+}
+
+fn edges_of(graph: &Graph) -> Vec<String> {
+    let mut all: Vec<String> = graph.edges.iter().map(|edge| edge.id.clone()).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn the_course_of_what_is_hidden_is_not_told() {
+    let store = echo();
+    let is_empty = |id: &str| {
+        let series = series(&store, id, &confined("istio-system"));
+        series.inbound.is_empty() && series.outbound.is_empty()
+    };
+    for hidden in
+        ["namespace/default", "workload/default/echo-client", "service/default/tcp-echo-server"]
+    {
+        assert!(is_empty(hidden), "{hidden}");
+    }
+    assert!(!is_empty("namespace/istio-system") && !is_empty("mesh"));
+    let (within, touches) = (["default".to_owned()].into(), ["istio-system".to_owned()].into());
+    let key = tcp(party("istio-ingressgateway", ""), service("echo"), Party::default());
+    assert!(!key.is_within(&within) && !key.is_within(&touches));
+    let own = tcp(party("echo-client", ""), service("echo"), Party::default());
+    assert!(own.is_within(&within) && !own.is_within(&touches));
 }

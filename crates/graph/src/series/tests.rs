@@ -41,6 +41,7 @@ fn what_both_ends_report_is_counted_once() {
     let query = Query {
         r#type: GraphType::Workload,
         namespaces: None,
+        confined_to: None,
         duration: 10,
         at,
         services: true,

@@ -9,6 +9,8 @@ use crate::render::{config, labels, service, webhook};
 
 /// xDS without TLS, which is opened only where a file asks for it.
 const PLAINTEXT: u16 = 15010;
+/// The live graph, on Kiali's port.
+const GRAPH: u16 = 20001;
 
 /// All objects of the control plane.
 pub fn render(plan: &Plan) -> Vec<Value> {
@@ -37,6 +39,7 @@ pub fn render(plan: &Plan) -> Vec<Value> {
     let mut objects =
         vec![workload.account(&plan.object("values.pilot.serviceAccountAnnotations"))];
     objects.extend(rbac::control_plane(plan));
+    objects.extend(rbac::dashboard(plan));
     objects.extend(config::render(plan));
     objects.push(control_plane(plan, &workload));
     objects.push(workload.deployment(container, json!({})));
@@ -83,7 +86,7 @@ fn is_plaintext(plan: &Plan, k8s: &Value) -> bool {
 
 fn container(plan: &Plan, plaintext: bool) -> Value {
     let mut ports = vec![(8080, "http-debug"), (15012, "grpc-xds"), (15014, "http-monitoring")];
-    ports.push((15017, "webhook"));
+    ports.extend([(15017, "webhook"), (GRAPH, "https-graph")]);
     if plaintext {
         ports.insert(1, (PLAINTEXT, "grpc-xds-plain"));
     }
@@ -150,6 +153,7 @@ fn control_plane(plan: &Plan, workload: &Workload<'_>) -> Value {
         json!({ "name": "https-dns", "port": 15012, "protocol": "TCP" }),
         json!({ "name": "https-webhook", "port": 443, "targetPort": 15017, "protocol": "TCP" }),
         json!({ "name": "http-monitoring", "port": 15014, "protocol": "TCP" }),
+        json!({ "name": "https-graph", "port": GRAPH, "protocol": "TCP" }),
     ];
     if plaintext {
         ports.insert(0, json!({ "name": "grpc-xds", "port": PLAINTEXT, "protocol": "TCP" }));

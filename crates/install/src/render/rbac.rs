@@ -16,6 +16,7 @@ pub struct Rule {
 }
 
 const FOLLOW: &[&str] = &["list", "watch"];
+const LOOK: &[&str] = &["get", "list"];
 const ALL: &[&str] = &[];
 const SECRETS: &[&str] = &["cacerts", "istio-ca-secret"];
 
@@ -82,7 +83,14 @@ pub const CONTROL_PLANE: &[Rule] = &[
         resources: &["tokenreviews"],
         verbs: &["create"],
         names: ALL,
-        why: "proxies prove who they are by their ServiceAccounts' tokens",
+        why: "proxies and readers of the live graph prove who they are by tokens",
+    },
+    Rule {
+        groups: &["authorization.k8s.io"],
+        resources: &["subjectaccessreviews"],
+        verbs: &["create"],
+        names: ALL,
+        why: "readers of the live graph see the namespaces whose Services they may list",
     },
     Rule {
         groups: &["admissionregistration.k8s.io"],
@@ -129,6 +137,31 @@ pub const CONTROL_PLANE_HOME: &[Rule] = &[
         verbs: &["create", "get", "update"],
         names: ALL,
         why: "one replica writes statuses, root certificates and the webhooks' CA bundle",
+    },
+];
+
+/// Whoever looks at the live graph without a token of their own: what is shown there, and no changes.
+pub const DASHBOARD: &[Rule] = &[
+    Rule {
+        groups: &[""],
+        resources: &["services"],
+        verbs: LOOK,
+        names: ALL,
+        why: "the live graph shows the namespaces whose Services may be listed",
+    },
+    Rule {
+        groups: ISTIO,
+        resources: &["*"],
+        verbs: LOOK,
+        names: ALL,
+        why: "the mesh's configuration is shown beside the graph",
+    },
+    Rule {
+        groups: &["gateway.networking.k8s.io"],
+        resources: &["*"],
+        verbs: LOOK,
+        names: ALL,
+        why: "the same",
     },
 ];
 
@@ -215,6 +248,23 @@ pub fn control_plane(plan: &Plan) -> Vec<Value> {
         binding("ClusterRole", &cluster, None, &labels, &subjects),
         role("Role", &home, Some(namespace), &labels, CONTROL_PLANE_HOME),
         binding("Role", &home, Some(namespace), &labels, &subjects),
+    ]
+}
+
+/// The account that `lateen dashboard` takes a token of for whoever has none, and its rights.
+pub fn dashboard(plan: &Plan) -> Vec<Value> {
+    let (namespace, account) = (plan.namespace(), plan.revised("istio-dashboard"));
+    let role_name = format!("{account}-{namespace}");
+    let labels = json!({ "app": "istio-dashboard", "release": "istio" });
+    vec![
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": metadata(&account, Some(namespace), &labels),
+            "automountServiceAccountToken": false,
+        }),
+        role("ClusterRole", &role_name, None, &labels, DASHBOARD),
+        binding("ClusterRole", &role_name, None, &labels, &subjects(&account, namespace)),
     ]
 }
 

@@ -79,7 +79,13 @@ fn a_services_ports_merge_by_number_and_protocol() {
     let objects = render(&plan("default", &settings)).0;
     assert_eq!(
         ports(&object(&objects, "Service", "istiod")),
-        ["grpc-xds 15010/TCP", "https-dns 15012/TCP", "https-webhook 443/TCP", "metrics 15014/TCP"]
+        [
+            "grpc-xds 15010/TCP",
+            "https-dns 15012/TCP",
+            "https-webhook 443/TCP",
+            "metrics 15014/TCP",
+            "https-graph 20001/TCP",
+        ]
     );
     let gateway = object(&objects, "Service", "istio-ingressgateway");
     assert_eq!(

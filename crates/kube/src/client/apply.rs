@@ -103,6 +103,20 @@ impl Client {
         list.items.into_iter().map(|object| to_value(&action, kind, object)).collect()
     }
 
+    /// The objects of a kind in one namespace that a label selector chooses.
+    pub async fn list_in(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, Error> {
+        let params = ListParams::default().labels(selector);
+        let action = describe("list", kind, Some(namespace), "");
+        let api = self.api(kind, Some(namespace));
+        let list = self.bounded(&action, api.list(&params)).await?;
+        list.items.into_iter().map(|object| to_value(&action, kind, object)).collect()
+    }
+
     /// Deletes an object; false if there is none.
     pub async fn delete(
         &self,
