@@ -9,6 +9,7 @@ mod accept;
 mod admin;
 pub mod agent;
 mod bind;
+mod collect;
 mod config;
 mod connect;
 mod connection;

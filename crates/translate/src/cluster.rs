@@ -19,6 +19,7 @@ use crate::inbound::{self, INBOUND_PASSTHROUGH};
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::proxy::Role;
+use crate::reporting::collectors;
 use crate::tcp::{BLACK_HOLE, PASSTHROUGH, outbound_name};
 use crate::wire::{self, duration, uint};
 use crate::{Named, Want};
@@ -37,9 +38,10 @@ pub fn clusters(context: &mut Context<'_>, want: Want<'_>) -> Vec<Named> {
     }
 }
 
-/// Services that the proxy sees, and those that routes of what it sees lead to.
+/// Services that the proxy sees, those that routes of what it sees lead to, and those that its logs go to.
 pub fn reachable(context: &Context<'_>) -> BTreeSet<ServiceId> {
     let mut ids: BTreeSet<ServiceId> = context.seen().into_iter().collect();
+    ids.extend(collectors(context));
     if context.sidecar.is_none() {
         return ids;
     }
