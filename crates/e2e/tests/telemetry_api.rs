@@ -1,0 +1,251 @@
+//! Telemetry objects and MeshConfig's extension providers, applied while workloads run: what is logged and
+//! counted follows, and nothing is started again.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use lateen_e2e::{ECHO_GATEWAY, SOON, echo_mesh, gateway, service, virtual_service};
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::{Mesh, START};
+use lateen_testkit::net::{ask, http_get};
+use lateen_testkit::process::Process;
+use lateen_testkit::tools;
+use lateen_testkit::wait::wait_until;
+
+/// How long bytes may take to be counted: an interval, and the machine.
+const COUNTED: Duration = Duration::from_secs(15);
+/// A gateway's port that leads to a service without endpoints.
+const LOST: &str = "127.0.0.1:31500";
+
+/// MeshConfig with these providers, each a line.
+fn mesh_config(providers: &[String]) -> String {
+    let lines: String = providers.iter().map(|line| format!("    - {line}\n")).collect();
+    format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    extensionProviders:
+{lines}---
+"
+    )
+}
+
+fn telemetry(namespace: &str, name: &str, app: (&str, &str), spec: &str) -> String {
+    format!(
+        "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{matchLabels: {{{}: {}}}}}
+{spec}---
+",
+        app.0, app.1
+    )
+}
+
+const INGRESS: (&str, &str) = ("istio", "ingressgateway");
+
+/// The samples of a metric on the gateway's page.
+fn samples(mesh: &Mesh, metric: &str) -> Result<Vec<String>> {
+    let page = http_get(&mesh.home().join("run/gateway.admin.sock"), "/stats/prometheus")?;
+    let start = format!("istio_tcp_{metric}_total{{");
+    Ok(page.lines().filter(|line| line.starts_with(&start)).map(str::to_owned).collect())
+}
+
+#[test]
+fn a_running_gateway_logs_only_what_a_filter_lets_through() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        mesh.apply(&service("lost", 8020, "app: nobody"))?;
+        mesh.apply(&gateway("lost", 31500))?;
+        mesh.apply(&virtual_service("lost", "lost", 31500, &[("lost", 100)]))?;
+        let path = mesh.home().join("failures.log");
+        let file = "envoyFileAccessLog: {path: PATH, logFormat: {labels: {flags: '%RESPONSE_FLAGS%', \
+                    to: {cluster: '%UPSTREAM_CLUSTER%', bytes: '%BYTES_SENT%'}}}}";
+        let file = file.replace("PATH", &path.display().to_string());
+        mesh.apply(&mesh_config(&[format!("{{name: failures, {file}}}")]))?;
+        let spec = "  accessLogging:\n  - providers: [{name: failures}]\n    filter: {expression: \
+                    'response.flags != 0 && destination.port == 31500'}\n";
+        mesh.apply(&telemetry("istio-system", "failures", INGRESS, spec))?;
+        let lines = || std::fs::read_to_string(&path).unwrap_or_default();
+        wait_until("a failure to be logged", START, || {
+            // Nobody answers there.
+            let _ = ask(LOST, "x\n");
+            ensure!(!lines().is_empty(), "no line yet");
+            Ok(())
+        })?;
+        for _ in 0..5 {
+            ensure!(ask(ECHO_GATEWAY, "x\n")? == "v1> x\n");
+        }
+        let before = lines().lines().count();
+        let _ = ask(LOST, "x\n");
+        wait_until("one more failure", SOON, || {
+            ensure!(lines().lines().count() > before, "{}", lines());
+            Ok(())
+        })?;
+        for line in lines().lines() {
+            let line: serde_json::Value = serde_json::from_str(line)?;
+            let expected = serde_json::json!({
+                "flags": "UH",
+                "to": {"cluster": "outbound|8020||lost.default.svc.cluster.local", "bytes": 0},
+            });
+            ensure!(line == expected, "{line}");
+        }
+        ensure!(lines().lines().count() == before + 1, "{}", lines());
+
+        mesh.kubectl(&["delete", "telemetries", "-n", "istio-system", "failures"])?;
+        wait_until("nothing to be logged any more", START, || {
+            let before = lines().len();
+            let _ = ask(LOST, "x\n");
+            // A line follows at once, or not at all: the next one is behind it in the same queue.
+            let _ = ask(LOST, "x\n");
+            ensure!(lines().len() == before, "it goes on");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_running_gateway_counts_as_telemetry_says() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        ensure!(samples(&mesh, "connections_opened")?.iter().all(|line| !line.contains("route=")));
+        let spec = "  metrics:
+  - overrides:
+    - match: {metric: TCP_OPENED_CONNECTIONS, mode: CLIENT}
+      disabled: true
+    - match: {metric: TCP_SENT_BYTES}
+      tagOverrides:
+        source_version: {operation: REMOVE}
+        route: {value: \"'to ' + xds.cluster_name\"}
+        peer: {value: upstream_peer.app}
+        host: {value: request.host}
+";
+        mesh.apply(&telemetry("istio-system", "metrics", INGRESS, spec))?;
+        let tagged = || {
+            let all = samples(&mesh, "sent_bytes")?;
+            Ok::<_, anyhow::Error>(all.into_iter().find(|line| line.contains("route=")))
+        };
+        wait_until("a changed label", START, || {
+            ask(ECHO_GATEWAY, "x\n")?;
+            ensure!(tagged()?.is_some(), "{:?}", samples(&mesh, "sent_bytes")?);
+            Ok(())
+        })?;
+        let line = tagged()?.unwrap_or_default();
+        let cluster = "outbound|8020||tcp-echo-server.default.svc.cluster.local";
+        for label in
+            [&format!("route=\"to {cluster}\"")[..], "peer=\"echo-server\"", "host=\"unknown\""]
+        {
+            ensure!(line.contains(label), "no {label} in {line}");
+        }
+        ensure!(!line.contains("source_version"), "{line}");
+        let closed = || -> Result<u64> {
+            let all = samples(&mesh, "connections_closed")?;
+            all.iter()
+                .map(|line| Ok(line.rsplit(' ').next().unwrap_or_default().parse::<u64>()?))
+                .sum()
+        };
+        let (opened, before) = (samples(&mesh, "connections_opened")?, closed()?);
+        for _ in 0..3 {
+            ask(ECHO_GATEWAY, "x\n")?;
+        }
+        wait_until("closed connections to be counted", COUNTED, || {
+            ensure!(closed()? >= before + 3, "{before} then {}", closed()?);
+            Ok(())
+        })?;
+        let now = samples(&mesh, "connections_opened")?;
+        ensure!(now == opened, "what is disabled is counted: {now:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        let spec = "  accessLogging: [{providers: [{name: nowhere}]}]\n";
+        mesh.apply(&telemetry("default", "lost", ("app", "a"), spec))?;
+        let all = |name: &str| {
+            format!(
+                "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}}}\n\
+                 spec: {{accessLogging: [{{providers: [{{name: envoy}}]}}]}}\n---\n"
+            )
+        };
+        mesh.apply(&(all("a-first") + &all("b-second")))?;
+        let tells = |name: &str, words: &[&str]| {
+            wait_until(&format!("{words:?} on the status of {name}"), SOON, || {
+                let status = mesh.object("telemetries", name)?["status"].to_string();
+                for word in words {
+                    ensure!(status.contains(word), "no {word:?} in {status}");
+                }
+                Ok(())
+            })
+        };
+        tells("lost", &["IST0101", "spec.accessLogging[0].providers[0].name", "add it"])?;
+        tells("b-second", &["LTN0002", "a-first is older"])?;
+        let refused = mesh.apply_fails(&telemetry(
+            "default",
+            "bad",
+            ("app", "a"),
+            "  accessLogging: [{filter: {expression: 'response.code >='}}]\n",
+        ))?;
+        ensure!(refused.contains("spec.accessLogging[0].filter.expression"), "{refused}");
+        Ok(())
+    });
+}
+
+/// Lines of a kind that the collector printed and that have this in them.
+fn printed(collector: &Process, kind: &str, what: &str) -> usize {
+    let fits = |line: &&str| line.starts_with(kind) && line.contains(what);
+    collector.stdout().lines().filter(fits).count()
+}
+
+#[test]
+fn collectors_get_an_entry_of_each_connection_of_a_running_workload() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let program = tools::collector()?.display().to_string();
+        let mut collector =
+            mesh.run("collector", "app=collector,version=v1", &[&program, "9001"])?;
+        collector.wait_for("listening on", START)?;
+        mesh.apply(&service("collector", 9001, "app: collector"))?;
+        let at = "service: collector.default.svc.cluster.local, port: 9001";
+        mesh.apply(&mesh_config(&[
+            format!("{{name: als, envoyTcpAls: {{{at}, logName: tcp}}}}"),
+            format!(
+                "{{name: otel, envoyOtelAls: {{{at}, logFormat: {{text: '%RESPONSE_FLAGS%', labels: \
+                 {{in: '%BYTES_RECEIVED%', out: '%BYTES_SENT%'}}}}}}}}"
+            ),
+        ]))?;
+        let spec = "  accessLogging:\n  - match: {mode: SERVER}\n    providers: [{name: als}, {name: otel}]\n";
+        mesh.apply(&telemetry("default", "collected", ("app", "echo-server"), spec))?;
+        wait_until("entries to arrive", START, || {
+            ask(ECHO_GATEWAY, "x\n")?;
+            let found = (printed(&collector, "als", ""), printed(&collector, "otlp", ""));
+            ensure!(found.0 > 0 && found.1 > 0, "{found:?}: {}", mesh.logs());
+            Ok(())
+        })?;
+        for _ in 0..7 {
+            ensure!(ask(ECHO_GATEWAY, "0123456789\n")? == "v1> 0123456789\n");
+        }
+        let counts = || {
+            let als = printed(&collector, "als tcp inbound|8020|| - ", " 11 15");
+            (als, printed(&collector, "otlp - ", "in=11 out=15"))
+        };
+        wait_until("an entry of each connection", SOON, || {
+            ensure!(counts() == (7, 7), "{:?}:\n{}", counts(), collector.stdout());
+            Ok(())
+        })?;
+        let page = http_get(
+            &mesh.home().join("run/w.default.echo-server.admin.sock"),
+            "/stats/prometheus",
+        )?;
+        let dropped = |service: &str| {
+            page.contains(&format!("\nenvoy_access_logs_{service}_access_log_logs_dropped 0\n"))
+        };
+        ensure!(dropped("grpc") && dropped("open_telemetry"), "{page}");
+        Ok(())
+    });
+}
