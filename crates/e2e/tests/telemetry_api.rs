@@ -1,13 +1,16 @@
 //! Telemetry objects and MeshConfig's extension providers, applied while workloads run: what is logged and
 //! counted follows, and nothing is started again.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use lateen_e2e::{ECHO_GATEWAY, SOON, echo_mesh, gateway, service, virtual_service};
+use lateen_e2e::{
+    ECHO_GATEWAY, ECHO_YAML, SOON, answers, echo_mesh, gateway, service, virtual_service,
+};
 use lateen_testkit::isolate::isolated;
-use lateen_testkit::mesh::{Mesh, START};
-use lateen_testkit::net::{ask, http_get};
+use lateen_testkit::mesh::{Mesh, Options, START};
+use lateen_testkit::net::{PATIENCE, ask, http_get};
 use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
@@ -246,6 +249,72 @@ fn collectors_get_an_entry_of_each_connection_of_a_running_workload() {
             page.contains(&format!("\nenvoy_access_logs_{service}_access_log_logs_dropped 0\n"))
         };
         ensure!(dropped("grpc") && dropped("open_telemetry"), "{page}");
+        Ok(())
+    });
+}
+
+/// What a connection is the same by, whoever carries it.
+const SAME: &str = "SAME %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG% %RESPONSE_CODE_DETAILS% \
+     %BYTES_RECEIVED% %BYTES_SENT% %PROTOCOL% %UPSTREAM_CLUSTER% %UPSTREAM_REMOTE_PORT% \
+     %DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %REQUESTED_SERVER_NAME% \
+     %ROUTE_NAME% %FILTER_CHAIN_NAME% %ACCESS_LOG_TYPE% %UPSTREAM_REQUEST_ATTEMPT_COUNT% \
+     %UPSTREAM_METADATA(istio:workload)% %REQ(X-A?:PATH)% %REQ_WITHOUT_QUERY(:PATH)% \
+     %DOWNSTREAM_WIRE_BYTES_SENT% %UPSTREAM_WIRE_BYTES_SENT% %GRPC_STATUS% %DOWNSTREAM_PEER_URI_SAN% \
+     %CEL(connection.mtls)% %CEL(response.flags)% %CEL(response.code)% %CEL(xds.cluster_name)% \
+     %CEL(upstream.transport_failure_reason == '')% %CEL(response.total_size > 0)% %CEL(request.host)%";
+
+/// The lines of the two gateways' connections: one that is answered, and one that leads nowhere.
+fn same_lines(mesh: &Mesh, log: impl Fn() -> String) -> Result<Vec<String>> {
+    mesh.apply(ECHO_YAML)?;
+    mesh.apply(&service("lost", 8020, "app: nobody"))?;
+    mesh.apply(&gateway("lost", 31500))?;
+    mesh.apply(&virtual_service("lost", "lost", 31500, &[("lost", 100)]))?;
+    let _server = mesh.echo_server("echo-server", "echo-server", "v1", 8020)?;
+    answers(ECHO_GATEWAY, "v1> ")?;
+    let config = mesh_config(&["{name: unused, prometheus: {}}".to_owned()]);
+    let format =
+        format!("  mesh: |\n    accessLogFile: /dev/stdout\n    accessLogFormat: \"{SAME}\"\n");
+    mesh.apply(&config.replace("  mesh: |\n", &format))?;
+    let lines = |port: &str| {
+        let all = log();
+        let of = all.lines().filter(|line| line.starts_with("SAME ") && line.contains(port));
+        of.last().map(str::to_owned)
+    };
+    let mut found = Vec::new();
+    for (address, port) in [(ECHO_GATEWAY, ":31400 "), (LOST, ":31500 ")] {
+        found.push(wait_until("a line of the log", START, || {
+            let _ = ask(address, "0123\n");
+            let line = lines(port);
+            ensure!(line.is_some(), "no line yet");
+            Ok(line.unwrap_or_default())
+        })?);
+    }
+    Ok(found)
+}
+
+#[test]
+fn stock_envoy_and_lateen_write_the_same_line() {
+    isolated(|| {
+        let own = {
+            let mesh = lateen_e2e::mesh()?;
+            same_lines(&mesh, || mesh.logs())?
+        };
+        let args = vec!["--gateway".to_owned(), "none".to_owned()];
+        let mesh = Mesh::up(Options { args, ..Options::default() })?;
+        let mut command = mesh.lateen(&["bootstrap", "--role", "gateway", "--home"])?;
+        let mut bootstrap = Process::spawn("lateen bootstrap", command.arg(mesh.home()))?;
+        let file = mesh.home().join("envoy.yaml");
+        std::fs::write(&file, bootstrap.success(PATIENCE)?)?;
+        let mut command = Command::new(tools::cached("envoy")?);
+        command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1"]);
+        command.args(["--file-flush-interval-msec", "50"]).stdin(Stdio::null());
+        let mut envoy = Process::spawn("envoy", &mut command)?;
+        envoy.wait_for("all dependencies initialized", START)?;
+        let theirs = same_lines(&mesh, || envoy.stdout())?;
+        ensure!(own == theirs, "\n{own:#?}\n{theirs:#?}");
+        ensure!(own[0].starts_with("SAME 0 - - - 5 9 -"), "{}", own[0]);
+        ensure!(own[1].starts_with("SAME 0 UH NoHealthyUpstream - 0 0 -"), "{}", own[1]);
+        envoy.stop()?;
         Ok(())
     });
 }

@@ -41,10 +41,8 @@ impl AccessRecord {
     }
 
     fn upstream(&self, name: &str) -> Option<Value> {
-        let remote = self.upstream_remote?;
         match name {
-            "address" => Some(Value::text(remote.to_string())),
-            "port" => Some(Value::Int(i64::from(remote.port()))),
+            "address" | "port" => endpoint(self.upstream_remote?, name),
             "local_address" => Some(Value::text(self.upstream_local?.to_string())),
             "transport_failure_reason" => {
                 Some(Value::Text(self.upstream_failure.clone().unwrap_or_default()))
@@ -160,6 +158,7 @@ mod tests {
             "xds.cluster_name.startsWith('outbound|3306|')",
             "upstream_peer.app == 'db' && filter_state['upstream_peer'].namespace == 'data'",
             "!has(response.code) && !has(request.host) && !has(upstream.local_address)",
+            "upstream.request_attempt_count == 1",
         ] {
             assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
         }

@@ -65,7 +65,7 @@ fn names(providers: &[api::ProviderRef]) -> Vec<String> {
     providers.iter().map(|provider| provider.name.clone()).collect()
 }
 
-fn usable(expression: &String) -> bool {
+fn usable(expression: &str) -> bool {
     Expression::parse(expression).is_ok()
 }
 
@@ -121,7 +121,7 @@ fn logging(item: &api::AccessLogging) -> Logging {
         sides: sides(item.r#match.as_ref().and_then(|matching| matching.mode)),
         providers: names(&item.providers),
         disabled: item.disabled == Some(true),
-        filter: filter.filter(usable),
+        filter: filter.filter(|filter| usable(filter)),
     }
 }
 

@@ -1,3 +1,5 @@
+//! Which connections are logged, and which filters are refused.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;

@@ -1,3 +1,5 @@
+//! Expressions and what they are worth to one connection.
+
 use std::sync::Arc;
 use std::time::Duration;
 

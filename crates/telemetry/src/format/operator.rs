@@ -19,7 +19,10 @@ pub enum Operator {
     TerminationDetails,
     UpstreamFailure,
     ResponseFlagsLong,
+    /// The endpoint that was chosen.
     UpstreamRemote(Show),
+    /// The same once there was a connection to it.
+    Connected(Show),
     UpstreamLocal(Show),
     UpstreamCluster,
     WireReceived,
@@ -69,6 +72,7 @@ impl Operator {
                 | Self::WireReceived
                 | Self::WireSent
                 | Self::UpstreamRemote(Show::Port)
+                | Self::Connected(Show::Port)
                 | Self::UpstreamLocal(Show::Port)
                 | Self::DownstreamLocal(Show::Port)
                 | Self::DownstreamRemote(Show::Port)
@@ -90,6 +94,10 @@ impl Operator {
             Self::UpstreamFailure => text(out, record.upstream_failure.as_deref()),
             Self::ResponseFlagsLong => text(out, Some(&record.flags_long())),
             Self::UpstreamRemote(show) => address(out, record.upstream_remote, *show),
+            Self::Connected(show) => {
+                let connected = record.upstream_remote.filter(|_| record.upstream_local.is_some());
+                address(out, connected, *show);
+            }
             Self::UpstreamCluster => text(out, record.cluster.as_deref()),
             Self::UpstreamLocal(show) => address(out, record.upstream_local, *show),
             // Nothing is encrypted here, and TCP has no headers of its own.
@@ -234,7 +242,7 @@ fn of_address(name: &str) -> Option<Operator> {
     Some(match (name, show) {
         ("UPSTREAM_HOST" | "UPSTREAM_HOST_NAME", Show::All) => Operator::UpstreamRemote(show),
         ("UPSTREAM_HOST_NAME_WITHOUT", Show::Port) => Operator::UpstreamRemote(Show::Ip),
-        ("UPSTREAM_REMOTE", _) => Operator::UpstreamRemote(show),
+        ("UPSTREAM_REMOTE", _) => Operator::Connected(show),
         ("UPSTREAM_LOCAL", _) => Operator::UpstreamLocal(show),
         ("DOWNSTREAM_LOCAL" | "DOWNSTREAM_DIRECT_LOCAL", _) => Operator::DownstreamLocal(show),
         ("DOWNSTREAM_REMOTE" | "DOWNSTREAM_DIRECT_REMOTE", _) => Operator::DownstreamRemote(show),

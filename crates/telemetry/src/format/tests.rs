@@ -1,3 +1,5 @@
+//! Formats and the lines that they write.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::json;
@@ -95,7 +97,8 @@ fn json_is_nested_and_fixed_numbers_stay() {
         "version": 2,
     });
     let mut line = String::new();
-    Format::json(&format).unwrap().write(&record(), &mut line);
+    let connected = AccessRecord { upstream_local: "10.0.0.9:5".parse().ok(), ..record() };
+    Format::json(&format).unwrap().write(&connected, &mut line);
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     let cluster = "outbound|8020||echo.default.svc.cluster.local";
     let long = "UpstreamConnectionFailure,UpstreamRetryLimitExceeded";
@@ -132,4 +135,12 @@ fn expressions_and_metadata_are_written() {
     format.write(&record(), &mut line);
     assert_eq!(line, "31400 - true echo echo - TcpConnectionEnd\n");
     assert_eq!(Format::text("%CEL(1 +)%").unwrap().notes().count(), 1);
+}
+
+#[test]
+fn an_endpoint_that_was_never_reached_has_no_remote_address() {
+    let mut line = String::new();
+    let format = Format::text("%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%");
+    format.unwrap().write(&record(), &mut line);
+    assert_eq!(line, "10.0.0.2:8020 - -\n");
 }
