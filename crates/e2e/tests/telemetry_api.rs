@@ -277,8 +277,8 @@ fn same_lines(mesh: &Mesh, log: impl Fn() -> String) -> Result<Vec<String>> {
     mesh.apply(&config.replace("  mesh: |\n", &format))?;
     let lines = |port: &str| {
         let all = log();
-        let of = all.lines().filter(|line| line.starts_with("SAME ") && line.contains(port));
-        of.last().map(str::to_owned)
+        let mut of = all.lines().filter(|line| line.starts_with("SAME ") && line.contains(port));
+        of.next_back().map(str::to_owned)
     };
     let mut found = Vec::new();
     for (address, port) in [(ECHO_GATEWAY, ":31400 "), (LOST, ":31500 ")] {

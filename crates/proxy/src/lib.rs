@@ -10,6 +10,9 @@ mod admin;
 pub mod agent;
 mod bind;
 mod collect;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod config;
 mod connect;
 mod connection;

@@ -25,11 +25,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::common;
 use crate::options::{Options, Role, Source, StaticResources};
 use crate::start::{Handle, Proxy};
-
-#[path = "../../tests/common/mod.rs"]
-mod common;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
