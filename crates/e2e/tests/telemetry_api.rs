@@ -205,52 +205,92 @@ fn printed(collector: &Process, kind: &str, what: &str) -> usize {
     collector.stdout().lines().filter(fits).count()
 }
 
+/// A collector as a workload, and the mesh's providers that send to it.
+fn collect(mesh: &Mesh) -> Result<Process> {
+    let program = tools::collector()?.display().to_string();
+    let mut collector = mesh.run("collector", "app=collector,version=v1", &[&program, "9001"])?;
+    collector.wait_for("listening on", START)?;
+    // Stock Envoy speaks HTTP/2 where a port's name says so.
+    let named = service("collector", 9001, "app: collector").replace("name: tcp", "name: grpc");
+    mesh.apply(&named)?;
+    let at = "service: collector.default.svc.cluster.local, port: 9001";
+    let format = "logFormat: {text: '%RESPONSE_FLAGS%', labels: {in: '%BYTES_RECEIVED%', out: '%BYTES_SENT%'}}";
+    mesh.apply(&mesh_config(&[
+        format!("{{name: als, envoyTcpAls: {{{at}, logName: tcp}}}}"),
+        format!("{{name: otel, envoyOtelAls: {{{at}, {format}}}}}"),
+    ]))?;
+    Ok(collector)
+}
+
+/// Each of some connections through the gateway is one entry of both kinds.
+fn exactly(mesh: &Mesh, collector: &Process, cluster: &str) -> Result<()> {
+    wait_until("entries to arrive", START, || {
+        ask(ECHO_GATEWAY, "x\n")?;
+        let found = (printed(collector, "als", ""), printed(collector, "otlp", ""));
+        ensure!(found.0 > 0 && found.1 > 0, "{found:?}: {}", mesh.logs());
+        Ok(())
+    })?;
+    for _ in 0..7 {
+        ensure!(ask(ECHO_GATEWAY, "0123456789\n")? == "v1> 0123456789\n");
+    }
+    let counts = || {
+        let als = printed(collector, &format!("als tcp {cluster} - "), " 11 15");
+        (als, printed(collector, "otlp - ", "in=11 out=15"))
+    };
+    wait_until("an entry of each connection", START, || {
+        ensure!(counts() == (7, 7), "{:?}:\n{}", counts(), collector.stdout());
+        Ok(())
+    })
+}
+
+const COLLECTED: &str = "  accessLogging:\n  - providers: [{name: als}, {name: otel}]\n";
+
 #[test]
 fn collectors_get_an_entry_of_each_connection_of_a_running_workload() {
     isolated(|| {
         let (mesh, _server) = echo_mesh()?;
-        let program = tools::collector()?.display().to_string();
-        let mut collector =
-            mesh.run("collector", "app=collector,version=v1", &[&program, "9001"])?;
-        collector.wait_for("listening on", START)?;
-        mesh.apply(&service("collector", 9001, "app: collector"))?;
-        let at = "service: collector.default.svc.cluster.local, port: 9001";
-        mesh.apply(&mesh_config(&[
-            format!("{{name: als, envoyTcpAls: {{{at}, logName: tcp}}}}"),
-            format!(
-                "{{name: otel, envoyOtelAls: {{{at}, logFormat: {{text: '%RESPONSE_FLAGS%', labels: \
-                 {{in: '%BYTES_RECEIVED%', out: '%BYTES_SENT%'}}}}}}}}"
-            ),
-        ]))?;
-        let spec = "  accessLogging:\n  - match: {mode: SERVER}\n    providers: [{name: als}, {name: otel}]\n";
-        mesh.apply(&telemetry("default", "collected", ("app", "echo-server"), spec))?;
-        wait_until("entries to arrive", START, || {
-            ask(ECHO_GATEWAY, "x\n")?;
-            let found = (printed(&collector, "als", ""), printed(&collector, "otlp", ""));
-            ensure!(found.0 > 0 && found.1 > 0, "{found:?}: {}", mesh.logs());
-            Ok(())
-        })?;
-        for _ in 0..7 {
-            ensure!(ask(ECHO_GATEWAY, "0123456789\n")? == "v1> 0123456789\n");
-        }
-        let counts = || {
-            let als = printed(&collector, "als tcp inbound|8020|| - ", " 11 15");
-            (als, printed(&collector, "otlp - ", "in=11 out=15"))
-        };
-        wait_until("an entry of each connection", SOON, || {
-            ensure!(counts() == (7, 7), "{:?}:\n{}", counts(), collector.stdout());
-            Ok(())
-        })?;
-        let page = http_get(
-            &mesh.home().join("run/w.default.echo-server.admin.sock"),
-            "/stats/prometheus",
-        )?;
+        let collector = collect(&mesh)?;
+        mesh.apply(&telemetry("default", "collected", ("app", "echo-server"), COLLECTED))?;
+        exactly(&mesh, &collector, "inbound|8020||")?;
+        let socket = mesh.home().join("run/w.default.echo-server.admin.sock");
+        let page = http_get(&socket, "/stats/prometheus")?;
         let dropped = |service: &str| {
             page.contains(&format!("\nenvoy_access_logs_{service}_access_log_logs_dropped 0\n"))
         };
         ensure!(dropped("grpc") && dropped("open_telemetry"), "{page}");
         Ok(())
     });
+}
+
+#[test]
+fn collectors_get_the_same_from_stock_envoy() {
+    isolated(|| {
+        let (mesh, mut envoy) = with_envoy()?;
+        mesh.apply(ECHO_YAML)?;
+        let _server = mesh.echo_server("echo-server", "echo-server", "v1", 8020)?;
+        answers(ECHO_GATEWAY, "v1> ")?;
+        let collector = collect(&mesh)?;
+        mesh.apply(&telemetry("istio-system", "collected", INGRESS, COLLECTED))?;
+        exactly(&mesh, &collector, "outbound|8020||tcp-echo-server.default.svc.cluster.local")?;
+        envoy.stop()?;
+        Ok(())
+    });
+}
+
+/// A mesh whose gateway is stock Envoy.
+fn with_envoy() -> Result<(Mesh, Process)> {
+    let args = vec!["--gateway".to_owned(), "none".to_owned()];
+    let mesh = Mesh::up(Options { args, ..Options::default() })?;
+    let mut command = mesh.lateen(&["bootstrap", "--role", "gateway", "--home"])?;
+    let mut bootstrap = Process::spawn("lateen bootstrap", command.arg(mesh.home()))?;
+    let file = mesh.home().join("envoy.yaml");
+    std::fs::write(&file, bootstrap.success(PATIENCE)?)?;
+    let mut command = Command::new(tools::cached("envoy")?);
+    command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1"]);
+    command.args(["--file-flush-interval-msec", "50"]).stdin(Stdio::null());
+    let mut envoy = Process::spawn("envoy", &mut command)?;
+    envoy.wait_for("all dependencies initialized", START)?;
+    Ok((mesh, envoy))
 }
 
 /// What a connection is the same by, whoever carries it.
@@ -299,17 +339,7 @@ fn stock_envoy_and_lateen_write_the_same_line() {
             let mesh = lateen_e2e::mesh()?;
             same_lines(&mesh, || mesh.logs())?
         };
-        let args = vec!["--gateway".to_owned(), "none".to_owned()];
-        let mesh = Mesh::up(Options { args, ..Options::default() })?;
-        let mut command = mesh.lateen(&["bootstrap", "--role", "gateway", "--home"])?;
-        let mut bootstrap = Process::spawn("lateen bootstrap", command.arg(mesh.home()))?;
-        let file = mesh.home().join("envoy.yaml");
-        std::fs::write(&file, bootstrap.success(PATIENCE)?)?;
-        let mut command = Command::new(tools::cached("envoy")?);
-        command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1"]);
-        command.args(["--file-flush-interval-msec", "50"]).stdin(Stdio::null());
-        let mut envoy = Process::spawn("envoy", &mut command)?;
-        envoy.wait_for("all dependencies initialized", START)?;
+        let (mesh, mut envoy) = with_envoy()?;
         let theirs = same_lines(&mesh, || envoy.stdout())?;
         ensure!(own == theirs, "\n{own:#?}\n{theirs:#?}");
         ensure!(own[0].starts_with("SAME 0 - - - 5 9 -"), "{}", own[0]);

@@ -214,6 +214,9 @@ fn cluster_line(item: &Cluster) -> String {
     if let Some(bind) = item.upstream_bind_config.as_ref().and_then(|b| b.source_address.as_ref()) {
         out.push_str(&format!(" from={}", bind.address));
     }
+    if !item.typed_extension_protocol_options.is_empty() {
+        out.push_str(" http2");
+    }
     out.push_str(&metadata(item.metadata.as_ref()));
     out.push('\n');
     item.load_assignment
