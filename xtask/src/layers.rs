@@ -7,8 +7,8 @@ use serde_json::Value;
 /// Every crate of the workspace with its layer; a crate may depend on lower layers, and on its own
 /// layer only from below it in this table.
 const LAYERS: &[(&str, u8)] = &[
-    ("lateen-api", 0),
     ("lateen-telemetry", 0),
+    ("lateen-api", 0),
     ("lateen-model", 1),
     ("lateen-translate", 1),
     ("lateen-routing", 1),

@@ -103,7 +103,7 @@ const WATCHED: [(&str, &str, Why); 26] = [
     ("security.istio.io", "AuthorizationPolicy", Why::Status),
     ("security.istio.io", "PeerAuthentication", Why::Status),
     ("security.istio.io", "RequestAuthentication", Why::Status),
-    ("telemetry.istio.io", "Telemetry", Why::Status),
+    ("telemetry.istio.io", "Telemetry", Why::Model),
 ];
 
 /// The kinds to watch.

@@ -191,7 +191,7 @@ fn cut(text: &str) -> String {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use lateen_telemetry::entry::entry;
+    use lateen_telemetry::entry::full_entry;
     use lateen_telemetry::{AccessRecord, Flag};
 
     use super::{Connection, LONGEST, Object};
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_a_proxy_tells_arrives() {
-        let read = Connection::read(entry(&record()), "client.shop".into(), 1_000_500);
+        let read = Connection::read(full_entry(&record()), "client.shop".into(), 1_000_500);
         assert_eq!((read.time, read.flags().as_str()), (1_000_012, "UF,URX"));
         assert_eq!((&*read.client, &*read.destination), ("10.0.0.1:4000", "[fd00::1]:80"));
         assert_eq!(read.unresolved, "gone.shop");
@@ -248,7 +248,7 @@ mod tests {
         let mut record = record();
         record.close_reason = "ü".repeat(100_000).into();
         record.start = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
-        let read = Connection::read(entry(&record), "p".into(), 5_000);
+        let read = Connection::read(full_entry(&record), "p".into(), 5_000);
         assert_eq!((read.time, read.reason.len()), (5_000, LONGEST));
         let empty = Connection::read(Default::default(), "p".into(), 5_000);
         assert_eq!((empty.time, empty.flags().as_str()), (5_000, "-"));

@@ -5,8 +5,10 @@ pub mod destination_rule;
 pub mod entry;
 pub mod gateway;
 pub mod mesh;
+pub mod provider;
 pub mod service;
 pub mod sidecar;
+pub mod telemetry;
 pub mod virtual_service;
 
 use ipnet::IpNet;
@@ -57,7 +59,8 @@ impl<'a> Notes<'a> {
         self.without_effect(path, message);
     }
 
-    fn without_effect(&mut self, path: &str, message: &str) {
+    /// A part that has no effect here, for a reason of its own.
+    pub fn without_effect(&mut self, path: &str, message: &str) {
         let object = self.meta.object.clone();
         self.issues.push(Issue::warning(object, path, NOT_SUPPORTED, message));
     }

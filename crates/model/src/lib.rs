@@ -13,6 +13,7 @@ pub mod routing;
 pub mod service;
 mod snapshot;
 mod tables;
+pub mod telemetry;
 pub mod visibility;
 pub mod workload;
 mod world;

@@ -1,9 +1,13 @@
 //! The mesh-wide settings that translation reads, with Istio's defaults.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use lateen_api::issue::ObjectRef;
 
 use crate::discovery::Discovery;
 use crate::routing::{Keepalive, OutboundMode};
+use crate::telemetry::Provider;
 
 /// MeshConfig, as far as it is used.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,21 @@ pub struct Mesh {
     pub outbound_port: u16,
     pub inbound_port: u16,
     pub discovery: Discovery,
+    /// Extension providers, the built-in ones among them.
+    pub providers: Vec<Arc<Provider>>,
+    pub default_providers: DefaultProviders,
+    /// Percent of the requests that are traced (`defaultConfig.tracing.sampling`).
+    pub sampling: Option<f64>,
+    /// The ConfigMap that it is from, if there is one.
+    pub object: Option<ObjectRef>,
+}
+
+/// Names of the providers that are used where no Telemetry object names one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefaultProviders {
+    pub metrics: Vec<String>,
+    pub logging: Vec<String>,
+    pub tracing: Vec<String>,
 }
 
 /// The file access log; an empty path is none.
@@ -48,6 +67,25 @@ impl Default for Mesh {
             outbound_port: 15001,
             inbound_port: 15006,
             discovery: Discovery::default(),
+            providers: Provider::built_in().map(Arc::new).to_vec(),
+            default_providers: DefaultProviders::default(),
+            sampling: None,
+            object: None,
         }
+    }
+}
+
+impl Default for DefaultProviders {
+    /// An installation of Istio has its metrics on, and nothing else.
+    fn default() -> Self {
+        let metrics = vec!["prometheus".to_owned()];
+        Self { metrics, logging: Vec::new(), tracing: Vec::new() }
+    }
+}
+
+impl Mesh {
+    /// A provider by its name, in whatever case, as in Istio.
+    pub fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.name.eq_ignore_ascii_case(name))
     }
 }

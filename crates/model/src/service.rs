@@ -203,6 +203,11 @@ impl Port {
         matches!(self.protocol, Protocol::Tls | Protocol::Https)
     }
 
+    /// Whether it carries HTTP/2, gRPC among it.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.protocol, Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb)
+    }
+
     /// Whether it carries a stream that a TCP listener can take.
     pub fn is_tcp(&self) -> bool {
         self.protocol != Protocol::Udp

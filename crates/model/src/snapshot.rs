@@ -13,6 +13,7 @@ use crate::index::services::{ServiceId, ServiceIndex};
 use crate::mesh::Mesh;
 use crate::routing::{DestinationRule, VirtualService};
 use crate::service::{Labels, Registry, Service};
+use crate::telemetry::TelemetryIndex;
 use crate::visibility::ExportTo;
 use crate::workload::Workload;
 
@@ -25,6 +26,7 @@ pub struct Snapshot {
     pub(crate) services: Arc<ServiceIndex>,
     pub(crate) endpoints: Arc<EndpointIndex>,
     pub(crate) routes: Arc<RouteIndex>,
+    pub(crate) telemetry: Arc<TelemetryIndex>,
     pub(crate) namespaces: Arc<BTreeMap<String, Labels>>,
     pub(crate) issues: Arc<Vec<Issue>>,
 }
@@ -58,6 +60,11 @@ impl Snapshot {
     /// Gateways, VirtualServices, DestinationRules, Sidecars.
     pub fn routes(&self) -> &RouteIndex {
         &self.routes
+    }
+
+    /// Telemetry objects.
+    pub fn telemetry(&self) -> &TelemetryIndex {
+        &self.telemetry
     }
 
     /// Workloads by address, headless services by endpoint.

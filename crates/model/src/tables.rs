@@ -7,6 +7,7 @@ use crate::convert::entry::Entry;
 use crate::convert::service::Slice;
 use crate::routing::{DestinationRule, Gateway, Sidecar, VirtualService};
 use crate::service::{Labels, Service};
+use crate::telemetry::Telemetry;
 use crate::workload::Workload;
 
 /// Namespace and name.
@@ -27,6 +28,7 @@ pub struct Tables {
     pub destination_rules: Table<DestinationRule>,
     pub gateways: Table<Gateway>,
     pub sidecars: Table<Sidecar>,
+    pub telemetries: Table<Telemetry>,
     pub namespaces: BTreeMap<String, Labels>,
 }
 
@@ -48,6 +50,7 @@ impl Tables {
             destination_rules: only(&self.destination_rules, namespaces),
             gateways: only(&self.gateways, namespaces),
             sidecars: only(&self.sidecars, namespaces),
+            telemetries: only(&self.telemetries, namespaces),
             namespaces: labels.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
         }
     }

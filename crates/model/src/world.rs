@@ -16,6 +16,7 @@ use crate::convert::gateway::gateway;
 use crate::convert::mesh::mesh;
 use crate::convert::service::{pod, service, slice};
 use crate::convert::sidecar::sidecar;
+use crate::convert::telemetry::telemetry;
 use crate::convert::virtual_service::virtual_service;
 use crate::discovery::Discovery;
 use crate::host::Domain;
@@ -27,6 +28,7 @@ use crate::meta::Meta;
 use crate::service::Labels;
 use crate::snapshot::Snapshot;
 use crate::tables::{Name, Tables};
+use crate::telemetry::TelemetryIndex;
 
 /// Where MeshConfig is read from, as Istio installs it: namespace and name of a ConfigMap, and the key in it.
 const MESH_CONFIG: (&str, &str) = ("istio-system", "istio");
@@ -67,6 +69,7 @@ struct Dirty {
     services: bool,
     endpoints: bool,
     routes: bool,
+    telemetry: bool,
 }
 
 impl Default for World {
@@ -120,7 +123,8 @@ impl World {
         }
         let seen = self.seen();
         if seen != self.seen {
-            dirty = Dirty { any: true, services: true, endpoints: true, routes: true };
+            dirty =
+                Dirty { any: true, services: true, endpoints: true, routes: true, telemetry: true };
             self.seen = seen;
         }
         let tables = match &self.seen {
@@ -138,6 +142,9 @@ impl World {
         }
         if dirty.routes {
             next.routes = Arc::new(RouteIndex::build(tables));
+        }
+        if dirty.telemetry {
+            next.telemetry = Arc::new(TelemetryIndex::build(tables));
         }
         if *next.namespaces != tables.namespaces {
             next.namespaces = Arc::new(tables.namespaces.clone());
@@ -232,6 +239,10 @@ impl World {
                 let found = sidecar(meta, &item.spec, notes);
                 set(&mut tables.sidecars, name, Some(Arc::new(found)));
             }
+            Resource::Telemetry(item) => {
+                let found = telemetry(meta, &item.spec, notes).map(Arc::new);
+                set(&mut tables.telemetries, name, found);
+            }
             Resource::ConfigMap(item) if name == self.mesh_config => {
                 let text = item.data.as_ref().and_then(|data| data.get(MESH_KEY));
                 self.set_mesh(text.map_or("", String::as_str), notes);
@@ -251,7 +262,7 @@ impl World {
                     notes.bad(path, &format!("{reason}: the last good selectors stay in force"));
                     self.mesh.discovery.clone()
                 });
-                self.mesh = Arc::new(mesh(&config, discovery));
+                self.mesh = Arc::new(mesh(&config, discovery, notes.object()));
             }
             None => {
                 let reason = issues.first().map_or("", |issue| issue.message.as_str());
@@ -278,6 +289,7 @@ impl World {
                 "Sidecar" => drop(tables.sidecars.remove(&name)),
                 _ => {}
             },
+            ("telemetry.istio.io", "Telemetry") => drop(tables.telemetries.remove(&name)),
             _ => {}
         }
         self.issues.remove(key);
@@ -319,6 +331,7 @@ impl World {
                 "Sidecar" => of(tables.sidecars.keys().collect()),
                 _ => Vec::new(),
             },
+            ("telemetry.istio.io", "Telemetry") => of(tables.telemetries.keys().collect()),
             _ => Vec::new(),
         }
     }
@@ -336,6 +349,7 @@ impl World {
                 "networking.istio.io",
                 "VirtualService" | "DestinationRule" | "Gateway" | "Sidecar",
             ) => dirty.routes = true,
+            ("telemetry.istio.io", "Telemetry") => dirty.telemetry = true,
             ("", "Namespace") => {}
             ("", "ConfigMap") if is_mesh_config => {}
             _ => return,

@@ -1,4 +1,5 @@
-//! Listening sockets in the proxy's network namespace. In: an address. Out: one socket per worker.
+//! Sockets in the proxy's network namespace. In: an address. Out: one listening socket per worker, or whatever
+//! else is made there.
 
 use std::io;
 use std::net::TcpListener;
@@ -9,18 +10,24 @@ use nix::sched::{CloneFlags, setns};
 
 use crate::socket::{self, Listen};
 
-/// Makes listening sockets on a thread of its own, since a namespace belongs to a thread.
+/// Makes listening sockets.
 pub fn listen(
     netns: Option<&Arc<OwnedFd>>,
     wanted: Listen,
     count: usize,
 ) -> io::Result<Vec<TcpListener>> {
-    let Some(netns) = netns.cloned() else {
-        return socket::listen(&wanted, count);
-    };
+    within(netns, move || socket::listen(&wanted, count))
+}
+
+/// Does something there, on a thread of its own, since a namespace belongs to a thread.
+pub fn within<T: Send + 'static>(
+    netns: Option<&Arc<OwnedFd>>,
+    what: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let Some(netns) = netns.cloned() else { return what() };
     let binder = std::thread::Builder::new().name("bind".into()).spawn(move || {
         enter(&netns)?;
-        socket::listen(&wanted, count)
+        what()
     })?;
     binder.join().unwrap_or_else(|_| Err(io::Error::other("the binding thread panicked")))
 }

@@ -4,10 +4,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use lateen_routing::{CompiledCluster, OriginalSource};
 use tokio::net::TcpStream;
 
+use crate::bind;
 use crate::error::{DataError, Kind};
 use crate::socket::{self, Origin};
 
@@ -26,7 +29,26 @@ pub async fn connect(
 ) -> Result<TcpStream, DataError> {
     let failed = |error: io::Error| DataError::io(Kind::ConnectFailed, &error);
     let from = origin(cluster, to, client, mark);
-    let (stream, connected) = socket::start_connect(to, &from).map_err(failed)?;
+    finish(cluster, socket::start_connect(to, &from).map_err(failed)?).await
+}
+
+/// The same for the proxy itself, from its network namespace and by whatever thread.
+pub async fn connect_from(
+    netns: Option<&Arc<OwnedFd>>,
+    cluster: &CompiledCluster,
+    to: SocketAddr,
+    mark: Option<u32>,
+) -> Result<TcpStream, DataError> {
+    let from = origin(cluster, to, None, mark);
+    let started = bind::within(netns, move || socket::start_connect(to, &from));
+    finish(cluster, started.map_err(|error| DataError::io(Kind::ConnectFailed, &error))?).await
+}
+
+async fn finish(
+    cluster: &CompiledCluster,
+    (stream, connected): (std::net::TcpStream, bool),
+) -> Result<TcpStream, DataError> {
+    let failed = |error: io::Error| DataError::io(Kind::ConnectFailed, &error);
     if let Some(keepalive) = cluster.keepalive {
         socket::keep_alive(&stream, keepalive).map_err(failed)?;
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use lateen_routing::{FilterChain, FirstBytes, Stats, Terminal};
+use lateen_routing::{Changes, FilterChain, FirstBytes, Output, Stats, Terminal};
 use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::{AccessRecord, Flag};
 use tokio::io::Interest;
@@ -21,7 +21,7 @@ use crate::inspect::inspect;
 use crate::records::Ended;
 use crate::relay::{Limits, Relay};
 use crate::socket;
-use crate::traffic::{Asked, End, Key, Meter, Text};
+use crate::traffic::{Asked, End, Key, Meter, Place, Shown, Text};
 use crate::worker::Context;
 
 /// How long a connection waits for the control plane's answer.
@@ -308,7 +308,20 @@ impl Connection {
             name: Text(name.clone()),
             origin: cluster.and_then(|cluster| cluster.origin.clone()).map(Text),
         });
-        Some((Key { reporter: stats.reporter, source, destination, asked, flags }, stats))
+        let shown = stats.changes.as_ref().map(|changes| self.shown(changes));
+        let reporter = stats.reporter;
+        Some((Key { reporter, source, destination, asked, flags, shown }, stats))
+    }
+
+    /// Changed metrics, with what their labels ask for of this connection.
+    fn shown(&self, changes: &Arc<Changes>) -> Shown {
+        let place = Place {
+            source: Some(self.addresses.remote),
+            destination: Some(self.addresses.destination()),
+            upstream: self.upstream,
+            server_name: self.server_name(),
+        };
+        Shown { changes: changes.clone(), place: Box::new(place.limited_to(changes.needs)) }
     }
 
     /// The far end of a client's connection.
@@ -398,10 +411,17 @@ impl Connection {
             Terminal::Close => None,
         });
         for log in listener.chain(proxy.into_iter().flatten()) {
-            if log.wants(record.flags) {
-                let mut line = String::with_capacity(256);
-                log.format.write(record, &mut line);
-                self.context.shared.log.line(&log.sink, line);
+            if !log.wants(record) {
+                continue;
+            }
+            let shared = &self.context.shared;
+            match &log.output {
+                Output::Line(sink, format) => {
+                    let mut line = String::with_capacity(256);
+                    format.write(record, &mut line);
+                    shared.log.line(sink, line);
+                }
+                Output::Entry(collector) => shared.collectors.entry(collector, record),
             }
         }
     }

@@ -9,6 +9,10 @@ mod accept;
 mod admin;
 pub mod agent;
 mod bind;
+mod collect;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 mod config;
 mod connect;
 mod connection;

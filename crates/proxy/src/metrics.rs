@@ -79,6 +79,7 @@ fn server(view: &View, out: &mut Exposition) {
     let dropped = shared.log.dropped();
     let help = "Access log lines that were dropped";
     out.single("lateen_access_log_dropped_lines_total", Kind::Counter, help, dropped);
+    shared.collectors.write(out);
 }
 
 fn families(

@@ -17,6 +17,7 @@ use prost::{Message, Name};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::collect::{self, Collectors};
 use crate::config::Config;
 use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
@@ -28,7 +29,7 @@ use crate::worker::{Command, Reasons, Shared, Worker};
 
 /// Questions of connections that may wait for the engine.
 const DEMANDS: usize = 1024;
-/// How long the last lines of the access log may take.
+/// How long the last lines and entries of access logs may take.
 const FLUSH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,8 @@ impl Proxy {
         // A fixed configuration has nobody to ask.
         let questions = matches!(options.source, Source::Ads(_)).then_some(questions);
         let count = options.workers.max(1);
+        let (collectors, orders) = Collectors::new();
+        let mut tasks = JoinSet::new();
         let shared = Arc::new(Shared {
             config: ArcSwap::from_pointee(Config::default()),
             published: watch::Sender::new(0),
@@ -66,14 +69,16 @@ impl Proxy {
             linked: AtomicBool::new(false),
             trouble: ArcSwapOption::empty(),
             records: Records::new(count),
-            traffic: Traffic::new(own::peer(&options.node), Peers::new(questions), count),
+            traffic: Traffic::new(own::whole(&options.node), Peers::new(questions), count),
             reasons: Reasons::default(),
             log: LogWriter::start(options.stdout_log).map_err(StartError::Thread)?,
+            collectors,
             mark: options.mark,
             max_connections: options.max_connections,
             started: Instant::now(),
         });
         let netns = options.netns.map(Arc::new);
+        tasks.spawn(collect::run(shared.clone(), options.node.clone(), netns.clone(), orders));
         let workers: Result<Vec<_>, _> =
             (0..count).map(|index| Worker::start(index, shared.clone(), netns.clone())).collect();
         let workers = workers.map_err(StartError::Thread)?;
@@ -85,7 +90,6 @@ impl Proxy {
             ready: ready_receiver,
             workers: workers.iter().map(|worker| worker.context.clone()).collect(),
         };
-        let mut tasks = JoinSet::new();
         if let Some(path) = options.admin_socket {
             let pages = reading(view.admin());
             tasks.spawn(async move {
@@ -213,6 +217,7 @@ impl Handle {
         });
         let _contexts = joined.await.expect("joining does not panic");
         let clean = Instant::now() < until;
+        self.view.shared.collectors.flush(FLUSH).await;
         self.tasks.shutdown().await;
         clean
     }

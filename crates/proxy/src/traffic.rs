@@ -5,6 +5,7 @@
 //! so that nothing is counted for an unknown peer that the mesh knows.
 
 mod ends;
+mod labels;
 mod meter;
 pub mod own;
 pub mod peers;
@@ -21,12 +22,14 @@ use std::time::{Duration, Instant};
 use lateen_telemetry::exposition::{Exposition, Kind};
 use lateen_telemetry::labels::{Facts, Labels, Reporter, Security};
 use lateen_telemetry::peer::Peer;
-use lateen_telemetry::registry::{Counter, Registry};
+use lateen_telemetry::registry::{Counter, Registry, View};
 use lateen_telemetry::standard::Metric;
 use rustc_hash::FxHashMap;
 
-pub use ends::{Asked, End, Key, Text};
+pub use ends::{Asked, End, Key, Place, Shown, Text};
+use labels::About;
 pub use meter::{Meter, Moved};
+use own::Own;
 pub use peers::{Lookup, Peers};
 
 /// Series of one proxy.
@@ -53,11 +56,14 @@ pub struct Tally {
 /// The counters of one key.
 #[derive(Clone, Debug)]
 struct Series {
-    opened: Arc<Counter>,
-    closed: Arc<Counter>,
-    received: Arc<Counter>,
-    sent: Arc<Counter>,
+    opened: Counters,
+    closed: Counters,
+    received: Counters,
+    sent: Counters,
 }
+
+/// One for all, or one for the page and one for reports.
+type Counters = [Option<Arc<Counter>>; 2];
 
 /// What one worker has of its own, so that workers do not meet.
 #[derive(Debug, Default)]
@@ -69,7 +75,7 @@ struct Worker {
 #[derive(Debug)]
 pub struct Traffic {
     registry: Registry,
-    own: Arc<Peer>,
+    own: Arc<Own>,
     pub peers: Peers,
     workers: Vec<Worker>,
     waiting: Mutex<FxHashMap<Key, (Tally, Instant)>>,
@@ -80,7 +86,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub fn new(own: Peer, peers: Peers, workers: usize) -> Self {
+    pub fn new(own: Own, peers: Peers, workers: usize) -> Self {
         Self {
             registry: Registry::new(SERIES),
             own: Arc::new(own),
@@ -140,6 +146,15 @@ impl Traffic {
 
     /// Istio's labels of a key; none while a peer is asked for, unless that is the last word.
     pub fn labels(&self, key: &Key, last_word: bool) -> Option<Labels> {
+        self.facts(key, last_word, |facts| facts.labels())
+    }
+
+    fn facts<R>(
+        &self,
+        key: &Key,
+        last_word: bool,
+        read: impl FnOnce(&Facts<'_>) -> R,
+    ) -> Option<R> {
         let source = self.peer(&key.source, last_word)?;
         let destination = self.peer(&key.destination, last_word)?;
         let service = key.asked.service(&destination);
@@ -156,23 +171,36 @@ impl Traffic {
                 Reporter::Destination => Security::None,
             },
         };
-        Some(facts.labels())
+        Some(read(&facts))
     }
 
     fn series(&self, key: &Key, last_word: bool) -> Option<Series> {
-        let labels = self.labels(key, last_word)?;
-        let counter = |metric| self.registry.counter(metric, &labels);
-        Some(Series {
+        self.facts(key, last_word, |facts| self.counted(key, facts))
+    }
+
+    fn counted(&self, key: &Key, facts: &Facts<'_>) -> Series {
+        let labels = facts.labels();
+        let counter = |metric| match &key.shown {
+            None => [Some(self.registry.counter(metric, &labels)), None],
+            Some(shown) => {
+                let about = About { key, facts, node: &self.own.node };
+                let page = shown.changes.labels(metric, &labels, &about);
+                let page = page.map(|page| self.registry.counter_for(View::Page, metric, &page));
+                let report = self.registry.counter_for(View::Report, metric, &labels);
+                [page, Some(report)]
+            }
+        };
+        Series {
             opened: counter(Metric::TcpOpened),
             closed: counter(Metric::TcpClosed),
             received: counter(Metric::TcpReceived),
             sent: counter(Metric::TcpSent),
-        })
+        }
     }
 
     fn peer(&self, end: &End, last_word: bool) -> Option<Arc<Peer>> {
         let address = match end {
-            End::Own => return Some(self.own.clone()),
+            End::Own => return Some(self.own.peer.clone()),
             End::Endpoint(about) => return Some(Arc::new(ends::endpoint(about))),
             End::Unknown => return Some(Arc::default()),
             End::Address(address) => *address,
@@ -250,14 +278,14 @@ impl Traffic {
 
 impl Series {
     fn add(&self, tally: Tally) {
-        for (counter, count) in [
+        for (counters, count) in [
             (&self.opened, tally.opened),
             (&self.closed, tally.closed),
             (&self.received, tally.received),
             (&self.sent, tally.sent),
         ] {
             if count > 0 {
-                counter.add(count);
+                counters.iter().flatten().for_each(|counter| counter.add(count));
             }
         }
     }

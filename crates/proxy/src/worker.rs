@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use crate::accept::accept;
 use crate::bind;
+use crate::collect::Collectors;
 use crate::config::Config;
 use crate::decide::Demand;
 use crate::log::LogWriter;
@@ -42,6 +43,7 @@ pub struct Shared {
     pub traffic: Traffic,
     pub reasons: Reasons,
     pub log: LogWriter,
+    pub collectors: Collectors,
     pub mark: Option<u32>,
     pub max_connections: usize,
     pub started: Instant,

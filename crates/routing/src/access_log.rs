@@ -1,7 +1,13 @@
 //! Access log sinks of a listener or TCP proxy. In: Envoy `AccessLog`s. Out: where to write which
 //! line, or a refusal.
 
+mod collector;
+mod filter;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::core::v3::SubstitutionFormatString;
@@ -12,11 +18,12 @@ use envoy_types::pb::envoy::extensions::access_loggers::stream::v3::{
     StdoutAccessLog, stdout_access_log,
 };
 use envoy_types::pb::google::protobuf::{Any, Struct};
-use lateen_telemetry::Format;
-use serde_json::Value;
+use lateen_telemetry::{AccessRecord, Format};
 
 use crate::convert;
 use crate::reject::{Refusal, refuse};
+pub use collector::{Collector, Protocol};
+use filter::Filter;
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,20 +33,31 @@ pub enum Sink {
     File(PathBuf),
 }
 
+/// What is written, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    Line(Sink, Format),
+    Entry(Arc<Collector>),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessLog {
-    pub sink: Sink,
-    pub format: Format,
-    /// Only connections with one of these response flags; Istio logs what a listener refused so.
-    pub only_flags: Option<Vec<String>>,
+    pub output: Output,
+    filter: Option<Filter>,
 }
 
 impl AccessLog {
-    /// True if a connection that ended with these flags is to be logged.
-    pub fn wants(&self, flags: &[lateen_telemetry::Flag]) -> bool {
-        self.only_flags.as_ref().is_none_or(|only| {
-            flags.iter().any(|flag| only.is_empty() || only.iter().any(|o| o == flag.as_str()))
-        })
+    /// True if a connection that ended so is to be logged.
+    pub fn wants(&self, record: &AccessRecord) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.wants(record))
+    }
+
+    /// What is not written as it was asked for.
+    pub(crate) fn notes(&self) -> Vec<&str> {
+        match &self.output {
+            Output::Line(_, format) => format.notes().collect(),
+            Output::Entry(collector) => collector.notes(),
+        }
     }
 }
 
@@ -51,26 +69,18 @@ pub(crate) fn compile(logs: &[accesslog::AccessLog]) -> Result<Vec<AccessLog>, R
 }
 
 fn one(log: &accesslog::AccessLog) -> Result<AccessLog, Refusal> {
-    let only_flags = flag_filter(log)?;
-    let (sink, format) = destination(log)?;
-    Ok(AccessLog { sink, format, only_flags })
+    let filter = log.filter.as_ref().map(Filter::compile).transpose();
+    let filter = filter.map_err(|refused| refused.within("filter"))?;
+    Ok(AccessLog { output: output(log)?, filter })
 }
 
-fn flag_filter(log: &accesslog::AccessLog) -> Result<Option<Vec<String>>, Refusal> {
-    use accesslog::access_log_filter::FilterSpecifier;
-    match log.filter.as_ref().and_then(|filter| filter.filter_specifier.as_ref()) {
-        None => Ok(None),
-        Some(FilterSpecifier::ResponseFlagFilter(filter)) => Ok(Some(filter.flags.clone())),
-        Some(_) => Err(refuse("filter", "only response_flag_filter is supported", "log all")),
-    }
-}
-
-fn destination(log: &accesslog::AccessLog) -> Result<(Sink, Format), Refusal> {
+fn output(log: &accesslog::AccessLog) -> Result<Output, Refusal> {
     let Some(accesslog::access_log::ConfigType::TypedConfig(any)) = &log.config_type else {
         return Err(refuse("typed_config", "missing", "configure the access log"));
     };
     if convert::is::<FileAccessLog>(any) {
-        return file(any);
+        let (sink, format) = file(any)?;
+        return Ok(Output::Line(sink, format));
     }
     if convert::is::<StdoutAccessLog>(any) {
         let config: StdoutAccessLog = convert::unpack(any)?;
@@ -78,10 +88,17 @@ fn destination(log: &accesslog::AccessLog) -> Result<(Sink, Format), Refusal> {
             Some(stdout_access_log::AccessLogFormat::LogFormat(format)) => substitution(format)?,
             None => Format::istio_default(),
         };
-        return Ok((Sink::Stdout, format));
+        return Ok(Output::Line(Sink::Stdout, format));
+    }
+    if let Some(collector) = Collector::compile(any)? {
+        return Ok(Output::Entry(Arc::new(collector)));
     }
     let problem = format!("access logs of type {} are not supported", any.type_url);
-    Err(refuse("typed_config", problem, "log to a file or stdout"))
+    Err(refuse(
+        "typed_config",
+        problem,
+        "log to a file, stdout, Envoy's access log service or OpenTelemetry",
+    ))
 }
 
 fn file(any: &Any) -> Result<(Sink, Format), Refusal> {
@@ -106,39 +123,35 @@ fn file(any: &Any) -> Result<(Sink, Format), Refusal> {
 }
 
 fn substitution(format: &SubstitutionFormatString) -> Result<Format, Refusal> {
-    match &format.format {
-        None => Ok(Format::istio_default()),
+    let compiled = match &format.format {
+        None => Format::istio_default(),
         #[expect(deprecated, reason = "Istio sends it")]
-        Some(Template::TextFormat(text)) => plain(text),
-        Some(Template::JsonFormat(object)) => json(object),
+        Some(Template::TextFormat(text)) => plain(text)?,
+        Some(Template::JsonFormat(object)) => json(object)?,
         Some(Template::TextFormatSource(source)) => {
             use envoy_types::pb::envoy::config::core::v3::data_source::Specifier;
             match &source.specifier {
-                Some(Specifier::InlineString(text)) => plain(text),
-                _ => Err(refuse("log_format.text_format_source", "no inline string", "inline it")),
+                Some(Specifier::InlineString(text)) => plain(text)?,
+                _ => {
+                    return Err(refuse(
+                        "log_format.text_format_source",
+                        "no inline string",
+                        "inline it",
+                    ));
+                }
             }
         }
-    }
+    };
+    Ok(compiled.omitting_empty(format.omit_empty_values))
 }
 
-fn plain(text: &str) -> Result<Format, Refusal> {
+pub(crate) fn plain(text: &str) -> Result<Format, Refusal> {
     let remedy = "see Envoy's access log page";
     Format::text(text).map_err(|error| refuse("log_format", error.to_string(), remedy))
 }
 
 fn json(object: &Struct) -> Result<Format, Refusal> {
-    let Value::Object(members) = convert::struct_json(object) else {
-        return Err(refuse("log_format.json_format", "no object", "use a JSON object"));
-    };
-    let texts = members.into_iter().map(|(name, value)| match value {
-        Value::String(text) => Ok((name, text)),
-        Value::Number(_) | Value::Bool(_) => Ok((name, value.to_string())),
-        Value::Null | Value::Array(_) | Value::Object(_) => {
-            let field = format!("log_format.json_format.{name}");
-            Err(refuse(field, "nested values are not supported", "use a format string"))
-        }
-    });
-    let texts = texts.collect::<Result<Vec<_>, _>>()?;
     let remedy = "see Envoy's access log page";
-    Format::json(texts).map_err(|error| refuse("log_format.json_format", error.to_string(), remedy))
+    Format::json(&convert::struct_json(object))
+        .map_err(|error| refuse("log_format.json_format", error.to_string(), remedy))
 }

@@ -14,7 +14,7 @@ pub mod reject;
 pub mod stats;
 pub mod tcp_proxy;
 
-pub use access_log::{AccessLog, Sink};
+pub use access_log::{AccessLog, Collector, Output, Protocol, Sink};
 pub use chain::{Connection, Transport};
 pub use cluster::{CompiledCluster, Discovery, Keepalive, Policy, compile_cluster};
 pub use endpoints::{Endpoints, Host, Target, compile_endpoints};
@@ -23,7 +23,7 @@ pub use listener::{
     CompiledListener, FilterChain, Inspection, OriginalSource, Terminal, compile_listener,
 };
 pub use reject::Reject;
-pub use stats::Stats;
+pub use stats::{Changes, Needs, Stats};
 pub use tcp_proxy::TcpProxy;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use envoy_types::pb::google::protobuf::{Any, BoolValue};
 
 use lateen_telemetry::plugin::PluginConfig;
 
-use crate::access_log::{self, AccessLog};
+use crate::access_log::{self, AccessLog, Output};
 use crate::chain::{Connection, Match, select};
 use crate::convert;
 use crate::reject::{Refusal, Reject, refuse};
@@ -120,6 +120,19 @@ impl CompiledListener {
             }
             .into_iter()
             .flatten()
+        })
+    }
+
+    /// The clusters that access logs are sent to.
+    pub fn collectors(&self) -> impl Iterator<Item = &Arc<str>> {
+        let chains = self.chains.iter().chain(&self.default_chain);
+        let logs = chains.flat_map(|chain| match &chain.terminal {
+            Terminal::TcpProxy(proxy) => proxy.access_log.as_slice(),
+            Terminal::Close => &[],
+        });
+        logs.chain(&self.access_log).filter_map(|log| match &log.output {
+            Output::Entry(collector) => Some(&collector.cluster),
+            Output::Line(..) => None,
         })
     }
 
@@ -312,7 +325,7 @@ pub(crate) fn plain_transport(socket: Option<&TransportSocket>) -> Result<(), Re
 }
 
 fn note_formats(logs: &[AccessLog], notes: &mut Vec<String>) {
-    let unknown = logs.iter().flat_map(|log| log.format.notes());
+    let unknown = logs.iter().flat_map(AccessLog::notes);
     for note in unknown.map(|note| format!("access log: {note}")) {
         if !notes.contains(&note) {
             notes.push(note);

@@ -1,12 +1,16 @@
 //! Istio's stats filter. In: its configuration and the listener's direction. Out: whose view is counted and how
-//! often, with notes on what is not acted on.
+//! often, and what is different about the metrics, with notes on what is not acted on.
 
+mod changes;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::plugin::{self, PluginConfig};
 
 use crate::convert;
+pub use changes::{Changes, Needs};
 
 /// How often connections that go on are counted, unless it is said (Istio's default).
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -18,13 +22,12 @@ const SHORTEST: Duration = Duration::from_secs(1);
 pub struct Stats {
     pub reporter: Reporter,
     pub interval: Duration,
+    /// What is different about the metrics, if anything is.
+    pub changes: Option<Arc<Changes>>,
 }
 
 impl Stats {
     pub(crate) fn compile(source: &PluginConfig, inbound: bool, notes: &mut Vec<String>) -> Self {
-        if !source.metrics.is_empty() {
-            notes.push("changes of Istio's metrics are not acted on".to_owned());
-        }
         for definition in &source.definitions {
             notes.push(format!("the metric {:?} is not counted", definition.name));
         }
@@ -34,6 +37,7 @@ impl Stats {
         Self {
             reporter: if server { Reporter::Destination } else { Reporter::Source },
             interval: interval.unwrap_or(INTERVAL).max(SHORTEST),
+            changes: Changes::compile(&source.metrics, notes).map(Arc::new),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! A finished connection as Envoy's access log service carries it. In: an access record. Out: a
-//! `TcpAccessLogEntry`. What the message has no field for is in its custom tags.
+//! `TcpAccessLogEntry`.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use envoy_types::pb::envoy::config::core::v3::address::Address as Inner;
 use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{Address, Metadata, SocketAddress};
 use envoy_types::pb::envoy::data::accesslog::v3::{
-    AccessLogCommon, ConnectionProperties, ResponseFlags, TcpAccessLogEntry, TlsProperties,
+    AccessLogCommon, AccessLogType, ConnectionProperties, ResponseFlags, TcpAccessLogEntry,
+    TlsProperties,
 };
 use envoy_types::pb::google::protobuf::{Duration, ListValue, Struct, Timestamp, Value, value};
 use serde_json::Value as Json;
@@ -24,8 +25,21 @@ pub const ORIGIN: &str = "istio";
 pub const CLUSTER_ORIGIN: &str = "istio.cluster";
 pub const ENDPOINT_ORIGIN: &str = "istio.endpoint";
 
-/// The entry of a record.
+/// The entry of a record, as Envoy sends it.
 pub fn entry(record: &AccessRecord) -> TcpAccessLogEntry {
+    let properties = ConnectionProperties {
+        received_bytes: record.bytes_received,
+        sent_bytes: record.bytes_sent,
+    };
+    TcpAccessLogEntry {
+        common_properties: Some(common(record)),
+        connection_properties: Some(properties),
+    }
+}
+
+/// The entry with all that Envoy's has no field for: where the connection's objects are, what its client's TLS asked
+/// for, and how it ended even if nothing failed.
+pub fn full_entry(record: &AccessRecord) -> TcpAccessLogEntry {
     let origins = [
         (ORIGIN, &record.origin),
         (CLUSTER_ORIGIN, &record.cluster_origin),
@@ -37,16 +51,6 @@ pub fn entry(record: &AccessRecord) -> TcpAccessLogEntry {
     });
     let tags = [(LISTENER, &record.listener), (FILTER_CHAIN, &record.filter_chain)];
     let common = AccessLogCommon {
-        downstream_remote_address: Some(address(record.downstream_remote)),
-        downstream_local_address: Some(address(record.downstream_local)),
-        upstream_remote_address: record.upstream_remote.map(address),
-        upstream_local_address: record.upstream_local.map(address),
-        upstream_cluster: text(record.cluster.as_ref()),
-        start_time: Some(timestamp(record.start)),
-        duration: Some(duration(record.duration)),
-        response_flags: Some(flags(record.flags)),
-        upstream_transport_failure_reason: text(record.upstream_failure.as_ref()),
-        upstream_request_attempt_count: record.attempts,
         connection_termination_details: record.close_reason.to_string(),
         tls_properties: record.server_name.as_ref().map(|name| TlsProperties {
             tls_sni_hostname: name.to_string(),
@@ -57,14 +61,34 @@ pub fn entry(record: &AccessRecord) -> TcpAccessLogEntry {
             ..Metadata::default()
         }),
         custom_tags: tags.map(|(name, text)| (name.to_owned(), text.to_string())).into(),
-        ..AccessLogCommon::default()
+        ..common(record)
     };
-    TcpAccessLogEntry {
-        common_properties: Some(common),
-        connection_properties: Some(ConnectionProperties {
-            received_bytes: record.bytes_received,
-            sent_bytes: record.bytes_sent,
-        }),
+    TcpAccessLogEntry { common_properties: Some(common), ..entry(record) }
+}
+
+/// What entries of connections and of requests have in common.
+pub fn common(record: &AccessRecord) -> AccessLogCommon {
+    let termination = Some(&record.close_reason).filter(|_| !record.flags.is_empty());
+    AccessLogCommon {
+        downstream_remote_address: Some(address(record.downstream_remote)),
+        downstream_direct_remote_address: Some(address(record.downstream_remote)),
+        downstream_local_address: Some(address(record.downstream_local)),
+        upstream_remote_address: record.upstream_remote.map(address),
+        upstream_local_address: record.upstream_local.map(address),
+        start_time: Some(timestamp(record.start)),
+        time_to_last_downstream_tx_byte: Some(duration(record.duration)),
+        duration: Some(duration(record.duration)),
+        upstream_cluster: text(record.cluster.as_ref()),
+        response_flags: (!record.flags.is_empty()).then(|| flags(record.flags)),
+        upstream_transport_failure_reason: text(record.upstream_failure.as_ref()),
+        connection_termination_details: text(termination),
+        upstream_request_attempt_count: record.attempts,
+        downstream_wire_bytes_received: record.bytes_received,
+        downstream_wire_bytes_sent: record.bytes_sent,
+        upstream_wire_bytes_sent: record.bytes_received,
+        upstream_wire_bytes_received: record.bytes_sent,
+        access_log_type: AccessLogType::TcpConnectionEnd.into(),
+        ..AccessLogCommon::default()
     }
 }
 
@@ -160,7 +184,7 @@ fn protobuf(json: Json) -> Value {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{Flag, entry, flags, flags_of, protobuf};
+    use super::{Flag, flags, flags_of, full_entry, protobuf};
     use crate::record::AccessRecord;
 
     #[test]
@@ -187,7 +211,7 @@ mod tests {
             close_reason: "connection refused".into(),
             upstream_failure: Some("connection refused".into()),
         };
-        let entry = entry(&record);
+        let entry = full_entry(&record);
         let common = entry.common_properties.unwrap();
         let start = common.start_time.unwrap();
         assert_eq!((start.seconds, start.nanos), (1, 500_000_000));
@@ -204,6 +228,8 @@ mod tests {
         assert_eq!(origins.len(), 2);
         let bytes = entry.connection_properties.unwrap();
         assert_eq!((bytes.received_bytes, bytes.sent_bytes), (5, 6));
+        let plain = super::entry(&record).common_properties.unwrap();
+        assert_eq!((plain.metadata, plain.custom_tags.len()), (None, 0), "as Envoy's");
     }
 
     #[test]

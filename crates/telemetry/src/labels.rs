@@ -9,6 +9,35 @@ use crate::peer::Peer;
 /// Longer values are cut: a label is a name, and some of them come from outside.
 pub const LONGEST: usize = 512;
 
+/// The names of the standard labels, of connections and of requests.
+pub const STANDARD: [&str; 25] = [
+    "reporter",
+    "source_workload",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "source_workload_namespace",
+    "source_principal",
+    "source_app",
+    "source_version",
+    "source_cluster",
+    "destination_workload",
+    "destination_workload_namespace",
+    "destination_principal",
+    "destination_app",
+    "destination_version",
+    "destination_service",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "destination_service_name",
+    "destination_service_namespace",
+    "destination_cluster",
+    "request_protocol",
+    "response_code",
+    "grpc_response_status",
+    "response_flags",
+    "connection_security_policy",
+];
+
 /// Whose view it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reporter {
@@ -197,6 +226,8 @@ mod tests {
         };
         assert_eq!(value("response_code").as_deref(), Some("200"));
         assert_eq!(value("grpc_response_status").as_deref(), Some("14"));
+        let names: Vec<&str> = labels.iter().map(|label| &*label.name).collect();
+        assert_eq!(names, super::STANDARD);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! or request, samples. Out: log lines in Envoy's format language and JSON; Istio's metrics, bounded in
 //! number, in Prometheus' formats. Pure: no clock, files or sockets.
 
+pub mod attributes;
+pub mod cel;
 pub mod entry;
 pub mod exposition;
 pub mod format;

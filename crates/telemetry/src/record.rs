@@ -26,6 +26,38 @@ pub enum Flag {
 }
 
 impl Flag {
+    /// Its number in Envoy's attribute `response.flags`.
+    pub fn bit(self) -> u64 {
+        match self {
+            Self::NoHealthyUpstream => 0x2,
+            Self::UpstreamConnectionFailure => 0x20,
+            Self::UpstreamTermination => 0x40,
+            Self::UpstreamOverflow => 0x80,
+            Self::NoRouteFound => 0x100,
+            Self::DownstreamTermination => 0x4000,
+            Self::UpstreamRetryLimitExceeded => 0x8000,
+            Self::StreamIdleTimeout => 0x1_0000,
+            Self::DurationTimeout => 0x40_0000,
+            Self::NoClusterFound => 0x100_0000,
+        }
+    }
+
+    /// Its name in full (`%RESPONSE_FLAGS_LONG%`).
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoHealthyUpstream => "NoHealthyUpstream",
+            Self::UpstreamConnectionFailure => "UpstreamConnectionFailure",
+            Self::UpstreamOverflow => "UpstreamOverflow",
+            Self::UpstreamRetryLimitExceeded => "UpstreamRetryLimitExceeded",
+            Self::NoRouteFound => "NoRouteFound",
+            Self::NoClusterFound => "NoClusterFound",
+            Self::UpstreamTermination => "UpstreamConnectionTermination",
+            Self::DownstreamTermination => "DownstreamConnectionTermination",
+            Self::StreamIdleTimeout => "StreamIdleTimeout",
+            Self::DurationTimeout => "DurationTimeout",
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoHealthyUpstream => "UH",
@@ -79,6 +111,14 @@ impl AccessRecord {
             return "-".into();
         }
         self.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(",")
+    }
+
+    /// The same by their full names.
+    pub fn flags_long(&self) -> String {
+        if self.flags.is_empty() {
+            return "-".into();
+        }
+        self.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>().join(",")
     }
 
     /// The record as the admin server's `/records` shows it; durations in milliseconds.

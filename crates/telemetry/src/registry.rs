@@ -1,7 +1,8 @@
 //! The series of Istio's metrics that one proxy has. In: a metric and labels. Out: counters and histograms
 //! that are shared with whoever counts, and their exposition.
 //!
-//! There are at most as many series as was said. When they are used up, those that nobody holds and that
+//! A series may be for the page alone, or for reports alone: where labels are changed by a user's wish, reports
+//! keep the standard ones. There are at most as many series as was said. When they are used up, those that nobody holds and that
 //! have not changed for long make room; else what is new is counted in one series per metric, whose labels
 //! say so.
 
@@ -22,11 +23,24 @@ pub const OVERFLOW: &str = "overflow";
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
+/// Who sees a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum View {
+    All,
+    /// Whoever scrapes.
+    Page,
+    /// Whoever asks for changes.
+    Report,
+}
+
+/// A metric, its labels, and who sees the series.
+type Name = (Metric, Labels, View);
+
 /// The series of one proxy.
 #[derive(Debug)]
 pub struct Registry {
     limit: usize,
-    series: Mutex<HashMap<(Metric, Labels), Series>>,
+    series: Mutex<HashMap<Name, Series>>,
     overflowed: AtomicU64,
     evicted: AtomicU64,
 }
@@ -75,7 +89,12 @@ impl Registry {
 
     /// The counter of a metric of that kind.
     pub fn counter(&self, metric: Metric, labels: &Labels) -> Arc<Counter> {
-        match self.find(metric, labels, || Value::Counter(Arc::default())) {
+        self.counter_for(View::All, metric, labels)
+    }
+
+    /// The same of a series that not everybody sees.
+    pub fn counter_for(&self, view: View, metric: Metric, labels: &Labels) -> Arc<Counter> {
+        match self.find(view, metric, labels, || Value::Counter(Arc::default())) {
             Value::Counter(counter) => counter,
             // Counted, and never shown: the table of metrics says which is which.
             Value::Histogram(_) => Arc::default(),
@@ -84,20 +103,26 @@ impl Registry {
 
     /// The histogram of a metric of that kind.
     pub fn histogram(&self, metric: Metric, labels: &Labels) -> Arc<Histogram> {
-        match self.find(metric, labels, || Value::Histogram(Arc::default())) {
+        match self.find(View::All, metric, labels, || Value::Histogram(Arc::default())) {
             Value::Histogram(histogram) => histogram,
             Value::Counter(_) => Arc::default(),
         }
     }
 
-    fn find(&self, metric: Metric, labels: &Labels, new: impl FnOnce() -> Value) -> Value {
+    fn find(
+        &self,
+        view: View,
+        metric: Metric,
+        labels: &Labels,
+        new: impl FnOnce() -> Value,
+    ) -> Value {
         let mut all = self.lock();
-        if let Some(found) = all.get(&(metric, labels.clone())) {
+        if let Some(found) = all.get(&(metric, labels.clone(), view)) {
             return found.value.clone();
         }
         let full = all.len() >= self.limit;
         let labels = if full { self.overflow(labels) } else { labels.clone() };
-        match all.entry((metric, labels)) {
+        match all.entry((metric, labels, view)) {
             Slot::Occupied(found) => found.get().value.clone(),
             Slot::Vacant(place) => place.insert(Series::new(new())).value.clone(),
         }
@@ -156,8 +181,8 @@ impl Registry {
         let mut all = self.lock();
         for about in &Metric::ALL {
             let mut opened = false;
-            for ((metric, labels), series) in all.iter_mut() {
-                if *metric != about.metric {
+            for ((metric, labels, view), series) in all.iter_mut() {
+                if *metric != about.metric || *view == View::Page {
                     continue;
                 }
                 let now = series.value.reading();
@@ -177,25 +202,37 @@ impl Registry {
 
     fn family(&self, about: &About, out: &mut Exposition) {
         // Copied, so that nobody who counts waits for a page to be written.
-        let all: Vec<(Labels, Value)> = {
+        let all: Vec<(Labels, View, Value)> = {
             let all = self.lock();
-            let of = all.iter().filter(|((metric, _), _)| *metric == about.metric);
-            of.map(|((_, labels), series)| (labels.clone(), series.value.clone())).collect()
+            let seen = |(metric, _, view): &Name| *metric == about.metric && *view != View::Report;
+            let of = all.iter().filter(|(name, _)| seen(name));
+            of.map(|((_, labels, view), series)| (labels.clone(), *view, series.value.clone()))
+                .collect()
         };
         if all.is_empty() {
             return;
         }
         out.family(about.name, about.kind, about.help);
-        for (labels, value) in all {
-            let labels = pairs(&labels);
+        // The labels of one view may be those of another: one sample of both, then.
+        let mut page: HashMap<Labels, u64> = HashMap::new();
+        let shared = all.iter().any(|(_, view, _)| *view == View::Page);
+        for (labels, _, value) in all {
             match value {
-                Value::Counter(counter) => out.sample(about.name, &labels, counter.get()),
-                Value::Histogram(all) => out.distribution(about.name, &labels, &all.read()),
+                Value::Counter(counter) if shared => {
+                    *page.entry(labels).or_default() += counter.get();
+                }
+                Value::Counter(counter) => out.sample(about.name, &pairs(&labels), counter.get()),
+                Value::Histogram(all) => {
+                    out.distribution(about.name, &pairs(&labels), &all.read());
+                }
             }
+        }
+        for (labels, count) in page {
+            out.sample(about.name, &pairs(&labels), count);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Metric, Labels), Series>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Series>> {
         self.series.lock().expect("nothing panics while holding it")
     }
 }
@@ -254,7 +291,7 @@ impl Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{Label, Labels, Metric, Registry};
+    use super::{Label, Labels, Metric, Registry, View};
     use crate::exposition::{Exposition, Format};
 
     fn labels(value: &str) -> Labels {
@@ -319,6 +356,23 @@ mod tests {
             "istio_tcp_connections_opened_total{source_workload=\"a\"} 5".to_owned(),
         ];
         assert_eq!(changes(), expected);
+    }
+
+    #[test]
+    fn a_series_is_seen_by_those_whom_it_is_for() {
+        let registry = Registry::new(10);
+        registry.counter(Metric::TcpOpened, &labels("a")).add(2);
+        registry.counter_for(View::Page, Metric::TcpOpened, &labels("a")).add(5);
+        registry.counter_for(View::Report, Metric::TcpOpened, &labels("b")).add(7);
+        let name = "istio_tcp_connections_opened_total{source_workload=";
+        let page = page(&registry);
+        assert!(page.contains(&format!("\n{name}\"a\"}} 7\n")), "{page}");
+        assert!(!page.contains(&format!("{name}\"b\"")), "{page}");
+        let mut out = Exposition::new(Format::Text);
+        registry.changes(&mut out);
+        let told = String::from_utf8(out.finish()).unwrap();
+        assert!(told.contains(&format!("\n{name}\"a\"}} 2\n")), "{told}");
+        assert!(told.contains(&format!("\n{name}\"b\"}} 7\n")), "{told}");
     }
 
     #[test]

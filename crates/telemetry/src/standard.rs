@@ -30,6 +30,13 @@ pub struct About {
     pub help: &'static str,
 }
 
+impl About {
+    /// Its name without Istio's prefix, as Istio's stats filter knows it.
+    pub fn short(&self) -> &'static str {
+        self.name.trim_start_matches("istio_")
+    }
+}
+
 impl Metric {
     pub const ALL: [About; 10] = [
         about(Self::Requests, "istio_requests_total", "REQUEST_COUNT", Kind::Counter, "Requests"),

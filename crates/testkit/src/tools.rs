@@ -24,6 +24,11 @@ pub fn echo_client() -> Result<PathBuf> {
     built("echo-client", "cargo build -p lateen-testkit --bins")
 }
 
+/// The collector of access logs of this crate.
+pub fn collector() -> Result<PathBuf> {
+    built("collector", "cargo build -p lateen-testkit --bins")
+}
+
 /// A program that `scripts/test-deps.sh` made, such as `kubectl`, `envoy`, `go-echo-server` or
 /// `go-probed`.
 pub fn cached(name: &str) -> Result<PathBuf> {

@@ -9,9 +9,14 @@ use envoy_types::pb::envoy::config::core::v3::{
     AggregatedConfigSource, ApiVersion, BindConfig, ConfigSource, TcpKeepalive, config_source,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_options::{
+    ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
+};
 use lateen_model::index::services::ServiceId;
 use lateen_model::routing::{Balancer, Keepalive, Subset, TrafficPolicy};
 use lateen_model::service::{Resolution, Service};
+use prost::Name;
 
 use crate::context::Context;
 use crate::endpoint::{assignment, local};
@@ -19,6 +24,7 @@ use crate::inbound::{self, INBOUND_PASSTHROUGH};
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::proxy::Role;
+use crate::reporting::collectors;
 use crate::tcp::{BLACK_HOLE, PASSTHROUGH, outbound_name};
 use crate::wire::{self, duration, uint};
 use crate::{Named, Want};
@@ -37,9 +43,10 @@ pub fn clusters(context: &mut Context<'_>, want: Want<'_>) -> Vec<Named> {
     }
 }
 
-/// Services that the proxy sees, and those that routes of what it sees lead to.
+/// Services that the proxy sees, those that routes of what it sees lead to, and those that its logs go to.
 pub fn reachable(context: &Context<'_>) -> BTreeSet<ServiceId> {
     let mut ids: BTreeSet<ServiceId> = context.seen().into_iter().collect();
+    ids.extend(collectors(context));
     if context.sidecar.is_none() {
         return ids;
     }
@@ -184,6 +191,9 @@ fn outbound(context: &Context<'_>, id: ServiceId, port: u16, subset: &str) -> Op
     let kind = discovery(context, service, passthrough);
     let mut cluster = limited(base(context, &name, kind));
     cluster.lb_policy = balancer(&settings, kind).into();
+    if service.port(port).is_some_and(|port| port.is_http2()) {
+        http2(&mut cluster);
+    }
     match kind {
         cluster::DiscoveryType::Eds => cluster.eds_cluster_config = Some(over_ads(&name)),
         cluster::DiscoveryType::StrictDns | cluster::DiscoveryType::LogicalDns => {
@@ -202,6 +212,17 @@ fn outbound(context: &Context<'_>, id: ServiceId, port: u16, subset: &str) -> Op
     origins.extend(policy.rules.iter().map(|rule| rule.meta.object.clone()));
     cluster.metadata = origin.build();
     Some(Named { origins, ..named(cluster) })
+}
+
+/// Envoy's own requests, to collectors of access logs, are in HTTP/2 where the service says that it is.
+fn http2(cluster: &mut Cluster) {
+    let config = explicit_http_config::ProtocolConfig::Http2ProtocolOptions(Default::default());
+    let config = ExplicitHttpConfig { protocol_config: Some(config) };
+    let options = UpstreamProtocolOptions::ExplicitHttpConfig(config);
+    let options =
+        HttpProtocolOptions { upstream_protocol_options: Some(options), ..Default::default() };
+    let name = HttpProtocolOptions::full_name();
+    cluster.typed_extension_protocol_options = [(name, wire::any(&options))].into();
 }
 
 fn balancer(settings: &TrafficPolicy, kind: cluster::DiscoveryType) -> cluster::LbPolicy {

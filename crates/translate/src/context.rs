@@ -11,6 +11,7 @@ use lateen_model::routing::{L4Match, L4Route, OutboundMode, Sidecar, VirtualServ
 use lateen_model::service::{Port, Registry, Service};
 
 use crate::proxy::{Proxy, Role};
+use crate::reporting::Reporting;
 
 /// How many `ExternalName` Services may lead to each other.
 const LONGEST_ALIAS: usize = 8;
@@ -21,6 +22,8 @@ pub struct Context<'a> {
     pub proxy: &'a Proxy,
     pub sidecar: Option<&'a Arc<Sidecar>>,
     pub issues: Vec<Issue>,
+    /// What its listeners log and count.
+    pub reporting: Reporting,
 }
 
 impl<'a> Context<'a> {
@@ -30,7 +33,8 @@ impl<'a> Context<'a> {
             Role::Sidecar => snapshot.routes().sidecar(&proxy.namespace, root, &proxy.labels),
             Role::Gateway => None,
         };
-        Self { snapshot, proxy, sidecar, issues: Vec::new() }
+        let reporting = Reporting::default();
+        Self { snapshot, proxy, sidecar, issues: Vec::new(), reporting }
     }
 
     /// The service at a place of the index.

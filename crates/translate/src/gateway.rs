@@ -12,6 +12,7 @@ use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::host::covers;
 use lateen_model::routing::{Gateway, L4Match, L4Route, Server, TlsMode, VirtualService};
 use lateen_model::service::{Protocol, TargetPort};
+use lateen_model::telemetry::Side;
 
 use crate::context::Context;
 use crate::listener::{inspectors, name, server_names, some_match, taken_by};
@@ -195,7 +196,7 @@ fn add(
     if !parts.origins.contains(&vs.meta.object) {
         parts.origins.push(vs.meta.object.clone());
     }
-    parts.chains.push(chain(context, &target, some_match(matching), origin));
+    parts.chains.push(chain(context, Side::Client, &target, some_match(matching), origin));
     parts.owners.push((vs.meta.object.clone(), path.to_owned()));
 }
 

@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::listener::original_dst::v3::Ori
 use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use lateen_model::index::endpoints::target;
 use lateen_model::service::Service;
+use lateen_model::telemetry::Side;
 
 use crate::context::Context;
 use crate::listener::{VIRTUAL_INBOUND, listener_filter, transparent};
@@ -63,7 +64,13 @@ pub fn listener(context: &Context<'_>) -> Named {
     let mut origins = Vec::new();
     let mut chains = vec![FilterChain {
         name: "virtualInbound-blackhole".to_owned(),
-        ..chain(context, &Target::cluster(BLACK_HOLE), Some(on_port(own)), Origin::default())
+        ..chain(
+            context,
+            Side::Server,
+            &Target::cluster(BLACK_HOLE),
+            Some(on_port(own)),
+            Origin::default(),
+        )
     }];
     for (port, services) in ports(context) {
         if port == own {
@@ -74,12 +81,18 @@ pub fn listener(context: &Context<'_>) -> Named {
         let target = Target::cluster(&cluster_name(port));
         chains.push(FilterChain {
             name: format!("0.0.0.0_{port}"),
-            ..chain(context, &target, Some(on_port(port)), origin)
+            ..chain(context, Side::Server, &target, Some(on_port(port)), origin)
         });
     }
     chains.push(FilterChain {
         name: VIRTUAL_INBOUND.to_owned(),
-        ..chain(context, &Target::cluster(INBOUND_PASSTHROUGH), None, Origin::default())
+        ..chain(
+            context,
+            Side::Server,
+            &Target::cluster(INBOUND_PASSTHROUGH),
+            None,
+            Origin::default(),
+        )
     });
     let listener = Listener {
         name: VIRTUAL_INBOUND.to_owned(),

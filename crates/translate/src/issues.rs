@@ -3,6 +3,7 @@
 
 mod entries;
 mod rules;
+mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
     same_host(snapshot, &mut found);
     rules::rules(snapshot, &mut found);
     entries::same_host(snapshot, &mut found);
+    telemetry::telemetry(snapshot, &mut found);
     for service in snapshot.services().exhausted() {
         let message = "no automatic address is left: write one in spec.addresses";
         let object = service.meta.object.clone();

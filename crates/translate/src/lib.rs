@@ -20,6 +20,7 @@ mod origin;
 mod outbound;
 mod policy;
 mod proxy;
+mod reporting;
 mod tcp;
 pub mod validate;
 mod wire;

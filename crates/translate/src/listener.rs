@@ -12,6 +12,7 @@ use lateen_api::issue::ObjectRef;
 
 use crate::context::Context;
 use crate::proxy::Role;
+use crate::reporting::Reporting;
 use crate::wire::address;
 use crate::{Named, Want, gateway, inbound, outbound, wire};
 
@@ -22,6 +23,7 @@ pub const VIRTUAL_INBOUND: &str = "virtualInbound";
 
 /// The listeners of a proxy.
 pub fn listeners(context: &mut Context<'_>, want: Want<'_>) -> Vec<Named> {
+    context.reporting = Reporting::of(context);
     if context.proxy.role == Role::Gateway {
         let all = gateway::listeners(context);
         return match want {

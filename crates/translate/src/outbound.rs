@@ -11,6 +11,7 @@ use lateen_api::issue::{Code, ObjectRef};
 use lateen_model::index::services::ServiceId;
 use lateen_model::routing::{L4Match, OutboundMode};
 use lateen_model::service::Service;
+use lateen_model::telemetry::Side;
 
 use crate::context::Context;
 use crate::listener::{
@@ -55,7 +56,7 @@ pub fn catch_all(context: &Context<'_>) -> Named {
     // Nothing may be meant for the capture port itself: it would go round for ever.
     let hole = FilterChain {
         name: "virtualOutbound-blackhole".to_owned(),
-        ..chain(context, &Target::cluster(BLACK_HOLE), Some(loops), Origin::default())
+        ..chain(context, Side::Client, &Target::cluster(BLACK_HOLE), Some(loops), Origin::default())
     };
     let rest = FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..rest(context) };
     let listener = Listener {
@@ -85,7 +86,7 @@ fn rest(context: &Context<'_>) -> FilterChain {
         OutboundMode::AllowAny => origin,
         OutboundMode::RegistryOnly => origin.text(REASON, NOT_REGISTERED),
     };
-    chain(context, &Target::cluster(cluster), None, origin)
+    chain(context, Side::Client, &Target::cluster(cluster), None, origin)
 }
 
 /// The listener of one address and port.
@@ -206,12 +207,12 @@ fn service_chains(
         if !origins.contains(&vs.meta.object) {
             origins.push(vs.meta.object.clone());
         }
-        chains.push(chain(context, &target, some_match(matching), origin));
+        chains.push(chain(context, Side::Client, &target, some_match(matching), origin));
     }
     if !taken(&chains, &base) {
         let target = Target::service(context, service, port);
         let origin = Origin::default().services([service]);
-        chains.push(chain(context, &target, some_match(base), origin));
+        chains.push(chain(context, Side::Client, &target, some_match(base), origin));
     }
     chains
 }

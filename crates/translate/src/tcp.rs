@@ -6,20 +6,16 @@ use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{
     TcpProxy, tcp_proxy,
     tcp_proxy::{WeightedCluster, weighted_cluster::ClusterWeight},
 };
-use envoy_types::pb::google::protobuf::Any;
 use ipnet::IpNet;
 use lateen_api::issue::Code;
 use lateen_model::meta::Meta;
 use lateen_model::routing::{Destination, L4Route};
 use lateen_model::service::Service;
-use lateen_telemetry::plugin::PluginConfig;
-use prost::Name;
+use lateen_model::telemetry::Side;
 
-use crate::access_log::loggers;
 use crate::context::Context;
 use crate::origin::Origin;
 use crate::policy::Policy;
-use crate::proxy::STATS_FILTER;
 use crate::wire::{any, duration, uint};
 
 /// Closes every connection.
@@ -160,7 +156,7 @@ fn unknown(context: &Context<'_>, destination: &Destination) -> Problem {
 }
 
 /// The filter that carries a connection to its target.
-pub fn filter(context: &Context<'_>, target: &Target) -> Filter {
+fn filter(context: &Context<'_>, side: Side, target: &Target) -> Filter {
     let specifier = match target.clusters.as_slice() {
         [(name, _)] => tcp_proxy::ClusterSpecifier::Cluster(name.clone()),
         many => tcp_proxy::ClusterSpecifier::WeightedClusters(WeightedCluster {
@@ -177,7 +173,7 @@ pub fn filter(context: &Context<'_>, target: &Target) -> Filter {
     let proxy = TcpProxy {
         stat_prefix: target.stat_prefix.clone(),
         idle_timeout: target.idle_timeout.map(duration),
-        access_log: loggers(&context.snapshot.mesh().access_log),
+        access_log: context.reporting.logs(side),
         cluster_specifier: Some(specifier),
         ..Default::default()
     };
@@ -187,28 +183,20 @@ pub fn filter(context: &Context<'_>, target: &Target) -> Filter {
     }
 }
 
-/// A filter chain with one `tcp_proxy`.
+/// A filter chain with one `tcp_proxy`, whose connections are counted and logged as on one side.
 pub fn chain(
     context: &Context<'_>,
+    side: Side,
     target: &Target,
     matching: Option<FilterChainMatch>,
     origin: Origin,
 ) -> FilterChain {
     FilterChain {
         filter_chain_match: matching,
-        filters: stats(context).into_iter().chain([filter(context, target)]).collect(),
+        filters: context.reporting.stats(side).chain([filter(context, side, target)]).collect(),
         metadata: metadata(origin, target),
         ..Default::default()
     }
-}
-
-/// The filter that counts connections, for proxies that have it.
-fn stats(context: &Context<'_>) -> Option<Filter> {
-    let config = Any { type_url: PluginConfig::type_url(), ..Any::default() };
-    context.proxy.counts_traffic.then(|| Filter {
-        name: STATS_FILTER.to_owned(),
-        config_type: Some(filter::ConfigType::TypedConfig(config)),
-    })
 }
 
 fn metadata(origin: Origin, target: &Target) -> Option<Metadata> {

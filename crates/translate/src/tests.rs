@@ -138,7 +138,7 @@ golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless, health,
     cluster_domain, mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
     gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
-    tproxy,
+    tproxy, telemetry, telemetry_of_nobody,
 }
 
 #[test]
@@ -185,6 +185,46 @@ fn name_info(case: &str, name: &str) -> Option<lateen_api::xds::NameInfo> {
     let body = found.resources.first()?.body.value.clone();
     let table = <lateen_api::xds::NameTable as prost::Message>::decode(body.as_slice()).unwrap();
     table.table.get(name).cloned()
+}
+
+/// The configuration of the stats filter on one listener of a proxy that has it.
+fn counted(case: &str, listener: &str) -> lateen_telemetry::plugin::PluginConfig {
+    use envoy_types::pb::envoy::config::listener::v3::{Listener, filter};
+    let text = std::fs::read_to_string(directory().join(format!("{case}.yaml"))).unwrap();
+    let (node, snapshot) = load(&text);
+    let proxy = Proxy { counts_traffic: true, ..Proxy::from_node(&node).unwrap() };
+    let names = BTreeSet::from([listener.to_owned()]);
+    let found = translate(&snapshot, &proxy, ResourceType::Listener, Want::Names(&names));
+    let body = found.resources.first().unwrap().body.value.as_slice();
+    let listener = <Listener as prost::Message>::decode(body).unwrap();
+    let filter = &listener.filter_chains.last().unwrap().filters[0];
+    let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else {
+        panic!("{filter:?}")
+    };
+    prost::Message::decode(any.value.as_slice()).unwrap()
+}
+
+#[test]
+fn a_side_counts_what_telemetry_says_of_it() {
+    let shown = |listener: &str| {
+        let config = counted("telemetry", listener);
+        let metrics = config.metrics.iter().map(|one| {
+            let mut tags: Vec<String> =
+                one.dimensions.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            tags.extend(one.tags_to_remove.iter().map(|name| format!("-{name}")));
+            let drop = if one.drop { " drop" } else { "" };
+            format!("{}{drop} {}", one.name, tags.join(" "))
+        });
+        let interval = config.tcp_reporting_duration.map(|interval| interval.seconds);
+        (interval, metrics.collect::<Vec<_>>())
+    };
+    let tags = "port=string(destination.port) -source_version";
+    let server =
+        ["tcp_connections_opened_total drop ".to_owned(), format!("tcp_sent_bytes_total {tags}")];
+    assert_eq!(shown("virtualInbound"), (Some(15), server.to_vec()));
+    assert_eq!(shown("virtualOutbound"), (Some(15), vec![format!("tcp_sent_bytes_total {tags}")]));
+    let nothing = counted("telemetry_of_nobody", "virtualInbound").metrics;
+    assert!(nothing.len() == 10 && nothing.iter().all(|metric| metric.drop), "{nothing:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, Metadata, SocketAddress, address, socket_address,
+    Address, Metadata, SocketAddress, TypedExtensionConfig, address, socket_address,
 };
 use envoy_types::pb::envoy::config::listener::v3::{FilterChain, Listener};
 use envoy_types::pb::google::protobuf::{
@@ -18,6 +18,7 @@ use envoy_types::pb::google::protobuf::{
 };
 use lateen_api::xds::NameInfo;
 use prost::{Message, Name};
+use serde_json::{Map, Value as Json};
 
 #[derive(Clone, PartialEq, Message)]
 struct OrderedStruct {
@@ -84,10 +85,15 @@ struct JsonLogTail {
     log_format: Option<JsonFormat>,
 }
 
+/// `SubstitutionFormatString`.
 #[derive(Clone, PartialEq, Message)]
 struct JsonFormat {
     #[prost(message, optional, tag = "2")]
     json_format: Option<OrderedStruct>,
+    #[prost(bool, tag = "3")]
+    omit_empty_values: bool,
+    #[prost(message, repeated, tag = "6")]
+    formatters: Vec<TypedExtensionConfig>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -134,11 +140,34 @@ pub fn cluster(mut message: Cluster) -> Any {
 }
 
 /// The bytes of `FileAccessLog.log_format` with a JSON format.
-pub fn json_log_format(fields: &[(String, String)]) -> Vec<u8> {
-    let text = |value: &String| OrderedValue { kind: Some(OrderedKind::Text(value.clone())) };
-    let fields = fields.iter().map(|(key, value)| (key.clone(), text(value))).collect();
-    let format = JsonFormat { json_format: Some(OrderedStruct { fields }) };
+pub fn json_log_format(
+    members: &Map<String, Json>,
+    omit_empty_values: bool,
+    formatters: Vec<TypedExtensionConfig>,
+) -> Vec<u8> {
+    let json_format = Some(of_json(members));
+    let format = JsonFormat { json_format, omit_empty_values, formatters };
     JsonLogTail { log_format: Some(format) }.encode_to_vec()
+}
+
+fn of_json(members: &Map<String, Json>) -> OrderedStruct {
+    let fields = members.iter();
+    OrderedStruct { fields: fields.map(|(key, item)| (key.clone(), of_json_value(item))).collect() }
+}
+
+fn of_json_value(value: &Json) -> OrderedValue {
+    let kind = match value {
+        Json::Null => None,
+        Json::Bool(flag) => Some(OrderedKind::Bool(*flag)),
+        Json::Number(number) => number.as_f64().map(OrderedKind::Number),
+        Json::String(text) => Some(OrderedKind::Text(text.clone())),
+        Json::Object(members) => Some(OrderedKind::Struct(of_json(members))),
+        Json::Array(all) => {
+            let values = all.iter().map(of_json_value).collect();
+            Some(OrderedKind::List(OrderedList { values }))
+        }
+    };
+    OrderedValue { kind }
 }
 
 /// Packs Istio's name table.

@@ -2,31 +2,105 @@
 //!
 //! In: a spec. Out: findings in the report.
 
+use lateen_telemetry::cel::{CelError, Expression};
+
 use super::Report;
-use crate::istio::telemetry::{ProviderRef, TelemetrySpec};
+use crate::istio::telemetry::{
+    AccessLogging, CustomTag, Metrics, ProviderRef, TagOperation, TelemetrySpec, Tracing,
+};
 
 pub(super) fn check(report: &mut Report, spec: &TelemetrySpec) {
-    if spec.selector.is_some() && !spec.target_refs.is_empty() {
+    let targets = !spec.target_refs.is_empty() || spec.target_ref.is_some();
+    if spec.selector.is_some() && targets {
         let message = "selector and targetRefs exclude each other, keep one of them";
         report.error("spec.selector", message);
     }
     for (index, tracing) in spec.tracing.iter().enumerate() {
-        let path = format!("spec.tracing[{index}]");
-        check_providers(report, &path, &tracing.providers);
-        if tracing.providers.len() > 1 {
-            let message = "only one provider of traces is used, keep one";
-            report.warning(format!("{path}.providers"), message);
-        }
-        if tracing.random_sampling_percentage.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
-            let message = "it is a percentage, use 0 to 100";
-            report.error(format!("{path}.randomSamplingPercentage"), message);
-        }
+        check_tracing(report, &format!("spec.tracing[{index}]"), tracing);
     }
     for (index, metrics) in spec.metrics.iter().enumerate() {
-        check_providers(report, &format!("spec.metrics[{index}]"), &metrics.providers);
+        check_metrics(report, &format!("spec.metrics[{index}]"), metrics);
     }
     for (index, logging) in spec.access_logging.iter().enumerate() {
-        check_providers(report, &format!("spec.accessLogging[{index}]"), &logging.providers);
+        check_logging(report, &format!("spec.accessLogging[{index}]"), logging);
+    }
+}
+
+fn check_tracing(report: &mut Report, path: &str, tracing: &Tracing) {
+    check_providers(report, path, &tracing.providers);
+    if tracing.providers.len() > 1 {
+        let message = "only one provider of traces is used, keep one";
+        report.warning(format!("{path}.providers"), message);
+    }
+    if tracing.random_sampling_percentage.is_some_and(|p| !(0.0..=100.0).contains(&p)) {
+        let message = "it is a percentage, use 0 to 100";
+        report.error(format!("{path}.randomSamplingPercentage"), message);
+    }
+    for (name, tag) in &tracing.custom_tags {
+        let path = format!("{path}.customTags[{name}]");
+        if name.is_empty() {
+            report.error(path, "a tag has a name, write one");
+        } else if let Some(field) = missing(tag) {
+            report.error(format!("{path}.{field}"), "it is empty, write what the tag says");
+        }
+    }
+}
+
+/// The field that a tag's value lacks.
+fn missing(tag: &CustomTag) -> Option<&'static str> {
+    let literal = tag.literal.as_ref().map(|tag| (&tag.value, "literal.value"));
+    let environment = tag.environment.as_ref().map(|tag| (&tag.name, "environment.name"));
+    let header = tag.header.as_ref().map(|tag| (&tag.name, "header.name"));
+    let formatter = tag.formatter.as_ref().map(|tag| (&tag.value, "formatter.value"));
+    let found = literal.or(environment).or(header).or(formatter);
+    found.filter(|(text, _)| text.is_empty()).map(|(_, field)| field)
+}
+
+fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
+    check_providers(report, path, &metrics.providers);
+    for (index, item) in metrics.overrides.iter().enumerate() {
+        let path = format!("{path}.overrides[{index}]");
+        let custom = item.r#match.as_ref().and_then(|matching| matching.custom_metric.as_ref());
+        if custom.is_some_and(String::is_empty) {
+            report.error(format!("{path}.match.customMetric"), "it is empty, name a metric");
+        }
+        for (name, tag) in &item.tag_overrides {
+            let path = format!("{path}.tagOverrides[{name}].value");
+            match (tag.operation.unwrap_or_default(), tag.value.is_empty()) {
+                (TagOperation::Upsert, false) => check_expression(report, &path, &tag.value),
+                (TagOperation::Upsert, true) => {
+                    report.error(path, "UPSERT needs a value, write a CEL expression");
+                }
+                (TagOperation::Remove, false) => {
+                    report.error(path, "REMOVE takes no value, leave it out");
+                }
+                (TagOperation::Remove, true) => {}
+            }
+        }
+    }
+}
+
+fn check_logging(report: &mut Report, path: &str, logging: &AccessLogging) {
+    check_providers(report, path, &logging.providers);
+    if let Some(filter) = &logging.filter {
+        check_expression(report, &format!("{path}.filter.expression"), &filter.expression);
+    }
+}
+
+/// What Envoy would refuse is an error. What only Lateen lacks is no reason to refuse an object.
+fn check_expression(report: &mut Report, path: &str, text: &str) {
+    match Expression::parse(text) {
+        Ok(expression) => {
+            for name in expression.strange() {
+                let message =
+                    format!("{name:?} is no attribute of connections, its value is absent");
+                report.warning(path, format!("{message}: see Envoy's page on attributes"));
+            }
+        }
+        Err(error @ CelError::Comprehension(_)) => {
+            report.warning(path, format!("{error}; this expression has no effect"));
+        }
+        Err(error) => report.error(path, format!("no usable CEL expression: {error}")),
     }
 }
 

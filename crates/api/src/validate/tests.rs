@@ -67,3 +67,8 @@ fn workloads_and_sidecars() {
 fn policies_and_extensions() {
     check("policy");
 }
+
+#[test]
+fn telemetries() {
+    check("telemetry");
+}

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
+use lateen_api::issue::ObjectRef;
 use lateen_api::istio::mesh as api;
 
 use crate::convert::keepalive;
+use crate::convert::provider::providers;
 use crate::discovery::Discovery;
-use crate::mesh::{AccessLog, Mesh};
+use crate::mesh::{AccessLog, DefaultProviders, Mesh};
 use crate::routing::OutboundMode;
 
 /// Compiles the mesh settings; what is not written has Istio's default. `discovery` is what has been compiled
-/// of them already.
-pub fn mesh(config: &api::MeshConfig, discovery: Discovery) -> Mesh {
+/// of them already, `object` what holds them.
+pub fn mesh(config: &api::MeshConfig, discovery: Discovery, object: &ObjectRef) -> Mesh {
     let base = Mesh::default();
     let text = |value: &str, fallback: String| {
         if value.is_empty() { fallback } else { value.to_owned() }
@@ -47,5 +49,26 @@ pub fn mesh(config: &api::MeshConfig, discovery: Discovery) -> Mesh {
         outbound_port: port(config.proxy_listen_port, base.outbound_port),
         inbound_port: port(config.proxy_inbound_listen_port, base.inbound_port),
         discovery,
+        providers: providers(&config.extension_providers),
+        default_providers: default_providers(config.default_providers.as_ref()),
+        sampling: sampling(config),
+        object: Some(object.clone()),
     }
+}
+
+/// Where nobody names one, metrics go to Prometheus, as an installation of Istio says.
+fn default_providers(written: Option<&api::DefaultProviders>) -> DefaultProviders {
+    let base = DefaultProviders::default();
+    let Some(written) = written else { return base };
+    DefaultProviders {
+        metrics: Some(written.metrics.clone())
+            .filter(|all| !all.is_empty())
+            .unwrap_or(base.metrics),
+        logging: written.access_logging.clone(),
+        tracing: written.tracing.clone(),
+    }
+}
+
+fn sampling(config: &api::MeshConfig) -> Option<f64> {
+    config.default_config.as_ref()?.tracing.as_ref()?.sampling
 }

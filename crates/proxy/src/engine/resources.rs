@@ -291,7 +291,8 @@ impl Resources {
 
     pub fn named_clusters(&self) -> BTreeSet<String> {
         let listeners = self.listeners.values().chain(self.warming.values());
-        listeners.flat_map(|l| l.compiled.clusters().map(|name| name.to_string())).collect()
+        let all = listeners.flat_map(|l| l.compiled.clusters().chain(l.compiled.collectors()));
+        all.map(|name| name.to_string()).collect()
     }
 
     /// Everything that was named has been answered.

@@ -16,14 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::{Handle, Proxy};
+use crate::common;
 use crate::connection::serve;
 use crate::decide::Addresses;
 use crate::options::{Options, Role, Source};
 use ads::{Ads, PATIENCE};
 
 mod ads;
-#[path = "../../tests/common/mod.rs"]
-mod common;
 
 const DESTINATION: ([u8; 4], u16) = ([10, 9, 9, 9], 80);
 const EXACT: &str = "10.9.9.9_80";

@@ -2,9 +2,10 @@
 //! or compare, and the labels that they stand for.
 
 use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use lateen_routing::{Changes, Needs};
 use lateen_telemetry::Flag;
 use lateen_telemetry::labels::{Reporter, Service};
 use lateen_telemetry::peer::{Peer, unknown};
@@ -44,6 +45,24 @@ pub struct Key {
     pub destination: End,
     pub asked: Asked,
     pub flags: &'static [Flag],
+    /// What is shown instead of the standard metrics, if they are changed.
+    pub shown: Option<Shown>,
+}
+
+/// Changes of metrics, told from others by where they are, and what of a connection they ask for.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub changes: Arc<Changes>,
+    pub place: Box<Place>,
+}
+
+/// What of one connection the expressions of labels ask for; nothing of what they do not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    pub source: Option<SocketAddr>,
+    pub destination: Option<SocketAddr>,
+    pub upstream: Option<SocketAddr>,
+    pub server_name: Option<Arc<str>>,
 }
 
 impl PartialEq for Text {
@@ -57,6 +76,34 @@ impl Eq for Text {}
 impl Hash for Text {
     fn hash<H: Hasher>(&self, state: &mut H) {
         Arc::as_ptr(&self.0).cast::<u8>().hash(state);
+    }
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.changes, &other.changes) && self.place == other.place
+    }
+}
+
+impl Eq for Shown {}
+
+impl Hash for Shown {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.changes).hash(state);
+        self.place.hash(state);
+    }
+}
+
+impl Place {
+    /// As much of it as is needed.
+    #[must_use]
+    pub fn limited_to(self, needs: Needs) -> Self {
+        Self {
+            source: self.source.filter(|_| needs.source),
+            destination: self.destination.filter(|_| needs.destination),
+            upstream: self.upstream.filter(|_| needs.upstream),
+            server_name: self.server_name.filter(|_| needs.server_name),
+        }
     }
 }
 

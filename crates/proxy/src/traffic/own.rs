@@ -3,14 +3,50 @@
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value as PbValue};
+use lateen_telemetry::cel::Value;
 use lateen_telemetry::peer::{Peer, unknown};
 
 /// Labels that say the canonical service and its revision, the first that is there.
 const SERVICE: [&str; 3] = ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
 const REVISION: [&str; 3] =
     ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"];
+
+/// The proxy's own workload: as its peers know it, and the node that expressions may ask about.
+#[derive(Debug)]
+pub struct Own {
+    pub peer: Arc<Peer>,
+    pub node: Value,
+}
+
+/// All of it.
+pub fn whole(node: &Node) -> Own {
+    let metadata = node.metadata.as_ref().map_or(Value::Null, members);
+    let all = [
+        ("id", Value::text(node.id.as_str())),
+        ("cluster", Value::text(node.cluster.as_str())),
+        ("metadata", metadata),
+    ];
+    let all = all.into_iter().map(|(name, value)| (name.into(), value)).collect();
+    Own { peer: Arc::new(peer(node)), node: Value::Map(Arc::new(all)) }
+}
+
+fn members(fields: &Struct) -> Value {
+    let all = fields.fields.iter().map(|(name, value)| (name.as_str().into(), member(value)));
+    Value::Map(Arc::new(all.collect()))
+}
+
+fn member(value: &PbValue) -> Value {
+    match &value.kind {
+        None | Some(Kind::NullValue(_)) => Value::Null,
+        Some(Kind::NumberValue(number)) => Value::Double(*number),
+        Some(Kind::StringValue(text)) => Value::text(text.as_str()),
+        Some(Kind::BoolValue(flag)) => Value::Bool(*flag),
+        Some(Kind::StructValue(fields)) => members(fields),
+        Some(Kind::ListValue(list)) => Value::List(list.values.iter().map(member).collect()),
+    }
+}
 
 /// As its peers know it: the canonical names stand for app and version.
 pub fn peer(node: &Node) -> Peer {

@@ -5,21 +5,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lateen_api::xds::{Address, Workload, address};
+use lateen_routing::Changes;
 use lateen_telemetry::Flag;
+use lateen_telemetry::cel::Value;
 use lateen_telemetry::exposition::{Exposition, Format};
 use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::peer::Peer;
+use lateen_telemetry::plugin::MetricConfig;
 use prost::Message;
 use tokio::sync::mpsc;
 
-use super::{Asked, End, Key, Lookup, PATIENCE, Peers, Text, Traffic};
+use super::own::Own;
+use super::{Asked, End, Key, Lookup, PATIENCE, Peers, Place, Shown, Text, Traffic};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 7];
 const INTERVAL: Duration = Duration::from_secs(5);
 
 fn traffic() -> (Traffic, mpsc::Receiver<IpAddr>) {
     let (questions, asked) = mpsc::channel(8);
-    let own = Peer::from_compact("echo-server;shop;echo;v1;Kubernetes");
+    let peer = Arc::new(Peer::from_compact("echo-server;shop;echo;v1;Kubernetes"));
+    let metadata = [("CLUSTER_ID".into(), Value::text("west"))].into();
+    let node = [("metadata".into(), Value::Map(Arc::new(metadata)))].into();
+    let own = Own { peer, node: Value::Map(Arc::new(node)) };
     (Traffic::new(own, Peers::new(Some(questions)), 2), asked)
 }
 
@@ -35,12 +42,12 @@ fn asked() -> Asked {
 
 fn inbound(source: End) -> Key {
     let (reporter, destination) = (Reporter::Destination, End::Own);
-    Key { reporter, source, destination, asked: asked(), flags: &[] }
+    Key { reporter, source, destination, asked: asked(), flags: &[], shown: None }
 }
 
 fn outbound(destination: End) -> Key {
     let (reporter, source) = (Reporter::Source, End::Own);
-    Key { reporter, source, destination, asked: asked(), flags: &[] }
+    Key { reporter, source, destination, asked: asked(), flags: &[], shown: None }
 }
 
 /// The values of a metric whose labels include all of these.
@@ -219,4 +226,46 @@ fn a_service_is_found_in_a_clusters_name_where_nothing_else_says_it() {
     );
     assert_eq!(of("PassthroughCluster"), ["unknown", "PassthroughCluster", "unknown"]);
     let _: Arc<str> = Asked::Nothing.service(&peer).name;
+}
+
+#[test]
+fn changed_metrics_are_of_the_page_and_reports_keep_the_standard_ones() {
+    let (traffic, _asked) = traffic();
+    let tags = [
+        ("peer", "upstream_peer.app + '/' + string(destination.port)"),
+        ("cluster", "node.metadata['CLUSTER_ID']"),
+        ("host", "request.host"),
+    ];
+    let tags = tags.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let removed = vec!["source_version".to_owned()];
+    let name = "tcp_sent_bytes_total".to_owned();
+    let sent =
+        MetricConfig { name, dimensions: tags, tags_to_remove: removed, ..Default::default() };
+    let name = "tcp_connections_opened_total".to_owned();
+    let opened = MetricConfig { name, drop: true, ..Default::default() };
+    let changes = Arc::new(Changes::compile(&[sent, opened], &mut Vec::new()).unwrap());
+    let at = |port: u16| {
+        let place = Place { destination: Some(([10, 0, 0, 1], port).into()), ..Place::default() };
+        Shown { changes: changes.clone(), place: Box::new(place) }
+    };
+    let about = text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#);
+    for (port, bytes) in [(3306, 5), (3307, 7), (3306, 10)] {
+        let key = Key { shown: Some(at(port)), ..outbound(End::Endpoint(about.clone())) };
+        let meter = traffic.open(0, key.clone(), INTERVAL);
+        meter.add(1, bytes);
+        traffic.closed(0, &meter, &key);
+    }
+    let labels = ["peer=\"db/3306\"", "cluster=\"west\"", "host=\"unknown\""];
+    assert_eq!(values(&traffic, "sent_bytes", &labels), [15]);
+    assert_eq!(values(&traffic, "sent_bytes", &["peer=\"db/3307\""]), [7]);
+    assert_eq!(values(&traffic, "sent_bytes", &["source_version"]), [0; 0]);
+    assert_eq!(values(&traffic, "connections_opened", &[]), [0; 0]);
+    assert_eq!(values(&traffic, "connections_closed", &["source_version=\"v1\""]), [3]);
+    let mut out = Exposition::new(Format::Text);
+    traffic.registry.changes(&mut out);
+    let report = String::from_utf8(out.finish()).unwrap();
+    let opened =
+        report.lines().find(|line| line.starts_with("istio_tcp_connections_opened")).unwrap();
+    assert!(opened.contains("source_version=\"v1\"") && opened.ends_with(" 3"), "{report}");
+    assert!(!report.contains("peer=") && report.contains("istio_tcp_sent_bytes_total"), "{report}");
 }

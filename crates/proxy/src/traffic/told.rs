@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::{
     Identifier, LogEntries, TcpAccessLogEntries,
 };
-use lateen_telemetry::entry::entry;
+use lateen_telemetry::entry::full_entry;
 
 use crate::records::{Ended, Place};
 use crate::worker::Shared;
@@ -51,7 +51,7 @@ impl Told {
 /// The entry with its labels, once its peer is known or that is the last word. What is not counted in Istio's
 /// metrics has none.
 fn tagged(shared: &Shared, ended: &Ended, last_word: bool) -> Option<TcpAccessLogEntry> {
-    let mut entry = entry(&ended.record);
+    let mut entry = full_entry(&ended.record);
     if let (Some(key), Some(common)) = (&ended.key, &mut entry.common_properties) {
         let labels = shared.traffic.labels(key, last_word)?;
         let tags = labels.iter().map(|label| (label.name.to_string(), label.value.to_string()));

@@ -1,14 +1,26 @@
 //! Resources in short: one line per listener, chain, cluster and endpoint. In: packed messages. Out:
 //! text for golden files.
 
+use envoy_types::pb::envoy::config::accesslog::v3::{
+    AccessLog, access_log, access_log_filter, extension_filter,
+};
 use envoy_types::pb::envoy::config::cluster::v3::{Cluster, cluster};
 use envoy_types::pb::envoy::config::core::v3::{
-    Address, CidrRange, Metadata, address, socket_address,
+    Address, CidrRange, Metadata, address, data_source, grpc_service, socket_address,
+    substitution_format_string,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, lb_endpoint};
 use envoy_types::pb::envoy::config::listener::v3::{
     FilterChain, Listener, ListenerFilter, filter, listener_filter,
 };
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3::{
+    FileAccessLog, file_access_log,
+};
+use envoy_types::pb::envoy::extensions::access_loggers::filters::cel::v3::ExpressionFilter;
+use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
+    CommonGrpcAccessLogConfig, HttpGrpcAccessLogConfig, TcpGrpcAccessLogConfig,
+};
+use envoy_types::pb::envoy::extensions::access_loggers::open_telemetry::v3::OpenTelemetryAccessLogConfig;
 use envoy_types::pb::envoy::extensions::filters::listener::original_src::v3::OriginalSrc;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::{TcpProxy, tcp_proxy};
 use envoy_types::pb::google::protobuf::{Value, value};
@@ -86,6 +98,7 @@ fn chain_line(item: &FilterChain) -> String {
             out.push_str(&format!(" sni={:?}", m.server_names));
         }
     }
+    let mut logs = String::new();
     for filter in &item.filters {
         let Some(filter::ConfigType::TypedConfig(any)) = &filter.config_type else { continue };
         let proxy = TcpProxy::decode(any.value.as_slice()).unwrap();
@@ -101,8 +114,83 @@ fn chain_line(item: &FilterChain) -> String {
             proxy.stat_prefix,
             proxy.access_log.len()
         ));
+        logs = proxy.access_log.iter().filter_map(log_line).collect();
     }
-    out + &metadata(item.metadata.as_ref()) + "\n"
+    out + &metadata(item.metadata.as_ref()) + "\n" + &logs
+}
+
+/// A log that is not just Istio's default line.
+#[expect(deprecated, reason = "the field that Istio sends")]
+fn log_line(item: &AccessLog) -> Option<String> {
+    let Some(access_log::ConfigType::TypedConfig(any)) = &item.config_type else { return None };
+    let bytes = any.value.as_slice();
+    let text = match item.name.rsplit('.').next().unwrap() {
+        "file" => {
+            let file = FileAccessLog::decode(bytes).unwrap();
+            let shown = shown(file.access_log_format.as_ref());
+            let default =
+                ["[%START_TIME%] \"%REQ(:METHOD)%", "json=[\"authority\", \"bytes_received\""];
+            if item.filter.is_none() && default.iter().any(|start| shown.starts_with(start)) {
+                return None;
+            }
+            format!("{} {shown}", file.path)
+        }
+        "tcp_grpc" => common(TcpGrpcAccessLogConfig::decode(bytes).unwrap().common_config.as_ref()),
+        "http_grpc" => {
+            common(HttpGrpcAccessLogConfig::decode(bytes).unwrap().common_config.as_ref())
+        }
+        _ => {
+            let otel = OpenTelemetryAccessLogConfig::decode(bytes).unwrap();
+            let labels = otel.attributes.unwrap_or_default().values;
+            let labels: Vec<_> = labels.iter().map(|label| label.key.as_str()).collect();
+            format!("{} labels={labels:?}", common(otel.common_config.as_ref()))
+        }
+    };
+    let filter = item.filter.as_ref().map_or(String::new(), |filter| {
+        let Some(access_log_filter::FilterSpecifier::ExtensionFilter(extension)) =
+            &filter.filter_specifier
+        else {
+            return String::new();
+        };
+        let Some(extension_filter::ConfigType::TypedConfig(any)) = &extension.config_type else {
+            return String::new();
+        };
+        let filter = ExpressionFilter::decode(any.value.as_slice()).unwrap();
+        format!(" if {}", filter.expression)
+    });
+    Some(format!("    log {} {}{filter}\n", item.name, text.trim_end()))
+}
+
+fn shown(format: Option<&file_access_log::AccessLogFormat>) -> String {
+    let Some(file_access_log::AccessLogFormat::LogFormat(format)) = format else {
+        return String::new();
+    };
+    let omits = if format.omit_empty_values { " omit_empty" } else { "" };
+    let text = match &format.format {
+        Some(substitution_format_string::Format::TextFormatSource(source)) => {
+            match &source.specifier {
+                Some(data_source::Specifier::InlineString(text)) => text.trim_end().to_owned(),
+                _ => String::new(),
+            }
+        }
+        Some(substitution_format_string::Format::JsonFormat(members)) => {
+            let mut keys: Vec<_> = members.fields.keys().map(String::as_str).collect();
+            keys.sort_unstable();
+            format!("json={keys:?}")
+        }
+        _ => String::new(),
+    };
+    format!("{text}{omits} formatters={}", format.formatters.len())
+}
+
+fn common(item: Option<&CommonGrpcAccessLogConfig>) -> String {
+    let item = item.unwrap();
+    let service = item.grpc_service.as_ref().unwrap();
+    let Some(grpc_service::TargetSpecifier::EnvoyGrpc(to)) = &service.target_specifier else {
+        return String::new();
+    };
+    let state = item.filter_state_objects_to_log.join(",");
+    format!("{} to {} ({}) state={state}", item.log_name, to.cluster_name, to.authority)
 }
 
 fn cidr(range: &CidrRange) -> String {
@@ -125,6 +213,9 @@ fn cluster_line(item: &Cluster) -> String {
     }
     if let Some(bind) = item.upstream_bind_config.as_ref().and_then(|b| b.source_address.as_ref()) {
         out.push_str(&format!(" from={}", bind.address));
+    }
+    if !item.typed_extension_protocol_options.is_empty() {
+        out.push_str(" http2");
     }
     out.push_str(&metadata(item.metadata.as_ref()));
     out.push('\n');

@@ -1,0 +1,172 @@
+//! Envoy's attributes of a connection that has ended, for expressions about its record. Source: Envoy's page on
+//! attributes. What only a request or TLS has is absent, as it is in Envoy on a TCP connection.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::cel::{Attributes, Value};
+use crate::peer::Peer;
+use crate::record::AccessRecord;
+
+impl Attributes for AccessRecord {
+    fn attribute(&self, group: &str, name: &str) -> Option<Value> {
+        match group {
+            "source" => endpoint(self.downstream_remote, name),
+            "destination" => endpoint(self.downstream_local, name),
+            "connection" => self.connection(name),
+            "upstream" => self.upstream(name),
+            "request" => self.request(name),
+            "response" => self.response(name),
+            "xds" => self.xds(name),
+            "upstream_peer" => peer(&self.peer()?, name),
+            "filter_state" if name == "upstream_peer" => Some(members(&self.peer()?)),
+            _ => None,
+        }
+    }
+}
+
+impl AccessRecord {
+    fn connection(&self, name: &str) -> Option<Value> {
+        match name {
+            "mtls" => Some(Value::Bool(false)),
+            "requested_server_name" => {
+                Some(Value::Text(self.server_name.clone().unwrap_or_default()))
+            }
+            "termination_details" if !self.flags.is_empty() => {
+                Some(Value::Text(self.close_reason.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    fn upstream(&self, name: &str) -> Option<Value> {
+        match name {
+            "address" | "port" => endpoint(self.upstream_remote?, name),
+            "local_address" => Some(Value::text(self.upstream_local?.to_string())),
+            "transport_failure_reason" => {
+                Some(Value::Text(self.upstream_failure.clone().unwrap_or_default()))
+            }
+            "request_attempt_count" => Some(Value::Uint(u64::from(self.attempts))),
+            _ => None,
+        }
+    }
+
+    fn request(&self, name: &str) -> Option<Value> {
+        match name {
+            "duration" => Some(Value::Duration(self.duration)),
+            "size" | "total_size" => i64::try_from(self.bytes_received).ok().map(Value::Int),
+            _ => None,
+        }
+    }
+
+    fn response(&self, name: &str) -> Option<Value> {
+        match name {
+            "flags" => {
+                let flags = self.flags.iter().fold(0, |all, flag| all | flag.bit());
+                i64::try_from(flags).ok().map(Value::Int)
+            }
+            "size" | "total_size" => i64::try_from(self.bytes_sent).ok().map(Value::Int),
+            _ => None,
+        }
+    }
+
+    fn xds(&self, name: &str) -> Option<Value> {
+        match name {
+            "cluster_name" => self.cluster.clone().map(Value::Text),
+            "filter_chain_name" => Some(Value::Text(self.filter_chain.clone())),
+            _ => None,
+        }
+    }
+
+    /// Who was reached, by the endpoint's metadata.
+    fn peer(&self) -> Option<Peer> {
+        let about: serde_json::Value = serde_json::from_str(self.workload.as_deref()?).ok()?;
+        about["workload"].as_str().map(Peer::from_compact)
+    }
+}
+
+/// `address` with its port, or `port`.
+pub fn endpoint(address: SocketAddr, name: &str) -> Option<Value> {
+    match name {
+        "address" => Some(Value::text(address.to_string())),
+        "port" => Some(Value::Int(i64::from(address.port()))),
+        _ => None,
+    }
+}
+
+/// What Istio's metadata says of a peer.
+pub fn peer(peer: &Peer, name: &str) -> Option<Value> {
+    members(peer).member(name)
+}
+
+/// All of that.
+pub fn members(peer: &Peer) -> Value {
+    let all = [
+        ("workload", &peer.workload),
+        ("namespace", &peer.namespace),
+        ("cluster", &peer.cluster),
+        ("service", &peer.canonical_service),
+        ("revision", &peer.canonical_revision),
+        ("app", &peer.app),
+        ("version", &peer.version),
+    ];
+    let known = all.into_iter().map(|(name, value)| (name.into(), Value::Text(value.clone())));
+    Value::Map(Arc::new(known.collect::<BTreeMap<_, _>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use crate::cel::Expression;
+    use crate::record::{AccessRecord, Flag};
+
+    fn record() -> AccessRecord {
+        AccessRecord {
+            start: UNIX_EPOCH,
+            duration: Duration::from_millis(12),
+            listener: "0.0.0.0_3306".into(),
+            filter_chain: "".into(),
+            origin: None,
+            cluster: Some("outbound|3306||db.data.svc.cluster.local".into()),
+            cluster_origin: None,
+            workload: Some("{\"workload\":\"db;data;db;v2;west\"}".into()),
+            downstream_remote: "10.0.0.7:41000".parse().unwrap(),
+            downstream_local: "10.1.0.1:3306".parse().unwrap(),
+            original_destination: None,
+            upstream_remote: Some("10.0.0.2:3306".parse().unwrap()),
+            upstream_local: None,
+            server_name: None,
+            bytes_received: 5,
+            bytes_sent: 7,
+            attempts: 1,
+            flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
+            close_reason: "connection refused".into(),
+            upstream_failure: Some("connection refused".into()),
+        }
+    }
+
+    #[test]
+    fn a_connection_has_envoys_attributes() {
+        for text in [
+            "response.flags == 0x8020 && connection.termination_details == 'connection refused'",
+            "source.address == '10.0.0.7:41000' && source.port == 41000 && destination.port == 3306",
+            "upstream.address == '10.0.0.2:3306' && upstream.transport_failure_reason != ''",
+            "!connection.mtls && connection.requested_server_name == ''",
+            "request.size == 5 && response.total_size == 7 && request.duration < duration('1s')",
+            "xds.cluster_name.startsWith('outbound|3306|')",
+            "upstream_peer.app == 'db' && filter_state['upstream_peer'].namespace == 'data'",
+            "!has(response.code) && !has(request.host) && !has(upstream.local_address)",
+            "upstream.request_attempt_count == 1",
+        ] {
+            assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
+        }
+        let ended = AccessRecord { flags: &[], upstream_remote: None, ..record() };
+        for text in
+            ["response.flags != 0", "has(connection.termination_details)", "has(upstream.port)"]
+        {
+            assert!(!Expression::parse(text).unwrap().is_true(&ended), "{text}");
+        }
+    }
+}

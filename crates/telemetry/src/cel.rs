@@ -1,0 +1,136 @@
+//! CEL, as far as Envoy's attributes need it: access log filters and the values of metrics' labels. In: an
+//! expression, and attributes. Out: a compiled [`Expression`], and its value; none where it fails, because an
+//! attribute is absent or of another type. Source: the CEL specification and Envoy's page on attributes.
+//!
+//! There are no comprehensions (`exists`, `map`, …): nothing that a connection has is a list. Expressions are
+//! bounded in length and depth, and evaluation takes no more steps than the expression has parts.
+
+mod evaluate;
+mod lex;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::fmt;
+
+pub use value::Value;
+
+/// Bytes of an expression.
+const LONGEST: usize = 4096;
+/// Its words and signs: as many parts as that are no danger to a stack, in whatever way they are nested.
+const MOST: usize = 512;
+
+/// What expressions are about: attributes in groups, such as `connection.mtls`.
+pub trait Attributes {
+    /// The value of `GROUP.NAME`, if there is one.
+    fn attribute(&self, group: &str, name: &str) -> Option<Value>;
+}
+
+/// Groups of attributes that an expression may name.
+pub const GROUPS: [&str; 13] = [
+    "connection",
+    "destination",
+    "downstream_peer",
+    "filter_state",
+    "metadata",
+    "node",
+    "request",
+    "response",
+    "source",
+    "upstream",
+    "upstream_filter_state",
+    "upstream_peer",
+    "xds",
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CelError {
+    #[error("it is empty: write a CEL expression such as connection.mtls")]
+    Empty,
+    #[error("it has more than {LONGEST} bytes or {MOST} words and signs: write a shorter one")]
+    TooLong,
+    #[error("it is nested too deeply: write a simpler one")]
+    TooDeep,
+    #[error("{0:?} is not understood there: check the spelling and the quotes")]
+    Unexpected(String),
+    #[error("it ends too early: a value or a closing bracket is missing")]
+    End,
+    #[error(
+        "there is no function {0}: use size, has, string, int, double, duration, contains, startsWith, endsWith or matches"
+    )]
+    Function(String),
+    #[error("{0} takes another number of arguments: check them")]
+    Arguments(&'static str),
+    #[error(
+        "{0:?} is no regular expression that can be used: write one in RE2's syntax, as a literal"
+    )]
+    Pattern(String),
+    #[error("{0} is not supported here: use operators and functions of strings")]
+    Comprehension(String),
+}
+
+/// A compiled expression. Two of the same text are equal.
+#[derive(Clone)]
+pub struct Expression {
+    text: String,
+    root: parse::Node,
+    strange: Vec<String>,
+}
+
+impl Expression {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// With what is wrong, as the end of a sentence about the expression.
+    pub fn parse(text: &str) -> Result<Self, CelError> {
+        if text.len() > LONGEST {
+            return Err(CelError::TooLong);
+        }
+        let tokens = lex::tokens(text)?;
+        if tokens.len() > MOST {
+            return Err(CelError::TooLong);
+        }
+        let (root, strange) = parse::parse(tokens)?;
+        Ok(Self { text: text.to_owned(), root, strange })
+    }
+
+    /// The expression as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Names in it that are no attributes; what they say is absent.
+    pub fn strange(&self) -> &[String] {
+        &self.strange
+    }
+
+    /// Its value; none if it fails.
+    pub fn value(&self, about: &dyn Attributes) -> Option<Value> {
+        evaluate::value(&self.root, about)
+    }
+
+    /// Whether it is true. One that fails is not, as in Envoy's access log filter.
+    pub fn is_true(&self, about: &dyn Attributes) -> bool {
+        matches!(self.value(about), Some(Value::Bool(true)))
+    }
+
+    /// Whether it names an attribute: `GROUP.NAME`.
+    pub fn names(&self, group: &str, name: &str) -> bool {
+        self.root.names(group, name)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Expression {}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({:?})", self.text)
+    }
+}

@@ -1,0 +1,370 @@
+//! Tokens -> a tree of operations, by CEL's grammar. What could only fail when it is evaluated, such as an
+//! unknown function, is refused here.
+
+use regex::{Regex, RegexBuilder};
+
+use super::lex::Token;
+use super::value::Value;
+use super::{CelError, GROUPS};
+
+/// Levels of nesting.
+const DEEPEST: usize = 48;
+/// Bytes of a compiled regular expression.
+const PATTERN: usize = 256 << 10;
+const COMPREHENSIONS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
+
+/// One operation.
+#[derive(Clone)]
+pub enum Node {
+    Literal(Value),
+    /// `GROUP.NAME`.
+    Attribute(String, String),
+    Member(Box<Node>, Box<Node>),
+    /// Whether a member is there.
+    Has(Box<Node>),
+    Not(Box<Node>),
+    Negative(Box<Node>),
+    Both(Box<Node>, Box<Node>),
+    Either(Box<Node>, Box<Node>),
+    Choice(Box<Node>, Box<Node>, Box<Node>),
+    Binary(Binary, Box<Node>, Box<Node>),
+    Matches(Box<Node>, Regex),
+    Call(Function, Box<Node>, Option<Box<Node>>),
+    List(Vec<Node>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    Equal,
+    Unequal,
+    Less,
+    AtMost,
+    More,
+    AtLeast,
+    In,
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Function {
+    Size,
+    Text,
+    Int,
+    Uint,
+    Double,
+    Bool,
+    Duration,
+    Contains,
+    StartsWith,
+    EndsWith,
+}
+
+/// Parses a whole expression. Out: also the names in it that are no attributes.
+pub fn parse(tokens: Vec<Token>) -> Result<(Node, Vec<String>), CelError> {
+    if tokens.is_empty() {
+        return Err(CelError::Empty);
+    }
+    let tokens = tokens.into_iter().peekable();
+    let mut parser = Parser { tokens, depth: 0, strange: Vec::new() };
+    let node = parser.expression()?;
+    match parser.tokens.next() {
+        None => Ok((node, parser.strange)),
+        Some(token) => Err(unexpected(&token)),
+    }
+}
+
+struct Parser {
+    tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
+    depth: usize,
+    strange: Vec<String>,
+}
+
+impl Node {
+    /// Whether an attribute is named in it.
+    pub fn names(&self, group: &str, name: &str) -> bool {
+        let names = |node: &Self| node.names(group, name);
+        match self {
+            Self::Literal(_) => false,
+            Self::Attribute(own, attribute) => own == group && attribute == name,
+            Self::Has(a) | Self::Not(a) | Self::Negative(a) | Self::Matches(a, _) => names(a),
+            Self::Member(a, b) | Self::Both(a, b) | Self::Either(a, b) | Self::Binary(_, a, b) => {
+                names(a) || names(b)
+            }
+            Self::Choice(a, b, c) => names(a) || names(b) || names(c),
+            Self::Call(_, a, b) => names(a) || b.as_ref().is_some_and(|b| names(b)),
+            Self::List(all) => all.iter().any(names),
+        }
+    }
+}
+
+impl Parser {
+    fn expression(&mut self) -> Result<Node, CelError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(CelError::TooDeep);
+        }
+        let condition = self.either()?;
+        let node = match self.take("?") {
+            false => condition,
+            true => {
+                let yes = self.either()?;
+                self.expect(":")?;
+                let no = self.expression()?;
+                Node::Choice(condition.into(), yes.into(), no.into())
+            }
+        };
+        self.depth -= 1;
+        Ok(node)
+    }
+
+    fn either(&mut self) -> Result<Node, CelError> {
+        let mut node = self.both()?;
+        while self.take("||") {
+            node = Node::Either(node.into(), self.both()?.into());
+        }
+        Ok(node)
+    }
+
+    fn both(&mut self) -> Result<Node, CelError> {
+        let mut node = self.relation()?;
+        while self.take("&&") {
+            node = Node::Both(node.into(), self.relation()?.into());
+        }
+        Ok(node)
+    }
+
+    fn relation(&mut self) -> Result<Node, CelError> {
+        let mut node = self.sum()?;
+        while let Some(binary) = self.take_relation() {
+            node = Node::Binary(binary, node.into(), self.sum()?.into());
+        }
+        Ok(node)
+    }
+
+    fn take_relation(&mut self) -> Option<Binary> {
+        let binary = match self.tokens.peek()? {
+            Token::Sign("==") => Binary::Equal,
+            Token::Sign("!=") => Binary::Unequal,
+            Token::Sign("<") => Binary::Less,
+            Token::Sign("<=") => Binary::AtMost,
+            Token::Sign(">") => Binary::More,
+            Token::Sign(">=") => Binary::AtLeast,
+            Token::Name(name) if name == "in" => Binary::In,
+            _ => return None,
+        };
+        self.tokens.next();
+        Some(binary)
+    }
+
+    fn sum(&mut self) -> Result<Node, CelError> {
+        let mut node = self.product()?;
+        loop {
+            let binary = match self.tokens.peek() {
+                Some(Token::Sign("+")) => Binary::Add,
+                Some(Token::Sign("-")) => Binary::Subtract,
+                _ => return Ok(node),
+            };
+            self.tokens.next();
+            node = Node::Binary(binary, node.into(), self.product()?.into());
+        }
+    }
+
+    fn product(&mut self) -> Result<Node, CelError> {
+        let mut node = self.unary()?;
+        loop {
+            let binary = match self.tokens.peek() {
+                Some(Token::Sign("*")) => Binary::Multiply,
+                Some(Token::Sign("/")) => Binary::Divide,
+                Some(Token::Sign("%")) => Binary::Remainder,
+                _ => return Ok(node),
+            };
+            self.tokens.next();
+            node = Node::Binary(binary, node.into(), self.unary()?.into());
+        }
+    }
+
+    fn unary(&mut self) -> Result<Node, CelError> {
+        let not = self.take("!");
+        let negative = !not && self.take("-");
+        if !not && !negative {
+            return self.postfix();
+        }
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(CelError::TooDeep);
+        }
+        let inner = self.unary()?.into();
+        self.depth -= 1;
+        Ok(if not { Node::Not(inner) } else { Node::Negative(inner) })
+    }
+
+    fn postfix(&mut self) -> Result<Node, CelError> {
+        let mut node = self.primary()?;
+        // A chain of members is a tree as deep as it is long.
+        let mut links = 0;
+        loop {
+            links += 1;
+            if links > DEEPEST {
+                return Err(CelError::TooDeep);
+            }
+            if self.take("[") {
+                let index = self.expression()?;
+                self.expect("]")?;
+                node = Node::Member(node.into(), index.into());
+            } else if self.take(".") {
+                let name = self.name()?;
+                node = match self.take("(") {
+                    true => self.method(node, name)?,
+                    false => Node::Member(node.into(), Node::Literal(Value::text(name)).into()),
+                };
+            } else {
+                return Ok(node);
+            }
+        }
+    }
+
+    fn primary(&mut self) -> Result<Node, CelError> {
+        match self.tokens.next().ok_or(CelError::End)? {
+            Token::Literal(value) => Ok(Node::Literal(value)),
+            Token::Sign("(") => {
+                let node = self.expression()?;
+                self.expect(")")?;
+                Ok(node)
+            }
+            Token::Sign("[") => Ok(Node::List(self.list("]")?)),
+            Token::Name(name) if self.take("(") => {
+                let arguments = self.list(")")?;
+                call(&name, arguments)
+            }
+            Token::Name(name) => self.attribute(name),
+            token => Err(unexpected(&token)),
+        }
+    }
+
+    /// A group of attributes is no value: what follows it is the attribute's name. What is no group is
+    /// absent with all its members.
+    fn attribute(&mut self, group: String) -> Result<Node, CelError> {
+        let known = GROUPS.contains(&group.as_str());
+        let name = match self.tokens.peek() {
+            Some(Token::Sign(".")) if known => {
+                self.tokens.next();
+                self.name()?
+            }
+            Some(Token::Sign("[")) if known => {
+                self.tokens.next();
+                let index = self.expression()?;
+                self.expect("]")?;
+                match index {
+                    Node::Literal(Value::Text(name)) => name.to_string(),
+                    _ => return Err(CelError::Unexpected(format!("{group}["))),
+                }
+            }
+            _ => {
+                self.strange.push(group.clone());
+                String::new()
+            }
+        };
+        Ok(Node::Attribute(group, name))
+    }
+
+    fn method(&mut self, on: Node, name: String) -> Result<Node, CelError> {
+        if COMPREHENSIONS.contains(&name.as_str()) {
+            return Err(CelError::Comprehension(name));
+        }
+        let mut arguments = vec![on];
+        arguments.extend(self.list(")")?);
+        call(&name, arguments)
+    }
+
+    fn list(&mut self, end: &'static str) -> Result<Vec<Node>, CelError> {
+        let mut all = Vec::new();
+        while !self.take(end) {
+            if !all.is_empty() {
+                self.expect(",")?;
+            }
+            all.push(self.expression()?);
+        }
+        Ok(all)
+    }
+
+    fn name(&mut self) -> Result<String, CelError> {
+        match self.tokens.next().ok_or(CelError::End)? {
+            Token::Name(name) => Ok(name),
+            token => Err(unexpected(&token)),
+        }
+    }
+
+    fn take(&mut self, sign: &'static str) -> bool {
+        self.tokens.next_if_eq(&Token::Sign(sign)).is_some()
+    }
+
+    fn expect(&mut self, sign: &'static str) -> Result<(), CelError> {
+        match self.tokens.next() {
+            Some(Token::Sign(found)) if found == sign => Ok(()),
+            Some(token) => Err(unexpected(&token)),
+            None => Err(CelError::End),
+        }
+    }
+}
+
+/// `name(a)` and `a.name()` are the same.
+fn call(name: &str, arguments: Vec<Node>) -> Result<Node, CelError> {
+    let mut arguments = arguments.into_iter();
+    let (first, second, third) = (arguments.next(), arguments.next(), arguments.next());
+    let (function, word, binary) = match name {
+        "has" => return has(first, second),
+        "matches" => return matching(first, second, third),
+        "size" => (Function::Size, "size", false),
+        "string" => (Function::Text, "string", false),
+        "int" => (Function::Int, "int", false),
+        "uint" => (Function::Uint, "uint", false),
+        "double" => (Function::Double, "double", false),
+        "bool" => (Function::Bool, "bool", false),
+        "duration" => (Function::Duration, "duration", false),
+        "contains" => (Function::Contains, "contains", true),
+        "startsWith" => (Function::StartsWith, "startsWith", true),
+        "endsWith" => (Function::EndsWith, "endsWith", true),
+        _ => return Err(CelError::Function(name.to_owned())),
+    };
+    match (first, second, third) {
+        (Some(first), second, None) if second.is_some() == binary => {
+            Ok(Node::Call(function, first.into(), second.map(Box::new)))
+        }
+        _ => Err(CelError::Arguments(word)),
+    }
+}
+
+fn has(first: Option<Node>, second: Option<Node>) -> Result<Node, CelError> {
+    match (first, second) {
+        (Some(node @ (Node::Member(..) | Node::Attribute(..))), None) => Ok(Node::Has(node.into())),
+        _ => Err(CelError::Arguments("has")),
+    }
+}
+
+fn matching(
+    first: Option<Node>,
+    second: Option<Node>,
+    third: Option<Node>,
+) -> Result<Node, CelError> {
+    match (first, second, third) {
+        (Some(first), Some(Node::Literal(Value::Text(pattern))), None) => {
+            let compiled = RegexBuilder::new(&pattern).size_limit(PATTERN).build();
+            let compiled = compiled.map_err(|_| CelError::Pattern(pattern.to_string()))?;
+            Ok(Node::Matches(first.into(), compiled))
+        }
+        (Some(_), Some(_), None) => Err(CelError::Pattern("…".to_owned())),
+        _ => Err(CelError::Arguments("matches")),
+    }
+}
+
+fn unexpected(token: &Token) -> CelError {
+    CelError::Unexpected(match token {
+        Token::Name(name) => name.clone(),
+        Token::Literal(value) => value.print().to_string(),
+        Token::Sign(sign) => (*sign).to_owned(),
+    })
+}

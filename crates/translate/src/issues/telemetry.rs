@@ -1,0 +1,198 @@
+//! Telemetry objects and extension providers: what they refer to and is not there, and which of two counts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lateen_api::issue::{Code, Issue};
+use lateen_model::Snapshot;
+use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
+use lateen_model::telemetry::{LogFormat, Provider, ProviderKind, Telemetry};
+use lateen_telemetry::Format;
+use serde_json::Value;
+
+use crate::reporting::{find, unreachable};
+
+/// A kind of telemetry, as it is called.
+struct Use {
+    field: &'static str,
+    fits: fn(&Provider) -> bool,
+    kinds: &'static str,
+}
+
+const METRICS: Use = Use { field: "metrics", fits: Provider::takes_metrics, kinds: "prometheus" };
+const LOGGING: Use = Use {
+    field: "accessLogging",
+    fits: Provider::takes_logs,
+    kinds: "envoyFileAccessLog, envoyTcpAls, envoyHttpAls or envoyOtelAls",
+};
+const TRACING: Use =
+    Use { field: "tracing", fits: Provider::takes_traces, kinds: "opentelemetry or zipkin" };
+
+/// All findings.
+pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
+    let index = snapshot.telemetry();
+    for (loser, winner) in index.shadowed() {
+        let message = format!(
+            "{} is older and is for the whole namespace too: only that one has an effect; merge the two",
+            winner.meta.object
+        );
+        found.insert(Issue::warning(loser.meta.object.clone(), "spec", CONFLICT, message));
+    }
+    let mut used: Vec<Arc<Provider>> = Vec::new();
+    for object in index.all() {
+        for (i, item) in object.metrics.iter().enumerate() {
+            named(snapshot, object, i, &item.providers, &METRICS, &mut used, found);
+        }
+        for (i, item) in object.logging.iter().enumerate() {
+            named(snapshot, object, i, &item.providers, &LOGGING, &mut used, found);
+        }
+        for (i, item) in object.tracing.iter().enumerate() {
+            named(snapshot, object, i, &item.providers, &TRACING, &mut used, found);
+        }
+    }
+    let defaults = &snapshot.mesh().default_providers;
+    by_default(snapshot, &defaults.metrics, &METRICS, &mut used, found);
+    by_default(snapshot, &defaults.logging, &LOGGING, &mut used, found);
+    by_default(snapshot, &defaults.tracing, &TRACING, &mut used, found);
+    for provider in used {
+        if let Some(Err(reason)) = provider.backend().map(|backend| find(snapshot, backend)) {
+            found.extend(unreachable(snapshot, &provider, &reason));
+        }
+        formats(snapshot, &provider, found);
+    }
+    format_of_mesh(snapshot, found);
+}
+
+/// A provider by its name, if it can take what is sent to it; else why not.
+fn fitting(snapshot: &Snapshot, name: &str, what: &Use) -> Result<Arc<Provider>, String> {
+    let Some(provider) = snapshot.mesh().provider(name) else {
+        let known = snapshot.mesh().providers.iter().filter(|one| (what.fits)(one));
+        let known: Vec<&str> = known.map(|one| one.name.as_str()).collect();
+        let known = match known.as_slice() {
+            [] => format!("add one of kind {}", what.kinds),
+            known => format!("use {}, or add it", known.join(", ")),
+        };
+        return Err(format!("meshConfig.extensionProviders has no {name:?}: {known}"));
+    };
+    match (what.fits)(provider) {
+        true => Ok(Arc::clone(provider)),
+        // Istio's own provider of that name is for several kinds, and has no effect here.
+        false => Err(format!(
+            "provider {name:?} is of kind {}, which {} cannot use: name one of kind {}",
+            provider.field(),
+            what.field,
+            what.kinds
+        )),
+    }
+}
+
+fn keep(used: &mut Vec<Arc<Provider>>, provider: Arc<Provider>) {
+    if !used.iter().any(|known| Arc::ptr_eq(known, &provider)) {
+        used.push(provider);
+    }
+}
+
+fn named(
+    snapshot: &Snapshot,
+    object: &Telemetry,
+    at: usize,
+    names: &[String],
+    what: &Use,
+    used: &mut Vec<Arc<Provider>>,
+    found: &mut BTreeSet<Issue>,
+) {
+    for (i, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+        match fitting(snapshot, name, what) {
+            Ok(provider) => keep(used, provider),
+            Err(message) => {
+                let path = format!("spec.{}[{at}].providers[{i}].name", what.field);
+                let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+                found.insert(Issue::error(object.meta.object.clone(), path, code, message));
+            }
+        }
+    }
+}
+
+fn by_default(
+    snapshot: &Snapshot,
+    names: &[String],
+    what: &Use,
+    used: &mut Vec<Arc<Provider>>,
+    found: &mut BTreeSet<Issue>,
+) {
+    for (i, name) in names.iter().enumerate() {
+        match fitting(snapshot, name, what) {
+            Ok(provider) => keep(used, provider),
+            Err(message) => found.extend(snapshot.mesh().object.clone().map(|object| {
+                let path = format!("data.mesh.defaultProviders.{}[{i}]", what.field);
+                Issue::error(object, path, Code::REFERENCED_RESOURCE_NOT_FOUND, message)
+            })),
+        }
+    }
+}
+
+fn formats(snapshot: &Snapshot, provider: &Provider, found: &mut BTreeSet<Issue>) {
+    let (Some(place), field) = (provider.place, provider.field()) else { return };
+    let path = format!("data.mesh.extensionProviders[{place}].{field}.logFormat");
+    match &provider.kind {
+        ProviderKind::File(file) => match &file.format {
+            LogFormat::Text(text) => check(snapshot, &path, Format::text(text), found),
+            LogFormat::Json(value) => check(snapshot, &path, Format::json(value), found),
+            LogFormat::OfMesh | LogFormat::Default => {}
+        },
+        ProviderKind::Otel(otel) => {
+            for text in std::iter::once(&otel.text).chain(otel.labels.values()) {
+                check(snapshot, &path, Format::text(text), found);
+            }
+        }
+        ProviderKind::Prometheus
+        | ProviderKind::Als(_)
+        | ProviderKind::Tracer(..)
+        | ProviderKind::Other(_) => {}
+    }
+}
+
+fn format_of_mesh(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
+    let settings = &snapshot.mesh().access_log;
+    if settings.format.is_empty() {
+        return;
+    }
+    let path = "data.mesh.accessLogFormat";
+    if !settings.json {
+        return check(snapshot, path, Format::text(&settings.format), found);
+    }
+    match serde_json::from_str::<Value>(&settings.format).ok().filter(Value::is_object) {
+        Some(value) => check(snapshot, path, Format::json(&value), found),
+        None => {
+            let message =
+                "it is no JSON object, and accessLogEncoding is JSON: Istio's default is used";
+            found.extend(
+                snapshot.mesh().object.clone().map(|object| {
+                    Issue::error(object, path, Code::SCHEMA_VALIDATION_ERROR, message)
+                }),
+            );
+        }
+    }
+}
+
+fn check(
+    snapshot: &Snapshot,
+    path: &str,
+    format: Result<Format, lateen_telemetry::FormatError>,
+    found: &mut BTreeSet<Issue>,
+) {
+    let Some(object) = snapshot.mesh().object.clone() else { return };
+    match format {
+        Ok(format) => {
+            for note in format.notes() {
+                let message = format!("{note}; stock Envoy refuses what it does not know");
+                found.insert(Issue::warning(object.clone(), path, NOT_SUPPORTED, message));
+            }
+        }
+        Err(error) => {
+            let code = Code::SCHEMA_VALIDATION_ERROR;
+            let message = format!("{error}; nothing is logged by it");
+            found.insert(Issue::error(object, path, code, message));
+        }
+    }
+}
