@@ -51,6 +51,28 @@ spec:
 ---
 """
 
+# What telemetry costs is the difference to what has none of it.
+NO_METRICS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: mesh-default, namespace: istio-system}
+spec:
+  metrics:
+  - providers: [{name: prometheus}]
+    overrides: [{disabled: true}]
+---
+"""
+
+ACCESS_LOG = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: mesh-default, namespace: istio-system}
+spec:
+  accessLogging:
+  - providers: [{name: envoy}]
+---
+"""
+
 HAPROXY = """
 global
   nbthread 1
@@ -145,7 +167,8 @@ def backends(chosen, scratch):
 def start(name, chosen, scratch):
     running = []
     try:
-        begin = {"lateen": lateen, "envoy": envoy, "haproxy": haproxy, "nginx": nginx}[name]
+        begin = {"lateen": lateen, "lateen-bare": bare, "lateen-log": logging, "envoy": envoy, "haproxy": haproxy,
+                 "nginx": nginx}[name]
         proxy = begin(chosen, scratch, running)
         wait_for(f"{name} to echo", running[-1], lambda: echoes(PORTS["echo"]))
         yield proxy
@@ -154,7 +177,7 @@ def start(name, chosen, scratch):
             stop(child)
 
 
-def mesh(chosen, scratch, running, more):
+def mesh(chosen, scratch, running, more, telemetry=""):
     """`lateen up` with the resources of all scenarios."""
     home = scratch / f"home.{time.monotonic_ns()}"
     resources = scratch / "resources.yaml"
@@ -162,7 +185,7 @@ def mesh(chosen, scratch, running, more):
     to = {"echo": "echo", "source": "source", "flip": "a"}
     routes = "".join(ROUTE.format(name=name, port=port, to=to[name], backend=BACKENDS[to[name]])
                      for name, port in PORTS.items())
-    resources.write_text(entries + routes, encoding="utf-8")
+    resources.write_text(entries + routes + telemetry, encoding="utf-8")
     log = log_file(scratch, "up")
     child = spawn([chosen.lateen, "up", "--home", home, "-f", resources, *more], log, chosen.cpu)
     running.append(child)
@@ -181,8 +204,16 @@ def arguments(pid):
     return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
-def lateen(chosen, scratch, running):
-    home, up = mesh(chosen, scratch, running, [])
+def bare(chosen, scratch, running):
+    return lateen(chosen, scratch, running, NO_METRICS)
+
+
+def logging(chosen, scratch, running):
+    return lateen(chosen, scratch, running, ACCESS_LOG)
+
+
+def lateen(chosen, scratch, running, telemetry=""):
+    home, up = mesh(chosen, scratch, running, [], telemetry)
     parts = children(up.pid)
     gateway = next((pid for pid in parts if b"gateway" in arguments(pid)), None)
     if gateway is None:

@@ -7,6 +7,7 @@ another one each time, so that drift hits all alike. CPU figures are the on-CPU 
 the proxy (/proc/PID/task/*/schedstat) over the whole run of the load tool, divided by all that it moved.
 
     run.py [--repeats 5] [--proxies lateen,envoy,haproxy,nginx] [--skip idle,latency] [--out FOLDER]
+    run.py --proxies lateen-bare,lateen,lateen-log …    the cost of Istio's metrics, and of an access log besides
     run.py --table FOLDER        the table of an earlier run
 
 Needs root and scripts/test-deps.sh --bench; runs in a network namespace of its own. Writes
