@@ -77,7 +77,13 @@ try {
   await panel.waitForSelector(".panel h2:has-text('tcp-echo-server')");
   await panel.click(".panel [role=tab]:has-text('Config')");
   await panel.waitForSelector(".panel a:has-text('tcp-echo')");
-  await shot(panel, "panel");
+  await panel.screenshot({ path: `${folder}/panel.png` });
+  await panel.click(".panel [role=tab]:has-text('Failures')");
+  await panel.waitForSelector(".panel .failures, .panel :text('failed lately')");
+  await panel.screenshot({ path: `${folder}/failures.png` });
+  await panel.click(".panel [role=tab]:has-text('Logs')");
+  await panel.waitForSelector(".panel >> text=outbound|8020||tcp-echo-server");
+  await shot(panel, "logs");
   const list = await open("#/workloads");
   await list.waitForSelector(".grid-body .grid-row:has-text('echo-client')");
   await shot(list, "workloads");

@@ -11,7 +11,6 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::labels::LONGEST;
 use lateen_telemetry::standard::Metric;
 use lateen_xds::server::{Collection, Collector};
 
@@ -70,12 +69,12 @@ impl Collection for Inlet {
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
-        let (proxy, now) = (proxy(&node.id), seconds() * 1000);
+        let now = seconds() * 1000;
         let mut recent = self.0.recent();
         for mut entry in entries.into_iter().take(ENTRIES) {
             let common = entry.common_properties.as_mut();
             let tags = common.map(|common| common.custom_tags.clone()).unwrap_or_default();
-            let connection = Connection::read(entry, proxy.clone(), now);
+            let connection = Connection::read(entry, &node.id, now);
             recent.add(|name| tags.get(name).map(String::as_str), connection);
         }
     }
@@ -86,12 +85,6 @@ struct Unwanted;
 
 impl Collector for Unwanted {
     fn metrics(&self, _node: &Node, _families: Vec<MetricFamily>) {}
-}
-
-/// `NAME.NAMESPACE` of Istio's node id, `TYPE~IP~NAME.NAMESPACE~DOMAIN`.
-fn proxy(id: &str) -> Arc<str> {
-    let name = id.split('~').nth(2).unwrap_or(id);
-    name[..name.floor_char_boundary(LONGEST)].into()
 }
 
 impl Traffic {

@@ -24,8 +24,9 @@ pub struct Connection {
     /// Milliseconds since 1970 at its end.
     pub time: u64,
     pub duration: Duration,
-    /// The proxy that tells it.
+    /// The proxy that tells it, and whether it is a gateway, whose clients are others than itself.
     pub proxy: Arc<str>,
+    pub at_gateway: bool,
     pub listener: String,
     pub client: String,
     /// Where the client wanted to go.
@@ -61,8 +62,9 @@ pub struct Object {
 }
 
 impl Connection {
-    /// `now` is the receiver's time in milliseconds: it counts where the proxy's clock is far off.
-    pub fn read(entry: TcpAccessLogEntry, proxy: Arc<str>, now: u64) -> Self {
+    /// Of the proxy with this node id. `now` is the receiver's time in milliseconds: it counts where the proxy's clock
+    /// is far off.
+    pub fn read(entry: TcpAccessLogEntry, node: &str, now: u64) -> Self {
         let common = entry.common_properties.unwrap_or_default();
         let bytes = entry.connection_properties.unwrap_or_default();
         let duration = common.duration.as_ref().map_or(Duration::ZERO, |time| {
@@ -73,7 +75,8 @@ impl Connection {
         Self {
             time: end(&common, duration).filter(|end| end.abs_diff(now) <= SKEW).unwrap_or(now),
             duration,
-            proxy,
+            proxy: cut(node.split('~').nth(2).unwrap_or(node)).into(),
+            at_gateway: node.starts_with("router~"),
             listener: cut(tags.get(entry::LISTENER).map_or("", String::as_str)),
             client: address(common.downstream_remote_address.as_ref()),
             destination: address(common.downstream_local_address.as_ref()),
@@ -224,8 +227,13 @@ mod tests {
 
     #[test]
     fn what_a_proxy_tells_arrives() {
-        let read = Connection::read(full_entry(&record()), "client.shop".into(), 1_000_500);
+        let read = Connection::read(
+            full_entry(&record()),
+            "sidecar~10.0.0.1~client.shop~shop.svc.cluster.local",
+            1_000_500,
+        );
         assert_eq!((read.time, read.flags().as_str()), (1_000_012, "UF,URX"));
+        assert_eq!((&*read.proxy, read.at_gateway), ("client.shop", false));
         assert_eq!((&*read.client, &*read.destination), ("10.0.0.1:4000", "[fd00::1]:80"));
         assert_eq!(read.unresolved, "gone.shop");
         let route = Object {
@@ -248,9 +256,9 @@ mod tests {
         let mut record = record();
         record.close_reason = "ü".repeat(100_000).into();
         record.start = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
-        let read = Connection::read(full_entry(&record), "p".into(), 5_000);
+        let read = Connection::read(full_entry(&record), "p", 5_000);
         assert_eq!((read.time, read.reason.len()), (5_000, LONGEST));
-        let empty = Connection::read(Default::default(), "p".into(), 5_000);
+        let empty = Connection::read(Default::default(), "p", 5_000);
         assert_eq!((empty.time, empty.flags().as_str()), (5_000, "-"));
     }
 }

@@ -98,7 +98,8 @@ fn query() -> Query {
 }
 
 fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
-    let (client, server, wanted) = (client(key), server(key, connection), wanted(key, connection));
+    let client = client(key, connection);
+    let (server, wanted) = (server(key, connection), wanted(key, connection));
     let Connection { destination, endpoint, reason, .. } = connection;
     let (summary, remedy) = match flag {
         Flag::NoRouteFound if !connection.unresolved.is_empty() => (
@@ -170,15 +171,20 @@ fn unreachable(server: &str, connection: &Connection) -> (String, String) {
 fn steps(flag: Flag, key: &Key, connection: &Connection, summary: &str) -> Vec<Step> {
     let Connection { destination, listener, cluster, endpoint, route, policy, .. } = connection;
     let mut steps = vec![Step {
-        what: format!("{} ({}) connected to {destination}", client(key), connection.client),
+        what: format!(
+            "{} ({}) connected to {destination}",
+            client(key, connection),
+            connection.client
+        ),
         ..Step::default()
     }];
     let side = match key.reporter {
-        Reporter::Source => "client's",
-        Reporter::Destination => "server's",
+        _ if connection.at_gateway => "the gateway",
+        Reporter::Source => "the client's proxy",
+        Reporter::Destination => "the server's proxy",
     };
     steps.push(Step {
-        what: format!("listener {listener} of the {side} proxy, {}, took it", connection.proxy),
+        what: format!("listener {listener} of {side}, {}, took it", connection.proxy),
         object: route.clone(),
         field: route.as_ref().and_then(|object| route_field(&object.kind)),
         failed: false,
@@ -210,7 +216,10 @@ fn route_field(kind: &str) -> Option<&'static str> {
     }
 }
 
-fn client(key: &Key) -> String {
+fn client(key: &Key, connection: &Connection) -> String {
+    if connection.at_gateway {
+        return "a client of the gateway".to_owned();
+    }
     party(&key.source).unwrap_or_else(|| "a client outside the mesh".to_owned())
 }
 
@@ -280,7 +289,7 @@ mod tests {
             flags: flags.to_vec(),
             attempts: 3,
             route: Some(route),
-            ..Connection::read(Default::default(), "client-1.shop".into(), 7)
+            ..Connection::read(Default::default(), "sidecar~10.0.0.1~client-1.shop~", 7)
         }
     }
 
@@ -304,6 +313,25 @@ mod tests {
         );
         let failed: Vec<_> = failure.steps.iter().filter(|step| step.failed).collect();
         assert_eq!(failed.len(), 1);
+    }
+
+    #[test]
+    fn the_client_of_a_gateway_is_not_the_gateway() {
+        let connection = Connection {
+            at_gateway: true,
+            client: "192.0.2.1:4000".into(),
+            listener: "0.0.0.0_31400".into(),
+            ..connection(&[Flag::NoHealthyUpstream])
+        };
+        let steps = failure(&key(), &connection).unwrap().steps;
+        let whats: Vec<&str> = steps.iter().take(2).map(|step| &*step.what).collect();
+        assert_eq!(
+            whats,
+            [
+                "a client of the gateway (192.0.2.1:4000) connected to 10.96.0.9:80",
+                "listener 0.0.0.0_31400 of the gateway, client-1.shop, took it",
+            ]
+        );
     }
 
     #[test]

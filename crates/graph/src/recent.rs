@@ -99,7 +99,7 @@ mod tests {
     use super::{Connection, KEPT, OF_EDGE, Recent};
 
     fn add(recent: &mut Recent, workload: &str, time: u64) {
-        let connection = Connection::read(Default::default(), "p".into(), time);
+        let connection = Connection::read(Default::default(), "p", time);
         let label = |name: &str| match name {
             "reporter" => Some("source"),
             "request_protocol" => Some("tcp"),
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_is_of_no_edge_is_not_kept() {
         let mut recent = Recent::default();
-        recent.add(|_| None, Connection::read(Default::default(), "p".into(), 1));
+        recent.add(|_| None, Connection::read(Default::default(), "p", 1));
         assert_eq!((recent.kept, recent.edges.len()), (0, 0));
     }
 }

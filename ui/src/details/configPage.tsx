@@ -54,7 +54,7 @@ export default function ConfigPage({ path }: { path: string[] }) {
       </nav>
       <div class="detail-head">
         <h1>{clean(ref.name, 160)}</h1>
-        {it && <IssueCount issues={it.issues} />}
+        {it && it.issues.errors + it.issues.warnings > 0 && <IssueCount issues={it.issues} />}
       </div>
       {error.value && <Trouble error={error.value} retry={() => load()} />}
       {!it && !error.value && <Loading what={ref.name} />}
