@@ -43,7 +43,7 @@ fn parse(rules: &Rules) -> Result<InterceptionCommand> {
         // Advice on usage follows after an empty line; a value may have lines of its own.
         let words = error.to_string();
         let (message, _) = words.split_once("\n\n").unwrap_or((words.as_str(), ""));
-        anyhow!("{}", message.replace('\n', " "))
+        anyhow!("{}", message.trim_end().replace('\n', " "))
     });
     let matches = matches.context("the pod's rules cannot be read")?;
     InterceptionCommand::from_arg_matches(&matches).context("the pod's rules cannot be read")
@@ -101,7 +101,10 @@ mod tests {
             (&["-b", "x"], "x"),
         ] {
             let error = format!("{:#}", read(&rules(wrong, &[], None)).unwrap_err());
-            assert!(error.contains(said) && !error.contains('\n'), "{wrong:?}: {error}");
+            assert!(
+                error.contains(said) && !error.contains('\n') && error == error.trim(),
+                "{wrong:?}: {error}"
+            );
         }
     }
 }
