@@ -79,7 +79,7 @@ const TABLE: &[(&str, Treatment)] = &[
         "sidecar.istio.io/proxyImageType",
         Treatment::None("there is one image, without a shell and without variants"),
     ),
-    (DISCOVERY_ADDRESS, Treatment::Any),
+    (DISCOVERY_ADDRESS, Treatment::Must(syntax::address)),
     (CPU, Treatment::Must(syntax::quantity)),
     (CPU_LIMIT, Treatment::Must(syntax::quantity)),
     (MEMORY, Treatment::Must(syntax::quantity)),

@@ -6,6 +6,7 @@ mod assemble;
 mod finish;
 mod remarks;
 mod surroundings;
+mod unusable;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::owner::Owner;
@@ -124,6 +125,7 @@ pub fn inject_into(
     let mut context = context(&subject, settings, owner, annotations);
     issues.extend(image(&mut context, target));
     if templates.built_in.is_some() {
+        issues.extend(unusable::of_config(&context, target));
         issues.extend(remarks::of_proxy(&context, target));
     }
     if templates.built_in == Some(BuiltIn::Sidecar) {

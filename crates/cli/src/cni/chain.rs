@@ -34,6 +34,8 @@ pub struct Chain {
 struct State {
     /// The configurations at the last look.
     last: Vec<(String, String)>,
+    /// The program on the node is this one's.
+    installed: bool,
     /// Nothing is put in place any more.
     withdrawn: bool,
 }
@@ -74,7 +76,7 @@ impl Chain {
             return Ok(settled);
         }
         // The program comes first: a runtime calls what is in the chain.
-        if self.install_program()? {
+        if self.install_program(&mut state)? {
             settled.news.push(format!("{PLUGIN} is in {}", self.bin_folder.display()));
         }
         let files = self.read()?;
@@ -180,11 +182,12 @@ impl Chain {
         Ok(())
     }
 
-    /// Whether the program was copied; one of another version is replaced.
-    fn install_program(&self) -> Result<bool> {
+    /// Whether the program was copied. What an agent before this one left may be of another version and have
+    /// this one's size, so the first look copies in any case.
+    fn install_program(&self, state: &mut State) -> Result<bool> {
         let target = self.bin_folder.join(PLUGIN);
         let failed = || format!("cannot copy the plugin to {}", target.display());
-        if is_same_program(&target) {
+        if state.installed && is_same_program(&target) {
             return Ok(false);
         }
         let scratch = self.bin_folder.join(format!(".{PLUGIN}.lateen-new"));
@@ -196,11 +199,12 @@ impl Chain {
             let _ = fs::remove_file(&scratch);
         }
         copied.with_context(failed)?;
+        state.installed = true;
         Ok(true)
     }
 }
 
-/// By size and build: reading forty megabytes at each look would be too much.
+/// By size and time: reading forty megabytes at each look would be too much.
 fn is_same_program(target: &Path) -> bool {
     let (Ok(own), Ok(there)) = (fs::metadata(SELF), fs::metadata(target)) else { return false };
     let runs = there.permissions().mode() & 0o111 == 0o111;
@@ -286,6 +290,19 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is left behind");
         chain.settle().unwrap();
         assert!(!chain.bin_folder.join(PLUGIN).exists(), "who has left does not come back");
+    }
+
+    #[test]
+    fn a_program_of_another_version_is_replaced_whatever_its_size_is() {
+        let scratch = scratch("version", None);
+        let (chain, program) = (&scratch.chain, scratch.chain.bin_folder.join(PLUGIN));
+        put(&chain.conf_folder, "10-a.conflist", LIST);
+        let size = fs::metadata(super::SELF).unwrap().len();
+        fs::File::create(&program).unwrap().set_len(size).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        chain.settle().unwrap();
+        assert!(fs::read(&program).unwrap().starts_with(b"\x7fELF"));
+        assert!(chain.settle().unwrap().news.is_empty());
     }
 
     #[test]

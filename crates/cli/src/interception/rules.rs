@@ -38,9 +38,12 @@ fn parse(rules: &Rules) -> Result<InterceptionCommand> {
     words.extend(command.get_arguments().filter_map(|flag| variable(flag, &rules.variables)));
     words.extend(rules.arguments.iter().cloned());
     let command = command.mut_args(|flag| flag.env(None)).args_override_self(true);
+    let command = command.disable_help_flag(true);
     let matches = command.try_get_matches_from(words).map_err(|error| {
+        // Advice on usage follows after an empty line; a value may have lines of its own.
         let words = error.to_string();
-        anyhow!("{}", words.lines().next().unwrap_or_default().to_owned())
+        let (message, _) = words.split_once("\n\n").unwrap_or((words.as_str(), ""));
+        anyhow!("{}", message.trim_end().replace('\n', " "))
     });
     let matches = matches.context("the pod's rules cannot be read")?;
     InterceptionCommand::from_arg_matches(&matches).context("the pod's rules cannot be read")
@@ -90,8 +93,18 @@ mod tests {
         let transparent = Some(Transparent { mark: 1337, table: 133 });
         assert_eq!(intercept.unwrap().transparent, transparent);
         assert_eq!(read(&rules(&["-m", "NONE"], &[], None)).unwrap(), None);
-        for wrong in [&["--no-such-flag"][..], &["-p", "http"], &["-b", "x"]] {
-            assert!(read(&rules(wrong, &[], None)).is_err(), "{wrong:?}");
+        for (wrong, said) in [
+            (&["--no-such-flag"][..], "unexpected argument '--no-such-flag'"),
+            (&["--help"], "unexpected argument '--help'"),
+            (&["-p", "http"], "--envoy-port"),
+            (&["-p", "\n"], "--envoy-port"),
+            (&["-b", "x"], "x"),
+        ] {
+            let error = format!("{:#}", read(&rules(wrong, &[], None)).unwrap_err());
+            assert!(
+                error.contains(said) && !error.contains('\n') && error == error.trim(),
+                "{wrong:?}: {error}"
+            );
         }
     }
 }

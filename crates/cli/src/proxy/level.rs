@@ -1,5 +1,6 @@
 //! Log levels. In: those of Istio's agent and of Envoy, by Istio's flags. Out: a tracing filter. The agent and
-//! the proxy are one process, so each keeps its own level by its module.
+//! the proxy are one process, so each keeps its own level by its module. The link to the control plane is the
+//! agent's matter, as it is in Istio.
 
 /// A level that is not known counts as the flag's default.
 pub fn filter(agent: &str, proxy: &str) -> String {
@@ -7,7 +8,9 @@ pub fn filter(agent: &str, proxy: &str) -> String {
     let mut scopes = scopes.filter(|(scope, _)| matches!(scope.trim(), "default" | "all"));
     let agent = scopes.next().and_then(|(_, level)| of_agent(level.trim())).unwrap_or("info");
     let proxy = of_envoy(proxy.trim()).unwrap_or("warn");
-    format!("{agent},lateen_proxy={proxy},lateen_proxy::agent={agent},kube_client=off")
+    format!(
+        "{agent},lateen_proxy={proxy},lateen_proxy::agent={agent},lateen_proxy::engine={agent},kube_client=off"
+    )
 }
 
 fn of_agent(level: &str) -> Option<&'static str> {
@@ -41,7 +44,7 @@ mod tests {
     fn each_part_has_its_own_level() {
         assert_eq!(
             filter("default:info", "warning"),
-            "info,lateen_proxy=warn,lateen_proxy::agent=info,kube_client=off"
+            "info,lateen_proxy=warn,lateen_proxy::agent=info,lateen_proxy::engine=info,kube_client=off"
         );
         assert!(filter("ads:debug,all:error", "critical").starts_with("error,lateen_proxy=error,"));
         assert!(filter("debug", "off").starts_with("debug,lateen_proxy=off,"));

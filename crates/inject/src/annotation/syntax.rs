@@ -1,7 +1,7 @@
 //! What annotation values look like. In: a text. Out: nothing, or what is wrong and how to write it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -22,18 +22,26 @@ pub fn flag(text: &str) -> Result<(), String> {
     boolean(text).map(|_| ()).ok_or_else(|| format!("{text:?} is neither true nor false"))
 }
 
+/// A flag, or empty for one that is not set.
+pub fn flag_or_unset(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { flag(text) }
+}
+
 /// `0` means that there is no such port.
 pub fn port(text: &str) -> Result<(), String> {
     let parsed = text.trim().parse::<u16>();
     parsed.map(|_| ()).map_err(|_| format!("{text:?} is not a port: write a number up to 65535"))
 }
 
-/// Ports of a sidecar on which something else than its agent listens.
-const TAKEN: [(u16, &str); 7] = [
-    (15000, "administration"),
+const ADMINISTRATION: u16 = 15000;
+const AGENT: u16 = 15020;
+/// Ports of a sidecar, and what is there.
+const TAKEN: [(u16, &str); 8] = [
+    (ADMINISTRATION, "administration"),
     (15001, "captured outbound connections"),
     (15006, "captured inbound connections"),
     (15008, "tunnelled connections"),
+    (AGENT, "probes and merged metrics"),
     (15021, "health"),
     (15053, "captured DNS"),
     (15090, "metrics"),
@@ -41,13 +49,39 @@ const TAKEN: [(u16, &str); 7] = [
 
 /// A port for the agent.
 pub fn status_port(text: &str) -> Result<(), String> {
+    free_port(text, AGENT).map_err(|message| format!("{message}, or 0 for none"))
+}
+
+/// A port for the proxy's administration.
+pub fn admin_port(text: &str) -> Result<(), String> {
+    free_port(text, ADMINISTRATION)
+}
+
+/// A port on which nothing of the sidecar but `own` listens.
+fn free_port(text: &str, own: u16) -> Result<(), String> {
     port(text)?;
     let number = text.trim().parse::<u16>();
-    match TAKEN.iter().find(|(taken, _)| number == Ok(*taken)) {
+    match TAKEN.iter().find(|(taken, _)| *taken != own && number == Ok(*taken)) {
         None => Ok(()),
-        Some((taken, what)) => {
-            Err(format!("{taken} is the proxy's port for {what}: take another, or 0 for none"))
-        }
+        Some((taken, what)) => Err(format!("{taken} is the proxy's port for {what}: take another")),
+    }
+}
+
+/// `HOST:PORT`; empty is the default.
+pub fn address(text: &str) -> Result<(), String> {
+    let wrong =
+        || format!("{text:?} is not host:port: write it as in \"istiod.istio-system.svc:15012\"");
+    if text.is_empty() {
+        return Ok(());
+    }
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']),
+    };
+    match is_host && port.parse::<u16>().is_ok_and(|port| port != 0) {
+        true => Ok(()),
+        false => Err(wrong()),
     }
 }
 

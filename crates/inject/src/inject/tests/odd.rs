@@ -58,6 +58,24 @@ fn a_container_that_is_there_twice_is_refused() {
 }
 
 #[test]
+fn a_proxy_config_with_which_the_pod_could_not_run_is_refused() {
+    let with = |name: &str, value: &str| {
+        let mut pod = pod(json!([{"name": "app"}]), json!([]));
+        pod["metadata"]["annotations"] = json!({ name: value });
+        pod
+    };
+    let mesh = Settings::default();
+    let said = refused(&with("proxy.istio.io/config", "{statusPort: 15001}"), &mesh);
+    assert!(said.contains("[\"proxy.istio.io/config\"]: statusPort: 15001 is the"), "{said}");
+    let said = refused(&with("sidecar.istio.io/discoveryAddress", "istiod"), &mesh);
+    assert!(said.contains("\"istiod\" is not host:port"), "{said}");
+    let capture = json!({"proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "maybe"}});
+    let mesh = Settings { proxy_config: capture, ..mesh };
+    let said = refused(&pod(json!([{"name": "app"}]), json!([])), &mesh);
+    assert!(said.contains("DNS_CAPTURE: \"maybe\" is neither true nor false (it comes"), "{said}");
+}
+
+#[test]
 fn a_template_that_is_no_pod_is_found_when_settings_are_read() {
     for template in ["spec: foo", "spec: {containers: [1]}", "metadata: {labels: [a]}"] {
         let values = json!({"sidecarInjectorWebhook": {"templates": {"mine": template}}});
