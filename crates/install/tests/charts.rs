@@ -68,7 +68,8 @@ fn tempdir() -> PathBuf {
 
 fn rendered(case: &Case) -> Vec<Value> {
     let operator = json!({
-        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": case.spec,
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+        "metadata": {"name": "unknown"}, "spec": case.spec,
     });
     let plan = lateen_install::read(&[("case".to_owned(), operator)], &[]).unwrap();
     let (objects, _) = lateen_install::render(&plan);
