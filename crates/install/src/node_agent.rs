@@ -7,6 +7,15 @@ use crate::rules::{
     is_label, is_label_key, is_label_value, no_label, no_label_key, no_label_value,
 };
 
+/// A field, whether a word may stand there, and what to say if not.
+type Word = (&'static str, fn(&str) -> bool, fn(&str) -> String);
+
+const WORDS: [Word; 3] = [
+    ("repair.brokenPodLabelKey", is_label_key, no_label_key),
+    ("repair.brokenPodLabelValue", is_label_value, no_label_value),
+    ("repair.initContainerName", is_label, no_label),
+];
+
 /// Every setting of `values.cni` with which its pods would not start, or would do nothing.
 pub fn check(plan: &Plan) -> Vec<Issue> {
     let mut errors = Vec::new();
@@ -38,12 +47,7 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
             error(&format!("excludeNamespaces[{index}]"), no_label(name));
         }
     }
-    let words: [(&str, fn(&str) -> bool, fn(&str) -> String); 3] = [
-        ("repair.brokenPodLabelKey", is_label_key, no_label_key),
-        ("repair.brokenPodLabelValue", is_label_value, no_label_value),
-        ("repair.initContainerName", is_label, no_label),
-    ];
-    for (field, fits, reason) in words {
+    for (field, fits, reason) in WORDS {
         if let Some(word) = text(field).filter(|word| !fits(word)) {
             error(field, reason(word));
         }
