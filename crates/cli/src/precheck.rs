@@ -38,7 +38,7 @@ pub struct PrecheckCommand {
     #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name)]
     nodes: Vec<String>,
     /// Start no pods: check only what the API tells of nodes and Services
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["pull", "nodes"])]
     no_pods: bool,
     /// How many seconds the nodes have
     #[arg(long, value_name = "SECONDS", default_value = "120")]
@@ -146,8 +146,14 @@ async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Ve
             verdicts.get(node.as_str()).is_none_or(|verdict| matches!(verdict, Verdict::Waiting(_)))
         };
         let open = nodes.iter().any(waits);
-        if open && start.elapsed() > within {
+        let late = start.elapsed() > within;
+        if open && late {
             let events = client.list(kind("", "Event")?, "", None).await?;
+            let set =
+                client.get(kind("apps", "DaemonSet")?, Some(NAMESPACE), objects::NAME).await?;
+            for node in nodes {
+                verdicts.entry(node).or_insert_with(|| judge::no_pod(set.as_ref(), &pods, &events));
+            }
             for pod in &pods {
                 if let Some(node) = pod["spec"]["nodeName"].as_str()
                     && let Some(Verdict::Waiting(what)) = verdicts.get_mut(node)
@@ -157,9 +163,10 @@ async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Ve
                 }
             }
         }
-        let of = |node: &String| verdicts.get(node.as_str()).cloned().unwrap_or_default();
-        if !open || start.elapsed() > within {
-            return Ok(nodes.iter().flat_map(|node| judge::findings(node, of(node))).collect());
+        if !open || late {
+            let of =
+                |node: &String| verdicts.remove(node.as_str()).map(|it| judge::findings(node, it));
+            return Ok(nodes.iter().filter_map(of).flatten().collect());
         }
         sleep(PAUSE).await;
     }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::bootstrap::Format;
 use crate::manifest::{ClusterArgs, confirm, yaml};
 use crate::output::{note, say, text};
+use crate::words::parse_name;
 
 /// Who applies, as managed fields name it.
 const MANAGER: &str = "lateen-install";
@@ -44,9 +45,10 @@ enum Command {
 #[derive(Debug, Args)]
 struct SetArgs {
     /// The tag
+    #[arg(value_parser = parse_name)]
     name: String,
     /// The revision that the tag points at
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = parse_name)]
     revision: String,
     /// Point a tag that is there already at another revision
     #[arg(long)]
@@ -55,7 +57,7 @@ struct SetArgs {
     #[arg(long)]
     auto_inject_namespaces: bool,
     /// The control plane's namespace
-    #[arg(long, short = 'i', default_value = "istio-system")]
+    #[arg(long, short = 'i', default_value = "istio-system", value_parser = parse_name)]
     istio_namespace: String,
     /// Do not ask before changing the cluster
     #[arg(long, short = 'y')]
@@ -245,6 +247,31 @@ pub async fn tell_of_no_default(client: &Client, wanted: &[Value], revision: &st
         "no revision is the default one: label namespaces with istio.io/rev={revision}, or make \
          istio-injection=enabled mean it with lateen tag set default --revision {revision}"
     ));
+    Ok(())
+}
+
+/// A tag ends with the revision that it points at.
+pub async fn tell_of_ending_tags(client: &Client, removed: &[Value]) -> Result<()> {
+    let is_tag = |object: &&Value| {
+        object["kind"] == "MutatingWebhookConfiguration" && !label(object, labels::TAG).is_empty()
+    };
+    for ending in removed.iter().filter(is_tag) {
+        let name = label(ending, labels::TAG);
+        let users = match namespaces(client, name).await? {
+            users if users.is_empty() => String::new(),
+            users => format!(", which namespaces {} use", users.join(", ")),
+        };
+        let default = match name {
+            DEFAULT => {
+                ": nobody injects by istio-injection=enabled or validates objects without a revision"
+            }
+            _ => "",
+        };
+        note(format_args!(
+            "the tag {name}{users} ends with its revision{default}: to keep it, point it at another one first, \
+             lateen tag set {name} --overwrite --revision REVISION"
+        ));
+    }
     Ok(())
 }
 

@@ -275,7 +275,9 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         };
         let before = validator(&mesh)?;
         ensure!(before.0 == "istiod", "{before:?}");
-        lateen(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        let said = lateen_fails(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        ensure!(said.contains("nobody answered") && validator(&mesh)? == before, "{said}");
+        lateen(&mesh, &["tag", "set", "default", "--revision", "blue", "-y"])?;
         let moved = (json!("istiod-blue"), before.1.clone());
         ensure!(validator(&mesh)? == moved, "blue validates what has no revision");
         let off = |mesh: &Mesh| -> Result<bool> {
@@ -298,9 +300,13 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         lateen(&mesh, &minimal)?;
         ensure!(!off(&mesh)?, "nobody would inject");
         ensure!(validator(&mesh)? == before, "the default revision validates again");
-        lateen(&mesh, &["tag", "set", "default", "--revision", "blue"])?;
+        lateen(&mesh, &["tag", "set", "default", "--revision", "blue", "-y"])?;
         lateen(&mesh, &["uninstall", "-y", "--revision", "default"])?;
         ensure!(validator(&mesh)? == moved, "it is blue's");
+        let said = output(&mesh, &["uninstall", "--revision", "blue"])?;
+        ensure!(!said.status.success() && validator(&mesh)? == moved, "it waits for a yes");
+        let said = String::from_utf8(said.stderr)?;
+        ensure!(said.contains("the tag default ends with its revision: nobody injects"), "{said}");
         Ok(())
     });
 }

@@ -132,7 +132,8 @@ fn every_runtime_is_told_once_and_forgets_again() -> Result<()> {
         list.as_array().context("a list")?.iter().filter(|row| row["host"] == "r:5000").collect();
     assert_eq!(trust.len(), 3, "{list}");
     assert!(trust.iter().all(|row| row["trust"] == "insecure"), "{list}");
-    lateen(&node.args(&["remove", "r:5000"]))?;
+    let removed = lateen(&node.args(&["remove", "r:5000"]))?;
+    assert!(!removed.contains("without checking who answers"), "{removed}");
     let mut wanted = before;
     // The setting that lets containerd have folders for hosts stays: others may use it.
     let config = node.read("etc/containerd/config.toml")?;
@@ -142,6 +143,20 @@ fn every_runtime_is_told_once_and_forgets_again() -> Result<()> {
         .filter(|(name, _)| name.ends_with("config.toml"))
         .for_each(|file| file.1.clone_from(&config));
     assert_eq!(node.files()?, wanted);
+    Ok(())
+}
+
+#[test]
+fn a_registry_that_others_have_reached_without_tls_is_told_of_when_it_is_removed() -> Result<()> {
+    let hosts = "[host.\"http://r:5000\"]\n  capabilities = [\"pull\"]\n";
+    let node = Node::new(&[
+        ("etc/containerd/config.toml", CONFIG_TOML),
+        ("etc/containerd/certs.d/r:5000/hosts.toml", hosts),
+    ])?;
+    lateen(&node.args(&["add", "r:5000", "--insecure", "--runtime", "containerd"]))?;
+    let removed = lateen(&node.args(&["remove", "r:5000", "--runtime", "containerd"]))?;
+    assert!(removed.contains("still reaches r:5000 without checking who answers"), "{removed}");
+    assert!(node.read("etc/containerd/certs.d/r:5000/hosts.toml")?.contains(hosts));
     Ok(())
 }
 

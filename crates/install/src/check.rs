@@ -107,18 +107,30 @@ impl Walk<'_> {
 
     fn entry(&mut self, entry: &Entry, node: &Node, value: &Value, path: &str) {
         let known = self.issues.len();
-        // Some fields of an object that is one type elsewhere have an entry of their own.
         let mut rest = value.clone();
-        if let Value::Object(fields) = &mut rest {
-            for (key, child) in &node.children {
-                if let Some(value) = fields.shift_remove(key) {
-                    self.value(child, &value, &format!("{path}.{key}"));
-                }
-            }
-        }
+        self.parts(node, &mut rest, path);
         self.typed(entry, &rest, path);
         if !self.issues[known..].iter().any(Issue::is_error) {
             self.meaning(entry, value, path);
+        }
+    }
+
+    /// Fields that have an entry of their own within an object of one type; those that the type does not
+    /// have are taken out of it.
+    fn parts(&mut self, node: &Node, value: &mut Value, path: &str) {
+        let Value::Object(fields) = value else { return };
+        for (key, child) in &node.children {
+            let at = format!("{path}.{key}");
+            let Some(inner) = fields.get_mut(key) else { continue };
+            match &child.entry {
+                None => self.parts(child, inner, &at),
+                Some(Entry(_, Type::Inherited, _)) => self.value(child, inner, &at),
+                Some(_) => {
+                    let lost = inner.take();
+                    fields.shift_remove(key);
+                    self.value(child, &lost, &at);
+                }
+            }
         }
     }
 
@@ -170,6 +182,12 @@ impl Walk<'_> {
                      quotes"
                 );
                 self.push(Severity::Warning, Code::SCHEMA_WARNING, path, message);
+            }
+            Type::Domain if value.is_string() => {
+                if !simply(Type::Domain, value).0 {
+                    let message = format!("{value} is no DNS domain such as cluster.local");
+                    self.error(path, message);
+                }
             }
             simple => {
                 let (fits, words) = simply(simple, value);
@@ -246,6 +264,7 @@ fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
         Type::Object => (value.is_object(), "an object"),
         Type::List => (value.is_array(), "a list"),
         Type::Any
+        | Type::Inherited
         | Type::Schema(_)
         | Type::Schemas(_)
         | Type::Autoscaler

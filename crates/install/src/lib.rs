@@ -9,6 +9,7 @@ mod diff;
 mod hpa;
 mod merge;
 mod nearest;
+mod node_agent;
 mod path;
 mod plan;
 mod profile;

@@ -5,8 +5,8 @@ use lateen_inject::Image;
 use serde_json::{Value, json};
 
 use crate::merge::merge;
-use crate::path;
 use crate::rules::{is_label, is_label_value, no_label};
+use crate::{node_agent, path};
 
 /// Istio's images, in whose place the one of Lateen is taken.
 const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
@@ -37,7 +37,7 @@ impl Plan {
         self.tell_of_other_targets();
         self.use_node_agent();
         let mut errors = self.misnamed();
-        errors.extend(self.unchained());
+        errors.extend(node_agent::check(self));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
@@ -46,17 +46,6 @@ impl Plan {
         if self.flag("components.cni.enabled") && self.get("values.pilot.cni.enabled").is_none() {
             path::put(&mut self.spec, "values.pilot.cni.enabled", json!(true));
         }
-    }
-
-    /// Where the node agent's plugin has no chain to be in.
-    fn unchained(&self) -> Option<Issue> {
-        let path = "values.cni.chained";
-        (self.get(path) == Some(&json!(false))).then(|| {
-            let message = "the plugin is added to the chain of the node's network provider, and is not offered \
-                           alone: leave this out";
-            let code = Code::SCHEMA_VALIDATION_ERROR;
-            Issue::error(self.operator.clone(), format!("spec.{path}"), code, message)
-        })
     }
 
     /// Names that objects are made of.

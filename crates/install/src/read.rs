@@ -97,6 +97,15 @@ impl Reader {
                 self.error(key, format!("unknown field, did you mean {meant}?"));
             }
         }
+        // Read as none, a name would make this installation another one's.
+        for field in ["name", "namespace"] {
+            let value = &document["metadata"][field];
+            if !value.is_null() && !value.is_string() {
+                let kind = path::kind(value);
+                let path = format!("metadata.{field}");
+                self.error(&path, format!("it is {kind} and must be a text (in quotes)"));
+            }
+        }
         let mut spec = match &document["spec"] {
             Value::Null => json!({}),
             spec => spec.clone(),

@@ -121,9 +121,12 @@ pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
 
 /// What an API would refuse an object for. A file of settings need not be whole, what comes of it must.
 fn refused(plan: &Plan, object: &Value) -> Vec<Issue> {
-    let name = &object["metadata"]["name"].as_str().unwrap_or_default();
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let issue = |misfit: crate::Misfit| {
-        let message = format!("{} {name} would be refused: {}", misfit.path, misfit.message);
+        let below = misfit.path.strip_prefix(kind).and_then(|path| path.strip_prefix('.'));
+        let path = below.unwrap_or(&misfit.path);
+        let message = format!("{kind} {name} would be refused: {path}: {}", misfit.message);
         Issue::error(plan.operator.clone(), "spec", Code::SCHEMA_VALIDATION_ERROR, message)
     };
     let mut found = crate::misfits(object);

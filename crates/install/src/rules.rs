@@ -8,7 +8,9 @@ mod workload;
 use serde_json::{Map, Value};
 
 use crate::Misfit;
-pub use names::{is_label, is_label_value, is_subdomain, no_label};
+pub use names::{
+    is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key, no_label_value,
+};
 
 /// Every reason for which an object would be refused that its definition does not tell.
 pub fn check(object: &Value) -> Vec<Misfit> {
@@ -112,14 +114,14 @@ impl Rules<'_> {
     }
 
     fn label_key(&mut self, key: &str, path: &str) {
-        if !names::is_label_key(key) {
-            self.tell(path, format!("{key:?} is no key: write it as in app or example.com/app"));
+        if !is_label_key(key) {
+            self.tell(path, no_label_key(key));
         }
     }
 
     fn label_value(&mut self, value: &Value, path: &str) {
         if let Some(text) = value.as_str().filter(|text| !is_label_value(text)) {
-            self.tell(path, names::no_label_value(text));
+            self.tell(path, no_label_value(text));
         }
     }
 

@@ -23,18 +23,19 @@ pub fn value(steps: &[Step], text: &str) -> Value {
 /// Whether what stands at these steps is a text.
 fn wants_text(steps: &[Step]) -> bool {
     let mut node = &*FIELDS;
+    let mut innermost = None;
     for (at, step) in steps.iter().enumerate() {
         let child = match step {
             Step::Key(key) => node.child(key),
             Step::Index(_) | Step::Select(..) | Step::Contains(_) => node.children.get("[]"),
         };
-        match (child, node.entry) {
-            (Some(child), _) => node = child,
-            (None, Some(entry)) => return is_text(entry.1, &steps[at..]),
-            (None, None) => return false,
+        let Some(child) = child else { break };
+        node = child;
+        if let Some(entry) = node.entry.filter(|entry| entry.1 != Type::Inherited) {
+            innermost = Some((entry.1, at + 1));
         }
     }
-    node.entry.is_some_and(|entry| is_text(entry.1, &[]))
+    innermost.is_some_and(|(wanted, at)| is_text(wanted, &steps[at..]))
 }
 
 /// Whether a text stands at `rest` below a value of this type.
@@ -51,6 +52,7 @@ fn is_text(wanted: Type, rest: &[Step]) -> bool {
         | Type::IntOrText
         | Type::Object
         | Type::List
+        | Type::Inherited
         | Type::Any => false,
     }
 }

@@ -6,6 +6,7 @@
 mod gateways;
 mod global;
 mod gone;
+mod mesh;
 mod operator;
 mod values;
 
@@ -20,6 +21,7 @@ const ONE_IMAGE: &str =
 const MIXER: &str =
     "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
 const REMOTE: &str = "a control plane outside of the cluster is not offered";
+const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
 const ROUTES: &str = "write a Gateway object with its hosts and certificates";
 
 /// What a value must be.
@@ -48,6 +50,8 @@ pub enum Type {
     Object,
     List,
     Any,
+    /// What the type of the object says that it is a part of.
+    Inherited,
 }
 
 /// What becomes of a value.
@@ -101,7 +105,8 @@ pub static FIELDS: LazyLock<Node> = LazyLock::new(|| {
 
 /// All paths with their entries; those of a component's Kubernetes settings are written out.
 pub fn all() -> impl Iterator<Item = (String, Entry)> {
-    let once = [operator::FIELDS, global::FIELDS, values::FIELDS, gone::FIELDS].concat();
+    let once =
+        [operator::FIELDS, global::FIELDS, values::FIELDS, gone::FIELDS, mesh::FIELDS].concat();
     let once = once.into_iter().map(|entry| (entry.0.to_owned(), entry));
     let below = |prefixes: &'static [&'static str], fields: &'static [Entry]| {
         prefixes.iter().flat_map(move |prefix| {

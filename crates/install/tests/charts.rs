@@ -68,7 +68,8 @@ fn tempdir() -> PathBuf {
 
 fn rendered(case: &Case) -> Vec<Value> {
     let operator = json!({
-        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": case.spec,
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+        "metadata": {"name": "unknown"}, "spec": case.spec,
     });
     let plan = lateen_install::read(&[("case".to_owned(), operator)], &[]).unwrap();
     let (objects, _) = lateen_install::render(&plan);
@@ -175,7 +176,10 @@ fn every_value_of_the_control_plane_is_that_of_an_operator_file() {
         "imagePullSecrets": ["one", "two"], "logAsJson": true, "logging": {"level": "default:debug"},
         "multiCluster": {"clusterName": "east"}, "configValidation": false,
         "defaultPodDisruptionBudget": {"enabled": false},
-        "proxy": {"resources": {"requests": {"cpu": "30m"}}, "logLevel": "info"},
+        "proxy": {
+            "resources": {"requests": {"cpu": "30m"}}, "logLevel": "info",
+            "clusterDomain": "k8s.corp.example",
+        },
     });
     let hook = json!({"enableNamespacesByDefault": true, "rewriteAppHTTPProbe": false});
     let mesh = json!({"accessLogFile": "/dev/stdout", "defaultConfig": {"concurrency": 4}});
@@ -278,7 +282,10 @@ fn a_gateway_of_an_own_name_has_its_ports_addresses_and_settings() {
     values["autoscaling"] = json!({"enabled": false});
     values["env"] = json!({"ISTIO_META_ROUTER_MODE": "sni-dnat"});
     values["revision"] = json!("canary");
-    values["global"] = json!({"istioNamespace": "mesh", "hub": "reg:5000/mesh", "tag": "v2"});
+    values["global"] = json!({
+        "istioNamespace": "mesh", "hub": "reg:5000/mesh", "tag": "v2",
+        "proxy": {"clusterDomain": "k8s.corp.example"},
+    });
     let mut k8s = shared;
     let ports = service["ports"].clone();
     k8s["service"] = service;
@@ -289,15 +296,21 @@ fn a_gateway_of_an_own_name_has_its_ports_addresses_and_settings() {
         "profile": "minimal", "revision": "canary", "namespace": "mesh",
         "hub": "reg:5000/mesh", "tag": "v2",
         "components": {"ingressGateways": [
-            {"name": "edge", "namespace": "gateways", "enabled": true, "k8s": k8s},
+            {
+                "name": "istio-edge", "namespace": "gateways", "enabled": true, "k8s": k8s,
+                "label": {"istio": "edge"},
+            },
         ]},
-        "values": {"gateways": {"istio-ingressgateway": {
-            "autoscaleEnabled": false, "ports": ports,
-            "serviceAccount": {"annotations": {"role": "edge"}},
-        }}},
+        "values": {
+            "global": {"proxy": {"clusterDomain": "k8s.corp.example"}},
+            "gateways": {"istio-ingressgateway": {
+                "autoscaleEnabled": false, "ports": ports,
+                "serviceAccount": {"annotations": {"role": "edge"}},
+            }},
+        },
     });
-    check(&gateway("edge", "gateways", values.clone(), spec.clone()));
-    values["name"] = json!("edge");
+    check(&gateway("istio-edge", "gateways", values.clone(), spec.clone()));
+    values["name"] = json!("istio-edge");
     check(&gateway("another-release", "gateways", values, spec));
 }
 

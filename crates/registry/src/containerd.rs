@@ -2,7 +2,7 @@
 //! does, and registries in the older form, which keeps them in this file
 //! (<https://github.com/containerd/containerd/blob/main/docs/cri/registry.md>).
 
-use toml_edit::{Array, DocumentMut, Item};
+use toml_edit::{DocumentMut, Item};
 
 use crate::toml::Shape;
 use crate::{Error, Host, Trust, toml};
@@ -144,16 +144,20 @@ impl Config {
             let config = self.registry("configs").and_then(|configs| configs.get(host.as_str()));
             config.and_then(|config| config.get("tls")).and_then(|tls| tls.get(key))
         };
-        let plain = format!("http://{host}");
-        let mirror = self.registry("mirrors").and_then(|mirrors| mirrors.get(host.as_str()));
-        let endpoints = mirror.and_then(|mirror| mirror.get("endpoint")).and_then(Item::as_array);
-        let without_tls = endpoints.into_iter().flatten().any(|url| url.as_str() == Some(&plain));
         match tls("insecure_skip_verify").and_then(Item::as_bool) {
             Some(true) => Trust::Insecure,
-            _ if without_tls => Trust::Insecure,
+            _ if self.tries_plain(host) => Trust::Insecure,
             _ if tls("ca_file").is_some() => Trust::Authority,
             _ => Trust::System,
         }
+    }
+
+    /// Whether the older form has the registry asked without TLS.
+    fn tries_plain(&self, host: &Host) -> bool {
+        let plain = format!("http://{host}");
+        let mirror = self.registry("mirrors").and_then(|mirrors| mirrors.get(host.as_str()));
+        let endpoints = mirror.and_then(|mirror| mirror.get("endpoint")).and_then(Item::as_array);
+        endpoints.into_iter().flatten().any(|url| url.as_str() == Some(&plain))
     }
 
     /// The registries that the older form names.
@@ -175,7 +179,8 @@ impl Config {
         trust: Trust,
         authority: &str,
     ) -> Result<String, Error> {
-        if self.inline_trust(host) == trust {
+        if self.inline_trust(host) == trust && (trust != Trust::Insecure || self.tries_plain(host))
+        {
             return Ok(self.text);
         }
         let [plugins, plugin] = self.plugin();
@@ -187,9 +192,15 @@ impl Config {
         match trust {
             Trust::Insecure => {
                 toml::put(settings, "insecure_skip_verify", true);
-                let endpoints = [format!("https://{host}"), format!("http://{host}")];
                 let table = toml::table(&mut self.document, &mirror)?;
-                toml::put(table, "endpoint", Array::from_iter(endpoints));
+                let mut endpoints =
+                    table.get("endpoint").and_then(Item::as_array).cloned().unwrap_or_default();
+                for url in [format!("https://{host}"), format!("http://{host}")] {
+                    if !endpoints.iter().any(|known| known.as_str() == Some(&url)) {
+                        endpoints.push(url);
+                    }
+                }
+                toml::put(table, "endpoint", endpoints);
             }
             Trust::Authority => {
                 toml::put(settings, "ca_file", authority);
@@ -203,7 +214,8 @@ impl Config {
         Ok(toml::print(&self.document, &self.text))
     }
 
-    /// Removes the registry's own address without TLS from its endpoints.
+    /// Removes the registry's own addresses from the end of its endpoints: it is asked last, over TLS,
+    /// without being named.
     fn forget_mirror(&mut self, path: &[&str], host: &Host) {
         let mut item = Some(self.document.as_item_mut());
         for key in path {
@@ -213,7 +225,11 @@ impl Config {
             let (plain, secure) = (format!("http://{host}"), format!("https://{host}"));
             if let Some(endpoints) = mirror.get_mut("endpoint").and_then(Item::as_array_mut) {
                 endpoints.retain(|url| url.as_str() != Some(&plain));
-                if endpoints.iter().all(|url| url.as_str() == Some(&secure)) {
+                let last = endpoints.len().saturating_sub(1);
+                if endpoints.get(last).and_then(|url| url.as_str()) == Some(&secure) {
+                    endpoints.remove(last);
+                }
+                if endpoints.is_empty() {
                     mirror.remove("endpoint");
                 }
             }

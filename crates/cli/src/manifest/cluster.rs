@@ -2,7 +2,7 @@
 //! it has of an installation, and a person's consent.
 
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -168,19 +168,26 @@ fn is_removed(kind: &Kind) -> bool {
     rendered && !matches!(kind.kind, "Namespace" | "CustomResourceDefinition")
 }
 
-/// Asks on a terminal; without one nobody is there to be asked.
+/// Asks, and takes nothing but a yes for one; a script that nobody answers has to say so itself.
 pub fn confirm(question: &str, skip: bool) -> Result<()> {
-    if skip || !std::io::stdin().is_terminal() {
+    if skip {
         return Ok(());
     }
     print!("{question} (y/N) ");
     std::io::stdout().flush().context("cannot ask")?;
+    agreed(&mut std::io::stdin().lock())
+}
+
+fn agreed(answers: &mut impl BufRead) -> Result<()> {
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
-    if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-        bail!("nothing was done");
+    let length = answers.read_line(&mut answer).context("cannot read the answer")?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ if length == 0 => {
+            bail!("nothing was done: nobody answered, --skip-confirmation asks nobody")
+        }
+        _ => bail!("nothing was done"),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -190,7 +197,16 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{ATTEMPTS, apply};
+    use super::{ATTEMPTS, agreed, apply};
+
+    #[test]
+    fn only_a_yes_is_one() {
+        let said = |mut answers: &[u8]| agreed(&mut answers).map_err(|error| error.to_string());
+        assert_eq!((said(b"y\n"), said(b" YES \n")), (Ok(()), Ok(())));
+        assert_eq!(said(b"n\ny\n"), Err("nothing was done".to_owned()));
+        assert_eq!(said(b"\n"), Err("nothing was done".to_owned()));
+        assert!(said(b"").unwrap_err().contains("--skip-confirmation"));
+    }
 
     /// Answers one request after the other with these codes, and then no more.
     async fn answer(listener: TcpListener, codes: Vec<u16>) {

@@ -8,6 +8,8 @@ use clap::Args;
 use lateen_install::Plan;
 use serde_json::Value;
 
+use crate::words::parse_name;
+
 /// The options that say what shall be installed.
 #[derive(Debug, Args)]
 pub struct InputArgs {
@@ -18,7 +20,7 @@ pub struct InputArgs {
     #[arg(long, short = 's', value_name = "PATH=VALUE", value_parser = parse_setting)]
     set: Vec<(String, String)>,
     /// The name of the control plane's revision
-    #[arg(long, short = 'r')]
+    #[arg(long, short = 'r', value_parser = parse_name)]
     revision: Option<String>,
 }
 

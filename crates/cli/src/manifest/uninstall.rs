@@ -13,6 +13,7 @@ use super::cluster::{self, ClusterArgs, confirm, title};
 use super::input::InputArgs;
 use super::pods;
 use crate::output::{note, say};
+use crate::tag::tell_of_ending_tags;
 
 /// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
 const MESH_LEASE: &str = "istio-leader";
@@ -50,6 +51,8 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     let control_planes: Vec<&Value> = found.iter().filter(is_control_plane).collect();
     if !args.purge {
         warn_of_gateways(&found);
+        warn_of_node_agent(&found);
+        tell_of_ending_tags(&client, &found).await?;
     }
     warn_of_pods(&client, &found, &control_planes).await?;
     if args.dry_run {
@@ -75,13 +78,11 @@ fn revision(object: &Value) -> &str {
 
 /// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.
 fn warn_of_gateways(found: &[Value]) {
-    let of = |object: &&Value| {
-        let component = object["metadata"]["labels"][labels::COMPONENT].as_str();
-        object["kind"] == "Deployment"
-            && matches!(component, Some("IngressGateways" | "EgressGateways"))
-    };
-    let names: Vec<&str> =
-        found.iter().filter(of).filter_map(|object| object["metadata"]["name"].as_str()).collect();
+    let names = [
+        names(found, "Deployment", "IngressGateways"),
+        names(found, "Deployment", "EgressGateways"),
+    ]
+    .concat();
     if !names.is_empty() {
         note(format_args!(
             "traffic through {} ends, gateways go with their revision: to keep them, install them with \
@@ -89,6 +90,24 @@ fn warn_of_gateways(found: &[Value]) {
             names.join(", ")
         ));
     }
+}
+
+/// There is one node agent for all revisions, and it belongs to the one that was installed last.
+fn warn_of_node_agent(found: &[Value]) {
+    for name in names(found, "DaemonSet", "Cni") {
+        note(format_args!(
+            "the node agent {name} goes too: injected pods that count on it do not start any more, to keep \
+             it, install it with another --revision first"
+        ));
+    }
+}
+
+/// The objects of a kind that belong to a component.
+fn names<'a>(found: &'a [Value], kind: &str, component: &str) -> Vec<&'a str> {
+    let of = |object: &&Value| {
+        object["kind"] == kind && object["metadata"]["labels"][labels::COMPONENT] == component
+    };
+    found.iter().filter(of).filter_map(|object| object["metadata"]["name"].as_str()).collect()
 }
 
 /// Proxies go on without their control plane, and stay behind: nobody tells them of changes.
@@ -162,7 +181,24 @@ fn selector(args: &UninstallArgs) -> Result<String> {
 mod tests {
     use serde_json::json;
 
-    use super::is_held_by;
+    use super::{is_held_by, names};
+
+    #[test]
+    fn gateways_and_the_node_agent_are_told_apart_by_their_component() {
+        let object = |kind: &str, name: &str, component: &str| {
+            let labels = json!({ "operator.istio.io/component": component });
+            json!({ "kind": kind, "metadata": { "name": name, "labels": labels } })
+        };
+        let found = [
+            object("Deployment", "istiod", "Pilot"),
+            object("Deployment", "gw", "IngressGateways"),
+            object("Service", "gw", "IngressGateways"),
+            object("DaemonSet", "istio-cni-node", "Cni"),
+        ];
+        assert_eq!(names(&found, "Deployment", "IngressGateways"), ["gw"]);
+        assert_eq!(names(&found, "DaemonSet", "Cni"), ["istio-cni-node"]);
+        assert!(names(&found, "Deployment", "EgressGateways").is_empty());
+    }
 
     #[test]
     fn a_lease_of_another_control_plane_stays() {

@@ -29,12 +29,13 @@ pub enum Verdict {
     Failed(Vec<String>),
 }
 
-impl Default for Verdict {
-    fn default() -> Self {
-        Verdict::Waiting(
-            "it has no pod: see the events of the namespace lateen-precheck".to_owned(),
-        )
-    }
+/// What keeps a node from having a pod: the scheduler tells of pods without a node, and the controller of the
+/// DaemonSet, whose namespace goes with the events at the end.
+pub fn no_pod(set: Option<&Value>, pods: &[Value], events: &[Value]) -> Verdict {
+    let unbound = pods.iter().filter(|pod| text(&pod["spec"], "nodeName").is_empty());
+    let reason = unbound.chain(set).find_map(|object| warning(object, events));
+    let reason = reason.as_deref().unwrap_or("no controller made one, see kube-controller-manager");
+    Verdict::Waiting(format!("it has no pod: {reason}"))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -211,11 +212,11 @@ fn pull_problem(container: &Value) -> Option<String> {
 }
 
 /// Why a pod's containers are not even made, as its node says it: in a warning, and nowhere else.
-pub fn warning(pod: &Value, events: &[Value]) -> Option<String> {
-    let uid = &pod["metadata"]["uid"];
-    let of_pod =
+pub fn warning(object: &Value, events: &[Value]) -> Option<String> {
+    let uid = &object["metadata"]["uid"];
+    let is_its =
         |event: &&Value| event["involvedObject"]["uid"] == *uid && event["type"] == "Warning";
-    events.iter().rfind(of_pod).map(|event| text(event, "message").to_owned())
+    events.iter().rfind(is_its).map(|event| text(event, "message").to_owned())
 }
 
 /// A node's findings at the end.

@@ -52,12 +52,26 @@ pub async fn execute(
         return Ok(ExitCode::SUCCESS);
     }
     write(&root, &edits, args.output)?;
+    if matches!(wish, Wish::Remove) && runtimes.contains(&Runtime::Containerd) {
+        tell_of_others(&root, host)?;
+    }
     let mut told = Vec::new();
     for runtime in &runtimes {
         told.push((*runtime, tell(&root, *runtime, host, wish, &edits, args.restart).await?));
     }
     report(host, &edits, &told, args.output);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What others wrote of a registry stays, and may still have it reached without TLS.
+fn tell_of_others(root: &Root, host: &Host) -> Result<()> {
+    if runtime::containerd_trust(root, host)? == Trust::Insecure {
+        note(format_args!(
+            "containerd still reaches {host} without checking who answers, by lines that are not of this \
+             command: see lateen node registry list"
+        ));
+    }
+    Ok(())
 }
 
 /// Docker refuses a file that repeats a flag of its command line.

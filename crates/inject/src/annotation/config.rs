@@ -9,8 +9,9 @@ use super::syntax::{self, Check};
 
 const BOOTSTRAP: &str = "the proxy has no Envoy bootstrap";
 const HTTP: &str = "HTTP passes through the proxy as TCP";
-const SENT_NOWHERE: &str =
-    "the proxy sends its metrics and access records nowhere: scrape them, or read its log";
+const SCRAPED: &str = "the proxy sends its metrics nowhere: scrape them";
+const LOGGED: &str =
+    "name the service in meshConfig.extensionProviders, as envoyHttpAls or envoyTcpAls";
 const REFRESH: &str = "the control plane sends what changes when it changes";
 
 const WITHOUT_EFFECT: [(&str, &str); 28] = [
@@ -32,10 +33,10 @@ const WITHOUT_EFFECT: [(&str, &str); 28] = [
     ("proxyStatsMatcher", STATISTICS),
     ("extraStatTags", "the metrics have the labels that Istio's have, and no others"),
     ("statsCompression", "metrics are compressed when the scraper asks for it"),
-    ("statsdUdpAddress", SENT_NOWHERE),
-    ("envoyMetricsService", SENT_NOWHERE),
-    ("envoyMetricsServiceAddress", SENT_NOWHERE),
-    ("envoyAccessLogService", SENT_NOWHERE),
+    ("statsdUdpAddress", SCRAPED),
+    ("envoyMetricsService", SCRAPED),
+    ("envoyMetricsServiceAddress", SCRAPED),
+    ("envoyAccessLogService", LOGGED),
     ("tracing", HTTP),
     ("tracingServiceName", HTTP),
     ("zipkinAddress", HTTP),

@@ -101,11 +101,28 @@ fn from_mesh(mesh: &MeshConfig, settings: &mut Settings, reader: &mut Reader) {
     }
     settings.root_namespace.clone_from(&mesh.root_namespace);
     settings.merge_metrics = mesh.enable_prometheus_merge.unwrap_or(true);
-    let port = |value: Option<i32>| value.and_then(|port| u16::try_from(port).ok());
-    settings.outbound_port = port(mesh.proxy_listen_port).unwrap_or(settings.outbound_port);
-    settings.inbound_port = port(mesh.proxy_inbound_listen_port).unwrap_or(settings.inbound_port);
+    let status = mesh.default_config.as_ref().and_then(|config| config.status_port);
+    let ports = [
+        ("proxyListenPort", mesh.proxy_listen_port, &mut settings.outbound_port),
+        ("proxyInboundListenPort", mesh.proxy_inbound_listen_port, &mut settings.inbound_port),
+        ("defaultConfig.statusPort", status, &mut settings.status_port),
+    ];
+    for (path, port, slot) in ports {
+        match port.map(u16::try_from) {
+            None => {}
+            Some(Ok(port)) => *slot = port,
+            Some(Err(_)) => {
+                let message = "is not a port: at most 65535";
+                reader.issues.push(Issue::error(
+                    mesh_config(),
+                    path,
+                    Code::SCHEMA_VALIDATION_ERROR,
+                    message,
+                ));
+            }
+        }
+    }
     let Some(config) = &mesh.default_config else { return };
-    settings.status_port = port(config.status_port).unwrap_or(settings.status_port);
     match serde_json::to_value(config) {
         Ok(config) => {
             reader.issues.extend(fields_without_effect(&config));

@@ -115,6 +115,18 @@ fn mesh_config_decides_where_the_values_say_nothing_of_it() {
 }
 
 #[test]
+fn a_port_of_the_mesh_that_is_none_is_told_and_leaves_the_usual_one() {
+    let mesh = "proxyListenPort: -1\nproxyInboundListenPort: 70000\n\
+                defaultConfig: {statusPort: 99999}\n";
+    let (settings, issues) = Settings::from_texts("", mesh, "");
+    let told: Vec<(bool, &str)> =
+        issues.iter().map(|issue| (issue.is_error(), issue.path.as_str())).collect();
+    let paths = ["proxyListenPort", "proxyInboundListenPort", "defaultConfig.statusPort"];
+    assert_eq!(told, paths.map(|path| (true, path)));
+    assert_eq!((settings.status_port, settings.outbound_port), (15020, 15001));
+}
+
+#[test]
 fn templates_are_overlays_or_refused() {
     let templates = json!({
         "plain": "spec: {containers: [{name: istio-proxy, env: [{name: A, value: b}]}]}",

@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 use super::emit;
 use super::spec::{BARE, Chart, ELSEWHERE, LABEL, NAMESPACE, REVISION, SUFFIX, Setting, Way};
 
+/// As in Istio's charts. Were it the name of files without one, `lateen install` would take a release's objects
+/// for its own that are not wanted any more.
+const OWNER: &str = "unknown";
+
 /// One object over all combinations; `None` where it is not rendered.
 pub struct Learned {
     pub kind: String,
@@ -143,7 +147,8 @@ pub fn render(chart: &Chart, bits: u32) -> Vec<Value> {
         place(&mut spec, setting, value);
     }
     let operator = json!({
-        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+        "metadata": {"name": OWNER}, "spec": spec,
     });
     let plan =
         lateen_install::read(&[("chart".to_owned(), operator)], &[]).unwrap_or_else(|issues| {

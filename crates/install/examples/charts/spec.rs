@@ -77,6 +77,7 @@ pub const ELSEWHERE: &str = "zz-elsewhere";
 pub const NAMESPACE: &str = "zz-namespace";
 pub const RELEASE: &str = "zz-release";
 const SYSTEM: &str = "zz-system";
+const ROLE: &str = "zz-role";
 
 fn setting(path: &'static str, about: &'static str, default: Value, way: Way) -> Setting {
     Setting { path, operator: None, default: Some(default), about, way }
@@ -169,6 +170,16 @@ fn common() -> Vec<Setting> {
     settings
 }
 
+/// The domain of Services' names.
+fn cluster_domain() -> Setting {
+    setting(
+        "global.proxy.clusterDomain",
+        "of Services",
+        json!("cluster.local"),
+        Way::Text("zz-domain"),
+    )
+}
+
 pub fn base() -> Chart {
     Chart {
         name: "base",
@@ -244,6 +255,7 @@ pub fn istiod() -> Chart {
         ),
         setting("global.configValidation", "by a webhook", json!(true), Way::Switch),
         setting("global.proxy", "settings of sidecars", proxy(), Way::Free),
+        cluster_domain(),
         of(
             "meshConfig",
             setting(
@@ -285,8 +297,7 @@ pub fn istiod() -> Chart {
 /// The profile's own.
 fn proxy() -> Value {
     json!({
-        "autoInject": "enabled", "clusterDomain": "cluster.local",
-        "componentLogLevel": "misc:error", "logLevel": "warning", "includeIPRanges": "*",
+        "autoInject": "enabled", "componentLogLevel": "misc:error", "logLevel": "warning", "includeIPRanges": "*",
         "readinessInitialDelaySeconds": 0, "readinessPeriodSeconds": 15,
         "readinessFailureThreshold": 4,
         "startupProbe": {"enabled": true, "failureThreshold": 600}, "statusPort": 15020,
@@ -305,6 +316,7 @@ pub fn gateway() -> Chart {
             Way::Text(SYSTEM),
         ),
     ));
+    settings.push(cluster_domain());
     settings.extend(gateway_workload());
     settings.extend(gateway_service());
     Chart {
@@ -315,7 +327,10 @@ pub fn gateway() -> Chart {
             "profile": "minimal",
             "components": {"ingressGateways": [
                 {"name": "istio-ingressgateway", "enabled": false},
-                {"name": RELEASE, "namespace": NAMESPACE, "enabled": true},
+                {
+                    "name": RELEASE, "namespace": NAMESPACE, "enabled": true,
+                    "label": {"istio": ROLE},
+                },
             ]},
         }),
         settings,
@@ -328,6 +343,8 @@ pub fn gateway() -> Chart {
         release: &[
             (NAMESPACE, ".Release.Namespace"),
             (RELEASE, "(default .Release.Name .Values.name)"),
+            // As Istio's chart has it: Gateway objects select istio-ingressgateway by istio=ingressgateway.
+            (ROLE, "(trimPrefix \"istio-\" (default .Release.Name .Values.name))"),
         ],
         helpers: include_str!("gateway.tpl"),
     }

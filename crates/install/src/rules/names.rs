@@ -33,6 +33,11 @@ pub fn no_label(name: &str) -> String {
     format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
 }
 
+/// Why a text is no label's key.
+pub fn no_label_key(key: &str) -> String {
+    format!("{key:?} is no key: write it as in app or example.com/app")
+}
+
 /// Why a text is no label's value.
 pub fn no_label_value(text: &str) -> String {
     format!("{text:?} is no value of a label: use at most 63 letters, digits, '-', '_' and '.'")

@@ -1,13 +1,11 @@
-//! What Istio's installation once brought along and no longer has, with what takes its place, and the
-//! fields that MeshConfig has lost.
+//! What Istio's installation once brought along and no longer has, with what takes its place.
 
 use super::Entry as F;
 use super::MIXER;
-use super::Meaning::{Gone, Moved};
-use super::Type::{Any, Object, Text};
+use super::Meaning::Gone;
+use super::Type::Object;
 
 const CITADEL: &str = "istiod is the certificate authority";
-const SDS: &str = "certificates always come over SDS, set nothing";
 
 pub const FIELDS: &[F] = &[
     F("values.mixer", Object, Gone(MIXER)),
@@ -49,29 +47,4 @@ pub const FIELDS: &[F] = &[
             "every proxy answers DNS, set ISTIO_META_DNS_CAPTURE in meshConfig.defaultConfig.proxyMetadata",
         ),
     ),
-    F("meshConfig.mixerCheckServer", Text, Gone(MIXER)),
-    F("meshConfig.mixerReportServer", Text, Gone(MIXER)),
-    F("meshConfig.disablePolicyChecks", Any, Gone(MIXER)),
-    F("meshConfig.disableMixerHttpReports", Any, Gone(MIXER)),
-    F("meshConfig.policyCheckFailOpen", Any, Gone(MIXER)),
-    F("meshConfig.sidecarToTelemetrySessionAffinity", Any, Gone(MIXER)),
-    F("meshConfig.enableClientSidePolicyCheck", Any, Gone(MIXER)),
-    F("meshConfig.reportBatchMaxEntries", Any, Gone(MIXER)),
-    F("meshConfig.reportBatchMaxTime", Any, Gone(MIXER)),
-    F("meshConfig.sdsUdsPath", Text, Gone(SDS)),
-    F("meshConfig.sdsRefreshDelay", Any, Gone(SDS)),
-    F("meshConfig.enableSdsTokenMount", Any, Gone(SDS)),
-    F("meshConfig.sdsUseK8sSaJwt", Any, Gone(SDS)),
-    F("meshConfig.authPolicy", Text, Gone("write a PeerAuthentication in the root namespace")),
-    F(
-        "meshConfig.configSources",
-        Any,
-        Gone("the Kubernetes API is the one source of configuration"),
-    ),
-    F(
-        "meshConfig.thriftConfig",
-        Any,
-        Gone("it is carried as TCP, like any protocol that is not known"),
-    ),
-    F("meshConfig.locality_lb_setting", Any, Moved("meshConfig.localityLbSetting")),
 ];

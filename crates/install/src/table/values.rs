@@ -6,14 +6,13 @@ use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
     Schemas, Text, Texts,
 };
-use super::{ONE_IMAGE, REMOTE, ROUTES};
+use super::{ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const TOLERATION: &str = "io.k8s.api.core.v1.Toleration";
 const SELECTOR: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector";
 const INJECTOR: &str = "istiod injects, its pods are set by components.pilot.k8s";
-const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
 const CHAIN: &str = "the plugin is added to the chain of the node's network provider";
 const ENTERED: &str = "the plugin enters the namespace that the container runtime names";
 const NO_AMBIENT: &str = "ambient mode is not offered";

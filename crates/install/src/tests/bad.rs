@@ -60,8 +60,7 @@ fn a_cluster_domain_that_is_none_is_refused() {
     let spec = |domain: &str| json!({"values": {"global": {"proxy": {"clusterDomain": domain}}}});
     check(
         spec("a b"),
-        &["spec.values.global.proxy.clusterDomain: it is a text and must be a DNS domain \
-           such as cluster.local"],
+        &["spec.values.global.proxy.clusterDomain: \"a b\" is no DNS domain such as cluster.local"],
     );
     check(spec("k8s.corp.example"), &[]);
 }
@@ -234,12 +233,12 @@ fn settings_that_lack_something_are_told_by_the_object_that_they_make() {
         ingress(
             json!({"name": "a", "enabled": true, "k8s": {"service": {"ports": [{"name": "http"}]}}}),
         ),
-        &["spec: Service.spec.ports[3].port a would be refused: it is missing"],
+        &["spec: Service a would be refused: spec.ports[3].port: it is missing"],
     );
     check(
         json!({"components": {"pilot": {"k8s": {"volumes": [{"emptyDir": {}}]}}}}),
         &[
-            "spec: Deployment.spec.template.spec.volumes[0].name istiod would be refused: it is missing",
+            "spec: Deployment istiod would be refused: spec.template.spec.volumes[0].name: it is missing",
         ],
     );
 }

@@ -115,7 +115,9 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
         Type::Schema(name) if name.ends_with(".SeccompProfile") => {
             vec![json!({"type": "Unconfined"})]
         }
-        Type::Schema(_) | Type::Schemas(_) | Type::Autoscaler | Type::List => Vec::new(),
+        Type::Schema(_) | Type::Schemas(_) | Type::Autoscaler | Type::List | Type::Inherited => {
+            Vec::new()
+        }
     }
 }
 
@@ -123,6 +125,8 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
 fn own_samples() -> BTreeMap<&'static str, Value> {
     let selector = json!([{"matchLabels": {"a": "b"}}]);
     BTreeMap::from([
+        ("cniBinDir", json!("/sample")),
+        ("cniConfDir", json!("/sample")),
         ("profile", json!("minimal")),
         ("meshConfig", json!({"accessLogFile": "/x"})),
         ("unvalidatedValues", json!({"pilot": {"podLabels": {"a": "b"}}})),

@@ -27,10 +27,34 @@ fn the_injectors_own_checks_are_made_before_anything_is_installed() {
 }
 
 #[test]
+fn settings_of_the_mesh_with_which_no_pod_could_start_are_refused() {
+    let path = "meshConfig.defaultConfig.statusPort";
+    check(&[(path, "99999")], &format!("spec.{path}: is not a port"));
+}
+
+#[test]
+fn settings_of_the_node_agent_that_no_node_can_have_are_refused() {
+    for (field, value, words) in [
+        ("cniBinDir", "opt/cni/bin", "\"opt/cni/bin\" is no folder of a node"),
+        ("cniConfDir", "/etc/../x", "\"/etc/../x\" is no folder of a node"),
+        ("cniConfFileName", "../x.conflist", "\"../x.conflist\" is no file's name"),
+        ("excludeNamespaces[0]", "A_B", "\"A_B\" is no name"),
+        ("repair.brokenPodLabelKey", "a b", "\"a b\" is no key"),
+        ("repair.brokenPodLabelValue", "a b", "\"a b\" is no value of a label"),
+        ("repair.initContainerName", "A", "\"A\" is no name"),
+        ("chained", "false", "leave this out"),
+    ] {
+        let path = format!("values.cni.{field}");
+        check(&[("components.cni.enabled", "true"), (&path, value)], &format!("spec.{path}: "));
+        check(&[("components.cni.enabled", "true"), (&path, value)], words);
+    }
+}
+
+#[test]
 fn numbers_that_do_not_go_together_are_refused() {
     check(
         &[("values.pilot.autoscaleMin", "7")],
-        "spec.maxReplicas istiod would be refused: 5 is less than minReplicas, 7",
+        "HorizontalPodAutoscaler istiod would be refused: spec.maxReplicas: 5 is less than minReplicas, 7",
     );
     check(
         &[
@@ -43,7 +67,7 @@ fn numbers_that_do_not_go_together_are_refused() {
     check(&[("values.pilot.autoscaleEnabled", "false"), (replicas, "-1")], "-1 is less than 0");
     check(
         &[("components.pilot.k8s.resources.limits.cpu", "10m")],
-        "resources.requests.cpu istiod would be refused: \"50m\" is more than the limit, \"10m\"",
+        "containers[0].resources.requests.cpu: \"50m\" is more than the limit, \"10m\"",
     );
     check(&[("components.pilot.k8s.resources.limits.cpu", "1x")], "\"1x\" is not a quantity");
     let mount = "components.pilot.k8s.volumeMounts[0]";
@@ -102,7 +126,7 @@ fn names_and_labels_that_the_api_refuses_are_refused() {
     check(&[("values.base.validationCABundle", "-----BEGIN")], "is not base64");
     check(
         &[("components.ingressGateways[0].name", "1st")],
-        "Service.metadata.name 1st would be refused",
+        "Service 1st would be refused: metadata.name: ",
     );
     check(
         &[("components.ingressGateways[0].name", "istiod")],
@@ -116,8 +140,12 @@ fn an_installation_is_named_as_a_label_can_be() {
         "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
         "metadata": {"name": "A B"},
     });
-    let issues = crate::read(&[("file".to_owned(), document)], &[]).unwrap_err();
+    let issues = crate::read(&[("file".to_owned(), document.clone())], &[]).unwrap_err();
     assert_eq!(issues[0].path, "metadata.name");
+    let mut number = document;
+    number["metadata"]["name"] = json!(5);
+    let numbers = crate::read(&[("file".to_owned(), number)], &[]).unwrap_err();
+    assert_eq!(numbers[0].message, "it is a number and must be a text (in quotes)");
     assert!(issues[0].message.starts_with("\"A B\" marks what is installed"), "{issues:?}");
 }
 

@@ -124,3 +124,30 @@ fn fields_of_the_default_config_without_effect_are_told_once() {
         "{told:?}"
     );
 }
+
+#[test]
+fn fields_that_proxy_config_has_lost_are_no_errors() {
+    for field in ["parentShutdownDuration", "connectTimeout"] {
+        let path = format!("meshConfig.defaultConfig.{field}");
+        let plan = plan("default", &[(&path, "60s")]);
+        let told: Vec<&str> = plan.issues.iter().map(|issue| issue.message.as_str()).collect();
+        assert!(told.iter().any(|one| one.starts_with("it has no effect: ")), "{told:?}");
+    }
+}
+
+#[test]
+fn fields_of_mesh_config_that_nothing_reads_are_told() {
+    for (field, value) in [("enableAutoMtls", "true"), ("ingressClass", "nginx")] {
+        let path = format!("meshConfig.{field}");
+        let told = plan("default", &[(&path, value)]).issues;
+        let is_told = |issue: &lateen_api::issue::Issue| {
+            issue.path == format!("spec.{path}") && issue.message.starts_with("it has no effect: ")
+        };
+        assert!(told.iter().any(is_told), "{field}: {told:?}");
+    }
+    let wrong = super::bad::errors(json!({"meshConfig": {"enableAutoMtls": "yes"}}), &[]);
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert!(wrong[0].starts_with("spec.meshConfig.enableAutoMtls: "), "{wrong:?}");
+    let class = plan("default", &[("meshConfig.ingressClass", "5")]);
+    assert_eq!(class.mesh_config()["ingressClass"], "5", "a text where the type says so");
+}

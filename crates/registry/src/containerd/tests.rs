@@ -87,6 +87,30 @@ fn where_the_older_form_is_used_it_is_used_on() {
 }
 
 #[test]
+fn other_endpoints_of_the_registry_stay_and_are_asked_first() {
+    let cache = "version = 2
+
+[plugins.\"io.containerd.grpc.v1.cri\".registry.mirrors.\"r:5000\"]
+  endpoint = [\"https://cache\"] # ours
+";
+    let insecure = read(cache).with_inline(&host(), Trust::Insecure, "/ca").unwrap();
+    let all = "[\"https://cache\", \"https://r:5000\", \"http://r:5000\"] # ours\n";
+    assert!(insecure.contains(all), "{insecure}");
+    assert_eq!(read(&insecure).with_inline(&host(), Trust::System, "/ca").unwrap(), cache);
+}
+
+#[test]
+fn a_registry_of_which_no_certificate_is_checked_is_asked_without_tls_as_well() {
+    let unchecked = "version = 2
+[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"r:5000\".tls]
+insecure_skip_verify = true
+";
+    let insecure = read(unchecked).with_inline(&host(), Trust::Insecure, "/ca").unwrap();
+    assert!(insecure.contains("[\"https://r:5000\", \"http://r:5000\"]"), "{insecure}");
+    assert_eq!(read(&insecure).with_inline(&host(), Trust::Insecure, "/ca").unwrap(), insecure);
+}
+
+#[test]
 fn a_containerd_of_docker_alone_does_not_serve_the_kubelet() {
     assert!(!read("disabled_plugins = [\"cri\"]\n").serves_kubelet());
     assert!(

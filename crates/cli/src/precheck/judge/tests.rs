@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Finding, Verdict, node, pod, services, warning};
+use super::{Finding, Verdict, no_pod, node, pod, services, warning};
 
 fn of_node(kubelet: &str, kernel: &str, ready: &str) -> Vec<(String, bool)> {
     let found = node(&json!({
@@ -95,4 +95,19 @@ fn a_pod_without_containers_is_explained_by_its_events() {
     ];
     assert_eq!(warning(&pod, &events).as_deref(), Some("no sandbox"));
     assert_eq!(warning(&pod, &events[..2]), None);
+}
+
+#[test]
+fn a_node_without_a_pod_is_explained_by_the_scheduler_or_by_the_controller() {
+    let named = |uid: &str| json!({ "metadata": { "uid": uid } });
+    let event = |uid: &str, message: &str| json!({ "involvedObject": { "uid": uid }, "type": "Warning", "message": message });
+    let events = [event("set", "privileged is forbidden"), event("pod", "0/2 nodes are available")];
+    let told = |set: Option<&Value>, pods: &[Value]| match no_pod(set, pods, &events) {
+        Verdict::Waiting(what) => what,
+        other => panic!("{other:?}"),
+    };
+    let set = named("set");
+    assert_eq!(told(Some(&set), &[]), "it has no pod: privileged is forbidden");
+    assert_eq!(told(Some(&set), &[named("pod")]), "it has no pod: 0/2 nodes are available");
+    assert!(told(None, &[]).contains("kube-controller-manager"));
 }
