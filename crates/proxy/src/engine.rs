@@ -290,7 +290,7 @@ impl Engine {
                 self.let_go(&dropped);
                 // Its listeners may be known for another's sake; else their answer is published.
                 let names = crate::config::listener_names(address);
-                let known = names.iter().all(|name| self.resources.is_listener_answered(name));
+                let known = names.iter().all(|name| self.resources.is_listener_settled(name));
                 if known && !self.shared.config.load().answered.contains_key(&address) {
                     self.publish();
                 }
@@ -333,8 +333,9 @@ impl Engine {
 
     fn is_complete(&self) -> bool {
         let listeners = match self.role {
+            // Without these two, what is captured would go to whoever else has their ports.
             Role::Sidecar if !self.everything => {
-                SIDECAR_LISTENERS.iter().all(|name| self.resources.is_listener_answered(name))
+                SIDECAR_LISTENERS.iter().all(|name| self.resources.is_listener_settled(name))
             }
             Role::Sidecar | Role::Gateway => self.listeners_answered,
         };

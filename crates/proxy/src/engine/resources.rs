@@ -284,9 +284,13 @@ impl Resources {
 
     /// The control plane has said what this listener is, or that it is not.
     pub fn is_listener_answered(&self, name: &str) -> bool {
-        self.listeners.contains_key(name)
-            || self.absent_listeners.contains(name)
+        self.is_listener_settled(name)
             || self.refused.reason(ResourceType::Listener, name).is_some()
+    }
+
+    /// The listener is there, or the control plane has said that there is none.
+    pub fn is_listener_settled(&self, name: &str) -> bool {
+        self.listeners.contains_key(name) || self.absent_listeners.contains(name)
     }
 
     pub fn named_clusters(&self) -> BTreeSet<String> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::listener::v3::Listener;
 use envoy_types::pb::google::protobuf::{Any, BoolValue};
+use futures::FutureExt;
 use lateen_api::xds::ResourceType::{self, Cluster, Endpoint, Listener as LDS};
 use lateen_xds::client::AdsAddress;
 use tempfile::TempDir;
@@ -135,15 +136,19 @@ impl Rig {
 }
 
 async fn launch(role: Role, home: &TempDir) -> Handle {
+    let proxy = start(role, home).await;
+    within(proxy.ready()).await;
+    proxy
+}
+
+async fn start(role: Role, home: &TempDir) -> Handle {
     let source = Source::Ads(AdsAddress::Unix(home.path().join("ads.sock")));
     let options = Options {
         workers: 1,
         cache: Some(home.path().join("cache")),
         ..Options::new(Default::default(), role, source)
     };
-    let proxy = Proxy::start(options).await.unwrap();
-    within(proxy.ready()).await;
-    proxy
+    Proxy::start(options).await.unwrap()
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
@@ -256,6 +261,26 @@ async fn a_port_that_is_taken_is_refused_by_name_and_the_others_serve() {
     assert!(reason.starts_with("blocked: address: ") && reason.contains("in use"), "{reason}");
     assert!(!reason.contains("front"), "{reason}");
     assert_eq!(letter(at).await, Some('a'));
+}
+
+#[tokio::test]
+async fn a_sidecar_whose_port_another_has_is_not_ready() {
+    let (a, taken) = (Server::start(b'a').await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let home = tempfile::tempdir().unwrap();
+    let ads = Ads::start(&home.path().join("ads.sock"));
+    ads.sidecar_listeners(a.at).await;
+    ads.listener("virtualInbound", taken.local_addr().unwrap(), "fallback");
+    let proxy = start(Role::Sidecar, &home).await;
+    let reason = ads.nack().await;
+    assert!(reason.starts_with("virtualInbound: address: "), "{reason}");
+    // Everything else is answered by now.
+    until("the other listener", async || {
+        let config = proxy.view.shared.config.load();
+        config.clusters.contains_key("fallback")
+            && config.bound.values().any(|l| &*l.compiled.name == "virtualOutbound")
+    })
+    .await;
+    assert!(proxy.ready().now_or_never().is_none(), "what is captured has nowhere to go");
 }
 
 #[tokio::test]
