@@ -1,7 +1,6 @@
-// The graph API, version 1: what the server sends. `crates/graph` serializes the same shapes, and
-// a test compares them with these names. All rates are per second over `duration`; times are
-// milliseconds since 1970; bytes are bytes; latencies are milliseconds. A field that is absent was
-// not observed, which is not the same as zero.
+// The graph API, version 1: what the server sends. `crates/graph` and `crates/control` serialize the same
+// shapes. All rates are per second over `duration`; times are milliseconds since 1970; bytes are bytes;
+// latencies are milliseconds. A field that is absent was not observed, which is not the same as zero.
 //
 // GET  /api/v1/status                          → Status
 // GET  /api/v1/graph?GraphQuery                → Graph   (ETag; 304 while nothing has changed)
