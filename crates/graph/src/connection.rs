@@ -73,7 +73,7 @@ impl Connection {
         let tags = &common.custom_tags;
         let origins = common.metadata.as_ref();
         Self {
-            time: end(&common, duration).filter(|end| end.abs_diff(now) <= SKEW).unwrap_or(now),
+            time: time(end(&common, duration), now),
             duration,
             proxy: cut(node.split('~').nth(2).unwrap_or(node)).into(),
             at_gateway: node.starts_with("router~"),
@@ -132,6 +132,11 @@ impl Connection {
         ));
         line
     }
+}
+
+/// What has ended is not to come, by a clock that is a little ahead either.
+fn time(end: Option<u64>, now: u64) -> u64 {
+    end.filter(|end| end.abs_diff(now) <= SKEW).map_or(now, |end| end.min(now))
 }
 
 fn end(common: &AccessLogCommon, duration: Duration) -> Option<u64> {
@@ -250,6 +255,7 @@ mod tests {
         for (start, duration, seen) in [
             (now + year, Duration::ZERO, milliseconds),
             (now - year, Duration::ZERO, milliseconds),
+            (now + Duration::from_secs(30), Duration::ZERO, milliseconds),
             // Its clock went back while the connection lasted.
             (now, 3 * year, milliseconds),
             (now - year, year - Duration::from_secs(2), milliseconds - 2000),
