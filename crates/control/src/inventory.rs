@@ -294,5 +294,11 @@ impl Group {
     }
 }
 
+/// A list that leaves something out.
+#[cfg(test)]
+pub(crate) fn short_list() -> Value {
+    json!(Rows::<Value> { items: Vec::new(), left_out: 1 })
+}
+
 #[cfg(test)]
 mod tests;

@@ -278,6 +278,9 @@ fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
 }
 
 #[cfg(test)]
+mod contract;
+
+#[cfg(test)]
 mod tests {
     use futures::FutureExt;
     use lateen_runtime::admin::Page;

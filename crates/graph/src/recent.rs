@@ -144,7 +144,7 @@ mod tests {
             add(&mut recent, &format!("w{index}"), index);
         }
         let most = KEPT + super::SWEEP as usize + 8;
-        assert!(recent.texts.len() <= most, "{} texts", recent.texts.len());
+        assert!(recent.texts.count() <= most, "{} texts", recent.texts.count());
         assert!(recent.order.len() <= 2 * KEPT + 1);
     }
 
