@@ -52,6 +52,15 @@ struct Item {
     issues: Count,
 }
 
+/// A list, as far as there is room for it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rows<T> {
+    items: Vec<T>,
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
+}
+
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Instances {
     all: usize,
@@ -101,15 +110,15 @@ impl Inventory {
         let wanted = Wanted::read(query);
         Some(Page::json(&match name {
             "namespaces" => json!({ "namespaces": namespaces(&snapshot, health) }),
-            "services" => json!({ "items": self.services(&snapshot, &wanted, health) }),
-            "workloads" => json!({ "items": self.workloads(&snapshot, &wanted, true, health) }),
-            "applications" => json!({ "items": self.workloads(&snapshot, &wanted, false, health) }),
-            "config" => json!({ "items": self.config(&wanted) }),
+            "services" => json!(self.services(&snapshot, &wanted, health)),
+            "workloads" => json!(self.workloads(&snapshot, &wanted, true, health)),
+            "applications" => json!(self.workloads(&snapshot, &wanted, false, health)),
+            "config" => json!(self.config(&wanted)),
             _ => return None,
         }))
     }
 
-    fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Vec<Item> {
+    fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Rows<Item> {
         let acts = self.acts();
         let all = snapshot.services().all().iter().enumerate();
         let shown = all.filter(|(_, service)| wanted.fits(service.namespace(), &service.hostname));
@@ -137,8 +146,9 @@ impl Inventory {
         };
         let mut rows: Vec<Item> = shown.map(row).collect();
         rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let left_out = rows.len().saturating_sub(ROWS);
         rows.truncate(ROWS);
-        rows
+        Rows { items: rows, left_out }
     }
 
     fn workloads(
@@ -147,7 +157,7 @@ impl Inventory {
         wanted: &Wanted<'_>,
         by_owner: bool,
         health: Health<'_>,
-    ) -> Vec<Item> {
+    ) -> Rows<Item> {
         let proxies = self.proxies.list().into_iter();
         let connected: HashSet<_> = proxies.map(|proxy| (proxy.namespace, proxy.name)).collect();
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
@@ -161,15 +171,13 @@ impl Inventory {
             }
         }
         let acts = self.acts();
-        let rows = groups.into_iter().take(ROWS);
-        rows.map(|((namespace, name), group)| {
+        Rows::of(groups.into_iter(), |((namespace, name), group)| {
             let item = group.item(namespace, name, by_owner);
             Item { health: health(&item.id), issues: issues(&acts, &item.id), ..item }
         })
-        .collect()
     }
 
-    fn config(&self, wanted: &Wanted<'_>) -> Vec<Value> {
+    fn config(&self, wanted: &Wanted<'_>) -> Rows<Value> {
         let verdicts = self.findings.verdicts();
         let acts = wanted.acts_on.as_ref().map(|_| self.acts());
         let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
@@ -184,8 +192,19 @@ impl Inventory {
             let issues = verdicts.get(&object).map(|verdict| verdict.count());
             item(&key, &object, facts.created, issues.unwrap_or_default())
         };
-        shown.take(ROWS).map(row).collect()
+        Rows::of(shown, row)
     }
+}
+
+impl<T> Rows<T> {
+    fn of<S>(mut all: impl Iterator<Item = S>, row: impl FnMut(S) -> T) -> Self {
+        let items = all.by_ref().take(ROWS).map(row).collect();
+        Self { items, left_out: all.count() }
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A row of the list of configuration.
@@ -273,6 +292,12 @@ impl Group {
             issues: Count::default(),
         }
     }
+}
+
+/// A list that leaves something out.
+#[cfg(test)]
+pub(crate) fn short_list() -> Value {
+    json!(Rows::<Value> { items: Vec::new(), left_out: 1 })
 }
 
 #[cfg(test)]

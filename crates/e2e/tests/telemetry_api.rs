@@ -262,6 +262,44 @@ fn collectors_get_an_entry_of_each_connection_of_a_running_workload() {
     });
 }
 
+/// The older way: one service for all proxies, by MeshConfig alone.
+const BY_DEFAULT: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    enableEnvoyAccessLogService: true
+    defaultConfig:
+      envoyAccessLogService: {address: 'collector.default.svc.cluster.local:9001'}
+";
+
+#[test]
+fn the_log_service_of_mesh_config_gets_an_entry_of_each_connection_from_both_sides() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let collector = collect(&mesh)?;
+        mesh.apply(BY_DEFAULT)?;
+        let entries = |cluster: &str, of: &str| {
+            printed(&collector, &format!("als tcp_envoy_accesslog {cluster} - "), of)
+        };
+        let outbound = "outbound|8020||tcp-echo-server.default.svc.cluster.local";
+        wait_until("entries to arrive", START, || {
+            ask(ECHO_GATEWAY, "x\n")?;
+            let found = (entries(outbound, ""), entries("inbound|8020||", ""));
+            ensure!(found.0 > 0 && found.1 > 0, "{found:?}: {}", mesh.logs());
+            Ok(())
+        })?;
+        for _ in 0..7 {
+            ensure!(ask(ECHO_GATEWAY, "0123456789\n")? == "v1> 0123456789\n");
+        }
+        wait_until("an entry of each connection", START, || {
+            let found = (entries(outbound, " 11 15"), entries("inbound|8020||", " 11 15"));
+            ensure!(found == (7, 7), "{found:?}:\n{}", collector.stdout());
+            Ok(())
+        })
+    });
+}
+
 #[test]
 fn collectors_get_the_same_from_stock_envoy() {
     isolated(|| {

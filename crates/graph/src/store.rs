@@ -34,6 +34,8 @@ pub struct Store {
     oldest: u32,
     bytes: usize,
     dropped: u64,
+    /// The first step was forgotten before it was an hour old.
+    is_short: bool,
 }
 
 /// One key's points.
@@ -72,6 +74,8 @@ pub struct Fill {
     pub edges: usize,
     /// Points that found no room.
     pub dropped: u64,
+    /// Whether less than an hour is kept, for want of room.
+    pub is_short: bool,
 }
 
 impl Store {
@@ -86,6 +90,7 @@ impl Store {
             oldest: now,
             bytes: 0,
             dropped: 0,
+            is_short: false,
         }
     }
 
@@ -98,6 +103,7 @@ impl Store {
     /// Adds a point to the step of this time; a time before the newest counts as that.
     pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
         self.advance(seconds);
+        while self.lines.len() >= KEYS && !self.lines.contains_key(&key) && self.makes_room() {}
         let full = self.lines.len() >= KEYS;
         let now = self.now;
         let line = match self.lines.get_mut(&key) {
@@ -136,13 +142,24 @@ impl Store {
         let crossed = step / CHUNK != self.now / CHUNK;
         self.now = step;
         self.oldest = self.oldest.max(step.saturating_sub(KEPT - 1));
+        if step - self.oldest == KEPT - 1 {
+            self.is_short = false;
+        }
         if crossed {
             self.forget();
         }
-        while self.bytes > self.limit && self.oldest + CHUNK < self.now {
-            self.oldest += CHUNK;
-            self.forget();
+        while self.bytes > self.limit && self.makes_room() {}
+    }
+
+    /// Forgets the oldest steps of all before their time; false if only the present is left.
+    fn makes_room(&mut self) -> bool {
+        if self.oldest + CHUNK >= self.now {
+            return false;
         }
+        self.oldest += CHUNK;
+        self.is_short = true;
+        self.forget();
+        true
     }
 
     /// Forgets what is older than the oldest step.
@@ -164,8 +181,8 @@ impl Store {
     }
 
     pub fn fill(&self) -> Fill {
-        let Self { bytes, limit, dropped, .. } = *self;
-        Fill { bytes, limit, edges: self.lines.len(), dropped }
+        let Self { bytes, limit, dropped, is_short, .. } = *self;
+        Fill { bytes, limit, edges: self.lines.len(), dropped, is_short }
     }
 
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.

@@ -181,6 +181,9 @@ impl Traffic {
     fn counted(&self, key: &Key, facts: &Facts<'_>) -> Series {
         let labels = facts.labels();
         let counter = |metric| match &key.shown {
+            _ if key.untaken => {
+                [None, Some(self.registry.counter_for(View::Report, metric, &labels))]
+            }
             None => [Some(self.registry.counter(metric, &labels)), None],
             Some(shown) => {
                 let about = About { key, facts, node: &self.own.node };

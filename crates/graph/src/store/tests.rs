@@ -1,5 +1,6 @@
 //! Ranges, an hour, and a budget.
 
+use envoy_types::pb::io::prometheus::client::LabelPair;
 use lateen_telemetry::labels::Reporter;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
@@ -104,4 +105,53 @@ fn keys_without_room_are_counted() {
         store.add(START, key(&format!("e{edge}")), &opened(1));
     }
     assert_eq!((store.fill().edges, store.fill().dropped), (KEYS, 7));
+}
+
+/// The labels of a series of the standard metrics between a client and a workload that is there for a moment.
+fn labels(reporter: &str, flags: &str, workload: u32) -> Vec<LabelPair> {
+    let pair =
+        |(name, value): (&str, String)| LabelPair { name: Some(name.into()), value: Some(value) };
+    let all = [
+        ("reporter", reporter.to_owned()),
+        ("request_protocol", "tcp".to_owned()),
+        ("source_workload", "client".to_owned()),
+        ("destination_workload", format!("job-{workload}")),
+        ("destination_principal", format!("spiffe://cluster.local/ns/jobs/sa/job-{workload}")),
+        ("destination_service", format!("job-{workload}.jobs.svc.cluster.local")),
+        ("response_flags", flags.to_owned()),
+    ];
+    all.into_iter().map(pair).collect()
+}
+
+#[test]
+fn ten_thousand_short_lived_workloads_in_an_hour_are_bounded_and_leave_nothing_behind() {
+    const WORKLOADS: u32 = 10_000;
+    let limit = 32 << 20;
+    let mut store = Store::new(limit, START);
+    let at = |workload: u32| START + u64::from(workload) * 3600 / u64::from(WORKLOADS);
+    for workload in 0..WORKLOADS {
+        for (reporter, flags) in [
+            ("source", "-"),
+            ("source", "UC"),
+            ("source", "UF,URX"),
+            ("destination", "-"),
+            ("destination", "DC"),
+        ] {
+            let key = store.key(&labels(reporter, flags, workload)).unwrap();
+            store.add(at(workload), key, &opened(1));
+        }
+        let fill = store.fill();
+        assert!(fill.bytes <= limit + limit / 4 && fill.edges <= KEYS, "{fill:?}");
+    }
+    let (fill, (oldest, now)) = (store.fill(), store.range());
+    assert!(fill.is_short && fill.dropped == 0, "the oldest make room for the newest: {fill:?}");
+    assert!(now - oldest >= CHUNK, "{oldest} to {now}");
+    let newest = store.sums(now - 1, now).filter(|(_, sum)| sum.points.opened > 0).count();
+    assert!(newest > 0, "the present is whole");
+    assert!(store.texts.count() <= 3 * fill.edges / 5 + 10, "{} texts", store.texts.count());
+
+    store.advance(START + 3 * 3600);
+    let fill = store.fill();
+    assert_eq!((fill.edges, fill.bytes, fill.is_short), (0, 0, false));
+    assert_eq!(store.texts.count(), 0, "no name outlives the last that has it");
 }
