@@ -10,7 +10,7 @@ use crate::point::Point;
 use crate::series::series;
 use crate::store::{Store, step_of};
 use crate::text::text;
-use crate::view::{Graph, GraphType, NodeKind, State};
+use crate::view::{Graph, GraphType, NodeKind, State, Traffic};
 
 const START: u64 = 1_800_000_000;
 
@@ -246,4 +246,25 @@ fn the_course_of_what_is_hidden_is_not_told() {
     assert!(!key.is_within(&within) && !key.is_within(&touches));
     let own = tcp(party("echo-client", ""), service("echo"), Party::default());
     assert!(own.is_within(&within) && !own.is_within(&touches));
+}
+
+#[test]
+fn whatever_is_shown_has_a_course() {
+    let store = echo();
+    let types = [GraphType::Workload, GraphType::App, GraphType::VersionedApp, GraphType::Service];
+    for r#type in types {
+        for query in [query(r#type), Query { r#type, ..confined("default") }] {
+            let shown = graph(&store, &query);
+            for edge in &shown.edges {
+                assert!(!series(&store, &edge.id, &query).outbound.is_empty(), "{}", edge.id);
+            }
+            // A graph of services does not show where they lead.
+            for node in shown.nodes.iter().filter(|_| r#type != GraphType::Service) {
+                let course = series(&store, &node.id, &query);
+                let sides = (node.r#in != Traffic::default(), node.out != Traffic::default());
+                let has = (!course.inbound.is_empty(), !course.outbound.is_empty());
+                assert_eq!(has, sides, "{}", node.id);
+            }
+        }
+    }
 }
