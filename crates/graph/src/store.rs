@@ -3,9 +3,9 @@
 //! edges make room, so that the present is always whole.
 
 mod chunk;
+mod line;
 mod numbers;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use envoy_types::pb::io::prometheus::client::LabelPair;
@@ -13,7 +13,8 @@ use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Texts};
 use crate::point::Point;
-use chunk::{CHUNK, Chunk};
+use chunk::CHUNK;
+use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
 
@@ -38,21 +39,6 @@ pub struct Store {
     oldest: u32,
     bytes: usize,
     dropped: u64,
-}
-
-/// One key's points.
-#[derive(Debug)]
-struct Line {
-    route: Route,
-    chunks: VecDeque<Chunk>,
-    /// What the newest chunk sums up to.
-    sum: Point,
-    /// The step that is not over, and what it has so far.
-    step: u32,
-    current: Point,
-    /// Connections opened less those closed, since the key is known. An end with other flags than the
-    /// beginning is another key's.
-    open: i64,
 }
 
 /// What a key has in a range of steps.
@@ -115,7 +101,7 @@ impl Store {
             }
         };
         if line.step != now {
-            let before = line.newest_cost();
+            let before = line.growing();
             self.bytes = (self.bytes + line.close()).saturating_sub(before);
             line.step = now;
         }
@@ -154,7 +140,7 @@ impl Store {
         let (oldest, before, mut freed) = (self.oldest, self.lines.len(), 0);
         self.lines.retain(|_, line| {
             freed += line.forget(oldest);
-            let kept = !line.chunks.is_empty() || line.step >= oldest;
+            let kept = !line.is_bare() || line.step >= oldest;
             freed += if kept { 0 } else { KEY_BYTES };
             kept
         });
@@ -204,75 +190,6 @@ impl Store {
                 line.each(first, last, |step, point| take(key, &about, step, point));
             }
         }
-    }
-}
-
-impl Line {
-    fn new(route: Route) -> Self {
-        let (sum, current) = Default::default();
-        Self { route, chunks: VecDeque::new(), sum, step: 0, current, open: 0 }
-    }
-
-    /// What the chunk costs that may still grow.
-    fn newest_cost(&self) -> usize {
-        self.chunks.back().map_or(0, Chunk::cost)
-    }
-
-    /// Packs the step that is over. Out: what that chunk costs now that was the newest before, and a new one.
-    fn close(&mut self) -> usize {
-        let point = std::mem::take(&mut self.current);
-        if point.is_empty() {
-            return self.newest_cost();
-        }
-        let step = self.step;
-        let mut finished = 0;
-        if self.chunks.back().is_none_or(|chunk| !chunk.takes(step)) {
-            let sum = std::mem::take(&mut self.sum);
-            if let Some(chunk) = self.chunks.back_mut() {
-                chunk.finish(&sum);
-                finished = chunk.cost();
-            }
-            self.chunks.push_back(Chunk::new(step));
-        }
-        let chunk = self.chunks.back_mut().expect("there is one now");
-        chunk.push(step, &point);
-        self.sum.add(&point);
-        finished + chunk.cost()
-    }
-
-    fn forget(&mut self, oldest: u32) -> usize {
-        let mut freed = 0;
-        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last() < oldest) {
-            freed += chunk.cost();
-        }
-        if self.chunks.is_empty() {
-            self.sum = Point::default();
-        }
-        freed
-    }
-
-    fn each(&self, first: u32, last: u32, mut take: impl FnMut(u32, &Point)) {
-        self.chunks.iter().for_each(|chunk| chunk.each(first, last, &mut take));
-        if let Some(current) = self.current(first, last) {
-            take(self.step, current);
-        }
-    }
-
-    /// What `each` would give, added up.
-    fn sum(&self, first: u32, last: u32) -> Point {
-        let newest = self.chunks.back().is_some_and(|chunk| chunk.is_within(first, last));
-        let mut sum = if newest { self.sum.clone() } else { Point::default() };
-        let others = self.chunks.len() - usize::from(newest);
-        self.chunks.iter().take(others).for_each(|chunk| chunk.add_to(&mut sum, first, last));
-        if let Some(current) = self.current(first, last) {
-            sum.add(current);
-        }
-        sum
-    }
-
-    fn current(&self, first: u32, last: u32) -> Option<&Point> {
-        let is_asked = (first..=last).contains(&self.step) && !self.current.is_empty();
-        is_asked.then_some(&self.current)
     }
 }
 

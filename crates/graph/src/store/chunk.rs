@@ -1,5 +1,5 @@
 //! One key's points of five minutes in few bytes. In: points in the order of their steps. Out: those of a range, or what
-//! they sum up to. A chunk that is over has its sum with it, so that nobody who asks for all of it reads its points.
+//! they sum up to.
 
 use crate::point::{Point, read, skip, write};
 
@@ -15,18 +15,16 @@ const NOT_YET: u32 = u32::MAX;
 pub struct Chunk {
     first: u32,
     last: u32,
-    /// Points, each after its step's place in the chunk; then their sum, when the chunk is over.
+    /// Points, each after its step's place in the chunk.
     bytes: Vec<u8>,
     /// Where the points of all minutes but the first begin.
     marks: [u32; MARKS],
-    sum_at: u32,
 }
 
 impl Chunk {
     /// One that begins with this step.
     pub fn new(step: u32) -> Self {
-        let (marks, sum_at) = ([NOT_YET; MARKS], NOT_YET);
-        Self { first: step, last: step, bytes: Vec::new(), marks, sum_at }
+        Self { first: step, last: step, bytes: Vec::new(), marks: [NOT_YET; MARKS] }
     }
 
     pub fn takes(&self, step: u32) -> bool {
@@ -54,10 +52,8 @@ impl Chunk {
         self.last = step;
     }
 
-    /// No more points come, and this is their sum.
-    pub fn finish(&mut self, sum: &Point) {
-        self.sum_at = self.bytes.len() as u32;
-        sum.encode(&mut self.bytes);
+    /// No more points come.
+    pub fn finish(&mut self) {
         self.bytes.shrink_to_fit();
     }
 
@@ -77,12 +73,7 @@ impl Chunk {
 
     /// Adds the points between these steps to a sum.
     pub fn add_to(&self, sum: &mut Point, first: u32, last: u32) {
-        match self.bytes.get(self.sum_at as usize..) {
-            Some(mut own) if self.is_within(first, last) => {
-                sum.add_encoded(&mut own);
-            }
-            _ => self.walk(first, last, |_, bytes| sum.add_encoded(bytes)),
-        }
+        self.walk(first, last, |_, bytes| sum.add_encoded(bytes));
     }
 
     fn walk(&self, first: u32, last: u32, mut take: impl FnMut(u32, &mut &[u8]) -> Option<()>) {
@@ -105,11 +96,10 @@ impl Chunk {
 
     /// The points from this minute on.
     fn points(&self, minute: u32) -> &[u8] {
-        let end = self.bytes.len().min(self.sum_at as usize);
         let begin = match minute {
             0 => 0,
             minute => self.marks[minute as usize - 1] as usize,
         };
-        &self.bytes[begin.min(end)..end]
+        self.bytes.get(begin..).unwrap_or_default()
     }
 }
