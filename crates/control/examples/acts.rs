@@ -77,14 +77,14 @@ fn objects(index: usize) -> Vec<Value> {
             object("networking", "WorkloadEntry", &format!("{app}-{index}-{instance}"), spec)
         })
         .collect();
-    if index % OF_NAMESPACE == 0 {
+    if index.is_multiple_of(OF_NAMESPACE) {
         all.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}));
         let strict = json!({"mtls": {"mode": "STRICT"}});
         all.push(object("security", "PeerAuthentication", "default", strict));
         let sidecar = json!({"egress": [{"hosts": ["./*"]}]});
         all.push(object("networking", "Sidecar", "default", sidecar));
     }
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         let ports = json!([{"port": 80, "name": "tcp"}]);
         all.push(object("", "Service", &app, json!({"ports": ports, "selector": {"app": app}})));
         let subset = |version: &str| json!({"name": version, "labels": {"version": version}});
@@ -95,7 +95,7 @@ fn objects(index: usize) -> Vec<Value> {
         let route = json!({"hosts": [app], "tcp": [{"route": [to("v0"), to("v1")]}]});
         all.push(object("networking", "VirtualService", &app, route));
     }
-    if index % 10 == 0 {
+    if index.is_multiple_of(10) {
         let policy = json!({"selector": {"matchLabels": {"app": app}}});
         all.push(object("security", "AuthorizationPolicy", &app, policy));
     }
