@@ -11,6 +11,7 @@ use lateen_graph::kiali::kiali;
 use lateen_graph::point::Point;
 use lateen_graph::series::series;
 use lateen_graph::store::{KEPT, STEP, Store};
+use lateen_graph::text::text;
 use lateen_graph::view::GraphType;
 use lateen_telemetry::labels::Reporter;
 
@@ -101,6 +102,7 @@ fn main() {
     println!("JSON of Lateen {} bytes, of Kiali {} bytes", lateen().len(), kiali().len());
     measure("JSON of Lateen", rounds, lateen);
     measure("JSON of Kiali", rounds, kiali);
+    measure("text", rounds, || text(&graph));
     let node = &graph.nodes[graph.nodes.len() / 2].id;
     measure("series of one node over 60 s", rounds, || series(&store, node, &query));
 }
