@@ -3,8 +3,8 @@
 //! who knows how well something is. Out: JSON.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lateen_api::issue::ObjectRef;
 use lateen_api::resource::Key;
@@ -29,6 +29,13 @@ pub struct Inventory {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// What was found to act on what, and from what: the versions of the snapshot, the findings and the proxies.
+struct Kept {
+    of: (u64, u64, u64),
+    acts: Arc<Acts>,
 }
 
 /// How well a node or a namespace is, by its id, in the shape of the graph API.
@@ -90,18 +97,29 @@ impl Inventory {
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
     ) -> Self {
-        Self { published, findings, proxies }
+        Self { published, findings, proxies, kept: Arc::default() }
     }
 
     /// What acts on what at this moment.
-    pub fn acts(&self) -> Acts {
+    pub fn acts(&self) -> Arc<Acts> {
+        let (findings, proxies) = (self.findings.changes(), self.proxies.changes());
+        let snapshot = self.published.snapshot();
+        let of = (snapshot.version(), findings, proxies);
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept().as_ref().filter(|kept| kept.of == of) {
+            return kept.acts.clone();
+        }
+        let acts = Arc::new(self.find(&snapshot));
+        *kept() = Some(Kept { of, acts: acts.clone() });
+        acts
+    }
+
+    fn find(&self, snapshot: &Snapshot) -> Acts {
         let verdicts = self.findings.verdicts();
         let issues = |key: &Key| {
             verdicts.get(&key.object_ref()).map(|verdict| verdict.count()).unwrap_or_default()
         };
-        let proxies = self.proxies.list().into_iter();
-        let connected = proxies.map(|proxy| ((proxy.namespace, proxy.name), proxy.role)).collect();
-        Acts::new(&self.published.snapshot(), &self.findings.reaches(), issues, &connected)
+        Acts::new(snapshot, &self.findings.reaches(), issues, &self.proxies.workloads())
     }
 
     /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
@@ -158,8 +176,7 @@ impl Inventory {
         by_owner: bool,
         health: Health<'_>,
     ) -> Rows<Item> {
-        let proxies = self.proxies.list().into_iter();
-        let connected: HashSet<_> = proxies.map(|proxy| (proxy.namespace, proxy.name)).collect();
+        let connected = self.proxies.workloads();
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let name = if by_owner { &workload.owner.name } else { workload.canonical_name() };
@@ -167,7 +184,7 @@ impl Inventory {
             if wanted.fits(namespace, name) {
                 let own = (namespace.clone(), workload.meta.name.clone());
                 let group = groups.entry((namespace.clone(), name.to_owned())).or_default();
-                group.add(workload, connected.contains(&own));
+                group.add(workload, connected.contains_key(&own));
             }
         }
         let acts = self.acts();

@@ -16,9 +16,9 @@ const FAILING: f64 = 0.1;
 /// What went over an edge, or into or out of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    tcp: Option<Sum>,
-    http: Option<Sum>,
-    grpc: Option<Sum>,
+    tcp: Option<Box<Sum>>,
+    http: Option<Box<Sum>>,
+    grpc: Option<Box<Sum>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -76,8 +76,8 @@ impl Tally {
     /// Connections and requests that began, by which shares are told.
     pub fn weight(&self) -> u64 {
         let all = [&self.tcp, &self.http, &self.grpc].into_iter().flatten();
-        let of = |sum: &Sum| sum.all.opened.saturating_add(sum.all.requests);
-        all.fold(0, |whole, sum| whole.saturating_add(of(sum)))
+        let began = all.map(|sum| sum.all.opened.saturating_add(sum.all.requests));
+        began.fold(0, u64::saturating_add)
     }
 
     /// Rates over as many seconds.
@@ -159,8 +159,12 @@ impl Sum {
 }
 
 fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    let own = counts.entry(name.to_owned()).or_default();
-    *own = own.saturating_add(count);
+    match counts.get_mut(name) {
+        Some(own) => *own = own.saturating_add(count),
+        None => {
+            counts.insert(name.to_owned(), count);
+        }
+    }
 }
 
 fn latency(all: &Native) -> Option<Latency> {

@@ -355,7 +355,7 @@ impl Connection {
                 Output::Line(sink, format) => {
                     let mut line = String::with_capacity(256);
                     format.write(record, &mut line);
-                    shared.log.line(sink, line);
+                    shared.log.line(sink, &line);
                 }
                 Output::Entry(collector) => shared.collectors.entry(collector, record),
             }

@@ -112,7 +112,7 @@ impl Traffic {
 
     /// Counts the end of one, and the bytes that were not counted yet. The key has the flags of the end.
     pub fn closed(&self, worker: usize, meter: &Meter, key: &Key) {
-        self.count(worker, key, Tally { closed: 1, ..meter.take() });
+        self.count(worker, key, Tally { closed: 1, ..meter.end() });
     }
 
     fn count(&self, worker: usize, key: &Key, tally: Tally) {

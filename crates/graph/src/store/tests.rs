@@ -2,10 +2,12 @@
 
 use envoy_types::pb::io::prometheus::client::LabelPair;
 use lateen_telemetry::labels::Reporter;
+use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
+use crate::point::tests::points;
 
 const START: u64 = 1_800_000_000;
 
@@ -48,7 +50,7 @@ fn the_points_of_a_step_are_one_and_ranges_are_exact() {
     store.points(
         0,
         u32::MAX,
-        |key| (&*key.source.workload == "a").then_some(()),
+        |key, _| (&*key.source.workload == "a").then_some(()),
         |_, (), step, point| {
             steps.push((step - first, point.opened));
         },
@@ -154,4 +156,58 @@ fn ten_thousand_short_lived_workloads_in_an_hour_are_bounded_and_leave_nothing_b
     let fill = store.fill();
     assert_eq!((fill.edges, fill.bytes, fill.is_short), (0, 0, false));
     assert_eq!(store.texts.count(), 0, "no name outlives the last that has it");
+}
+
+#[test]
+fn ways_are_told_apart_by_their_numbers_whatever_has_been_forgotten() {
+    let mut store = Store::new(1 << 20, START);
+    let to = |name: &str, to: &str| Key {
+        destination: Party { workload: to.into(), ..Party::default() },
+        ..key(name)
+    };
+    store.add(START, to("old", "b"), &opened(1));
+    store.add(START + 300, to("a", "b"), &opened(1));
+    store.add(START + 305, Key { reporter: Reporter::Destination, ..to("a", "b") }, &opened(1));
+    store.add(START + 310, to("b", "a"), &opened(1));
+    let before = store.fill();
+    store.advance(START + 3600);
+    let after = store.fill();
+    assert_eq!((before.edges, after.edges), (4, 3));
+    assert!(after.bytes < before.bytes, "{before:?} {after:?}");
+    let mut routes: Vec<_> = store.sums(0, u32::MAX).map(|(key, sum)| (key, sum.route)).collect();
+    routes.sort_by(|(a, _), (b, _)| a.source.cmp(&b.source));
+    let [(_, one), (_, other), (_, back)] = routes[..] else { panic!("{routes:?}") };
+    assert_eq!(one, other);
+    assert_eq!((back.source, back.destination), (one.destination, one.source));
+    assert_ne!(one.source, one.destination);
+}
+
+proptest! {
+    #[test]
+    fn sums_are_what_the_points_add_up_to(
+        all in prop::collection::vec((0u64..40, points()), 1..60),
+        from in 0u32..KEPT,
+        length in 1u32..KEPT,
+    ) {
+        let mut store = Store::new(1 << 24, START);
+        let (mut seconds, mut added) = (START, Vec::new());
+        for (gap, point) in all {
+            seconds += gap * STEP;
+            store.add(seconds, key("a"), &point);
+            added.push((step_of(seconds), point));
+        }
+        let (oldest, _) = store.range();
+        let (first, last) = (oldest + from, oldest + from + length - 1);
+        for (first, last) in [(first, last), (oldest, last), (oldest, u32::MAX), (first, u32::MAX)] {
+            let mut expected = Point::default();
+            let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
+            asked.for_each(|(_, point)| expected.add(point));
+            let mut decoded = Point::default();
+            let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
+            store.points(first, last, |_, _| Some(()), take);
+            prop_assert_eq!(&decoded, &expected);
+            let summed = store.sums(first, last).next().map(|(_, sum)| sum.points);
+            prop_assert_eq!(summed, Some(expected));
+        }
+    }
 }
