@@ -120,6 +120,9 @@ impl Refusal {
     }
 }
 
+/// The objects of one component.
+type Render = fn(&Plan) -> Vec<Value>;
+
 /// All objects of a plan, and what its author should know.
 pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
     let mut issues = plan.issues.clone();
@@ -149,7 +152,7 @@ fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Vec<
         issues.extend(overlay::apply(plan, at, &settings["overlays"], &mut found));
         objects.extend(found);
     };
-    let parts: [(Component, &str, fn(&Plan) -> Vec<Value>); 3] = [
+    let parts: [(Component, &str, Render); 3] = [
         (Component::Base, "components.base", crd::render),
         (Component::Pilot, "components.pilot", pilot::render),
         (Component::Cni, "components.cni", cni::render),

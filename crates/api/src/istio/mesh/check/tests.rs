@@ -1,3 +1,5 @@
+//! Settings that nobody could use, and sound ones beside them.
+
 use serde_json::{Value, json};
 
 use super::{Fault, unusable_mesh_config, unusable_proxy_config};
