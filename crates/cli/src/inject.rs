@@ -1,16 +1,18 @@
 //! `lateen inject`: sidecars into workloads from files, for clusters and pipelines without the webhook.
-//! In: files or standard input, ProxyConfig objects among them, and the mesh's settings. Out: the same objects, workloads with their
-//! sidecars, on standard output; issues on standard error, and with an error among them nothing else.
+//! In: files or standard input, ProxyConfig objects among them, and the mesh's settings. Out: the same objects,
+//! workloads with their sidecars, on standard output; issues on standard error, and with an error among them nothing
+//! else.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::kinds;
+use lateen_api::plain;
 use lateen_api::resource::object_ref;
 use lateen_inject::{
     Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind,
@@ -212,7 +214,8 @@ fn texts(command: &InjectCommand) -> Result<(Texts, Objects)> {
 
 /// A ConfigMap's entries with this key among them; a text that is no ConfigMap is the entry itself.
 fn of_config_map(text: String, key: &str) -> Result<Value> {
-    let value: Value = serde_saphyr::from_str(&text).context("it is not YAML")?;
+    let value: Value = serde_saphyr::from_str(&text)
+        .map_err(|error| anyhow!("it is not YAML: {}", plain::yaml(&error)))?;
     if value["kind"] != "ConfigMap" {
         return Ok(json!({ key: text }));
     }

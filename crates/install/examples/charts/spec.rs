@@ -200,7 +200,34 @@ pub fn base() -> Chart {
 
 pub fn istiod() -> Chart {
     let mut settings = common();
-    settings.extend([
+    settings.extend(istiod_workload());
+    settings.extend(istiod_mesh());
+    Chart {
+        name: "istiod",
+        description: "The control plane of Lateen, a service mesh with the API of Istio",
+        component: "Pilot",
+        spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
+        settings,
+        taken: vec![Taken {
+            path: "global.istioNamespace",
+            about: "that of the release",
+            schema: json!({ "type": "string" }),
+        }],
+        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
+                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
+                 {{- end }}{{ end }}\n",
+        release: &[
+            (NAMESPACE, ".Release.Namespace"),
+            (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
+        ],
+        helpers: "{{- define \"istiod.elsewhere\" -}}\n\
+                  {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
+                  {{- end -}}\n",
+    }
+}
+
+fn istiod_workload() -> Vec<Setting> {
+    vec![
         setting("pilot.autoscaleEnabled", "by CPU", json!(true), Way::Switch),
         always("pilot.autoscaleMin", "replicas at least", json!(990_001), json!(1)),
         always("pilot.autoscaleMax", "replicas at most", json!(990_002), json!(5)),
@@ -240,6 +267,12 @@ pub fn istiod() -> Chart {
             setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
         ),
         setting("pilot.env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
+    ]
+}
+
+/// What the control plane does with pods and proxies.
+fn istiod_mesh() -> Vec<Setting> {
+    vec![
         off("sidecarInjectorWebhook.enableNamespacesByDefault", "inject everywhere"),
         setting(
             "pilot.cni.enabled",
@@ -269,29 +302,7 @@ pub fn istiod() -> Chart {
                 Way::Free,
             ),
         ),
-    ]);
-    Chart {
-        name: "istiod",
-        description: "The control plane of Lateen, a service mesh with the API of Istio",
-        component: "Pilot",
-        spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
-        settings,
-        taken: vec![Taken {
-            path: "global.istioNamespace",
-            about: "that of the release",
-            schema: json!({ "type": "string" }),
-        }],
-        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
-                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
-                 {{- end }}{{ end }}\n",
-        release: &[
-            (NAMESPACE, ".Release.Namespace"),
-            (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
-        ],
-        helpers: "{{- define \"istiod.elsewhere\" -}}\n\
-                  {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
-                  {{- end -}}\n",
-    }
+    ]
 }
 
 /// The profile's own.

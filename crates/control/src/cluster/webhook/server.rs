@@ -28,6 +28,7 @@ use super::review::{self, Answer, Question};
 use super::settings::Injector;
 use super::variables::variables;
 use super::{injection, validation};
+use crate::published::Published;
 
 /// Connections at once; more wait.
 const CONNECTIONS: usize = 256;
@@ -50,6 +51,7 @@ const MEMORY: usize = 24 << 10;
 #[derive(Clone)]
 pub struct Server {
     settings: watch::Receiver<Option<Injector>>,
+    mesh: Arc<Published>,
     counters: Arc<Counters>,
     memory: Arc<Semaphore>,
     tasks: Tasks,
@@ -67,10 +69,11 @@ enum Route<'a> {
 impl Server {
     pub fn new(
         settings: watch::Receiver<Option<Injector>>,
+        mesh: Arc<Published>,
         counters: Arc<Counters>,
         tasks: Tasks,
     ) -> Self {
-        Self { settings, counters, memory: Arc::new(Semaphore::new(MEMORY)), tasks }
+        Self { settings, mesh, counters, memory: Arc::new(Semaphore::new(MEMORY)), tasks }
     }
 
     /// Serves until the process stops; connections then finish what they have begun.
@@ -189,7 +192,9 @@ impl Server {
             return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, message));
         };
         let settings = injector.settings(&question.object);
-        Ok(injection::answer(question, settings, &variables(rest)))
+        let mesh = self.mesh.is_published().then(|| self.mesh.snapshot());
+        let sees = |name: &str| mesh.as_ref().is_none_or(|mesh| mesh.sees_namespace(name));
+        Ok(injection::answer(question, settings, sees, &variables(rest)))
     }
 }
 
