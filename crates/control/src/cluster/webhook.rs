@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::cluster::context::Context;
 
 pub use counters::{Counters, Counts};
-pub use settings::NativeSidecars;
+pub use settings::{NativeSidecars, Nodes, named_node};
 
 /// What the webhooks are given at their start.
 pub struct Webhooks {
