@@ -53,12 +53,14 @@ fn a_pod_gets_the_rules_that_its_init_container_would_lay() {
                 ensure!((code, &said) == (0, &Value::Null), "{command}: {said}");
             }
         }
-        let log = agent.stderr();
-        ensure!(log.matches("a pod has its rules").count() == cases.len(), "{log}");
-        let metrics = node.page("15014", "/metrics")?;
-        let laid = format!("lateen_cni_pods_total{{result=\"laid\"}} {}", cases.len());
-        ensure!(metrics.contains(&laid), "{metrics}");
-        Ok(())
+        wait_until("each to be told and counted", SOON, || {
+            let log = agent.stderr();
+            ensure!(log.matches("a pod has its rules").count() == cases.len(), "{log}");
+            let metrics = node.page("15014", "/metrics")?;
+            let laid = format!("lateen_cni_pods_total{{result=\"laid\"}} {}\n", cases.len());
+            ensure!(metrics.contains(&laid), "{metrics}");
+            Ok(())
+        })
     });
 }
 
@@ -122,7 +124,11 @@ fn the_chain_keeps_the_plugin_until_the_daemon_set_goes() {
         let node = Node::new()?;
         node.mesh.apply(node::DAEMON_SET)?;
         let mut agent = node.agent(&[])?;
-        ensure!(agent.stderr().contains("the plugin is in the node's chain"), "{}", agent.stderr());
+        wait_until("a line that tells it", SOON, || {
+            let log = agent.stderr();
+            ensure!(log.contains("the plugin is in the node's chain"), "{log}");
+            Ok(())
+        })?;
         let with = fs::read_to_string(node.conflist())?;
         fs::write(node.conflist(), CONFLIST)?;
         wait_until("the plugin to come again", SOON, || {
@@ -189,10 +195,13 @@ fn a_pod_is_not_deleted_before_its_successor_would_get_rules() {
             ensure!(agent.stderr().contains(said), "{}", agent.stderr());
             Ok(())
         })?;
+        wait_until("the one reason to be counted once", SOON, || {
+            let metrics = node.page("15014", "/metrics")?;
+            let line = "istio_cni_installs_total{result=\"CREATE_CNI_CONFIG_FAILURE\"} 1";
+            ensure!(metrics.lines().any(|one| one == line), "{metrics}");
+            Ok(())
+        })?;
         node.mesh.kubectl(&["get", "pod", "early"])?;
-        let metrics = node.page("15014", "/metrics")?;
-        let line = "istio_cni_installs_total{result=\"CREATE_CNI_CONFIG_FAILURE\"} 1";
-        ensure!(metrics.lines().any(|one| one == line), "{metrics}");
         fs::write(node.conflist(), CONFLIST)?;
         wait_until("the pod to go", SOON, || {
             let left = node.mesh.kubectl(&["get", "pods", "-o", "name"])?;

@@ -260,10 +260,10 @@ fn rename(value: &mut Value) {
             map.values_mut().for_each(rename);
         }
         Value::Array(list) => list.iter_mut().for_each(rename),
-        Value::String(text) => {
-            if [format!("{RELEASE}-service-account"), format!("{RELEASE}-sds")].contains(text) {
-                ACCOUNT.clone_into(text);
-            }
+        Value::String(text)
+            if [format!("{RELEASE}-service-account"), format!("{RELEASE}-sds")].contains(text) =>
+        {
+            ACCOUNT.clone_into(text);
         }
         _ => {}
     }
