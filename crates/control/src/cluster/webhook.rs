@@ -25,7 +25,7 @@ use crate::cluster::context::Context;
 use crate::published::Published;
 
 pub use counters::{Counters, Counts};
-pub use settings::NativeSidecars;
+pub use settings::{NativeSidecars, Nodes, named_node};
 
 /// What the webhooks are given at their start.
 pub struct Webhooks {
