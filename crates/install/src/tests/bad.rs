@@ -238,7 +238,7 @@ fn settings_that_lack_something_are_told_by_the_object_that_they_make() {
     check(
         json!({"components": {"pilot": {"k8s": {"volumes": [{"emptyDir": {}}]}}}}),
         &[
-            "spec: Deployment istiod would be refused: spec.template.spec.volumes[0].name: it is missing",
+            "spec: Deployment istiod would be refused: spec.template.spec.volumes[1].name: it is missing",
         ],
     );
 }
