@@ -116,6 +116,7 @@ async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {
             _ => NativeSidecars::Stable,
         },
         token_audiences: command.pod.token_audiences(),
+        token: command.pod.replica_token.clone(),
         hosts: hosts.map(str::to_owned).collect(),
         version: env!("CARGO_PKG_VERSION"),
         debounce: DEBOUNCE,

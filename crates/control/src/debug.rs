@@ -13,6 +13,7 @@ use lateen_xds::server::delivery::Delivery;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::acts::Connected;
 use crate::findings::Findings;
 use crate::metrics::Histogram;
 use crate::published::Published;
@@ -58,8 +59,13 @@ pub struct TypeView {
 #[derive(Default)]
 pub struct Proxies {
     all: Mutex<BTreeMap<u64, ProxyView>>,
+    /// Those that are connected to other replicas.
+    elsewhere: Mutex<BTreeMap<u64, Workload>>,
     counts: Mutex<Counts>,
 }
+
+/// Whose a proxy is: namespace, name and its role.
+type Workload = (String, String, Role);
 
 /// What was sent to proxies since the start, by Istio's short name of the type.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -90,6 +96,25 @@ impl Proxies {
 
     pub(crate) fn disconnected(&self, session: u64) {
         self.all().remove(&session);
+    }
+
+    pub(crate) fn connected_elsewhere(&self, session: u64, proxy: &Proxy) {
+        let workload = (proxy.namespace.clone(), proxy.name.clone(), proxy.role);
+        self.elsewhere().insert(session, workload);
+    }
+
+    pub(crate) fn gone_elsewhere(&self, session: u64) {
+        self.elsewhere().remove(&session);
+    }
+
+    /// Those that are connected to this replica or to another.
+    pub fn workloads(&self) -> Connected {
+        let own = |view: &ProxyView| ((view.namespace.clone(), view.name.clone()), view.role);
+        let mut all: Connected = self.all().values().map(own).collect();
+        let elsewhere = self.elsewhere();
+        let others = elsewhere.values().cloned();
+        all.extend(others.map(|(namespace, name, role)| ((namespace, name), role)));
+        all
     }
 
     pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
@@ -143,6 +168,7 @@ impl Proxies {
         });
     }
 
+    /// Those that are connected to this replica.
     pub fn list(&self) -> Vec<ProxyView> {
         self.all().values().cloned().collect()
     }
@@ -159,6 +185,10 @@ impl Proxies {
         if let Some(proxy) = self.all().get_mut(&session) {
             change(proxy.types.entry(kind.short_name()).or_default());
         }
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, BTreeMap<u64, Workload>> {
+        self.elsewhere.lock().expect("no panic while the proxies are held")
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<u64, ProxyView>> {

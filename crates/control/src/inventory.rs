@@ -3,7 +3,7 @@
 //! who knows how well something is. Out: JSON.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_api::issue::ObjectRef;
@@ -19,6 +19,7 @@ use crate::acts::Acts;
 use crate::debug::Proxies;
 use crate::findings::{Count, Facts, Findings};
 use crate::published::Published;
+use crate::replicas::Replicas;
 
 /// Rows of one answer; a page that needs more asks for less.
 const ROWS: usize = 5000;
@@ -29,6 +30,7 @@ pub struct Inventory {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    replicas: Arc<Replicas>,
 }
 
 /// How well a node or a namespace is, by its id, in the shape of the graph API.
@@ -80,8 +82,20 @@ impl Inventory {
         published: Arc<Published>,
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
+        replicas: Arc<Replicas>,
     ) -> Self {
-        Self { published, findings, proxies }
+        Self { published, findings, proxies, replicas }
+    }
+
+    /// What whoever looks at the traffic should know of where it comes from.
+    pub fn notices(&self) -> Vec<String> {
+        let silent = self.replicas.silent().into_iter();
+        let said = |name| {
+            format!(
+                "traffic of proxies that are connected to {name} is not shown: it passes none on"
+            )
+        };
+        silent.map(said).collect()
     }
 
     /// What acts on what at this moment.
@@ -90,8 +104,7 @@ impl Inventory {
         let issues = |key: &Key| {
             verdicts.get(&key.object_ref()).map(|verdict| verdict.count()).unwrap_or_default()
         };
-        let proxies = self.proxies.list().into_iter();
-        let connected = proxies.map(|proxy| ((proxy.namespace, proxy.name), proxy.role)).collect();
+        let connected = self.proxies.workloads();
         Acts::new(&self.published.snapshot(), &self.findings.reaches(), issues, &connected)
     }
 
@@ -148,8 +161,7 @@ impl Inventory {
         by_owner: bool,
         health: Health<'_>,
     ) -> Vec<Item> {
-        let proxies = self.proxies.list().into_iter();
-        let connected: HashSet<_> = proxies.map(|proxy| (proxy.namespace, proxy.name)).collect();
+        let connected = self.proxies.workloads();
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let name = if by_owner { &workload.owner.name } else { workload.canonical_name() };
@@ -157,7 +169,7 @@ impl Inventory {
             if wanted.fits(namespace, name) {
                 let own = (namespace.clone(), workload.meta.name.clone());
                 let group = groups.entry((namespace.clone(), name.to_owned())).or_default();
-                group.add(workload, connected.contains(&own));
+                group.add(workload, connected.contains_key(&own));
             }
         }
         let acts = self.acts();

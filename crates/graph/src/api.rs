@@ -45,7 +45,7 @@ pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<d
             return Some(Page::problem(502, why));
         }
         let page = match path {
-            "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
+            "status" => Ok(Page::json(&status(&traffic, &about, &inventory, &ask.reader))),
             "graph" => graph_page(&traffic, &inventory, &parameters, &ask.reader),
             "series" => series_page(&traffic.now(), &parameters, &ask.reader),
             "failures" => failures_page(&traffic, &parameters, &ask.reader),
@@ -66,10 +66,10 @@ fn parameters(query: &str) -> Parameters<'_> {
     form_urlencoded::parse(query.as_bytes()).collect()
 }
 
-fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
+fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = traffic.notices();
+    let mut notices = notices(traffic, inventory);
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
@@ -91,6 +91,13 @@ fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
         },
         notices,
     }
+}
+
+/// What whoever looks at the traffic should know.
+fn notices(traffic: &Traffic, inventory: &Inventory) -> Vec<String> {
+    let mut notices = traffic.notices();
+    notices.extend(inventory.notices());
+    notices
 }
 
 fn milliseconds(step: u32) -> u64 {
@@ -118,7 +125,7 @@ fn graph_page(
         (graph(&store, &query), query.services)
     };
     mark(&mut graph, &inventory.acts(), services);
-    graph.notices.extend(traffic.notices());
+    graph.notices.extend(notices(traffic, inventory));
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
-use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
+use envoy_types::pb::io::prometheus::client::{Counter, Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
 use lateen_telemetry::standard::Metric;
@@ -60,12 +60,13 @@ struct Open {
 }
 
 impl Collection for Inlet {
-    fn stream(&self) -> Arc<dyn Collector> {
+    /// A Prometheus tells it all, but for single connections.
+    fn stream(&self, _node: &Node) -> Option<Arc<dyn Collector>> {
         if self.0.prometheus.is_some() {
-            return Arc::new(Unwanted);
+            return None;
         }
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() })
+        Some(Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() }))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -78,13 +79,6 @@ impl Collection for Inlet {
             recent.add(|name| tags.get(name).map(String::as_str), connection);
         }
     }
-}
-
-/// Prometheus tells it all, but for single connections.
-struct Unwanted;
-
-impl Collector for Unwanted {
-    fn metrics(&self, _node: &Node, _families: Vec<MetricFamily>) {}
 }
 
 impl Traffic {
@@ -177,7 +171,7 @@ impl Traffic {
 }
 
 impl Collector for Stream {
-    fn metrics(&self, _node: &Node, families: Vec<MetricFamily>) {
+    fn metrics(&self, families: Vec<MetricFamily>) {
         let mut store = self.traffic.now();
         let mut points: HashMap<Key, Point> = HashMap::new();
         for family in &families {
@@ -207,6 +201,31 @@ impl Collector for Stream {
             }
         }
         open.retain(|_, entry| entry.count != 0);
+    }
+
+    fn standing(&self) -> Vec<MetricFamily> {
+        let sample = |open: &Open| Sample {
+            label: open.key.labels(),
+            counter: Some(Counter { value: Some(open.count as f64), ..Counter::default() }),
+            ..Sample::default()
+        };
+        let metric: Vec<Sample> = self.open().values().map(sample).collect();
+        let name = Some(Metric::TcpOpened.about().name.to_owned());
+        let family = MetricFamily { name, metric, ..MetricFamily::default() };
+        if family.metric.is_empty() { Vec::new() } else { vec![family] }
+    }
+
+    fn stands(&self, families: Vec<MetricFamily>) {
+        let mut store = self.traffic.now();
+        let mut open = self.open();
+        for sample in families.iter().flat_map(|family| &family.metric) {
+            let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as i64;
+            if let Some(key) = store.key(&sample.label).filter(|_| count > 0) {
+                store.stand(key.clone(), count);
+                let entry = open.entry(key.without_flags()).or_insert(Open { count: 0, key });
+                entry.count = entry.count.saturating_add(count);
+            }
+        }
     }
 }
 
@@ -290,7 +309,7 @@ mod tests {
     use lateen_telemetry::registry::Registry;
     use lateen_telemetry::standard::Metric;
 
-    use super::{Collection, Inlet, Node, Traffic};
+    use super::{Arc, Collection, Inlet, Node, Traffic};
 
     #[test]
     fn what_a_proxy_counts_arrives_as_it_was_counted() {
@@ -318,11 +337,11 @@ mod tests {
             durations.record(value);
         }
         let traffic = Traffic::new(1 << 20);
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         assert_eq!(traffic.proxies(), 1);
         let send = || {
             let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(&Node::default(), families);
+            stream.metrics(families);
         };
         send();
         registry.counter(Metric::TcpOpened, &labels).add(1);
@@ -339,10 +358,10 @@ mod tests {
         let open = || traffic.now().sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>();
         assert_eq!(open(), 0, "what a proxy that is gone had open");
         // It was only the stream: what began before it is not counted when it ends.
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         let send = || {
             let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(&Node::default(), families);
+            stream.metrics(families);
         };
         registry.counter(Metric::TcpClosed, &labels).add(3);
         send();
@@ -350,5 +369,53 @@ mod tests {
         registry.counter(Metric::TcpOpened, &labels).add(2);
         send();
         assert_eq!(open(), 2);
+    }
+
+    #[test]
+    fn connections_that_began_elsewhere_are_open_and_no_traffic() {
+        let registry = Registry::new(100);
+        let (source, destination) = (
+            Peer::from_compact("client;a;client;v1;c"),
+            Peer::from_compact("server;b;server;v2;c"),
+        );
+        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
+        let labels = Facts {
+            reporter: Reporter::Source,
+            source: &source,
+            destination: &destination,
+            service: &service,
+            protocol: "tcp",
+            response: None,
+            flags: "-".into(),
+            security: Security::Unknown,
+        }
+        .labels();
+        let count = |metric, count| registry.counter(metric, &labels).add(count);
+        let changes = || protobuf_families(|out| registry.changes(out));
+        let (here, there) = (Traffic::new(1 << 20), Traffic::new(1 << 20));
+        let open = |traffic: &Arc<Traffic>| Inlet(traffic.clone()).stream(&Node::default());
+        let sum = |traffic: &Traffic| {
+            let store = traffic.now();
+            let mut sums = store.sums(0, u32::MAX).map(|(key, sum)| (key.clone(), sum));
+            let (key, sum) = sums.next().unwrap();
+            assert!(sums.next().is_none());
+            (key, sum.points.opened, sum.points.closed, sum.open)
+        };
+        let near = open(&here).unwrap();
+        assert!(near.standing().is_empty());
+        count(Metric::TcpOpened, 3);
+        count(Metric::TcpClosed, 1);
+        near.metrics(changes());
+        let far = open(&there).unwrap();
+        far.stands(near.standing());
+        let (key, ..) = sum(&here);
+        assert_eq!(sum(&there), (key.clone(), 0, 0, 2));
+        count(Metric::TcpClosed, 1);
+        let families = changes();
+        near.metrics(families.clone());
+        far.metrics(families);
+        assert_eq!((sum(&here), sum(&there)), ((key.clone(), 3, 2, 1), (key.clone(), 0, 1, 1)));
+        drop((near, far));
+        assert_eq!((sum(&here).3, sum(&there).3), (0, 0));
     }
 }

@@ -38,7 +38,7 @@ fn world() -> Arc<Published> {
 }
 
 fn get(path: &str, query: &str) -> Value {
-    let inventory = Inventory::new(world(), Arc::default(), Arc::default());
+    let inventory = Inventory::new(world(), Arc::default(), Arc::default(), Arc::default());
     let page = inventory.list(path, query, &|id| json!(format!("health of {id}"))).unwrap();
     serde_json::from_slice(&page.body).unwrap()
 }
