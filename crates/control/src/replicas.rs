@@ -68,7 +68,7 @@ impl Replicas {
     pub fn session(self: &Arc<Self>, node: &Node) -> Attendance {
         let (stream, node) = (self.number(), trimmed(node));
         let mut sessions = locked(&self.sessions);
-        locked(&self.links).send(|| passed(stream, News::Session(node.clone())));
+        locked(&self.links).send(|| passed(stream, session(&node)));
         sessions.insert(stream, node);
         Attendance { replicas: self.clone(), stream }
     }
@@ -76,8 +76,7 @@ impl Replicas {
     /// A queue for another replica, which has no other one.
     pub fn link(&self) -> impl Stream<Item = Bytes> + Send + use<> {
         let (reports, sessions) = (locked(&self.reports), locked(&self.sessions));
-        let here =
-            sessions.iter().map(|(stream, node)| passed(*stream, News::Session(node.clone())));
+        let here = sessions.iter().map(|(stream, node)| passed(*stream, session(node)));
         let open = reports.iter().map(|(stream, inner)| {
             let standing = Families { all: inner.standing() };
             let fits = standing.encoded_len() < LARGEST;
@@ -163,6 +162,10 @@ impl Drop for Report {
 
 fn passed(stream: u64, news: News) -> Passed {
     Passed { stream, news: Some(news) }
+}
+
+fn session(node: &Node) -> News {
+    News::Session(Box::new(node.clone()))
 }
 
 fn trimmed(node: &Node) -> Node {

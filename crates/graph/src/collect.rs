@@ -190,7 +190,8 @@ impl Collector for Stream {
             let way = key.without_flags();
             let entry =
                 open.entry(way.clone()).or_insert_with(|| Open { count: 0, key: key.clone() });
-            entry.count += point.opened as i64 - point.closed as i64;
+            let change = signed(point.opened) - signed(point.closed);
+            entry.count = entry.count.saturating_add(change);
             if entry.count < 0 {
                 // These began before the stream, when nobody counted or another stream did.
                 store.reopen(&key, -entry.count);
@@ -274,6 +275,11 @@ pub(crate) fn count(metric: Metric, count: u64, point: &mut Point) {
     };
     // A peer may say any number.
     *own = own.saturating_add(count);
+}
+
+/// A peer may say any number.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The buckets of a native histogram in the schema that is kept; those of another one are left out.

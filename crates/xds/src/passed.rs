@@ -26,8 +26,8 @@ pub struct Passed {
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum News {
     /// A proxy is connected: its node, as far as others need it.
-    #[prost(message, tag = "2")]
-    Session(Node),
+    #[prost(message, boxed, tag = "2")]
+    Session(Box<Node>),
     /// A stream of metrics is open, on which these connections began and have not ended.
     #[prost(message, tag = "3")]
     Reports(Families),

@@ -68,10 +68,10 @@ impl Peers {
         self.replicas.expect(wanted.keys().cloned().collect());
         links.retain(|name, link| wanted.get(name) == Some(&link.address));
         for (name, address) in wanted {
-            if !links.contains_key(&name) {
+            links.entry(name).or_insert_with_key(|name| {
                 let task = tokio::spawn(self.keep(name.clone(), address)).abort_handle();
-                links.insert(name, Link { address, task });
-            }
+                Link { address, task }
+            });
         }
     }
 

@@ -14,6 +14,8 @@ use tokio::sync::mpsc;
 
 /// Bytes that may wait for one replica, besides those that it begins with.
 pub const QUEUE: usize = 8 << 20;
+/// Bytes that one begins with.
+const FIRST: usize = 64 << 20;
 /// Bytes of one message: a proxy that tells more at once is not passed on, and harms no other.
 pub const LARGEST: usize = 4 << 20;
 /// About what a message costs besides its bytes.
@@ -55,8 +57,11 @@ impl Links {
         let (queue, mut receiver) = mpsc::unbounded_channel::<Bytes>();
         let waiting = Arc::new(AtomicUsize::new(0));
         let mut link = Link { queue, waiting: waiting.clone(), limit: usize::MAX };
-        for passed in first {
-            link.send(&encoded(&passed));
+        for message in first.map(|passed| encoded(&passed)) {
+            let fits = message.len() <= LARGEST && waiting.load(Ordering::Relaxed) < FIRST;
+            if !fits || !link.send(&message) {
+                self.dropped += 1;
+            }
         }
         link.limit = waiting.load(Ordering::Relaxed) + QUEUE;
         self.open.push(link);

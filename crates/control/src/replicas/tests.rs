@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::{FutureExt, Stream, StreamExt};
+use lateen_testkit::fuzz;
 use lateen_translate::Role;
 use lateen_xds::passed::{News, Passed};
 use lateen_xds::server::{Collection, Collector, Replica};
@@ -175,7 +176,7 @@ fn what_a_replica_told_is_over_with_its_connection_and_with_its_next_one() {
     assert_eq!(b.log.said(), ["over"]);
     pass(&mut new, &mut second);
     // What the old one still brings counts for nothing.
-    first.take(Passed { stream: 9, news: Some(News::Session(sidecar("ghost"))) });
+    first.take(Passed { stream: 9, news: Some(News::Session(Box::new(sidecar("ghost")))) });
     assert_eq!(b.workloads(), [("web".to_owned(), Role::Sidecar)]);
     drop(first);
     assert_eq!(b.log.said(), ["stream", "stands standing"]);
@@ -265,4 +266,27 @@ fn a_node_is_told_as_far_as_it_is_needed() {
     };
     assert_eq!(names("sidecar~10.0.0.1~a.shop~shop.svc.cluster.local"), ["NAMESPACE"]);
     assert_eq!(names("router~10.0.0.1~a.shop~shop.svc.cluster.local"), ["LABELS", "NAMESPACE"]);
+}
+
+#[test]
+fn no_message_of_another_replica_does_harm() {
+    let (a, b) = (Here::new(), Here::new());
+    let passing = a.passing();
+    let _web = a.replicas.session(&sidecar("web"));
+    let stream = passing.stream(&sidecar("web")).unwrap();
+    let mut queue = a.replicas.link();
+    stream.metrics(vec![family("after")]);
+    passing.connections(&sidecar("web"), vec![TcpAccessLogEntry::default()]);
+    drop(stream);
+    let samples = waiting(&mut queue).0;
+    assert_eq!(samples.len(), 5);
+    let samples = samples.iter().map(Passed::encode_to_vec).collect();
+    fuzz::fuzz(2000, fuzz::bytes(samples), |bytes| {
+        let mut taken = b.taking("a");
+        if let Ok(passed) = Passed::decode(bytes.as_slice()) {
+            taken.take(passed);
+        }
+        drop(taken);
+        assert!(b.workloads().is_empty());
+    });
 }
