@@ -171,6 +171,16 @@ impl Replica {
         })
     }
 
+    /// How many connections failed, each told once.
+    fn failures(&self, count: usize) -> Result<()> {
+        wait_until(&format!("{count} failures"), REPORTED, || {
+            let page = self.json("/api/v1/failures?id=mesh")?;
+            let failures = page["failures"].as_array().context("no failures")?;
+            ensure!(failures.len() == count, "{page}");
+            Ok(())
+        })
+    }
+
     /// Which of the pod's workload's instances have a sidecar.
     fn sidecars(&self, expected: &str) -> Result<()> {
         wait_until(&format!("sidecars: {expected}"), REPORTED, || {
@@ -284,7 +294,10 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
         far.sidecars("all")?;
         connect(&pod, 2)?;
         far.has(6, 0)?;
-        near.has(2, 0)
+        near.has(2, 0)?;
+        pod.application(&format!("nc -w5 {NODE} 9001 </dev/null || true"))?;
+        near.failures(1)?;
+        far.failures(1)
     });
 }
 
