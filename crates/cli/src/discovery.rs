@@ -112,6 +112,7 @@ async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {
         max_connection_age: Some(age).filter(|age| !age.is_zero()),
         native_sidecars: NativeSidecars::of_variable(&command.pod.native_sidecars),
         token_audiences: command.pod.token_audiences(),
+        token: command.pod.replica_token.clone(),
         hosts: hosts.map(str::to_owned).collect(),
         version: env!("CARGO_PKG_VERSION"),
         debounce: DEBOUNCE,

@@ -16,13 +16,14 @@ use lateen_model::Snapshot;
 use lateen_translate::{Proxy, translate};
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal};
-use lateen_xds::server::{Collection, Protocol, Resource, Session, Source, View, Want};
+use lateen_xds::server::{Collection, Protocol, Replica, Resource, Session, Source, View, Want};
 use tokio::sync::watch;
 
 use crate::debug::Proxies;
 use crate::findings::{Finder, Findings};
 use crate::published::Published;
 use crate::pushes::{Course, Pushes};
+use crate::replicas::{Attendance, OwnAccount, Passing, Places, Replicas, Taken};
 use crate::selectors::Gateways;
 
 /// A proxy refused a resource that comes from this object.
@@ -34,26 +35,33 @@ const PORT_RETRY: Duration = Duration::from_secs(3);
 
 /// Opens the sessions.
 pub struct Door {
-    published: Arc<Published>,
-    findings: Arc<Findings>,
-    proxies: Arc<Proxies>,
-    pushes: Arc<Pushes>,
-    gateways: Arc<Gateways>,
+    parts: Parts,
+    /// Where the proxies' traffic goes, and to the other replicas.
     traffic: Option<Arc<dyn Collection>>,
-    next: AtomicU64,
+    next: Arc<AtomicU64>,
+}
+
+/// What sessions read and write.
+#[derive(Default)]
+pub struct Parts {
+    pub published: Arc<Published>,
+    pub findings: Arc<Findings>,
+    pub proxies: Arc<Proxies>,
+    pub pushes: Arc<Pushes>,
+    pub gateways: Arc<Gateways>,
+    pub replicas: Arc<Replicas>,
+    pub traffic: Option<Arc<dyn Collection>>,
+    /// Who this control plane is, if it has replicas.
+    pub own: Option<OwnAccount>,
 }
 
 impl Door {
-    pub fn new(
-        published: Arc<Published>,
-        findings: Arc<Findings>,
-        proxies: Arc<Proxies>,
-        pushes: Arc<Pushes>,
-        gateways: Arc<Gateways>,
-        traffic: Option<Arc<dyn Collection>>,
-    ) -> Self {
-        let next = AtomicU64::new(1);
-        Self { published, findings, proxies, pushes, gateways, traffic, next }
+    pub fn new(parts: Parts) -> Self {
+        let passing = |inner: &Arc<dyn Collection>| -> Arc<dyn Collection> {
+            Arc::new(Passing { replicas: parts.replicas.clone(), inner: inner.clone() })
+        };
+        let traffic = parts.traffic.as_ref().map(passing);
+        Self { traffic, parts, next: Arc::new(AtomicU64::new(1)) }
     }
 }
 
@@ -68,18 +76,20 @@ impl Source for Door {
         fits(&proxy, peer)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         tracing::info!(session = id, proxy = proxy.id, ?protocol, ?peer, "proxy connected");
-        self.proxies.connected(id, &proxy, protocol);
-        self.gateways.connected(id, &proxy);
+        let Parts { published, findings, proxies, pushes, gateways, replicas, .. } = &self.parts;
+        proxies.connected(id, &proxy, protocol);
+        gateways.connected(id, &proxy);
         Ok(Arc::new(Seat {
             id,
             proxy,
-            published: self.published.clone(),
-            findings: self.findings.clone(),
-            proxies: self.proxies.clone(),
-            pushes: self.pushes.clone(),
+            published: published.clone(),
+            findings: findings.clone(),
+            proxies: proxies.clone(),
+            pushes: pushes.clone(),
             course: Arc::default(),
-            gateways: self.gateways.clone(),
+            gateways: gateways.clone(),
             refused: Mutex::default(),
+            _attendance: replicas.session(node),
         }))
     }
 
@@ -88,6 +98,19 @@ impl Source for Door {
         let traffic = self.traffic.as_ref().ok_or_else(unserved)?;
         fits(&Proxy::from_node(node).map_err(Refusal::Invalid)?, peer)?;
         Ok(traffic.clone())
+    }
+
+    fn replica(&self, name: &str, peer: &Peer) -> Result<Box<dyn Replica>, Refusal> {
+        let Parts { proxies, gateways, traffic, replicas, own, .. } = &self.parts;
+        let unserved = || Refusal::Unserved("this control plane has no replicas".to_owned());
+        own.as_ref().ok_or_else(unserved)?.admit(name, peer)?;
+        let places = Places {
+            proxies: proxies.clone(),
+            gateways: gateways.clone(),
+            traffic: traffic.clone(),
+            sessions: self.next.clone(),
+        };
+        Ok(Box::new(Taken::new(replicas, name, places)))
     }
 }
 
@@ -120,6 +143,8 @@ struct Seat {
     gateways: Arc<Gateways>,
     /// What the proxy refuses at the moment, and the message, so that each is logged once.
     refused: Mutex<BTreeMap<(ResourceType, String), String>>,
+    /// Tells the other replicas.
+    _attendance: Attendance,
 }
 
 /// One proxy's resources by one snapshot.

@@ -9,12 +9,14 @@ mod authority;
 mod confined;
 pub mod context;
 mod health;
+mod peers;
 mod readers;
 mod rights;
 mod roots;
 mod tokens;
 pub mod webhook;
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -32,11 +34,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::core::{Core, Settings};
+use crate::replicas::OwnAccount;
 use crate::{Debounce, MakePages};
 use authority::Material;
 use confined::Confined;
 use context::{Context, Place};
 use health::Health;
+use peers::Peers;
 use readers::Readers;
 use rights::Own;
 use tokens::Tokens;
@@ -58,6 +62,8 @@ pub struct Options {
     pub native_sidecars: NativeSidecars,
     /// For whom proxies' tokens may be meant.
     pub token_audiences: Vec<String>,
+    /// The file of the own token, by which other replicas know this one.
+    pub token: PathBuf,
     /// More names under which proxies reach this server.
     pub hosts: Vec<String>,
     pub version: &'static str,
@@ -115,8 +121,13 @@ pub async fn start(
         domain: place.domain.clone(),
         only_mesh_config: true,
     };
-    let core =
-        Core::start(&client, settings, leads_mesh.clone(), tasks).collecting(options.traffic);
+    let core = Core::start(&client, settings, leads_mesh.clone(), tasks)
+        .collecting(options.traffic)
+        .replicated(OwnAccount {
+            namespace: place.namespace.clone(),
+            account: place.service_account.clone(),
+            name: place.pod.clone(),
+        });
     let (tell_end, authority_ends) = watch::channel(SystemTime::UNIX_EPOCH);
     let leases = [leads_mesh.clone(), leads_revision.clone()];
     let counters = Arc::new(OnceLock::new());
@@ -142,6 +153,14 @@ pub async fn start(
     let mesh = published.clone();
     let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
+    let peers = Peers {
+        client: client.clone(),
+        place: place.clone(),
+        roots: roots.clone(),
+        token: options.token,
+        replicas: core.replicas.clone(),
+    };
+    tasks.essential("replicas", peers.run());
     let tokens = Tokens::new(client.clone(), options.token_audiences);
     let door = secure_door(secure, &tls, tokens, options.max_connection_age);
     let doors = std::iter::once(door).chain(plaintext.map(Door::Plaintext)).collect();

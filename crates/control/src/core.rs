@@ -23,6 +23,7 @@ use crate::inventory::Inventory;
 use crate::metrics::Sources;
 use crate::objects::{Objects, Rights};
 use crate::published::Published;
+use crate::replicas::{OwnAccount, Replicas};
 use crate::selectors::{self, Gateways};
 use crate::writer::Meters;
 use crate::{Debounce, ads, report, writer};
@@ -68,6 +69,8 @@ pub struct Core {
     started: Instant,
     findings: Arc<Findings>,
     gateways: Arc<Gateways>,
+    pub replicas: Arc<Replicas>,
+    own: Option<OwnAccount>,
     first_snapshot: oneshot::Receiver<()>,
     traffic: Option<Arc<dyn Collection>>,
 }
@@ -113,9 +116,23 @@ impl Core {
         let gateways = Arc::new(Gateways::default());
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);
-        let (proxies, traffic) = Default::default();
-        let started = Instant::now();
-        Self { published, proxies, meters, started, findings, gateways, first_snapshot, traffic }
+        Self {
+            published,
+            proxies: Arc::default(),
+            meters,
+            started: Instant::now(),
+            findings,
+            gateways,
+            replicas: Arc::default(),
+            own: None,
+            first_snapshot,
+            traffic: None,
+        }
+    }
+
+    /// As one of several replicas, which are known by this account.
+    pub fn replicated(self, own: OwnAccount) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// With a place for the traffic that proxies tell of.
@@ -149,7 +166,8 @@ impl Core {
 
     /// What there is in the mesh, for the graph's pages.
     pub fn inventory(&self) -> Inventory {
-        Inventory::new(self.published.clone(), self.findings.clone(), self.proxies.clone())
+        let (published, findings) = (self.published.clone(), self.findings.clone());
+        Inventory::new(published, findings, self.proxies.clone(), self.replicas.clone())
     }
 
     /// Serves ADS once there is something to serve; until then the proxies wait in the sockets' backlogs.
@@ -160,10 +178,17 @@ impl Core {
         tasks: Tasks,
         ready: Guard,
     ) -> impl Future<Output = anyhow::Result<()>> + Send + 'static {
-        let Self { published, findings, proxies, meters, gateways, traffic, .. } = self;
-        let pushes = meters.pushes;
-        let door = ads::Door::new(published, findings, proxies, pushes, gateways, traffic);
-        let source = Arc::new(door);
+        let parts = ads::Parts {
+            published: self.published,
+            findings: self.findings,
+            proxies: self.proxies,
+            pushes: self.meters.pushes,
+            gateways: self.gateways,
+            replicas: self.replicas,
+            traffic: self.traffic,
+            own: self.own,
+        };
+        let source = Arc::new(ads::Door::new(parts));
         let first_snapshot = self.first_snapshot;
         async move {
             first_snapshot.await?;

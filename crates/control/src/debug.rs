@@ -62,8 +62,13 @@ pub struct Proxies {
     all: Mutex<BTreeMap<u64, ProxyView>>,
     /// Proxies that came or went.
     changes: AtomicU64,
+    /// Those that are connected to other replicas.
+    elsewhere: Mutex<BTreeMap<u64, Workload>>,
     counts: Mutex<Counts>,
 }
+
+/// Whose a proxy is: namespace, name and its role.
+type Workload = (String, String, Role);
 
 /// What was sent to proxies since the start, by Istio's short name of the type.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -96,6 +101,27 @@ impl Proxies {
     pub(crate) fn disconnected(&self, session: u64) {
         self.all().remove(&session);
         self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn connected_elsewhere(&self, session: u64, proxy: &Proxy) {
+        let workload = (proxy.namespace.clone(), proxy.name.clone(), proxy.role);
+        self.elsewhere().insert(session, workload);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn gone_elsewhere(&self, session: u64) {
+        self.elsewhere().remove(&session);
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// Those that are connected to this replica or to another.
+    pub fn workloads(&self) -> Connected {
+        let own = |view: &ProxyView| ((view.namespace.clone(), view.name.clone()), view.role);
+        let mut all: Connected = self.all().values().map(own).collect();
+        let elsewhere = self.elsewhere();
+        let others = elsewhere.values().cloned();
+        all.extend(others.map(|(namespace, name, role)| ((namespace, name), role)));
+        all
     }
 
     pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
@@ -154,12 +180,7 @@ impl Proxies {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// Whose workloads' proxies are there.
-    pub(crate) fn workloads(&self) -> Connected {
-        let all = self.all();
-        all.values().map(|one| ((one.namespace.clone(), one.name.clone()), one.role)).collect()
-    }
-
+    /// Those that are connected to this replica.
     pub fn list(&self) -> Vec<ProxyView> {
         self.all().values().cloned().collect()
     }
@@ -176,6 +197,10 @@ impl Proxies {
         if let Some(proxy) = self.all().get_mut(&session) {
             change(proxy.types.entry(kind.short_name()).or_default());
         }
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, BTreeMap<u64, Workload>> {
+        self.elsewhere.lock().expect("no panic while the proxies are held")
     }
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<u64, ProxyView>> {

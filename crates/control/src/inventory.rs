@@ -19,6 +19,7 @@ use crate::acts::Acts;
 use crate::debug::Proxies;
 use crate::findings::{Count, Facts, Findings};
 use crate::published::Published;
+use crate::replicas::Replicas;
 
 /// Rows of one answer; a page that needs more asks for less.
 const ROWS: usize = 5000;
@@ -29,6 +30,7 @@ pub struct Inventory {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    replicas: Arc<Replicas>,
     kept: Arc<Mutex<Option<Kept>>>,
 }
 
@@ -96,8 +98,20 @@ impl Inventory {
         published: Arc<Published>,
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
+        replicas: Arc<Replicas>,
     ) -> Self {
-        Self { published, findings, proxies, kept: Arc::default() }
+        Self { published, findings, proxies, replicas, kept: Arc::default() }
+    }
+
+    /// What whoever looks at the traffic should know of where it comes from.
+    pub fn notices(&self) -> Vec<String> {
+        let silent = self.replicas.silent().into_iter();
+        let said = |name| {
+            format!(
+                "traffic of proxies that are connected to {name} is not shown: it passes none on"
+            )
+        };
+        silent.map(said).collect()
     }
 
     /// What acts on what at this moment.

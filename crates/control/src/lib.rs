@@ -16,6 +16,7 @@ pub mod objects;
 pub mod owner;
 mod published;
 mod pushes;
+mod replicas;
 mod report;
 mod selectors;
 mod standalone;

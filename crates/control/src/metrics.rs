@@ -20,6 +20,7 @@ use crate::events::{self, Events};
 use crate::findings::Findings;
 use crate::published::Published;
 use crate::pushes::{Pushes, Stage, Times};
+use crate::replicas;
 use mesh::Figures;
 use text::{Text, label};
 
@@ -81,6 +82,7 @@ pub struct OnCluster {
     pub root_lasts: f64,
     pub leads_mesh: bool,
     pub leads_revision: bool,
+    pub replicas: replicas::Counts,
     pub webhooks: Option<webhook::Counts>,
 }
 
@@ -252,6 +254,18 @@ fn on_cluster(text: &mut Text, cluster: &OnCluster) {
     );
     for (of, leads) in [("mesh", cluster.leads_mesh), ("revision", cluster.leads_revision)] {
         text.line("lateen_leader", &label("of", of), f64::from(u8::from(leads)));
+    }
+    let replicas = &cluster.replicas;
+    let others = "Other replicas of this control plane, and those that are told of its proxies";
+    text.head("lateen_replicas", "gauge", others);
+    for (state, count) in [("ready", replicas.others), ("linked", replicas.links)] {
+        text.line("lateen_replicas", &label("state", state), count as f64);
+    }
+    for (name, help, count) in [
+        ("lateen_replica_messages_total", "Messages passed on to replicas", replicas.passed),
+        ("lateen_replica_messages_dropped_total", "Messages that were not", replicas.dropped),
+    ] {
+        text.counter(name, help, count);
     }
     let Some(counts) = &cluster.webhooks else { return };
     for (name, help, count) in [

@@ -5,20 +5,23 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use lateen_e2e::installed::{IMAGE, Node, START};
 use lateen_e2e::testdata;
 use lateen_testkit::cluster::{Image, NODE};
 use lateen_testkit::echo::{self, Manner};
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::net::{ask, connect, expect_answer};
+use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::{holds_for, wait_until};
+use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(500);
 const SOON: Duration = Duration::from_secs(40);
@@ -205,6 +208,42 @@ impl Shop {
         .map(drop)
     }
 
+    /// The live graph of the last half minute is the same, whichever replica is asked.
+    fn every_replica_shows_all_of_it(&self) -> Result<()> {
+        let wanted = ["get", "pods", "-n", "istio-system", "-l", "app=istiod", "-o"];
+        let address = "jsonpath={range .items[*]}{.status.podIP}{\"\\n\"}{end}";
+        let token = ["create", "token", "istio-dashboard-1-1", "-n", "istio-system"];
+        let token = self.kubectl(&token)?;
+        let ask = |address: &str, path: &str| -> Result<Value> {
+            let mut curl = Command::new("curl");
+            curl.args(["--silent", "--show-error", "--insecure", "--max-time", "5"]);
+            curl.args(["--header", &format!("authorization: Bearer {}", token.trim())]);
+            curl.arg(format!("https://{address}:20001/api/v1/{path}"));
+            let answer = Process::spawn("curl", &mut curl)?.success(SOON)?;
+            serde_json::from_str(&answer).with_context(|| answer.clone())
+        };
+        let seen = |address: &str| -> Result<(Value, Value, Vec<String>)> {
+            let status = ask(address, "status")?;
+            let graph = ask(address, "graph?type=workload&duration=30s")?;
+            let edges = graph["edges"].as_array().with_context(|| graph.to_string())?;
+            let edges = edges.iter().map(|edge| edge["id"].to_string()).collect();
+            Ok((status["proxies"].clone(), status["notices"].clone(), edges))
+        };
+        wait_until("the same graph of both replicas", START, || {
+            let all = self.kubectl(&[&wanted[..], &[address]].concat())?;
+            let all: Vec<&str> = all.lines().collect();
+            let [one, other] = all.as_slice() else { bail!("{} replicas", all.len()) };
+            let (one, other) = (seen(one)?, seen(other)?);
+            ensure!(one == other, "{one:?}\n{other:?}");
+            let (proxies, notices, edges) = one;
+            ensure!(proxies.as_u64() >= Some(4) && notices == json!([]), "{proxies} {notices}");
+            for part in ["istio-ingressgateway>", "workload/shop/asker>"] {
+                ensure!(edges.iter().any(|edge| edge.contains(part)), "no {part}: {edges:?}");
+            }
+            Ok(())
+        })
+    }
+
     /// `/who` is another one after a restart.
     fn tell(&self, pod: &str, path: &str) -> Result<String> {
         let address = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"])?;
@@ -291,10 +330,12 @@ fn an_installation_is_upgraded_loses_its_leader_and_is_removed_under_traffic() {
         let shop = Shop::open(scratch.path())?;
         let traffic = Traffic::start();
         shop.upgrade()?;
+        shop.every_replica_shows_all_of_it()?;
         let leader = shop.leader()?;
         shop.lose(&leader)?;
         shop.probes_are_the_applications()?;
         shop.another_leads(&leader)?;
+        shop.every_replica_shows_all_of_it()?;
         shop.a_deleted_pod_ends_its_conversations()?;
         shop.asker_hears_on()?;
         traffic.was_never_refused()?;

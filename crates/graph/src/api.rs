@@ -45,7 +45,7 @@ pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<d
             return Some(Page::problem(502, why));
         }
         let page = match path {
-            "status" => Ok(Page::json(&status(&traffic, &about, &ask.reader))),
+            "status" => Ok(Page::json(&status(&traffic, &about, &inventory, &ask.reader))),
             "graph" => graph_page(&traffic, &inventory, &parameters, &ask.reader),
             "series" => series_page(&traffic.now(), &parameters, &ask.reader),
             "failures" => failures_page(&traffic, &parameters, &ask.reader),
@@ -66,10 +66,10 @@ fn parameters(query: &str) -> Parameters<'_> {
     form_urlencoded::parse(query.as_bytes()).collect()
 }
 
-fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
+fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = notices(traffic, &store);
+    let mut notices = notices(traffic, &store, inventory);
     notices.extend(reader.confined_to().map(|namespaces| left_out(namespaces)));
     Status {
         version: about.version,
@@ -91,9 +91,10 @@ fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
 }
 
 /// What is not shown, to whomever.
-fn notices(traffic: &Traffic, store: &Store) -> Vec<String> {
+fn notices(traffic: &Traffic, store: &Store, inventory: &Inventory) -> Vec<String> {
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = traffic.notices();
+    notices.extend(inventory.notices());
     if fill.dropped > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
     }
@@ -128,7 +129,7 @@ fn graph_page(
     let (mut graph, services, notices) = {
         let store = traffic.now();
         let query = read(&store, parameters, reader)?;
-        (graph(&store, &query), query.services, notices(traffic, &store))
+        (graph(&store, &query), query.services, notices(traffic, &store, inventory))
     };
     mark(&mut graph, &inventory.acts(), services);
     graph.notices.extend(notices);

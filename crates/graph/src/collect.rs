@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
-use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
+use envoy_types::pb::io::prometheus::client::{Counter, Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
 use lateen_telemetry::standard::Metric;
@@ -60,12 +60,13 @@ struct Open {
 }
 
 impl Collection for Inlet {
-    fn stream(&self) -> Arc<dyn Collector> {
+    /// A Prometheus tells it all, but for single connections.
+    fn stream(&self, _node: &Node) -> Option<Arc<dyn Collector>> {
         if self.0.prometheus.is_some() {
-            return Arc::new(Unwanted);
+            return None;
         }
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() })
+        Some(Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() }))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -78,13 +79,6 @@ impl Collection for Inlet {
             recent.add(|name| tags.get(name).map(String::as_str), connection);
         }
     }
-}
-
-/// Prometheus tells it all, but for single connections.
-struct Unwanted;
-
-impl Collector for Unwanted {
-    fn metrics(&self, _node: &Node, _families: Vec<MetricFamily>) {}
 }
 
 impl Traffic {
@@ -177,7 +171,7 @@ impl Traffic {
 }
 
 impl Collector for Stream {
-    fn metrics(&self, _node: &Node, families: Vec<MetricFamily>) {
+    fn metrics(&self, families: Vec<MetricFamily>) {
         let mut store = self.traffic.now();
         let mut points: HashMap<Key, Point> = HashMap::new();
         for family in &families {
@@ -196,7 +190,8 @@ impl Collector for Stream {
             let way = key.without_flags();
             let entry =
                 open.entry(way.clone()).or_insert_with(|| Open { count: 0, key: key.clone() });
-            entry.count += point.opened as i64 - point.closed as i64;
+            let change = signed(point.opened) - signed(point.closed);
+            entry.count = entry.count.saturating_add(change);
             if entry.count < 0 {
                 // These began before the stream, when nobody counted or another stream did.
                 store.reopen(&key, -entry.count);
@@ -207,6 +202,31 @@ impl Collector for Stream {
             }
         }
         open.retain(|_, entry| entry.count != 0);
+    }
+
+    fn standing(&self) -> Vec<MetricFamily> {
+        let sample = |open: &Open| Sample {
+            label: open.key.labels(),
+            counter: Some(Counter { value: Some(open.count as f64), ..Counter::default() }),
+            ..Sample::default()
+        };
+        let metric: Vec<Sample> = self.open().values().map(sample).collect();
+        let name = Some(Metric::TcpOpened.about().name.to_owned());
+        let family = MetricFamily { name, metric, ..MetricFamily::default() };
+        if family.metric.is_empty() { Vec::new() } else { vec![family] }
+    }
+
+    fn stands(&self, families: Vec<MetricFamily>) {
+        let mut store = self.traffic.now();
+        let mut open = self.open();
+        for sample in families.iter().flat_map(|family| &family.metric) {
+            let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as i64;
+            if let Some(key) = store.key(&sample.label).filter(|_| count > 0) {
+                store.stand(key.clone(), count);
+                let entry = open.entry(key.without_flags()).or_insert(Open { count: 0, key });
+                entry.count = entry.count.saturating_add(count);
+            }
+        }
     }
 }
 
@@ -257,6 +277,11 @@ pub(crate) fn count(metric: Metric, count: u64, point: &mut Point) {
     *own = own.saturating_add(count);
 }
 
+/// A peer may say any number.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 /// The buckets of a native histogram in the schema that is kept; those of another one are left out.
 fn native(histogram: &Histogram) -> Native {
     let mut native = Native { zeros: histogram.zero_count(), buckets: Vec::new() };
@@ -291,7 +316,7 @@ mod tests {
     use lateen_telemetry::registry::Registry;
     use lateen_telemetry::standard::Metric;
 
-    use super::{Collection, Inlet, MetricFamily, Node, Sample, Traffic};
+    use super::{Arc, Collection, Inlet, MetricFamily, Node, Sample, Traffic};
 
     #[test]
     fn what_a_proxy_counts_arrives_as_it_was_counted() {
@@ -319,11 +344,11 @@ mod tests {
             durations.record(value);
         }
         let traffic = Traffic::new(1 << 20);
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         assert_eq!(traffic.proxies(), 1);
         let send = || {
             let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(&Node::default(), families);
+            stream.metrics(families);
         };
         send();
         registry.counter(Metric::TcpOpened, &labels).add(1);
@@ -340,10 +365,10 @@ mod tests {
         let open = || traffic.now().sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>();
         assert_eq!(open(), 0, "what a proxy that is gone had open");
         // It was only the stream: what began before it is not counted when it ends.
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         let send = || {
             let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(&Node::default(), families);
+            stream.metrics(families);
         };
         registry.counter(Metric::TcpClosed, &labels).add(3);
         send();
@@ -390,10 +415,10 @@ mod tests {
         let traffic = Traffic::new(1 << 20);
         let labels = labels("client");
         let first = Registry::new(100);
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         first.counter(Metric::TcpOpened, &labels).add(5);
         first.counter(Metric::TcpReceived, &labels).add(70);
-        stream.metrics(&Node::default(), changes(&first));
+        stream.metrics(changes(&first));
         // This report is made, and never arrives.
         first.counter(Metric::TcpClosed, &labels).add(2);
         drop(changes(&first));
@@ -402,18 +427,18 @@ mod tests {
 
         // It is there again with counters that begin anew, lower than they were.
         let second = Registry::new(100);
-        let stream = Inlet(traffic.clone()).stream();
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
         second.counter(Metric::TcpOpened, &labels).add(3);
         second.counter(Metric::TcpReceived, &labels).add(9);
-        stream.metrics(&Node::default(), changes(&second));
+        stream.metrics(changes(&second));
         assert_eq!(total(&traffic), (8, 0, 79, 3));
         second.counter(Metric::TcpClosed, &labels).add(3);
         // Another stream of the same proxy: the link broke, and what was told is not told again.
         drop(stream);
-        let stream = Inlet(traffic.clone()).stream();
-        stream.metrics(&Node::default(), changes(&second));
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+        stream.metrics(changes(&second));
         assert_eq!(total(&traffic), (8, 3, 79, 0));
-        stream.metrics(&Node::default(), changes(&second));
+        stream.metrics(changes(&second));
         assert_eq!(total(&traffic), (8, 3, 79, 0));
     }
 
@@ -431,10 +456,43 @@ mod tests {
             let sample = Sample { counter, timestamp_ms: Some(time), ..sample.clone() };
             families[0].metric.push(sample);
         }
-        let stream = Inlet(traffic.clone()).stream();
-        stream.metrics(&Node::default(), families);
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+        stream.metrics(families);
         assert_eq!(total(&traffic), (6, 0, 0, 6));
         let after = traffic.now().range();
         assert!(after.0 == before.0 && after.1 - before.1 < 12, "time is the receiver's");
+    }
+
+    #[test]
+    fn connections_that_began_elsewhere_are_open_and_no_traffic() {
+        let registry = Registry::new(100);
+        let labels = labels("client");
+        let count = |metric, count| registry.counter(metric, &labels).add(count);
+        let changes = || protobuf_families(|out| registry.changes(out));
+        let (here, there) = (Traffic::new(1 << 20), Traffic::new(1 << 20));
+        let open = |traffic: &Arc<Traffic>| Inlet(traffic.clone()).stream(&Node::default());
+        let sum = |traffic: &Traffic| {
+            let store = traffic.now();
+            let mut sums = store.sums(0, u32::MAX).map(|(key, sum)| (key.clone(), sum));
+            let (key, sum) = sums.next().unwrap();
+            assert!(sums.next().is_none());
+            (key, sum.points.opened, sum.points.closed, sum.open)
+        };
+        let near = open(&here).unwrap();
+        assert!(near.standing().is_empty());
+        count(Metric::TcpOpened, 3);
+        count(Metric::TcpClosed, 1);
+        near.metrics(changes());
+        let far = open(&there).unwrap();
+        far.stands(near.standing());
+        let (key, ..) = sum(&here);
+        assert_eq!(sum(&there), (key.clone(), 0, 0, 2));
+        count(Metric::TcpClosed, 1);
+        let families = changes();
+        near.metrics(families.clone());
+        far.metrics(families);
+        assert_eq!((sum(&here), sum(&there)), ((key.clone(), 3, 2, 1), (key.clone(), 0, 1, 1)));
+        drop((near, far));
+        assert_eq!((sum(&here).3, sum(&there).3), (0, 0));
     }
 }

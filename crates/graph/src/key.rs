@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use lateen_telemetry::labels::{LONGEST, Reporter, cut};
+use envoy_types::pb::io::prometheus::client::LabelPair;
+use lateen_telemetry::labels::{LONGEST, Reporter, STANDARD, cut};
 use lateen_telemetry::peer::UNKNOWN;
 
 /// One end. An empty text is not known.
@@ -46,6 +47,8 @@ pub struct Key {
     /// The response code, or gRPC's status; empty for connections.
     pub code: Arc<str>,
 }
+
+const MUTUAL_TLS: &str = "mutual_tls";
 
 /// What stands for workloads that a reader may not look at.
 const HIDDEN: &str = "other namespaces";
@@ -135,10 +138,50 @@ impl Key {
             destination,
             service,
             protocol,
-            mutual_tls: value("connection_security_policy") == "mutual_tls",
+            mutual_tls: value("connection_security_policy") == MUTUAL_TLS,
             code: texts.get(&value(code)),
             flags: texts.get(flags),
         })
+    }
+
+    /// The labels that it is read from.
+    pub fn labels(&self) -> Vec<LabelPair> {
+        let mut labels = Vec::with_capacity(STANDARD.len());
+        let mut put = |name: String, value: &str| {
+            let value = if value.is_empty() { UNKNOWN } else { value };
+            labels.push(LabelPair { name: Some(name), value: Some(value.to_owned()) });
+        };
+        for (side, party) in [("source", &self.source), ("destination", &self.destination)] {
+            for (name, value) in [
+                ("cluster", &party.cluster),
+                ("workload_namespace", &party.namespace),
+                ("workload", &party.workload),
+                ("canonical_service", &party.app),
+                ("canonical_revision", &party.version),
+                ("principal", &party.principal),
+            ] {
+                put(format!("{side}_{name}"), value);
+            }
+        }
+        let (protocol, code) = match self.protocol {
+            Protocol::Tcp => ("tcp", "response_code"),
+            Protocol::Http => ("http", "response_code"),
+            Protocol::Grpc => ("grpc", "grpc_response_status"),
+        };
+        let security = if self.mutual_tls { MUTUAL_TLS } else { "" };
+        for (name, value) in [
+            ("reporter", self.reporter.as_str()),
+            ("request_protocol", protocol),
+            ("destination_service", &*self.service.host),
+            ("destination_service_name", &*self.service.name),
+            ("destination_service_namespace", &*self.service.namespace),
+            ("connection_security_policy", security),
+            ("response_flags", &*self.flags),
+            (code, &*self.code),
+        ] {
+            put(name.to_owned(), value);
+        }
+        labels
     }
 
     /// Whether what it counts went wrong: a connection with flags, a 5xx, a status that is not OK.
@@ -193,5 +236,47 @@ impl Key {
     pub fn is_same_way(&self, other: &Self) -> bool {
         (&self.source, &self.destination, &self.service, self.protocol)
             == (&other.source, &other.destination, &other.service, other.protocol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, LabelPair, Party, Protocol, Reporter, Service, Texts};
+
+    #[test]
+    fn a_key_is_read_from_its_own_labels() {
+        let party = |name: &str| Party {
+            cluster: "c".into(),
+            namespace: format!("{name}-ns").into(),
+            workload: name.into(),
+            app: "app".into(),
+            version: "".into(),
+            principal: format!("spiffe://{name}").into(),
+        };
+        let tcp = Key {
+            reporter: Reporter::Destination,
+            source: party("a"),
+            destination: party("b"),
+            service: Service { host: "b.ns".into(), name: "b".into(), namespace: "ns".into() },
+            protocol: Protocol::Tcp,
+            mutual_tls: true,
+            flags: "UF".into(),
+            code: "0".into(),
+        };
+        let none = Party::default();
+        let grpc = Key { source: none, protocol: Protocol::Grpc, code: "14".into(), ..tcp.clone() };
+        let http = Key {
+            reporter: Reporter::Source,
+            protocol: Protocol::Http,
+            mutual_tls: false,
+            flags: "".into(),
+            ..tcp.clone()
+        };
+        for key in [tcp, grpc, http] {
+            let labels = key.labels();
+            let value =
+                |name: &str| labels.iter().find(|one| one.name() == name).map(LabelPair::value);
+            assert_eq!(Key::read(value, &mut Texts::default()), Some(key));
+        }
     }
 }

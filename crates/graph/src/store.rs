@@ -91,29 +91,39 @@ impl Store {
     /// Adds a point to the step of this time; a time before the newest counts as that.
     pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
         self.advance(seconds);
-        while self.lines.len() >= KEYS && !self.lines.contains_key(&key) && self.makes_room() {}
-        let full = self.lines.len() >= KEYS;
-        let now = self.now;
-        let line = match self.lines.get_mut(&key) {
-            Some(line) => line,
-            None if full => {
+        let Some(line) = self.line(key) else { return };
+        line.current.add(point);
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
+    }
+
+    /// Counts so many connections as open that began elsewhere, which is no traffic.
+    pub fn stand(&mut self, key: Key, count: i64) {
+        if let Some(line) = self.line(key) {
+            line.open = line.open.saturating_add(count);
+        }
+    }
+
+    /// The key's line at the present step, if there is room for it.
+    fn line(&mut self, key: Key) -> Option<&mut Line> {
+        if !self.lines.contains_key(&key) {
+            while self.lines.len() >= KEYS && self.makes_room() {}
+            if self.lines.len() >= KEYS {
                 self.dropped += 1;
-                return;
+                return None;
             }
-            None => {
-                self.bytes += KEY_BYTES;
-                let line = Line::new(self.numbers.route(&key));
-                self.lines.entry(Arc::new(key)).or_insert(line)
-            }
-        };
+            self.bytes += KEY_BYTES;
+            let line = Line::new(self.numbers.route(&key));
+            self.lines.insert(Arc::new(key.clone()), line);
+        }
+        let now = self.now;
+        let line = self.lines.get_mut(&key)?;
         if line.step != now {
             let before = line.growing();
             self.bytes = (self.bytes + line.close()).saturating_sub(before);
             line.step = now;
         }
-        line.current.add(point);
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
+        Some(line)
     }
 
     /// Counts so many more connections as open, or fewer, which is no traffic.

@@ -6,9 +6,11 @@ pub mod backoff;
 pub mod delta;
 mod dial;
 pub mod link;
+mod replica;
 mod uplink;
 
 pub use address::AdsAddress;
 pub use delta::{DeltaClient, ProtocolError, Update};
 pub use link::{Event, connect};
+pub use replica::Replica;
 pub use uplink::Uplink;

@@ -4,4 +4,5 @@
 //! Envoy's AggregatedDiscoveryService, delta and state-of-the-world.
 
 pub mod client;
+pub mod passed;
 pub mod server;

@@ -7,6 +7,7 @@
 pub mod delivery;
 pub mod delta;
 pub mod order;
+mod passing;
 pub mod peer;
 mod reports;
 pub mod serve;
@@ -28,6 +29,8 @@ use tokio::sync::watch;
 
 use delivery::Delivery;
 use peer::{Peer, Refusal};
+
+use crate::passed::Passed;
 
 /// One resource of a view.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,12 +102,24 @@ pub trait Source: Send + Sync + 'static {
     fn collect(&self, _node: &Node, _peer: &Peer) -> Result<Arc<dyn Collection>, Refusal> {
         Err(Refusal::Unserved("telemetry is not collected here".to_owned()))
     }
+
+    /// Called when somebody who says that it is this replica of the control plane opens a stream of what its proxies
+    /// tell, with who that is; a refusal ends the stream.
+    fn replica(&self, _name: &str, _peer: &Peer) -> Result<Box<dyn Replica>, Refusal> {
+        Err(Refusal::Unserved("this control plane has no replicas".to_owned()))
+    }
+}
+
+/// Takes what another replica passes on. What is open there is over when this is dropped.
+pub trait Replica: Send {
+    fn take(&mut self, passed: Passed);
 }
 
 /// Where telemetry is collected.
 pub trait Collection: Send + Sync + 'static {
-    /// For a new stream of metrics, which is over when what is returned is dropped.
-    fn stream(&self) -> Arc<dyn Collector>;
+    /// For a new stream of a proxy's metrics, which is over when what is returned is dropped; `None` if nobody wants
+    /// them.
+    fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>>;
 
     /// Takes connections that have ended, as one proxy sends them over Envoy's AccessLogService.
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>);
@@ -113,7 +128,13 @@ pub trait Collection: Send + Sync + 'static {
 /// Takes the metrics that one proxy sends over Envoy's MetricsService.
 pub trait Collector: Send + Sync + 'static {
     /// Counters and histograms are what has come since the last time.
-    fn metrics(&self, node: &Node, families: Vec<MetricFamily>);
+    fn metrics(&self, families: Vec<MetricFamily>);
+
+    /// The connections that began on this stream and have not ended, as a counter of those that were opened.
+    fn standing(&self) -> Vec<MetricFamily>;
+
+    /// Takes connections that began on this stream when it was somebody else's. They are no traffic.
+    fn stands(&self, families: Vec<MetricFamily>);
 }
 
 /// What one peer may cost.

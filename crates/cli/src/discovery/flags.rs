@@ -12,6 +12,9 @@ use crate::prometheus::PrometheusArgs;
 /// The audience of the tokens that the injector gives to proxies, as Istio's.
 const TOKEN_AUDIENCE: &str = "istio-ca";
 
+/// Where the installed control plane has a token of its own for that audience.
+const TOKEN: &str = "/var/run/secrets/tokens/istio-token";
+
 /// Serve the mesh on a Kubernetes cluster, as istiod does
 #[derive(Debug, Args)]
 pub struct DiscoveryCommand {
@@ -85,6 +88,9 @@ pub struct Pod {
     /// More names under which proxies reach this server, separated by commas
     #[arg(long, env = "ISTIOD_CUSTOM_HOST", default_value = "", hide = true)]
     pub hosts: String,
+    /// The file of this ServiceAccount's own token, by which other replicas know this one
+    #[arg(long, env = "LATEEN_REPLICA_TOKEN", default_value = TOKEN, hide = true)]
+    pub replica_token: PathBuf,
     /// For whom proxies' tokens may be meant, separated by commas
     #[arg(long, env = "TOKEN_AUDIENCES", default_value = TOKEN_AUDIENCE, hide = true)]
     token_audiences: String,

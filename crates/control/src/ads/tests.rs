@@ -12,14 +12,13 @@ use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal, ServiceAccount};
 use lateen_xds::server::{Protocol, Session, Source};
 
-use super::{Door, Seat, refusal};
+use super::{Door, OwnAccount, Parts, Replicas, Seat, refusal};
 use crate::debug::Proxies;
 
 const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
 
 fn open_door(proxies: Arc<Proxies>) -> Door {
-    let (published, findings, pushes, gateways) = Default::default();
-    Door::new(published, findings, proxies, pushes, gateways, None)
+    Door::new(Parts { proxies, ..Parts::default() })
 }
 
 fn origins() -> std::collections::BTreeSet<ObjectRef> {
@@ -91,6 +90,7 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
         course: Arc::default(),
         gateways: Arc::default(),
         refused: Mutex::default(),
+        _attendance: Arc::<Replicas>::default().session(&node),
     };
     let delivery = |nonce: &str, names: &[&str], removed: &[&str]| {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -129,4 +129,37 @@ fn a_token_opens_the_door_for_its_own_service_account_only() {
         assert!(matches!(refused, Refusal::Forbidden(_)), "{refused}");
         assert!(refused.to_string().contains("its token is of default/echo"), "{refused}");
     }
+}
+
+#[test]
+fn only_the_control_planes_own_account_is_another_replica() {
+    let own = OwnAccount {
+        namespace: "istio-system".to_owned(),
+        account: "istiod".to_owned(),
+        name: "istiod-0".to_owned(),
+    };
+    let door = Door::new(Parts { own: Some(own), ..Parts::default() });
+    let account = |namespace: &str, name: &str| {
+        Peer::ServiceAccount(ServiceAccount {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            pod: None,
+        })
+    };
+    let open = |name: &str, peer: Peer| door.replica(name, &peer).map(drop);
+    open("istiod-1", account("istio-system", "istiod")).unwrap();
+    for (name, peer, said) in [
+        ("istiod-1", account("default", "istiod"), "the token is of default/istiod"),
+        ("istiod-1", account("istio-system", "istiod-canary"), "istio-system/istiod-canary"),
+        ("istiod-1", Peer::Local, "over TLS only"),
+        ("istiod-1", Peer::Plaintext, "over TLS"),
+        ("istiod-0", account("istio-system", "istiod"), "this replica itself"),
+        ("", account("istio-system", "istiod"), "says its name"),
+    ] {
+        let refused = open(name, peer).unwrap_err();
+        assert!(matches!(refused, Refusal::Forbidden(_)), "{refused}");
+        assert!(refused.to_string().contains(said), "{refused}");
+    }
+    let alone = open_door(Arc::default()).replica("istiod-1", &account("istio-system", "istiod"));
+    assert!(matches!(alone.map(drop), Err(Refusal::Unserved(_))));
 }

@@ -15,12 +15,14 @@ use super::unix_seconds;
 use super::webhook::Counters;
 use crate::core::Core;
 use crate::metrics::{OnCluster, Sources};
+use crate::replicas::Replicas;
 
 /// What the pages are made of.
 pub struct Health {
     readiness: Readiness,
     version: &'static str,
     metrics: Sources,
+    replicas: Arc<Replicas>,
     leads_mesh: watch::Receiver<bool>,
     leads_revision: watch::Receiver<bool>,
     /// When the authority ends; 1970 while there is none.
@@ -41,6 +43,7 @@ impl Health {
             readiness,
             version,
             metrics: core.metrics(version),
+            replicas: core.replicas.clone(),
             leads_mesh,
             leads_revision,
             authority_ends,
@@ -102,6 +105,7 @@ impl Health {
             root_lasts: lasts.map_or(0.0, |lasts| lasts.as_secs_f64()),
             leads_mesh: *self.leads_mesh.borrow(),
             leads_revision: *self.leads_revision.borrow(),
+            replicas: self.replicas.counts(),
             webhooks: self.counters.get().map(|counters| counters.counts()),
         }
     }

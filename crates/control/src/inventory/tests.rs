@@ -38,7 +38,7 @@ fn world() -> Arc<Published> {
 }
 
 fn get(path: &str, query: &str) -> Value {
-    let inventory = Inventory::new(world(), Arc::default(), Arc::default());
+    let inventory = Inventory::new(world(), Arc::default(), Arc::default(), Arc::default());
     let page = inventory.list(path, query, &|id| json!(format!("health of {id}"))).unwrap();
     serde_json::from_slice(&page.body).unwrap()
 }
@@ -90,7 +90,7 @@ fn ten_thousand_workloads_are_a_list_that_says_how_many_it_leaves_out() {
     }
     let published = Arc::new(Published::default());
     published.publish(world.snapshot(), Making::default());
-    let inventory = Inventory::new(published, Arc::default(), Arc::default());
+    let inventory = Inventory::new(published, Arc::default(), Arc::default(), Arc::default());
     let get = |query: &str| -> Value {
         let page = inventory.list("workloads", query, &|_| Value::Null).unwrap();
         serde_json::from_slice(&page.body).unwrap()
@@ -104,8 +104,12 @@ fn ten_thousand_workloads_are_a_list_that_says_how_many_it_leaves_out() {
 #[test]
 fn what_acts_on_what_is_found_anew_after_a_change_and_only_then() {
     let (published, findings, proxies) = (world(), Arc::<Findings>::default(), Arc::default());
-    let inventory =
-        Inventory::new(published.clone(), findings.clone(), Arc::<Proxies>::clone(&proxies));
+    let inventory = Inventory::new(
+        published.clone(),
+        findings.clone(),
+        Arc::<Proxies>::clone(&proxies),
+        Arc::default(),
+    );
     let mut last = inventory.acts();
     let mut is_new = || {
         let acts = inventory.acts();

@@ -50,7 +50,7 @@ fn inventory(findings: Arc<Findings>) -> Inventory {
     }
     let published = Arc::new(Published::default());
     published.publish(world.snapshot(), Making::default());
-    Inventory::new(published, findings, Arc::default())
+    Inventory::new(published, findings, Arc::default(), Arc::default())
 }
 
 fn issue() -> Issue {

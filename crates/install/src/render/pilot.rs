@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::plan::{Plan, scalar};
 use crate::render::rbac::{self, metadata};
-use crate::render::workload::{Workload, from_field, unprivileged, variable, with};
+use crate::render::workload::{
+    Workload, from_field, token, token_mount, unprivileged, variable, with,
+};
 use crate::render::{config, labels, service, webhook};
 
 /// xDS without TLS, which is opened only where a file asks for it.
@@ -42,7 +44,7 @@ pub fn render(plan: &Plan) -> Vec<Value> {
     objects.extend(rbac::dashboard(plan));
     objects.extend(config::render(plan));
     objects.push(control_plane(plan, &workload));
-    objects.push(workload.deployment(container, json!({})));
+    objects.push(workload.deployment(container, json!({ "volumes": [token()] })));
     objects.extend(workload.disruption_budget());
     objects.extend(workload.autoscaler());
     objects.extend(webhook::validators(plan));
@@ -107,6 +109,8 @@ fn container(plan: &Plan, plaintext: bool) -> Value {
             "timeoutSeconds": 5,
         },
         "securityContext": unprivileged(),
+        // By which another replica knows this one.
+        "volumeMounts": [token_mount()],
     })
 }
 

@@ -261,6 +261,18 @@ pub fn unprivileged() -> Value {
     })
 }
 
+/// A volume with a token of the pod's account by which the control plane knows it.
+pub fn token() -> Value {
+    let token = json!({ "serviceAccountToken": {
+        "path": "istio-token", "expirationSeconds": 43200, "audience": "istio-ca",
+    } });
+    json!({ "name": "istio-token", "projected": { "sources": [token] } })
+}
+
+pub fn token_mount() -> Value {
+    json!({ "name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": true })
+}
+
 /// An environment variable from a field of the pod.
 pub fn from_field(name: &str, field: &str) -> Value {
     json!({ "name": name, "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": field } } })

@@ -33,6 +33,8 @@ pub enum DialError {
     File { path: PathBuf, reason: String },
     #[error("{}: {reason}", path.display())]
     Roots { path: PathBuf, reason: lateen_identity::Error },
+    #[error("the roots are not usable: {0}")]
+    Bundle(lateen_identity::Error),
     #[error("{} holds no token that can be sent: check its content", .0.display())]
     Token(PathBuf),
     #[error("{0:?} is not host:port: check the address of the control plane")]
@@ -52,26 +54,42 @@ pub async fn dial(address: &AdsAddress) -> Result<Channel, DialError> {
             Ok(endpoint("ads")?.connect_with_connector(connector).await?)
         }
         AdsAddress::Tls { host, roots, .. } => {
-            let (config, name) = (client_config(roots).await?, server_name(host)?);
-            let target = host.clone();
-            let connector = tower::service_fn(move |_| {
-                let (config, name, target) = (config.clone(), name.clone(), target.clone());
-                async move { handshake(config, name, target).await.map(TokioIo::new) }
-            });
-            Ok(endpoint(host)?.connect_with_connector(connector).await?)
+            dial_at(host.clone(), client_config(roots).await?, server_name(host)?).await
         }
     }
 }
 
+/// Connects over TLS to an address, or to a name with a port, that has the certificate of `name`.
+pub(super) async fn dial_at(
+    target: String,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+) -> Result<Channel, DialError> {
+    let endpoint = endpoint(&target)?;
+    let connector = tower::service_fn(move |_| {
+        let (config, name, target) = (config.clone(), name.clone(), target.clone());
+        async move { handshake(config, name, target).await.map(TokioIo::new) }
+    });
+    Ok(endpoint.connect_with_connector(connector).await?)
+}
+
 /// Puts the token on a request, where the address has one.
 pub async fn authorize<T>(address: &AdsAddress, request: &mut Request<T>) -> Result<(), DialError> {
-    let AdsAddress::Tls { token: path, .. } = address else { return Ok(()) };
-    let token = String::from_utf8(read(path).await?).map_err(|_| DialError::Token(path.clone()))?;
+    match address {
+        AdsAddress::Tls { token, .. } => put_token(token, request).await,
+        AdsAddress::Unix(_) | AdsAddress::Tcp(_) => Ok(()),
+    }
+}
+
+/// Puts the token of a file on a request.
+pub(super) async fn put_token<T>(path: &Path, request: &mut Request<T>) -> Result<(), DialError> {
+    let token =
+        String::from_utf8(read(path).await?).map_err(|_| DialError::Token(path.to_owned()))?;
     if token.trim().is_empty() {
-        return Err(DialError::Token(path.clone()));
+        return Err(DialError::Token(path.to_owned()));
     }
     let value: Result<MetadataValue<_>, _> = format!("Bearer {}", token.trim()).parse();
-    let mut value = value.map_err(|_| DialError::Token(path.clone()))?;
+    let mut value = value.map_err(|_| DialError::Token(path.to_owned()))?;
     // Never kept in a compression table.
     value.set_sensitive(true);
     request.metadata_mut().insert("authorization", value);
@@ -89,9 +107,12 @@ fn endpoint(host: &str) -> Result<Endpoint, DialError> {
 
 async fn client_config(roots: &Path) -> Result<Arc<ClientConfig>, DialError> {
     let pem = read(roots).await?;
-    let config = lateen_identity::client_config(&pem)
-        .map_err(|reason| DialError::Roots { path: roots.to_owned(), reason })?;
-    let mut config = Arc::unwrap_or_clone(config);
+    trusting(&pem).map_err(|reason| DialError::Roots { path: roots.to_owned(), reason })
+}
+
+/// For HTTP/2 with a server whose certificate one of these roots has signed.
+pub(super) fn trusting(roots: &[u8]) -> Result<Arc<ClientConfig>, lateen_identity::Error> {
+    let mut config = Arc::unwrap_or_clone(lateen_identity::client_config(roots)?);
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }

@@ -93,7 +93,7 @@ async fn session(
 }
 
 /// A refusal in the server's words; the end of the connection without those of the libraries below.
-fn plain(status: &Status) -> String {
+pub(super) fn plain(status: &Status) -> String {
     if status.source().is_some() {
         return "connection closed".into();
     }
@@ -104,7 +104,7 @@ fn plain(status: &Status) -> String {
 }
 
 /// Our own errors say it all; those of the libraries below are looked into.
-fn words(error: &DialError) -> String {
+pub(super) fn words(error: &DialError) -> String {
     match error {
         DialError::Transport(error) => root(error),
         error => error.to_string(),

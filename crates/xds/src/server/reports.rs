@@ -30,12 +30,16 @@ impl MetricsService for Ads {
         let first = stream.message().await?.ok_or_else(nobody)?;
         let node = first.identifier.and_then(|identifier| identifier.node);
         let (node, collection) = self.collection(node, &peer)?;
-        let collector = collection.stream();
-        collector.metrics(&node, first.envoy_metrics);
+        let collector = collection.stream(&node);
+        let take = |families| match &collector {
+            Some(collector) => collector.metrics(families),
+            None => drop(families),
+        };
+        take(first.envoy_metrics);
         let over = self.over();
         tokio::pin!(over);
         while let Some(message) = next(&mut stream, over.as_mut()).await? {
-            collector.metrics(&node, message.envoy_metrics);
+            take(message.envoy_metrics);
         }
         Ok(Response::new(StreamMetricsResponse {}))
     }
@@ -80,7 +84,7 @@ impl Ads {
 }
 
 /// The next message; none when the stream or its time is at its end.
-async fn next<M>(
+pub(super) async fn next<M>(
     stream: &mut Streaming<M>,
     over: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Option<M>, Status> {

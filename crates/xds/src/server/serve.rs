@@ -28,6 +28,7 @@ use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::delta::Delta;
+use super::passing::Passing;
 use super::peer::{Authenticate, Entrance, Refusal};
 use super::sotw::Sotw;
 use super::stream::{AdsStream, responses};
@@ -138,6 +139,7 @@ fn server(ads: Ads) -> tonic::transport::server::Router {
     let (limit, max_age) = (ads.limits.request_bytes, ads.max_age);
     let metrics = MetricsServiceServer::new(ads.clone()).max_decoding_message_size(limit);
     let logs = AccessLogServiceServer::new(ads.clone()).max_decoding_message_size(limit);
+    let passing = Passing(ads.clone());
     let service = AggregatedDiscoveryServiceServer::new(ads)
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
@@ -151,7 +153,7 @@ fn server(ads: Ads) -> tonic::transport::server::Router {
             .max_connection_age(age - age * JITTER / 100)
             .max_connection_age_grace(age * JITTER / 50 + GRACE);
     }
-    builder.add_service(service).add_service(metrics).add_service(logs)
+    builder.add_service(service).add_service(metrics).add_service(logs).add_service(passing)
 }
 
 /// A connection of which tonic need know nothing.
@@ -252,6 +254,11 @@ pub(super) struct Ads {
 }
 
 impl Ads {
+    /// Bytes of one message.
+    pub(super) fn message_limit(&self) -> usize {
+        self.limits.request_bytes
+    }
+
     /// One of the streams that may be open at once.
     pub(super) fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
         self.slots.clone().try_acquire_owned().map_err(|_| {

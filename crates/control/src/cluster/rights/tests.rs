@@ -130,7 +130,8 @@ impl Cluster {
             admin.apply(&object, "test").await.unwrap();
         }
         let published = world();
-        let inventory = Inventory::new(published.clone(), Arc::default(), Arc::default());
+        let inventory =
+            Inventory::new(published.clone(), Arc::default(), Arc::default(), Arc::default());
         let lists = inventory.clone();
         let lists = at_once(move |ask| {
             lists.list(ask.path.strip_prefix("/api/v1/")?, &ask.query, &|_| Value::Null)
@@ -248,7 +249,8 @@ async fn what_is_written_is_written_by_the_readers_own_hand() {
     let cluster = Cluster::start().await;
     let viewer = cluster.reader("viewer").await.unwrap();
     let update = cluster.edited(&viewer, "31411").await;
-    let inventory = Inventory::new(cluster.published.clone(), Arc::default(), Arc::default());
+    let inventory =
+        Inventory::new(cluster.published.clone(), Arc::default(), Arc::default(), Arc::default());
     let careless = Arc::new(Careless(Own(cluster.admin.clone())));
     let objects = Objects::new(inventory, Arc::default(), careless);
     let (status, refused) = answer(&objects, &posted(&viewer, "", &update)).await;

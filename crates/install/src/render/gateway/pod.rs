@@ -6,7 +6,9 @@ use super::Gateway;
 use crate::check::is_empty;
 use crate::merge::merge;
 use crate::plan::Plan;
-use crate::render::workload::{Workload, from_field, push_all, unprivileged, variable};
+use crate::render::workload::{
+    Workload, from_field, push_all, token, token_mount, unprivileged, variable,
+};
 
 /// Ports below this need a privilege, or a kernel setting of the pod.
 const PRIVILEGED: u64 = 1024;
@@ -68,7 +70,7 @@ fn container(plan: &Plan, gateway: &Gateway, ports: &[Value]) -> Value {
             { "name": "istio-envoy", "mountPath": "/etc/istio/proxy" },
             { "name": "istio-data", "mountPath": "/var/lib/istio/data" },
             { "name": "istiod-ca-cert", "mountPath": "/var/run/secrets/istio" },
-            { "name": "istio-token", "mountPath": "/var/run/secrets/tokens", "readOnly": true },
+            token_mount(),
             { "name": "podinfo", "mountPath": "/etc/istio/pod" },
         ],
     })
@@ -140,9 +142,6 @@ fn environment(plan: &Plan, gateway: &Gateway) -> Vec<Value> {
 
 fn pod(plan: &Plan, gateway: &Gateway, ports: &[Value]) -> Value {
     let label = |path: &str, field: &str| json!({ "path": path, "fieldRef": { "apiVersion": "v1", "fieldPath": field } });
-    let token = json!({ "serviceAccountToken": {
-        "path": "istio-token", "expirationSeconds": 43200, "audience": "istio-ca",
-    } });
     let mut volumes = vec![
         json!({ "name": "istio-envoy", "emptyDir": {} }),
         json!({ "name": "istio-data", "emptyDir": {} }),
@@ -150,7 +149,7 @@ fn pod(plan: &Plan, gateway: &Gateway, ports: &[Value]) -> Value {
             "name": "istiod-ca-cert",
             "configMap": { "name": "istio-ca-root-cert", "optional": true },
         }),
-        json!({ "name": "istio-token", "projected": { "sources": [token] } }),
+        token(),
         json!({ "name": "podinfo", "downwardAPI": { "items": [
             label("labels", "metadata.labels"),
             label("annotations", "metadata.annotations"),

@@ -1,0 +1,183 @@
+//! What replicas of the control plane tell each other. In: what the own proxies open, close and tell; what others
+//! pass on ([`Taken`]). Out: a queue of messages for each other replica, which begins with what is open at that
+//! moment; what is open at others, where the own is.
+//!
+//! **Invariant:** what another replica tells is not passed on, so that nothing goes round.
+
+mod links;
+mod own;
+mod taken;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::Node;
+use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
+use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::io::prometheus::client::MetricFamily;
+use futures::Stream;
+use lateen_xds::passed::{Entries, Families, News, Passed};
+use lateen_xds::server::{Collection, Collector};
+use prost::Message;
+
+pub use links::Counts;
+use links::{LARGEST, Links};
+pub use own::OwnAccount;
+use taken::Takers;
+pub use taken::{Places, Taken};
+
+/// What others need of a node's metadata to know which workload it is; of gateways, to which Gateways they belong.
+const NAMES: [&str; 2] = ["NAME", "NAMESPACE"];
+const LABELS: &str = "LABELS";
+
+/// What the own proxies have open, and whom it is told. Locks are taken in this order.
+#[derive(Default)]
+pub struct Replicas {
+    reports: Mutex<BTreeMap<u64, Arc<dyn Collector>>>,
+    sessions: Mutex<BTreeMap<u64, Node>>,
+    links: Mutex<Links>,
+    takers: Takers,
+    last: AtomicU64,
+}
+
+/// A session that is over when this is dropped.
+pub struct Attendance {
+    replicas: Arc<Replicas>,
+    stream: u64,
+}
+
+/// Where the own proxies' traffic goes: where it went, and to the others.
+pub struct Passing {
+    pub replicas: Arc<Replicas>,
+    pub inner: Arc<dyn Collection>,
+}
+
+/// A stream of one proxy's metrics.
+struct Report {
+    replicas: Arc<Replicas>,
+    stream: u64,
+    inner: Arc<dyn Collector>,
+}
+
+impl Replicas {
+    /// A proxy is connected.
+    pub fn session(self: &Arc<Self>, node: &Node) -> Attendance {
+        let (stream, node) = (self.number(), trimmed(node));
+        let mut sessions = locked(&self.sessions);
+        locked(&self.links).send(|| passed(stream, session(&node)));
+        sessions.insert(stream, node);
+        Attendance { replicas: self.clone(), stream }
+    }
+
+    /// A queue for another replica, which has no other one.
+    pub fn link(&self) -> impl Stream<Item = Bytes> + Send + use<> {
+        let (reports, sessions) = (locked(&self.reports), locked(&self.sessions));
+        let here = sessions.iter().map(|(stream, node)| passed(*stream, session(node)));
+        let open = reports.iter().map(|(stream, inner)| {
+            let standing = Families { all: inner.standing() };
+            let fits = standing.encoded_len() < LARGEST;
+            passed(*stream, News::Reports(if fits { standing } else { Families::default() }))
+        });
+        locked(&self.links).open(&mut here.chain(open))
+    }
+
+    /// These are the other replicas that there are.
+    pub fn expect(&self, others: BTreeSet<String>) {
+        locked(&self.links).others = others;
+    }
+
+    /// Others that tell nothing, so that nothing is known of their proxies.
+    pub fn silent(&self) -> Vec<String> {
+        let others = locked(&self.links).others.clone();
+        others.into_iter().filter(|name| !self.takers.has(name)).collect()
+    }
+
+    pub fn counts(&self) -> Counts {
+        locked(&self.links).counts()
+    }
+
+    fn number(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        let mut sessions = locked(&self.replicas.sessions);
+        sessions.remove(&self.stream);
+        locked(&self.replicas.links).send(|| passed(self.stream, News::Over(())));
+    }
+}
+
+impl Collection for Passing {
+    fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>> {
+        let inner = self.inner.stream(node)?;
+        let (replicas, stream) = (self.replicas.clone(), self.replicas.number());
+        let mut reports = locked(&replicas.reports);
+        locked(&replicas.links).send(|| passed(stream, News::Reports(Families::default())));
+        reports.insert(stream, inner.clone());
+        drop(reports);
+        Some(Arc::new(Report { replicas, stream, inner }))
+    }
+
+    fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
+        let news = || Entries { proxy: node.id.clone(), all: entries.clone() };
+        locked(&self.replicas.links).send(|| passed(0, News::Connections(news())));
+        self.inner.connections(node, entries);
+    }
+}
+
+impl Collector for Report {
+    /// While the reports are held nobody links up, so that these are either told or open by then.
+    fn metrics(&self, families: Vec<MetricFamily>) {
+        if families.is_empty() {
+            return;
+        }
+        let _reports = locked(&self.replicas.reports);
+        let news = || News::Metrics(Families { all: families.clone() });
+        locked(&self.replicas.links).send(|| passed(self.stream, news()));
+        self.inner.metrics(families);
+    }
+
+    fn standing(&self) -> Vec<MetricFamily> {
+        self.inner.standing()
+    }
+
+    fn stands(&self, families: Vec<MetricFamily>) {
+        self.inner.stands(families);
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        let mut reports = locked(&self.replicas.reports);
+        reports.remove(&self.stream);
+        locked(&self.replicas.links).send(|| passed(self.stream, News::Over(())));
+    }
+}
+
+fn passed(stream: u64, news: News) -> Passed {
+    Passed { stream, news: Some(news) }
+}
+
+fn session(node: &Node) -> News {
+    News::Session(Box::new(node.clone()))
+}
+
+fn trimmed(node: &Node) -> Node {
+    let is_gateway = !node.id.starts_with("sidecar~");
+    let needed = |name: &str| NAMES.contains(&name) || (is_gateway && name == LABELS);
+    let metadata = node.metadata.as_ref().map(|metadata| {
+        let fields = metadata.fields.iter().filter(|(name, _)| needed(name));
+        Struct { fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect() }
+    });
+    Node { id: node.id.clone(), metadata, ..Node::default() }
+}
+
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().expect("no panic while what replicas share is held")
+}
