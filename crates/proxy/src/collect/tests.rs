@@ -87,7 +87,7 @@ async fn free_address() -> SocketAddr {
 }
 
 /// A proxy whose connections are all refused by their upstream, and where it listens.
-async fn refusing(als: SocketAddr) -> (Handle, SocketAddr) {
+pub(super) async fn refusing(als: SocketAddr) -> (Handle, SocketAddr) {
     let (at, nowhere) = (free_address().await, free_address().await);
     let source = Source::Static(Box::new(StaticResources {
         listeners: vec![logged(at)],
@@ -101,7 +101,7 @@ async fn refusing(als: SocketAddr) -> (Handle, SocketAddr) {
     (proxy, at)
 }
 
-async fn connect(at: SocketAddr, count: usize) {
+pub(super) async fn connect(at: SocketAddr, count: usize) {
     for _ in 0..count {
         // It may be reset before the client has seen that it is there, and ends in whatever way.
         if let Ok(mut client) = TcpStream::connect(at).await {
@@ -111,7 +111,7 @@ async fn connect(at: SocketAddr, count: usize) {
 }
 
 /// Counters of entries: written and dropped.
-fn counts(proxy: &Handle) -> [u64; 2] {
+pub(super) fn counts(proxy: &Handle) -> [u64; 2] {
     let mut out = Exposition::new(Format::Text);
     proxy.view().shared.collectors.write(&mut out);
     let page = String::from_utf8(out.finish()).unwrap();
