@@ -122,11 +122,8 @@ impl Proxy {
             }
             Source::Ads(address) => {
                 engine.prepare();
-                let (events, task) = connect(address, seed());
-                tasks.spawn(async move {
-                    // The link ends with the receiver of its events.
-                    let _ = task.await;
-                });
+                let (events, link) = connect(address, seed());
+                tasks.spawn(link);
                 events
             }
         };
