@@ -13,6 +13,7 @@ pub mod point;
 pub mod prometheus;
 pub mod recent;
 pub mod relay;
+mod report;
 pub mod series;
 pub mod serve;
 pub mod store;

@@ -1,11 +1,10 @@
 //! The traffic of the last hour in steps of five seconds, within a budget of memory. In: points with their
 //! keys, in the order of time. Out: the points of a range. When the budget is used up, the oldest steps of all
-//! edges make room, so that the present is always whole.
+//! edges make room. Only where the last five minutes alone are too much, what comes then is counted and left out.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use envoy_types::pb::io::prometheus::client::LabelPair;
 use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Texts};
@@ -37,8 +36,9 @@ pub struct Store {
 }
 
 /// One key's points.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
+    key: Arc<Key>,
     chunks: VecDeque<Chunk>,
     /// The step that is not over, and what it has so far.
     step: u32,
@@ -89,35 +89,46 @@ impl Store {
         }
     }
 
-    /// The key of a series' labels.
-    pub fn key(&mut self, labels: &[LabelPair]) -> Option<Key> {
-        let value = |name: &str| labels.iter().find(|one| one.name() == name).map(LabelPair::value);
-        Key::read(value, &mut self.texts)
+    /// Adds a point to the step of this time; a time before the newest counts as that. `None` if there is no room,
+    /// or else the key as it is kept.
+    pub fn add(&mut self, seconds: u64, key: Key, point: &Point) -> Option<Arc<Key>> {
+        self.advance(seconds);
+        let line = self.line(key)?;
+        let before = line.current.heap();
+        line.current.add(point);
+        let grown = line.current.heap() - before;
+        line.open = line.open.saturating_add(point.net());
+        let key = line.key.clone();
+        self.bytes += grown;
+        Some(key)
     }
 
-    /// Adds a point to the step of this time; a time before the newest counts as that.
-    pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
-        self.advance(seconds);
-        let full = self.lines.len() >= KEYS;
-        let now = self.now;
-        let line = match self.lines.get_mut(&key) {
-            Some(line) => line,
-            None if full => {
-                self.dropped += 1;
-                return;
-            }
-            None => {
-                self.bytes += KEY_BYTES;
-                self.lines.entry(Arc::new(key)).or_default()
-            }
-        };
-        if line.step != now {
-            self.bytes += line.close();
-            line.step = now;
+    /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
+    pub fn stand(&mut self, key: Key, count: i64) -> Option<Arc<Key>> {
+        let line = self.line(key)?;
+        line.open = line.open.saturating_add(count);
+        Some(line.key.clone())
+    }
+
+    /// The key's line at the present step, if there is room for it.
+    fn line(&mut self, key: Key) -> Option<&mut Line> {
+        let has_room = self.has_room();
+        if !has_room || (self.lines.len() >= KEYS && !self.lines.contains_key(&key)) {
+            self.dropped += 1;
+            return None;
         }
-        line.current.add(point);
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
+        if !self.lines.contains_key(&key) {
+            let key = Arc::new(key.kept(&mut self.texts));
+            self.bytes += KEY_BYTES;
+            self.lines.insert(key.clone(), Line::new(key));
+        }
+        let line = self.lines.get_mut(&key)?;
+        if line.step != self.now {
+            self.bytes -= line.current.heap();
+            self.bytes += line.close();
+            line.step = self.now;
+        }
+        Some(line)
     }
 
     /// Counts so many more connections as open, or fewer, which is no traffic.
@@ -130,6 +141,9 @@ impl Store {
     /// Time goes on, whether there is traffic or not.
     pub fn advance(&mut self, seconds: u64) {
         let step = step_of(seconds);
+        if step + CHUNK <= self.now {
+            self.go_back(step);
+        }
         if step <= self.now {
             return;
         }
@@ -139,10 +153,31 @@ impl Store {
         if crossed {
             self.forget();
         }
-        while self.bytes > self.limit && self.oldest + CHUNK < self.now {
+        self.has_room();
+    }
+
+    /// Makes room for more, if need be by forgetting the oldest; false if there is none.
+    fn has_room(&mut self) -> bool {
+        while self.size() > self.limit && self.oldest + CHUNK < self.now {
             self.oldest += CHUNK;
             self.forget();
         }
+        self.size() <= self.limit
+    }
+
+    fn size(&self) -> usize {
+        self.bytes + self.texts.bytes()
+    }
+
+    /// The clock was ahead: what was counted at times that are to come is forgotten.
+    fn go_back(&mut self, step: u32) {
+        self.now = step;
+        self.oldest = self.oldest.min(step);
+        self.bytes = 0;
+        for line in self.lines.values_mut() {
+            self.bytes += line.go_back(step) + KEY_BYTES;
+        }
+        self.forget();
     }
 
     /// Forgets what is older than the oldest step.
@@ -151,7 +186,7 @@ impl Store {
         self.lines.retain(|_, line| {
             freed += line.forget(oldest);
             let kept = !line.chunks.is_empty() || line.step >= oldest;
-            freed += if kept { 0 } else { KEY_BYTES };
+            freed += if kept { 0 } else { KEY_BYTES + line.current.heap() };
             kept
         });
         self.bytes -= freed;
@@ -164,8 +199,8 @@ impl Store {
     }
 
     pub fn fill(&self) -> Fill {
-        let Self { bytes, limit, dropped, .. } = *self;
-        Fill { bytes, limit, edges: self.lines.len(), dropped }
+        let Self { limit, dropped, .. } = *self;
+        Fill { bytes: self.size(), limit, edges: self.lines.len(), dropped }
     }
 
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
@@ -194,6 +229,25 @@ impl Store {
 }
 
 impl Line {
+    fn new(key: Arc<Key>) -> Self {
+        let (chunks, step, current, open) = Default::default();
+        Self { key, chunks, step, current, open }
+    }
+
+    /// Forgets what is after `last`; the bytes that the rest takes.
+    fn go_back(&mut self, last: u32) -> usize {
+        let mut rest = Self { open: self.open, ..Self::new(self.key.clone()) };
+        let mut bytes = 0;
+        self.each(0, last, |step, point| {
+            bytes += rest.close();
+            rest.step = step;
+            rest.current.add(point);
+        });
+        bytes += rest.current.heap();
+        *self = rest;
+        bytes
+    }
+
     /// Packs the step that is over; the bytes that it takes.
     fn close(&mut self) -> usize {
         let point = std::mem::take(&mut self.current);
