@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use rustc_hash::FxHashMap;
+
 use super::{Key, Tally, lock};
 
 /// Belongs to a connection; its clones are the same meter.
@@ -20,12 +22,18 @@ struct Live {
     moved: Arc<Moved>,
 }
 
-/// The connections of one worker that moved bytes since the last tick.
+/// The connections of one worker.
 #[derive(Debug, Default)]
-pub struct Moved(Mutex<Vec<Arc<Live>>>);
+pub struct Moved {
+    /// Those that moved bytes since the last tick.
+    list: Mutex<Vec<Arc<Live>>>,
+    /// How many are open of each key.
+    open: Mutex<FxHashMap<Key, u64>>,
+}
 
 impl Meter {
     pub fn new(key: Key, moved: Arc<Moved>) -> Self {
+        *lock(&moved.open).entry(key.clone()).or_default() += 1;
         let (received, sent) = Default::default();
         Self(Arc::new(Live { key, received, sent, listed: AtomicBool::new(false), moved }))
     }
@@ -41,7 +49,7 @@ impl Meter {
         live.received.fetch_add(received, Ordering::Relaxed);
         live.sent.fetch_add(sent, Ordering::Relaxed);
         if !live.listed.swap(true, Ordering::AcqRel) {
-            lock(&live.moved.0).push(live.clone());
+            lock(&live.moved.list).push(live.clone());
         }
     }
 
@@ -61,12 +69,28 @@ impl Live {
 impl Moved {
     /// What moved since the last time, by key.
     pub fn take(&self) -> Vec<(Key, Tally)> {
-        let all = std::mem::take(&mut *lock(&self.0));
+        let all = std::mem::take(&mut *lock(&self.list));
         let tally = |live: Arc<Live>| {
             // Before the bytes are taken: what moves from here on lists it anew.
             live.listed.store(false, Ordering::Release);
             (live.key.clone(), live.take())
         };
         all.into_iter().map(tally).filter(|(_, tally)| *tally != Tally::default()).collect()
+    }
+    /// How many connections are open of each key.
+    pub fn open(&self) -> Vec<(Key, u64)> {
+        lock(&self.open).iter().map(|(key, count)| (key.clone(), *count)).collect()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let mut open = lock(&self.moved.open);
+        if let Some(count) = open.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.key);
+            }
+        }
     }
 }
