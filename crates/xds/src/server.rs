@@ -10,6 +10,7 @@ pub mod order;
 pub mod peer;
 mod reports;
 pub mod serve;
+mod slots;
 pub mod sotw;
 mod stream;
 #[cfg(test)]
@@ -76,6 +77,9 @@ pub trait Session: Send + Sync + 'static {
         blamed: &[String],
         message: &str,
     ) -> Option<Duration>;
+
+    /// The proxy does not ask for these any more, of which it may have refused some.
+    fn dropped(&self, _kind: ResourceType, _names: &[String]) {}
 }
 
 /// The variant of the protocol that a stream speaks.
@@ -119,8 +123,12 @@ pub trait Collector: Send + Sync + 'static {
 /// What one peer may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Streams open at once, over all connections.
+    /// Streams of configuration open at once, over all connections.
     pub streams: usize,
+    /// The same of telemetry, which takes none of those.
+    pub telemetry: usize,
+    /// Of either, those of one pod.
+    pub of_pod: usize,
     /// Names that one stream may subscribe to, over all types.
     pub names: usize,
     /// Bytes of one request.
@@ -129,7 +137,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 4096, names: 200_000, request_bytes: 16 << 20 }
+        Self { streams: 4096, telemetry: 8192, of_pod: 16, names: 200_000, request_bytes: 16 << 20 }
     }
 }
 
@@ -154,6 +162,11 @@ pub enum Event {
         delivery: Delivery,
         blamed: Vec<String>,
         message: String,
+    },
+    /// These are not asked for any more; at least those that were refused.
+    Dropped {
+        kind: ResourceType,
+        names: Vec<String>,
     },
     /// The nonce is not one that is waited for; the acknowledgement in it says nothing.
     Stale {
