@@ -24,6 +24,7 @@ use crate::findings::{Finder, Findings};
 use crate::published::Published;
 use crate::pushes::{Course, Pushes};
 use crate::selectors::Gateways;
+use crate::witness::Witness;
 
 /// A proxy refused a resource that comes from this object.
 const REFUSED: Code = Code("LTN0101");
@@ -87,7 +88,9 @@ impl Source for Door {
         let unserved = || Refusal::Unserved("this control plane collects no telemetry".to_owned());
         let traffic = self.traffic.as_ref().ok_or_else(unserved)?;
         fits(&Proxy::from_node(node).map_err(Refusal::Invalid)?, peer)?;
-        Ok(traffic.clone())
+        let Peer::ServiceAccount(account) = peer else { return Ok(traffic.clone()) };
+        let (namespace, inner) = (account.namespace.clone(), traffic.clone());
+        Ok(Arc::new(Witness { namespace, inner, proxies: self.proxies.clone() }))
     }
 }
 
@@ -207,6 +210,12 @@ impl Session for Seat {
         }
         is_port_taken(message).then_some(PORT_RETRY)
     }
+
+    fn dropped(&self, kind: ResourceType, names: &[String]) {
+        for name in names {
+            self.cleared(kind, name);
+        }
+    }
 }
 
 impl Seat {
@@ -243,7 +252,7 @@ impl Seat {
         let mut refused = self.refused.lock().expect("no panic while the refusals are held");
         if refused.remove(&(kind, name.to_owned())).is_some() {
             let proxy = &self.proxy.id;
-            tracing::info!(proxy, kind = kind.short_name(), resource = name, "proxy accepts again");
+            tracing::info!(proxy, kind = kind.short_name(), resource = name, "refused no more");
             let resource = name.to_owned();
             self.findings.set(Finder::Refusal { session: self.id, kind, resource }, Vec::new());
         }

@@ -19,6 +19,7 @@ mod pushes;
 mod report;
 mod selectors;
 mod standalone;
+mod witness;
 mod writer;
 
 use std::os::unix::net::UnixListener;
