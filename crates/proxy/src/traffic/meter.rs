@@ -33,7 +33,7 @@ pub struct Moved {
 
 impl Meter {
     pub fn new(key: Key, moved: Arc<Moved>) -> Self {
-        *lock(&moved.open).entry(key.clone()).or_default() += 1;
+        moved.begun(&key);
         let (received, sent) = Default::default();
         Self(Arc::new(Live { key, received, sent, listed: AtomicBool::new(false), moved }))
     }
@@ -77,6 +77,24 @@ impl Moved {
         };
         all.into_iter().map(tally).filter(|(_, tally)| *tally != Tally::default()).collect()
     }
+
+    fn begun(&self, key: &Key) {
+        let mut open = lock(&self.open);
+        match open.get_mut(key) {
+            Some(count) => *count += 1,
+            None => drop(open.insert(key.clone(), 1)),
+        }
+    }
+
+    fn ended(&self, key: &Key) {
+        let mut open = lock(&self.open);
+        let Some(count) = open.get_mut(key) else { return };
+        *count -= 1;
+        if *count == 0 {
+            open.remove(key);
+        }
+    }
+
     /// How many connections are open of each key.
     pub fn open(&self) -> Vec<(Key, u64)> {
         lock(&self.open).iter().map(|(key, count)| (key.clone(), *count)).collect()
@@ -85,12 +103,6 @@ impl Moved {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let mut open = lock(&self.moved.open);
-        if let Some(count) = open.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.key);
-            }
-        }
+        self.moved.ended(&self.key);
     }
 }

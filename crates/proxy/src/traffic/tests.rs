@@ -16,7 +16,7 @@ use prost::Message;
 use tokio::sync::mpsc;
 
 use super::own::Own;
-use super::{Asked, End, Key, Lookup, PATIENCE, Peers, Place, Shown, Text, Traffic};
+use super::{Asked, End, Key, Lookup, OPEN, PATIENCE, Peers, Place, Shown, Text, Traffic};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 7];
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -104,6 +104,31 @@ fn a_refused_connection_has_its_flags() {
     let flagged = ["response_flags=\"UF,URX\"", "destination_workload=\"unknown\""];
     assert_eq!(values(&traffic, "connections_opened", &flagged), [1]);
     assert_eq!(values(&traffic, "connections_closed", &flagged), [1]);
+}
+
+#[test]
+fn a_connection_whose_peer_is_another_at_its_end_stands_no_more() {
+    let (traffic, _asked) = traffic();
+    let key = inbound(End::Address(CLIENT.into()));
+    let standing = || {
+        let mut out = Exposition::new(Format::Text);
+        traffic.changes(true, &mut out);
+        let page = String::from_utf8(out.into_bytes()).unwrap();
+        page.lines().filter(|line| line.starts_with(OPEN)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let meter = traffic.open(0, key.clone(), INTERVAL);
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    traffic.peers_changed();
+    let open = standing();
+    assert!(open.len() == 1 && open[0].contains("source_workload=\"client\""), "{open:?}");
+    assert!(open[0].ends_with(" 1"), "{open:?}");
+    traffic.peers.answer(CLIENT.into(), None).unwrap();
+    traffic.peers_changed();
+    traffic.closed(0, &meter, &key);
+    drop(meter);
+    traffic.tick(Instant::now() + 2 * PATIENCE);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+    assert_eq!(standing(), Vec::<String>::new());
 }
 
 #[test]
