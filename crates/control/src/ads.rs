@@ -25,6 +25,7 @@ use crate::published::Published;
 use crate::pushes::{Course, Pushes};
 use crate::replicas::{Attendance, OwnAccount, Passing, Places, Replicas, Taken};
 use crate::selectors::Gateways;
+use crate::witness::Witness;
 
 /// A proxy refused a resource that comes from this object.
 const REFUSED: Code = Code("LTN0101");
@@ -97,7 +98,9 @@ impl Source for Door {
         let unserved = || Refusal::Unserved("this control plane collects no telemetry".to_owned());
         let traffic = self.traffic.as_ref().ok_or_else(unserved)?;
         fits(&Proxy::from_node(node).map_err(Refusal::Invalid)?, peer)?;
-        Ok(traffic.clone())
+        let Peer::ServiceAccount(account) = peer else { return Ok(traffic.clone()) };
+        let (namespace, inner) = (account.namespace.clone(), traffic.clone());
+        Ok(Arc::new(Witness { namespace, inner, proxies: self.parts.proxies.clone() }))
     }
 
     fn replica(&self, name: &str, peer: &Peer) -> Result<Box<dyn Replica>, Refusal> {
@@ -232,6 +235,12 @@ impl Session for Seat {
         }
         is_port_taken(message).then_some(PORT_RETRY)
     }
+
+    fn dropped(&self, kind: ResourceType, names: &[String]) {
+        for name in names {
+            self.cleared(kind, name);
+        }
+    }
 }
 
 impl Seat {
@@ -268,7 +277,7 @@ impl Seat {
         let mut refused = self.refused.lock().expect("no panic while the refusals are held");
         if refused.remove(&(kind, name.to_owned())).is_some() {
             let proxy = &self.proxy.id;
-            tracing::info!(proxy, kind = kind.short_name(), resource = name, "proxy accepts again");
+            tracing::info!(proxy, kind = kind.short_name(), resource = name, "refused no more");
             let resource = name.to_owned();
             self.findings.set(Finder::Refusal { session: self.id, kind, resource }, Vec::new());
         }

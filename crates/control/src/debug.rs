@@ -77,6 +77,8 @@ pub struct Counts {
     pub rejects: BTreeMap<&'static str, u64>,
     /// How long proxies took to accept a new snapshot.
     pub convergence: Histogram,
+    /// Telemetry of others that proxies told.
+    pub foreign: u64,
 }
 
 impl Proxies {
@@ -183,6 +185,13 @@ impl Proxies {
     /// Those that are connected to this replica.
     pub fn list(&self) -> Vec<ProxyView> {
         self.all().values().cloned().collect()
+    }
+
+    /// So many connections and samples were not the proxy's to tell.
+    pub(crate) fn refused(&self, count: usize) {
+        if count > 0 {
+            self.counting().foreign += count as u64;
+        }
     }
 
     pub fn counts(&self) -> Counts {

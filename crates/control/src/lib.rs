@@ -20,6 +20,7 @@ mod replicas;
 mod report;
 mod selectors;
 mod standalone;
+mod witness;
 mod writer;
 
 use std::os::unix::net::UnixListener;

@@ -184,6 +184,8 @@ fn pushed(text: &mut Text, facts: &Facts) {
         let now = facts.refusing.get(kind).copied().unwrap_or_default();
         text.gauge(name, "Proxies that refuse what they were sent last of this type", now as f64);
     }
+    let foreign = "Telemetry of a proxy that names another namespace as its own";
+    text.counter("lateen_telemetry_refused_total", foreign, counts.foreign);
     let mut single = |name: &str, help: &str, times: &Histogram| {
         text.histograms(name, help, std::iter::once((String::new(), times)));
     };
@@ -312,8 +314,12 @@ mod tests {
     fn the_page_has_istios_names_and_cumulative_buckets() {
         let buckets = [0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0];
         let convergence = Histogram { buckets, count: 6, sum: 41.5 };
-        let counts =
-            Counts { pushes: [("CDS", 7)].into(), rejects: [("LDS", 1)].into(), convergence };
+        let counts = Counts {
+            pushes: [("CDS", 7)].into(),
+            rejects: [("LDS", 1)].into(),
+            convergence,
+            foreign: 3,
+        };
         let facts = Facts {
             version: "0.1.0",
             proxies: 4,
@@ -329,6 +335,7 @@ mod tests {
             "pilot_xds_pushes{type=\"cds\"} 7",
             "pilot_total_xds_rejects{type=\"lds\"} 1",
             "pilot_xds_lds_reject 2",
+            "lateen_telemetry_refused_total 3",
             "pilot_xds_cds_reject 0",
             "pilot_services 5",
             "pilot_eds_no_instances 3",

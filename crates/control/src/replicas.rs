@@ -146,10 +146,6 @@ impl Collector for Report {
     fn standing(&self) -> Vec<MetricFamily> {
         self.inner.standing()
     }
-
-    fn stands(&self, families: Vec<MetricFamily>) {
-        self.inner.stands(families);
-    }
 }
 
 impl Drop for Report {

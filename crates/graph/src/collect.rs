@@ -8,20 +8,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
-use envoy_types::pb::io::prometheus::client::{Counter, Histogram, Metric as Sample, MetricFamily};
-use lateen_telemetry::exposition::Kind;
-use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::Metric;
+use envoy_types::pb::io::prometheus::client::{Gauge, Metric as Sample, MetricFamily};
+use lateen_telemetry::standard::OPEN;
 use lateen_xds::server::{Collection, Collector};
 
 use crate::connection::Connection;
 use crate::key::Key;
-use crate::point::Point;
 use crate::recent::Recent;
+use crate::report::Report;
 use crate::store::Store;
 
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
+/// Ways of one stream whose open connections are followed: more than a proxy has series for.
+const WAYS: usize = 8192;
 
 /// Everything that is known, and who tells it.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ struct Stream {
 /// Connections of one way that began on this stream and have not ended.
 struct Open {
     count: i64,
-    /// What they began under.
-    key: Key,
+    /// What they began under, as the store has it.
+    key: Arc<Key>,
 }
 
 impl Collection for Inlet {
@@ -172,34 +172,29 @@ impl Traffic {
 
 impl Collector for Stream {
     fn metrics(&self, families: Vec<MetricFamily>) {
-        let mut store = self.traffic.now();
-        let mut points: HashMap<Key, Point> = HashMap::new();
-        for family in &families {
-            let known = Metric::ALL.iter().find(|about| about.name == family.name());
-            let Some(about) = known else { continue };
-            for sample in &family.metric {
-                if let Some(key) = store.key(&sample.label) {
-                    put(about.metric, about.kind, sample, points.entry(key).or_default());
-                }
-            }
-        }
+        // Before the store is held: others wait for it.
+        let report = Report::read(&families);
+        drop(families);
         let now = seconds();
+        let mut store = self.traffic.now();
         let mut open = self.open();
-        for (key, point) in points {
-            store.add(now, key.clone(), &point);
-            let way = key.without_flags();
-            let entry =
-                open.entry(way.clone()).or_insert_with(|| Open { count: 0, key: key.clone() });
-            let change = signed(point.opened) - signed(point.closed);
-            entry.count = entry.count.saturating_add(change);
-            if entry.count < 0 {
-                // These began before the stream, when nobody counted or another stream did.
-                store.reopen(&key, -entry.count);
-                entry.count = 0;
+        for (key, point) in report.points {
+            let Some(key) = store.add(now, key, &point) else { continue };
+            if point.opened == 0 && point.closed == 0 {
+                continue;
             }
-            if point.opened > 0 {
+            if has_place(&open, &key) {
+                follow(&mut store, &mut open, &key, point.net());
+            } else {
+                // Nobody could say that they ended with the stream.
+                store.reopen(&key, point.net().saturating_neg());
+            }
+            if let Some(entry) = open.get_mut(&key.without_flags()).filter(|_| point.opened > 0) {
                 entry.key = key;
             }
+        }
+        if !report.standing.is_empty() {
+            stand(&mut store, &mut open, report.standing);
         }
         open.retain(|_, entry| entry.count != 0);
     }
@@ -207,26 +202,47 @@ impl Collector for Stream {
     fn standing(&self) -> Vec<MetricFamily> {
         let sample = |open: &Open| Sample {
             label: open.key.labels(),
-            counter: Some(Counter { value: Some(open.count as f64), ..Counter::default() }),
+            gauge: Some(Gauge { value: Some(open.count as f64) }),
             ..Sample::default()
         };
         let metric: Vec<Sample> = self.open().values().map(sample).collect();
-        let name = Some(Metric::TcpOpened.about().name.to_owned());
-        let family = MetricFamily { name, metric, ..MetricFamily::default() };
+        let family = MetricFamily { name: Some(OPEN.into()), metric, ..MetricFamily::default() };
         if family.metric.is_empty() { Vec::new() } else { vec![family] }
     }
+}
 
-    fn stands(&self, families: Vec<MetricFamily>) {
-        let mut store = self.traffic.now();
-        let mut open = self.open();
-        for sample in families.iter().flat_map(|family| &family.metric) {
-            let count = sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as i64;
-            if let Some(key) = store.key(&sample.label).filter(|_| count > 0) {
-                store.stand(key.clone(), count);
-                let entry = open.entry(key.without_flags()).or_insert(Open { count: 0, key });
-                entry.count = entry.count.saturating_add(count);
-            }
+/// These are open, and no others.
+fn stand(store: &mut Store, open: &mut HashMap<Key, Open>, standing: Vec<(Key, i64)>) {
+    let mut before = std::mem::take(open);
+    for (key, count) in standing {
+        let way = key.without_flags();
+        let known = before.get(&way).or_else(|| open.get(&way)).map_or(0, |entry| entry.count);
+        if open.len() < WAYS
+            && let Some(key) = store.stand(key, count.saturating_sub(known))
+        {
+            before.remove(&way);
+            open.insert(key.without_flags(), Open { count, key });
         }
+    }
+    for Open { count, key } in before.into_values() {
+        store.reopen(&key, count.saturating_neg());
+    }
+}
+
+/// Whether a key's connections can be followed.
+fn has_place(open: &HashMap<Key, Open>, key: &Key) -> bool {
+    open.len() < WAYS || open.contains_key(&key.without_flags())
+}
+
+/// So many more connections of a key are open, or fewer.
+fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more: i64) {
+    let entry = open.entry(key.without_flags());
+    let entry = entry.or_insert_with(|| Open { count: 0, key: key.clone() });
+    entry.count = entry.count.saturating_add(more);
+    if entry.count < 0 {
+        // These began before the stream, when nobody counted or another stream did.
+        store.reopen(key, entry.count.saturating_neg());
+        entry.count = 0;
     }
 }
 
@@ -242,70 +258,18 @@ impl Drop for Stream {
         // Whether they live on is not known: the proxy may be gone, and they with it.
         let mut store = self.traffic.now();
         for Open { count, key } in self.open().values() {
-            store.reopen(key, -count);
+            store.reopen(key, count.saturating_neg());
         }
     }
-}
-
-fn put(metric: Metric, kind: Kind, sample: &Sample, point: &mut Point) {
-    if kind == Kind::Histogram {
-        let Some(histogram) = &sample.histogram else { return };
-        match metric {
-            Metric::RequestDuration => point.latency.merge(&native(histogram)),
-            _ => count(metric, histogram.sample_sum() as u64, point),
-        }
-        return;
-    }
-    count(metric, sample.counter.as_ref().map_or(0.0, |counter| counter.value()) as u64, point);
-}
-
-/// Adds to what a metric counts; of sizes, to their sum.
-pub(crate) fn count(metric: Metric, count: u64, point: &mut Point) {
-    let own = match metric {
-        Metric::TcpOpened => &mut point.opened,
-        Metric::TcpClosed => &mut point.closed,
-        Metric::TcpReceived => &mut point.sent,
-        Metric::TcpSent => &mut point.received,
-        Metric::Requests => &mut point.requests,
-        Metric::RequestSize => &mut point.request_bytes,
-        Metric::ResponseSize => &mut point.response_bytes,
-        Metric::GrpcRequestMessages => &mut point.request_messages,
-        Metric::GrpcResponseMessages => &mut point.response_messages,
-        Metric::RequestDuration => return,
-    };
-    // A peer may say any number.
-    *own = own.saturating_add(count);
-}
-
-/// A peer may say any number.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The buckets of a native histogram in the schema that is kept; those of another one are left out.
-fn native(histogram: &Histogram) -> Native {
-    let mut native = Native { zeros: histogram.zero_count(), buckets: Vec::new() };
-    if histogram.schema() != Native::SCHEMA {
-        return native;
-    }
-    let mut deltas = histogram.positive_delta.iter();
-    let (mut index, mut count) = (0, 0);
-    for span in &histogram.positive_span {
-        index = i32::saturating_add(index, span.offset());
-        for _ in 0..span.length() {
-            let Some(delta) = deltas.next() else { return native };
-            count = i64::saturating_add(count, *delta);
-            native.buckets.push((index, count.max(0) as u64));
-            index = index.saturating_add(1);
-        }
-    }
-    native
 }
 
 /// Since 1970.
 pub(crate) fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
+
+#[cfg(test)]
+mod limits;
 
 #[cfg(test)]
 mod tests {
@@ -484,7 +448,7 @@ mod tests {
         count(Metric::TcpClosed, 1);
         near.metrics(changes());
         let far = open(&there).unwrap();
-        far.stands(near.standing());
+        far.metrics(near.standing());
         let (key, ..) = sum(&here);
         assert_eq!(sum(&there), (key.clone(), 0, 0, 2));
         count(Metric::TcpClosed, 1);

@@ -55,34 +55,70 @@ const HIDDEN: &str = "other namespaces";
 
 /// Keeps one copy of each text.
 #[derive(Debug, Default)]
-pub struct Texts(HashSet<Arc<str>>);
+pub struct Texts {
+    all: HashSet<Arc<str>>,
+    bytes: usize,
+}
 
 impl Texts {
     pub fn get(&mut self, text: &str) -> Arc<str> {
-        match self.0.get(text) {
+        match self.all.get(text) {
             Some(known) => known.clone(),
-            None => {
-                let new: Arc<str> = text.into();
-                self.0.insert(new.clone());
-                new
-            }
+            None => self.keep(text.into()),
         }
+    }
+
+    /// The copy that is kept, which is this one if there was none.
+    fn keep(&mut self, text: Arc<str>) -> Arc<str> {
+        if text.is_empty() {
+            // There is one for the whole process.
+            return Arc::default();
+        }
+        if let Some(known) = self.all.get(&text) {
+            return known.clone();
+        }
+        self.bytes += cost(&text);
+        self.all.insert(text.clone());
+        text
+    }
+
+    /// What they take.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     #[cfg(test)]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Forgets the texts that nobody else has.
     pub fn sweep(&mut self) {
-        self.0.retain(|text| Arc::strong_count(text) > 1);
+        self.all.retain(|text| Arc::strong_count(text) > 1);
+        self.bytes = self.all.iter().map(cost).sum();
     }
+}
+
+/// A text with its two counts and its place in the set.
+fn cost(text: &Arc<str>) -> usize {
+    text.len() + 2 * size_of::<usize>() + size_of::<Arc<str>>()
 }
 
 impl Party {
     pub fn is_known(&self) -> bool {
         !self.workload.is_empty()
+    }
+
+    fn kept(&self, texts: &mut Texts) -> Self {
+        let mut kept = |text: &Arc<str>| texts.keep(text.clone());
+        Self {
+            cluster: kept(&self.cluster),
+            namespace: kept(&self.namespace),
+            workload: kept(&self.workload),
+            app: kept(&self.app),
+            version: kept(&self.version),
+            principal: kept(&self.principal),
+        }
     }
 
     fn hidden() -> Self {
@@ -91,6 +127,25 @@ impl Party {
 }
 
 impl Key {
+    /// The key of a series' labels, as [`Key::read`] has it.
+    pub fn of(labels: &[LabelPair], texts: &mut Texts) -> Option<Self> {
+        let value = |name: &str| labels.iter().find(|one| one.name() == name).map(LabelPair::value);
+        Self::read(value, texts)
+    }
+
+    /// The same key, whose texts are those that are kept.
+    pub fn kept(&self, texts: &mut Texts) -> Self {
+        let (source, destination) = (self.source.kept(texts), self.destination.kept(texts));
+        let mut kept = |text: &Arc<str>| texts.keep(text.clone());
+        let service = Service {
+            host: kept(&self.service.host),
+            name: kept(&self.service.name),
+            namespace: kept(&self.service.namespace),
+        };
+        let (flags, code) = (kept(&self.flags), kept(&self.code));
+        Self { source, destination, service, flags, code, ..self.clone() }
+    }
+
     /// `None` for labels that are not of Istio's standard metrics. Long values are cut, as proxies cut them.
     pub fn read<'l>(label: impl Fn(&str) -> Option<&'l str>, texts: &mut Texts) -> Option<Self> {
         let value = |name: &str| {

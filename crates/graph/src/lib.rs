@@ -13,6 +13,7 @@ pub mod point;
 pub mod prometheus;
 pub mod recent;
 pub mod relay;
+mod report;
 #[cfg(test)]
 #[path = "../../telemetry/src/sample.rs"]
 mod sample;

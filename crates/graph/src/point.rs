@@ -30,6 +30,17 @@ impl Point {
         *self == Self::default()
     }
 
+    /// Connections opened less those closed.
+    pub fn net(&self) -> i64 {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        signed(self.opened) - signed(self.closed)
+    }
+
+    /// Bytes besides its own.
+    pub fn heap(&self) -> usize {
+        self.latency.buckets.capacity() * size_of::<(i32, u64)>()
+    }
+
     pub fn add(&mut self, other: &Self) {
         let counts = other.counts();
         for (own, count) in self.counts_mut().into_iter().zip(counts) {

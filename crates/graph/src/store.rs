@@ -1,6 +1,6 @@
 //! The traffic of the last hour in steps of five seconds, within a budget of memory. In: points with their
 //! keys, in the order of time. Out: the points of a range. When the budget is used up, the oldest steps of all
-//! edges make room, so that the present is always whole.
+//! edges make room. Only where the last five minutes alone are too much, what comes then is counted and left out.
 
 mod chunk;
 mod line;
@@ -8,7 +8,6 @@ mod numbers;
 
 use std::sync::Arc;
 
-use envoy_types::pb::io::prometheus::client::LabelPair;
 use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Texts};
@@ -82,39 +81,41 @@ impl Store {
         }
     }
 
-    /// The key of a series' labels.
-    pub fn key(&mut self, labels: &[LabelPair]) -> Option<Key> {
-        let value = |name: &str| labels.iter().find(|one| one.name() == name).map(LabelPair::value);
-        Key::read(value, &mut self.texts)
-    }
-
-    /// Adds a point to the step of this time; a time before the newest counts as that.
-    pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
+    /// Adds a point to the step of this time; a time before the newest counts as that. `None` if there is no room,
+    /// or else the key as it is kept.
+    pub fn add(&mut self, seconds: u64, key: Key, point: &Point) -> Option<Arc<Key>> {
         self.advance(seconds);
-        let Some(line) = self.line(key) else { return };
+        let line = self.line(key)?;
+        let before = line.current.heap();
         line.current.add(point);
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
+        let grown = line.current.heap() - before;
+        line.open = line.open.saturating_add(point.net());
+        let key = line.key.clone();
+        self.bytes += grown;
+        Some(key)
     }
 
-    /// Counts so many connections as open that began elsewhere, which is no traffic.
-    pub fn stand(&mut self, key: Key, count: i64) {
-        if let Some(line) = self.line(key) {
-            line.open = line.open.saturating_add(count);
-        }
+    /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
+    pub fn stand(&mut self, key: Key, count: i64) -> Option<Arc<Key>> {
+        let line = self.line(key)?;
+        line.open = line.open.saturating_add(count);
+        Some(line.key.clone())
     }
 
     /// The key's line at the present step, if there is room for it.
     fn line(&mut self, key: Key) -> Option<&mut Line> {
-        if !self.lines.contains_key(&key) {
-            while self.lines.len() >= KEYS && self.makes_room() {}
-            if self.lines.len() >= KEYS {
-                self.dropped += 1;
-                return None;
-            }
+        let has_room = self.has_room();
+        let is_new = !self.lines.contains_key(&key);
+        while is_new && self.lines.len() >= KEYS && self.makes_room() {}
+        if !has_room || (is_new && self.lines.len() >= KEYS) {
+            self.dropped += 1;
+            return None;
+        }
+        if is_new {
+            let key = Arc::new(key.kept(&mut self.texts));
+            let line = Line::new(key.clone(), self.numbers.route(&key));
             self.bytes += KEY_BYTES;
-            let line = Line::new(self.numbers.route(&key));
-            self.lines.insert(Arc::new(key.clone()), line);
+            self.lines.insert(key, line);
         }
         let now = self.now;
         let line = self.lines.get_mut(&key)?;
@@ -136,6 +137,9 @@ impl Store {
     /// Time goes on, whether there is traffic or not.
     pub fn advance(&mut self, seconds: u64) {
         let step = step_of(seconds);
+        if step + CHUNK <= self.now {
+            self.go_back(step);
+        }
         if step <= self.now {
             return;
         }
@@ -148,7 +152,13 @@ impl Store {
         if crossed {
             self.forget();
         }
-        while self.bytes + self.numbers.cost() > self.limit && self.makes_room() {}
+        self.has_room();
+    }
+
+    /// Makes room for more, if need be by forgetting the oldest; false if there is none.
+    fn has_room(&mut self) -> bool {
+        while self.size() > self.limit && self.makes_room() {}
+        self.size() <= self.limit
     }
 
     /// Forgets the oldest steps of all before their time; false if only the present is left.
@@ -162,13 +172,29 @@ impl Store {
         true
     }
 
+    fn size(&self) -> usize {
+        self.bytes + self.texts.bytes() + self.numbers.cost()
+    }
+
+    /// The clock was ahead: what was counted at times that are to come is forgotten.
+    fn go_back(&mut self, step: u32) {
+        self.now = step;
+        self.oldest = self.oldest.min(step);
+        self.bytes = 0;
+        for line in self.lines.values_mut() {
+            line.go_back(step);
+            self.bytes += line.cost() + KEY_BYTES;
+        }
+        self.forget();
+    }
+
     /// Forgets what is older than the oldest step.
     fn forget(&mut self) {
         let (oldest, before, mut freed) = (self.oldest, self.lines.len(), 0);
         self.lines.retain(|_, line| {
             freed += line.forget(oldest);
             let kept = !line.is_bare() || line.step >= oldest;
-            freed += if kept { 0 } else { KEY_BYTES };
+            freed += if kept { 0 } else { KEY_BYTES + line.current.heap() };
             kept
         });
         self.bytes -= freed;
@@ -193,8 +219,7 @@ impl Store {
 
     pub fn fill(&self) -> Fill {
         let Self { limit, dropped, is_short, .. } = *self;
-        let bytes = self.bytes + self.numbers.cost();
-        Fill { bytes, limit, edges: self.lines.len(), dropped, is_short }
+        Fill { bytes: self.size(), limit, edges: self.lines.len(), dropped, is_short }
     }
 
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.

@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ impl Shared {
 #[derive(Default)]
 struct Queue {
     order: VecDeque<Key>,
+    /// What is in that order, whether it is still to be written or not.
+    ordered: BTreeSet<Key>,
     patches: BTreeMap<Key, Value>,
     /// What was taken last, until it is written.
     writing: Option<(Key, Value)>,
@@ -130,7 +132,8 @@ async fn is(may: &mut watch::Receiver<bool>, wanted: bool) {
 
 impl Queue {
     fn put(&mut self, key: Key, status: Value) {
-        if self.patches.insert(key.clone(), status).is_none() && !self.order.contains(&key) {
+        self.patches.insert(key.clone(), status);
+        if self.ordered.insert(key.clone()) {
             self.order.push_back(key);
         }
     }
@@ -157,6 +160,7 @@ impl Queue {
     fn pop(&mut self) -> Option<(Key, Value)> {
         loop {
             let key = self.order.pop_front()?;
+            self.ordered.remove(&key);
             if let Some(status) = self.patches.remove(&key) {
                 self.writing = Some((key.clone(), status.clone()));
                 return Some((key, status));

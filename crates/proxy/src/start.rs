@@ -158,9 +158,8 @@ fn events(
         }
         Source::Ads(address) => {
             engine.prepare();
-            let (events, task) = connect(address, seed());
-            // The link ends with the receiver of its events.
-            tasks.spawn(async move { drop(task.await) });
+            let (events, link) = connect(address, seed());
+            tasks.spawn(link);
             Ok(events)
         }
     }

@@ -15,15 +15,16 @@ mod told;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use lateen_telemetry::exposition::{Exposition, Kind};
+use lateen_telemetry::exposition::{Exposition, Format, Kind};
 use lateen_telemetry::labels::{Facts, Labels, Reporter, Security};
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::registry::{Counter, Registry, View};
-use lateen_telemetry::standard::Metric;
+use lateen_telemetry::standard::{Metric, OPEN};
 use rustc_hash::FxHashMap;
 
 pub use ends::{Asked, End, Key, Place, Shown, Text};
@@ -40,6 +41,8 @@ const CACHED: usize = 4096;
 const WAITING: usize = 8192;
 /// How long they wait.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A change that is older is not told.
+const STALE: Duration = Duration::from_secs(30);
 /// Ticks after which a series that does not change may be forgotten, when there is no room left.
 const IDLE: u32 = 60;
 
@@ -81,7 +84,7 @@ pub struct Traffic {
     waiting: Mutex<FxHashMap<Key, (Tally, Instant)>>,
     /// Milliseconds between two ticks.
     interval: AtomicU64,
-    /// Reports that were lost.
+    /// Reports that nobody took in time.
     unsent: AtomicU64,
 }
 
@@ -260,13 +263,53 @@ impl Traffic {
         self.registry.sweep(IDLE);
     }
 
+    /// What has changed since the last time; for somebody who has not heard of the time before, what is open now too.
+    fn changes(&self, is_new: bool, out: &mut Exposition) {
+        self.registry.changes(out);
+        if is_new {
+            self.standing(out);
+        }
+    }
+
+    /// What could not be told for so long is not told any more: it would look like traffic of this moment.
+    fn forget_stale(&self, untold: Duration) {
+        if untold <= STALE {
+            return;
+        }
+        self.registry.changes(&mut Exposition::new(Format::Protobuf));
+        let reports = untold.as_millis() / self.interval().as_millis().max(1);
+        self.unsent.fetch_add(u64::try_from(reports).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The connections that are open as far as they were told. Those that are not are no more, whatever the
+    /// counters say: one whose peer's name has changed ends under another than it began.
+    fn standing(&self, out: &mut Exposition) {
+        let mut live: HashMap<Labels, u64> = HashMap::new();
+        for (key, count) in self.workers.iter().flat_map(|worker| worker.moved.open()) {
+            if let Some(labels) = self.labels(&key, true) {
+                *live.entry(labels).or_default() += count;
+            }
+        }
+        let told = self.registry.standing().into_iter();
+        let both = told.filter_map(|(labels, count)| {
+            let live = live.get(&labels)?;
+            Some((labels, count.min(*live)))
+        });
+        out.family(OPEN, Kind::Gauge, "TCP connections that are open");
+        for (labels, count) in both {
+            let pairs: Vec<(&str, &str)> =
+                labels.iter().map(|label| (&*label.name, &*label.value)).collect();
+            out.sample(OPEN, &pairs, count);
+        }
+    }
+
     pub fn interval(&self) -> Duration {
         Duration::from_millis(self.interval.load(Ordering::Relaxed))
     }
 
     pub fn write(&self, out: &mut Exposition) {
         self.registry.write(out);
-        let help = "Reports to the control plane that could not be sent";
+        let help = "Reports to the control plane that it did not take within 30 seconds";
         let unsent = self.unsent.load(Ordering::Relaxed);
         out.single("lateen_metrics_reports_dropped_total", Kind::Counter, help, unsent);
     }

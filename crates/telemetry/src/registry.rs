@@ -200,6 +200,27 @@ impl Registry {
         }
     }
 
+    /// Connections that are open by what [`Registry::changes`] has told so far, under the labels that they began with.
+    pub fn standing(&self) -> HashMap<Labels, u64> {
+        let mut open: HashMap<Labels, i64> = HashMap::new();
+        for ((metric, labels, view), series) in self.lock().iter() {
+            let (Reading::Count(count), true) = (&series.reported, *view != View::Page) else {
+                continue;
+            };
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            let more = match metric {
+                Metric::TcpOpened => count,
+                Metric::TcpClosed => -count,
+                _ => continue,
+            };
+            let own = open.entry(at_the_beginning(labels)).or_default();
+            *own = own.saturating_add(more);
+        }
+        let counts =
+            open.into_iter().filter_map(|(way, count)| Some((way, count.try_into().ok()?)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
     fn family(&self, about: &About, out: &mut Exposition) {
         // Copied, so that nobody who counts waits for a page to be written.
         let all: Vec<(Labels, View, Value)> = {
@@ -245,6 +266,15 @@ impl Series {
         };
         Self { value, seen: 0, idle: 0, reported }
     }
+}
+
+/// The labels of a connection that has not ended, and so has no flags.
+fn at_the_beginning(labels: &Labels) -> Labels {
+    let own = |label: &Label| match &*label.name {
+        "response_flags" => Label { name: label.name.clone(), value: "-".into() },
+        _ => label.clone(),
+    };
+    labels.iter().map(own).collect()
 }
 
 fn pairs(labels: &Labels) -> Vec<(&str, &str)> {
@@ -356,6 +386,33 @@ mod tests {
             "istio_tcp_connections_opened_total{source_workload=\"a\"} 5".to_owned(),
         ];
         assert_eq!(changes(), expected);
+    }
+
+    #[test]
+    fn connections_stand_that_were_told_as_opened_and_not_as_closed() {
+        let registry = Registry::new(10);
+        let with = |flags: &str| -> Labels {
+            let label =
+                |name: &'static str, value: &str| Label { name: name.into(), value: value.into() };
+            [label("source_workload", "a"), label("response_flags", flags)].into()
+        };
+        let count =
+            |view, metric, flags, more| registry.counter_for(view, metric, &with(flags)).add(more);
+        let tell = || registry.changes(&mut Exposition::new(Format::Text));
+        let standing = || registry.standing().get(&with("-")).copied();
+        count(View::All, Metric::TcpOpened, "-", 5);
+        count(View::Page, Metric::TcpOpened, "-", 100);
+        assert_eq!(standing(), None, "nobody was told");
+        tell();
+        assert_eq!(standing(), Some(5));
+        count(View::Report, Metric::TcpClosed, "UF", 2);
+        count(View::All, Metric::TcpSent, "-", 9);
+        assert_eq!(standing(), Some(5));
+        tell();
+        assert_eq!(standing(), Some(3));
+        count(View::All, Metric::TcpClosed, "-", 3);
+        tell();
+        assert!(registry.standing().is_empty());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 
 use crate::exposition::Kind;
 
+/// Lateen's own gauge: connections that are open, of all labels that have any. It begins a stream of reports.
+pub const OPEN: &str = "lateen_tcp_connections_open";
+
 /// One of Istio's metrics of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {

@@ -11,6 +11,7 @@ mod passing;
 pub mod peer;
 mod reports;
 pub mod serve;
+mod slots;
 pub mod sotw;
 mod stream;
 #[cfg(test)]
@@ -79,6 +80,9 @@ pub trait Session: Send + Sync + 'static {
         blamed: &[String],
         message: &str,
     ) -> Option<Duration>;
+
+    /// The proxy does not ask for these any more, of which it may have refused some.
+    fn dropped(&self, _kind: ResourceType, _names: &[String]) {}
 }
 
 /// The variant of the protocol that a stream speaks.
@@ -130,18 +134,19 @@ pub trait Collector: Send + Sync + 'static {
     /// Counters and histograms are what has come since the last time.
     fn metrics(&self, families: Vec<MetricFamily>);
 
-    /// The connections that began on this stream and have not ended, as a counter of those that were opened.
+    /// The connections of this stream that are open, in the form in which a stream begins with them.
     fn standing(&self) -> Vec<MetricFamily>;
-
-    /// Takes connections that began on this stream when it was somebody else's. They are no traffic.
-    fn stands(&self, families: Vec<MetricFamily>);
 }
 
 /// What one peer may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Streams open at once, over all connections.
+    /// Streams of configuration open at once, over all connections.
     pub streams: usize,
+    /// The same of telemetry, which takes none of those.
+    pub telemetry: usize,
+    /// Of either, those of one pod.
+    pub of_pod: usize,
     /// Names that one stream may subscribe to, over all types.
     pub names: usize,
     /// Bytes of one request.
@@ -150,7 +155,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 4096, names: 200_000, request_bytes: 16 << 20 }
+        Self { streams: 4096, telemetry: 8192, of_pod: 16, names: 200_000, request_bytes: 16 << 20 }
     }
 }
 
@@ -175,6 +180,11 @@ pub enum Event {
         delivery: Delivery,
         blamed: Vec<String>,
         message: String,
+    },
+    /// These are not asked for any more; at least those that were refused.
+    Dropped {
+        kind: ResourceType,
+        names: Vec<String>,
     },
     /// The nonce is not one that is waited for; the acknowledgement in it says nothing.
     Stale {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use lateen_api::issue::ObjectRef;
-use lateen_api::xds::ResourceType::Listener;
+use lateen_api::xds::ResourceType::{Cluster, Listener};
 use lateen_translate::Proxy;
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal, ServiceAccount};
@@ -14,11 +14,29 @@ use lateen_xds::server::{Protocol, Session, Source};
 
 use super::{Door, OwnAccount, Parts, Replicas, Seat, refusal};
 use crate::debug::Proxies;
+use crate::witness::tests::{Arrived, family};
 
 const TAKEN: &str = "127.0.0.1_31400: cannot bind: Address already in use";
 
 fn open_door(proxies: Arc<Proxies>) -> Door {
     Door::new(Parts { proxies, ..Parts::default() })
+}
+
+fn seat() -> Seat {
+    let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
+    let node = Node { id: id.to_owned(), ..Default::default() };
+    Seat {
+        id: 1,
+        proxy: Arc::new(Proxy::from_node(&node).unwrap()),
+        published: Arc::default(),
+        findings: Arc::default(),
+        proxies: Arc::default(),
+        pushes: Arc::default(),
+        course: Arc::default(),
+        gateways: Arc::default(),
+        refused: Mutex::default(),
+        _attendance: Arc::<Replicas>::default().session(&node),
+    }
 }
 
 fn origins() -> std::collections::BTreeSet<ObjectRef> {
@@ -78,20 +96,7 @@ fn a_node_of_another_form_is_refused_with_the_reason() {
 
 #[test]
 fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is() {
-    let id = "router~127.0.0.1~gw.istio-system~istio-system.svc.cluster.local";
-    let node = Node { id: id.to_owned(), ..Default::default() };
-    let session = Seat {
-        id: 1,
-        proxy: Arc::new(Proxy::from_node(&node).unwrap()),
-        published: Arc::default(),
-        findings: Arc::default(),
-        proxies: Arc::default(),
-        pushes: Arc::default(),
-        course: Arc::default(),
-        gateways: Arc::default(),
-        refused: Mutex::default(),
-        _attendance: Arc::<Replicas>::default().session(&node),
-    };
+    let session = seat();
     let delivery = |nonce: &str, names: &[&str], removed: &[&str]| {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Delivery { nonce: nonce.into(), view: 1, names: owned(names), removed: owned(removed) }
@@ -101,6 +106,35 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
     session.rejected(Listener, &delivery("2", &[&new], &[&old]), std::slice::from_ref(&new), TAKEN);
     session.accepted(Listener, &delivery("3", &[&new], &[]));
     assert!(session.refused.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_refused_resource_that_nobody_asks_for_any_more_is_refused_no_more() {
+    let session = seat();
+    let (old, other) = ("outbound|80||a.shop".to_owned(), "outbound|80||b.shop".to_owned());
+    let names = vec![old.clone(), other.clone()];
+    let delivery = Delivery { names: names.clone(), ..Delivery::default() };
+    session.rejected(Cluster, &delivery, &names, "no such discovery type");
+    session.dropped(Cluster, std::slice::from_ref(&old));
+    assert_eq!(session.refused.lock().unwrap().keys().collect::<Vec<_>>(), [&(Cluster, other)]);
+}
+
+#[test]
+fn the_holder_of_a_token_tells_of_its_own_namespace_only() {
+    let arrived = Arrived::default();
+    let counts = arrived.0.clone();
+    let door = Door::new(Parts { traffic: Some(Arc::new(arrived)), ..Parts::default() });
+    let id = "sidecar~10.0.0.1~a.default~default.svc.cluster.local".to_owned();
+    let node = Node { id, ..Default::default() };
+    let own = ServiceAccount { namespace: "default".into(), name: "a".into(), pod: None };
+    for (peer, samples) in [(Peer::ServiceAccount(own), 1), (Peer::Local, 3)] {
+        for namespace in ["default", "other"] {
+            let labels = [("reporter", "source"), ("source_workload_namespace", namespace)];
+            let stream = door.collect(&node, &peer).unwrap().stream(&node).unwrap();
+            stream.metrics(vec![family(&labels)]);
+        }
+        assert_eq!(counts.lock().unwrap().0, samples, "{peer:?}");
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Replica for Taken {
                 let traffic = self.places.traffic.as_ref();
                 let collector = traffic.and_then(|traffic| traffic.stream(&Node::default()));
                 collector.map(|collector| {
-                    collector.stands(standing.all);
+                    collector.metrics(standing.all);
                     Open::Reports(collector)
                 })
             }

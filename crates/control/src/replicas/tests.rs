@@ -59,10 +59,6 @@ impl Collector for Notes {
     fn standing(&self) -> Vec<MetricFamily> {
         vec![family("standing")]
     }
-
-    fn stands(&self, families: Vec<MetricFamily>) {
-        self.0.say(format!("stands {}", names(&families)));
-    }
 }
 
 impl Drop for Notes {
@@ -144,7 +140,7 @@ fn what_one_is_told_the_other_hears_once_and_passes_nothing_on() {
     let (mut queue, mut taken) = (a.replicas.link(), b.taking("a"));
     let mut back = b.replicas.link();
     pass(&mut queue, &mut taken);
-    assert_eq!(b.log.said(), ["stream", "stands standing"]);
+    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
     assert_eq!(b.workloads(), [("web".to_owned(), Role::Sidecar)]);
     assert!(a.workloads().is_empty(), "nobody told this one");
     stream.metrics(vec![family("after")]);
@@ -155,7 +151,7 @@ fn what_one_is_told_the_other_hears_once_and_passes_nothing_on() {
     let web_id = sidecar("web").id;
     assert_eq!(
         b.log.said(),
-        ["metrics after", &format!("2 connections of {web_id}"), "stream", "stands "]
+        ["metrics after", &format!("2 connections of {web_id}"), "stream", "metrics "]
     );
     drop((web, stream, late));
     pass(&mut queue, &mut taken);
@@ -171,7 +167,7 @@ fn what_a_replica_told_is_over_with_its_connection_and_with_its_next_one() {
     let _stream = a.passing().stream(&sidecar("web")).unwrap();
     let (mut old, mut first) = (a.replicas.link(), b.taking("a"));
     pass(&mut old, &mut first);
-    assert_eq!(b.log.said(), ["stream", "stands standing"]);
+    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
     let (mut new, mut second) = (a.replicas.link(), b.taking("a"));
     assert_eq!(b.log.said(), ["over"]);
     pass(&mut new, &mut second);
@@ -179,7 +175,7 @@ fn what_a_replica_told_is_over_with_its_connection_and_with_its_next_one() {
     first.take(Passed { stream: 9, news: Some(News::Session(Box::new(sidecar("ghost")))) });
     assert_eq!(b.workloads(), [("web".to_owned(), Role::Sidecar)]);
     drop(first);
-    assert_eq!(b.log.said(), ["stream", "stands standing"]);
+    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
     b.replicas.expect(["a".to_owned()].into());
     assert!(b.replicas.silent().is_empty());
     drop(second);

@@ -8,9 +8,9 @@ use lateen_telemetry::histogram::BOUNDS;
 use lateen_telemetry::standard::Metric;
 
 use super::client::Series;
-use crate::collect::count;
-use crate::key::Key;
+use crate::key::{Key, Texts};
 use crate::point::Point;
+use crate::report::count;
 use crate::store::{KEPT, STEP, Store};
 
 /// Series that are followed; more are left out.
@@ -67,10 +67,10 @@ impl Counters {
         for one in all {
             self.see(one);
         }
-        let mut steps = Steps::default();
+        let (mut steps, mut texts) = (Steps::default(), Texts::default());
         for one in all {
             let Some(meaning) = meaning(&one.metric) else { continue };
-            let Some(key) = store.key(&labels(&one.metric)) else { continue };
+            let Some(key) = Key::of(&labels(&one.metric), &mut texts) else { continue };
             for (step, rise) in self.rises(one) {
                 steps.add(step, &key, meaning, rise);
             }

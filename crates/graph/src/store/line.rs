@@ -2,9 +2,11 @@
 //! it costs.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Route;
 use super::chunk::{CHUNK, Chunk};
+use crate::key::Key;
 use crate::point::{Point, skip};
 
 /// Steps of a range in which there is hardly a whole chunk.
@@ -13,6 +15,7 @@ const SHORT: u32 = 2 * CHUNK;
 /// One key's points, and the way of the key.
 #[derive(Debug)]
 pub struct Line {
+    pub key: Arc<Key>,
     pub route: Route,
     chunks: VecDeque<Chunk>,
     /// What the chunks before the newest one sum up to, one after the other, and what the newest one does: so that
@@ -28,9 +31,15 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(route: Route) -> Self {
+    pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        Self { route, chunks, sums, sum, step: 0, current, open: 0 }
+        Self { key, route, chunks, sums, sum, step: 0, current, open: 0 }
+    }
+
+    /// What its points cost.
+    pub fn cost(&self) -> usize {
+        let chunks: usize = self.chunks.iter().map(Chunk::cost).sum();
+        chunks + self.sums.capacity() + self.current.heap()
     }
 
     /// Whether nothing is there but the step that is not over.
@@ -40,7 +49,7 @@ impl Line {
 
     /// What that costs which may still grow.
     pub fn growing(&self) -> usize {
-        self.sums.capacity() + self.chunks.back().map_or(0, Chunk::cost)
+        self.sums.capacity() + self.current.heap() + self.chunks.back().map_or(0, Chunk::cost)
     }
 
     /// Packs the step that is over. Out: what that costs now which could grow before, and a new chunk.
@@ -64,6 +73,17 @@ impl Line {
         chunk.push(step, &point);
         self.sum.add(&point);
         finished + self.growing()
+    }
+
+    /// Forgets what is after a step.
+    pub fn go_back(&mut self, last: u32) {
+        let mut rest = Self { open: self.open, ..Self::new(self.key.clone(), self.route) };
+        self.each(0, last, |step, point| {
+            rest.close();
+            rest.step = step;
+            rest.current.add(point);
+        });
+        *self = rest;
     }
 
     /// Forgets the chunks that are over before a step; what they cost.

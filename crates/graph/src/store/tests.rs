@@ -5,7 +5,7 @@ use lateen_telemetry::labels::Reporter;
 use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::{Key, Party, Protocol, Service, Texts};
 use crate::point::Point;
 use crate::point::tests::points;
 
@@ -139,7 +139,8 @@ fn ten_thousand_short_lived_workloads_in_an_hour_are_bounded_and_leave_nothing_b
             ("destination", "-"),
             ("destination", "DC"),
         ] {
-            let key = store.key(&labels(reporter, flags, workload)).unwrap();
+            let labels = labels(reporter, flags, workload);
+            let key = Key::of(&labels, &mut Texts::default()).unwrap();
             store.add(at(workload), key, &opened(1));
         }
         let fill = store.fill();
@@ -210,4 +211,65 @@ proptest! {
             prop_assert_eq!(summed, Some(expected));
         }
     }
+}
+
+#[test]
+fn texts_count_and_go_with_their_keys() {
+    let mut store = Store::new(1 << 20, START);
+    let long = "x".repeat(4000);
+    for edge in 0..10_000 {
+        store.add(START, key(&format!("{edge}{long}")), &opened(1));
+    }
+    let fill = store.fill();
+    assert!(fill.bytes <= (1 << 20) + 8000, "{fill:?}");
+    assert_eq!(fill.edges as u64 + fill.dropped, 10_000);
+    assert!((200..300).contains(&fill.edges), "{fill:?}");
+    // There is room again when they are old.
+    store.advance(START + 600);
+    store.add(START + 600, key("new"), &opened(1));
+    let fill = store.fill();
+    assert_eq!((fill.edges, total(&store, "new", 0, u32::MAX)), (1, 1));
+    assert!(fill.bytes < 2000, "{fill:?}");
+}
+
+#[test]
+fn the_step_that_is_not_over_counts_as_well() {
+    let mut store = Store::new(1 << 20, START);
+    let mut point = opened(1);
+    point.latency.buckets = (0..280).map(|index| (index, 1)).collect();
+    for edge in 0..1000 {
+        store.add(START, key(&format!("e{edge}")), &point);
+    }
+    let fill = store.fill();
+    assert!(fill.bytes <= (1 << 20) + 10_000 && fill.edges < 250, "{fill:?}");
+    store.add(START + STEP, key("e0"), &point);
+    store.advance(START + 7200);
+    store.advance(START + 2 * 7200);
+    assert_eq!(store.fill().bytes, 0);
+}
+
+#[test]
+fn a_clock_that_was_ahead_leaves_nothing_in_the_future() {
+    let mut store = Store::new(1 << 20, START);
+    for step in 0..100 {
+        store.add(START + step * STEP, key("a"), &opened(1));
+    }
+    store.stand(key("a"), 7);
+    let now = step_of(START + 99 * STEP);
+    store.add(START + 400 * STEP, key("a"), &opened(1000));
+    store.add(START + 400 * STEP, key("b"), &opened(1));
+    store.add(START + 99 * STEP, key("a"), &opened(1));
+    assert_eq!(store.range().1, now);
+    assert_eq!(total(&store, "a", 0, u32::MAX), 101);
+    assert_eq!(total(&store, "a", now, now), 2);
+    let open = store.sums(0, now).map(|(_, sum)| sum.open).sum::<i64>();
+    assert_eq!(
+        (store.fill().edges, open),
+        (1, 1108),
+        "connections are open whatever the clock says"
+    );
+    store.add(START + 100 * STEP, key("a"), &opened(1));
+    store.advance(START + 7200);
+    store.advance(START + 2 * 7200);
+    assert_eq!((store.fill().edges, store.fill().bytes), (0, 0));
 }

@@ -1,5 +1,7 @@
 //! The queue of the status writer, and who may write.
 
+use std::time::{Duration, Instant};
+
 use lateen_api::kinds::by_kind;
 use lateen_api::resource::Key;
 use serde_json::json;
@@ -35,6 +37,19 @@ fn a_patch_that_failed_gives_way_to_a_newer_one() {
 }
 
 #[test]
+fn many_objects_at_once_are_taken_in_a_moment_and_in_their_order() {
+    let (mut queue, begun) = (Queue::default(), Instant::now());
+    for index in 0..50_000 {
+        queue.put(key(&format!("o{index}")), json!(index));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for index in 0..50_000 {
+        assert_eq!(queue.pop(), Some((key(&format!("o{index}")), json!(index))));
+    }
+    assert_eq!(queue.pop(), None);
+}
+
+#[test]
 fn a_forgotten_object_is_not_written() {
     let mut queue = Queue::default();
     queue.put(key("a"), json!(1));
@@ -63,6 +78,6 @@ fn what_was_broken_off_is_written_later_unless_it_is_no_longer_right() {
 async fn the_right_to_write_lasts_when_nobody_is_left_to_take_it() {
     let (_, mut may) = watch::channel(true);
     is(&mut may, true).await;
-    let an_hour = std::time::Duration::from_secs(3600);
+    let an_hour = Duration::from_secs(3600);
     assert!(tokio::time::timeout(an_hour, is(&mut may, false)).await.is_err());
 }

@@ -3,15 +3,18 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Empty;
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
@@ -48,6 +51,32 @@ pub async fn encrypt(stream: TcpStream, address: IpAddr) -> io::Result<TlsStream
     TlsConnector::from(config).connect(ServerName::from(address), stream).await
 }
 
+/// The body of an answer, with the connection that brings it.
+pub struct Incoming {
+    body: hyper::body::Incoming,
+    _connection: JoinSet<()>,
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Sends one request. The connection lives as long as the answer is read.
 pub async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -55,11 +84,12 @@ pub async fn send(
 ) -> hyper::Result<Response<Incoming>> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer or with whoever reads it.
-    drop(tokio::spawn(async move {
+    let mut task = JoinSet::new();
+    task.spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the application broke off");
         }
-    }));
-    sender.send_request(request).await
+    });
+    let response = sender.send_request(request).await?;
+    Ok(response.map(|body| Incoming { body, _connection: task }))
 }

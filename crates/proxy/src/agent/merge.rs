@@ -12,10 +12,11 @@ use futures::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyDataStream, BodyExt, Empty, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use lateen_telemetry::exposition::{Exposition, Format};
 use serde::Deserialize;
 
+use super::client::Incoming;
 use super::server::{Error, Reply};
 use super::{State, client, status};
 

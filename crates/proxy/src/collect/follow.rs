@@ -1,6 +1,9 @@
 //! One collector. In: records. Out: batches, sent in order and again until they are taken, for as long as a
 //! batch may wait.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_client::A
 use lateen_routing::{Collector, Protocol};
 use lateen_telemetry::AccessRecord;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -36,6 +40,7 @@ pub struct Follower {
     collector: Arc<Collector>,
     dialer: Dialer,
     node: Node,
+    patience: Duration,
     link: Option<Link>,
     /// The last attempt failed, and that was said.
     failing: bool,
@@ -46,13 +51,15 @@ enum Link {
     Als {
         messages: mpsc::Sender<StreamAccessLogsMessage>,
         named: bool,
+        /// Ends with the link.
+        _call: JoinSet<()>,
     },
     Otlp(Channel),
 }
 
 impl Follower {
     pub fn new(collector: Arc<Collector>, dialer: Dialer, node: Node) -> Self {
-        Self { collector, dialer, node, link: None, failing: false }
+        Self { collector, dialer, node, patience: PATIENCE, link: None, failing: false }
     }
 
     /// Runs until there is nothing to do for long, or nobody who could ask.
@@ -99,10 +106,12 @@ impl Follower {
     async fn deliver(&mut self, batch: &[AccessRecord]) {
         let shared = self.dialer.shared.clone();
         let count = shared.collectors.counts.of(&self.collector);
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         let mut delay = DELAY.0;
         loop {
-            let Err(reason) = self.send(batch).await else {
+            // It may answer, and read nothing.
+            let sent = timeout_at(until, self.send(batch)).await;
+            let Err(reason) = sent.unwrap_or_else(|_| Err("it takes nothing".to_owned())) else {
                 self.failing = false;
                 return count.write_entries(batch.len());
             };
@@ -131,7 +140,7 @@ impl Follower {
             }
         };
         match link {
-            Link::Als { messages, named } => {
+            Link::Als { messages, named, .. } => {
                 let node = (!*named).then_some(&self.node);
                 let message = als::message(&self.collector, node, batch);
                 let ended = |_| "it ended the stream".to_owned();
@@ -151,14 +160,14 @@ impl Follower {
         }
         let (messages, receiver) = mpsc::channel(1);
         let log_name = self.collector.log_name.clone();
-        // It ends with its sender or with the connection.
-        tokio::spawn(async move {
+        let mut call = JoinSet::new();
+        call.spawn(async move {
             let mut client = AccessLogServiceClient::new(channel);
             if let Err(status) = client.stream_access_logs(ReceiverStream::new(receiver)).await {
                 let reason = status.message();
                 tracing::debug!(log_name, reason, "a stream of access log entries ended");
             }
         });
-        Ok(Link::Als { messages, named: false })
+        Ok(Link::Als { messages, named: false, _call: call })
     }
 }

@@ -69,7 +69,7 @@ fn service() -> GrpcService {
 }
 
 /// Envoy's access log service there.
-fn als() -> Any {
+pub(super) fn als() -> Any {
     let common_config = Some(CommonGrpcAccessLogConfig {
         log_name: "connections".to_owned(),
         grpc_service: Some(service()),
@@ -98,7 +98,7 @@ async fn free_address() -> SocketAddr {
 }
 
 /// A proxy whose connections are all refused by their upstream, and where it listens. They are logged to `als`.
-async fn refusing(als: SocketAddr, logger: Any) -> (Handle, SocketAddr) {
+pub(super) async fn refusing(als: SocketAddr, logger: Any) -> (Handle, SocketAddr) {
     let (at, nowhere) = (free_address().await, free_address().await);
     let source = Source::Static(Box::new(StaticResources {
         listeners: vec![logged(at, logger)],
@@ -112,7 +112,7 @@ async fn refusing(als: SocketAddr, logger: Any) -> (Handle, SocketAddr) {
     (proxy, at)
 }
 
-async fn connect(at: SocketAddr, count: usize) {
+pub(super) async fn connect(at: SocketAddr, count: usize) {
     for _ in 0..count {
         // It may be reset before the client has seen that it is there, and ends in whatever way.
         if let Ok(mut client) = TcpStream::connect(at).await {
@@ -122,7 +122,7 @@ async fn connect(at: SocketAddr, count: usize) {
 }
 
 /// Counters of entries: written and dropped.
-fn counts(proxy: &Handle) -> [u64; 2] {
+pub(super) fn counts(proxy: &Handle) -> [u64; 2] {
     counts_of(proxy, "grpc")
 }
 

@@ -13,6 +13,7 @@ use envoy_types::pb::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use futures::future::BoxFuture;
 use lateen_xds::client::{AdsAddress, Event, connect};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use super::{Meaning, Resolver};
 use book::Book;
@@ -67,6 +68,8 @@ impl NamesTask {
     pub async fn run(mut self) {
         let mut book = Book::new(self.node, CAPACITY);
         let (mut events, link) = connect(self.address, u64::from(std::process::id()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(link);
         let mut requests: Option<mpsc::Sender<DeltaDiscoveryRequest>> = None;
         loop {
             tokio::select! {
@@ -97,6 +100,5 @@ impl NamesTask {
                 }
             }
         }
-        link.abort();
     }
 }

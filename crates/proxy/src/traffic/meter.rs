@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 
+use rustc_hash::FxHashMap;
+
 use super::{Key, Tally, lock};
 
 const NOWHERE: usize = usize::MAX;
@@ -24,12 +26,18 @@ struct Live {
     moved: Arc<Moved>,
 }
 
-/// The connections of one worker that moved bytes since the last tick.
+/// The connections of one worker.
 #[derive(Debug, Default)]
-pub struct Moved(Mutex<Vec<Arc<Live>>>);
+pub struct Moved {
+    /// Those that moved bytes since the last tick.
+    list: Mutex<Vec<Arc<Live>>>,
+    /// How many are open of each key.
+    open: Mutex<FxHashMap<Key, u64>>,
+}
 
 impl Meter {
     pub fn new(key: Key, moved: Arc<Moved>) -> Self {
+        moved.begun(&key);
         let (received, sent) = Default::default();
         Self(Arc::new(Live { key, received, sent, place: AtomicUsize::new(NOWHERE), moved }))
     }
@@ -58,7 +66,7 @@ impl Meter {
 
 impl Live {
     fn list(self: &Arc<Self>) {
-        let mut all = lock(&self.moved.0);
+        let mut all = lock(&self.moved.list);
         if self.place.load(SeqCst) == NOWHERE {
             self.place.store(all.len(), SeqCst);
             all.push(self.clone());
@@ -69,7 +77,7 @@ impl Live {
         if self.place.load(SeqCst) == NOWHERE {
             return;
         }
-        let mut all = lock(&self.moved.0);
+        let mut all = lock(&self.moved.list);
         // A tick may have come before.
         let place = self.place.swap(NOWHERE, SeqCst);
         if place != NOWHERE {
@@ -90,13 +98,41 @@ impl Moved {
     /// What moved since the last time, by key.
     pub fn take(&self) -> Vec<(Key, Tally)> {
         let all = {
-            let mut all = lock(&self.0);
+            let mut all = lock(&self.list);
             // Before the bytes are taken: what moves from here on lists it anew.
             all.iter().for_each(|live| live.place.store(NOWHERE, SeqCst));
             std::mem::take(&mut *all)
         };
         let tally = |live: Arc<Live>| (live.key.clone(), live.take());
         all.into_iter().map(tally).filter(|(_, tally)| *tally != Tally::default()).collect()
+    }
+
+    fn begun(&self, key: &Key) {
+        let mut open = lock(&self.open);
+        match open.get_mut(key) {
+            Some(count) => *count += 1,
+            None => drop(open.insert(key.clone(), 1)),
+        }
+    }
+
+    fn ended(&self, key: &Key) {
+        let mut open = lock(&self.open);
+        let Some(count) = open.get_mut(key) else { return };
+        *count -= 1;
+        if *count == 0 {
+            open.remove(key);
+        }
+    }
+
+    /// How many connections are open of each key.
+    pub fn open(&self) -> Vec<(Key, u64)> {
+        lock(&self.open).iter().map(|(key, count)| (key.clone(), *count)).collect()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.moved.ended(&self.key);
     }
 }
 
@@ -122,7 +158,7 @@ mod tests {
             shown: None,
         };
         let meters: Vec<Meter> = (0..4).map(|_| Meter::new(key.clone(), moved.clone())).collect();
-        let listed = || lock(&moved.0).len();
+        let listed = || lock(&moved.list).len();
         for (bytes, meter) in (1..).zip(&meters) {
             meter.add(bytes, 0);
         }

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::own::Own;
-use super::{Asked, End, Key, Lookup, PATIENCE, Peers, Place, Shown, Text, Traffic};
+use super::{Asked, End, Key, Lookup, OPEN, PATIENCE, Peers, Place, Shown, Text, Traffic};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 7];
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -120,6 +120,31 @@ fn what_no_chain_took_is_in_reports_alone_as_envoy_counts_no_such_connection() {
         report.lines().find(|line| line.starts_with("istio_tcp_connections_opened")).unwrap();
     let labels = ["destination_service_name=\"BlackHoleCluster\"", "response_flags=\"NR\""];
     assert!(labels.iter().all(|label| opened.contains(label)), "{report}");
+}
+
+#[test]
+fn a_connection_whose_peer_is_another_at_its_end_stands_no_more() {
+    let (traffic, _asked) = traffic();
+    let key = inbound(End::Address(CLIENT.into()));
+    let standing = || {
+        let mut out = Exposition::new(Format::Text);
+        traffic.changes(true, &mut out);
+        let page = String::from_utf8(out.into_bytes()).unwrap();
+        page.lines().filter(|line| line.starts_with(OPEN)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let meter = traffic.open(0, key.clone(), INTERVAL);
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    traffic.peers_changed();
+    let open = standing();
+    assert!(open.len() == 1 && open[0].contains("source_workload=\"client\""), "{open:?}");
+    assert!(open[0].ends_with(" 1"), "{open:?}");
+    traffic.peers.answer(CLIENT.into(), None).unwrap();
+    traffic.peers_changed();
+    traffic.closed(0, &meter, &key);
+    drop(meter);
+    traffic.tick(Instant::now() + 2 * PATIENCE);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+    assert_eq!(standing(), Vec::<String>::new());
 }
 
 #[test]

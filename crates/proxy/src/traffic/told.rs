@@ -1,5 +1,5 @@
-//! Connections that have ended, as the control plane is told of them: all that failed and some that did not, as
-//! many as people can read. In: the newest records, at every interval. Out: entries of Envoy's access log
+//! Connections that have ended, as the control plane is told of them: the newest that failed and some that did not,
+//! as many as people can read; their number is told by the metrics. In: the newest records, at every interval. Out: entries of Envoy's access log
 //! service, with Istio's labels as their tags.
 
 use envoy_types::pb::envoy::config::core::v3::Node;

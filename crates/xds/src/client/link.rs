@@ -8,7 +8,6 @@ use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse,
 };
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status};
 
@@ -32,10 +31,13 @@ pub enum Event {
     Lost(String),
 }
 
-/// Keeps a connection to the server until the receiver is dropped or the task is aborted.
-pub fn connect(address: AdsAddress, seed: u64) -> (mpsc::Receiver<Event>, JoinHandle<()>) {
+/// The link's events, and the task that keeps a connection to the server until the receiver is dropped.
+pub fn connect(
+    address: AdsAddress,
+    seed: u64,
+) -> (mpsc::Receiver<Event>, impl Future<Output = ()> + Send + 'static) {
     let (events, receiver) = mpsc::channel(QUEUE);
-    let task = tokio::spawn(async move {
+    let task = async move {
         let mut backoff = Backoff::new(seed);
         while !events.is_closed() {
             let reason = session(&address, &events, &mut backoff).await;
@@ -44,7 +46,7 @@ pub fn connect(address: AdsAddress, seed: u64) -> (mpsc::Receiver<Event>, JoinHa
             }
             tokio::time::sleep(backoff.next_delay()).await;
         }
-    });
+    };
     (receiver, task)
 }
 

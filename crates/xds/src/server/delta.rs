@@ -102,6 +102,10 @@ impl Machine for Delta {
         let initial = request.initial_resource_versions;
         state.unsubscribe(request.resource_names_unsubscribe);
         let asked = state.subscribe(request.resource_names_subscribe, &initial);
+        let names = state.dropped();
+        if !names.is_empty() {
+            events.push(Event::Dropped { kind, names });
+        }
         if others + state.names.len() > limit {
             return Err(Violation::TooManyNames { limit });
         }
@@ -223,7 +227,6 @@ impl Subscription {
                 self.wildcard = false;
                 let keep = &self.names;
                 self.told.retain(|name, _| keep.contains(name));
-                self.refused.retain(|name| keep.contains(name));
                 continue;
             }
             self.names.remove(&name);
@@ -233,9 +236,17 @@ impl Subscription {
             } else {
                 self.open.remove(&name);
                 self.told.remove(&name);
-                self.refused.remove(&name);
             }
         }
+    }
+
+    /// What was refused and is not asked for any more.
+    fn dropped(&mut self) -> Vec<String> {
+        if self.wildcard {
+            return Vec::new();
+        }
+        let names = &self.names;
+        self.refused.extract_if(.., |name| !names.contains(name)).collect()
     }
 
     fn settle(&mut self, kind: ResourceType, nonce: &str, error: Option<Status>) -> Option<Event> {

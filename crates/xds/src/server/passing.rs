@@ -14,7 +14,7 @@ use tonic_prost::ProstCodec;
 
 use super::peer::Refusal;
 use super::reports::next;
-use super::serve::Ads;
+use super::serve::{Ads, Until};
 use crate::passed::{NAME, PATH, Passed, SERVICE};
 
 /// The gRPC service.
@@ -57,10 +57,11 @@ impl ClientStreamingService<Bytes> for Passing {
             let name = request.metadata().get(NAME).and_then(|name| name.to_str().ok());
             let name = name.unwrap_or_default().to_owned();
             let peer = ads.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
-            let _slot = ads.slot()?;
+            let _slot = ads.telemetry.take(&peer)?;
+            let until = Until::of(&request);
             let mut replica = ads.source.replica(&name, &peer).map_err(Refusal::status)?;
             let mut stream = request.into_inner();
-            let over = ads.over();
+            let over = ads.over(until);
             tokio::pin!(over);
             while let Some(message) = next(&mut stream, over.as_mut()).await? {
                 let unread = |error| Status::invalid_argument(format!("cannot read: {error}"));

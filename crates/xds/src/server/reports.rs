@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::Collection;
 use super::peer::{Peer, Refusal};
-use super::serve::Ads;
+use super::serve::{Ads, Until};
 
 #[tonic::async_trait]
 impl MetricsService for Ads {
@@ -25,7 +25,8 @@ impl MetricsService for Ads {
         request: Request<Streaming<StreamMetricsMessage>>,
     ) -> Result<Response<StreamMetricsResponse>, Status> {
         let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
-        let _slot = self.slot()?;
+        let _slot = self.telemetry.take(&peer)?;
+        let until = Until::of(&request);
         let mut stream = request.into_inner();
         let first = stream.message().await?.ok_or_else(nobody)?;
         let node = first.identifier.and_then(|identifier| identifier.node);
@@ -36,7 +37,7 @@ impl MetricsService for Ads {
             None => drop(families),
         };
         take(first.envoy_metrics);
-        let over = self.over();
+        let over = self.over(until);
         tokio::pin!(over);
         while let Some(message) = next(&mut stream, over.as_mut()).await? {
             take(message.envoy_metrics);
@@ -52,12 +53,13 @@ impl AccessLogService for Ads {
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
         let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
-        let _slot = self.slot()?;
+        let _slot = self.telemetry.take(&peer)?;
+        let until = Until::of(&request);
         let mut stream = request.into_inner();
         let mut message = stream.message().await?.ok_or_else(nobody)?;
         let node = message.identifier.take().and_then(|identifier| identifier.node);
         let (node, collection) = self.collection(node, &peer)?;
-        let over = self.over();
+        let over = self.over(until);
         tokio::pin!(over);
         loop {
             if let Some(LogEntries::TcpLogs(entries)) = message.log_entries {

@@ -23,13 +23,14 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::delta::Delta;
 use super::passing::Passing;
 use super::peer::{Authenticate, Entrance, Refusal};
+use super::slots::Slots;
 use super::sotw::Sotw;
 use super::stream::{AdsStream, responses};
 use super::{Limits, Machine, Source};
@@ -38,9 +39,9 @@ use super::{Limits, Machine, Source};
 const KEEPALIVE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A proxy needs one stream, and a second one for a moment while it comes again.
+/// A proxy needs one stream of each kind, and a second one for a moment while it comes again.
 const STREAMS_PER_CONNECTION: u32 = 32;
-/// Per cent of a connection's age by which the ages of streams differ.
+/// Per cent by which the ages of connections differ.
 const JITTER: u32 = 10;
 /// How long a connection may stay once all its streams should have ended.
 const GRACE: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ pub enum Door {
     Secure {
         incoming: BoxStream<'static, io::Result<Box<dyn Connection>>>,
         authenticate: Arc<dyn Authenticate>,
-        /// How old a connection may become; each stream ends within a tenth of it.
+        /// How old a connection may become, a tenth more or less; all its streams end then.
         max_age: Option<Duration>,
     },
 }
@@ -82,14 +83,15 @@ pub async fn serve(
     limits: Limits,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
-    let slots = Arc::new(Semaphore::new(limits.streams));
+    let slots = Slots::new("configuration", limits.streams, limits.of_pod);
+    let telemetry = Slots::new("telemetry", limits.telemetry, limits.of_pod);
     let served = doors.into_iter().map(|door| {
         let ads = Ads {
             source: source.clone(),
             limits,
             entrance: Entrance::Local,
-            max_age: None,
             slots: slots.clone(),
+            telemetry: telemetry.clone(),
             shutdown: shutdown.clone(),
         };
         serve_door(door, ads, shutdown.clone())
@@ -107,13 +109,17 @@ async fn serve_door(door: Door, ads: Ads, shutdown: watch::Receiver<bool>) -> Re
                 Some((Ok::<_, io::Error>(stream), listener))
             });
             let ads = Ads { entrance: Entrance::Plaintext, ..ads };
-            server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+            server(ads, None).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
             Ok(())
         }
         Door::Secure { incoming, authenticate, max_age } => {
-            let ads = Ads { entrance: Entrance::Token(authenticate), max_age, ..ads };
-            let incoming = incoming.map(|connection| connection.map(Attached));
-            server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+            let ads = Ads { entrance: Entrance::Token(authenticate), ..ads };
+            let attached = move |connection| {
+                let until = max_age.map(|age| Instant::now() + jittered(age));
+                Attached { connection, until: Until(until) }
+            };
+            let incoming = incoming.map(move |connection| connection.map(attached));
+            server(ads, max_age).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
             Ok(())
         }
     }
@@ -131,12 +137,12 @@ async fn over_unix(
         let stream = accept_unix(&listener, own_uid).await;
         Some((Ok::<_, io::Error>(stream), listener))
     });
-    server(ads).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
+    server(ads, None).serve_with_incoming_shutdown(incoming, stopped(shutdown)).await?;
     Ok(())
 }
 
-fn server(ads: Ads) -> tonic::transport::server::Router {
-    let (limit, max_age) = (ads.limits.request_bytes, ads.max_age);
+fn server(ads: Ads, max_age: Option<Duration>) -> tonic::transport::server::Router {
+    let limit = ads.limits.request_bytes;
     let metrics = MetricsServiceServer::new(ads.clone()).max_decoding_message_size(limit);
     let logs = AccessLogServiceServer::new(ads.clone()).max_decoding_message_size(limit);
     let passing = Passing(ads.clone());
@@ -156,13 +162,30 @@ fn server(ads: Ads) -> tonic::transport::server::Router {
     builder.add_service(service).add_service(metrics).add_service(logs).add_service(passing)
 }
 
-/// A connection of which tonic need know nothing.
-struct Attached(Box<dyn Connection>);
+/// When the streams of a connection are to end, so that the proxy comes again and is spread over the replicas anew.
+/// It is one time for all of them: the one connection after it has them all again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Until(Option<Instant>);
+
+impl Until {
+    /// Of the connection by which a request came.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        request.extensions().get().copied().unwrap_or_default()
+    }
+}
+
+/// A connection of which tonic need know nothing else.
+struct Attached {
+    connection: Box<dyn Connection>,
+    until: Until,
+}
 
 impl tonic::transport::server::Connected for Attached {
-    type ConnectInfo = ();
+    type ConnectInfo = Until;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> Until {
+        self.until
+    }
 }
 
 impl AsyncRead for Attached {
@@ -171,7 +194,7 @@ impl AsyncRead for Attached {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.connection).poll_read(context, buffer)
     }
 }
 
@@ -181,15 +204,15 @@ impl AsyncWrite for Attached {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.connection).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.connection).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.connection).poll_shutdown(context)
     }
 }
 
@@ -248,8 +271,8 @@ pub(super) struct Ads {
     pub(super) source: Arc<dyn Source>,
     limits: Limits,
     pub(super) entrance: Entrance,
-    max_age: Option<Duration>,
-    slots: Arc<Semaphore>,
+    slots: Arc<Slots>,
+    pub(super) telemetry: Arc<Slots>,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -259,19 +282,11 @@ impl Ads {
         self.limits.request_bytes
     }
 
-    /// One of the streams that may be open at once.
-    pub(super) fn slot(&self) -> Result<OwnedSemaphorePermit, Status> {
-        self.slots.clone().try_acquire_owned().map_err(|_| {
-            let limit = self.limits.streams;
-            Status::resource_exhausted(format!("{limit} ads streams are open; try again later"))
-        })
-    }
-
-    /// Resolves when the server ends, or the stream is as old as it may become.
-    pub(super) async fn over(&self) {
+    /// Resolves when the server ends, or the stream's connection is as old as it may become.
+    pub(super) async fn over(&self, until: Until) {
         let aged = async {
-            match self.max_age {
-                Some(age) => tokio::time::sleep(jittered(age)).await,
+            match until.0 {
+                Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -292,15 +307,16 @@ impl Ads {
         M::Response: Send + 'static,
     {
         let peer = self.entrance.peer(request.metadata()).await.map_err(Refusal::status)?;
-        let permit = self.slot()?;
+        let slot = self.slots.take(&peer)?;
+        let until = Until::of(&request).0;
         let stream = AdsStream {
             inbound: request.into_inner(),
             machine,
             source: self.source.clone(),
             peer,
-            until: self.max_age.map(|age| Instant::now() + jittered(age)),
+            until,
             shutdown: self.shutdown.clone(),
-            _permit: permit,
+            _slot: slot,
         };
         Ok(Response::new(Box::pin(responses(stream))))
     }

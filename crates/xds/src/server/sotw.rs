@@ -79,7 +79,10 @@ impl Machine for Sotw {
                 Err(Stale { nonce }) => return Ok(vec![Event::Stale { kind, nonce }]),
             }
         }
-        state.subscribe(kind, first, request.resource_names);
+        let names = state.subscribe(kind, first, request.resource_names);
+        if !names.is_empty() {
+            events.push(Event::Dropped { kind, names });
+        }
         if state.due {
             events.push(Event::Changed(kind));
         }
@@ -146,15 +149,18 @@ struct Stale {
 }
 
 impl Subscription {
-    /// Names that are new make an answer due; so does any request that follows nothing yet.
-    fn subscribe(&mut self, kind: ResourceType, first: bool, names: Vec<String>) {
+    /// Names that are new make an answer due; so does any request that follows nothing yet. What is returned is not
+    /// asked for any more.
+    fn subscribe(&mut self, kind: ResourceType, first: bool, names: Vec<String>) -> Vec<String> {
         let explicit = names.iter().any(|name| name == "*");
         let legacy = names.is_empty() && order::has_wildcard(kind) && (first || self.wildcard);
         let wildcard = explicit || legacy;
         let names: BTreeSet<String> = names.into_iter().filter(|name| name != "*").collect();
         self.due |= (wildcard && !self.wildcard) || !names.is_subset(&self.names);
         self.wildcard = wildcard;
-        self.names = names;
+        let before = std::mem::replace(&mut self.names, names);
+        let gone = before.into_iter().filter(|name| !wildcard && !self.names.contains(name));
+        gone.collect()
     }
 
     fn settle(

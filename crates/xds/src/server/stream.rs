@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures::Stream;
 use lateen_api::xds::ResourceType;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::delivery::Delivery;
 use super::peer::{Peer, Refusal};
+use super::slots::Slot;
 use super::{Event, Machine, Phase, Session, Source};
 
 /// A response and what to report of it once it is on its way.
@@ -29,7 +30,7 @@ pub(super) struct AdsStream<M: Machine> {
     pub until: Option<Instant>,
     pub shutdown: watch::Receiver<bool>,
     /// Counts against the limit of open streams until the stream is gone.
-    pub _permit: OwnedSemaphorePermit,
+    pub _slot: Slot,
 }
 
 /// The part that exists from the first request on.
@@ -180,6 +181,7 @@ impl<M: Machine> Driver<M> {
                 self.retries.retain(|(_, have)| *have != kind);
                 self.retries.extend(again.map(|after: Duration| (Instant::now() + after, kind)));
             }
+            Event::Dropped { kind, names } => open.session.dropped(kind, &names),
             Event::Stale { kind, nonce } => {
                 tracing::debug!(type_url = kind.type_url(), nonce, "answer to an older response");
             }

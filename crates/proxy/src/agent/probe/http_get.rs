@@ -11,10 +11,9 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body_util::{BodyDataStream, Empty};
-use hyper::body::Incoming;
 
 use super::Http;
-use crate::agent::client;
+use crate::agent::client::{self, Incoming};
 use crate::agent::server::{Error, Reply, text};
 
 /// What the kubelet reads of an answer.

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use lateen_api::xds::ResourceType;
 use lateen_routing::{Discovery, Endpoints, Target, compile_cluster, compile_endpoints};
 use rustc_hash::FxHashMap;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
 use super::{Rejected, Resources, decode};
 use crate::config::{ClusterEntry, ClusterLive, EndpointSet, HostLive};
@@ -20,15 +20,8 @@ use crate::resolve::{Lookup, follow};
 #[derive(Debug)]
 pub(super) struct ClusterState {
     pub(super) entry: Arc<ClusterEntry>,
-    dns: Option<AbortHandle>,
-}
-
-impl Drop for ClusterState {
-    fn drop(&mut self) {
-        if let Some(dns) = &self.dns {
-            dns.abort();
-        }
-    }
+    /// Follows its names, and ends with it.
+    _dns: JoinSet<()>,
 }
 
 impl Resources {
@@ -53,22 +46,20 @@ impl Resources {
         let message: ClusterMessage = decode(resource)?;
         let compiled = compile_cluster(&message).map_err(|reject| reject.to_string())?;
         let before = self.clusters.get(&message.name).map(|state| state.entry.clone());
-        let dns = match &compiled.discovery {
-            Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } => {
-                let lookup = Lookup {
-                    cluster: compiled.name.clone(),
-                    targets: targets.clone(),
-                    every: *every,
-                    refresh: *refresh,
-                    ipv4_only: *ipv4_only,
-                    ipv6_only: *ipv6_only,
-                };
-                // Aborted with the cluster's state.
-                let task = tokio::spawn(follow(lookup, self.binder.resolved.clone()));
-                Some(task.abort_handle())
-            }
-            Discovery::Static(_) | Discovery::Eds(_) | Discovery::OriginalDst { .. } => None,
-        };
+        let mut dns = JoinSet::new();
+        if let Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } =
+            &compiled.discovery
+        {
+            let lookup = Lookup {
+                cluster: compiled.name.clone(),
+                targets: targets.clone(),
+                every: *every,
+                refresh: *refresh,
+                ipv4_only: *ipv4_only,
+                ipv6_only: *ipv6_only,
+            };
+            dns.spawn(follow(lookup, self.binder.resolved.clone()));
+        }
         let known = before.as_ref().and_then(|entry| entry.endpoints.as_ref());
         let endpoints = match &compiled.discovery {
             Discovery::Static(endpoints) => Some(endpoint_set(endpoints, known)),
@@ -85,7 +76,7 @@ impl Resources {
         let version = resource.version.clone();
         let entry = Arc::new(ClusterEntry { compiled, version, endpoints, live });
         self.absent_clusters.remove(&message.name);
-        self.clusters.insert(message.name, ClusterState { entry, dns });
+        self.clusters.insert(message.name, ClusterState { entry, _dns: dns });
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use lateen_identity::Ca;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, Streaming};
@@ -99,8 +100,16 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     }
 }
 
+/// A link, for as long as its task is held.
+fn linked(address: AdsAddress) -> (mpsc::Receiver<Event>, JoinSet<()>) {
+    let (events, link) = connect(address, 1);
+    let mut task = JoinSet::new();
+    task.spawn(link);
+    (events, task)
+}
+
 /// Why one connection ended.
-async fn lost(events: &mut tokio::sync::mpsc::Receiver<Event>) -> String {
+async fn lost(events: &mut mpsc::Receiver<Event>) -> String {
     loop {
         if let Event::Lost(reason) = events.recv().await.unwrap() {
             return reason;
@@ -111,7 +120,7 @@ async fn lost(events: &mut tokio::sync::mpsc::Receiver<Event>) -> String {
 #[tokio::test]
 async fn the_token_is_sent_over_tls_and_read_anew_for_every_connection() {
     let rig = Rig::start().await;
-    let (mut events, _task) = connect(rig.address("localhost"), 1);
+    let (mut events, _task) = linked(rig.address("localhost"));
     assert_eq!(lost(&mut events).await, "the server said: Bearer first");
     rig.write("token", "second");
     let mut said = lost(&mut events).await;
@@ -125,14 +134,14 @@ async fn the_token_is_sent_over_tls_and_read_anew_for_every_connection() {
 #[tokio::test]
 async fn a_server_of_other_roots_or_another_name_gets_no_token() {
     let rig = Rig::start().await;
-    let (mut events, _task) = connect(rig.address("127.0.0.1"), 1);
+    let (mut events, _task) = linked(rig.address("127.0.0.1"));
     let reason = lost(&mut events).await;
     assert!(reason.starts_with("tls: invalid peer certificate"), "{reason}");
     let elsewhere = tempfile::tempdir().unwrap();
     let other = Ca::load_or_create(elsewhere.path(), "other").unwrap();
     let right = std::fs::read_to_string(rig.folder.path().join("roots.pem")).unwrap();
     rig.write("roots.pem", other.pem());
-    let (mut events, _task) = connect(rig.address("localhost"), 1);
+    let (mut events, _task) = linked(rig.address("localhost"));
     let reason = lost(&mut events).await;
     assert!(reason.starts_with("tls: invalid peer certificate"), "{reason}");
     // The roots are read anew as well.
@@ -144,10 +153,8 @@ async fn a_server_of_other_roots_or_another_name_gets_no_token() {
 async fn missing_files_and_useless_ones_are_named() {
     let rig = Rig::start().await;
     let reason = async |rig: &Rig| {
-        let (mut events, task) = connect(rig.address("localhost"), 1);
-        let reason = lost(&mut events).await;
-        task.abort();
-        reason
+        let (mut events, _task) = linked(rig.address("localhost"));
+        lost(&mut events).await
     };
     let at = |name: &str| rig.folder.path().join(name).display().to_string();
     rig.write("token", " \n");
@@ -172,7 +179,7 @@ async fn a_server_that_is_silent_is_given_up_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let rig = Rig { port: silent.local_addr().unwrap().port(), ..rig };
     tokio::time::pause();
-    let (mut events, _task) = connect(rig.address("localhost"), 1);
+    let (mut events, _task) = linked(rig.address("localhost"));
     let reason = lost(&mut events).await;
     assert_eq!(reason, "no tls connection in time");
 }

@@ -190,6 +190,26 @@ fn a_refused_resource_that_goes_is_taken_back() {
 }
 
 #[test]
+fn a_refused_resource_that_is_not_asked_for_any_more_is_dropped() {
+    let mut view = Script::default();
+    view.put(Route, "a", "1").put(Route, "b", "1");
+    let mut stream = Stream::new();
+    let answer = stream.ask(&view, subscribe(Route, &["a", "b"])).unwrap();
+    stream.0.request(nack(&answer, "a and b are wrong")).unwrap();
+    let dropped = |name: &str| Event::Dropped { kind: Route, names: vec![name.to_owned()] };
+    assert_eq!(stream.0.request(unsubscribe(Route, &["a"])).unwrap(), [dropped("a")]);
+    assert_eq!(stream.0.request(unsubscribe(Route, &["a"])).unwrap(), []);
+    // The refusal may come when nobody asks any more for what was sent.
+    let answer = stream.ask(&view, subscribe(Route, &["a"])).unwrap();
+    assert_eq!(stream.0.request(unsubscribe(Route, &["a"])).unwrap(), []);
+    let events = stream.0.request(nack(&answer, "a is wrong")).unwrap();
+    assert!(
+        matches!(&events[..], [Event::Rejected { .. }, gone] if *gone == dropped("a")),
+        "{events:?}"
+    );
+}
+
+#[test]
 fn a_reconnected_peer_is_sent_only_what_it_lacks() {
     let mut view = Script::default();
     view.put(Listener, "same", "1").put(Listener, "changed", "1").put(Listener, "gone", "1");

@@ -8,6 +8,8 @@ use std::time::Duration;
 use discovery::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient as Client;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
+use envoy_types::pb::envoy::service::metrics::v3::metrics_service_client::MetricsServiceClient as Metrics;
 use envoy_types::pb::google::rpc;
 use hyper_util::rt::TokioIo;
 use lateen_api::xds::ResourceType::{self, Listener};
@@ -136,13 +138,17 @@ struct Peer<Q, A> {
 }
 
 async fn connect(path: &Path) -> Client<Channel> {
+    Client::new(channel(path).await)
+}
+
+async fn channel(path: &Path) -> Channel {
     let path = path.to_owned();
     let connector = tower::service_fn(move |_: Uri| {
         let path = path.clone();
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
     let endpoint = Endpoint::from_static("http://ads.invalid");
-    Client::new(endpoint.connect_with_connector(connector).await.unwrap())
+    endpoint.connect_with_connector(connector).await.unwrap()
 }
 
 fn first(id: &str) -> discovery::DeltaDiscoveryRequest {
@@ -239,6 +245,24 @@ async fn one_stream_more_than_the_limit_is_refused_until_another_ends() {
 }
 
 #[tokio::test]
+async fn telemetry_takes_no_place_of_configuration() {
+    let rig = Rig::new("telemetry", Limits { streams: 1, telemetry: 1, ..Limits::default() });
+    rig.put("a", "1");
+    let mut clients =
+        [Metrics::new(channel(&rig.path).await), Metrics::new(channel(&rig.path).await)];
+    // They hold their place until they have said who they are.
+    let streams = clients.each_mut().map(|client| {
+        Box::pin(client.stream_metrics(tokio_stream::pending::<StreamMetricsMessage>()))
+    });
+    let (refused, _, held) = futures::future::select_all(streams).await;
+    assert_eq!(refused.unwrap_err().message(), "1 streams of telemetry are open; try again later");
+    let mut peer = rig.delta().await;
+    peer.requests.send(first("proxy")).await.unwrap();
+    assert_eq!(peer.answers.message().await.unwrap().unwrap().resources[0].name, "a");
+    drop(held);
+}
+
+#[tokio::test]
 async fn shutdown_ends_open_streams_and_the_server() {
     let mut rig = Rig::new("shutdown", Limits::default());
     rig.put("a", "1");
@@ -280,12 +304,8 @@ fn guarded(max_age: Option<Duration>) -> (Rig, mpsc::UnboundedSender<tokio::io::
     (Rig::with(PathBuf::new(), vec![door], Limits::default()), connections)
 }
 
-/// Opens a stream that carries `authorization`, if any.
-async fn opened(
-    connections: &mpsc::UnboundedSender<tokio::io::DuplexStream>,
-    authorization: Option<&str>,
-) -> Result<Peer<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>, tonic::Status>
-{
+/// A client over a connection of its own.
+async fn dialled(connections: &mpsc::UnboundedSender<tokio::io::DuplexStream>) -> Client<Channel> {
     let (near, far) = tokio::io::duplex(1 << 16);
     connections.send(far).unwrap();
     let mut near = Some(near);
@@ -295,7 +315,23 @@ async fn opened(
         std::future::ready(near.map(TokioIo::new))
     });
     let endpoint = Endpoint::from_static("http://ads.invalid");
-    let mut client = Client::new(endpoint.connect_with_connector(connector).await.unwrap());
+    Client::new(endpoint.connect_with_connector(connector).await.unwrap())
+}
+
+/// Opens a stream that carries `authorization`, if any.
+async fn opened(
+    connections: &mpsc::UnboundedSender<tokio::io::DuplexStream>,
+    authorization: Option<&str>,
+) -> Result<Peer<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>, tonic::Status>
+{
+    opened_by(&mut dialled(connections).await, authorization).await
+}
+
+async fn opened_by(
+    client: &mut Client<Channel>,
+    authorization: Option<&str>,
+) -> Result<Peer<discovery::DeltaDiscoveryRequest, discovery::DeltaDiscoveryResponse>, tonic::Status>
+{
     let (requests, outbound) = mpsc::channel(8);
     let mut request = tonic::Request::new(ReceiverStream::new(outbound));
     if let Some(value) = authorization {
@@ -335,6 +371,29 @@ async fn a_stream_ends_in_order_at_its_age() {
     peer.requests.send(first("a")).await.unwrap();
     peer.answers.message().await.unwrap().unwrap();
     assert!(peer.answers.message().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_streams_of_a_connection_end_together() {
+    let age = Duration::from_secs(1000);
+    let (rig, connections) = guarded(Some(age));
+    rig.put("x", "1");
+    let mut client = dialled(&connections).await;
+    let begun = tokio::time::Instant::now();
+    let mut early = opened_by(&mut client, Some("Bearer token-of-a")).await.unwrap();
+    tokio::time::sleep(age / 2).await;
+    let mut late = opened_by(&mut client, Some("Bearer token-of-a")).await.unwrap();
+    for peer in [&mut early, &mut late] {
+        peer.requests.send(first("a")).await.unwrap();
+        peer.answers.message().await.unwrap().unwrap();
+    }
+    let mut ends = Vec::new();
+    for peer in [&mut early, &mut late] {
+        assert!(peer.answers.message().await.unwrap().is_none());
+        ends.push(begun.elapsed().as_secs());
+    }
+    assert_eq!(ends[0], ends[1]);
+    assert!((900..=1100).contains(&ends[0]), "{ends:?}");
 }
 
 #[test]

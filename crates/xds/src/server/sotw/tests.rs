@@ -71,6 +71,21 @@ fn every_listener_response_carries_the_full_set() {
 }
 
 #[test]
+fn names_that_are_left_out_are_dropped() {
+    let mut view = Script::default();
+    view.put(Endpoint, "a", "1").put(Endpoint, "b", "1");
+    let mut stream = Stream::new();
+    let (answer, _) = stream.ask(&view, request(Endpoint, &["a", "b"]));
+    let refused = discovery::DiscoveryRequest {
+        resource_names: owned(&["a"]),
+        ..nack(&answer, "b is wrong")
+    };
+    let events = stream.0.request(refused).unwrap();
+    let gone = Event::Dropped { kind: Endpoint, names: owned(&["b"]) };
+    assert!(matches!(&events[..], [Event::Rejected { .. }, last] if *last == gone), "{events:?}");
+}
+
+#[test]
 fn an_acknowledgement_with_more_names_is_answered_and_one_with_fewer_is_not() {
     let mut view = Script::default();
     view.put(Endpoint, "a", "1").put(Endpoint, "b", "1");
@@ -79,7 +94,8 @@ fn an_acknowledgement_with_more_names_is_answered_and_one_with_fewer_is_not() {
     let (answer, delivery) = stream.ask(&view, ack(&answer, &["a", "b"]));
     assert_eq!(delivery.names, ["a", "b"]);
     let events = stream.0.request(ack(&answer, &["b"])).unwrap();
-    assert!(matches!(events.as_slice(), [Event::Accepted { .. }]), "{events:?}");
+    let gone = Event::Dropped { kind: Endpoint, names: owned(&["a"]) };
+    assert!(matches!(&events[..], [Event::Accepted { .. }, last] if *last == gone), "{events:?}");
 }
 
 #[test]

@@ -1,0 +1,86 @@
+//! What streams may leave behind, and what not.
+
+use envoy_types::pb::io::prometheus::client::{Counter, Gauge, LabelPair, Metric as Sample};
+use lateen_telemetry::standard::{Metric, OPEN};
+
+use super::{Collection, Collector, Inlet, MetricFamily, Mutex, Node, Stream, Traffic, WAYS};
+
+fn labels(workload: &str) -> Vec<LabelPair> {
+    let pair = |(name, value): (&str, &str)| LabelPair {
+        name: Some(name.to_owned()),
+        value: Some(value.to_owned()),
+    };
+    let all = [("reporter", "source"), ("request_protocol", "tcp"), ("source_workload", workload)];
+    all.map(pair).into()
+}
+
+fn family(metric: Metric, workloads: impl Iterator<Item = usize>, count: f64) -> MetricFamily {
+    let sample = |index| Sample {
+        label: labels(&format!("w{index}")),
+        counter: Some(Counter { value: Some(count), ..Counter::default() }),
+        ..Sample::default()
+    };
+    let name = Some(metric.about().name.to_owned());
+    MetricFamily { name, metric: workloads.map(sample).collect(), ..MetricFamily::default() }
+}
+
+fn standing(workload: &str, count: f64) -> MetricFamily {
+    let gauge = Some(Gauge { value: Some(count) });
+    let sample = Sample { label: labels(workload), gauge, ..Sample::default() };
+    MetricFamily { name: Some(OPEN.to_owned()), metric: vec![sample], ..MetricFamily::default() }
+}
+
+fn active(traffic: &Traffic) -> i64 {
+    traffic.now().sums(0, u32::MAX).map(|(_, sum)| sum.open).sum()
+}
+
+#[test]
+fn a_stream_begins_with_what_is_open_and_ends_with_none() {
+    let traffic = Traffic::new(1 << 20);
+    let (opened, closed) = (Metric::TcpOpened, Metric::TcpClosed);
+    for _ in 0..2 {
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+        // Three that have ended since the last stream, one that has begun and is over, and five that go on.
+        let counts = [family(opened, 0..1, 1.0), family(closed, 0..1, 4.0), standing("w0", 5.0)];
+        stream.metrics(counts.into());
+        assert_eq!(active(&traffic), 5);
+        stream.metrics(vec![family(closed, 0..1, 2.0)]);
+        assert_eq!(active(&traffic), 3);
+        stream.metrics(vec![family(opened, 1..2, 9.0), standing("w0", 7.0)]);
+        assert_eq!(active(&traffic), 7, "and no others");
+        drop(stream);
+        assert_eq!(active(&traffic), 0);
+    }
+}
+
+#[test]
+fn what_a_peer_may_say_has_no_effect_beyond_its_own() {
+    let traffic = Traffic::new(1 << 20);
+    let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+    for count in [f64::MAX, -1.0, f64::NAN, f64::MAX] {
+        let all = [Metric::TcpOpened, Metric::TcpClosed].map(|metric| family(metric, 0..2, count));
+        stream.metrics(all.into());
+        stream.metrics(vec![standing("w1", count)]);
+    }
+    drop(stream);
+    assert!(active(&traffic).unsigned_abs() < 4);
+}
+
+#[test]
+fn a_stream_follows_so_many_ways_and_keeps_none_that_found_no_room() {
+    let traffic = Traffic::new(64 << 20);
+    let inlet = Inlet(traffic.clone());
+    let stream = || Stream { traffic: inlet.0.clone(), open: Mutex::default() };
+    let opened = |all| vec![family(Metric::TcpOpened, all, 1.0)];
+    let one = stream();
+    one.metrics(opened(0..WAYS + 5));
+    assert_eq!((one.open().len(), active(&traffic)), (WAYS, WAYS as i64));
+    let small = Traffic::new(100 << 10);
+    let other = Stream { traffic: small.clone(), open: Mutex::default() };
+    other.metrics(opened(0..5000));
+    let fill = small.now().fill();
+    assert_eq!(other.open().len(), fill.edges);
+    assert!(fill.edges < 200 && fill.dropped as usize == 5000 - fill.edges, "{fill:?}");
+    // They are nobody else's: what was refused has left no text.
+    assert!(fill.bytes < 101 << 10, "{fill:?}");
+}

@@ -1,0 +1,202 @@
+//! Reports to a control plane that ends and refuses streams.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsResponse;
+use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use lateen_telemetry::labels::Reporter as Side;
+use lateen_telemetry::standard::{Metric, OPEN};
+use lateen_xds::client::{AdsAddress, Event, connect};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Node, Reporter, StreamMetricsMessage, Uplink};
+use crate::options::{Options, Role, Source, StaticResources};
+use crate::start::{Handle, Proxy};
+use crate::traffic::{Asked, End, Key, Meter, Text};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Takes one message of each stream and ends it in order, or refuses streams.
+struct Server {
+    messages: mpsc::UnboundedSender<StreamMetricsMessage>,
+    refuses: Arc<Mutex<bool>>,
+}
+
+#[tonic::async_trait]
+impl MetricsService for Server {
+    async fn stream_metrics(
+        &self,
+        request: Request<Streaming<StreamMetricsMessage>>,
+    ) -> Result<Response<StreamMetricsResponse>, Status> {
+        if *self.refuses.lock().unwrap() {
+            return Err(Status::resource_exhausted("no place"));
+        }
+        let message = request.into_inner().message().await?.unwrap();
+        self.messages.send(message).unwrap();
+        Ok(Response::new(StreamMetricsResponse {}))
+    }
+}
+
+struct Rig {
+    reporter: Reporter,
+    messages: mpsc::UnboundedReceiver<StreamMetricsMessage>,
+    refuses: Arc<Mutex<bool>>,
+    _proxy: Handle,
+    _home: TempDir,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("ads.sock");
+        let (sender, messages) = mpsc::unbounded_channel();
+        let refuses: Arc<Mutex<bool>> = Arc::default();
+        let server =
+            MetricsServiceServer::new(Server { messages: sender, refuses: refuses.clone() });
+        let listener = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
+        let router = tonic::transport::Server::builder().add_service(server);
+        tokio::spawn(router.serve_with_incoming(listener));
+        let node = Node { id: "sidecar~a".to_owned(), ..Default::default() };
+        let nothing = StaticResources { listeners: vec![], clusters: vec![], endpoints: vec![] };
+        let source = Source::Static(Box::new(nothing));
+        let options = Options { workers: 1, ..Options::new(node.clone(), Role::Gateway, source) };
+        let proxy = Proxy::start(options).await.unwrap();
+        let mut reporter = Reporter::new(proxy.view().shared.clone(), node);
+        reporter.connected(Some(uplink(&path).await));
+        Self { reporter, messages, refuses, _proxy: proxy, _home: home }
+    }
+
+    fn opened(&self, count: usize) -> Vec<Meter> {
+        let key = key();
+        let interval = Duration::from_secs(5);
+        let open = || self.reporter.shared.traffic.open(0, key.clone(), interval);
+        (0..count).map(|_| open()).collect()
+    }
+
+    fn closed(&self, meters: impl IntoIterator<Item = Meter>) {
+        for meter in meters {
+            self.reporter.shared.traffic.closed(0, &meter, meter.key());
+        }
+    }
+
+    /// Until the server's end of the stream has come here.
+    async fn ended(&mut self) {
+        let open = self.reporter.stream.as_ref().unwrap();
+        tokio::time::timeout(PATIENCE, open.messages.closed()).await.unwrap();
+    }
+
+    /// The next message, which a tick brings.
+    async fn told(&mut self) -> StreamMetricsMessage {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.reporter.tick();
+            let next = tokio::time::timeout(Duration::from_millis(20), self.messages.recv());
+            if let Ok(message) = next.await {
+                return message.unwrap();
+            }
+            assert!(Instant::now() < deadline, "no message came");
+        }
+    }
+}
+
+async fn uplink(path: &Path) -> Uplink {
+    let (mut events, link) = connect(AdsAddress::Unix(path.to_owned()), 1);
+    let event = tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            event = events.recv() => event,
+            () = link => None,
+        }
+    });
+    let Ok(Some(Event::Connected(_, uplink))) = event.await else { panic!("no connection") };
+    uplink
+}
+
+fn key() -> Key {
+    let about = Text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#.into());
+    let (source, destination) = (End::Own, End::Endpoint(about));
+    let asked = Asked::Nothing;
+    Key {
+        reporter: Side::Source,
+        source,
+        destination,
+        asked,
+        flags: &[],
+        untaken: false,
+        shown: None,
+    }
+}
+
+/// The sum of a family's values; none without it.
+fn sum(message: &StreamMetricsMessage, name: &str) -> Option<f64> {
+    let family = message.envoy_metrics.iter().find(|family| family.name() == name)?;
+    let gauge =
+        family.metric.iter().filter_map(|sample| sample.gauge.as_ref()).map(|one| one.value());
+    let count = family.metric.iter().filter_map(|sample| sample.counter.as_ref());
+    Some(gauge.chain(count.map(|one| one.value())).sum())
+}
+
+fn counts(message: &StreamMetricsMessage) -> [Option<f64>; 3] {
+    let name = |metric: Metric| metric.about().name;
+    [name(Metric::TcpOpened), name(Metric::TcpClosed), OPEN].map(|name| sum(message, name))
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_is_opened_again_and_nothing_is_lost() {
+    let mut rig = Rig::new().await;
+    let mut meters = rig.opened(3);
+    let first = rig.told().await;
+    assert_eq!(counts(&first), [Some(3.0), None, Some(3.0)]);
+    rig.ended().await;
+    meters.extend(rig.opened(4));
+    rig.closed(meters.drain(..2));
+    let second = rig.told().await;
+    assert!(second.identifier.is_some(), "it is another stream");
+    assert_eq!(counts(&second), [Some(4.0), Some(2.0), Some(5.0)]);
+    rig.ended().await;
+    rig.closed(meters);
+    let third = rig.told().await;
+    assert_eq!(counts(&third), [None, Some(5.0), None]);
+    assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_refused_stream_is_tried_again_after_growing_pauses() {
+    let mut rig = Rig::new().await;
+    *rig.refuses.lock().unwrap() = true;
+    let _meters = rig.opened(1);
+    for pause in [5, 10, 20] {
+        rig.reporter.again.0 = Instant::now();
+        let deadline = Instant::now() + PATIENCE;
+        while rig.reporter.again.0 <= Instant::now() {
+            assert!(Instant::now() < deadline);
+            rig.reporter.reopen();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(rig.reporter.stream.is_none());
+        let left = rig.reporter.again.0 - Instant::now();
+        assert!((pause - 1..=pause).contains(&left.as_secs()), "{left:?} of {pause} s");
+    }
+    *rig.refuses.lock().unwrap() = false;
+    rig.reporter.again.0 = Instant::now();
+    assert_eq!(counts(&rig.told().await), [Some(1.0), None, Some(1.0)]);
+}
+
+#[tokio::test]
+async fn what_could_not_be_told_for_long_is_counted_and_what_is_open_is_told() {
+    let mut rig = Rig::new().await;
+    let mut meters = rig.opened(5);
+    rig.closed(meters.drain(..3));
+    rig.reporter.told -= Duration::from_secs(40);
+    let message = rig.told().await;
+    assert_eq!(counts(&message), [None, None, Some(2.0)]);
+    assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 8);
+}
