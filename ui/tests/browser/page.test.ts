@@ -425,7 +425,9 @@ describe("the look", () => {
             e.closest("label")?.textContent ||
             "";
           const box = e.getBoundingClientRect();
-          return box.width > 1 && name ? name : `unnamed or invisible: ${e.outerHTML.slice(0, 80)}`;
+          return box.width > 1 && name && e !== document.body
+            ? name
+            : `unnamed or invisible: ${e.outerHTML.slice(0, 80)}`;
         }),
       );
     }
