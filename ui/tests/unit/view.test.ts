@@ -108,6 +108,31 @@ describe("the selection", () => {
     expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
     expect(select(g, v, "gone").id).toBe("mesh");
   });
+
+  it("counts a connection of the whole once, also one that ends at a service", () => {
+    const tcp = (opened: number) => ({
+      tcp: { sent: 0, received: 0, opened, closed: 0, failed: 0, active: 0, flags: {} },
+    });
+    const [first] = g.edges;
+    const edges = [
+      ["app/a/x/v1", "service/a/s", 3],
+      ["service/a/s", "app/a/y/v1", 3],
+      ["app/a/x/v1", "service/a/nobody", 2],
+      ["app/a/x/v1", "outside/out", 1],
+    ].map(([source, target, opened]) => ({
+      ...first!,
+      id: `${source}>${target}#tcp`,
+      source: String(source),
+      target: String(target),
+      traffic: tcp(Number(opened)),
+    }));
+    const whole = (type: GraphType) => {
+      const it = { ...g, type, edges };
+      return select(it, { ...v, edges: edges.map((edge) => ({ ...v.edges[0]!, edge })) }, undefined).in;
+    };
+    expect(whole("versionedApp")).toEqual(tcp(6));
+    expect(whole("service")).toEqual(tcp(9));
+  });
 });
 
 describe("the arrow keys", () => {
