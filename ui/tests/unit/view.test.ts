@@ -43,6 +43,14 @@ describe("the view", () => {
     expect(v.edges.find((e) => e.target.endsWith("/v2"))?.edge.health.state).toBe("failing");
   });
 
+  it("labels an edge on which bytes go although nobody counts its connections", () => {
+    const g = of("echo");
+    const [first] = g.edges;
+    const tcp = { ...first!.traffic.tcp!, opened: 0, active: 0, failed: 0, sent: 3, received: 4 };
+    const edges = [{ ...first!, traffic: { tcp } }];
+    expect(view({ ...g, edges }, options()).edges[0]!.label).toMatch(/^7 B\/s/);
+  });
+
   it("names what is outside by its ServiceEntry, and nothing unknown", () => {
     const v = view(of("echo-all"), options());
     expect(v.nodes.map((n) => n.title)).toContain("mysql.example.com");
