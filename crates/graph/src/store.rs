@@ -168,11 +168,14 @@ impl Store {
         Fill { bytes, limit, edges: self.lines.len(), dropped }
     }
 
-    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
+    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty. If the last is
+    /// the step that is not over, a key that has nothing in it yet has as many steps before it: proxies tell once in
+    /// a step, and until then the rates would be too low.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
+            let early = u32::from(last == self.now && line.step != last);
             let mut points = Point::default();
-            line.each(first, last, |_, point| points.add(point));
+            line.each(first.saturating_sub(early), last - early, |_, point| points.add(point));
             (key, Sum { points, open: line.open })
         })
     }
