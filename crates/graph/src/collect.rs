@@ -191,19 +191,24 @@ impl Collector for Stream {
         }
         let now = seconds();
         let mut open = self.open();
-        for (key, point) in points {
-            store.add(now, key.clone(), &point);
-            let way = key.without_flags();
-            let entry =
-                open.entry(way.clone()).or_insert_with(|| Open { count: 0, key: key.clone() });
-            entry.count += point.opened as i64 - point.closed as i64;
+        for (key, point) in &points {
+            store.add(now, key.clone(), point);
+            if point.opened > 0 {
+                let entry = open.entry(key.without_flags());
+                let entry = entry.or_insert_with(|| Open { count: 0, key: key.clone() });
+                entry.count = entry.count.saturating_add_unsigned(point.opened);
+                entry.key = key.clone();
+            }
+        }
+        // What began and ended within a message may have ended under another key than it began under.
+        for (key, point) in points.into_iter().filter(|(_, point)| point.closed > 0) {
+            let entry = open.entry(key.without_flags());
+            let entry = entry.or_insert_with(|| Open { count: 0, key: key.clone() });
+            entry.count = entry.count.saturating_sub_unsigned(point.closed);
             if entry.count < 0 {
                 // These began before the stream, when nobody counted or another stream did.
-                store.reopen(&key, -entry.count);
+                store.reopen(&key, entry.count.saturating_neg());
                 entry.count = 0;
-            }
-            if point.opened > 0 {
-                entry.key = key;
             }
         }
         open.retain(|_, entry| entry.count != 0);
@@ -291,6 +296,39 @@ mod tests {
     use lateen_telemetry::standard::Metric;
 
     use super::{Collection, Inlet, Node, Traffic};
+
+    #[test]
+    fn what_began_and_ended_between_two_messages_is_not_open() {
+        let registry = Registry::new(100);
+        let source = Peer::from_compact("client;a;client;v1;c");
+        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
+        for way in 0..30 {
+            let destination = Peer::from_compact(&format!("server-{way};b;server;v2;c"));
+            let count = |flags: &str, metric| {
+                let facts = Facts {
+                    reporter: Reporter::Source,
+                    source: &source,
+                    destination: &destination,
+                    service: &service,
+                    protocol: "tcp",
+                    response: None,
+                    flags: flags.into(),
+                    security: Security::Unknown,
+                };
+                registry.counter(metric, &facts.labels()).add(2);
+            };
+            count("-", Metric::TcpOpened);
+            count("UC", Metric::TcpClosed);
+        }
+        let traffic = Traffic::new(1 << 20);
+        let stream = Inlet(traffic.clone()).stream();
+        let families = protobuf_families(|out| registry.changes(out));
+        stream.metrics(&Node::default(), families);
+        let store = traffic.now();
+        let sums: Vec<_> = store.sums(0, u32::MAX).collect();
+        assert_eq!(sums.len(), 60);
+        assert_eq!(sums.iter().map(|(_, sum)| sum.open).sum::<i64>(), 0);
+    }
 
     #[test]
     fn what_a_proxy_counts_arrives_as_it_was_counted() {
