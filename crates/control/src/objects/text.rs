@@ -60,7 +60,7 @@ pub fn read(key: &Key, text: &str) -> Result<Value, Box<Issue>> {
         Box::new(Issue::error(key.object_ref(), path, Code::SCHEMA_VALIDATION_ERROR, message))
     };
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| wrong("", format!("the text is no YAML: {error}")))?;
+        .map_err(|error| wrong("", format!("the text is no YAML: {}", error.without_snippet())))?;
     let [object] = documents.as_slice() else {
         return Err(wrong("", format!("the text has {} objects: one is edited", documents.len())));
     };
