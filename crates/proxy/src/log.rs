@@ -1,5 +1,5 @@
 //! Writing access logs. In: lines and where they go. Out: files, written by a thread of its own so
-//! that a slow disk holds no traffic; lines that find the queue full are counted and dropped.
+//! that a slow disk holds no traffic; lines that find the queue full or cannot be written are counted and dropped.
 //!
 //! Files that a configuration names are their owner's to keep small, by moving them away (logrotate); the
 //! one that stands in for standard output is kept small here.
@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct LogWriter {
     orders: SyncSender<Order>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 enum Order {
@@ -39,10 +40,11 @@ impl LogWriter {
     /// `stand_in` takes the lines for standard output and error.
     pub fn start(stand_in: Option<PathBuf>) -> io::Result<Self> {
         let (orders, receiver) = sync_channel(QUEUE);
-        let mut files = Files::new(stand_in);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let (mut files, lost) = (Files::new(stand_in), dropped.clone());
         let writer = std::thread::Builder::new().name("access-log".into());
-        writer.spawn(move || files.write_all(&receiver))?;
-        Ok(Self { orders, dropped: AtomicU64::new(0) })
+        writer.spawn(move || files.write_all(&receiver, &lost))?;
+        Ok(Self { orders, dropped })
     }
 
     pub fn line(&self, sink: &Sink, line: String) {
@@ -84,18 +86,25 @@ impl Files {
     }
 
     /// Writes until the senders are gone; what has queued up goes out in one write per sink.
-    fn write_all(&mut self, orders: &Receiver<Order>) {
+    fn write_all(&mut self, orders: &Receiver<Order>, dropped: &AtomicU64) {
         while let Ok(first) = orders.recv() {
-            let mut batch: HashMap<Sink, String> = HashMap::new();
+            let mut batch: HashMap<Sink, (String, u64)> = HashMap::new();
             let mut waiting = Vec::new();
             for order in std::iter::once(first).chain(orders.try_iter()) {
                 match order {
-                    Order::Line(sink, text) => batch.entry(sink).or_default().push_str(&text),
+                    Order::Line(sink, text) => {
+                        let (all, lines) = batch.entry(sink).or_default();
+                        all.push_str(&text);
+                        *lines += 1;
+                    }
                     Order::Flush(done) => waiting.push(done),
                 }
             }
-            for (sink, text) in batch {
+            for (sink, (text, lines)) in batch {
                 let written = self.write(&sink, &text, Instant::now());
+                if written.is_err() {
+                    dropped.fetch_add(lines, Ordering::Relaxed);
+                }
                 if let Some(error) = self.news(sink.clone(), written) {
                     tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
                 }

@@ -39,6 +39,16 @@ fn what_was_logged_before_a_flush_is_written_after_it() {
 }
 
 #[test]
+fn lines_that_cannot_be_written_are_counted() {
+    let log = LogWriter::start(None).unwrap();
+    for _ in 0..3 {
+        log.line(&Sink::File(PathBuf::from("/no/such/folder/a.log")), "a line\n".into());
+    }
+    log.flush(Duration::from_secs(20));
+    assert_eq!(log.dropped(), 3);
+}
+
+#[test]
 fn a_sink_that_goes_on_failing_is_told_of_once() {
     let mut files = Files::new(None);
     let sink = |name: &str| Sink::File(PathBuf::from(name));
