@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
-use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
+use lateen_model::convert::NOT_SUPPORTED;
 use lateen_model::telemetry::{LogFormat, Provider, ProviderKind, Telemetry};
 use lateen_telemetry::Format;
 use serde_json::Value;
@@ -36,7 +36,8 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
             "{} is older and is for the whole namespace too: only that one has an effect; merge the two",
             winner.meta.object
         );
-        found.insert(Issue::warning(loser.meta.object.clone(), "spec", CONFLICT, message));
+        let code = Code::MULTIPLE_TELEMETRIES_WITHOUT_WORKLOAD_SELECTORS;
+        found.insert(Issue::error(loser.meta.object.clone(), "spec", code, message));
     }
     let mut used: Vec<Arc<Provider>> = Vec::new();
     for object in index.all() {
