@@ -115,11 +115,15 @@ function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undef
   const outbound = crossing
     .filter((c) => c.from && !c.to)
     .map(({ edge }) => ({ edge, node: nodes.get(edge.target) }));
+  // Within a box something comes in and goes out, too, as in its charts; through a service inside it counts once.
+  const begins = crossing.filter(
+    (c) => !c.from || graph.type === "service" || !c.edge.source.startsWith("service/"),
+  );
   return {
     inbound,
     outbound,
-    in: sum(inbound.map((n) => n.edge.traffic)),
-    out: sum(outbound.map((n) => n.edge.traffic)),
+    in: sum(begins.filter((c) => c.to).map((c) => c.edge.traffic)),
+    out: sum(begins.filter((c) => c.from).map((c) => c.edge.traffic)),
   };
 }
 

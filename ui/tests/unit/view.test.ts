@@ -134,6 +134,11 @@ describe("the selection", () => {
       target: String(target),
       traffic: tcp(Number(opened)),
     }));
+    const named = (id: string) => ({ ...g.nodes[0]!, id, namespace: "a" });
+    const nodes = ["app/a/x/v1", "service/a/s", "app/a/y/v1", "service/a/nobody"].map(named);
+    const inside = { ...v, boxes: [{ ...v.boxes[0]!, id: "namespace/a", namespace: "a", name: "a" }] };
+    const box = select({ ...g, nodes, edges }, inside, "namespace/a");
+    expect([box.in, box.out]).toEqual([tcp(5), tcp(6)]);
     const whole = (type: GraphType) => {
       const it = { ...g, type, edges };
       return select(it, { ...v, edges: edges.map((edge) => ({ ...v.edges[0]!, edge })) }, undefined).in;
