@@ -84,25 +84,23 @@ fn node_traffic(node: &Node) -> Vec<Value> {
 }
 
 fn edge(edge: &Edge) -> Value {
-    let (rates, flags, latency) = match &edge.traffic {
+    let (rates, responses, latency) = match &edge.traffic {
         Traffic { tcp: Some(tcp), .. } => {
-            (json!({ "tcp": two_decimals(tcp.sent + tcp.received) }), &tcp.flags, None)
+            (json!({ "tcp": two_decimals(tcp.sent + tcp.received) }), ends(tcp, edge), None)
         }
-        Traffic { http: Some(http), .. } => (requests("http", http), &http.flags, http.latency),
-        Traffic { grpc: Some(grpc), .. } => (requests("grpc", grpc), &grpc.flags, grpc.latency),
+        Traffic { http: Some(http), .. } => {
+            (requests("http", http), codes(http, edge), http.latency)
+        }
+        Traffic { grpc: Some(grpc), .. } => {
+            (requests("grpc", grpc), codes(grpc, edge), grpc.latency)
+        }
         _ => return json!({ "id": edge.id, "source": edge.source, "target": edge.target }),
     };
-    let flags: Map<String, Value> =
-        flags.iter().map(|(flag, rate)| (flag.clone(), json!(two_decimals(*rate)))).collect();
     let mut all = json!({
         "id": edge.id,
         "source": edge.source,
         "target": edge.target,
-        "traffic": {
-            "protocol": edge.protocol,
-            "rates": rates,
-            "responses": { "-": { "flags": flags } },
-        },
+        "traffic": { "protocol": edge.protocol, "rates": rates, "responses": responses },
     });
     if edge.mtls == "full" {
         all["isMTLS"] = json!("100");
@@ -111,6 +109,36 @@ fn edge(edge: &Edge) -> Value {
         all["responseTime"] = json!(format!("{:.0}", latency.p95));
     }
     all
+}
+
+/// How connections ended, by their flags, in percent of those that ended.
+fn ends(tcp: &Tcp, edge: &Edge) -> Value {
+    let flagged: f64 = tcp.flags.values().sum();
+    let ended = tcp.closed.max(flagged);
+    let plain = ("-", ended - flagged);
+    let all = tcp.flags.iter().map(|(flags, rate)| (flags.as_str(), *rate)).chain([plain]);
+    let parts = all.filter(|(_, rate)| *rate > 0.0);
+    let flags: Map<String, Value> =
+        parts.map(|(flags, rate)| (flags.to_owned(), json!(percent(rate / ended)))).collect();
+    json!({ "-": { "flags": flags, "hosts": hosts(edge, 1.0) } })
+}
+
+/// How requests were answered, by code, in percent of all.
+fn codes(http: &Http, edge: &Edge) -> Value {
+    let response = |(code, rate): (&String, &f64)| {
+        let part = rate / http.requests;
+        let flags = json!({ "-": percent(part) });
+        (code.clone(), json!({ "flags": flags, "hosts": hosts(edge, part) }))
+    };
+    Value::Object(http.codes.iter().map(response).collect())
+}
+
+fn hosts(edge: &Edge, part: f64) -> Map<String, Value> {
+    edge.service.iter().map(|host| (host.clone(), json!(percent(part)))).collect()
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1}", part * 100.0)
 }
 
 fn requests(protocol: &str, http: &Http) -> Value {

@@ -6,6 +6,7 @@ use lateen_telemetry::labels::Reporter;
 
 use super::{Query, graph};
 use crate::key::{Key, Party, Protocol, Service};
+use crate::kiali::kiali;
 use crate::point::Point;
 use crate::series::series;
 use crate::store::{Store, step_of};
@@ -184,6 +185,10 @@ fn a_terminal_gets_a_line_per_edge() {
     let first = shown.lines().next().unwrap();
     assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
     assert!(first.ends_with("tcp 1.67 conn/s, 50 B/s"), "{shown}");
+    assert!(
+        shown.contains("tcp 0.33 conn/s, 10 B/s, 12 %"),
+        "the smaller part of a split: {shown}"
+    );
     assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
 }
 
@@ -246,4 +251,31 @@ fn the_course_of_what_is_hidden_is_not_told() {
     assert!(!key.is_within(&within) && !key.is_within(&touches));
     let own = tcp(party("echo-client", ""), service("echo"), Party::default());
     assert!(own.is_within(&within) && !own.is_within(&touches));
+}
+
+#[test]
+fn kiali_reads_how_connections_ended_in_percent() {
+    let mut store = echo();
+    let refused =
+        tcp(party("echo-client", "v1"), service("tcp-echo-server"), party("echo-server-v2", "v2"));
+    store.add(
+        START,
+        Key { flags: "UC".into(), ..refused },
+        &Point { closed: 20, ..Point::default() },
+    );
+    let all = kiali(&graph(&store, &query(GraphType::Workload)));
+    let edges = all["elements"]["edges"].as_array().unwrap();
+    let of = |target: &str| {
+        let to =
+            |edge: &&serde_json::Value| edge["data"]["target"].as_str().unwrap().ends_with(target);
+        edges.iter().find(to).unwrap()["data"]["traffic"]["responses"].clone()
+    };
+    let host = serde_json::json!({ "tcp-echo-server.default.svc.cluster.local": "100.0" });
+    let expected =
+        |flags: serde_json::Value| serde_json::json!({ "-": { "flags": flags, "hosts": host } });
+    assert_eq!(of("echo-server-v1"), expected(serde_json::json!({ "-": "100.0" })));
+    let half = serde_json::json!({ "-": "50.0", "UC": "50.0" });
+    assert_eq!(of("echo-server-v2"), expected(half));
+    let outside = &of("db.example.com")["-"]["flags"];
+    assert_eq!(*outside, serde_json::json!({ "UF,URX": "100.0" }));
 }
