@@ -54,13 +54,15 @@ struct Chunk {
     first: u32,
     last: u32,
     bytes: Vec<u8>,
+    /// Connections opened in it less those closed.
+    net: i64,
 }
 
 /// What a key has in a range of steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sum {
     pub points: Point,
-    /// Connections that are open now, less those that ended under another key.
+    /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
 }
 
@@ -116,8 +118,7 @@ impl Store {
             line.step = now;
         }
         line.current.add(point);
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        line.open = line.open.saturating_add(signed(point.opened) - signed(point.closed));
+        line.open = line.open.saturating_add(net(point));
     }
 
     /// Counts so many more connections as open, or fewer, which is no traffic.
@@ -176,7 +177,7 @@ impl Store {
             let early = u32::from(last == self.now && line.step != last);
             let mut points = Point::default();
             line.each(first.saturating_sub(early), last - early, |_, point| points.add(point));
-            (key, Sum { points, open: line.open })
+            (key, Sum { points, open: line.open_at(last) })
         })
     }
 
@@ -207,13 +208,14 @@ impl Line {
         let mut grown = 0;
         if self.chunks.back().is_none_or(|chunk| chunk.first / CHUNK != step / CHUNK) {
             grown += CHUNK_BYTES;
-            self.chunks.push_back(Chunk { first: step, last: step, bytes: Vec::new() });
+            self.chunks.push_back(Chunk { first: step, last: step, bytes: Vec::new(), net: 0 });
         }
         let chunk = self.chunks.back_mut().expect("there is one now");
         let before = chunk.bytes.capacity();
         write(&mut chunk.bytes, u64::from(step - chunk.last));
         point.encode(&mut chunk.bytes);
         chunk.last = step;
+        chunk.net = chunk.net.saturating_add(net(&point));
         grown + chunk.bytes.capacity() - before
     }
 
@@ -228,24 +230,50 @@ impl Line {
     fn each(&self, first: u32, last: u32, mut take: impl FnMut(u32, &Point)) {
         let meets = |chunk: &&Chunk| chunk.last >= first && chunk.first <= last;
         for chunk in self.chunks.iter().filter(meets) {
-            let (mut bytes, mut step) = (chunk.bytes.as_slice(), chunk.first);
-            while let Some(gap) = read(&mut bytes) {
-                step += gap as u32;
-                if step > last {
-                    break;
-                }
-                if step < first {
-                    skip(&mut bytes);
-                    continue;
-                }
-                let Some(point) = Point::decode(&mut bytes) else { break };
-                take(step, &point);
-            }
+            chunk.each(first, last, &mut take);
         }
         if (first..=last).contains(&self.step) && !self.current.is_empty() {
             take(self.step, &self.current);
         }
     }
+
+    /// Connections that were open at the end of a step: those of now, without what came later.
+    fn open_at(&self, step: u32) -> i64 {
+        let mut later = if self.step > step { net(&self.current) } else { 0 };
+        for chunk in self.chunks.iter().rev().take_while(|chunk| chunk.last > step) {
+            if chunk.first > step {
+                later = later.saturating_add(chunk.net);
+            } else {
+                let mut add = |_, point: &Point| later = later.saturating_add(net(point));
+                chunk.each(step + 1, chunk.last, &mut add);
+            }
+        }
+        self.open.saturating_sub(later)
+    }
+}
+
+impl Chunk {
+    fn each(&self, first: u32, last: u32, take: &mut impl FnMut(u32, &Point)) {
+        let (mut bytes, mut step) = (self.bytes.as_slice(), self.first);
+        while let Some(gap) = read(&mut bytes) {
+            step += gap as u32;
+            if step > last {
+                break;
+            }
+            if step < first {
+                skip(&mut bytes);
+                continue;
+            }
+            let Some(point) = Point::decode(&mut bytes) else { break };
+            take(step, &point);
+        }
+    }
+}
+
+/// Connections opened less those closed.
+fn net(point: &Point) -> i64 {
+    let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    signed(point.opened) - signed(point.closed)
 }
 
 /// The step of a time in seconds since 1970.

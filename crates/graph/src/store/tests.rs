@@ -73,6 +73,19 @@ fn a_rate_does_not_fall_while_the_report_of_a_step_is_awaited() {
 }
 
 #[test]
+fn what_was_open_at_a_time_is_not_what_is_open_now() {
+    let mut store = Store::new(1 << 20, START);
+    let first = step_of(START);
+    let chunk = u64::from(CHUNK);
+    for (step, open, close) in [(0, 3, 0), (1, 4, 1), (3, 0, 5), (chunk, 7, 0), (2 * chunk, 0, 4)] {
+        let point = Point { opened: open, closed: close, ..Point::default() };
+        store.add(START + step * STEP, key("a"), &point);
+    }
+    let open = |after: u32| store.sums(first, first + after).next().unwrap().1.open;
+    assert_eq!([0, 1, 2, 3, CHUNK, CHUNK + 1, 2 * CHUNK].map(open), [3, 6, 6, 1, 8, 8, 4]);
+}
+
+#[test]
 fn a_clock_that_goes_back_loses_nothing() {
     let mut store = Store::new(1 << 20, START);
     store.add(START + 100, key("a"), &opened(1));
