@@ -21,9 +21,9 @@ use lateen_runtime::pages::{Access, Pages, Reader, Refusal, only};
 /// How much at once; a browser that keeps its connection for ever must not keep others out.
 pub(crate) const LIMITS: Limits =
     Limits { connections: 128, lasting: Some(Duration::from_secs(10 * 60)) };
-/// Nothing from anywhere else, and nobody's frame.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// Nothing from anywhere else, nothing written into the page, and nobody's frame.
+const POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Where the parts of the page are whose names change with their content.
 const PARTS: &str = "/assets/";

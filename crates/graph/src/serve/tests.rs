@@ -53,7 +53,8 @@ async fn the_api_asks_for_the_token_and_the_page_does_not() {
     let answer = ask(address, &right).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("asked type=app"), "{answer}");
     let page = ask(address, "GET / HTTP/1.1\r\n").await;
-    assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'self'; frame-"), "{page}");
+    assert!(!page.contains("unsafe"), "{page}");
     assert!(!page.starts_with("HTTP/1.1 401"), "{page}");
 }
 
