@@ -56,7 +56,7 @@ pub struct Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on port {port} for {what}: {reason}; check what else runs in the pod")]
+#[error("cannot listen on port {port} for {what}: {reason}; check what else listens there")]
 pub struct StartError {
     what: &'static str,
     port: u16,
