@@ -37,7 +37,7 @@ export async function open(browser, options = {}) {
   /** @type {string[]} */
   const problems = [];
   page.on("console", (m) => {
-    if (m.type() === "error") problems.push(`console: ${m.text()}`);
+    if (m.type() === "error" || m.type() === "warning") problems.push(`console: ${m.text()}`);
   });
   page.on("pageerror", (e) => problems.push(`error: ${e.message}`));
   page.on("request", (r) => {

@@ -83,6 +83,8 @@ impl Code {
     pub const SCHEMA_WARNING: Code = Code("IST0133");
     pub const SERVICE_ENTRY_ADDRESSES_REQUIRED: Code = Code("IST0134");
     pub const CONFLICTING_GATEWAYS: Code = Code("IST0145");
+    pub const CONFLICTING_TELEMETRY_WORKLOAD_SELECTORS: Code = Code("IST0159");
+    pub const MULTIPLE_TELEMETRIES_WITHOUT_WORKLOAD_SELECTORS: Code = Code("IST0160");
     pub const INVALID_GATEWAY_CREDENTIAL: Code = Code("IST0161");
     pub const GATEWAY_PORT_NOT_DEFINED_ON_SERVICE: Code = Code("IST0162");
     pub const INEFFECTIVE_POLICY: Code = Code("IST0167");

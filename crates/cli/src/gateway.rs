@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lateen_proxy::{Options, Proxy, Role, Source};
+use lateen_proxy::agent::{self, probe::Probers};
+use lateen_proxy::{Handle, Options, Proxy, Role, Source};
 use lateen_runtime::descriptors;
+use lateen_runtime::tasks::{Supervisor, Tasks};
 use lateen_xds::client::AdsAddress;
 
 use crate::home::Home;
@@ -39,6 +41,8 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
     options.max_connections =
         options.max_connections.min(descriptors::connections(options.workers));
     let mut proxy = Proxy::start(options).await?;
+    let mut supervisor = Supervisor::new();
+    start_pages(command.bind, &proxy, &supervisor.tasks());
     let terminated = lateen_runtime::signal::terminated();
     tokio::pin!(terminated);
     let ready = proxy.ready();
@@ -54,11 +58,28 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
             }
             () = &mut memory => unreachable!("it runs until dropped"),
             () = proxy.failed() => anyhow::bail!("a part of the gateway ended: see its log"),
+            exit = supervisor.first_exit() => return Err(exit.into()),
             signal = &mut terminated => {
                 tracing::info!(signal = signal.context("cannot listen for signals")?, "draining");
                 proxy.drain_and_stop(None).await;
                 return Ok(());
             }
         }
+    }
+}
+
+/// Health and metrics on Istio's ports. Another mesh on this machine may have them, or anything else: traffic passes
+/// without them.
+fn start_pages(bind: IpAddr, proxy: &Handle, tasks: &Tasks) {
+    let pages = agent::Options {
+        address: Some(bind),
+        status_port: agent::STATUS_PORT,
+        admin_port: 0,
+        pod: bind,
+        probers: Probers::default(),
+        application: None,
+    };
+    if let Err(error) = agent::start(pages, proxy.view(), tasks) {
+        tracing::warn!("the gateway goes on without health and metrics at {bind}: {error}");
     }
 }

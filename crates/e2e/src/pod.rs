@@ -36,12 +36,7 @@ pub fn run(program: &str, args: &[&str]) -> Result<String> {
 
 /// Makes a control plane's Unix socket a port of the machine, in plain text.
 pub fn relay(socket: PathBuf) -> Result<()> {
-    relay_port(socket, 15010)
-}
-
-/// Makes a Unix socket a port of the machine.
-pub fn relay_port(socket: PathBuf, port: u16) -> Result<()> {
-    let listener = TcpListener::bind((NODE, port)).context("the relay's port")?;
+    let listener = TcpListener::bind((NODE, 15010)).context("the relay's port")?;
     std::thread::spawn(move || {
         while let Ok((near, _)) = listener.accept() {
             let Ok(far) = UnixStream::connect(&socket) else { continue };

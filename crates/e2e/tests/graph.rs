@@ -175,8 +175,12 @@ fn the_api_tells_of_the_demo_and_of_what_acts_on_it() {
             default["injection"] == "enabled" && default["health"]["state"] != "idle",
             "{default}"
         );
-        let series = api.get("series?id=appbox/default/echo-server&duration=300")?;
-        ensure!(series["inbound"]["tcp.opened"].is_array(), "{series}");
+        // The step of the first connection has to be over.
+        wait_until("a series", SOON, || {
+            let series = api.get("series?id=appbox/default/echo-server&duration=300")?;
+            ensure!(series["inbound"]["tcp.opened"].is_array(), "{series}");
+            Ok(())
+        })?;
 
         let path = "graph?type=app&at=";
         let at = graph["at"].as_u64().context("a time")?;

@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use lateen_e2e::pod::{NODE, POD, Pod, get, injected, relay, relay_port};
+use lateen_e2e::pod::{NODE, POD, Pod, get, injected, relay};
 use lateen_e2e::{ECHO_GATEWAY, ECHO_YAML, SOON, answers, gateway, mesh, service, virtual_service};
 use lateen_testkit::echo::{Manner, start};
 use lateen_testkit::isolate::{isolated, replace_resolv_conf};
@@ -54,8 +54,7 @@ spec: {address: 10.77.0.1, labels: {app: echo-server, version: v1}}
 ---
 ";
 const TO_WEB: &str = "127.0.0.1:31401";
-/// Where the gateway's page is relayed to, and the one of requests.
-const GATEWAY_METRICS: u16 = 15090;
+/// Where requests are counted.
 const REQUEST_METRICS: u16 = 15091;
 
 /// A mesh with a pod whose application echoes on 8080 and has metrics of its own on 8081.
@@ -75,7 +74,6 @@ impl Rig {
         mesh.apply(ECHO_YAML)?;
         let pod = Pod::new(injected(folder, WORKLOAD, "web")?)?;
         relay(mesh.home().join("run/ads.sock"))?;
-        relay_port(mesh.home().join("run/gateway.admin.sock"), GATEWAY_METRICS)?;
         pod.serve("0.0.0.0:8080", echo)?;
         pod.serve("0.0.0.0:8081", own_metrics)?;
         let manner = Manner { reply_prefix: Some("v1> ".into()), ..Manner::default() };
@@ -108,7 +106,7 @@ impl Rig {
         Ok([
             job("sidecar", &format!("{POD}:15090")),
             job("merged", &format!("{POD}:15020")),
-            job("gateway", &format!("{NODE}:{GATEWAY_METRICS}")),
+            job("gateway", "127.0.0.1:15090"),
             job("requests", &format!("{NODE}:{REQUEST_METRICS}")),
             format!(
                 "- job_name: istiod\n  metrics_path: /api/v1/metrics\n  authorization: {{credentials_file: {}}}\n  \

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use lateen_e2e::pod::get;
 use lateen_e2e::{ECHO_GATEWAY, SOON, echo_mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, START};
@@ -70,6 +71,26 @@ const SERVICE: [(&str, &str); 5] = [
     ("destination_workload", "echo-server"),
     ("destination_version", "v1"),
 ];
+
+#[test]
+fn a_prometheus_finds_workloads_and_the_gateway_on_istios_ports() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        ensure!(ask(ECHO_GATEWAY, "1234567\n")? == "v1> 1234567\n");
+        let entry = mesh.object("workloadentry", "echo-server")?;
+        let server = entry["spec"]["address"].as_str().context("an address")?;
+        for (host, reporter) in [(server, "destination"), ("127.0.0.1", "source")] {
+            for port in [15020, 15090] {
+                let (status, page) = get(&format!("{host}:{port}"), "GET", "/stats/prometheus")?;
+                ensure!(status == 200, "{host}:{port}: {status}");
+                let start = "istio_tcp_connections_opened_total{reporter=";
+                ensure!(page.contains(&format!("{start}\"{reporter}\"")), "{host}:{port}: {page}");
+            }
+            ensure!(get(&format!("{host}:15021"), "GET", "/healthz/ready")?.0 == 200);
+        }
+        Ok(())
+    });
+}
 
 #[test]
 fn both_ends_count_exactly_what_was_sent_and_know_each_other() {

@@ -147,7 +147,10 @@ fn series_page(
     reader: &Reader,
 ) -> Result<Page, String> {
     let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
-    Ok(Page::json(&series(store, id, &read(store, parameters, reader)?)))
+    let mut query = read(store, parameters, reader)?;
+    // A step that is not over would look like a fall.
+    query.at = query.at.min(store.range().1.saturating_sub(1));
+    Ok(Page::json(&series(store, id, &query)))
 }
 
 fn failures_page(
@@ -212,7 +215,8 @@ fn read(store: &Store, parameters: &Parameters<'_>, reader: &Reader) -> Result<Q
         Some(other) => Err(format!("{name} {other:?} is neither true nor false")),
     };
     let namespaces = get("namespaces").map(|names| {
-        names.split(',').map(|name| name.trim().to_owned()).collect::<BTreeSet<String>>()
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(str::to_owned).collect::<BTreeSet<String>>()
     });
     Ok(Query {
         r#type: get("type").map_or(Ok(GraphType::VersionedApp), graph_type)?,
@@ -319,6 +323,7 @@ mod tests {
             ("type=pod", "type \\\"pod\\\" is not known"),
             ("duration=2h", "is not from 5 to 3600 seconds"),
             ("duration=", "\"nodes\""),
+            ("namespaces=,%20,", "\"nodes\": []"),
             ("duration=18446744073709551615h", "is not from 5"),
             ("at=yesterday", "give milliseconds"),
             ("at=1000", "is too long ago"),
@@ -329,6 +334,15 @@ mod tests {
             assert!(body.contains(said), "{query}: {body}");
         }
         assert_eq!(get("/api/v1/series", "").0, 400);
+    }
+
+    #[test]
+    fn a_series_ends_with_the_last_step_that_is_over() {
+        let (_, body) = get("/api/v1/series", "id=mesh&duration=60");
+        let series: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let end = series["start"].as_u64().unwrap() + 60_000;
+        let now = crate::collect::seconds() * 1000;
+        assert!(end <= now && now < end + 10_000, "{end} {now}");
     }
 
     #[test]

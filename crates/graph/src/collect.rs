@@ -178,20 +178,20 @@ impl Collector for Stream {
         let now = seconds();
         let mut store = self.traffic.now();
         let mut open = self.open();
+        let mut counted = Vec::with_capacity(report.points.len());
         for (key, point) in report.points {
-            let Some(key) = store.add(now, key, &point) else { continue };
-            if point.opened == 0 && point.closed == 0 {
-                continue;
+            let (opened, closed) = (point.opened, point.closed);
+            counted.extend(store.add(now, key, &point).map(|key| (key, opened, closed)));
+        }
+        for (key, opened, _) in counted.iter().filter(|(_, opened, _)| *opened > 0) {
+            follow(&mut store, &mut open, key, signed(*opened));
+            if let Some(entry) = open.get_mut(&key.without_flags()) {
+                entry.key = key.clone();
             }
-            if has_place(&open, &key) {
-                follow(&mut store, &mut open, &key, point.net());
-            } else {
-                // Nobody could say that they ended with the stream.
-                store.reopen(&key, point.net().saturating_neg());
-            }
-            if let Some(entry) = open.get_mut(&key.without_flags()).filter(|_| point.opened > 0) {
-                entry.key = key;
-            }
+        }
+        // What began and ended within a message may have ended under another key than it began under.
+        for (key, _, closed) in counted.iter().filter(|(.., closed)| *closed > 0) {
+            follow(&mut store, &mut open, key, -signed(*closed));
         }
         if !report.standing.is_empty() {
             stand(&mut store, &mut open, report.standing);
@@ -229,21 +229,25 @@ fn stand(store: &mut Store, open: &mut HashMap<Key, Open>, standing: Vec<(Key, i
     }
 }
 
-/// Whether a key's connections can be followed.
-fn has_place(open: &HashMap<Key, Open>, key: &Key) -> bool {
-    open.len() < WAYS || open.contains_key(&key.without_flags())
-}
-
 /// So many more connections of a key are open, or fewer.
 fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more: i64) {
-    let entry = open.entry(key.without_flags());
-    let entry = entry.or_insert_with(|| Open { count: 0, key: key.clone() });
+    let way = key.without_flags();
+    if open.len() >= WAYS && !open.contains_key(&way) {
+        // Nobody could say that they ended with the stream.
+        return store.reopen(key, more.saturating_neg());
+    }
+    let entry = open.entry(way).or_insert_with(|| Open { count: 0, key: key.clone() });
     entry.count = entry.count.saturating_add(more);
     if entry.count < 0 {
         // These began before the stream, when nobody counted or another stream did.
         store.reopen(key, entry.count.saturating_neg());
         entry.count = 0;
     }
+}
+
+/// A peer may say any number.
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Stream {
@@ -270,193 +274,5 @@ pub(crate) fn seconds() -> u64 {
 
 #[cfg(test)]
 mod limits;
-
 #[cfg(test)]
-mod tests {
-    use envoy_types::pb::io::prometheus::client::Counter;
-    use lateen_telemetry::exposition::protobuf_families;
-    use lateen_telemetry::labels::{Facts, Labels, Reporter, Security, Service};
-    use lateen_telemetry::peer::Peer;
-    use lateen_telemetry::registry::Registry;
-    use lateen_telemetry::standard::Metric;
-
-    use super::{Arc, Collection, Inlet, MetricFamily, Node, Sample, Traffic};
-
-    #[test]
-    fn what_a_proxy_counts_arrives_as_it_was_counted() {
-        let registry = Registry::new(100);
-        let (source, destination) = (
-            Peer::from_compact("client;a;client;v1;c"),
-            Peer::from_compact("server;b;server;v2;c"),
-        );
-        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
-        let facts = Facts {
-            reporter: Reporter::Source,
-            source: &source,
-            destination: &destination,
-            service: &service,
-            protocol: "http",
-            response: None,
-            flags: "-".into(),
-            security: Security::Unknown,
-        };
-        let labels = facts.labels();
-        registry.counter(Metric::TcpOpened, &labels).add(3);
-        registry.counter(Metric::TcpReceived, &labels).add(70);
-        let durations = registry.histogram(Metric::RequestDuration, &labels);
-        for value in [1.0, 2.0, 2.0, 300.0] {
-            durations.record(value);
-        }
-        let traffic = Traffic::new(1 << 20);
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        assert_eq!(traffic.proxies(), 1);
-        let send = || {
-            let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(families);
-        };
-        send();
-        registry.counter(Metric::TcpOpened, &labels).add(1);
-        send();
-        {
-            let store = traffic.now();
-            let (key, sum) = store.sums(0, u32::MAX).next().unwrap();
-            assert_eq!((&*key.source.workload, &*key.destination.version), ("client", "v2"));
-            assert_eq!((sum.points.opened, sum.points.sent, sum.open), (4, 70, 4));
-            assert_eq!(sum.points.latency, durations.read().native);
-        }
-        drop(stream);
-        assert_eq!(traffic.proxies(), 0);
-        let open = || traffic.now().sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>();
-        assert_eq!(open(), 0, "what a proxy that is gone had open");
-        // It was only the stream: what began before it is not counted when it ends.
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        let send = || {
-            let families = protobuf_families(|out| registry.changes(out));
-            stream.metrics(families);
-        };
-        registry.counter(Metric::TcpClosed, &labels).add(3);
-        send();
-        assert_eq!(open(), 0);
-        registry.counter(Metric::TcpOpened, &labels).add(2);
-        send();
-        assert_eq!(open(), 2);
-    }
-
-    fn labels(workload: &str) -> Labels {
-        let (source, destination) = (
-            Peer::from_compact(&format!("{workload};a;c;v1;c")),
-            Peer::from_compact("server;b;s;v2;c"),
-        );
-        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
-        let facts = Facts {
-            reporter: Reporter::Source,
-            source: &source,
-            destination: &destination,
-            service: &service,
-            protocol: "tcp",
-            response: None,
-            flags: "-".into(),
-            security: Security::Unknown,
-        };
-        facts.labels()
-    }
-
-    fn changes(registry: &Registry) -> Vec<MetricFamily> {
-        protobuf_families(|out| registry.changes(out))
-    }
-
-    /// Opened and closed connections, bytes from clients, and what is open.
-    fn total(traffic: &Traffic) -> (u64, u64, u64, i64) {
-        let store = traffic.now();
-        store.sums(0, u32::MAX).fold((0, 0, 0, 0), |all, (_, sum)| {
-            let points = &sum.points;
-            (all.0 + points.opened, all.1 + points.closed, all.2 + points.sent, all.3 + sum.open)
-        })
-    }
-
-    #[test]
-    fn a_proxy_that_dies_between_reports_is_counted_once_and_its_successor_from_zero() {
-        let traffic = Traffic::new(1 << 20);
-        let labels = labels("client");
-        let first = Registry::new(100);
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        first.counter(Metric::TcpOpened, &labels).add(5);
-        first.counter(Metric::TcpReceived, &labels).add(70);
-        stream.metrics(changes(&first));
-        // This report is made, and never arrives.
-        first.counter(Metric::TcpClosed, &labels).add(2);
-        drop(changes(&first));
-        drop(stream);
-        assert_eq!(total(&traffic), (5, 0, 70, 0), "what it had open is gone with it");
-
-        // It is there again with counters that begin anew, lower than they were.
-        let second = Registry::new(100);
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        second.counter(Metric::TcpOpened, &labels).add(3);
-        second.counter(Metric::TcpReceived, &labels).add(9);
-        stream.metrics(changes(&second));
-        assert_eq!(total(&traffic), (8, 0, 79, 3));
-        second.counter(Metric::TcpClosed, &labels).add(3);
-        // Another stream of the same proxy: the link broke, and what was told is not told again.
-        drop(stream);
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        stream.metrics(changes(&second));
-        assert_eq!(total(&traffic), (8, 3, 79, 0));
-        stream.metrics(changes(&second));
-        assert_eq!(total(&traffic), (8, 3, 79, 0));
-    }
-
-    #[test]
-    fn numbers_that_no_counter_has_and_times_of_wrong_clocks_do_no_harm() {
-        let traffic = Traffic::new(1 << 20);
-        let registry = Registry::new(100);
-        registry.counter(Metric::TcpOpened, &labels("client")).add(2);
-        let mut families = changes(&registry);
-        let year = 365 * 24 * 3_600_000;
-        let (before, now) = (traffic.now().range(), super::seconds() as i64 * 1000);
-        let sample = families[0].metric[0].clone();
-        for (value, time) in [(-5.0, now), (f64::NAN, now), (2.0, now + year), (2.0, now - year)] {
-            let counter = Some(Counter { value: Some(value), ..Counter::default() });
-            let sample = Sample { counter, timestamp_ms: Some(time), ..sample.clone() };
-            families[0].metric.push(sample);
-        }
-        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
-        stream.metrics(families);
-        assert_eq!(total(&traffic), (6, 0, 0, 6));
-        let after = traffic.now().range();
-        assert!(after.0 == before.0 && after.1 - before.1 < 12, "time is the receiver's");
-    }
-
-    #[test]
-    fn connections_that_began_elsewhere_are_open_and_no_traffic() {
-        let registry = Registry::new(100);
-        let labels = labels("client");
-        let count = |metric, count| registry.counter(metric, &labels).add(count);
-        let changes = || protobuf_families(|out| registry.changes(out));
-        let (here, there) = (Traffic::new(1 << 20), Traffic::new(1 << 20));
-        let open = |traffic: &Arc<Traffic>| Inlet(traffic.clone()).stream(&Node::default());
-        let sum = |traffic: &Traffic| {
-            let store = traffic.now();
-            let mut sums = store.sums(0, u32::MAX).map(|(key, sum)| (key.clone(), sum));
-            let (key, sum) = sums.next().unwrap();
-            assert!(sums.next().is_none());
-            (key, sum.points.opened, sum.points.closed, sum.open)
-        };
-        let near = open(&here).unwrap();
-        assert!(near.standing().is_empty());
-        count(Metric::TcpOpened, 3);
-        count(Metric::TcpClosed, 1);
-        near.metrics(changes());
-        let far = open(&there).unwrap();
-        far.metrics(near.standing());
-        let (key, ..) = sum(&here);
-        assert_eq!(sum(&there), (key.clone(), 0, 0, 2));
-        count(Metric::TcpClosed, 1);
-        let families = changes();
-        near.metrics(families.clone());
-        far.metrics(families);
-        assert_eq!((sum(&here), sum(&there)), ((key.clone(), 3, 2, 1), (key.clone(), 0, 1, 1)));
-        drop((near, far));
-        assert_eq!((sum(&here).3, sum(&there).3), (0, 0));
-    }
-}
+mod tests;

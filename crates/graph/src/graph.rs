@@ -19,6 +19,8 @@ use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
 
 pub const API_VERSION: &str = "graph.lateen.io/v1";
+/// The cluster with nothing behind it, as Istio has it: what may not leave the mesh goes there.
+pub const BLACK_HOLE: &str = "BlackHoleCluster";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]

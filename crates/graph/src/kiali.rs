@@ -80,19 +80,15 @@ struct EdgeData<'g> {
 struct EdgeTraffic<'g> {
     protocol: &'static str,
     rates: Rates,
-    responses: Responses<'g>,
+    /// By code; `-` is none.
+    responses: BTreeMap<&'g str, Response<'g>>,
 }
 
-/// Kiali has them by code; `-` is none.
-#[derive(Debug, Serialize)]
-struct Responses<'g> {
-    #[serde(rename = "-")]
-    none: Response<'g>,
-}
-
+/// In percent of all.
 #[derive(Debug, Serialize)]
 struct Response<'g> {
     flags: BTreeMap<&'g str, String>,
+    hosts: BTreeMap<&'g str, String>,
 }
 
 type Rates = BTreeMap<&'static str, String>;
@@ -158,22 +154,19 @@ fn node_traffic(node: &Node) -> Vec<NodeTraffic> {
 fn edge(edge: &Edge) -> EdgeData<'_> {
     let of = match &edge.traffic {
         Traffic { tcp: Some(tcp), .. } => {
-            Some((Rates::from([("tcp", short(tcp.sent + tcp.received))]), &tcp.flags, None))
+            Some((Rates::from([("tcp", short(tcp.sent + tcp.received))]), ends(tcp, edge), None))
         }
         Traffic { http: Some(http), .. } => {
-            Some((requests(["http", "httpPercentErr"], http), &http.flags, http.latency))
+            Some((requests(["http", "httpPercentErr"], http), codes(http, edge), http.latency))
         }
         Traffic { grpc: Some(grpc), .. } => {
-            Some((requests(["grpc", "grpcPercentErr"], grpc), &grpc.flags, grpc.latency))
+            Some((requests(["grpc", "grpcPercentErr"], grpc), codes(grpc, edge), grpc.latency))
         }
         _ => None,
     };
     let latency = of.as_ref().and_then(|(.., latency)| *latency);
-    let traffic = of.map(|(rates, flags, _)| {
-        let flags = flags.iter().map(|(flag, rate)| (flag.as_str(), short(*rate))).collect();
-        let responses = Responses { none: Response { flags } };
-        EdgeTraffic { protocol: edge.protocol, rates, responses }
-    });
+    let traffic =
+        of.map(|(rates, responses, _)| EdgeTraffic { protocol: edge.protocol, rates, responses });
     EdgeData {
         id: &edge.id,
         source: &edge.source,
@@ -182,6 +175,34 @@ fn edge(edge: &Edge) -> EdgeData<'_> {
         response_time: latency.map(|latency| format!("{:.0}", latency.p95)),
         traffic,
     }
+}
+
+/// How connections ended, by their flags.
+fn ends<'g>(tcp: &'g Tcp, edge: &'g Edge) -> BTreeMap<&'g str, Response<'g>> {
+    let flagged: f64 = tcp.flags.values().sum();
+    let ended = tcp.closed.max(flagged);
+    let all = tcp.flags.iter().map(|(flags, rate)| (flags.as_str(), *rate));
+    let all = all.chain([("-", ended - flagged)]).filter(|(_, rate)| *rate > 0.0);
+    let flags = all.map(|(flags, rate)| (flags, percent(rate / ended))).collect();
+    BTreeMap::from([("-", Response { flags, hosts: hosts(edge, 1.0) })])
+}
+
+/// How requests were answered, by code.
+fn codes<'g>(http: &'g Http, edge: &'g Edge) -> BTreeMap<&'g str, Response<'g>> {
+    let response = |(code, rate): (&'g String, &f64)| {
+        let part = rate / http.requests;
+        let flags = BTreeMap::from([("-", percent(part))]);
+        (code.as_str(), Response { flags, hosts: hosts(edge, part) })
+    };
+    http.codes.iter().map(response).collect()
+}
+
+fn hosts(edge: &Edge, part: f64) -> BTreeMap<&str, String> {
+    edge.service.iter().map(|host| (host.as_str(), percent(part))).collect()
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.1}", part * 100.0)
 }
 
 /// The rate, and the part that failed, if any did.

@@ -106,7 +106,8 @@ impl Reader {
             {
                 let mut store = traffic.now();
                 self.counters.take(&mut store, &series, self.next, until);
-                store.advance(u64::from(until) * STEP);
+                // The next step is the one that is not over.
+                store.advance((u64::from(until) + 1) * STEP);
             }
             self.next = until + 1;
             traffic.has_read(self.counters.proxies(), self.counters.left_out());

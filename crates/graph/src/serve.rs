@@ -21,9 +21,12 @@ use lateen_runtime::pages::{Access, Pages, Reader, Refusal, only};
 /// How much at once; a browser that keeps its connection for ever must not keep others out.
 pub(crate) const LIMITS: Limits =
     Limits { connections: 128, lasting: Some(Duration::from_secs(10 * 60)) };
-/// Nothing from anywhere else, and nobody's frame.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// Nothing from anywhere else, nothing written into the page, and nobody's frame.
+const POLICY: &str =
+    "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Where the parts of the page are whose names change with their content.
+const PARTS: &str = "/assets/";
 
 /// The owner's way in: whoever knows the token is the owner.
 pub struct Token {
@@ -128,17 +131,25 @@ fn tagged(page: Page, known: Option<&HeaderValue>) -> Reply {
     response
 }
 
-/// A part of the page. What is not there is the page itself, which knows its own paths.
+/// A part of the page. What is not there is the page itself, which knows its own paths, but for parts of another
+/// version's page.
 fn file(path: &str, packed: bool) -> Reply {
-    let found = assets::find(path).or_else(|| assets::find("/index.html"));
-    let Some(asset) = found else {
+    let Some(page) = assets::find("/index.html") else {
         let text = "this lateen was built without its page: install Node 20, run `make ui`, and build it again.\n\
                     The API is at /api/v1/graph.\n";
         return dynamic(Page::text(text).with_status(501));
     };
+    let asset = match assets::find(path) {
+        Some(asset) => asset,
+        None if path.starts_with(PARTS) => {
+            let text = format!("there is no {path} in this version's page: load it again");
+            return dynamic(Page::problem(404, text));
+        }
+        None => page,
+    };
     // The name of a hashed file changes with its content.
     let age =
-        if asset.path.starts_with("/assets/") { "max-age=31536000, immutable" } else { "no-cache" };
+        if asset.path.starts_with(PARTS) { "max-age=31536000, immutable" } else { "no-cache" };
     if !packed {
         return match asset.unpacked() {
             Ok(body) => secured(asset.content_type, age, body.into()),

@@ -48,7 +48,7 @@ pub struct Sum {
     /// The way of the key.
     pub route: Route,
     pub points: Point,
-    /// Connections that are open now, less those that ended under another key.
+    /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
 }
 
@@ -222,10 +222,14 @@ impl Store {
         Fill { bytes: self.size(), limit, edges: self.lines.len(), dropped, is_short }
     }
 
-    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
+    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty. If the last is
+    /// the step that is not over, a key that has nothing in it yet has as many steps before it: proxies tell once in
+    /// a step, and until then the rates would be too low.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
-            (key, Sum { route: line.route, points: line.sum(first, last), open: line.open })
+            let early = u32::from(last == self.now && line.step != last);
+            let points = line.sum(first.saturating_sub(early), last - early);
+            (key, Sum { route: line.route, points, open: line.open_at(last) })
         })
     }
 

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use crate::view::{Edge, Graph, Node, State, Traffic};
+use crate::view::{Edge, Graph, Node, State};
+
+/// A share that is all but the whole is not worth a word.
+const SHOWN_BELOW: f64 = 0.9995;
 
 /// One line per edge; nothing for a graph without any.
 pub fn text(graph: &Graph) -> String {
@@ -12,7 +15,7 @@ pub fn text(graph: &Graph) -> String {
     let rows: Vec<[String; 4]> = graph
         .edges
         .iter()
-        .map(|edge| [name(&edge.source), name(&edge.target), flow(&edge.traffic), state(edge)])
+        .map(|edge| [name(&edge.source), name(&edge.target), flow(edge), state(edge)])
         .collect();
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -33,7 +36,9 @@ fn label(node: &Node) -> String {
     }
 }
 
-fn flow(traffic: &Traffic) -> String {
+/// What goes over an edge, and its share of a split.
+fn flow(edge: &Edge) -> String {
+    let Edge { traffic, share, .. } = edge;
     let mut parts = Vec::new();
     if let Some(tcp) = &traffic.tcp {
         let bytes = bytes(tcp.sent + tcp.received);
@@ -45,7 +50,9 @@ fn flow(traffic: &Traffic) -> String {
             parts.push(format!("{name} {:.2} req/s, {errors:.1} % errors", http.requests));
         }
     }
-    parts.join("; ")
+    let share = share.filter(|share| *share < SHOWN_BELOW);
+    let share = share.map(|share| format!(", {:.0} %", share * 100.0)).unwrap_or_default();
+    parts.join("; ") + &share
 }
 
 fn state(edge: &Edge) -> String {

@@ -32,6 +32,8 @@ use server::Routes;
 pub const HEALTH_PORT: u16 = 15021;
 /// Where the proxy's own metrics are.
 pub const METRICS_PORT: u16 = 15090;
+/// Where health, probes and merged metrics are, unless ProxyConfig says otherwise.
+pub const STATUS_PORT: u16 = 15020;
 
 /// After this a proxy that is not ready says why.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +42,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How an agent is started.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// Where all but the admin pages are; every address of the pod without it.
+    pub address: Option<IpAddr>,
     /// Health, probes and merged metrics; none of them on 0.
     pub status_port: u16,
     /// The admin pages, on the loopback interface only; 0 is none.
@@ -52,7 +56,7 @@ pub struct Options {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on port {port} for {what}: {reason}; check what else runs in the pod")]
+#[error("cannot listen on port {port} for {what}: {reason}; check what else listens there")]
 pub struct StartError {
     what: &'static str,
     port: u16,
@@ -78,12 +82,13 @@ struct State {
 
 /// Binds every port and starts the servers.
 pub fn start(options: Options, view: View, tasks: &Tasks) -> Result<Agent, StartError> {
-    let (status_port, admin_port) = (options.status_port, options.admin_port);
+    let (address, status_port, admin_port) =
+        (options.address, options.status_port, options.admin_port);
     let state = Arc::new(State::new(options, view));
     let servers: [(&'static str, Option<IpAddr>, u16, Routes); 4] = [
-        ("health", None, HEALTH_PORT, status::health(&state)),
-        ("status", None, status_port, status::all(&state)),
-        ("metrics", None, METRICS_PORT, status::metrics(&state)),
+        ("health", address, HEALTH_PORT, status::health(&state)),
+        ("status", address, status_port, status::all(&state)),
+        ("metrics", address, METRICS_PORT, status::metrics(&state)),
         ("admin", Some(Ipv4Addr::LOCALHOST.into()), admin_port, status::admin(&state)),
     ];
     for (what, address, port, routes) in servers {

@@ -1,5 +1,5 @@
 //! Writing access logs. In: lines and where they go. Out: files, written by a thread of its own so
-//! that a slow disk holds no traffic; lines that find no room are counted and dropped.
+//! that a slow disk holds no traffic; lines that find no room or cannot be written are counted and dropped.
 //!
 //! Waking a thread for every connection would cost more than all else that is done for its line: lines are
 //! gathered for a moment, and written at once.
@@ -34,7 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct LogWriter {
     queue: Arc<Queue>,
-    dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -42,13 +41,15 @@ struct Queue {
     waiting: Mutex<Waiting>,
     /// Told of the first line, of a full batch, of a flush and of the end.
     news: Condvar,
+    /// Lines that found no room or could not be written.
+    dropped: AtomicU64,
 }
 
 /// What is to be written.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// A text for each of the few sinks that there are.
-    texts: Vec<(Sink, String)>,
+    /// A text for each of the few sinks that there are, and how many lines it has.
+    texts: Vec<(Sink, String, u64)>,
     bytes: usize,
     /// To be answered when everything before is written.
     flushes: Vec<SyncSender<()>>,
@@ -62,14 +63,14 @@ impl LogWriter {
         let (mut files, own) = (Files::new(stand_in), queue.clone());
         let writer = std::thread::Builder::new().name("access-log".into());
         writer.spawn(move || files.write_all(&own))?;
-        Ok(Self { queue, dropped: AtomicU64::new(0) })
+        Ok(Self { queue })
     }
 
     pub fn line(&self, sink: &Sink, line: &str) {
         let mut waiting = self.queue.lock();
         let before = waiting.bytes;
         if before + line.len() > ROOM {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.queue.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         waiting.add(sink, line);
@@ -90,7 +91,7 @@ impl LogWriter {
     }
 
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.queue.dropped.load(Ordering::Relaxed)
     }
 }
 
@@ -124,9 +125,12 @@ impl Queue {
 impl Waiting {
     fn add(&mut self, sink: &Sink, line: &str) {
         self.bytes += line.len();
-        match self.texts.iter_mut().find(|(known, _)| known == sink) {
-            Some((_, text)) => text.push_str(line),
-            None => self.texts.push((sink.clone(), line.to_owned())),
+        match self.texts.iter_mut().find(|(known, ..)| known == sink) {
+            Some((_, text, lines)) => {
+                text.push_str(line);
+                *lines += 1;
+            }
+            None => self.texts.push((sink.clone(), line.to_owned(), 1)),
         }
     }
 
@@ -157,8 +161,11 @@ impl Files {
     /// Writes until nobody is there who could add lines; what was gathered goes out in one write per sink.
     fn write_all(&mut self, queue: &Queue) {
         while let Some(all) = queue.next() {
-            for (sink, text) in all.texts {
+            for (sink, text, lines) in all.texts {
                 let written = self.write(&sink, &text, Instant::now());
+                if written.is_err() {
+                    queue.dropped.fetch_add(lines, Ordering::Relaxed);
+                }
                 if let Some(error) = self.news(sink.clone(), written) {
                     tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
                 }

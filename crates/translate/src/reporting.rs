@@ -8,7 +8,6 @@ use envoy_types::pb::envoy::config::listener::v3::{Filter, filter};
 use envoy_types::pb::google::protobuf::Any;
 use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
-use lateen_model::convert::CONFLICT;
 use lateen_model::index::services::ServiceId;
 use lateen_model::mesh::Mesh;
 use lateen_model::telemetry::{
@@ -50,7 +49,8 @@ impl Reporting {
                      the two",
                     winner.meta.object, context.proxy.name
                 );
-                context.warn(&loser.meta, "spec.selector", CONFLICT, message);
+                let code = Code::CONFLICTING_TELEMETRY_WORKLOAD_SELECTORS;
+                context.issue(&loser.meta, "spec.selector", code, message);
             }
         }
         Self {

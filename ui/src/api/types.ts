@@ -75,7 +75,7 @@ export type NodeKind =
   | "service"
   /** A host outside the mesh that a ServiceEntry names. */
   | "serviceEntry"
-  /** A destination outside the mesh that nothing names: its address is the name. */
+  /** Destinations outside the mesh that nothing names, all of them: `PassthroughCluster`. */
   | "outside"
   /** A client outside the mesh, such as whoever calls an ingress gateway. */
   | "client"

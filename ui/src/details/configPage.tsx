@@ -232,7 +232,9 @@ function Body({ object, url, reload, saved }: BodyProps) {
                       </span>{" "}
                       <span>{clean(i.message, 400)}</span>
                       <small class="muted">
-                        line {line} · <code>{clean(i.path, 120)}</code> · {clean(i.code, 20)}
+                        line {line} · {i.path && <code>{clean(i.path, 120)}</code>}
+                        {i.path && " · "}
+                        {clean(i.code, 20)}
                       </small>
                     </button>
                   </li>
@@ -270,7 +272,7 @@ function nodeHref(id: string): string {
 }
 
 function SaveTrouble({ error, take }: { error: ApiError; take(keepMine: boolean): void }) {
-  if (error.status !== 409) return <Trouble error={error} />;
+  if (error.status !== 409) return <Trouble error={error} title="Nothing was saved" />;
   return (
     <div class="notice notice-warn" role="alert">
       <div>

@@ -169,7 +169,7 @@ function List({
   take(s: Suggestion): void;
 }) {
   return (
-    <div class="suggestions" id={`${id}-list`} role="listbox" aria-label="Suggestions">
+    <div class="suggestions" id={`${id}-list`} role="listbox" aria-label="Suggestions" tabIndex={-1}>
       {list.map((s, i) => (
         // biome-ignore lint/a11y/useKeyWithClickEvents: the keys are handled by the field
         // biome-ignore lint/a11y/useFocusableInteractive: the field keeps the focus and names the active one

@@ -1,6 +1,7 @@
 // The graph page: controls, the graph, its table, the side panel, replay, and what to do when there is nothing.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import type { ApiError } from "../api/client";
 import { environment } from "../app/live";
 import { formatRoute, go } from "../app/route";
 import {
@@ -38,9 +39,7 @@ export default function GraphPage() {
       {s.replay && <Replay />}
       <div class={`graph-area ${shown ? "with-panel" : ""}`}>
         <div class="graph-column">
-          {feed.error && !feed.error.away && feed.error.status !== 401 && (
-            <Trouble error={feed.error} retry={() => graphFeed.refresh()} />
-          )}
+          {feed.error && !feed.error.away && feed.error.status !== 401 && <GraphTrouble error={feed.error} />}
           {!view && !feed.error && <Loading what="the graph" />}
           {view && view.nodes.length === 0 ? <Empty /> : <Stage openDetails={openDetails} />}
           {view && view.nodes.length > 0 && <StatusLine />}
@@ -79,6 +78,13 @@ function openDetails(id: string): void {
   if (n.kind === "service") go(formatRoute("services", [n.namespace, n.name]));
   else if (n.workload) go(formatRoute("workloads", [n.namespace, n.workload]));
   else if (n.app) go(formatRoute("applications", [n.namespace, n.app]));
+}
+
+/** A time that is not kept any more comes with a link that was shared. */
+function GraphTrouble({ error }: { error: ApiError }) {
+  if (shownTime.value === undefined) return <Trouble error={error} retry={() => graphFeed.refresh()} />;
+  const back = () => choose({ at: undefined, replay: false });
+  return <Trouble error={error} retry={back} action="Back to now" />;
 }
 
 function StatusLine() {

@@ -18,7 +18,8 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
   blackHole: "octagon",
 };
 
-const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Inter, sans-serif";
+/** Cytoscape takes no single quotes around a name. */
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
 
 /** `scale` enlarges text when the view is far away, so that it stays readable. */
 export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.StylesheetJson {
@@ -66,7 +67,8 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "border-style": (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? "dashed" : "solid"),
         // Its name is drawn in its corner, with the decorations.
         padding: (n: cytoscape.NodeSingular) => (n.data("box") === "app" ? "28px" : "34px"),
-        "min-width": (n: cytoscape.NodeSingular) => `${String(n.data("name")).length * 7.4 - 30}px`,
+        "min-width": (n: cytoscape.NodeSingular) =>
+          `${Math.max(0, String(n.data("name")).length * 7.4 - 30)}px`,
         "overlay-opacity": 0,
         // A heap of nested boxes would otherwise paint over the edges of its neighbours.
         "z-compound-depth": "auto",

@@ -41,8 +41,9 @@ function rates(edge: Edge): string[] {
     out.push(rate(h.requests, unit));
     if (h.errorShare > 0) out.push(`${percent(h.errorShare)} err`);
   }
-  if (tcp && (tcp.opened > 0 || tcp.active > 0)) {
-    out.push(tcp.opened > 0 ? rate(tcp.opened, "conn") : `${tcp.active} open`);
+  if (tcp) {
+    if (tcp.opened > 0) out.push(rate(tcp.opened, "conn"));
+    else if (tcp.active > 0) out.push(`${tcp.active} open`);
     if (tcp.failed > 0) out.push(`${rate(tcp.failed, "failed")}`);
     else if (tcp.sent + tcp.received > 0) out.push(byteRate(tcp.sent + tcp.received));
   }

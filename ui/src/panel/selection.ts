@@ -46,7 +46,7 @@ export function select(graph: Graph, view: View, id: string | undefined): Select
     kind: box.kind,
     title: box.name,
     what: box.kind === "namespace" ? "Namespace" : `App in ${box.namespace}`,
-    health: together(members.map((m) => ({ name: m.name, health: m.health }))),
+    health: together(members),
   };
 }
 
@@ -86,15 +86,17 @@ function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
 
 function ofAll(graph: Graph, view: View): Selection {
   const whole = view.edges.map((e) => e.edge);
-  // Through a service the same traffic passes twice: it counts where it arrives.
-  const arriving = whole.filter((e) => !e.target.startsWith("service/"));
+  // Through a service the same traffic passes twice: it counts where it begins.
+  const targets = new Set(whole.map((e) => e.target));
+  const passesOn = (e: Edge) => e.source.startsWith("service/") && targets.has(e.source);
+  const beginning = graph.type === "service" ? whole : whole.filter((e) => !passesOn(e));
   return {
     id: "mesh",
     kind: "mesh",
     title: "Whole graph",
     what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
-    health: together(graph.nodes.map((n) => ({ name: n.name, health: n.health }))),
-    in: sum((arriving.length > 0 ? arriving : whole).map((e) => e.traffic)),
+    health: together(graph.nodes),
+    in: sum(beginning.map((e) => e.traffic)),
     out: {},
     inbound: [],
     outbound: [],
@@ -113,17 +115,21 @@ function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undef
   const outbound = crossing
     .filter((c) => c.from && !c.to)
     .map(({ edge }) => ({ edge, node: nodes.get(edge.target) }));
+  // Within a box something comes in and goes out, too, as in its charts; through a service inside it counts once.
+  const begins = crossing.filter(
+    (c) => !c.from || graph.type === "service" || !c.edge.source.startsWith("service/"),
+  );
   return {
     inbound,
     outbound,
-    in: sum(inbound.map((n) => n.edge.traffic)),
-    out: sum(outbound.map((n) => n.edge.traffic)),
+    in: sum(begins.filter((c) => c.to).map((c) => c.edge.traffic)),
+    out: sum(begins.filter((c) => c.from).map((c) => c.edge.traffic)),
   };
 }
 
 const MOST_REASONS = 8;
 
-function together(all: { name: string; health: Health }[]): Health {
+function together(all: Node[]): Health {
   const bad = all.filter((a) => a.health.state === "failing" || a.health.state === "degraded");
   const sorted = [...bad].sort((a, b) =>
     a.health.state === b.health.state ? 0 : a.health.state === "failing" ? -1 : 1,
@@ -132,7 +138,7 @@ function together(all: { name: string; health: Health }[]): Health {
     state: worst(all.map((a) => a.health)),
     reasons: sorted
       .slice(0, MOST_REASONS)
-      .map((a) => `${clean(a.name, 60)}: ${a.health.reasons[0] ?? a.health.state}`),
+      .map((a) => `${kindOf(a)} ${named(a)}: ${a.health.reasons[0] ?? a.health.state}`),
   };
 }
 

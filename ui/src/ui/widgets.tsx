@@ -195,8 +195,18 @@ export function CommandLine({ text }: { text: string }) {
   );
 }
 
-export function Trouble({ error, retry }: { error: ApiError; retry?(): void }) {
-  const title =
+export function Trouble({
+  error,
+  title,
+  retry,
+  action = "Try again",
+}: {
+  error: ApiError;
+  title?: string;
+  retry?(): void;
+  action?: string;
+}) {
+  const untold =
     error.status === 403
       ? "You may not see this"
       : error.status === 404
@@ -206,12 +216,12 @@ export function Trouble({ error, retry }: { error: ApiError; retry?(): void }) {
     <div class="notice notice-bad" role="alert">
       <Icon path={UI_ICONS.warning} />
       <div>
-        <strong>{title}</strong>
+        <strong>{title ?? untold}</strong>
         <p>{error.message}</p>
       </div>
       {retry && (
         <button type="button" class="button" onClick={retry}>
-          Try again
+          {action}
         </button>
       )}
     </div>

@@ -291,6 +291,19 @@ describe("lists and objects", () => {
     clean();
   });
 
+  it("say that nothing was saved when the text is no object", async () => {
+    const page = await start(
+      { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
+      false,
+    );
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("no: object");
+    await page.click("text=Check");
+    await page.waitForSelector("[role=alert] >> text=Nothing was saved");
+    await page.waitForSelector(".issues >> text=kind is missing");
+  });
+
   it("do not overwrite what somebody else changed", async () => {
     const page = await start(
       { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
@@ -425,7 +438,9 @@ describe("the look", () => {
             e.closest("label")?.textContent ||
             "";
           const box = e.getBoundingClientRect();
-          return box.width > 1 && name ? name : `unnamed or invisible: ${e.outerHTML.slice(0, 80)}`;
+          return box.width > 1 && name && e !== document.body
+            ? name
+            : `unnamed or invisible: ${e.outerHTML.slice(0, 80)}`;
         }),
       );
     }
@@ -440,6 +455,19 @@ describe("the look", () => {
 });
 
 describe("replay", () => {
+  it("leads back to now from a time that is not kept any more", async () => {
+    const page = await start({ scenario: "echo" });
+    opened!.mock.state.fault = 400;
+    await page.evaluate(() => {
+      location.hash = "#/graph?at=5000";
+    });
+    await page.waitForSelector("[role=alert] >> text=Back to now");
+    opened!.mock.state.fault = undefined;
+    await page.click("[role=alert] >> text=Back to now");
+    await page.waitForFunction(() => /Live/.test(document.querySelector(".status-line")?.textContent ?? ""));
+    expect(page.url()).not.toContain("at=");
+  });
+
   it("goes back in time, plays, and returns to now", async () => {
     const page = await start({ scenario: "echo", hash: "#/graph?replay=true" });
     const slider = page.locator("input[type=range]");

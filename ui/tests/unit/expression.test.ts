@@ -57,6 +57,9 @@ describe("matching", () => {
     ["healthy = false", false],
     ['name = "echo-server"', true],
     ["idle", true],
+    ["sidecar", true],
+    ["!sc", false],
+    ["om or se or outsider or tcpts", false],
   ])("%s on a node is %s", (text, expected) => {
     expect(onNode(text)).toBe(expected);
   });
@@ -75,6 +78,16 @@ describe("matching", () => {
     ["source = client", true],
   ])("%s on an edge is %s", (text, expected) => {
     expect(onEdge(text)).toBe(expected);
+  });
+
+  it("reads Kiali's words for sidecars, ServiceEntries and shares of failures", () => {
+    expect(onNode("!sidecar", { badges: ["missingSidecar"] })).toBe(true);
+    expect(onNode("om and !sidecar", { outOfMesh: true })).toBe(true);
+    expect(onNode("se and outsider", { kind: "serviceEntry" })).toBe(true);
+    expect(onNode("tcptrafficshifting", { badges: ["trafficShifting"] })).toBe(true);
+    expect(onEdge("%traffic > 30 and %httptraffic < 50", { share: 0.4 })).toBe(true);
+    expect(onEdge("%httperr > 1")).toBe(false);
+    expect(onEdge("!(%httperr > 1)")).toBe(false);
   });
 
   it("does not match what a question makes no sense for, nor its opposite", () => {

@@ -43,6 +43,14 @@ describe("the view", () => {
     expect(v.edges.find((e) => e.target.endsWith("/v2"))?.edge.health.state).toBe("failing");
   });
 
+  it("labels an edge on which bytes go although nobody counts its connections", () => {
+    const g = of("echo");
+    const [first] = g.edges;
+    const tcp = { ...first!.traffic.tcp!, opened: 0, active: 0, failed: 0, sent: 3, received: 4 };
+    const edges = [{ ...first!, traffic: { tcp } }];
+    expect(view({ ...g, edges }, options()).edges[0]!.label).toMatch(/^7 B\/s/);
+  });
+
   it("names what is outside by its ServiceEntry, and nothing unknown", () => {
     const v = view(of("echo-all"), options());
     expect(v.nodes.map((n) => n.title)).toContain("mysql.example.com");
@@ -107,6 +115,36 @@ describe("the selection", () => {
     const all = select(g, v, undefined);
     expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
     expect(select(g, v, "gone").id).toBe("mesh");
+  });
+
+  it("counts a connection of the whole once, also one that ends at a service", () => {
+    const tcp = (opened: number) => ({
+      tcp: { sent: 0, received: 0, opened, closed: 0, failed: 0, active: 0, flags: {} },
+    });
+    const [first] = g.edges;
+    const edges = [
+      ["app/a/x/v1", "service/a/s", 3],
+      ["service/a/s", "app/a/y/v1", 3],
+      ["app/a/x/v1", "service/a/nobody", 2],
+      ["app/a/x/v1", "outside/out", 1],
+    ].map(([source, target, opened]) => ({
+      ...first!,
+      id: `${source}>${target}#tcp`,
+      source: String(source),
+      target: String(target),
+      traffic: tcp(Number(opened)),
+    }));
+    const named = (id: string) => ({ ...g.nodes[0]!, id, namespace: "a" });
+    const nodes = ["app/a/x/v1", "service/a/s", "app/a/y/v1", "service/a/nobody"].map(named);
+    const inside = { ...v, boxes: [{ ...v.boxes[0]!, id: "namespace/a", namespace: "a", name: "a" }] };
+    const box = select({ ...g, nodes, edges }, inside, "namespace/a");
+    expect([box.in, box.out]).toEqual([tcp(5), tcp(6)]);
+    const whole = (type: GraphType) => {
+      const it = { ...g, type, edges };
+      return select(it, { ...v, edges: edges.map((edge) => ({ ...v.edges[0]!, edge })) }, undefined).in;
+    };
+    expect(whole("versionedApp")).toEqual(tcp(6));
+    expect(whole("service")).toEqual(tcp(9));
   });
 });
 

@@ -23,7 +23,6 @@ use crate::yaml;
 const DISCOVERY: &str = "istiod.istio-system.svc:15012";
 /// Where a control plane serves without TLS, if it does.
 const PLAIN_PORT: &str = ":15010";
-const STATUS_PORT: i32 = 15020;
 const ADMIN_PORT: i32 = 15000;
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -211,12 +210,14 @@ impl Pod {
     }
 
     pub fn agent(&self) -> Result<agent::Options> {
-        let status_port = port(self.config.status_port, STATUS_PORT).context("statusPort")?;
+        let status_port =
+            port(self.config.status_port, agent::STATUS_PORT.into()).context("statusPort")?;
         let probers = self.variable("ISTIO_KUBE_APP_PROBERS").map(agent::probe::Probers::parse);
         let application = self
             .variable("ISTIO_PROMETHEUS_ANNOTATIONS")
             .map(|annotations| Application::parse(annotations, status_port));
         Ok(agent::Options {
+            address: None,
             status_port,
             admin_port: port(self.config.proxy_admin_port, ADMIN_PORT).context("proxyAdminPort")?,
             pod: self.address(),

@@ -177,7 +177,8 @@ async fn prepare(
     let record = record(&node, home, &namespace)?;
     let resolv_conf = resolver::start(&supervisor.tasks(), &namespace, home, state, &node)?;
     let choice = Choice::parse(&command.proxy);
-    let sidecar = sidecar::start(&choice, &node, home, &namespace).await?;
+    let tasks = supervisor.tasks();
+    let sidecar = sidecar::start(&choice, &node, home, &namespace, &tasks).await?;
     // After the sidecar, which says where it listens, and before the program, which must not go around it.
     namespace.intercept(&sidecar::intercept(&choice, &node, home).await?)?;
     let registered = workload::Workload {

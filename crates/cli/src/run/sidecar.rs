@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use lateen_netns::ns::Namespace;
 use lateen_netns::rules::{Intercept, PROXY_ID};
+use lateen_proxy::agent::{self, probe::Probers};
 use lateen_proxy::{Options, Proxy, Role, Source};
+use lateen_runtime::tasks::Tasks;
 use lateen_runtime::{admin, descriptors};
 use lateen_xds::client::AdsAddress;
 
@@ -54,13 +56,12 @@ pub(super) async fn start(
     node: &NodeArgs,
     home: &Home,
     namespace: &Namespace,
+    tasks: &Tasks,
 ) -> Result<Sidecar> {
-    let netns =
-        namespace.as_fd().try_clone_to_owned().context("cannot share the network namespace")?;
     let admin_socket = home.admin_socket(&node.instance());
     let mut sidecar = match choice {
-        Choice::Lateen => start_lateen(node, home, netns).await?,
-        Choice::Envoy(path) => Sidecar::Envoy(envoy::start(path, node, home, netns)?),
+        Choice::Lateen => start_lateen(node, home, namespace, tasks).await?,
+        Choice::Envoy(path) => Sidecar::Envoy(envoy::start(path, node, home, shared(namespace)?)?),
     };
     let begin = Instant::now();
     loop {
@@ -80,17 +81,40 @@ pub(super) async fn start(
     }
 }
 
-async fn start_lateen(node: &NodeArgs, home: &Home, netns: OwnedFd) -> Result<Sidecar> {
+fn shared(namespace: &Namespace) -> Result<OwnedFd> {
+    namespace.as_fd().try_clone_to_owned().context("cannot share the network namespace")
+}
+
+async fn start_lateen(
+    node: &NodeArgs,
+    home: &Home,
+    namespace: &Namespace,
+    tasks: &Tasks,
+) -> Result<Sidecar> {
     let source = Source::Ads(AdsAddress::Unix(home.ads_socket()));
     let mut options = Options::new(node.to_proto(), Role::Sidecar, source);
-    options.netns = Some(netns);
+    options.netns = Some(shared(namespace)?);
     options.mark = Some(PROXY_ID);
     options.admin_socket = Some(home.admin_socket(&node.instance()));
     options.stdout_log = Some(home.access_log(&node.instance()));
     options.drain = DRAIN_WITHIN;
     options.max_connections =
         options.max_connections.min(descriptors::connections(options.workers));
-    Ok(Sidecar::Lateen(Proxy::start(options).await.context("cannot start the sidecar")?))
+    let proxy = Proxy::start(options).await.context("cannot start the sidecar")?;
+    let pages = agent::Options {
+        address: None,
+        status_port: agent::STATUS_PORT,
+        admin_port: 0,
+        pod: node.address,
+        probers: Probers::default(),
+        application: None,
+    };
+    let (view, runtime) = (proxy.view(), tokio::runtime::Handle::current());
+    namespace.run(|| {
+        let _runtime = runtime.enter();
+        agent::start(pages, view, tasks)
+    })??;
+    Ok(Sidecar::Lateen(proxy))
 }
 
 /// The rules by which connections reach the sidecar, once it is ready.

@@ -80,6 +80,7 @@ fn a_text_is_the_object_that_is_edited_or_nothing() {
     ] {
         let issue = text::read(&gateway(), yaml).unwrap_err();
         assert_eq!(issue.path, path, "{yaml}: {}", issue.message);
+        assert!(!issue.message.contains('\n'), "one sentence: {}", issue.message);
     }
     let older = format!("apiVersion: networking.istio.io/v1beta1\nkind: Gateway\n{meta}");
     let read = text::read(&gateway(), &older).unwrap();

@@ -2,13 +2,10 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Query;
+use super::{BLACK_HOLE, Query};
 use crate::key::{Key, Party, Service};
 use crate::store::Route;
 use crate::view::{GraphType, Health, Node, NodeKind, Traffic};
-
-/// The cluster names under which nothing is behind, as Istio has them.
-const BLACK_HOLE: &str = "BlackHoleCluster";
 
 /// The nodes of a graph, by number. A mesh has far fewer of them than keys.
 pub struct Places {

@@ -186,6 +186,10 @@ fn a_terminal_gets_a_line_per_edge() {
     let first = shown.lines().next().unwrap();
     assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
     assert!(first.ends_with("tcp 1.67 conn/s, 50 B/s"), "{shown}");
+    assert!(
+        shown.contains("tcp 0.33 conn/s, 10 B/s, 12 %"),
+        "the smaller part of a split: {shown}"
+    );
     assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
 }
 
@@ -306,9 +310,36 @@ fn kiali_is_told_the_same_in_its_own_words() {
         json!({
             "id": refused, "source": client, "target": db,
             "traffic": {"protocol": "tcp", "rates": {"tcp": "3.00"},
-                        "responses": {"-": {"flags": {"UF,URX": "0.10"}}}},
+                        "responses": {"-": {"flags": {"UF,URX": "100.0"}, "hosts": {"db.example.com": "100.0"}}}},
         })
     );
     let secure = of("edges", &format!("service/default/tcp-echo-server>{id}#tcp"));
     assert_eq!(secure["isMTLS"], "100");
+}
+
+#[test]
+fn kiali_reads_how_connections_ended_in_percent() {
+    let mut store = echo();
+    let refused =
+        tcp(party("echo-client", "v1"), service("tcp-echo-server"), party("echo-server-v2", "v2"));
+    store.add(
+        START,
+        Key { flags: "UC".into(), ..refused },
+        &Point { closed: 20, ..Point::default() },
+    );
+    let all = serde_json::to_value(kiali(&graph(&store, &query(GraphType::Workload)))).unwrap();
+    let edges = all["elements"]["edges"].as_array().unwrap();
+    let of = |target: &str| {
+        let to =
+            |edge: &&serde_json::Value| edge["data"]["target"].as_str().unwrap().ends_with(target);
+        edges.iter().find(to).unwrap()["data"]["traffic"]["responses"].clone()
+    };
+    let host = serde_json::json!({ "tcp-echo-server.default.svc.cluster.local": "100.0" });
+    let expected =
+        |flags: serde_json::Value| serde_json::json!({ "-": { "flags": flags, "hosts": host } });
+    assert_eq!(of("echo-server-v1"), expected(serde_json::json!({ "-": "100.0" })));
+    let half = serde_json::json!({ "-": "50.0", "UC": "50.0" });
+    assert_eq!(of("echo-server-v2"), expected(half));
+    let outside = &of("db.example.com")["-"]["flags"];
+    assert_eq!(*outside, serde_json::json!({ "UF,URX": "100.0" }));
 }

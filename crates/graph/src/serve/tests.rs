@@ -53,7 +53,8 @@ async fn the_api_asks_for_the_token_and_the_page_does_not() {
     let answer = ask(address, &right).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("asked type=app"), "{answer}");
     let page = ask(address, "GET / HTTP/1.1\r\n").await;
-    assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'self'; frame-"), "{page}");
+    assert!(!page.contains("unsafe"), "{page}");
     assert!(!page.starts_with("HTTP/1.1 401"), "{page}");
 }
 
@@ -62,6 +63,12 @@ async fn what_is_not_there_and_what_is_not_read_are_told() {
     let address = start().await;
     let missing = ask(address, &format!("GET /api/v1/nothing HTTP/1.1\r\n{TOKEN}")).await;
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    if super::assets::find("/").is_some() {
+        let part = ask(address, "GET /assets/of-another-version.js HTTP/1.1\r\n").await;
+        assert!(part.starts_with("HTTP/1.1 404") && part.contains("load it again"), "{part}");
+        let own = ask(address, "GET /workloads HTTP/1.1\r\n").await;
+        assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+    }
     let written = ask(address, "POST / HTTP/1.1\r\n").await;
     assert!(written.starts_with("HTTP/1.1 405"), "{written}");
 }

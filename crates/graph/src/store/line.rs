@@ -149,6 +149,14 @@ impl Line {
         }
     }
 
+    /// Connections that were open at the end of a step: those of now, without what came later.
+    pub fn open_at(&self, step: u32) -> i64 {
+        if self.step.max(self.chunks.back().map_or(0, Chunk::last)) <= step {
+            return self.open;
+        }
+        self.open.saturating_sub(self.sum(step + 1, u32::MAX).net())
+    }
+
     fn current(&self, first: u32, last: u32) -> Option<&Point> {
         let is_asked = (first..=last).contains(&self.step) && !self.current.is_empty();
         is_asked.then_some(&self.current)

@@ -59,6 +59,36 @@ fn the_points_of_a_step_are_one_and_ranges_are_exact() {
 }
 
 #[test]
+fn a_rate_does_not_fall_while_the_report_of_a_step_is_awaited() {
+    let mut store = Store::new(1 << 20, START);
+    let first = step_of(START);
+    for step in 0..4 {
+        store.add(START + step * STEP + 2, key("a"), &opened(10));
+        assert_eq!(total(&store, "a", first + step as u32, first + step as u32), 10);
+    }
+    store.advance(START + 4 * STEP);
+    assert_eq!(total(&store, "a", first + 3, first + 4), 20, "as before the step began");
+    store.add(START + 4 * STEP + 2, key("a"), &opened(10));
+    assert_eq!(total(&store, "a", first + 3, first + 4), 20);
+    store.advance(START + 6 * STEP);
+    assert_eq!(total(&store, "a", first + 5, first + 6), 10, "it has ended");
+    assert_eq!(total(&store, "a", first + 6, first + 6), 0);
+}
+
+#[test]
+fn what_was_open_at_a_time_is_not_what_is_open_now() {
+    let mut store = Store::new(1 << 20, START);
+    let first = step_of(START);
+    let chunk = u64::from(CHUNK);
+    for (step, open, close) in [(0, 3, 0), (1, 4, 1), (3, 0, 5), (chunk, 7, 0), (2 * chunk, 0, 4)] {
+        let point = Point { opened: open, closed: close, ..Point::default() };
+        store.add(START + step * STEP, key("a"), &point);
+    }
+    let open = |after: u32| store.sums(first, first + after).next().unwrap().1.open;
+    assert_eq!([0, 1, 2, 3, CHUNK, CHUNK + 1, 2 * CHUNK].map(open), [3, 6, 6, 1, 8, 8, 4]);
+}
+
+#[test]
 fn a_clock_that_goes_back_loses_nothing() {
     let mut store = Store::new(1 << 20, START);
     store.add(START + 100, key("a"), &opened(1));

@@ -39,6 +39,7 @@ impl Rig {
         };
         let proxy = Proxy::start(options).await.unwrap();
         let options = Options {
+            address: None,
             status_port: 15020,
             admin_port: 15000,
             pod: LOCAL,

@@ -46,7 +46,7 @@ fn lines_are_gathered_in_the_order_of_each_sink_and_none_is_lost_at_the_end() {
         queue.lock().add(sink, line);
     }
     let all = queue.next().unwrap();
-    assert_eq!((all.texts, all.bytes), (vec![(out, "13".into()), (err, "2".into())], 3));
+    assert_eq!((all.texts, all.bytes), (vec![(out, "13".into(), 2), (err, "2".into(), 1)], 3));
     queue.lock().add(&Sink::Stdout, "4");
     queue.lock().ended = true;
     assert_eq!(queue.next().map(|all| all.bytes), Some(1));
@@ -68,6 +68,16 @@ fn what_finds_no_room_is_counted() {
     drop(fs::File::open(&path).unwrap());
     log.flush(Duration::from_secs(20));
     fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    let log = LogWriter::start(None).unwrap();
+    for _ in 0..3 {
+        log.line(&Sink::File(PathBuf::from("/no/such/folder/a.log")), "a line\n");
+    }
+    log.flush(Duration::from_secs(20));
+    assert_eq!(log.dropped(), 3);
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
             "{} is older and is for the whole namespace too: only that one has an effect; merge the two",
             winner.meta.object
         );
-        found.insert(Issue::warning(loser.meta.object.clone(), "spec", CONFLICT, message));
+        let code = Code::MULTIPLE_TELEMETRIES_WITHOUT_WORKLOAD_SELECTORS;
+        found.insert(Issue::error(loser.meta.object.clone(), "spec", code, message));
     }
     let mut used: Vec<Arc<Provider>> = Vec::new();
     for object in index.all() {

@@ -83,10 +83,11 @@ export const SUBJECTS: readonly Subject[] = [
   ofNode("number", ["tcpout"], "TCP bytes per second, outbound", (n) => tcpBytes(n.out.tcp)),
   ofNode("yes", ["idle"], "no traffic in this time", (n) => isIdle(n.in) && isIdle(n.out)),
   ofNode("yes", ["gateway", "gw"], "ingress or egress gateway", (n) => n.gateway !== undefined),
-  ofNode("yes", ["outofmesh"], "without a sidecar", (n) => n.outOfMesh === true),
+  ofNode("yes", ["outofmesh", "om"], "without a sidecar", (n) => n.outOfMesh === true),
+  ofNode("yes", ["serviceentry", "se"], "named by a ServiceEntry", (n) => n.kind === "serviceEntry"),
   ofNode(
     "yes",
-    ["outside"],
+    ["outside", "outsider"],
     "outside the mesh",
     (n) => n.namespace === undefined || n.kind === "serviceEntry",
   ),
@@ -97,12 +98,21 @@ export const SUBJECTS: readonly Subject[] = [
     "its configuration has errors or warnings",
     (n) => !!n.issues && n.issues.errors + n.issues.warnings > 0,
   ),
-  badge(["sidecar", "sc"], ["missingSidecar"], "missing a sidecar"),
+  ofNode(
+    "yes",
+    ["sidecar", "sc"],
+    "not missing a sidecar",
+    (n) => !n.outOfMesh && !n.badges.includes("missingSidecar"),
+  ),
   badge(["virtualservice", "vs"], ["virtualService"], "a VirtualService acts on it"),
   badge(["circuitbreaker", "cb"], ["circuitBreaker"], "a circuit breaker is set"),
   badge(["faultinjection", "fi"], ["faultInjection"], "faults are injected"),
   badge(["mirroring"], ["mirroring"], "traffic is mirrored"),
-  badge(["trafficshifting", "ts"], ["trafficShifting"], "traffic is split by weight"),
+  badge(
+    ["trafficshifting", "ts", "tcptrafficshifting", "tcpts"],
+    ["trafficShifting"],
+    "traffic is split by weight",
+  ),
   badge(["requesttimeout", "rto"], ["timeout"], "a request timeout is set"),
   ofEdge("text", ["protocol"], "protocol of the edge", (e) => e.protocol, ["tcp", "http", "grpc"]),
   ofEdge("yes", ["mtls"], "some of it is mutual TLS", (e) => e.mtls !== "none"),
@@ -116,8 +126,17 @@ export const SUBJECTS: readonly Subject[] = [
     (e) => e.traffic.tcp?.opened ?? 0,
   ),
   ofEdge("number", ["%error", "%err"], "part that failed, in percent", (e) => percent(errorShare(e.traffic))),
-  ofEdge("number", ["%traffic"], "part of what its source sent to that service, in percent", (e) =>
-    e.share === undefined ? undefined : percent(e.share),
+  ofEdge("number", ["%httperror", "%httperr"], "HTTP requests that failed, in percent", (e) =>
+    failedPart(e.traffic.http),
+  ),
+  ofEdge("number", ["%grpcerror", "%grpcerr"], "gRPC requests that failed, in percent", (e) =>
+    failedPart(e.traffic.grpc),
+  ),
+  ofEdge(
+    "number",
+    ["%traffic", "%httptraffic", "%grpctraffic"],
+    "part of what its source sent to that service, in percent",
+    (e) => (e.share === undefined ? undefined : percent(e.share)),
   ),
   ofEdge(
     "number",
@@ -184,6 +203,10 @@ const BY_NAME = new Map(SUBJECTS.flatMap((s) => s.names.map((name) => [name, s] 
 
 export function subject(name: string): Subject | undefined {
   return BY_NAME.get(name.toLowerCase());
+}
+
+function failedPart(http: { errorShare: number } | undefined): number | undefined {
+  return http && percent(http.errorShare);
 }
 
 function tcpBytes(tcp: { sent: number; received: number } | undefined): number {
