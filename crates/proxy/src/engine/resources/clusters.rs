@@ -15,19 +15,24 @@ use tokio::task::AbortHandle;
 
 use super::{Rejected, Resources, decode};
 use crate::config::{ClusterEntry, ClusterLive, EndpointSet, HostLive};
-use crate::resolve::{Lookup, follow};
+use crate::resolve::{Lookup, Resolved, follow};
 
 #[derive(Debug)]
 pub(super) struct ClusterState {
     pub(super) entry: Arc<ClusterEntry>,
-    dns: Option<AbortHandle>,
+    dns: Option<Following>,
 }
 
-impl Drop for ClusterState {
+/// A lookup that goes on until this is dropped.
+#[derive(Debug)]
+struct Following {
+    lookup: u64,
+    task: AbortHandle,
+}
+
+impl Drop for Following {
     fn drop(&mut self) {
-        if let Some(dns) = &self.dns {
-            dns.abort();
-        }
+        self.task.abort();
     }
 }
 
@@ -55,17 +60,18 @@ impl Resources {
         let before = self.clusters.get(&message.name).map(|state| state.entry.clone());
         let dns = match &compiled.discovery {
             Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } => {
+                self.lookups += 1;
                 let lookup = Lookup {
                     cluster: compiled.name.clone(),
+                    number: self.lookups,
                     targets: targets.clone(),
                     every: *every,
                     refresh: *refresh,
                     ipv4_only: *ipv4_only,
                     ipv6_only: *ipv6_only,
                 };
-                // Aborted with the cluster's state.
                 let task = tokio::spawn(follow(lookup, self.binder.resolved.clone()));
-                Some(task.abort_handle())
+                Some(Following { lookup: self.lookups, task: task.abort_handle() })
             }
             Discovery::Static(_) | Discovery::Eds(_) | Discovery::OriginalDst { .. } => None,
         };
@@ -126,10 +132,16 @@ impl Resources {
         }
     }
 
-    pub fn put_resolved(&mut self, cluster: &str, endpoints: Endpoints) {
-        if let Some(state) = self.clusters.get_mut(cluster) {
-            state.set_endpoints(&Arc::new(endpoints));
-        }
+    /// Whether it was for the cluster as it is now.
+    pub fn put_resolved(&mut self, resolved: Resolved) -> bool {
+        let Resolved { cluster, lookup, endpoints } = resolved;
+        let state = self.clusters.get_mut(&*cluster);
+        let asking = |state: &&mut ClusterState| {
+            state.dns.as_ref().is_some_and(|following| following.lookup == lookup)
+        };
+        let Some(state) = state.filter(asking) else { return false };
+        state.set_endpoints(&Arc::new(endpoints));
+        true
     }
 
     pub fn forget_cluster(&mut self, name: &str) {
@@ -180,3 +192,6 @@ fn endpoint_set(endpoints: &Arc<Endpoints>, before: Option<&Arc<EndpointSet>>) -
     });
     Arc::new(EndpointSet { endpoints: endpoints.clone(), hosts: hosts.collect() })
 }
+
+#[cfg(test)]
+mod tests;
