@@ -106,7 +106,7 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
 #[test]
 fn a_token_opens_the_door_for_its_own_service_account_only() {
     let door = open_door(Arc::default());
-    let open = |namespace: &str, account: Option<&str>| {
+    let open_with = |token_of: Option<&str>, namespace: &str, account: Option<&str>| {
         let text = |text: &str| Some(value::Kind::StringValue(text.to_owned()));
         let fields = account.map(|name| ("SERVICE_ACCOUNT".to_owned(), Value { kind: text(name) }));
         let node = Node {
@@ -117,10 +117,11 @@ fn a_token_opens_the_door_for_its_own_service_account_only() {
         let account = ServiceAccount {
             namespace: "default".to_owned(),
             name: "echo".to_owned(),
-            pod: Some("a".to_owned()),
+            pod: token_of.map(str::to_owned),
         };
         door.open(&node, Protocol::Delta, &Peer::ServiceAccount(account)).map(drop)
     };
+    let open = |namespace: &str, account| open_with(Some("a"), namespace, account);
     open("default", Some("echo")).unwrap();
     // An old proxy does not say whose it is: its namespace must do, as in Istio.
     open("default", None).unwrap();
@@ -129,4 +130,8 @@ fn a_token_opens_the_door_for_its_own_service_account_only() {
         assert!(matches!(refused, Refusal::Forbidden(_)), "{refused}");
         assert!(refused.to_string().contains("its token is of default/echo"), "{refused}");
     }
+    // A machine's token is bound to no pod.
+    open_with(None, "default", Some("echo")).unwrap();
+    let refused = open_with(Some("b"), "default", Some("echo")).unwrap_err();
+    assert!(refused.to_string().contains("has the token of pod b"), "{refused}");
 }
