@@ -51,18 +51,6 @@ spec:
 ---
 """
 
-# What telemetry costs is the difference to what has none of it.
-NO_METRICS = """
-apiVersion: telemetry.istio.io/v1
-kind: Telemetry
-metadata: {name: mesh-default, namespace: istio-system}
-spec:
-  metrics:
-  - providers: [{name: prometheus}]
-    overrides: [{disabled: true}]
----
-"""
-
 ACCESS_LOG = """
 apiVersion: telemetry.istio.io/v1
 kind: Telemetry
@@ -167,8 +155,8 @@ def backends(chosen, scratch):
 def start(name, chosen, scratch):
     running = []
     try:
-        begin = {"lateen": lateen, "lateen-bare": bare, "lateen-log": logging, "envoy": envoy, "haproxy": haproxy,
-                 "nginx": nginx}[name]
+        begin = {"lateen": lateen, "lateen-log": logging, "relay": relay, "relay-metrics": counting,
+                 "relay-log": telling, "envoy": envoy, "haproxy": haproxy, "nginx": nginx}[name]
         proxy = begin(chosen, scratch, running)
         wait_for(f"{name} to echo", running[-1], lambda: echoes(PORTS["echo"]))
         yield proxy
@@ -204,10 +192,6 @@ def arguments(pid):
     return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
-def bare(chosen, scratch, running):
-    return lateen(chosen, scratch, running, NO_METRICS)
-
-
 def logging(chosen, scratch, running):
     return lateen(chosen, scratch, running, ACCESS_LOG)
 
@@ -219,6 +203,21 @@ def lateen(chosen, scratch, running, telemetry=""):
     if gateway is None:
         raise RuntimeError(f"no gateway among {[arguments(pid) for pid in parts]}")
     return Proxy(gateway, [up.pid] + [pid for pid in parts if pid != gateway], home)
+
+
+def relay(chosen, scratch, running, *more):
+    """Lateen's data path without a control plane, and without telemetry: what that costs is the difference."""
+    pairs = [f"{HOST}:{PORTS[name]}={HOST}:{BACKENDS[name]}" for name in ("echo", "source")]
+    running.append(spawn([chosen.relay, *pairs, *more], log_file(scratch, "relay"), chosen.cpu))
+    return Proxy(running[-1].pid, [], None)
+
+
+def counting(chosen, scratch, running):
+    return relay(chosen, scratch, running, "metrics")
+
+
+def telling(chosen, scratch, running):
+    return relay(chosen, scratch, running, "metrics", f"log={scratch / 'access.log'}")
 
 
 def envoy(chosen, scratch, running):

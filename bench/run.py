@@ -7,7 +7,9 @@ another one each time, so that drift hits all alike. CPU figures are the on-CPU 
 the proxy (/proc/PID/task/*/schedstat) over the whole run of the load tool, divided by all that it moved.
 
     run.py [--repeats 5] [--proxies lateen,envoy,haproxy,nginx] [--skip idle,latency] [--out FOLDER]
-    run.py --proxies lateen-bare,lateen,lateen-log …    the cost of Istio's metrics, and of an access log besides
+    run.py --proxies relay,relay-metrics,relay-log --skip idle,latency
+                                 what Istio's metrics cost, and an access log to a file besides: the data path alone, from
+                                 `cargo build --release -p lateen-proxy --example relay`
     run.py --table FOLDER        the table of an earlier run
 
 Needs root and scripts/test-deps.sh --bench; runs in a network namespace of its own. Writes
@@ -42,6 +44,7 @@ def options():
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     cache = pathlib.Path(os.environ.get("LATEEN_CACHE", ROOT / ".cache")) / "bin"
     parser.add_argument("--lateen", default=os.environ.get("LATEEN_BIN", target / "lateen"))
+    parser.add_argument("--relay", default=target / "examples" / "relay")
     parser.add_argument("--load", default=target / "bench-load")
     parser.add_argument("--echo-server", default=target / "echo-server")
     parser.add_argument("--envoy", default=cache / "envoy")

@@ -59,6 +59,7 @@ say "3. The echo server and a client that dials it by its Service's name, each w
 echo "\$ lateen run --name echo-server --labels app=echo-server,version=v1 -- echo-server 8020"
 start "$lateen" run --home "$home" --name echo-server --labels app=echo-server,version=v1 \
   -- "$bin/echo-server" 8020 </dev/null
+show kubectl wait deployment/echo-server --for=condition=Available --timeout=30s
 await 30 answers
 echo "\$ lateen run --name echo-client --labels app=echo-client,version=v1 -- echo-client tcp-echo-server 8020 2000"
 start "$lateen" run --home "$home" --name echo-client --labels app=echo-client,version=v1 \
@@ -77,6 +78,7 @@ cat <<TEXT
   printf hello | nc -q1 127.0.0.1 31400
   $lateen explain --home $home 31400
   kubectl describe deployment echo-server
+  # who talks to whom, live: the address that "graph" printed above, in a browser
   kubectl delete virtualservice tcp-echo    # and the port closes; apply the file again and it opens
   kubectl apply -f $root/examples/echo/echo-server.yaml
 TEXT

@@ -104,6 +104,8 @@ function failure(mesh, f, time) {
     source: source.id,
     target: target.id,
     protocol: f.protocol,
+    proxy: `${source.name}-7d9f.${source.namespace}`,
+    destination: "10.96.0.10:8020",
     flags: f.flags,
     code: f.protocol === "tcp" ? undefined : f.code,
     bytesReceived: 0,

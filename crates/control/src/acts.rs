@@ -177,7 +177,7 @@ impl Acts {
                 behind.entry((&meta.namespace, &meta.name)).or_default().extend(objects);
             }
         }
-        let choice = Choice::new(reaches);
+        let choice = Choice::new(reaches, snapshot.root_namespace());
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let meta = &workload.meta;
             let proxy = connected.get(&(meta.namespace.clone(), meta.name.clone())).copied();

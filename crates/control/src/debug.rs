@@ -2,6 +2,7 @@
 //! socket. In: reports of the sessions. Out: pages of JSON.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use lateen_xds::server::delivery::Delivery;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::acts::Connected;
 use crate::findings::Findings;
 use crate::metrics::Histogram;
 use crate::published::Published;
@@ -58,6 +60,8 @@ pub struct TypeView {
 #[derive(Default)]
 pub struct Proxies {
     all: Mutex<BTreeMap<u64, ProxyView>>,
+    /// Proxies that came or went.
+    changes: AtomicU64,
     counts: Mutex<Counts>,
 }
 
@@ -86,10 +90,12 @@ impl Proxies {
             types: BTreeMap::new(),
         };
         self.all().insert(session, view);
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn disconnected(&self, session: u64) {
         self.all().remove(&session);
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
@@ -141,6 +147,17 @@ impl Proxies {
                 view.answer_ms = view.sent_at.map(|at| milliseconds(at.elapsed()));
             }
         });
+    }
+
+    /// Another number after each one that came or went; to be read before they are.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whose workloads' proxies are there.
+    pub(crate) fn workloads(&self) -> Connected {
+        let all = self.all();
+        all.values().map(|one| ((one.namespace.clone(), one.name.clone()), one.role)).collect()
     }
 
     pub fn list(&self) -> Vec<ProxyView> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use lateen_api::issue::{Issue, ObjectRef, Severity};
@@ -87,6 +88,7 @@ impl Verdict {
 pub struct Findings {
     state: Mutex<State>,
     changed: Notify,
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -109,7 +111,7 @@ impl Findings {
         };
         drop(state);
         if !same {
-            self.changed.notify_one();
+            self.told();
         }
     }
 
@@ -120,14 +122,14 @@ impl Findings {
         state.addresses = addresses;
         drop(state);
         if !same {
-            self.changed.notify_one();
+            self.told();
         }
     }
 
     /// Of objects that this snapshot does not see nothing is told, and their status is not ours.
     pub fn set_view(&self, view: Arc<Snapshot>) {
         self.state().view = view;
-        self.changed.notify_one();
+        self.told();
     }
 
     pub fn addresses(&self) -> BTreeMap<ObjectRef, Given> {
@@ -136,12 +138,12 @@ impl Findings {
 
     pub fn clear_session(&self, session: u64) {
         self.state().issues.retain(|finder, _| finder.session() != Some(session));
-        self.changed.notify_one();
+        self.told();
     }
 
     pub fn put_object(&self, key: Key, facts: Facts) {
         if self.state().objects.insert(key, facts.clone()).as_ref() != Some(&facts) {
-            self.changed.notify_one();
+            self.told();
         }
     }
 
@@ -150,7 +152,7 @@ impl Findings {
         state.objects.remove(key);
         state.issues.remove(&Finder::Reading(key.object_ref()));
         drop(state);
-        self.changed.notify_one();
+        self.told();
     }
 
     /// Forgets the objects of a kind that are not in `present`.
@@ -167,6 +169,16 @@ impl Findings {
             _ => true,
         });
         drop(state);
+        self.told();
+    }
+
+    /// Another number after each change; to be read before what may have changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn told(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
         self.changed.notify_one();
     }
 

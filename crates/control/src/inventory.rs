@@ -3,8 +3,8 @@
 //! who knows how well something is. Out: JSON.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lateen_api::issue::ObjectRef;
 use lateen_api::resource::Key;
@@ -29,6 +29,13 @@ pub struct Inventory {
     published: Arc<Published>,
     findings: Arc<Findings>,
     proxies: Arc<Proxies>,
+    kept: Arc<Mutex<Option<Kept>>>,
+}
+
+/// What was found to act on what, and from what: the versions of the snapshot, the findings and the proxies.
+struct Kept {
+    of: (u64, u64, u64),
+    acts: Arc<Acts>,
 }
 
 /// How well a node or a namespace is, by its id, in the shape of the graph API.
@@ -50,6 +57,15 @@ struct Item {
     sidecars: Option<&'static str>,
     health: Value,
     issues: Count,
+}
+
+/// A list, as far as there is room for it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rows<T> {
+    items: Vec<T>,
+    #[serde(skip_serializing_if = "is_zero")]
+    left_out: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -81,18 +97,29 @@ impl Inventory {
         findings: Arc<Findings>,
         proxies: Arc<Proxies>,
     ) -> Self {
-        Self { published, findings, proxies }
+        Self { published, findings, proxies, kept: Arc::default() }
     }
 
     /// What acts on what at this moment.
-    pub fn acts(&self) -> Acts {
+    pub fn acts(&self) -> Arc<Acts> {
+        let (findings, proxies) = (self.findings.changes(), self.proxies.changes());
+        let snapshot = self.published.snapshot();
+        let of = (snapshot.version(), findings, proxies);
+        let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept().as_ref().filter(|kept| kept.of == of) {
+            return kept.acts.clone();
+        }
+        let acts = Arc::new(self.find(&snapshot));
+        *kept() = Some(Kept { of, acts: acts.clone() });
+        acts
+    }
+
+    fn find(&self, snapshot: &Snapshot) -> Acts {
         let verdicts = self.findings.verdicts();
         let issues = |key: &Key| {
             verdicts.get(&key.object_ref()).map(|verdict| verdict.count()).unwrap_or_default()
         };
-        let proxies = self.proxies.list().into_iter();
-        let connected = proxies.map(|proxy| ((proxy.namespace, proxy.name), proxy.role)).collect();
-        Acts::new(&self.published.snapshot(), &self.findings.reaches(), issues, &connected)
+        Acts::new(snapshot, &self.findings.reaches(), issues, &self.proxies.workloads())
     }
 
     /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
@@ -101,15 +128,15 @@ impl Inventory {
         let wanted = Wanted::read(query);
         Some(Page::json(&match name {
             "namespaces" => json!({ "namespaces": namespaces(&snapshot, health) }),
-            "services" => json!({ "items": self.services(&snapshot, &wanted, health) }),
-            "workloads" => json!({ "items": self.workloads(&snapshot, &wanted, true, health) }),
-            "applications" => json!({ "items": self.workloads(&snapshot, &wanted, false, health) }),
-            "config" => json!({ "items": self.config(&wanted) }),
+            "services" => json!(self.services(&snapshot, &wanted, health)),
+            "workloads" => json!(self.workloads(&snapshot, &wanted, true, health)),
+            "applications" => json!(self.workloads(&snapshot, &wanted, false, health)),
+            "config" => json!(self.config(&wanted)),
             _ => return None,
         }))
     }
 
-    fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Vec<Item> {
+    fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Rows<Item> {
         let acts = self.acts();
         let all = snapshot.services().all().iter().enumerate();
         let shown = all.filter(|(_, service)| wanted.fits(service.namespace(), &service.hostname));
@@ -142,8 +169,9 @@ impl Inventory {
         };
         let mut rows: Vec<Item> = shown.map(row).collect();
         rows.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        let left_out = rows.len().saturating_sub(ROWS);
         rows.truncate(ROWS);
-        rows
+        Rows { items: rows, left_out }
     }
 
     fn workloads(
@@ -152,9 +180,8 @@ impl Inventory {
         wanted: &Wanted<'_>,
         by_owner: bool,
         health: Health<'_>,
-    ) -> Vec<Item> {
-        let proxies = self.proxies.list().into_iter();
-        let connected: HashSet<_> = proxies.map(|proxy| (proxy.namespace, proxy.name)).collect();
+    ) -> Rows<Item> {
+        let connected = self.proxies.workloads();
         let mut groups: BTreeMap<(String, String), Group> = BTreeMap::new();
         for workload in snapshot.endpoint_index().workloads().filter(|one| !one.synthetic) {
             let name = if by_owner { &workload.owner.name } else { workload.canonical_name() };
@@ -162,19 +189,17 @@ impl Inventory {
             if wanted.fits(namespace, name) {
                 let own = (namespace.clone(), workload.meta.name.clone());
                 let group = groups.entry((namespace.clone(), name.to_owned())).or_default();
-                group.add(workload, connected.contains(&own));
+                group.add(workload, connected.contains_key(&own));
             }
         }
         let acts = self.acts();
-        let rows = groups.into_iter().take(ROWS);
-        rows.map(|((namespace, name), group)| {
+        Rows::of(groups.into_iter(), |((namespace, name), group)| {
             let item = group.item(namespace, name, by_owner);
             Item { health: health(&item.id), issues: issues(&acts, &item.id), ..item }
         })
-        .collect()
     }
 
-    fn config(&self, wanted: &Wanted<'_>) -> Vec<Value> {
+    fn config(&self, wanted: &Wanted<'_>) -> Rows<Value> {
         let verdicts = self.findings.verdicts();
         let acts = wanted.acts_on.as_ref().map(|_| self.acts());
         let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
@@ -189,8 +214,19 @@ impl Inventory {
             let issues = verdicts.get(&object).map(|verdict| verdict.count());
             item(&key, &object, facts.created, issues.unwrap_or_default())
         };
-        shown.take(ROWS).map(row).collect()
+        Rows::of(shown, row)
     }
+}
+
+impl<T> Rows<T> {
+    fn of<S>(mut all: impl Iterator<Item = S>, row: impl FnMut(S) -> T) -> Self {
+        let items = all.by_ref().take(ROWS).map(row).collect();
+        Self { items, left_out: all.count() }
+    }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// A row of the list of configuration.
@@ -278,6 +314,12 @@ impl Group {
             issues: Count::default(),
         }
     }
+}
+
+/// A list that leaves something out.
+#[cfg(test)]
+pub(crate) fn short_list() -> Value {
+    json!(Rows::<Value> { items: Vec::new(), left_out: 1 })
 }
 
 #[cfg(test)]

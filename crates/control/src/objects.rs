@@ -5,6 +5,8 @@
 //! change, makes no other one.
 
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod tests;
 mod text;
 

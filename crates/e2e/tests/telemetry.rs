@@ -206,3 +206,88 @@ fn explained(mesh: &Mesh) -> Result<()> {
     ensure!(elsewhere["failures"] == json!([]), "{elsewhere}");
     Ok(())
 }
+
+/// A gateway that takes TLS for one host, and a client that may only go where something is declared.
+const NARROW: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: secure}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 31443, name: tls, protocol: TLS}
+    tls: {mode: PASSTHROUGH}
+    hosts: ['db.example.com']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: secure}
+spec:
+  hosts: ['db.example.com']
+  gateways: [secure]
+  tls:
+  - match: [{port: 31443, sniHosts: [db.example.com]}]
+    route: [{destination: {host: db.example.com, port: {number: 3306}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: narrow}
+spec:
+  outboundTrafficPolicy: {mode: REGISTRY_ONLY}
+";
+
+/// The first failure of a workload, once it is told.
+fn failure_of(mesh: &Mesh, id: &str) -> Result<Value> {
+    wait_until("the failure to be told", START + COUNTED, || {
+        let page = api(mesh, &format!("failures?id={id}"))?;
+        page["failures"].get(0).cloned().context("none yet")
+    })
+}
+
+#[test]
+fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(DATABASE)?;
+        mesh.apply(NARROW)?;
+        let script = "nc -w1 10.7.7.8 3306 </dev/null; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        let client = "workload/default/client";
+        let gateway = "workload/istio-system/istio-ingressgateway";
+        wait_until("the gateway to listen", SOON, || {
+            ask("127.0.0.1:31443", "hello\n").map(drop).or_else(|error| {
+                let text = format!("{error:#}");
+                ensure!(!text.contains("refused"), "{text}");
+                Ok(())
+            })
+        })?;
+        for (id, destination, flags, said) in [
+            (client, "10.7.7.8:3306", "UH", "REGISTRY_ONLY"),
+            (gateway, "127.0.0.1:31443", "NR", "without TLS"),
+        ] {
+            let failure = failure_of(&mesh, id)?;
+            ensure!(failure["source"] == id, "{failure:#}");
+            ensure!(failure["target"] == "blackHole//BlackHoleCluster", "{failure:#}");
+            ensure!(failure["destination"] == destination, "{failure:#}");
+            ensure!(failure["flags"] == flags, "{failure:#}");
+            let summary = failure["summary"].as_str().unwrap_or_default();
+            ensure!(summary.contains(destination) && summary.contains(said), "{failure:#}");
+            ensure!(failure["remedy"].is_string(), "{failure:#}");
+            wait_until("the edge", COUNTED, || {
+                let graph = api(&mesh, "graph?type=workload")?;
+                let edges = graph["edges"].as_array().context("a graph has edges")?;
+                let edge = format!("{id}>blackHole//BlackHoleCluster#tcp");
+                let edge = edges.iter().find(|one| one["id"] == *edge).context("no such edge")?;
+                let health = &edge["health"]["state"];
+                ensure!(
+                    health == "failing" && edge["traffic"]["tcp"]["flags"][flags].is_number(),
+                    "{edge:#}"
+                );
+                Ok(())
+            })?;
+        }
+        // The gateway's own metrics are Istio's: Envoy counts nothing that no filter chain took.
+        let counted = samples(&mesh, "gateway", "connections_opened")?;
+        ensure!(!counted.iter().any(|(labels, _)| labels["response_flags"] == "NR"), "{counted:?}");
+        Ok(())
+    });
+}

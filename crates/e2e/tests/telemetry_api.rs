@@ -1,6 +1,7 @@
 //! Telemetry objects and MeshConfig's extension providers, applied while workloads run: what is logged and
 //! counted follows, and nothing is started again.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -64,28 +65,33 @@ fn a_running_gateway_logs_only_what_a_filter_lets_through() {
         mesh.apply(&service("lost", 8020, "app: nobody"))?;
         mesh.apply(&gateway("lost", 31500))?;
         mesh.apply(&virtual_service("lost", "lost", 31500, &[("lost", 100)]))?;
-        let path = mesh.home().join("failures.log");
+        let (path, other) = (mesh.home().join("failures.log"), mesh.home().join("other.log"));
         let file = "envoyFileAccessLog: {path: PATH, logFormat: {labels: {flags: '%RESPONSE_FLAGS%', \
                     to: {cluster: '%UPSTREAM_CLUSTER%', bytes: '%BYTES_SENT%'}}}}";
-        let file = file.replace("PATH", &path.display().to_string());
-        mesh.apply(&mesh_config(&[format!("{{name: failures, {file}}}")]))?;
+        let provider = |name: &str, path: &Path| {
+            format!("{{name: {name}, {}}}", file.replace("PATH", &path.display().to_string()))
+        };
+        mesh.apply(&mesh_config(&[provider("failures", &path), provider("other", &other)]))?;
         let spec = "  accessLogging:\n  - providers: [{name: failures}]\n    filter: {expression: \
                     'response.flags != 0 && destination.port == 31500'}\n";
         mesh.apply(&telemetry("istio-system", "failures", INGRESS, spec))?;
         let lines = || std::fs::read_to_string(&path).unwrap_or_default();
+        let mut asked = 0;
         wait_until("a failure to be logged", START, || {
             // Nobody answers there.
             let _ = ask(LOST, "x\n");
+            asked += 1;
             ensure!(!lines().is_empty(), "no line yet");
             Ok(())
         })?;
         for _ in 0..5 {
             ensure!(ask(ECHO_GATEWAY, "x\n")? == "v1> x\n");
         }
+        // More than were asked for before: one of them is behind all that.
         let before = lines().lines().count();
-        let _ = ask(LOST, "x\n");
         wait_until("one more failure", SOON, || {
-            ensure!(lines().lines().count() > before, "{}", lines());
+            let _ = ask(LOST, "x\n");
+            ensure!(lines().lines().count() > before + asked, "{}", lines());
             Ok(())
         })?;
         for line in lines().lines() {
@@ -96,17 +102,25 @@ fn a_running_gateway_logs_only_what_a_filter_lets_through() {
             });
             ensure!(line == expected, "{line}");
         }
-        ensure!(lines().lines().count() == before + 1, "{}", lines());
 
         mesh.kubectl(&["delete", "telemetries", "-n", "istio-system", "failures"])?;
-        wait_until("nothing to be logged any more", START, || {
-            let before = lines().len();
+        let spec = spec.replace("failures", "other");
+        mesh.apply(&telemetry("istio-system", "other", INGRESS, &spec))?;
+        let others = || std::fs::read_to_string(&other).unwrap_or_default().lines().count();
+        wait_until("a failure to be logged elsewhere", START, || {
             let _ = ask(LOST, "x\n");
-            // A line follows at once, or not at all: the next one is behind it in the same queue.
-            let _ = ask(LOST, "x\n");
-            ensure!(lines().len() == before, "it goes on");
+            ensure!(others() > 0, "no line yet");
             Ok(())
-        })
+        })?;
+        // All lines are written in the order of their connections.
+        let (before, elsewhere) = (lines(), others());
+        wait_until("one more elsewhere", SOON, || {
+            let _ = ask(LOST, "x\n");
+            ensure!(others() > elsewhere, "no more lines");
+            Ok(())
+        })?;
+        ensure!(lines() == before, "it goes on: {}", lines());
+        Ok(())
     });
 }
 
@@ -259,6 +273,44 @@ fn collectors_get_an_entry_of_each_connection_of_a_running_workload() {
         };
         ensure!(dropped("grpc") && dropped("open_telemetry"), "{page}");
         Ok(())
+    });
+}
+
+/// The older way: one service for all proxies, by MeshConfig alone.
+const BY_DEFAULT: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    enableEnvoyAccessLogService: true
+    defaultConfig:
+      envoyAccessLogService: {address: 'collector.default.svc.cluster.local:9001'}
+";
+
+#[test]
+fn the_log_service_of_mesh_config_gets_an_entry_of_each_connection_from_both_sides() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let collector = collect(&mesh)?;
+        mesh.apply(BY_DEFAULT)?;
+        let entries = |cluster: &str, of: &str| {
+            printed(&collector, &format!("als tcp_envoy_accesslog {cluster} - "), of)
+        };
+        let outbound = "outbound|8020||tcp-echo-server.default.svc.cluster.local";
+        wait_until("entries to arrive", START, || {
+            ask(ECHO_GATEWAY, "x\n")?;
+            let found = (entries(outbound, ""), entries("inbound|8020||", ""));
+            ensure!(found.0 > 0 && found.1 > 0, "{found:?}: {}", mesh.logs());
+            Ok(())
+        })?;
+        for _ in 0..7 {
+            ensure!(ask(ECHO_GATEWAY, "0123456789\n")? == "v1> 0123456789\n");
+        }
+        wait_until("an entry of each connection", START, || {
+            let found = (entries(outbound, " 11 15"), entries("inbound|8020||", " 11 15"));
+            ensure!(found == (7, 7), "{found:?}:\n{}", collector.stdout());
+            Ok(())
+        })
     });
 }
 

@@ -1,18 +1,22 @@
 //! How long the graph of a big mesh takes, and what the store of its last hour costs. In: the number of workloads
-//! (1000), of edges (5000) and of rounds (50). Out: p50, p99 and the longest of each type of graph, in
-//! milliseconds. Run it with `--release`.
+//! (1000), of edges (5000) and of rounds (50). Out: p50, p99 and the longest of each type of graph, of its
+//! JSON and of the course of a node, in milliseconds. Run it with `--release`.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use lateen_graph::graph::{Query, graph};
 use lateen_graph::key::{Key, Party, Protocol, Service};
+use lateen_graph::kiali::kiali;
 use lateen_graph::point::Point;
+use lateen_graph::series::series;
 use lateen_graph::store::{KEPT, STEP, Store};
+use lateen_graph::text::text;
 use lateen_graph::view::GraphType;
 use lateen_telemetry::labels::Reporter;
 
-const START: u64 = 1_800_000_000;
+/// The last step is in the middle of the store's chunks of five minutes, neither their best place nor their worst.
+const START: u64 = 1_800_000_150;
 const LIMIT: usize = 256 << 20;
 
 fn party(index: usize) -> Party {
@@ -86,30 +90,36 @@ fn main() {
         ("service", GraphType::Service),
     ] {
         for duration in [60, 3600] {
-            let query = Query {
-                r#type,
-                namespaces: None,
-                confined_to: None,
-                duration,
-                at: now,
-                services: true,
-                idle: false,
-            };
-            let mut times: Vec<f64> = (0..rounds)
-                .map(|_| {
-                    let start = Instant::now();
-                    black_box(graph(&store, &query));
-                    start.elapsed().as_secs_f64() * 1000.0
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
-            let at = |share: usize| times[(times.len() - 1) * share / 100];
-            println!(
-                "{name} over {duration} s: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms",
-                at(50),
-                at(99),
-                at(100)
-            );
+            let query = query(r#type, duration, now);
+            measure(&format!("{name} over {duration} s"), rounds, || graph(&store, &query));
         }
     }
+    let query = query(GraphType::VersionedApp, 60, now);
+    let graph = graph(&store, &query);
+    println!("{} nodes, {} edges", graph.nodes.len(), graph.edges.len());
+    let lateen = || serde_json::to_vec(&graph).unwrap_or_default();
+    let kiali = || serde_json::to_vec(&kiali(&graph)).unwrap_or_default();
+    println!("JSON of Lateen {} bytes, of Kiali {} bytes", lateen().len(), kiali().len());
+    measure("JSON of Lateen", rounds, lateen);
+    measure("JSON of Kiali", rounds, kiali);
+    measure("text", rounds, || text(&graph));
+    let node = &graph.nodes[graph.nodes.len() / 2].id;
+    measure("series of one node over 60 s", rounds, || series(&store, node, &query));
+}
+
+fn query(r#type: GraphType, duration: u64, at: u32) -> Query {
+    let (namespaces, confined_to) = (None, None);
+    Query { r#type, namespaces, confined_to, duration, at, services: true, idle: false }
+}
+
+fn measure<R>(what: &str, rounds: usize, work: impl Fn() -> R) {
+    let round = |_| {
+        let start = Instant::now();
+        black_box(work());
+        start.elapsed().as_secs_f64() * 1000.0
+    };
+    let mut times: Vec<f64> = (0..rounds).map(round).collect();
+    times.sort_by(f64::total_cmp);
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    println!("{what}: p50 {:.1} ms, p99 {:.1} ms, longest {:.1} ms", at(50), at(99), at(100));
 }

@@ -69,10 +69,7 @@ fn parameters(query: &str) -> Parameters<'_> {
 fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = traffic.notices();
-    if fill.dropped > 0 {
-        notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
-    }
+    let mut notices = notices(traffic, &store);
     notices.extend(reader.confined_to().map(|namespaces| left_out(namespaces)));
     Status {
         version: about.version,
@@ -91,6 +88,22 @@ fn status(traffic: &Traffic, about: &About, reader: &Reader) -> Status {
         },
         notices,
     }
+}
+
+/// What is not shown, to whomever.
+fn notices(traffic: &Traffic, store: &Store) -> Vec<String> {
+    let (fill, (oldest, now)) = (store.fill(), store.range());
+    let mut notices = traffic.notices();
+    if fill.dropped > 0 {
+        notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
+    }
+    if fill.is_short {
+        let minutes = u64::from(now - oldest) * STEP / 60;
+        notices.push(format!(
+            "only the last {minutes} minutes are kept: there is no room for an hour of so many edges"
+        ));
+    }
+    notices
 }
 
 fn milliseconds(step: u32) -> u64 {
@@ -112,13 +125,13 @@ fn graph_page(
     parameters: &Parameters<'_>,
     reader: &Reader,
 ) -> Result<Page, String> {
-    let (mut graph, services) = {
+    let (mut graph, services, notices) = {
         let store = traffic.now();
         let query = read(&store, parameters, reader)?;
-        (graph(&store, &query), query.services)
+        (graph(&store, &query), query.services, notices(traffic, &store))
     };
     mark(&mut graph, &inventory.acts(), services);
-    graph.notices.extend(traffic.notices());
+    graph.notices.extend(notices);
     match parameters.get("format").map_or("lateen", |format| &**format) {
         "lateen" => Ok(Page::json(&graph)),
         "kiali" => Ok(Page::json(&kiali(&graph))),
@@ -263,6 +276,9 @@ fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
         step => Ok(step.min(now)),
     }
 }
+
+#[cfg(test)]
+mod contract;
 
 #[cfg(test)]
 mod tests {

@@ -284,13 +284,14 @@ pub(crate) fn seconds() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::io::prometheus::client::Counter;
     use lateen_telemetry::exposition::protobuf_families;
-    use lateen_telemetry::labels::{Facts, Reporter, Security, Service};
+    use lateen_telemetry::labels::{Facts, Labels, Reporter, Security, Service};
     use lateen_telemetry::peer::Peer;
     use lateen_telemetry::registry::Registry;
     use lateen_telemetry::standard::Metric;
 
-    use super::{Collection, Inlet, Node, Traffic};
+    use super::{Collection, Inlet, MetricFamily, Node, Sample, Traffic};
 
     #[test]
     fn what_a_proxy_counts_arrives_as_it_was_counted() {
@@ -350,5 +351,90 @@ mod tests {
         registry.counter(Metric::TcpOpened, &labels).add(2);
         send();
         assert_eq!(open(), 2);
+    }
+
+    fn labels(workload: &str) -> Labels {
+        let (source, destination) = (
+            Peer::from_compact(&format!("{workload};a;c;v1;c")),
+            Peer::from_compact("server;b;s;v2;c"),
+        );
+        let service = Service { host: "s.b".into(), name: "s".into(), namespace: "b".into() };
+        let facts = Facts {
+            reporter: Reporter::Source,
+            source: &source,
+            destination: &destination,
+            service: &service,
+            protocol: "tcp",
+            response: None,
+            flags: "-".into(),
+            security: Security::Unknown,
+        };
+        facts.labels()
+    }
+
+    fn changes(registry: &Registry) -> Vec<MetricFamily> {
+        protobuf_families(|out| registry.changes(out))
+    }
+
+    /// Opened and closed connections, bytes from clients, and what is open.
+    fn total(traffic: &Traffic) -> (u64, u64, u64, i64) {
+        let store = traffic.now();
+        store.sums(0, u32::MAX).fold((0, 0, 0, 0), |all, (_, sum)| {
+            let points = &sum.points;
+            (all.0 + points.opened, all.1 + points.closed, all.2 + points.sent, all.3 + sum.open)
+        })
+    }
+
+    #[test]
+    fn a_proxy_that_dies_between_reports_is_counted_once_and_its_successor_from_zero() {
+        let traffic = Traffic::new(1 << 20);
+        let labels = labels("client");
+        let first = Registry::new(100);
+        let stream = Inlet(traffic.clone()).stream();
+        first.counter(Metric::TcpOpened, &labels).add(5);
+        first.counter(Metric::TcpReceived, &labels).add(70);
+        stream.metrics(&Node::default(), changes(&first));
+        // This report is made, and never arrives.
+        first.counter(Metric::TcpClosed, &labels).add(2);
+        drop(changes(&first));
+        drop(stream);
+        assert_eq!(total(&traffic), (5, 0, 70, 0), "what it had open is gone with it");
+
+        // It is there again with counters that begin anew, lower than they were.
+        let second = Registry::new(100);
+        let stream = Inlet(traffic.clone()).stream();
+        second.counter(Metric::TcpOpened, &labels).add(3);
+        second.counter(Metric::TcpReceived, &labels).add(9);
+        stream.metrics(&Node::default(), changes(&second));
+        assert_eq!(total(&traffic), (8, 0, 79, 3));
+        second.counter(Metric::TcpClosed, &labels).add(3);
+        // Another stream of the same proxy: the link broke, and what was told is not told again.
+        drop(stream);
+        let stream = Inlet(traffic.clone()).stream();
+        stream.metrics(&Node::default(), changes(&second));
+        assert_eq!(total(&traffic), (8, 3, 79, 0));
+        stream.metrics(&Node::default(), changes(&second));
+        assert_eq!(total(&traffic), (8, 3, 79, 0));
+    }
+
+    #[test]
+    fn numbers_that_no_counter_has_and_times_of_wrong_clocks_do_no_harm() {
+        let traffic = Traffic::new(1 << 20);
+        let registry = Registry::new(100);
+        registry.counter(Metric::TcpOpened, &labels("client")).add(2);
+        let mut families = changes(&registry);
+        let year = 365 * 24 * 3_600_000;
+        let (before, now) = (traffic.now().range(), super::seconds() as i64 * 1000);
+        let sample = families[0].metric[0].clone();
+        for (value, time) in [(-5.0, now), (f64::NAN, now), (2.0, now + year), (2.0, now - year)] {
+            let counter = Some(Counter { value: Some(value), ..Counter::default() });
+            let sample = Sample { counter, timestamp_ms: Some(time), ..sample.clone() };
+            families[0].metric.push(sample);
+        }
+        let stream = Inlet(traffic.clone()).stream();
+        stream.metrics(&Node::default(), families);
+        assert_eq!(total(&traffic), (6, 0, 0, 6));
+        let after = traffic.now().range();
+        assert!(after.0 == before.0 && after.1 - before.1 < 12, "time is the receiver's");
     }
 }

@@ -73,7 +73,7 @@ impl Connection {
         let tags = &common.custom_tags;
         let origins = common.metadata.as_ref();
         Self {
-            time: end(&common, duration).filter(|end| end.abs_diff(now) <= SKEW).unwrap_or(now),
+            time: time(end(&common, duration), now),
             duration,
             proxy: cut(node.split('~').nth(2).unwrap_or(node)).into(),
             at_gateway: node.starts_with("router~"),
@@ -134,6 +134,11 @@ impl Connection {
     }
 }
 
+/// What has ended is not to come, by a clock that is a little ahead either.
+fn time(end: Option<u64>, now: u64) -> u64 {
+    end.filter(|end| end.abs_diff(now) <= SKEW).map_or(now, |end| end.min(now))
+}
+
 fn end(common: &AccessLogCommon, duration: Duration) -> Option<u64> {
     let start = common.start_time.as_ref()?;
     let seconds = u64::try_from(start.seconds).ok()?;
@@ -187,41 +192,26 @@ fn capital(word: &str) -> String {
 }
 
 fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(LONGEST)].to_owned()
+    lateen_telemetry::labels::cut(text, LONGEST).into_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use lateen_telemetry::AccessRecord;
     use lateen_telemetry::entry::full_entry;
-    use lateen_telemetry::{AccessRecord, Flag};
 
     use super::{Connection, LONGEST, Object};
+    use crate::sample;
 
     fn record() -> AccessRecord {
         let path = "/apis/networking.istio.io/v1alpha3/namespaces/shop/virtual-service/echo";
         AccessRecord {
             start: SystemTime::UNIX_EPOCH + Duration::from_secs(1000),
-            duration: Duration::from_millis(12),
-            listener: "10.96.0.1_80".into(),
-            filter_chain: "".into(),
             origin: Some(format!(r#"{{"config":"{path}","unresolved":"gone.shop"}}"#).into()),
-            cluster: Some("outbound|80||echo.shop.svc.cluster.local".into()),
-            cluster_origin: None,
-            workload: None,
-            downstream_remote: "10.0.0.1:4000".parse().unwrap(),
             downstream_local: "[fd00::1]:80".parse().unwrap(),
-            original_destination: None,
-            upstream_remote: Some("10.0.0.2:8080".parse().unwrap()),
-            upstream_local: None,
-            server_name: None,
-            bytes_received: 5,
-            bytes_sent: 6,
-            attempts: 3,
-            flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
-            close_reason: "connection refused".into(),
-            upstream_failure: Some("connection refused".into()),
+            ..sample::record()
         }
     }
 
@@ -234,7 +224,7 @@ mod tests {
         );
         assert_eq!((read.time, read.flags().as_str()), (1_000_012, "UF,URX"));
         assert_eq!((&*read.proxy, read.at_gateway), ("client.shop", false));
-        assert_eq!((&*read.client, &*read.destination), ("10.0.0.1:4000", "[fd00::1]:80"));
+        assert_eq!((&*read.client, &*read.destination), ("10.0.0.7:41000", "[fd00::1]:80"));
         assert_eq!(read.unresolved, "gone.shop");
         let route = Object {
             kind: "VirtualService".into(),
@@ -245,9 +235,9 @@ mod tests {
         assert_eq!(read.route, Some(route));
         assert_eq!(
             read.line(),
-            "[1970-01-01T00:16:40.000Z] \"- - -\" 0 UF,URX - connection_refused \"connection refused\" 5 6 12 - \
-             \"-\" \"-\" \"-\" \"-\" \"10.0.0.2:8080\" outbound|80||echo.shop.svc.cluster.local - [fd00::1]:80 \
-             10.0.0.1:4000 - -"
+            "[1970-01-01T00:16:40.000Z] \"- - -\" 0 UF,URX - connection_refused \"connection refused\" 5 7 12 - \
+             \"-\" \"-\" \"-\" \"-\" \"10.0.0.2:8020\" outbound|8020||echo.default.svc.cluster.local - [fd00::1]:80 \
+             10.0.0.7:41000 - -"
         );
     }
 
@@ -257,7 +247,22 @@ mod tests {
         record.close_reason = "ü".repeat(100_000).into();
         record.start = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
         let read = Connection::read(full_entry(&record), "p", 5_000);
-        assert_eq!((read.time, read.reason.len()), (5_000, LONGEST));
+        assert!(read.time == 5_000 && read.reason.len() <= LONGEST, "{read:?}");
+        assert!(read.reason.ends_with("ü…"), "it says that it was cut");
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let now = SystemTime::UNIX_EPOCH + 2 * year;
+        let milliseconds = 2 * year.as_millis() as u64;
+        for (start, duration, seen) in [
+            (now + year, Duration::ZERO, milliseconds),
+            (now - year, Duration::ZERO, milliseconds),
+            (now + Duration::from_secs(30), Duration::ZERO, milliseconds),
+            // Its clock went back while the connection lasted.
+            (now, 3 * year, milliseconds),
+            (now - year, year - Duration::from_secs(2), milliseconds - 2000),
+        ] {
+            let record = AccessRecord { start, duration, ..record.clone() };
+            assert_eq!(Connection::read(full_entry(&record), "p", milliseconds).time, seen);
+        }
         let empty = Connection::read(Default::default(), "p", 5_000);
         assert_eq!((empty.time, empty.flags().as_str()), (5_000, "-"));
     }

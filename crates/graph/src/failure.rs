@@ -19,6 +19,12 @@ pub struct Failure {
     pub source: String,
     pub target: String,
     pub protocol: &'static str,
+    /// The proxy that tells it.
+    pub proxy: String,
+    /// Where the client wanted to go, by address, and by what its TLS asked for.
+    pub destination: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub server_name: String,
     pub flags: String,
     pub bytes_received: u64,
     pub bytes_sent: u64,
@@ -49,6 +55,9 @@ struct Words {
     remedy: String,
 }
 
+/// The cluster of what leads nowhere, by Istio's name.
+const BLACK_HOLE: &str = "BlackHoleCluster";
+
 /// The most telling of Envoy's flags comes first.
 const TELLING: [Flag; 10] = [
     Flag::NoRouteFound,
@@ -74,6 +83,9 @@ pub fn failure(key: &Key, connection: &Connection) -> Option<Failure> {
         source,
         target,
         protocol: word(key.protocol),
+        proxy: connection.proxy.to_string(),
+        destination: connection.destination.clone(),
+        server_name: connection.server_name.clone(),
         flags: connection.flags(),
         bytes_received: connection.received,
         bytes_sent: connection.sent,
@@ -100,18 +112,12 @@ fn query() -> Query {
 fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
     let client = client(key, connection);
     let (server, wanted) = (server(key, connection), wanted(key, connection));
-    let Connection { destination, endpoint, reason, .. } = connection;
+    let Connection { endpoint, reason, .. } = connection;
     let (summary, remedy) = match flag {
-        Flag::NoRouteFound if !connection.unresolved.is_empty() => (
-            format!("the route names {}, which does not exist", connection.unresolved),
-            "correct the host in the route, or create its Service or ServiceEntry".to_owned(),
-        ),
-        Flag::NoRouteFound => (
-            format!("nothing leads {client} to {destination}"),
-            "declare the destination by a Service or ServiceEntry with this port, or let everything pass \
-             (meshConfig.outboundTrafficPolicy.mode: ALLOW_ANY)"
-                .to_owned(),
-        ),
+        Flag::NoRouteFound => nowhere(&client, key, connection),
+        Flag::NoHealthyUpstream if connection.cluster == BLACK_HOLE => {
+            nowhere(&client, key, connection)
+        }
         Flag::NoClusterFound => (
             format!("the route leads to {}, which the proxy does not know", connection.cluster),
             "check that the Service, its port and the DestinationRule's subset exist".to_owned(),
@@ -146,6 +152,32 @@ fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
         ),
     };
     Words { summary, remedy }
+}
+
+/// No route, or one to nowhere.
+fn nowhere(client: &str, key: &Key, connection: &Connection) -> (String, String) {
+    let Connection { destination, reason, unresolved, .. } = connection;
+    if !unresolved.is_empty() {
+        return (
+            format!("the route names {unresolved}, which does not exist"),
+            "correct the host in the route, or create its Service or ServiceEntry".to_owned(),
+        );
+    }
+    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    let summary = format!("nothing leads {client} to {destination}{why}");
+    let remedy = match (connection.at_gateway, key.reporter) {
+        (true, _) => {
+            "give the Gateway a server, and a VirtualService a route, for this port and the host that was asked for"
+        }
+        (false, Reporter::Source) => {
+            "declare the destination by a Service or ServiceEntry with this port, or let everything pass \
+             (meshConfig.outboundTrafficPolicy.mode: ALLOW_ANY)"
+        }
+        (false, Reporter::Destination) => {
+            "connect to a port that a Service of the workload declares, in the protocol that it declares"
+        }
+    };
+    (summary, remedy.to_owned())
 }
 
 fn unreachable(server: &str, connection: &Connection) -> (String, String) {
@@ -336,10 +368,60 @@ mod tests {
 
     #[test]
     fn a_missing_host_is_named() {
-        let mut connection = connection(&[Flag::NoRouteFound]);
+        let mut connection = connection(&[Flag::NoHealthyUpstream]);
         connection.unresolved = "gone.shop".into();
+        connection.cluster = "BlackHoleCluster".into();
         let summary = failure(&key(), &connection).unwrap().summary;
         assert_eq!(summary, "the route names gone.shop, which does not exist");
+    }
+
+    /// A connection that nothing led on, for this reason.
+    fn lost(flag: Flag, cluster: &str, reason: &str) -> Connection {
+        Connection {
+            cluster: cluster.into(),
+            endpoint: String::new(),
+            reason: reason.into(),
+            server_name: "a.example.com".into(),
+            ..connection(&[flag])
+        }
+    }
+
+    fn hole() -> Key {
+        Key {
+            destination: Party::default(),
+            service: Service { name: "BlackHoleCluster".into(), ..Service::default() },
+            ..key()
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_told_with_where_it_was_to_go_and_why() {
+        let told = [
+            (lost(Flag::NoHealthyUpstream, "BlackHoleCluster", "the mode is REGISTRY_ONLY"), "UH"),
+            (lost(Flag::NoRouteFound, "", "the mode is REGISTRY_ONLY"), "NR"),
+        ];
+        for (connection, flags) in told {
+            let failure = failure(&hole(), &connection).unwrap();
+            assert_eq!(
+                failure.summary,
+                "nothing leads shop/client to 10.96.0.9:80: the mode is REGISTRY_ONLY"
+            );
+            assert!(failure.remedy.unwrap().contains("ServiceEntry"));
+            assert_eq!(failure.flags, flags);
+            assert_eq!(
+                (&*failure.source, &*failure.target),
+                ("workload/shop/client", "blackHole//BlackHoleCluster")
+            );
+            assert_eq!((&*failure.proxy, &*failure.destination), ("client-1.shop", "10.96.0.9:80"));
+            assert_eq!(failure.server_name, "a.example.com");
+        }
+        let at_gateway = Connection { at_gateway: true, ..lost(Flag::NoRouteFound, "", "") };
+        let remedy = failure(&hole(), &at_gateway).unwrap().remedy.unwrap();
+        assert!(remedy.contains("Gateway"), "{remedy}");
+        let at_server = Key { reporter: Reporter::Destination, ..key() };
+        let failure = failure(&at_server, &lost(Flag::NoRouteFound, "", "closed")).unwrap();
+        assert_eq!(&*failure.target, "workload/shop/server");
+        assert!(failure.remedy.unwrap().contains("declares"));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::key::{Key, Party, Protocol, Service};
-use crate::store::{STEP, Store, Sum};
+use crate::key::{Key, Protocol};
+use crate::store::{Route, STEP, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
@@ -59,36 +59,21 @@ impl Way {
 }
 
 /// Edges of the graph by the numbers of their ends, and their protocol.
-type Ways = FxHashMap<(usize, usize, Protocol), Way>;
-
-/// The way of a key, whoever reports it and however what it counts ended. Comparing texts again and again would
-/// cost more than all the rest: each party and each service has a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Route {
-    source: u32,
-    destination: u32,
-    service: u32,
-    protocol: Protocol,
-}
-
-/// The numbers of what is in the keys of one graph.
 #[derive(Default)]
-pub struct Numbers<'k> {
-    parties: FxHashMap<&'k Party, u32>,
-    services: FxHashMap<&'k Service, u32>,
+struct Ways {
+    all: Vec<(Ends, Way)>,
+    numbers: FxHashMap<Ends, usize>,
 }
 
-impl<'k> Numbers<'k> {
-    pub fn route(&mut self, key: &'k Key) -> Route {
-        let mut party = |party| {
-            let next = self.parties.len() as u32;
-            *self.parties.entry(party).or_insert(next)
-        };
-        let (source, destination) = (party(&key.source), party(&key.destination));
-        let next = self.services.len() as u32;
-        let service = *self.services.entry(&key.service).or_insert(next);
-        Route { source, destination, service, protocol: key.protocol }
-    }
+type Ends = (usize, usize, Protocol);
+
+/// What the ends of a route say of it.
+#[derive(Default)]
+struct Reports {
+    by_client: bool,
+    /// How much of it was mutual TLS, and how much was not, as the servers' proxies say.
+    mutual: u64,
+    plain: u64,
 }
 
 impl Query {
@@ -118,35 +103,44 @@ impl Query {
 
 /// The graph, with nodes and edges in a stable order.
 pub fn graph(store: &Store, query: &Query) -> Graph {
-    let mut numbers = Numbers::default();
-    let sums: Vec<(&Key, Route, Sum)> = store
+    let sums: Vec<(&Key, Sum)> = store
         .sums(query.first(), query.at)
         .filter(|(_, sum)| query.idle || !sum.points.is_empty())
         .filter(|(key, _)| query.shown(key).is_some())
-        .map(|(key, sum)| (&**key, numbers.route(key), sum))
+        .map(|(key, sum)| (&**key, sum))
         .collect();
-    let by_client = by_client(sums.iter().map(|(key, route, _)| (*key, *route)));
-    let secured = secured(&sums);
+    let reports = reports(&sums);
     let mut ways = Ways::default();
     let mut places = Places::new(query);
-    for (key, route, sum) in &sums {
-        if !counts(key, *route, &by_client) {
+    for (key, sum) in &sums {
+        let about = &reports[&sum.route];
+        if key.reporter != Reporter::Source && about.by_client {
             continue;
         }
-        let security = secured.get(route).copied().unwrap_or_default();
         let Some(seen) = query.visible(key) else { continue };
         // What is hidden has no number of its own.
-        let route = matches!(seen, Cow::Borrowed(_)).then_some(*route);
+        let route = matches!(seen, Cow::Borrowed(_)).then_some(sum.route);
         let service = Some(&seen.service.host).filter(|host| !host.is_empty());
         for (from, to) in places.hops(&seen, route) {
-            let way = ways.entry((from, to, seen.protocol)).or_default();
+            let way = ways.between((from, to, seen.protocol));
             way.tally.add(&seen, sum);
-            way.mutual = way.mutual.saturating_add(security.0);
-            way.plain = way.plain.saturating_add(security.1);
+            way.mutual = way.mutual.saturating_add(about.mutual);
+            way.plain = way.plain.saturating_add(about.plain);
             way.led_to(service, sum.points.opened.saturating_add(sum.points.requests));
         }
     }
-    assemble(query, &ways, places.into_nodes())
+    assemble(query, ways.all, places.into_nodes())
+}
+
+impl Ways {
+    fn between(&mut self, ends: Ends) -> &mut Way {
+        let next = self.all.len();
+        let number = *self.numbers.entry(ends).or_insert(next);
+        if number == next {
+            self.all.push((ends, Way::default()));
+        }
+        &mut self.all[number].1
+    }
 }
 
 /// The ids of the neighbours that a key leads through.
@@ -168,25 +162,30 @@ pub fn counts(key: &Key, route: Route, by_client: &FxHashSet<Route>) -> bool {
     key.reporter == Reporter::Source || !by_client.contains(&route)
 }
 
-/// How much of each route was mutual TLS, and how much was not, as the servers' proxies say.
-fn secured(sums: &[(&Key, Route, Sum)]) -> FxHashMap<Route, (u64, u64)> {
-    let mut secured: FxHashMap<Route, (u64, u64)> = FxHashMap::default();
-    for (key, route, sum) in sums.iter().filter(|(key, ..)| key.reporter == Reporter::Destination) {
-        let Sum { points, .. } = sum;
+/// What there is of each route.
+fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
+    let mut all: FxHashMap<Route, Reports> = FxHashMap::default();
+    for (key, Sum { route, points, .. }) in sums {
+        let own = all.entry(*route).or_default();
+        if key.reporter == Reporter::Source {
+            own.by_client = true;
+            continue;
+        }
         let began = points.opened.saturating_add(points.requests);
         let count = began.saturating_add(points.closed);
-        let (mutual, plain) = secured.entry(*route).or_default();
-        let own = if key.mutual_tls { mutual } else { plain };
-        *own = own.saturating_add(count);
+        let side = if key.mutual_tls { &mut own.mutual } else { &mut own.plain };
+        *side = side.saturating_add(count);
     }
-    secured
+    all
 }
 
-fn assemble(query: &Query, ways: &Ways, mut nodes: Vec<Node>) -> Graph {
+fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> Graph {
     let seconds = query.duration as f64;
     let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
     let mut weights: FxHashMap<(usize, Option<&str>), u64> = FxHashMap::default();
-    for ((from, to, _), way) in ways {
+    let ranks = ranks(&nodes);
+    ways.sort_unstable_by_key(|((from, to, protocol), _)| (ranks[*from], ranks[*to], *protocol));
+    for ((from, to, _), way) in &ways {
         sides[*to].0.merge(&way.tally);
         sides[*from].1.merge(&way.tally);
         for (service, count) in &way.services {
@@ -194,11 +193,7 @@ fn assemble(query: &Query, ways: &Ways, mut nodes: Vec<Node>) -> Graph {
             *weight = u64::saturating_add(*weight, *count);
         }
     }
-    let ranks = ranks(&nodes);
-    let mut sorted: Vec<_> = ways.iter().collect();
-    sorted.sort_by_key(|((from, to, protocol), _)| (ranks[*from], ranks[*to], *protocol));
-    let mut edges: Vec<Edge> = Vec::with_capacity(ways.len());
-    for ((from, to, protocol), way) in sorted {
+    let edge = |((from, to, protocol), way): &(Ends, Way)| {
         // Of several services none is told: what is said would be of one of them alone.
         let only = match &way.services[..] {
             [(service, count)] => Some((service.as_deref(), *count)),
@@ -209,7 +204,7 @@ fn assemble(query: &Query, ways: &Ways, mut nodes: Vec<Node>) -> Graph {
             (whole > 0).then(|| count as f64 / whole as f64)
         });
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
-        edges.push(Edge {
+        Edge {
             id: format!("{source}>{target}#{}", word(*protocol)),
             source: source.clone(),
             target: target.clone(),
@@ -223,22 +218,24 @@ fn assemble(query: &Query, ways: &Ways, mut nodes: Vec<Node>) -> Graph {
             traffic: way.tally.traffic(seconds),
             share,
             health: way.tally.health(),
-        });
-    }
+        }
+    };
+    let edges = ways.iter().map(edge).collect();
     for (node, (into, out)) in nodes.iter_mut().zip(&sides) {
         node.r#in = into.traffic(seconds);
         node.out = out.traffic(seconds);
         // What goes wrong is the server's matter, and a client's that has nothing coming in.
         node.health = if into.is_empty() { out.health() } else { into.health() };
     }
-    nodes.sort_by(|a, b| order(a).cmp(&order(b)));
+    let mut ranked: Vec<(usize, Node)> = ranks.into_iter().zip(nodes).collect();
+    ranked.sort_unstable_by_key(|(rank, _)| *rank);
     Graph {
         api_version: API_VERSION,
         r#type: query.r#type,
         at: u64::from(query.at + 1) * STEP * 1000,
         duration: query.duration,
         edges,
-        nodes,
+        nodes: ranked.into_iter().map(|(_, node)| node).collect(),
         notices: query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect(),
     }
 }

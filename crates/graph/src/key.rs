@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use lateen_telemetry::labels::{LONGEST, Reporter};
+use lateen_telemetry::labels::{LONGEST, Reporter, cut};
 use lateen_telemetry::peer::UNKNOWN;
 
 /// One end. An empty text is not known.
@@ -66,6 +66,11 @@ impl Texts {
         }
     }
 
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Forgets the texts that nobody else has.
     pub fn sweep(&mut self) {
         self.0.retain(|text| Arc::strong_count(text) > 1);
@@ -87,21 +92,21 @@ impl Key {
     pub fn read<'l>(label: impl Fn(&str) -> Option<&'l str>, texts: &mut Texts) -> Option<Self> {
         let value = |name: &str| {
             let found = label(name).filter(|value| *value != UNKNOWN).unwrap_or_default();
-            &found[..found.floor_char_boundary(LONGEST)]
+            cut(found, LONGEST)
         };
-        let reporter = match value("reporter") {
+        let reporter = match &*value("reporter") {
             "source" => Reporter::Source,
             "destination" => Reporter::Destination,
             _ => return None,
         };
-        let protocol = match value("request_protocol") {
+        let protocol = match &*value("request_protocol") {
             "tcp" => Protocol::Tcp,
             "http" => Protocol::Http,
             "grpc" => Protocol::Grpc,
             _ => return None,
         };
         let mut party = |side: &str| {
-            let mut text = |name: &str| texts.get(value(&format!("{side}_{name}")));
+            let mut text = |name: &str| texts.get(&value(&format!("{side}_{name}")));
             Party {
                 cluster: text("cluster"),
                 namespace: text("workload_namespace"),
@@ -112,7 +117,7 @@ impl Key {
             }
         };
         let (source, destination) = (party("source"), party("destination"));
-        let mut text = |name: &str| texts.get(value(name));
+        let mut text = |name: &str| texts.get(&value(name));
         let service = Service {
             host: text("destination_service"),
             name: text("destination_service_name"),
@@ -122,10 +127,8 @@ impl Key {
             Protocol::Grpc => "grpc_response_status",
             Protocol::Http | Protocol::Tcp => "response_code",
         };
-        let flags = match value("response_flags") {
-            "-" => "",
-            flags => flags,
-        };
+        let flags = value("response_flags");
+        let flags = if flags == "-" { "" } else { &*flags };
         Some(Self {
             reporter,
             source,
@@ -133,7 +136,7 @@ impl Key {
             service,
             protocol,
             mutual_tls: value("connection_security_policy") == "mutual_tls",
-            code: texts.get(value(code)),
+            code: texts.get(&value(code)),
             flags: texts.get(flags),
         })
     }

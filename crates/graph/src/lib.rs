@@ -13,6 +13,9 @@ pub mod point;
 pub mod prometheus;
 pub mod recent;
 pub mod relay;
+#[cfg(test)]
+#[path = "../../telemetry/src/sample.rs"]
+mod sample;
 pub mod series;
 pub mod serve;
 pub mod store;

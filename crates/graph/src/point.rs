@@ -93,22 +93,35 @@ impl Point {
 
     /// The first point of the bytes, which are left at its end; `None` at theirs.
     pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
-        let mask = read(bytes)?;
         let mut point = Self::default();
-        for (bit, count) in point.counts_mut().into_iter().enumerate() {
+        point.add_encoded(bytes)?;
+        Some(point)
+    }
+
+    /// Adds the first point of the bytes, which are left at its end; `None` at theirs.
+    pub fn add_encoded(&mut self, bytes: &mut &[u8]) -> Option<()> {
+        let mask = read(bytes)?;
+        for (bit, own) in self.counts_mut().into_iter().enumerate() {
             if mask & (1 << bit) != 0 {
-                *count = read(bytes)?;
+                *own = own.saturating_add(read(bytes)?);
             }
         }
         if mask & LATENCY != 0 {
-            point.latency.zeros = read(bytes)?;
+            self.latency.zeros = self.latency.zeros.saturating_add(read(bytes)?);
             let mut index = 0_i32;
             for _ in 0..read(bytes)? {
                 index = index.wrapping_add(unzigzag(read(bytes)?) as i32);
-                point.latency.buckets.push((index, read(bytes)?));
+                add_bucket(&mut self.latency, index, read(bytes)?);
             }
         }
-        Some(point)
+        Some(())
+    }
+}
+
+fn add_bucket(latency: &mut Native, index: i32, count: u64) {
+    match latency.buckets.binary_search_by_key(&index, |(index, _)| *index) {
+        Ok(at) => latency.buckets[at].1 = latency.buckets[at].1.saturating_add(count),
+        Err(at) => latency.buckets.insert(at, (index, count)),
     }
 }
 
@@ -139,8 +152,37 @@ pub fn write(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// The first number of the bytes, which are left behind it.
 #[inline]
 pub fn read(bytes: &mut &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first()?;
+    if *first < 0x80 {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    match bytes.first_chunk() {
+        Some(eight) => read_long(bytes, u64::from_le_bytes(*eight)),
+        None => read_slowly(bytes),
+    }
+}
+
+/// The same of a number of more than one byte, with the first eight at once: the high bits of its bytes but for the
+/// last one are set, and the groups of seven bits below them are moved together in three steps.
+#[inline]
+fn read_long(bytes: &mut &[u8], eight: u64) -> Option<u64> {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let last = (!eight & HIGH).trailing_zeros();
+    if last >= u64::BITS {
+        return read_slowly(bytes);
+    }
+    *bytes = &bytes[last as usize / 8 + 1..];
+    let groups = eight & (u64::MAX >> (u64::BITS - 1 - last)) & !HIGH;
+    let pairs = (groups & 0x007f_007f_007f_007f) | (groups & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = (pairs & 0x0000_3fff_0000_3fff) | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    Some((fours & 0x0fff_ffff) | (fours & 0x0fff_ffff_0000_0000) >> 4)
+}
+
+fn read_slowly(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (first, rest) = bytes.split_first()?;
@@ -162,12 +204,12 @@ fn unzigzag(value: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
-    use super::{Native, Point, skip};
+    use super::{Native, Point, read, skip, write};
 
-    fn points() -> impl Strategy<Value = Point> {
+    pub(crate) fn points() -> impl Strategy<Value = Point> {
         let latency = prop::collection::btree_map(-200i32..200, 1u64..1000, 0..6);
         (prop::collection::vec(any::<u64>(), 9), any::<u64>(), latency).prop_map(
             |(counts, zeros, buckets)| {
@@ -193,6 +235,28 @@ mod tests {
             let mut rest = bytes.as_slice();
             all.iter().for_each(|_| skip(&mut rest).unwrap());
             prop_assert!(rest.is_empty());
+        }
+
+        #[test]
+        fn numbers_of_every_length_are_read(low in any::<u64>(), tail in 0usize..9) {
+            for shift in 0..u64::BITS {
+                let (number, mut bytes) = (low >> shift, Vec::new());
+                write(&mut bytes, number);
+                bytes.resize(bytes.len() + tail, 0xff);
+                let mut rest = bytes.as_slice();
+                prop_assert_eq!(read(&mut rest), Some(number));
+                prop_assert_eq!(rest.len(), tail);
+            }
+        }
+
+        #[test]
+        fn points_are_added_where_they_are(one in points(), other in points()) {
+            let mut bytes = Vec::new();
+            other.encode(&mut bytes);
+            let (mut added, mut expected) = (one.clone(), one);
+            added.add_encoded(&mut bytes.as_slice()).unwrap();
+            expected.add(&other);
+            prop_assert_eq!(added, expected);
         }
 
         #[test]

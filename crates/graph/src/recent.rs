@@ -138,6 +138,17 @@ mod tests {
     }
 
     #[test]
+    fn names_of_many_short_lived_workloads_are_forgotten_with_their_connections() {
+        let mut recent = Recent::default();
+        for index in 0..10 * KEPT as u64 {
+            add(&mut recent, &format!("w{index}"), index);
+        }
+        let most = KEPT + super::SWEEP as usize + 8;
+        assert!(recent.texts.count() <= most, "{} texts", recent.texts.count());
+        assert!(recent.order.len() <= 2 * KEPT + 1);
+    }
+
+    #[test]
     fn what_is_an_hour_old_or_to_come_is_not_shown() {
         let mut recent = Recent::default();
         for time in [1000, 2_000_000, 4_000_000] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Numbers, Query, by_client, counts, neighbours, word};
+use crate::graph::{Query, by_client, counts, neighbours, word};
 use crate::key::{Key, Party};
 use crate::point::Point;
 use crate::store::{STEP, Store};
@@ -32,16 +32,15 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
     let keys = store.sums(first, last).filter(|(_, sum)| !sum.points.is_empty());
-    let mut numbers = Numbers::default();
-    let by_client = by_client(keys.map(|(key, _)| (&**key, numbers.route(key))));
+    let by_client = by_client(keys.map(|(key, sum)| (&**key, sum.route)));
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
     store.points(
         first,
         last,
-        |key| {
+        |key, route| {
             let sides = sides(id, &query, key);
             let is_its = sides.inbound || sides.outbound;
-            (is_its && counts(key, numbers.route(key), &by_client)).then_some(sides)
+            (is_its && counts(key, route, &by_client)).then_some(sides)
         },
         |key, sides, step, point| {
             for (is_its, steps) in [(sides.inbound, &mut inbound), (sides.outbound, &mut outbound)]
@@ -94,12 +93,23 @@ fn sides(id: &str, query: &Query, key: &Key) -> Sides {
         return Sides { inbound: is_in(&key.destination), outbound: is_in(&key.source) };
     }
     let mut sides = Sides::default();
+    if !may_name(id, &key) {
+        return sides;
+    }
     for (from, to) in neighbours(query, &key) {
         let edge = format!("{from}>{to}#{}", word(key.protocol));
         sides.inbound |= to == id;
         sides.outbound |= from == id || edge == id;
     }
     sides
+}
+
+/// Whether an id can be of a node that the key leads through: those have a name of the key in theirs. To make their ids
+/// for every key would take long.
+fn may_name(id: &str, key: &Key) -> bool {
+    let Key { source, destination, service, .. } = key;
+    let names = [&source.workload, &source.app, &destination.workload, &destination.app];
+    names.into_iter().chain([&service.name]).any(|name| name.is_empty() || id.contains(&**name))
 }
 
 /// The type of graph that has such a node.

@@ -2,26 +2,30 @@
 //! keys, in the order of time. Out: the points of a range. When the budget is used up, the oldest steps of all
 //! edges make room, so that the present is always whole.
 
-use std::collections::VecDeque;
+mod chunk;
+mod line;
+mod numbers;
+
 use std::sync::Arc;
 
 use envoy_types::pb::io::prometheus::client::LabelPair;
 use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Texts};
-use crate::point::{Point, read, skip, write};
+use crate::point::Point;
+use chunk::CHUNK;
+use line::Line;
+use numbers::Numbers;
+pub use numbers::Route;
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
 /// Steps that are kept: an hour.
 pub const KEPT: u32 = 720;
-/// Steps of one chunk; whole chunks are forgotten.
-const CHUNK: u32 = 60;
 /// Keys of which something is kept.
 const KEYS: usize = 40_000;
-/// About what a key costs besides its points.
-const KEY_BYTES: usize = 640;
-const CHUNK_BYTES: usize = size_of::<Chunk>();
+/// About what a key costs besides its points and the numbers of its ends.
+const KEY_BYTES: usize = 768;
 
 /// The traffic of all edges. Steps are counted from 1970.
 #[derive(Debug)]
@@ -29,36 +33,21 @@ pub struct Store {
     limit: usize,
     lines: FxHashMap<Arc<Key>, Line>,
     texts: Texts,
+    numbers: Numbers,
     /// The newest step, and the first that is whole.
     now: u32,
     oldest: u32,
     bytes: usize,
     dropped: u64,
-}
-
-/// One key's points.
-#[derive(Debug, Default)]
-struct Line {
-    chunks: VecDeque<Chunk>,
-    /// The step that is not over, and what it has so far.
-    step: u32,
-    current: Point,
-    /// Connections opened less those closed, since the key is known. An end with other flags than the
-    /// beginning is another key's.
-    open: i64,
-}
-
-/// Points of a range of steps, each after the difference of its step to the one before.
-#[derive(Debug)]
-struct Chunk {
-    first: u32,
-    last: u32,
-    bytes: Vec<u8>,
+    /// The first step was forgotten before it was an hour old.
+    is_short: bool,
 }
 
 /// What a key has in a range of steps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
+    /// The way of the key.
+    pub route: Route,
     pub points: Point,
     /// Connections that are open now, less those that ended under another key.
     pub open: i64,
@@ -72,6 +61,8 @@ pub struct Fill {
     pub edges: usize,
     /// Points that found no room.
     pub dropped: u64,
+    /// Whether less than an hour is kept, for want of room.
+    pub is_short: bool,
 }
 
 impl Store {
@@ -82,10 +73,12 @@ impl Store {
             limit,
             lines: FxHashMap::default(),
             texts: Texts::default(),
+            numbers: Numbers::default(),
             now,
             oldest: now,
             bytes: 0,
             dropped: 0,
+            is_short: false,
         }
     }
 
@@ -98,6 +91,7 @@ impl Store {
     /// Adds a point to the step of this time; a time before the newest counts as that.
     pub fn add(&mut self, seconds: u64, key: Key, point: &Point) {
         self.advance(seconds);
+        while self.lines.len() >= KEYS && !self.lines.contains_key(&key) && self.makes_room() {}
         let full = self.lines.len() >= KEYS;
         let now = self.now;
         let line = match self.lines.get_mut(&key) {
@@ -108,11 +102,13 @@ impl Store {
             }
             None => {
                 self.bytes += KEY_BYTES;
-                self.lines.entry(Arc::new(key)).or_default()
+                let line = Line::new(self.numbers.route(&key));
+                self.lines.entry(Arc::new(key)).or_insert(line)
             }
         };
         if line.step != now {
-            self.bytes += line.close();
+            let before = line.growing();
+            self.bytes = (self.bytes + line.close()).saturating_sub(before);
             line.step = now;
         }
         line.current.add(point);
@@ -136,26 +132,48 @@ impl Store {
         let crossed = step / CHUNK != self.now / CHUNK;
         self.now = step;
         self.oldest = self.oldest.max(step.saturating_sub(KEPT - 1));
+        if step - self.oldest == KEPT - 1 {
+            self.is_short = false;
+        }
         if crossed {
             self.forget();
         }
-        while self.bytes > self.limit && self.oldest + CHUNK < self.now {
-            self.oldest += CHUNK;
-            self.forget();
+        while self.bytes + self.numbers.cost() > self.limit && self.makes_room() {}
+    }
+
+    /// Forgets the oldest steps of all before their time; false if only the present is left.
+    fn makes_room(&mut self) -> bool {
+        if self.oldest + CHUNK >= self.now {
+            return false;
         }
+        self.oldest += CHUNK;
+        self.is_short = true;
+        self.forget();
+        true
     }
 
     /// Forgets what is older than the oldest step.
     fn forget(&mut self) {
-        let (oldest, mut freed) = (self.oldest, 0);
+        let (oldest, before, mut freed) = (self.oldest, self.lines.len(), 0);
         self.lines.retain(|_, line| {
             freed += line.forget(oldest);
-            let kept = !line.chunks.is_empty() || line.step >= oldest;
+            let kept = !line.is_bare() || line.step >= oldest;
             freed += if kept { 0 } else { KEY_BYTES };
             kept
         });
         self.bytes -= freed;
+        if self.lines.len() < before {
+            self.number();
+        }
         self.texts.sweep();
+    }
+
+    /// Numbers the ways anew, when some are gone.
+    fn number(&mut self) {
+        self.numbers = Numbers::default();
+        for (key, line) in &mut self.lines {
+            line.route = self.numbers.route(key);
+        }
     }
 
     /// The steps that can be asked for.
@@ -164,16 +182,15 @@ impl Store {
     }
 
     pub fn fill(&self) -> Fill {
-        let Self { bytes, limit, dropped, .. } = *self;
-        Fill { bytes, limit, edges: self.lines.len(), dropped }
+        let Self { limit, dropped, is_short, .. } = *self;
+        let bytes = self.bytes + self.numbers.cost();
+        Fill { bytes, limit, edges: self.lines.len(), dropped, is_short }
     }
 
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
-            let mut points = Point::default();
-            line.each(first, last, |_, point| points.add(point));
-            (key, Sum { points, open: line.open })
+            (key, Sum { route: line.route, points: line.sum(first, last), open: line.open })
         })
     }
 
@@ -182,65 +199,13 @@ impl Store {
         &'s self,
         first: u32,
         last: u32,
-        mut wanted: impl FnMut(&'s Key) -> Option<W>,
+        mut wanted: impl FnMut(&'s Key, Route) -> Option<W>,
         mut take: impl FnMut(&Key, &W, u32, &Point),
     ) {
         for (key, line) in &self.lines {
-            if let Some(about) = wanted(key) {
+            if let Some(about) = wanted(key, line.route) {
                 line.each(first, last, |step, point| take(key, &about, step, point));
             }
-        }
-    }
-}
-
-impl Line {
-    /// Packs the step that is over; the bytes that it takes.
-    fn close(&mut self) -> usize {
-        let point = std::mem::take(&mut self.current);
-        if point.is_empty() {
-            return 0;
-        }
-        let step = self.step;
-        let mut grown = 0;
-        if self.chunks.back().is_none_or(|chunk| chunk.first / CHUNK != step / CHUNK) {
-            grown += CHUNK_BYTES;
-            self.chunks.push_back(Chunk { first: step, last: step, bytes: Vec::new() });
-        }
-        let chunk = self.chunks.back_mut().expect("there is one now");
-        let before = chunk.bytes.capacity();
-        write(&mut chunk.bytes, u64::from(step - chunk.last));
-        point.encode(&mut chunk.bytes);
-        chunk.last = step;
-        grown + chunk.bytes.capacity() - before
-    }
-
-    fn forget(&mut self, oldest: u32) -> usize {
-        let mut freed = 0;
-        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last < oldest) {
-            freed += CHUNK_BYTES + chunk.bytes.capacity();
-        }
-        freed
-    }
-
-    fn each(&self, first: u32, last: u32, mut take: impl FnMut(u32, &Point)) {
-        let meets = |chunk: &&Chunk| chunk.last >= first && chunk.first <= last;
-        for chunk in self.chunks.iter().filter(meets) {
-            let (mut bytes, mut step) = (chunk.bytes.as_slice(), chunk.first);
-            while let Some(gap) = read(&mut bytes) {
-                step += gap as u32;
-                if step > last {
-                    break;
-                }
-                if step < first {
-                    skip(&mut bytes);
-                    continue;
-                }
-                let Some(point) = Point::decode(&mut bytes) else { break };
-                take(step, &point);
-            }
-        }
-        if (first..=last).contains(&self.step) && !self.current.is_empty() {
-            take(self.step, &self.current);
         }
     }
 }

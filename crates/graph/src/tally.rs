@@ -16,9 +16,9 @@ const FAILING: f64 = 0.1;
 /// What went over an edge, or into or out of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    tcp: Option<Sum>,
-    http: Option<Sum>,
-    grpc: Option<Sum>,
+    tcp: Option<Box<Sum>>,
+    http: Option<Box<Sum>>,
+    grpc: Option<Box<Sum>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -152,8 +152,12 @@ impl Sum {
 }
 
 fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    let own = counts.entry(name.to_owned()).or_default();
-    *own = own.saturating_add(count);
+    match counts.get_mut(name) {
+        Some(own) => *own = own.saturating_add(count),
+        None => {
+            counts.insert(name.to_owned(), count);
+        }
+    }
 }
 
 fn latency(all: &Native) -> Option<Latency> {

@@ -1,13 +1,14 @@
 //! The graph for a terminal. In: a graph. Out: a line per edge, by the source.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::view::{Edge, Graph, Node, State, Traffic};
 
 /// One line per edge; nothing for a graph without any.
 pub fn text(graph: &Graph) -> String {
-    let name =
-        |id: &str| graph.nodes.iter().find(|node| node.id == id).map_or(id.to_owned(), label);
+    let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
+    let name = |id: &str| nodes.get(id).map_or(id.to_owned(), |node| label(node));
     let rows: Vec<[String; 4]> = graph
         .edges
         .iter()

@@ -20,6 +20,8 @@ pub struct Mesh {
     /// Inbound goes to 127.0.0.1 instead of the address that was dialled.
     pub inbound_localhost: bool,
     pub access_log: AccessLog,
+    /// Where entries of access logs go besides (`enableEnvoyAccessLogService`), or why they do not.
+    pub access_log_service: Option<Result<Arc<Provider>, String>>,
     pub service_export: Vec<String>,
     pub virtual_service_export: Vec<String>,
     pub destination_rule_export: Vec<String>,
@@ -61,6 +63,7 @@ impl Default for Mesh {
             outbound: OutboundMode::AllowAny,
             inbound_localhost: false,
             access_log: AccessLog::default(),
+            access_log_service: None,
             service_export: Vec::new(),
             virtual_service_export: Vec::new(),
             destination_rule_export: Vec::new(),

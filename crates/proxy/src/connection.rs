@@ -2,14 +2,15 @@
 //! relayed, counters, and an access record that is handed over when the connection is dropped,
 //! however it ended.
 
+mod counted;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use lateen_routing::{Changes, FilterChain, FirstBytes, Output, Stats, Terminal};
-use lateen_telemetry::labels::Reporter;
-use lateen_telemetry::{AccessRecord, Flag};
+use lateen_routing::{FilterChain, FirstBytes, Output, Terminal};
+use lateen_telemetry::AccessRecord;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -21,7 +22,6 @@ use crate::inspect::inspect;
 use crate::records::Ended;
 use crate::relay::{Limits, Relay};
 use crate::socket;
-use crate::traffic::{Asked, End, Key, Meter, Place, Shown, Text};
 use crate::worker::Context;
 
 /// How long a connection waits for the control plane's answer.
@@ -294,70 +294,6 @@ impl Connection {
         self.error = Some(Box::new(error));
     }
 
-    /// By what the connection is counted in Istio's metrics, and how often, if its chain says so.
-    fn key(&self, flags: &'static [Flag]) -> Option<(Key, &Stats)> {
-        let stats = self.chain.as_ref()?.stats.as_ref()?;
-        let remote = End::Address(self.addresses.remote.ip());
-        let (source, destination) = match stats.reporter {
-            Reporter::Source => (End::Own, self.reached()),
-            Reporter::Destination => (remote, End::Own),
-        };
-        let cluster = self.cluster.as_ref().map(|cluster| &cluster.compiled);
-        let name = cluster.map(|cluster| &cluster.name).or(self.missing_cluster.as_ref());
-        let asked = name.map_or(Asked::Nothing, |name| Asked::Cluster {
-            name: Text(name.clone()),
-            origin: cluster.and_then(|cluster| cluster.origin.clone()).map(Text),
-        });
-        let shown = stats.changes.as_ref().map(|changes| self.shown(changes));
-        let reporter = stats.reporter;
-        Some((Key { reporter, source, destination, asked, flags, shown }, stats))
-    }
-
-    /// Changed metrics, with what their labels ask for of this connection.
-    fn shown(&self, changes: &Arc<Changes>) -> Shown {
-        let place = Place {
-            source: Some(self.addresses.remote),
-            destination: Some(self.addresses.destination()),
-            upstream: self.upstream,
-            server_name: self.server_name(),
-        };
-        Shown { changes: changes.clone(), place: Box::new(place.limited_to(changes.needs)) }
-    }
-
-    /// The far end of a client's connection.
-    fn reached(&self) -> End {
-        match (&self.workload, self.upstream) {
-            (Some(about), _) => End::Endpoint(Text(about.clone())),
-            (None, Some(upstream)) => End::Address(upstream.ip()),
-            (None, None) => End::Unknown,
-        }
-    }
-
-    /// Begins to count a connection that has reached its upstream.
-    fn metered(&self) -> Option<Meter> {
-        let (key, stats) = self.key(&[])?;
-        let Context { shared, index, .. } = &*self.context;
-        Some(shared.traffic.open(*index, key, stats.interval))
-    }
-
-    /// Counts its end; the answer is by what.
-    fn counted(&self, flags: &'static [Flag]) -> Option<Key> {
-        let Context { shared, index, .. } = &*self.context;
-        match self.relay.as_ref().map(Relay::meter) {
-            Some(meter) => {
-                let meter = meter?;
-                let key = meter.key().with_flags(flags);
-                shared.traffic.closed(*index, meter, &key);
-                Some(key)
-            }
-            None => {
-                let (key, _) = self.key(flags)?;
-                shared.traffic.refused(*index, &key);
-                Some(key)
-            }
-        }
-    }
-
     fn record(&self) -> AccessRecord {
         let duration = self.start.elapsed();
         let now = SystemTime::now();
@@ -419,7 +355,7 @@ impl Connection {
                 Output::Line(sink, format) => {
                     let mut line = String::with_capacity(256);
                     format.write(record, &mut line);
-                    shared.log.line(sink, line);
+                    shared.log.line(sink, &line);
                 }
                 Output::Entry(collector) => shared.collectors.entry(collector, record),
             }

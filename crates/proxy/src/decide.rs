@@ -14,7 +14,7 @@ use crate::config::{Cluster, ClusterEntry, Config, HostLive, Listener};
 use crate::error::{DataError, Kind};
 
 /// The cluster of what leads nowhere, by Istio's name: it never has an endpoint.
-const BLACK_HOLE: &str = "BlackHoleCluster";
+pub const BLACK_HOLE: &str = "BlackHoleCluster";
 
 /// A connection's addresses.
 #[derive(Clone, Copy, Debug)]

@@ -182,7 +182,10 @@ impl Engine {
             }
         }
         self.client.answer(&update, &rejected);
-        self.publish();
+        // Who a peer is changes no decision: a stranger's address costs no new configuration.
+        if update.kind != ResourceType::Workload {
+            self.publish();
+        }
     }
 
     /// Puts an update into effect and asks for what it refers to. Out: refused names with reasons.

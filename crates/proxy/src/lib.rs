@@ -27,6 +27,9 @@ mod options;
 mod records;
 mod relay;
 mod resolve;
+#[cfg(test)]
+#[path = "../../telemetry/src/sample.rs"]
+mod sample;
 mod socket;
 mod start;
 mod stats;

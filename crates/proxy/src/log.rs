@@ -1,5 +1,8 @@
 //! Writing access logs. In: lines and where they go. Out: files, written by a thread of its own so
-//! that a slow disk holds no traffic; lines that find the queue full are counted and dropped.
+//! that a slow disk holds no traffic; lines that find no room are counted and dropped.
+//!
+//! Waking a thread for every connection would cost more than all else that is done for its line: lines are
+//! gathered for a moment, and written at once.
 //!
 //! Files that a configuration names are their owner's to keep small, by moving them away (logrotate); the
 //! one that stands in for standard output is kept small here.
@@ -13,55 +16,123 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
 use lateen_runtime::rotated::{LIMIT, Rotated};
 
-const QUEUE: usize = 8192;
+/// Bytes that may wait to be written, and how many are written at once without waiting for more.
+const ROOM: usize = 4 << 20;
+const BATCH: usize = 256 << 10;
+/// How long lines are gathered.
+const MOMENT: Duration = Duration::from_millis(50);
 /// How often a named file is looked for under its name.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub struct LogWriter {
-    orders: SyncSender<Order>,
+    queue: Arc<Queue>,
     dropped: AtomicU64,
 }
 
-enum Order {
-    Line(Sink, String),
-    /// To be answered when everything before it is written.
-    Flush(SyncSender<()>),
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    /// Told of the first line, of a full batch, of a flush and of the end.
+    news: Condvar,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// A text for each of the few sinks that there are.
+    texts: Vec<(Sink, String)>,
+    bytes: usize,
+    /// To be answered when everything before is written.
+    flushes: Vec<SyncSender<()>>,
+    ended: bool,
 }
 
 impl LogWriter {
     /// `stand_in` takes the lines for standard output and error.
     pub fn start(stand_in: Option<PathBuf>) -> io::Result<Self> {
-        let (orders, receiver) = sync_channel(QUEUE);
-        let mut files = Files::new(stand_in);
+        let queue = Arc::new(Queue::default());
+        let (mut files, own) = (Files::new(stand_in), queue.clone());
         let writer = std::thread::Builder::new().name("access-log".into());
-        writer.spawn(move || files.write_all(&receiver))?;
-        Ok(Self { orders, dropped: AtomicU64::new(0) })
+        writer.spawn(move || files.write_all(&own))?;
+        Ok(Self { queue, dropped: AtomicU64::new(0) })
     }
 
-    pub fn line(&self, sink: &Sink, line: String) {
-        if self.orders.try_send(Order::Line(sink.clone(), line)).is_err() {
+    pub fn line(&self, sink: &Sink, line: &str) {
+        let mut waiting = self.queue.lock();
+        let before = waiting.bytes;
+        if before + line.len() > ROOM {
             self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        waiting.add(sink, line);
+        let is_news = before == 0 || (before < BATCH && waiting.bytes >= BATCH);
+        drop(waiting);
+        if is_news {
+            self.queue.news.notify_one();
         }
     }
 
     /// Waits until the lines so far are written, as long as it takes at most.
     pub fn flush(&self, within: Duration) {
         let (done, written) = sync_channel(1);
-        if self.orders.try_send(Order::Flush(done)).is_ok() {
-            // What takes longer is lost, as what finds the queue full.
-            let _ = written.recv_timeout(within);
-        }
+        self.queue.lock().flushes.push(done);
+        self.queue.news.notify_one();
+        // What takes longer is lost, as what finds no room.
+        let _ = written.recv_timeout(within);
     }
 
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.queue.lock().ended = true;
+        self.queue.news.notify_one();
+    }
+}
+
+impl Queue {
+    /// What has been gathered, once there is any; nothing at the end.
+    fn next(&self) -> Option<Waiting> {
+        let intact = "nothing panics while holding it";
+        let waiting = self.lock();
+        let waiting = self.news.wait_while(waiting, |all| all.bytes == 0 && !all.is_urgent());
+        let waiting = waiting.expect(intact);
+        let more = |all: &mut Waiting| all.bytes < BATCH && !all.is_urgent();
+        let (mut waiting, _) = self.news.wait_timeout_while(waiting, MOMENT, more).expect(intact);
+        let ended = waiting.ended;
+        let all = std::mem::replace(&mut *waiting, Waiting { ended, ..Waiting::default() });
+        let is_something = all.bytes > 0 || !all.flushes.is_empty();
+        is_something.then_some(all)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while holding it")
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, sink: &Sink, line: &str) {
+        self.bytes += line.len();
+        match self.texts.iter_mut().find(|(known, _)| known == sink) {
+            Some((_, text)) => text.push_str(line),
+            None => self.texts.push((sink.clone(), line.to_owned())),
+        }
+    }
+
+    /// Whether somebody waits.
+    fn is_urgent(&self) -> bool {
+        self.ended || !self.flushes.is_empty()
     }
 }
 
@@ -83,24 +154,16 @@ impl Files {
         Self { stand_in, named: HashMap::new(), failing: HashSet::new() }
     }
 
-    /// Writes until the senders are gone; what has queued up goes out in one write per sink.
-    fn write_all(&mut self, orders: &Receiver<Order>) {
-        while let Ok(first) = orders.recv() {
-            let mut batch: HashMap<Sink, String> = HashMap::new();
-            let mut waiting = Vec::new();
-            for order in std::iter::once(first).chain(orders.try_iter()) {
-                match order {
-                    Order::Line(sink, text) => batch.entry(sink).or_default().push_str(&text),
-                    Order::Flush(done) => waiting.push(done),
-                }
-            }
-            for (sink, text) in batch {
+    /// Writes until nobody is there who could add lines; what was gathered goes out in one write per sink.
+    fn write_all(&mut self, queue: &Queue) {
+        while let Some(all) = queue.next() {
+            for (sink, text) in all.texts {
                 let written = self.write(&sink, &text, Instant::now());
                 if let Some(error) = self.news(sink.clone(), written) {
                     tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
                 }
             }
-            for done in waiting {
+            for done in all.flushes {
                 // Whoever asked may have given up.
                 let _ = done.send(());
             }

@@ -93,29 +93,15 @@ mod tests {
     use lateen_telemetry::{AccessRecord, Flag};
 
     use super::{Ended, KEPT, Place, Records};
+    use crate::sample;
 
     fn ended(second: u64, flags: &'static [Flag]) -> Ended {
         let record = AccessRecord {
             start: SystemTime::UNIX_EPOCH + Duration::from_secs(second),
             duration: Duration::ZERO,
-            listener: "l".into(),
-            filter_chain: "".into(),
-            origin: None,
-            cluster: None,
-            cluster_origin: None,
-            workload: None,
-            downstream_remote: "10.0.0.1:1".parse().unwrap(),
-            downstream_local: "10.0.0.2:2".parse().unwrap(),
-            original_destination: None,
-            upstream_remote: None,
-            upstream_local: None,
-            server_name: None,
             bytes_received: second,
-            bytes_sent: 0,
-            attempts: 1,
             flags,
-            close_reason: "".into(),
-            upstream_failure: None,
+            ..sample::record()
         };
         Ended { record, key: None }
     }

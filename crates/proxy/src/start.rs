@@ -3,6 +3,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -10,7 +13,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
-use lateen_runtime::admin;
+use lateen_runtime::admin::{self, Handler};
 use lateen_runtime::pages::reading;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
@@ -19,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::collect::{self, Collectors};
 use crate::config::Config;
+use crate::decide::Demand;
 use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
 use crate::options::{Options, Source, StaticResources};
@@ -53,35 +57,16 @@ pub struct Handle {
 
 impl Proxy {
     /// Must be called within a tokio runtime, which must live as long as the handle.
-    pub async fn start(options: Options) -> Result<Handle, StartError> {
+    pub async fn start(mut options: Options) -> Result<Handle, StartError> {
         let (demands, demand_receiver) = mpsc::channel(DEMANDS);
         let (resolved, resolved_receiver) = mpsc::channel(DEMANDS);
         let (questions, peers) = mpsc::channel(DEMANDS);
-        // A fixed configuration has nobody to ask.
-        let questions = matches!(options.source, Source::Ads(_)).then_some(questions);
-        let count = options.workers.max(1);
         let (collectors, orders) = Collectors::new();
         let mut tasks = JoinSet::new();
-        let shared = Arc::new(Shared {
-            config: ArcSwap::from_pointee(Config::default()),
-            published: watch::Sender::new(0),
-            demands,
-            linked: AtomicBool::new(false),
-            trouble: ArcSwapOption::empty(),
-            records: Records::new(count),
-            traffic: Traffic::new(own::whole(&options.node), Peers::new(questions), count),
-            reasons: Reasons::default(),
-            log: LogWriter::start(options.stdout_log).map_err(StartError::Thread)?,
-            collectors,
-            mark: options.mark,
-            max_connections: options.max_connections,
-            started: Instant::now(),
-        });
+        let shared = shared(&mut options, demands, questions, collectors)?;
         let netns = options.netns.map(Arc::new);
         tasks.spawn(collect::run(shared.clone(), options.node.clone(), netns.clone(), orders));
-        let workers: Result<Vec<_>, _> =
-            (0..count).map(|index| Worker::start(index, shared.clone(), netns.clone())).collect();
-        let workers = workers.map_err(StartError::Thread)?;
+        let workers = workers(options.workers, &shared, netns.as_ref())?;
         let senders = workers.iter().map(|worker| worker.commands.clone()).collect();
         let resources = Resources::new(Binder { netns, workers: senders, resolved });
         let (ready, ready_receiver) = watch::channel(false);
@@ -91,51 +76,93 @@ impl Proxy {
             workers: workers.iter().map(|worker| worker.context.clone()).collect(),
         };
         if let Some(path) = options.admin_socket {
-            let pages = reading(view.admin());
-            tasks.spawn(async move {
-                if let Err(error) = admin::serve_unix(&path, pages).await {
-                    tracing::error!(%error, "no admin server");
-                }
-            });
+            tasks.spawn(administer(path, view.admin()));
         }
-        let node = options.node.clone();
-        let client = DeltaClient::new(options.node);
-        let everything = options.subscribe_all;
         let mut engine = Engine::new(
             shared.clone(),
-            client,
+            DeltaClient::new(options.node.clone()),
             resources,
             ready,
             options.role,
-            everything,
+            options.subscribe_all,
             options.cache,
         );
-        let events = match options.source {
-            Source::Static(resources) => {
-                engine.load(&resources).map_err(StartError::Static)?;
-                // Nothing ever comes, and the channel stays open.
-                let (sender, receiver) = mpsc::channel::<Event>(1);
-                tasks.spawn(async move {
-                    sender.closed().await;
-                });
-                receiver
-            }
-            Source::Ads(address) => {
-                engine.prepare();
-                let (events, task) = connect(address, seed());
-                tasks.spawn(async move {
-                    // The link ends with the receiver of its events.
-                    let _ = task.await;
-                });
-                events
-            }
-        };
+        let events = events(options.source, &mut engine, &mut tasks)?;
         let uplinks = engine.uplink.subscribe();
         let inlets =
             Inlets { events, demands: demand_receiver, resolved: resolved_receiver, peers };
         tasks.spawn(engine.run(inlets));
-        tasks.spawn(report::run(shared, node, uplinks));
+        tasks.spawn(report::run(shared, options.node, uplinks));
         Ok(Handle { view, workers, tasks, drain: options.drain })
+    }
+}
+
+/// What the workers share.
+fn shared(
+    options: &mut Options,
+    demands: mpsc::Sender<Demand>,
+    questions: mpsc::Sender<IpAddr>,
+    collectors: Collectors,
+) -> Result<Arc<Shared>, StartError> {
+    // A fixed configuration has nobody to ask.
+    let questions = matches!(options.source, Source::Ads(_)).then_some(questions);
+    let count = options.workers.max(1);
+    Ok(Arc::new(Shared {
+        config: ArcSwap::from_pointee(Config::default()),
+        published: watch::Sender::new(0),
+        demands,
+        linked: AtomicBool::new(false),
+        trouble: ArcSwapOption::empty(),
+        records: Records::new(count),
+        traffic: Traffic::new(own::whole(&options.node), Peers::new(questions), count),
+        reasons: Reasons::default(),
+        log: LogWriter::start(options.stdout_log.take()).map_err(StartError::Thread)?,
+        collectors,
+        mark: options.mark,
+        max_connections: options.max_connections,
+        started: Instant::now(),
+    }))
+}
+
+/// At least one.
+fn workers(
+    count: usize,
+    shared: &Arc<Shared>,
+    netns: Option<&Arc<OwnedFd>>,
+) -> Result<Vec<Worker>, StartError> {
+    (0..count.max(1))
+        .map(|index| Worker::start(index, shared.clone(), netns.cloned()))
+        .collect::<Result<_, _>>()
+        .map_err(StartError::Thread)
+}
+
+async fn administer(path: PathBuf, pages: Handler) {
+    if let Err(error) = admin::serve_unix(&path, reading(pages)).await {
+        tracing::error!(%error, "no admin server");
+    }
+}
+
+/// What the engine will be told by its source.
+fn events(
+    source: Source,
+    engine: &mut Engine,
+    tasks: &mut JoinSet<()>,
+) -> Result<mpsc::Receiver<Event>, StartError> {
+    match source {
+        Source::Static(resources) => {
+            engine.load(&resources).map_err(StartError::Static)?;
+            // Nothing ever comes, and the channel stays open.
+            let (sender, receiver) = mpsc::channel(1);
+            tasks.spawn(async move { sender.closed().await });
+            Ok(receiver)
+        }
+        Source::Ads(address) => {
+            engine.prepare();
+            let (events, task) = connect(address, seed());
+            // The link ends with the receiver of its events.
+            tasks.spawn(async move { drop(task.await) });
+            Ok(events)
+        }
     }
 }
 

@@ -112,7 +112,7 @@ impl Traffic {
 
     /// Counts the end of one, and the bytes that were not counted yet. The key has the flags of the end.
     pub fn closed(&self, worker: usize, meter: &Meter, key: &Key) {
-        self.count(worker, key, Tally { closed: 1, ..meter.take() });
+        self.count(worker, key, Tally { closed: 1, ..meter.end() });
     }
 
     fn count(&self, worker: usize, key: &Key, tally: Tally) {
@@ -181,6 +181,9 @@ impl Traffic {
     fn counted(&self, key: &Key, facts: &Facts<'_>) -> Series {
         let labels = facts.labels();
         let counter = |metric| match &key.shown {
+            _ if key.untaken => {
+                [None, Some(self.registry.counter_for(View::Report, metric, &labels))]
+            }
             None => [Some(self.registry.counter(metric, &labels)), None],
             Some(shown) => {
                 let about = About { key, facts, node: &self.own.node };

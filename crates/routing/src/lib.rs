@@ -11,6 +11,9 @@ pub mod endpoints;
 pub mod hello;
 pub mod listener;
 pub mod reject;
+#[cfg(test)]
+#[path = "../../telemetry/src/sample.rs"]
+mod sample;
 pub mod stats;
 pub mod tcp_proxy;
 

@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::listener::tls_inspector::v3::Tl
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as tcp_proxy;
 use envoy_types::pb::google::protobuf::{Any, BoolValue};
 
+use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::plugin::PluginConfig;
 
 use crate::access_log::{self, AccessLog, Output};
@@ -109,6 +110,12 @@ impl CompiledListener {
         }
         let chosen = select(self.chains.iter().map(|chain| &chain.rule), connection);
         chosen.map(|index| &self.chains[index]).or(self.default_chain.as_ref())
+    }
+
+    /// Whose view its connections are of, as its chains say that are counted in Istio's metrics.
+    pub fn reporter(&self) -> Option<Reporter> {
+        let mut counted = self.chains.iter().chain(&self.default_chain);
+        counted.find_map(|chain| chain.stats.as_ref()).map(|stats| stats.reporter)
     }
 
     /// Every cluster that the listener names.

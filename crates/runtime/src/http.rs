@@ -2,6 +2,7 @@
 //! are bounded in number, in the time that they take, and in what they send.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,10 +62,11 @@ impl Listener for UnixListener {
 }
 
 /// Serves until dropped. `reply` is told whether the peer is on this machine.
-pub async fn serve<F, R>(listener: impl Listener, limits: Limits, reply: F)
+pub async fn serve<F, R, B>(listener: impl Listener, limits: Limits, reply: F)
 where
     F: Fn(Request<Incoming>, bool) -> R + Clone + Send + 'static,
-    R: Future<Output = Reply> + Send + 'static,
+    R: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = tokio::task::JoinSet::new();
@@ -87,10 +89,11 @@ where
     }
 }
 
-async fn connection<S, R>(stream: S, reply: impl Fn(Request<Incoming>) -> R)
+async fn connection<S, R, B>(stream: S, reply: impl Fn(Request<Incoming>) -> R)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    R: Future<Output = Reply>,
+    R: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static,
 {
     let service = service_fn(move |request| {
         let reply = reply(request);

@@ -117,48 +117,22 @@ pub fn members(peer: &Peer) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
     use crate::cel::Expression;
-    use crate::record::{AccessRecord, Flag};
-
-    fn record() -> AccessRecord {
-        AccessRecord {
-            start: UNIX_EPOCH,
-            duration: Duration::from_millis(12),
-            listener: "0.0.0.0_3306".into(),
-            filter_chain: "".into(),
-            origin: None,
-            cluster: Some("outbound|3306||db.data.svc.cluster.local".into()),
-            cluster_origin: None,
-            workload: Some("{\"workload\":\"db;data;db;v2;west\"}".into()),
-            downstream_remote: "10.0.0.7:41000".parse().unwrap(),
-            downstream_local: "10.1.0.1:3306".parse().unwrap(),
-            original_destination: None,
-            upstream_remote: Some("10.0.0.2:3306".parse().unwrap()),
-            upstream_local: None,
-            server_name: None,
-            bytes_received: 5,
-            bytes_sent: 7,
-            attempts: 1,
-            flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
-            close_reason: "connection refused".into(),
-            upstream_failure: Some("connection refused".into()),
-        }
-    }
+    use crate::record::AccessRecord;
+    use crate::sample::record;
 
     #[test]
     fn a_connection_has_envoys_attributes() {
         for text in [
             "response.flags == 0x8020 && connection.termination_details == 'connection refused'",
-            "source.address == '10.0.0.7:41000' && source.port == 41000 && destination.port == 3306",
-            "upstream.address == '10.0.0.2:3306' && upstream.transport_failure_reason != ''",
+            "source.address == '10.0.0.7:41000' && source.port == 41000 && destination.port == 8020",
+            "upstream.address == '10.0.0.2:8020' && upstream.transport_failure_reason != ''",
             "!connection.mtls && connection.requested_server_name == ''",
             "request.size == 5 && response.total_size == 7 && request.duration < duration('1s')",
-            "xds.cluster_name.startsWith('outbound|3306|')",
-            "upstream_peer.app == 'db' && filter_state['upstream_peer'].namespace == 'data'",
+            "xds.cluster_name.startsWith('outbound|8020|')",
+            "upstream_peer.app == 'echo' && filter_state['upstream_peer'].namespace == 'default'",
             "!has(response.code) && !has(request.host) && !has(upstream.local_address)",
-            "upstream.request_attempt_count == 1",
+            "upstream.request_attempt_count == 3",
         ] {
             assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
         }

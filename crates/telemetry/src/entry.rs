@@ -182,43 +182,27 @@ fn protobuf(json: Json) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
-
     use super::{Flag, flags, flags_of, full_entry, protobuf};
     use crate::record::AccessRecord;
+    use crate::sample::record;
 
     #[test]
     fn an_entry_has_what_the_record_has() {
         let record = AccessRecord {
-            start: SystemTime::UNIX_EPOCH + Duration::from_millis(1500),
-            duration: Duration::from_millis(7),
-            listener: "virtualOutbound".into(),
-            filter_chain: "".into(),
             origin: Some(r#"{"config":"/apis/a/v1/namespaces/n/virtual-service/v"}"#.into()),
-            cluster: Some("outbound|80||h".into()),
             cluster_origin: Some(r#"{"services":[{"host":"h"}]}"#.into()),
             workload: None,
-            downstream_remote: "10.0.0.1:4000".parse().unwrap(),
-            downstream_local: "[fd00::1]:80".parse().unwrap(),
-            original_destination: None,
-            upstream_remote: Some("10.0.0.2:8080".parse().unwrap()),
-            upstream_local: None,
             server_name: Some("h.example".into()),
-            bytes_received: 5,
-            bytes_sent: 6,
-            attempts: 3,
-            flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
-            close_reason: "connection refused".into(),
-            upstream_failure: Some("connection refused".into()),
+            ..record()
         };
         let entry = full_entry(&record);
         let common = entry.common_properties.unwrap();
         let start = common.start_time.unwrap();
         assert_eq!((start.seconds, start.nanos), (1, 500_000_000));
-        assert_eq!(common.duration.unwrap().nanos, 7_000_000);
-        assert_eq!(common.upstream_cluster, "outbound|80||h");
+        assert_eq!(common.duration.unwrap().nanos, 12_000_000);
+        assert_eq!(common.upstream_cluster, "outbound|8020||echo.default.svc.cluster.local");
         assert_eq!(common.upstream_request_attempt_count, 3);
-        assert_eq!(common.custom_tags["listener"], "virtualOutbound");
+        assert_eq!(common.custom_tags["listener"], "0.0.0.0_8020");
         assert_eq!(common.tls_properties.unwrap().tls_sni_hostname, "h.example");
         let origins = common.metadata.unwrap().filter_metadata;
         assert_eq!(
@@ -227,7 +211,7 @@ mod tests {
         );
         assert_eq!(origins.len(), 2);
         let bytes = entry.connection_properties.unwrap();
-        assert_eq!((bytes.received_bytes, bytes.sent_bytes), (5, 6));
+        assert_eq!((bytes.received_bytes, bytes.sent_bytes), (5, 7));
         let plain = super::entry(&record).common_properties.unwrap();
         assert_eq!((plain.metadata, plain.custom_tags.len()), (None, 0), "as Envoy's");
     }

@@ -8,6 +8,8 @@ use crate::peer::Peer;
 
 /// Longer values are cut: a label is a name, and some of them come from outside.
 pub const LONGEST: usize = 512;
+/// Where something was cut.
+const CUT: &str = "…";
 
 /// The names of the standard labels, of connections and of requests.
 pub const STANDARD: [&str; 25] = [
@@ -158,11 +160,19 @@ impl Facts<'_> {
 
 /// A value that is not longer than [`LONGEST`] bytes, with a mark where it was cut.
 pub fn bounded(value: Arc<str>) -> Arc<str> {
-    if value.len() <= LONGEST {
-        return value;
+    match value.len() {
+        0..=LONGEST => value,
+        _ => cut(&value, LONGEST).into(),
     }
-    let end = (0..=LONGEST - '…'.len_utf8()).rev().find(|at| value.is_char_boundary(*at));
-    format!("{}…", &value[..end.unwrap_or(0)]).into()
+}
+
+/// The same with a limit of one's own.
+pub fn cut(value: &str, longest: usize) -> Cow<'_, str> {
+    if value.len() <= longest {
+        return Cow::Borrowed(value);
+    }
+    let end = value.floor_char_boundary(longest.saturating_sub(CUT.len()));
+    Cow::Owned(format!("{}{CUT}", &value[..end]))
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 //! or request, samples. Out: log lines in Envoy's format language and JSON; Istio's metrics, bounded in
 //! number, in Prometheus' formats. Pure: no clock, files or sockets.
 
+// The sample record names this crate as others do.
+#[cfg(test)]
+extern crate self as lateen_telemetry;
+
 pub mod attributes;
 pub mod cel;
 pub mod entry;
@@ -13,6 +17,8 @@ pub mod peer;
 pub mod plugin;
 pub mod record;
 pub mod registry;
+#[cfg(test)]
+mod sample;
 pub mod standard;
 pub mod timestamp;
 

@@ -3,6 +3,7 @@
 //! built. Out: handles that clean up after themselves and errors that carry the captured logs.
 
 pub mod cluster;
+pub mod contract;
 pub mod dns;
 pub mod echo;
 pub mod fuzz;

@@ -10,8 +10,9 @@ use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
 use lateen_model::convert::CONFLICT;
 use lateen_model::index::services::ServiceId;
+use lateen_model::mesh::Mesh;
 use lateen_model::telemetry::{
-    Backend, Change, Counted, Provider, Side, Tag, Telemetry, logs, metrics,
+    Backend, Change, Counted, Log, Provider, Side, Tag, Telemetry, logs, metrics,
 };
 use lateen_telemetry::plugin::{MetricConfig, PluginConfig};
 use lateen_telemetry::standard::Metric;
@@ -80,7 +81,13 @@ impl Reported {
     fn of(context: &mut Context<'_>, applied: &[&Arc<Telemetry>], side: Side) -> Self {
         let mesh = context.snapshot.mesh();
         let logs = match logs(applied, mesh, side) {
-            None => access_log::of_mesh(&mesh.access_log).into_iter().collect(),
+            None => {
+                let service = by_default(mesh);
+                // Where it cannot be reached is told once, of the mesh.
+                let service = service.map(|log| access_log::of_provider(context, &log));
+                let service = service.and_then(Result::ok).flatten();
+                access_log::of_mesh(&mesh.access_log).into_iter().chain(service).collect()
+            }
             Some(logs) => {
                 let mut all = Vec::new();
                 for log in logs {
@@ -101,6 +108,12 @@ impl Reported {
     }
 }
 
+/// The log service that MeshConfig switches on where nothing else is said.
+fn by_default(mesh: &Mesh) -> Option<Log> {
+    let provider = mesh.access_log_service.as_ref()?.as_ref().ok()?;
+    Some(Log { provider: provider.clone(), filter: None })
+}
+
 fn applied<'a>(context: &Context<'a>) -> Vec<&'a Arc<Telemetry>> {
     let (snapshot, proxy) = (context.snapshot, context.proxy);
     let root = snapshot.root_namespace();
@@ -111,7 +124,9 @@ fn applied<'a>(context: &Context<'a>) -> Vec<&'a Arc<Telemetry>> {
 pub fn collectors(context: &Context<'_>) -> Vec<ServiceId> {
     let (applied, mesh) = (applied(context), context.snapshot.mesh());
     let sides = [Side::Client, Side::Server];
-    let all = sides.into_iter().filter_map(|side| logs(&applied, mesh, side)).flatten();
+    let all = sides.into_iter().flat_map(|side| {
+        logs(&applied, mesh, side).unwrap_or_else(|| by_default(mesh).into_iter().collect())
+    });
     let found = all.filter_map(|log| find(context.snapshot, log.provider.backend()?).ok());
     found.filter(|id| context.exported(context.service(*id))).collect()
 }

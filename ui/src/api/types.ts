@@ -8,8 +8,8 @@
 // GET  /api/v1/failures?id=…&limit=…           → { failures: Failure[] }
 // GET  /api/v1/logs?id=…&limit=…               → { lines: LogLine[] }
 // GET  /api/v1/namespaces                      → { namespaces: Namespace[] }
-// GET  /api/v1/applications|workloads|services?namespaces=…&search=… → { items: ListItem[] }
-// GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → { items: ConfigItem[] }
+// GET  /api/v1/applications|workloads|services?namespaces=…&search=… → List<ListItem>
+// GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → List<ConfigItem>
 // GET  /api/v1/config/KIND.GROUP/NAMESPACE/NAME   → ConfigObject
 // POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  ConfigUpdate → ConfigObject, or 409/422 Problem
 // An object without a namespace has `_` in its place, one of Kubernetes' core group no `.GROUP`. There are Istio's
@@ -208,6 +208,11 @@ export interface Failure {
   source: string;
   target: string;
   protocol: Protocol;
+  /** The proxy that tells it. */
+  proxy: string;
+  /** Where the client wanted to go, by address, and the host that its TLS asked for. */
+  destination: string;
+  serverName?: string;
   /** Envoy's response flags. */
   flags: string;
   code?: number;
@@ -241,6 +246,12 @@ export interface Namespace {
   injection: "enabled" | "disabled" | "unset";
   revision?: string;
   health: Health;
+}
+
+export interface List<T> {
+  items: T[];
+  /** Rows that found no room: a search or a namespace brings them in. */
+  leftOut?: number;
 }
 
 export interface ListItem {

@@ -1,7 +1,7 @@
 // The page of one application, workload or service: state, labels, traffic, history, objects, failures, logs.
 import { useSignal } from "@preact/signals";
 import { query } from "../api/client";
-import type { Graph, GraphType, ListItem } from "../api/types";
+import type { Graph, GraphType, List, ListItem } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
@@ -39,7 +39,7 @@ export default function DetailPage({
   name: string;
 }) {
   const tab = useSignal("traffic");
-  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace, search: name }), {
+  const feed = useFeed<List<ListItem>>(query({ namespaces: namespace, search: name }), {
     load: (key, abort) => api.get(`/${what}${key}`, abort),
     interval: () => 15_000,
   });

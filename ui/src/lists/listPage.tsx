@@ -2,7 +2,7 @@
 // Filters stand in the address.
 import type { ComponentChildren } from "preact";
 import { query } from "../api/client";
-import type { ConfigItem, ListItem } from "../api/types";
+import type { ConfigItem, List, ListItem } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute, go, type Page, route } from "../app/route";
 import { api } from "../app/session";
@@ -117,7 +117,7 @@ export function Labels({ labels, most }: { labels: Record<string, string>; most:
 
 export function ItemList({ page }: { page: ListPageName }) {
   const { namespace, health } = filters();
-  const feed = useFeed<{ items: ListItem[] }>(query({ namespaces: namespace }), {
+  const feed = useFeed<List<ListItem>>(query({ namespaces: namespace }), {
     load: (key, abort) => api.get(`/${page}${key}`, abort),
     interval: () => 15_000,
   });
@@ -126,7 +126,7 @@ export function ItemList({ page }: { page: ListPageName }) {
     (i) => matchesText(i, needle) && (!health || i.health.state === health),
   );
   return (
-    <Frame page={page} total={feed.data?.items.length} shown={items.length} controls={<HealthFilter />}>
+    <Frame page={page} list={feed.data} shown={items.length} controls={<HealthFilter />}>
       {feed.error && !feed.data ? (
         <Trouble error={feed.error} retry={feed.refresh} />
       ) : !feed.data ? (
@@ -203,7 +203,7 @@ const CONFIG: Column<ConfigItem>[] = [
 export function ConfigList() {
   const { namespace, search } = filters();
   const kind = route.value.query.get("kind") ?? "";
-  const feed = useFeed<{ items: ConfigItem[] }>(query({ namespaces: namespace }), {
+  const feed = useFeed<List<ConfigItem>>(query({ namespaces: namespace }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 15_000,
   });
@@ -221,7 +221,7 @@ export function ConfigList() {
     />
   );
   return (
-    <Frame page="config" total={feed.data?.items.length} shown={items.length} controls={control}>
+    <Frame page="config" list={feed.data} shown={items.length} controls={control}>
       {feed.error && !feed.data ? (
         <Trouble error={feed.error} retry={feed.refresh} />
       ) : !feed.data ? (
@@ -241,18 +241,19 @@ export function ConfigList() {
 
 function Frame({
   page,
-  total,
+  list,
   shown,
   controls,
   children,
 }: {
   page: ListPageName | "config";
-  total?: number;
+  list?: List<unknown>;
   shown: number;
   controls: ComponentChildren;
   children: ComponentChildren;
 }) {
   const { namespace, search } = filters();
+  const total = list?.items.length;
   const spaces = namespacesFeed.state.value.data?.namespaces.map((n) => n.name) ?? [];
   const options = [...new Set([...spaces, ...(namespace ? [namespace] : [])])].map(
     (n) => [n, clean(n, 60)] as const,
@@ -267,6 +268,7 @@ function Frame({
             : shown === total
               ? count(total, "entry", "entries")
               : `${shown} of ${count(total, "entry", "entries")}`}
+          {list?.leftOut ? `, and ${list.leftOut} more without room: choose a namespace` : ""}
         </p>
         <span class="toolbar-gap" />
         <Select

@@ -2,7 +2,7 @@
 // Istio objects, failed requests, logs.
 import { useRef } from "preact/hooks";
 import { query } from "../api/client";
-import type { ConfigItem, Failure, LogLine, ObjectRef, Series } from "../api/types";
+import type { ConfigItem, Failure, List, LogLine, ObjectRef, Series } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
@@ -33,7 +33,7 @@ export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
 }
 
 export function ConfigTab({ id }: Props) {
-  const { data, error, refresh } = useFeed<{ items: ConfigItem[] }>(query({ actsOn: id }), {
+  const { data, error, refresh } = useFeed<List<ConfigItem>>(query({ actsOn: id }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 30_000,
   });
@@ -113,7 +113,9 @@ function Explanation({ failure: f }: { failure: Failure }) {
       )}
       <p class="muted">
         {meaning && `${clean(f.flags, 20)}: ${meaning}. `}
-        {bytes(f.bytesSent)} sent, {bytes(f.bytesReceived)} received, {latency(f.durationMs)}
+        To {clean(f.serverName ? `${f.serverName} (${f.destination})` : f.destination, 300)}, told by{" "}
+        {clean(f.proxy, 160)}. {bytes(f.bytesSent)} sent, {bytes(f.bytesReceived)} received,{" "}
+        {latency(f.durationMs)}
       </p>
     </div>
   );

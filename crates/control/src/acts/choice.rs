@@ -13,22 +13,33 @@ use super::reach::{Reach, Scope, Selector};
 /// The objects by how they choose workloads.
 pub struct Choice<'a> {
     reaches: &'a [(Key, Arc<Reach>)],
-    selecting: Vec<(usize, &'a Selector)>,
+    root: &'a str,
+    /// Those that choose in one namespace alone, by that, and all others.
+    at_home: HashMap<&'a str, Vec<(usize, &'a Selector)>>,
+    anywhere: Vec<(usize, &'a Selector)>,
     /// Sidecars and WorkloadEntries.
     named: HashMap<(&'static str, &'a str, &'a str), usize>,
     by_gateway: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Choice<'a> {
-    pub fn new(reaches: &'a [(Key, Arc<Reach>)]) -> Self {
+    pub fn new(reaches: &'a [(Key, Arc<Reach>)], root: &'a str) -> Self {
         let mut choice = Self {
             reaches,
-            selecting: Vec::new(),
+            root,
+            at_home: HashMap::new(),
+            anywhere: Vec::new(),
             named: HashMap::new(),
             by_gateway: HashMap::new(),
         };
         for (index, (key, reach)) in reaches.iter().enumerate() {
-            choice.selecting.extend(reach.workloads.as_ref().map(|selector| (index, selector)));
+            if let Some(selector) = &reach.workloads {
+                let all = match selector.scope == Scope::Anywhere || key.namespace == root {
+                    true => &mut choice.anywhere,
+                    false => choice.at_home.entry(&key.namespace).or_default(),
+                };
+                all.push((index, selector));
+            }
             if matches!(key.kind.kind, "Sidecar" | "WorkloadEntry") {
                 choice.named.insert((key.kind.kind, &key.namespace, &key.name), index);
             }
@@ -46,7 +57,7 @@ impl<'a> Choice<'a> {
         workload: &Workload,
         is_gateway: bool,
     ) -> BTreeSet<usize> {
-        let (namespace, root) = (&*workload.meta.namespace, snapshot.root_namespace());
+        let (namespace, root) = (&*workload.meta.namespace, self.root);
         let sidecar = snapshot.routes().sidecar(namespace, root, &workload.labels);
         let sidecar = sidecar.filter(|_| !is_gateway).map(|sidecar| &sidecar.meta.object);
         let named = sidecar.into_iter().chain([&workload.meta.object]).filter_map(|object| {
@@ -55,7 +66,8 @@ impl<'a> Choice<'a> {
             self.named.get(&(kind, &object.namespace, &object.name)).copied()
         });
         let mut own: BTreeSet<usize> = named.collect();
-        for (index, selector) in &self.selecting {
+        let at_home = self.at_home.get(namespace).into_iter().flatten();
+        for (index, selector) in self.anywhere.iter().chain(at_home) {
             let key = &self.reaches[*index].0;
             if !selector.chooses(&key.namespace, workload, root, is_gateway) {
                 continue;

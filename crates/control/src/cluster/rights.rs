@@ -40,3 +40,6 @@ impl Rights for Own {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use lateen_api::resource::parse;
 use lateen_model::{Change, World};
 use serde_json::{Value, json};
 
-use super::Inventory;
+use super::{Findings, Inventory, Proxies};
 use crate::published::Published;
 use crate::pushes::Making;
 
@@ -77,4 +77,51 @@ fn lists_are_narrowed_by_namespace_and_by_words() {
     assert_eq!(all("namespaces=data"), 1);
     assert_eq!(all("search=EXAMPLE"), 1);
     assert_eq!(all("search=nothing"), 0);
+}
+
+#[test]
+fn ten_thousand_workloads_are_a_list_that_says_how_many_it_leaves_out() {
+    let mut world = World::new();
+    for number in 0..10_000 {
+        let address = std::net::Ipv4Addr::from(0x0a00_0000 + number);
+        let object = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+            "metadata": { "name": format!("job-{number}"), "namespace": "jobs" },
+            "spec": { "address": address.to_string(), "labels": { "app": "job" } },
+        });
+        let kind = by_kind("networking.istio.io", "WorkloadEntry").unwrap();
+        let (resource, _) = parse(kind, "v1", object);
+        world.apply(Change::Put(Box::new(resource.unwrap())));
+    }
+    let published = Arc::new(Published::default());
+    published.publish(world.snapshot(), Making::default());
+    let inventory = Inventory::new(published, Arc::default(), Arc::default());
+    let get = |query: &str| -> Value {
+        let page = inventory.list("workloads", query, &|_| Value::Null).unwrap();
+        serde_json::from_slice(&page.body).unwrap()
+    };
+    let all = get("");
+    assert_eq!((all["items"].as_array().unwrap().len(), &all["leftOut"]), (5000, &json!(5000)));
+    let some = get("search=job-999");
+    assert_eq!((some["items"].as_array().unwrap().len(), some.get("leftOut")), (11, None));
+}
+
+#[test]
+fn what_acts_on_what_is_found_anew_after_a_change_and_only_then() {
+    let (published, findings, proxies) = (world(), Arc::<Findings>::default(), Arc::default());
+    let inventory =
+        Inventory::new(published.clone(), findings.clone(), Arc::<Proxies>::clone(&proxies));
+    let mut last = inventory.acts();
+    let mut is_new = || {
+        let acts = inventory.acts();
+        !Arc::ptr_eq(&acts, &std::mem::replace(&mut last, acts.clone()))
+    };
+    assert!(!is_new());
+    findings.clear_session(1);
+    assert!(is_new() && !is_new());
+    proxies.disconnected(1);
+    assert!(is_new() && !is_new());
+    published.publish(Arc::default(), Making::default());
+    assert!(is_new() && !is_new());
+    assert!(inventory.acts().place("service/shop/echo").is_none());
 }

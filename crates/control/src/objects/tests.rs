@@ -1,7 +1,10 @@
 //! Which objects there are to ask for, and what a text may be.
 
+use std::path::Path;
+
 use lateen_api::kinds::by_kind;
 use lateen_api::resource::Key;
+use lateen_kube::{Client, Source};
 use serde_json::json;
 
 use super::{key, text};
@@ -84,4 +87,17 @@ fn a_text_is_the_object_that_is_edited_or_nothing() {
     let without_namespace = format!("{head}metadata: {{name: front}}\n");
     let read = text::read(&gateway(), &without_namespace).unwrap();
     assert_eq!(read["metadata"]["namespace"], "shop");
+}
+
+/// An API that nobody asks anything.
+pub async fn unreachable(home: &Path) -> Client {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        "clusters": [{ "name": "c", "cluster": { "server": "https://127.0.0.1:1" } }],
+        "users": [{ "name": "u", "user": { "token": "t" } }],
+    });
+    let path = home.join("kubeconfig");
+    std::fs::write(&path, config.to_string()).unwrap();
+    Client::connect(Source::Kubeconfig(path)).await.unwrap()
 }

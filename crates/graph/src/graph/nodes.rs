@@ -2,8 +2,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Query, Route};
+use super::Query;
 use crate::key::{Key, Party, Service};
+use crate::store::Route;
 use crate::view::{GraphType, Health, Node, NodeKind, Traffic};
 
 /// The cluster names under which nothing is behind, as Istio has them.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
+use serde_json::json;
 
 use super::{Query, graph};
 use crate::key::{Key, Party, Protocol, Service};
+use crate::kiali::kiali;
 use crate::point::Point;
 use crate::series::series;
 use crate::store::{Store, step_of};
 use crate::text::text;
-use crate::view::{Graph, GraphType, NodeKind, State};
+use crate::view::{Graph, GraphType, NodeKind, State, Traffic};
 
 const START: u64 = 1_800_000_000;
 
@@ -265,4 +267,67 @@ fn the_course_of_what_is_hidden_is_not_told() {
     assert!(!key.is_within(&within) && !key.is_within(&touches));
     let own = tcp(party("echo-client", ""), service("echo"), Party::default());
     assert!(own.is_within(&within) && !own.is_within(&touches));
+}
+
+#[test]
+fn whatever_is_shown_has_a_course() {
+    let store = echo();
+    let types = [GraphType::Workload, GraphType::App, GraphType::VersionedApp, GraphType::Service];
+    for r#type in types {
+        for query in [query(r#type), Query { r#type, ..confined("default") }] {
+            let shown = graph(&store, &query);
+            for edge in &shown.edges {
+                assert!(!series(&store, &edge.id, &query).outbound.is_empty(), "{}", edge.id);
+            }
+            // A graph of services does not show where they lead.
+            for node in shown.nodes.iter().filter(|_| r#type != GraphType::Service) {
+                let course = series(&store, &node.id, &query);
+                let sides = (node.r#in != Traffic::default(), node.out != Traffic::default());
+                let has = (!course.inbound.is_empty(), !course.outbound.is_empty());
+                assert_eq!(has, sides, "{}", node.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn kiali_is_told_the_same_in_its_own_words() {
+    let told = serde_json::to_value(kiali(&graph(&echo(), &query(GraphType::Workload)))).unwrap();
+    assert_eq!((&told["graphType"], &told["duration"]), (&json!("workload"), &json!(60)));
+    let of = |list: &str, id: &str| {
+        let all = told["elements"][list].as_array().unwrap().iter().map(|one| &one["data"]);
+        all.clone().find(|one| one["id"] == id).unwrap().clone()
+    };
+    let id = "workload/default/echo-server-v1";
+    assert_eq!(
+        of("nodes", id),
+        json!({
+            "id": id, "nodeType": "workload", "cluster": "Kubernetes", "namespace": "default",
+            "workload": "echo-server-v1", "app": "echo-server", "version": "v1",
+            "traffic": [{"protocol": "tcp", "rates": {"tcpIn": "70.00"}}],
+        })
+    );
+    let db = "serviceEntry//db.example.com";
+    assert_eq!(
+        of("nodes", db),
+        json!({
+            "id": db, "nodeType": "service", "cluster": "unknown", "namespace": "unknown",
+            "service": "db.example.com", "isOutside": true,
+            "isServiceEntry": {"hosts": ["db.example.com"], "location": "MESH_EXTERNAL"},
+            "traffic": [{"protocol": "tcp", "rates": {"tcpIn": "3.00"}}],
+        })
+    );
+    let client = "workload/default/echo-client";
+    assert_eq!(of("nodes", client)["isRoot"], true);
+    let refused = format!("{client}>{db}#tcp");
+    assert_eq!(
+        of("edges", &refused),
+        json!({
+            "id": refused, "source": client, "target": db,
+            "traffic": {"protocol": "tcp", "rates": {"tcp": "3.00"},
+                        "responses": {"-": {"flags": {"UF,URX": "0.10"}}}},
+        })
+    );
+    let secure = of("edges", &format!("service/default/tcp-echo-server>{id}#tcp"));
+    assert_eq!(secure["isMTLS"], "100");
 }

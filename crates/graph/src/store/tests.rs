@@ -1,10 +1,13 @@
 //! Ranges, an hour, and a budget.
 
+use envoy_types::pb::io::prometheus::client::LabelPair;
 use lateen_telemetry::labels::Reporter;
+use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
+use crate::point::tests::points;
 
 const START: u64 = 1_800_000_000;
 
@@ -47,7 +50,7 @@ fn the_points_of_a_step_are_one_and_ranges_are_exact() {
     store.points(
         0,
         u32::MAX,
-        |key| (&*key.source.workload == "a").then_some(()),
+        |key, _| (&*key.source.workload == "a").then_some(()),
         |_, (), step, point| {
             steps.push((step - first, point.opened));
         },
@@ -104,4 +107,107 @@ fn keys_without_room_are_counted() {
         store.add(START, key(&format!("e{edge}")), &opened(1));
     }
     assert_eq!((store.fill().edges, store.fill().dropped), (KEYS, 7));
+}
+
+/// The labels of a series of the standard metrics between a client and a workload that is there for a moment.
+fn labels(reporter: &str, flags: &str, workload: u32) -> Vec<LabelPair> {
+    let pair =
+        |(name, value): (&str, String)| LabelPair { name: Some(name.into()), value: Some(value) };
+    let all = [
+        ("reporter", reporter.to_owned()),
+        ("request_protocol", "tcp".to_owned()),
+        ("source_workload", "client".to_owned()),
+        ("destination_workload", format!("job-{workload}")),
+        ("destination_principal", format!("spiffe://cluster.local/ns/jobs/sa/job-{workload}")),
+        ("destination_service", format!("job-{workload}.jobs.svc.cluster.local")),
+        ("response_flags", flags.to_owned()),
+    ];
+    all.into_iter().map(pair).collect()
+}
+
+#[test]
+fn ten_thousand_short_lived_workloads_in_an_hour_are_bounded_and_leave_nothing_behind() {
+    const WORKLOADS: u32 = 10_000;
+    let limit = 32 << 20;
+    let mut store = Store::new(limit, START);
+    let at = |workload: u32| START + u64::from(workload) * 3600 / u64::from(WORKLOADS);
+    for workload in 0..WORKLOADS {
+        for (reporter, flags) in [
+            ("source", "-"),
+            ("source", "UC"),
+            ("source", "UF,URX"),
+            ("destination", "-"),
+            ("destination", "DC"),
+        ] {
+            let key = store.key(&labels(reporter, flags, workload)).unwrap();
+            store.add(at(workload), key, &opened(1));
+        }
+        let fill = store.fill();
+        assert!(fill.bytes <= limit + limit / 4 && fill.edges <= KEYS, "{fill:?}");
+    }
+    let (fill, (oldest, now)) = (store.fill(), store.range());
+    assert!(fill.is_short && fill.dropped == 0, "the oldest make room for the newest: {fill:?}");
+    assert!(now - oldest >= CHUNK, "{oldest} to {now}");
+    let newest = store.sums(now - 1, now).filter(|(_, sum)| sum.points.opened > 0).count();
+    assert!(newest > 0, "the present is whole");
+    assert!(store.texts.count() <= 3 * fill.edges / 5 + 10, "{} texts", store.texts.count());
+
+    store.advance(START + 3 * 3600);
+    let fill = store.fill();
+    assert_eq!((fill.edges, fill.bytes, fill.is_short), (0, 0, false));
+    assert_eq!(store.texts.count(), 0, "no name outlives the last that has it");
+}
+
+#[test]
+fn ways_are_told_apart_by_their_numbers_whatever_has_been_forgotten() {
+    let mut store = Store::new(1 << 20, START);
+    let to = |name: &str, to: &str| Key {
+        destination: Party { workload: to.into(), ..Party::default() },
+        ..key(name)
+    };
+    store.add(START, to("old", "b"), &opened(1));
+    store.add(START + 300, to("a", "b"), &opened(1));
+    store.add(START + 305, Key { reporter: Reporter::Destination, ..to("a", "b") }, &opened(1));
+    store.add(START + 310, to("b", "a"), &opened(1));
+    let before = store.fill();
+    store.advance(START + 3600);
+    let after = store.fill();
+    assert_eq!((before.edges, after.edges), (4, 3));
+    assert!(after.bytes < before.bytes, "{before:?} {after:?}");
+    let mut routes: Vec<_> = store.sums(0, u32::MAX).map(|(key, sum)| (key, sum.route)).collect();
+    routes.sort_by(|(a, _), (b, _)| a.source.cmp(&b.source));
+    let [(_, one), (_, other), (_, back)] = routes[..] else { panic!("{routes:?}") };
+    assert_eq!(one, other);
+    assert_eq!((back.source, back.destination), (one.destination, one.source));
+    assert_ne!(one.source, one.destination);
+}
+
+proptest! {
+    #[test]
+    fn sums_are_what_the_points_add_up_to(
+        all in prop::collection::vec((0u64..40, points()), 1..60),
+        from in 0u32..KEPT,
+        length in 1u32..KEPT,
+    ) {
+        let mut store = Store::new(1 << 24, START);
+        let (mut seconds, mut added) = (START, Vec::new());
+        for (gap, point) in all {
+            seconds += gap * STEP;
+            store.add(seconds, key("a"), &point);
+            added.push((step_of(seconds), point));
+        }
+        let (oldest, _) = store.range();
+        let (first, last) = (oldest + from, oldest + from + length - 1);
+        for (first, last) in [(first, last), (oldest, last), (oldest, u32::MAX), (first, u32::MAX)] {
+            let mut expected = Point::default();
+            let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
+            asked.for_each(|(_, point)| expected.add(point));
+            let mut decoded = Point::default();
+            let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
+            store.points(first, last, |_, _| Some(()), take);
+            prop_assert_eq!(&decoded, &expected);
+            let summed = store.sums(first, last).next().map(|(_, sum)| sum.points);
+            prop_assert_eq!(summed, Some(expected));
+        }
+    }
 }

@@ -125,16 +125,19 @@ fn from_mesh(mesh: &MeshConfig, settings: &mut Settings, reader: &mut Reader) {
     let Some(config) = &mesh.default_config else { return };
     match serde_json::to_value(config) {
         Ok(config) => {
-            reader.issues.extend(fields_without_effect(&config));
+            let used = mesh.enable_envoy_access_log_service == Some(true);
+            let used = used.then_some("envoyAccessLogService");
+            reader.issues.extend(fields_without_effect(&config, used));
             settings.proxy_config = config;
         }
         Err(error) => reader.error("meshConfig.defaultConfig", error.to_string()),
     }
 }
 
-/// What the annotation `proxy.istio.io/config` says of its fields, once for the mesh.
-fn fields_without_effect(config: &Value) -> impl Iterator<Item = Issue> {
-    without_effect(config).map(|(field, why)| {
+/// What the annotation `proxy.istio.io/config` says of its fields, once for the mesh, whose own setting may use one.
+fn fields_without_effect(config: &Value, used: Option<&str>) -> impl Iterator<Item = Issue> {
+    let unused = without_effect(config).filter(move |(field, _)| Some(*field) != used);
+    unused.map(|(field, why)| {
         let path = format!("defaultConfig.{field}");
         Issue::warning(mesh_config(), path, NO_EFFECT, format!("has no effect: {why}"))
     })

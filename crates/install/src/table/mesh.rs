@@ -35,11 +35,6 @@ pub const FIELDS: &[F] = &[
         Inherited,
         Gone("all ready endpoints are used, wherever they are"),
     ),
-    F(
-        "meshConfig.enableEnvoyAccessLogService",
-        Inherited,
-        Gone("name the service in meshConfig.extensionProviders as envoyHttpAls or envoyTcpAls"),
-    ),
     F("meshConfig.disableEnvoyListenerLog", Inherited, Gone("listeners have no log of their own")),
     F("meshConfig.inboundClusterStatName", Inherited, Gone(STATISTICS)),
     F("meshConfig.outboundClusterStatName", Inherited, Gone(STATISTICS)),

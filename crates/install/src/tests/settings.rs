@@ -108,21 +108,26 @@ fn only_istios_own_images_are_replaced() {
 
 #[test]
 fn fields_of_the_default_config_without_effect_are_told_once() {
-    let spec =
-        json!({"meshConfig": {"defaultConfig": {"tracing": {"sampling": 1.0}, "concurrency": 2}}});
-    let document = json!({
-        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
-    });
-    let plan = crate::read(&[("file".to_owned(), document)], &[]).unwrap();
-    let told = render(&plan).1;
-    let told = told.iter().filter(|issue| issue.path.contains("defaultConfig"));
-    let told: Vec<String> =
-        told.map(|issue| format!("{}: {}", issue.path, issue.message)).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
+    let told = |mesh: Value| -> Vec<String> {
+        let document = json!({
+            "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": { "meshConfig": mesh },
+        });
+        let plan = crate::read(&[("file".to_owned(), document)], &[]).unwrap();
+        let told = render(&plan).1.into_iter().chain(plan.issues);
+        let told = told.filter(|issue| issue.path.contains("meshConfig"));
+        told.map(|issue| format!("{}: {}", issue.path, issue.message)).collect()
+    };
+    let tracing = told(json!({"defaultConfig": {"tracing": {"sampling": 1.0}, "concurrency": 2}}));
+    assert_eq!(tracing.len(), 1, "{tracing:?}");
     assert!(
-        told[0].starts_with("spec.meshConfig.defaultConfig.tracing: has no effect: "),
-        "{told:?}"
+        tracing[0].starts_with("spec.meshConfig.defaultConfig.tracing: has no effect: "),
+        "{tracing:?}"
     );
+    let service = json!({"envoyAccessLogService": {"address": "als.shop.svc.cluster.local:9001"}});
+    let unused = told(json!({ "defaultConfig": service.clone() }));
+    assert!(unused.len() == 1 && unused[0].contains("extensionProviders"), "{unused:?}");
+    let used = told(json!({ "enableEnvoyAccessLogService": true, "defaultConfig": service }));
+    assert!(used.is_empty(), "{used:?}");
 }
 
 #[test]

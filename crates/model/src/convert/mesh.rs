@@ -6,7 +6,7 @@ use lateen_api::issue::ObjectRef;
 use lateen_api::istio::mesh as api;
 
 use crate::convert::keepalive;
-use crate::convert::provider::providers;
+use crate::convert::provider::{access_log_service, providers};
 use crate::discovery::Discovery;
 use crate::mesh::{AccessLog, DefaultProviders, Mesh};
 use crate::routing::OutboundMode;
@@ -43,6 +43,8 @@ pub fn mesh(config: &api::MeshConfig, discovery: Discovery, object: &ObjectRef) 
             format: config.access_log_format.clone(),
             json: config.access_log_encoding == Some(api::AccessLogEncoding::Json),
         },
+        access_log_service: (config.enable_envoy_access_log_service == Some(true))
+            .then(|| access_log_service(config.default_config.as_ref())),
         service_export: config.default_service_export_to.clone(),
         virtual_service_export: config.default_virtual_service_export_to.clone(),
         destination_rule_export: config.default_destination_rule_export_to.clone(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_api::istio::mesh as api;
+use lateen_api::istio::networking::ClientTlsMode;
 use serde_json::Value;
 
 use crate::telemetry::{Als, Backend, FileLog, LogFormat, OtelLog, Provider, ProviderKind};
@@ -26,6 +27,27 @@ pub fn providers(config: &[api::ExtensionProvider]) -> Vec<Arc<Provider>> {
         .filter(|one| written.iter().all(|other| !other.name.eq_ignore_ascii_case(&one.name)));
     let built_in: Vec<Provider> = built_in.collect();
     written.into_iter().chain(built_in).map(Arc::new).collect()
+}
+
+/// What `enableEnvoyAccessLogService` switches on.
+///
+/// # Errors
+/// What is wrong with the service that is named.
+pub fn access_log_service(config: Option<&api::ProxyConfig>) -> Result<Arc<Provider>, String> {
+    let named = config.and_then(|config| config.envoy_access_log_service.as_ref());
+    let named = named.ok_or("none is named: write its address as HOST:PORT")?;
+    let mode = named.tls_settings.as_ref().and_then(|tls| tls.mode).unwrap_or_default();
+    if mode != ClientTlsMode::Disable {
+        return Err("TLS to it is not supported yet: leave tlsSettings out".to_owned());
+    }
+    let place = named.address.rsplit_once(':');
+    let place = place.and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let Some((host, port)) = place.filter(|(host, _)| !host.is_empty()) else {
+        return Err(format!("{:?} is no address: write HOST:PORT", named.address));
+    };
+    let als = service(backend(host, Some(port.into())), "", TCP_LOG, &[], None);
+    let name = "envoyAccessLogService".to_owned();
+    Ok(Arc::new(Provider { name, place: None, kind: ProviderKind::Als(als) }))
 }
 
 fn provider(place: usize, item: &api::ExtensionProvider) -> Provider {

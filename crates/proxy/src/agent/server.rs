@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 server for pages that may take a while. In: a listener and routes. Out: answers; a peer
-//! that is slow or silent holds one of a few places for a bounded time.
+//! HTTP for pages that may take a while. In: a port and routes. Out: answers; a peer that is slow or silent holds
+//! one of a few places for a bounded time.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,20 +13,12 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use lateen_runtime::http::Limits;
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::net::TcpListener;
 
-/// Connections of one port that are served at the same time; more wait.
-const MAX_CONNECTIONS: usize = 64;
-/// How long a peer may take to send a request's head, or to think about the next request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one connection may last.
-const LONGEST: Duration = Duration::from_secs(120);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Of each port.
+const LIMITS: Limits = Limits { connections: 64, lasting: Some(Duration::from_secs(120)) };
 const BACKLOG: i32 = 128;
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -36,7 +28,8 @@ pub type Reply = Response<Body>;
 /// A request without its body, which none of the pages has.
 pub struct Asked {
     pub parts: Parts,
-    pub peer: IpAddr,
+    /// Whether the peer is on this machine.
+    pub near: bool,
 }
 
 /// From a request to its answer.
@@ -81,37 +74,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves until dropped.
 pub async fn serve(listener: TcpListener, routes: Routes) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        while connections.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("never closed");
-        let Ok((stream, peer)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let routes = routes.clone();
-        connections.spawn(async move {
-            let served = serve_connection(stream, peer.ip().to_canonical(), routes);
-            if tokio::time::timeout(LONGEST, served).await.is_err() {
-                tracing::debug!(%peer, "a connection took too long");
-            }
-            drop(slot);
-        });
-    }
-}
-
-async fn serve_connection(stream: TcpStream, peer: IpAddr, routes: Routes) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let reply = routes(Asked { parts: request.into_parts().0, peer });
-        async move { Ok::<_, Infallible>(reply.await) }
-    });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%peer, %error, "connection ended");
-    }
+    lateen_runtime::http::serve(listener, LIMITS, move |request: Request<Incoming>, near| {
+        routes(Asked { parts: request.into_parts().0, near })
+    })
+    .await;
 }

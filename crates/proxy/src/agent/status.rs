@@ -127,7 +127,7 @@ fn ready(state: &State) -> Reply {
 
 /// Only for the programs of the pod, as in Istio.
 fn quit(state: &State, asked: &Asked) -> Reply {
-    if !asked.peer.is_loopback() {
+    if !asked.near {
         return text(StatusCode::FORBIDDEN, "only requests from localhost are allowed\n");
     }
     if asked.parts.method != Method::POST {

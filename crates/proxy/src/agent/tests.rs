@@ -76,7 +76,7 @@ fn fixed() -> Source {
 
 async fn ask(routes: &Routes, request: http::request::Builder, peer: IpAddr) -> Got {
     let (parts, ()) = request.body(()).unwrap().into_parts();
-    let (head, body) = routes(Asked { parts, peer }).await.into_parts();
+    let (head, body) = routes(Asked { parts, near: peer.is_loopback() }).await.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
     Got { status: head.status.as_u16(), headers: head.headers, body }
@@ -242,6 +242,28 @@ async fn an_application_without_metrics_takes_nothing_from_the_proxys() {
     app.stop().await;
     let got = rig.get("/stats/prometheus").await;
     assert!(got.status == 200 && got.body.contains(&format!("\n{failures} 2\n")), "{}", got.body);
+}
+
+#[tokio::test]
+async fn an_application_that_dies_in_the_middle_of_its_page_leaves_none_that_looks_whole() {
+    let listener = tokio::net::TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dying = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = [0; 1024];
+        assert!(stream.read(&mut asked).await.unwrap() > 0);
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\n";
+        stream.write_all(format!("{head}own_metric 1\nown_met").as_bytes()).await.unwrap();
+    });
+    let rig = Rig::scraping(port).await;
+    let (parts, ()) = Request::get("/stats/prometheus").body(()).unwrap().into_parts();
+    let reply = status::all(&rig.state)(Asked { parts, near: false }).await;
+    assert!(reply.into_body().collect().await.is_err(), "half a page is not all of it");
+    dying.await.unwrap();
+    // The next one has what the proxy itself counts.
+    let got = rig.get("/stats/prometheus").await;
+    assert!(got.status == 200 && got.body.contains("\nenvoy_server_live 1\n"), "{}", got.body);
+    assert!(!got.body.contains("own_metric"), "{}", got.body);
 }
 
 #[tokio::test]

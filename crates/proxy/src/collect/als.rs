@@ -47,38 +47,13 @@ fn http(record: &AccessRecord) -> HttpAccessLogEntry {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
 
     use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
     use lateen_routing::{Collector, Protocol};
-    use lateen_telemetry::{AccessRecord, Flag};
 
     use super::{Node, message};
-
-    fn record() -> AccessRecord {
-        AccessRecord {
-            start: UNIX_EPOCH + Duration::from_millis(1500),
-            duration: Duration::from_millis(12),
-            listener: "front".into(),
-            filter_chain: "".into(),
-            origin: None,
-            cluster: Some("back".into()),
-            cluster_origin: None,
-            workload: None,
-            downstream_remote: "10.0.0.7:41000".parse().unwrap(),
-            downstream_local: "10.1.0.1:3306".parse().unwrap(),
-            original_destination: None,
-            upstream_remote: Some("10.0.0.2:3306".parse().unwrap()),
-            upstream_local: None,
-            server_name: None,
-            bytes_received: 5,
-            bytes_sent: 7,
-            attempts: 2,
-            flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
-            close_reason: "connection refused".into(),
-            upstream_failure: Some("connection refused".into()),
-        }
-    }
+    use crate::sample::record;
 
     fn collector(protocol: Protocol) -> Collector {
         Collector {
@@ -118,6 +93,6 @@ mod tests {
         assert!(flags.upstream_connection_failure && flags.upstream_retry_limit_exceeded);
         assert!(!flags.no_healthy_upstream);
         assert_eq!(common.connection_termination_details, "connection refused");
-        assert_eq!(common.upstream_request_attempt_count, 2);
+        assert_eq!(common.upstream_request_attempt_count, 3);
     }
 }

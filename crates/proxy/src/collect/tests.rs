@@ -9,6 +9,7 @@ use envoy_types::pb::envoy::config::listener::v3::{Listener, filter};
 use envoy_types::pb::envoy::extensions::access_loggers::grpc::v3::{
     CommonGrpcAccessLogConfig, TcpGrpcAccessLogConfig,
 };
+use envoy_types::pb::envoy::extensions::access_loggers::open_telemetry::v3::OpenTelemetryAccessLogConfig;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::{
     AccessLogService, AccessLogServiceServer,
@@ -17,6 +18,8 @@ use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::
 use envoy_types::pb::envoy::service::accesslog::v3::{
     StreamAccessLogsMessage, StreamAccessLogsResponse,
 };
+use envoy_types::pb::google::protobuf::Any;
+use envoy_types::pb::opentelemetry::proto::common::v1::{AnyValue, any_value};
 use lateen_telemetry::exposition::{Exposition, Format};
 use prost::Message;
 use tokio::io::AsyncReadExt;
@@ -56,26 +59,34 @@ fn serve(listener: TcpListener) -> mpsc::UnboundedReceiver<StreamAccessLogsMessa
     receiver
 }
 
-/// A listener to the cluster `back` whose connections are logged to the cluster `als`.
-fn logged(at: SocketAddr) -> Listener {
+/// Where a logger finds the cluster `als`.
+fn service() -> GrpcService {
+    let to = grpc_service::EnvoyGrpc { cluster_name: "als".to_owned(), ..Default::default() };
+    GrpcService {
+        target_specifier: Some(grpc_service::TargetSpecifier::EnvoyGrpc(to)),
+        ..Default::default()
+    }
+}
+
+/// Envoy's access log service there.
+fn als() -> Any {
+    let common_config = Some(CommonGrpcAccessLogConfig {
+        log_name: "connections".to_owned(),
+        grpc_service: Some(service()),
+        ..Default::default()
+    });
+    common::any(&TcpGrpcAccessLogConfig { common_config })
+}
+
+/// A listener to the cluster `back` whose connections are logged.
+fn logged(at: SocketAddr, logger: Any) -> Listener {
     let mut listener = common::listener("front", at, "back");
     let filter = &mut listener.filter_chains[0].filters[0];
     let Some(filter::ConfigType::TypedConfig(any)) = &mut filter.config_type else { panic!() };
     let mut proxy = TcpProxy::decode(any.value.as_slice()).unwrap();
-    let to = grpc_service::EnvoyGrpc { cluster_name: "als".to_owned(), ..Default::default() };
-    let service = GrpcService {
-        target_specifier: Some(grpc_service::TargetSpecifier::EnvoyGrpc(to)),
-        ..Default::default()
-    };
-    let common_config = Some(CommonGrpcAccessLogConfig {
-        log_name: "connections".to_owned(),
-        grpc_service: Some(service),
-        ..Default::default()
-    });
-    let config = common::any(&TcpGrpcAccessLogConfig { common_config });
     proxy.access_log = vec![AccessLog {
         name: "als".to_owned(),
-        config_type: Some(access_log::ConfigType::TypedConfig(config)),
+        config_type: Some(access_log::ConfigType::TypedConfig(logger)),
         ..Default::default()
     }];
     *any = common::any(&proxy);
@@ -86,11 +97,11 @@ async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// A proxy whose connections are all refused by their upstream, and where it listens.
-async fn refusing(als: SocketAddr) -> (Handle, SocketAddr) {
+/// A proxy whose connections are all refused by their upstream, and where it listens. They are logged to `als`.
+async fn refusing(als: SocketAddr, logger: Any) -> (Handle, SocketAddr) {
     let (at, nowhere) = (free_address().await, free_address().await);
     let source = Source::Static(Box::new(StaticResources {
-        listeners: vec![logged(at)],
+        listeners: vec![logged(at, logger)],
         clusters: vec![common::cluster("back", &[nowhere]), common::cluster("als", &[als])],
         endpoints: Vec::new(),
     }));
@@ -112,11 +123,15 @@ async fn connect(at: SocketAddr, count: usize) {
 
 /// Counters of entries: written and dropped.
 fn counts(proxy: &Handle) -> [u64; 2] {
+    counts_of(proxy, "grpc")
+}
+
+fn counts_of(proxy: &Handle, service: &str) -> [u64; 2] {
     let mut out = Exposition::new(Format::Text);
     proxy.view().shared.collectors.write(&mut out);
     let page = String::from_utf8(out.finish()).unwrap();
     ["written", "dropped"].map(|what| {
-        let name = format!("\nenvoy_access_logs_grpc_access_log_logs_{what} ");
+        let name = format!("\nenvoy_access_logs_{service}_access_log_logs_{what} ");
         let value = page.split(&name).nth(1).unwrap();
         value.lines().next().unwrap().parse().unwrap()
     })
@@ -135,7 +150,7 @@ async fn a_collector_gets_an_entry_of_every_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let als = listener.local_addr().unwrap();
     let mut messages = serve(listener);
-    let (proxy, at) = refusing(als).await;
+    let (proxy, at) = refusing(als, self::als()).await;
     connect(at, 5).await;
     let mut entries = Vec::new();
     let mut named = 0;
@@ -162,7 +177,7 @@ async fn a_collector_gets_an_entry_of_every_connection() {
 #[tokio::test]
 async fn a_collector_that_is_away_holds_nothing_up_and_what_it_misses_is_counted() {
     let als = free_address().await;
-    let (proxy, at) = refusing(als).await;
+    let (proxy, at) = refusing(als, self::als()).await;
     // More than a queue, and a batch that is being sent.
     let count = super::WAITING + 1500;
     let begun = Instant::now();
@@ -183,11 +198,39 @@ async fn a_collector_that_is_away_holds_nothing_up_and_what_it_misses_is_counted
 }
 
 #[tokio::test]
+async fn an_open_telemetry_collector_that_is_away_holds_nothing_up_either() {
+    let body = AnyValue { value: Some(any_value::Value::StringValue("%DURATION%".to_owned())) };
+    let logger = common::any(&OpenTelemetryAccessLogConfig {
+        grpc_service: Some(service()),
+        log_name: "connections".to_owned(),
+        body: Some(body),
+        ..Default::default()
+    });
+    let (proxy, at) = refusing(free_address().await, logger).await;
+    let count = super::WAITING + 1500;
+    let begun = Instant::now();
+    connect(at, count).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let deadline = Instant::now() + PATIENCE;
+    // What a batch and the queue have room for waits; all else is dropped and counted.
+    let least = (count - super::WAITING - 1024) as u64;
+    loop {
+        let [written, dropped] = counts_of(&proxy, "open_telemetry");
+        if written == 0 && dropped >= least {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{written} were written, {dropped} dropped");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(counts(&proxy), [0, 0], "no other service's");
+}
+
+#[tokio::test]
 async fn what_waits_is_sent_before_the_proxy_ends() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let als = listener.local_addr().unwrap();
     let mut messages = serve(listener);
-    let (proxy, at) = refusing(als).await;
+    let (proxy, at) = refusing(als, self::als()).await;
     connect(at, 3).await;
     assert!(proxy.drain_and_stop(None).await);
     let mut arrived = 0;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
 
-use super::{Files, LOOK_EVERY, LogWriter};
+use super::{BATCH, Files, LOOK_EVERY, LogWriter, Queue, ROOM};
 
 #[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
@@ -31,10 +31,42 @@ fn what_was_logged_before_a_flush_is_written_after_it() {
     let path = std::env::temp_dir().join(format!("lateen-flush-{}", std::process::id()));
     let log = LogWriter::start(None).unwrap();
     for _ in 0..1000 {
-        log.line(&Sink::File(path.clone()), "a line\n".into());
+        log.line(&Sink::File(path.clone()), "a line\n");
     }
     log.flush(Duration::from_secs(20));
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1000);
+    fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn lines_are_gathered_in_the_order_of_each_sink_and_none_is_lost_at_the_end() {
+    let queue = Queue::default();
+    let (out, err) = (Sink::Stdout, Sink::Stderr);
+    for (sink, line) in [(&out, "1"), (&err, "2"), (&out, "3")] {
+        queue.lock().add(sink, line);
+    }
+    let all = queue.next().unwrap();
+    assert_eq!((all.texts, all.bytes), (vec![(out, "13".into()), (err, "2".into())], 3));
+    queue.lock().add(&Sink::Stdout, "4");
+    queue.lock().ended = true;
+    assert_eq!(queue.next().map(|all| all.bytes), Some(1));
+    assert!(queue.next().is_none());
+}
+
+#[test]
+fn what_finds_no_room_is_counted() {
+    // A pipe that nobody reads from holds the writer.
+    let path = std::env::temp_dir().join(format!("lateen-pipe-{}", std::process::id()));
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let log = LogWriter::start(None).unwrap();
+    let (sink, line) = (Sink::File(path.clone()), "x".repeat(BATCH));
+    let fits = ROOM / BATCH;
+    for _ in 0..=2 * fits {
+        log.line(&sink, &line);
+    }
+    assert!(log.dropped() >= 1 && log.dropped() <= 1 + fits as u64, "{}", log.dropped());
+    drop(fs::File::open(&path).unwrap());
+    log.flush(Duration::from_secs(20));
     fs::remove_file(path).unwrap();
 }
 

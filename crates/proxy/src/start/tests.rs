@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::listener::v3::Listener;
+use envoy_types::pb::envoy::config::listener::v3::filter::ConfigType;
+use envoy_types::pb::envoy::config::listener::v3::{Filter, Listener};
 use envoy_types::pb::google::protobuf::{Any, BoolValue};
 use futures::FutureExt;
 use lateen_api::xds::ResourceType::{self, Cluster, Endpoint, Listener as LDS};
+use lateen_telemetry::plugin::PluginConfig;
 use lateen_xds::client::AdsAddress;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,6 +23,7 @@ use crate::common;
 use crate::connection::serve;
 use crate::decide::Addresses;
 use crate::options::{Options, Role, Source};
+use crate::records::Place;
 use ads::{Ads, PATIENCE};
 
 mod ads;
@@ -529,6 +532,39 @@ async fn a_destination_whose_listener_was_refused_does_not_fall_through() {
     assert!(rig.captured(DESTINATION).await.await.unwrap().is_err());
     let reason = rig.records().await[0].close_reason.clone();
     assert!(reason.starts_with("the listener of 10.9.9.9:80 was refused"), "{reason}");
+}
+
+/// With Istio's stats filter in all its chains.
+fn counted(mut listener: Listener) -> Listener {
+    for chain in &mut listener.filter_chains {
+        let config = ConfigType::TypedConfig(common::any(&PluginConfig::default()));
+        chain.filters.insert(0, Filter { name: "istio.stats".into(), config_type: Some(config) });
+    }
+    listener
+}
+
+#[tokio::test]
+async fn a_connection_that_no_chain_took_is_told_with_the_labels_of_one_to_nowhere() {
+    let b = Server::start(b'b').await;
+    let rig = Rig::start(Role::Sidecar, async |ads| {
+        ads.sidecar_listeners(b.at).await;
+        let outbound = common::listener("virtualOutbound", free_address().await, "fallback");
+        let use_original_dst = Some(BoolValue { value: true });
+        let outbound = Listener { use_original_dst, ..counted(outbound) };
+        ads.set(LDS, "virtualOutbound", &outbound);
+        ads.set_any(LDS, EXACT, Any { type_url: String::new(), value: vec![0xff; 8] });
+    })
+    .await;
+    assert!(rig.captured(DESTINATION).await.await.unwrap().is_err());
+    rig.records().await;
+    let shared = &rig.proxy.view.shared;
+    let told = shared.records.since(&mut Place::default(), 9, 9);
+    let key = told[0].key.as_ref().expect("it is told with labels");
+    let labels = shared.traffic.labels(key, true).unwrap();
+    let value = |name| labels.iter().find(|label| label.name == name).map(|label| &*label.value);
+    assert_eq!(value("reporter"), Some("source"));
+    assert_eq!(value("destination_service_name"), Some("BlackHoleCluster"));
+    assert_eq!(value("response_flags"), Some("NR"));
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use lateen_telemetry::labels::{Reporter, Service};
 use lateen_telemetry::peer::{Peer, unknown};
 use serde_json::Value;
 
+use crate::decide::BLACK_HOLE;
+
 /// A text that is told from others by where it is. Two of the same text are two keys of one series.
 #[derive(Clone, Debug)]
 pub struct Text(pub Arc<str>);
@@ -35,6 +37,8 @@ pub enum Asked {
         name: Text,
         origin: Option<Text>,
     },
+    /// Nobody knows which, and it leads nowhere.
+    Hole,
     Nothing,
 }
 
@@ -45,6 +49,8 @@ pub struct Key {
     pub destination: End,
     pub asked: Asked,
     pub flags: &'static [Flag],
+    /// Refused before a filter chain took it. Envoy counts no such connection, so it is in reports alone.
+    pub untaken: bool,
     /// What is shown instead of the standard metrics, if they are changed.
     pub shown: Option<Shown>,
 }
@@ -116,8 +122,11 @@ impl Key {
 impl Asked {
     /// The service, by the cluster's origin, else by its name, else by the workload that was reached.
     pub fn service(&self, destination: &Peer) -> Service {
-        let Self::Cluster { name, origin } = self else {
-            return Service { host: unknown(), name: unknown(), namespace: unknown() };
+        let nothing = |name| Service { host: unknown(), name, namespace: unknown() };
+        let (name, origin) = match self {
+            Self::Cluster { name, origin } => (name, origin),
+            Self::Hole => return nothing(BLACK_HOLE.into()),
+            Self::Nothing => return nothing(unknown()),
         };
         let origin = origin.as_ref().and_then(|origin| declared(&origin.0));
         origin.or_else(|| from_name(&name.0)).unwrap_or_else(|| Service {

@@ -32,7 +32,7 @@ impl Attributes for About<'_> {
             }
             ("xds", "cluster_name") => match &self.key.asked {
                 Asked::Cluster { name, .. } => Some(Value::Text(name.0.clone())),
-                Asked::Nothing => None,
+                Asked::Hole | Asked::Nothing => None,
             },
             ("xds", "node") => Some(self.node.clone()),
             ("node", _) => self.node.member(name),

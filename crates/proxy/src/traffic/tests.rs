@@ -13,6 +13,7 @@ use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::plugin::MetricConfig;
 use prost::Message;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::own::Own;
@@ -42,12 +43,12 @@ fn asked() -> Asked {
 
 fn inbound(source: End) -> Key {
     let (reporter, destination) = (Reporter::Destination, End::Own);
-    Key { reporter, source, destination, asked: asked(), flags: &[], shown: None }
+    Key { reporter, source, destination, asked: asked(), flags: &[], untaken: false, shown: None }
 }
 
 fn outbound(destination: End) -> Key {
     let (reporter, source) = (Reporter::Source, End::Own);
-    Key { reporter, source, destination, asked: asked(), flags: &[], shown: None }
+    Key { reporter, source, destination, asked: asked(), flags: &[], untaken: false, shown: None }
 }
 
 /// The values of a metric whose labels include all of these.
@@ -104,6 +105,21 @@ fn a_refused_connection_has_its_flags() {
     let flagged = ["response_flags=\"UF,URX\"", "destination_workload=\"unknown\""];
     assert_eq!(values(&traffic, "connections_opened", &flagged), [1]);
     assert_eq!(values(&traffic, "connections_closed", &flagged), [1]);
+}
+
+#[test]
+fn what_no_chain_took_is_in_reports_alone_as_envoy_counts_no_such_connection() {
+    let (traffic, _asked) = traffic();
+    let key = Key { untaken: true, asked: Asked::Hole, ..outbound(End::Unknown) };
+    traffic.refused(0, &key.with_flags(&[Flag::NoRouteFound]));
+    assert_eq!(values(&traffic, "connections_opened", &[]), [0; 0]);
+    let mut out = Exposition::new(Format::Text);
+    traffic.registry.changes(&mut out);
+    let report = String::from_utf8(out.finish()).unwrap();
+    let opened =
+        report.lines().find(|line| line.starts_with("istio_tcp_connections_opened")).unwrap();
+    let labels = ["destination_service_name=\"BlackHoleCluster\"", "response_flags=\"NR\""];
+    assert!(labels.iter().all(|label| opened.contains(label)), "{report}");
 }
 
 #[test]
@@ -268,4 +284,20 @@ fn changed_metrics_are_of_the_page_and_reports_keep_the_standard_ones() {
         report.lines().find(|line| line.starts_with("istio_tcp_connections_opened")).unwrap();
     assert!(opened.contains("source_version=\"v1\"") && opened.ends_with(" 3"), "{report}");
     assert!(!report.contains("peer=") && report.contains("istio_tcp_sent_bytes_total"), "{report}");
+}
+
+#[test]
+fn a_label_without_end_is_cut_and_marked_on_the_page_and_in_reports() {
+    let (traffic, _asked) = traffic();
+    let workload = json!({ "workload": format!("{};data;db;v2;Kubernetes", "x".repeat(100_000)) });
+    let key = outbound(End::Endpoint(text(&workload.to_string())));
+    let meter = traffic.open(0, key.clone(), INTERVAL);
+    traffic.closed(0, &meter, &key);
+    assert_eq!(values(&traffic, "connections_closed", &["xxx…\""]), [1]);
+    let (mut page, mut report) = (Exposition::new(Format::Text), Exposition::new(Format::Text));
+    traffic.write(&mut page);
+    traffic.registry.changes(&mut report);
+    for text in [page, report].map(|out| String::from_utf8(out.finish()).unwrap()) {
+        assert!(text.contains("xxx…\"") && text.len() < 16_384, "{}", text.len());
+    }
 }

@@ -1,7 +1,5 @@
 //! Which connections are logged, and which filters are refused.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
 use envoy_types::pb::envoy::config::accesslog::v3::access_log_filter::FilterSpecifier;
 use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
@@ -11,6 +9,7 @@ use lateen_telemetry::{AccessRecord, Flag};
 use prost::{Message, Name};
 
 use super::{AccessLog, compile};
+use crate::sample;
 
 fn any<M: Message + Name>(message: &M) -> Any {
     Any { type_url: M::type_url(), value: message.encode_to_vec() }
@@ -45,28 +44,7 @@ fn log(filter: accesslog::AccessLogFilter) -> Result<AccessLog, String> {
 }
 
 fn record(flags: &'static [Flag]) -> AccessRecord {
-    AccessRecord {
-        start: UNIX_EPOCH,
-        duration: Duration::ZERO,
-        listener: "".into(),
-        filter_chain: "".into(),
-        origin: None,
-        cluster: None,
-        cluster_origin: None,
-        workload: None,
-        downstream_remote: "10.0.0.7:41000".parse().unwrap(),
-        downstream_local: "10.1.0.1:3306".parse().unwrap(),
-        original_destination: None,
-        upstream_remote: None,
-        upstream_local: None,
-        server_name: None,
-        bytes_received: 0,
-        bytes_sent: 0,
-        attempts: 0,
-        flags,
-        close_reason: "".into(),
-        upstream_failure: None,
-    }
+    AccessRecord { flags, ..sample::record() }
 }
 
 #[test]
@@ -76,12 +54,12 @@ fn a_connection_is_logged_if_its_filter_says_so() {
         [&[][..], &[Flag::NoRouteFound]].map(|flags| log.wants(&record(flags)))
     };
     assert_eq!(wants(cel("response.flags != 0")), [false, true]);
-    assert_eq!(wants(cel("destination.port == 3306")), [true, true]);
+    assert_eq!(wants(cel("destination.port == 8020")), [true, true]);
     assert_eq!(wants(cel("response.code >= 400")), [false, false], "what fails is not true");
     assert_eq!(wants(flags(&["NR", "UF"])), [false, true]);
     assert_eq!(wants(flags(&["UF"])), [false, false]);
     assert_eq!(wants(flags(&[])), [false, true]);
-    let both = vec![cel("destination.port == 3306"), flags(&[])];
+    let both = vec![cel("destination.port == 8020"), flags(&[])];
     let and = FilterSpecifier::AndFilter(accesslog::AndFilter { filters: both.clone() });
     assert_eq!(wants(filter(and)), [false, true]);
     let or = FilterSpecifier::OrFilter(accesslog::OrFilter { filters: both });

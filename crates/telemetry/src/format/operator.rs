@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::labels::cut;
 use crate::record::AccessRecord;
 use crate::timestamp;
+
+/// Longer values are cut, so that a line is one that people and collectors can take.
+pub const LONGEST: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operator {
@@ -267,7 +271,7 @@ fn number(out: &mut String, value: u64) {
 }
 
 fn text(out: &mut String, value: Option<&str>) {
-    match value {
+    match value.map(|value| cut(value, LONGEST)).as_deref() {
         // Some of it is a peer's own words: they must not end a line or steer a terminal.
         Some(value) if value.contains(char::is_control) => {
             for letter in value.chars() {

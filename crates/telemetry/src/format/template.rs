@@ -5,8 +5,9 @@ use std::time::UNIX_EPOCH;
 use serde_json::Value;
 
 use super::FormatError;
-use super::operator::{Operator, operator};
+use super::operator::{LONGEST, Operator, operator};
 use crate::cel::Expression;
+use crate::labels::cut;
 use crate::record::AccessRecord;
 use crate::timestamp;
 
@@ -92,7 +93,7 @@ impl Part {
                     .expect("the pattern was tried when it was parsed");
             }
             Self::Expression(expression) => match expression.value(record) {
-                Some(value) => out.push_str(&value.print()),
+                Some(value) => out.push_str(&cut(&value.print(), LONGEST)),
                 None => out.push('-'),
             },
         }

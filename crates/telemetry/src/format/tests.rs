@@ -1,34 +1,23 @@
 //! Formats and the lines that they write.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde_json::json;
 
 use super::{Format, FormatError};
-use crate::record::{AccessRecord, Flag};
+use crate::record::AccessRecord;
+use crate::sample;
 
 fn record() -> AccessRecord {
     AccessRecord {
         start: UNIX_EPOCH,
-        duration: Duration::from_millis(12),
-        listener: "0.0.0.0_31400".into(),
-        filter_chain: "".into(),
-        origin: None,
-        cluster: Some("outbound|8020||echo.default.svc.cluster.local".into()),
-        cluster_origin: None,
         workload: Some("{\"workload\":\"echo\"}".into()),
         downstream_remote: "127.0.0.1:5".parse().unwrap(),
         downstream_local: "127.0.0.1:31400".parse().unwrap(),
-        original_destination: None,
-        upstream_remote: Some("10.0.0.2:8020".parse().unwrap()),
-        upstream_local: None,
-        server_name: None,
-        bytes_received: 5,
-        bytes_sent: 7,
+        listener: "0.0.0.0_31400".into(),
         attempts: 1,
-        flags: &[Flag::UpstreamConnectionFailure, Flag::UpstreamRetryLimitExceeded],
         close_reason: "".into(),
-        upstream_failure: Some("connection refused".into()),
+        ..sample::record()
     }
 }
 
@@ -143,4 +132,21 @@ fn an_endpoint_that_was_never_reached_has_no_remote_address() {
     let format = Format::text("%UPSTREAM_HOST% %UPSTREAM_REMOTE_ADDRESS% %UPSTREAM_REMOTE_PORT%");
     format.unwrap().write(&record(), &mut line);
     assert_eq!(line, "10.0.0.2:8020 - -\n");
+}
+
+#[test]
+fn a_value_without_end_is_cut_and_marked_in_lines_of_text_and_of_json() {
+    let long = "ü".repeat(50_000);
+    let record = AccessRecord {
+        server_name: Some(long.as_str().into()),
+        workload: Some(json!({ "workload": long }).to_string().into()),
+        ..record()
+    };
+    let text = "%REQUESTED_SERVER_NAME% %UPSTREAM_METADATA(istio:workload)% end";
+    for format in [Format::text(text), Format::json(&json!({ "all": text }))] {
+        let mut line = String::new();
+        format.unwrap().write(&record, &mut line);
+        assert!(line.len() < 3 * 4096 && line.matches("ü… ").count() == 2, "{}", line.len());
+        assert!(line.contains(" end"), "what follows is there");
+    }
 }

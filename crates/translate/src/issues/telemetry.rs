@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lateen_api::issue::{Code, Issue};
+use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_model::Snapshot;
 use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::telemetry::{LogFormat, Provider, ProviderKind, Telemetry};
@@ -42,6 +42,8 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
     for object in index.all() {
         for (i, item) in object.metrics.iter().enumerate() {
             named(snapshot, object, i, &item.providers, &METRICS, &mut used, found);
+            let path = format!("spec.metrics[{i}].providers");
+            found.extend(one_sink(snapshot, &object.meta.object, path, &item.providers));
         }
         for (i, item) in object.logging.iter().enumerate() {
             named(snapshot, object, i, &item.providers, &LOGGING, &mut used, found);
@@ -52,6 +54,10 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
     }
     let defaults = &snapshot.mesh().default_providers;
     by_default(snapshot, &defaults.metrics, &METRICS, &mut used, found);
+    if let Some(object) = &snapshot.mesh().object {
+        let path = "data.mesh.defaultProviders.metrics".to_owned();
+        found.extend(one_sink(snapshot, object, path, &defaults.metrics));
+    }
     by_default(snapshot, &defaults.logging, &LOGGING, &mut used, found);
     by_default(snapshot, &defaults.tracing, &TRACING, &mut used, found);
     for provider in used {
@@ -61,6 +67,42 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
         formats(snapshot, &provider, found);
     }
     format_of_mesh(snapshot, found);
+    found.extend(access_log_service(snapshot));
+}
+
+/// That several providers of metrics are one page, which counts everything once.
+fn one_sink(
+    snapshot: &Snapshot,
+    object: &ObjectRef,
+    path: String,
+    names: &[String],
+) -> Option<Issue> {
+    let takes = |name: &&str| snapshot.mesh().provider(name).is_some_and(|one| (METRICS.fits)(one));
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).filter(takes).collect();
+    let mut others = names.into_iter();
+    let (first, others) = (others.next()?, others.collect::<Vec<_>>());
+    if others.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "a proxy has one page of metrics for all providers of kind prometheus: what is said of {first} counts, \
+         and what is said of {} does not; name one of them",
+        others.join(" and of ")
+    );
+    Some(Issue::warning(object.clone(), path, CONFLICT, message))
+}
+
+/// What keeps entries from the service that MeshConfig switches on.
+fn access_log_service(snapshot: &Snapshot) -> Option<Issue> {
+    let mesh = snapshot.mesh();
+    let reason = match mesh.access_log_service.as_ref()? {
+        Err(reason) => reason.clone(),
+        Ok(provider) => find(snapshot, provider.backend()?).err()?,
+    };
+    let path = "data.mesh.defaultConfig.envoyAccessLogService.address";
+    let message = format!("nothing is sent to Envoy's access log service: {reason}");
+    let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+    Some(Issue::error(mesh.object.clone()?, path, code, message))
 }
 
 /// A provider by its name, if it can take what is sent to it; else why not.

@@ -43,6 +43,10 @@ struct Subscription {
     told: BTreeMap<String, Told>,
     refused: BTreeSet<String>,
     in_flight: VecDeque<Delivery>,
+    /// The view by which everything was told that was asked for then.
+    seen: Option<u64>,
+    /// Names that are to be told of whatever the view is: asked for since, or owed.
+    open: BTreeSet<String>,
     /// The first request is answered even if there is nothing: the peer waits for it.
     unanswered: bool,
 }
@@ -62,6 +66,7 @@ impl Delta {
         for name in clusters.iter().filter_map(order::endpoints_of) {
             if let Some(told @ Told::Version(_)) = endpoints.told.get_mut(&name) {
                 *told = Told::Owed;
+                endpoints.open.insert(name);
             }
         }
     }
@@ -80,7 +85,8 @@ impl Machine for Delta {
         let Some(kind) = ResourceType::from_type_url(&request.type_url) else {
             return Ok(vec![Event::UnknownType(request.type_url)]);
         };
-        if self.subscription(kind).is_none() {
+        let first = self.subscription(kind).is_none();
+        if first {
             self.subscriptions.push((kind, Subscription::first(kind, &request)));
         }
         let limit = self.limits.names;
@@ -99,7 +105,7 @@ impl Machine for Delta {
         if others + state.names.len() > limit {
             return Err(Violation::TooManyNames { limit });
         }
-        if asked || state.unanswered || state.told.values().any(|told| *told == Told::Owed) {
+        if (first && state.wildcard) || asked || state.unanswered || !state.open.is_empty() {
             events.push(Event::Changed(kind));
         }
         Ok(events)
@@ -113,7 +119,8 @@ impl Machine for Delta {
     ) -> Option<(Self::Response, Delivery)> {
         let serial = self.serial + 1;
         let state = self.subscription(kind)?;
-        let current = state.current(kind, view);
+        let asked = state.asked(view, phase);
+        let current = state.current(kind, view, asked.as_ref());
         let mut known = Vec::new();
         let mut fresh = Vec::new();
         let mut removed = Vec::new();
@@ -121,7 +128,9 @@ impl Machine for Delta {
             (known, fresh) = state.updates(&current);
         }
         if phase != Phase::Updates {
-            removed = state.removals(&current);
+            removed = state.removals(&current, asked.as_ref());
+            state.seen = Some(view.version());
+            state.open.clear();
         }
         let answered = phase != Phase::Removals && std::mem::take(&mut state.unanswered);
         if known.is_empty() && fresh.is_empty() && removed.is_empty() && !answered {
@@ -155,6 +164,7 @@ impl Machine for Delta {
             for name in &state.refused {
                 if state.wildcard || state.names.contains(name) {
                     state.told.insert(name.clone(), Told::Owed);
+                    state.open.insert(name.clone());
                 }
             }
         }
@@ -201,6 +211,7 @@ impl Subscription {
             if !initial.contains_key(&name) {
                 self.told.remove(&name);
             }
+            self.open.insert(name.clone());
             self.names.insert(name);
         }
         asked
@@ -217,8 +228,10 @@ impl Subscription {
             }
             self.names.remove(&name);
             if self.wildcard {
-                self.told.insert(name, Told::Owed);
+                self.told.insert(name.clone(), Told::Owed);
+                self.open.insert(name);
             } else {
+                self.open.remove(&name);
                 self.told.remove(&name);
                 self.refused.remove(&name);
             }
@@ -250,8 +263,23 @@ impl Subscription {
         })
     }
 
-    /// What the peer should have by this view, in the view's order.
-    fn current(&self, kind: ResourceType, view: &dyn View) -> Vec<Resource> {
+    /// The names that an answer has to look at, where they are not all: a peer that asks for one name after another
+    /// costs one name each time, however many it has asked for before.
+    fn asked(&self, view: &dyn View, phase: Phase) -> Option<BTreeSet<String>> {
+        let told_all = self.seen == Some(view.version()) && phase == Phase::Whole;
+        (told_all && !self.wildcard).then(|| self.open.clone())
+    }
+
+    /// What the peer should have by this view, in the view's order; only the names asked for, if there are any.
+    fn current(
+        &self,
+        kind: ResourceType,
+        view: &dyn View,
+        asked: Option<&BTreeSet<String>>,
+    ) -> Vec<Resource> {
+        if let Some(asked) = asked {
+            return view.resources(kind, Want::Names(asked));
+        }
         if !self.wildcard {
             if self.names.is_empty() {
                 return Vec::new();
@@ -282,13 +310,17 @@ impl Subscription {
         (known, fresh)
     }
 
-    fn removals(&mut self, current: &[Resource]) -> Vec<String> {
+    fn removals(&mut self, current: &[Resource], asked: Option<&BTreeSet<String>>) -> Vec<String> {
         let have: BTreeSet<&str> = current.iter().map(|resource| resource.name.as_str()).collect();
         let mut removed = Vec::new();
-        for name in self.names.iter().filter(|name| !have.contains(name.as_str())) {
+        let looked_at = asked.unwrap_or(&self.names);
+        for name in looked_at.iter().filter(|name| !have.contains(name.as_str())) {
             if self.told.insert(name.clone(), Told::Absent) != Some(Told::Absent) {
                 removed.push(name.clone());
             }
+        }
+        if asked.is_some() {
+            return removed;
         }
         let names = &self.names;
         self.told.retain(|name, told| {

@@ -1,11 +1,15 @@
 //! The delta state machine, scripted: no sockets, no time.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::rpc::Status;
 use lateen_api::xds::ResourceType::{self, Cluster, Endpoint, Listener, Route};
+use proptest::prelude::*;
 
 use super::super::testing::Script;
-use super::super::{Event, Limits, Machine, Phase, Violation};
+use super::super::{Event, Limits, Machine, Phase, Resource, View, Violation, Want};
 use super::{Delta, discovery::DeltaDiscoveryResponse as Answer};
 
 fn request(kind: ResourceType) -> discovery::DeltaDiscoveryRequest {
@@ -195,13 +199,10 @@ fn a_reconnected_peer_is_sent_only_what_it_lacks() {
     let again =
         discovery::DeltaDiscoveryRequest { initial_resource_versions: kept, ..request(Listener) };
     let mut stream = Stream::new();
-    assert_eq!(stream.0.request(again.clone()), Ok(vec![]));
-    assert_eq!(stream.answer(&view, Listener), None);
+    assert_eq!(stream.ask(&view, again.clone()), None);
 
     view.put(Listener, "changed", "2").remove(Listener, "gone").put(Listener, "new", "1");
-    let mut stream = Stream::new();
-    stream.0.request(again).unwrap();
-    let answer = stream.answer(&view, Listener).unwrap();
+    let answer = Stream::new().ask(&view, again).unwrap();
     assert_eq!(names(&answer), ["changed", "new"]);
     assert_eq!(answer.removed_resources, ["gone"]);
 }
@@ -230,6 +231,129 @@ fn a_name_asked_for_again_is_sent_again() {
     let mut stream = Stream::new();
     stream.ask(&view, subscribe(Endpoint, &["a"])).unwrap();
     assert_eq!(names(&stream.ask(&view, subscribe(Endpoint, &["a"])).unwrap()), ["a"]);
+}
+
+/// Counts the resources that are looked at.
+struct Counted<'a>(&'a Script, AtomicUsize);
+
+impl View for Counted<'_> {
+    fn version(&self) -> u64 {
+        self.0.version()
+    }
+
+    fn resources(&self, kind: ResourceType, want: Want<'_>) -> Vec<Resource> {
+        let resources = self.0.resources(kind, want);
+        self.1.fetch_add(resources.len(), Relaxed);
+        resources
+    }
+}
+
+#[test]
+fn one_more_name_costs_one_name_until_the_view_changes() {
+    let mut view = Script::default();
+    let many: Vec<String> = (0..100).map(|number| format!("e{number}")).collect();
+    for name in &many {
+        view.put(Endpoint, name, "1");
+    }
+    let mut stream = Delta::new(Limits::default());
+    let mut looked_at = |view: &Script, names: &[&str]| {
+        stream.request(subscribe(Endpoint, names)).unwrap();
+        let counted = Counted(view, AtomicUsize::new(0));
+        let sent = stream.answer(Endpoint, &counted, Phase::Whole).unwrap().1;
+        (counted.1.into_inner(), sent.names.len() + sent.removed.len())
+    };
+    let most: Vec<&str> = many[1..].iter().map(String::as_str).collect();
+    assert_eq!(looked_at(&view, &most), (99, 99));
+    assert_eq!(looked_at(&view, &["e0"]), (1, 1));
+    assert_eq!(looked_at(&view, &["missing"]), (0, 1));
+    view.put(Endpoint, "e7", "2");
+    assert_eq!(looked_at(&view, &["e0"]), (100, 2));
+}
+
+/// What happens to a stream and to the configuration behind it.
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe(&'static str),
+    Unsubscribe(&'static str),
+    Put(&'static str, &'static str),
+    Remove(&'static str),
+    Push,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let name = || prop_oneof![Just("a"), Just("b"), Just("hidden"), Just("missing")];
+    let asked = || prop_oneof![4 => name(), 1 => Just("*")];
+    prop_oneof![
+        asked().prop_map(Step::Subscribe),
+        asked().prop_map(Step::Unsubscribe),
+        (name(), prop_oneof![Just("1"), Just("2")])
+            .prop_filter("missing", |(name, _)| *name != "missing")
+            .prop_map(|(name, content)| Step::Put(name, content)),
+        name().prop_map(Step::Remove),
+        Just(Step::Push),
+    ]
+}
+
+/// What a peer has after it has taken the answers in.
+fn take(peer: &mut BTreeMap<String, Vec<u8>>, answer: &Answer) {
+    for resource in &answer.resources {
+        peer.insert(resource.name.clone(), resource.resource.clone().unwrap().value);
+    }
+    for name in &answer.removed_resources {
+        peer.remove(name);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_peer_has_what_it_asked_for_after_every_push(steps in prop::collection::vec(step(), 0..40)) {
+        let (mut view, mut stream, mut peer) = (Script::default(), Stream::new(), BTreeMap::new());
+        let (mut wanted, mut wildcard) = (BTreeSet::new(), false);
+        for step in steps.into_iter().chain([Step::Push]) {
+            let request = match step {
+                Step::Put(name, content) => {
+                    view.put(Endpoint, name, content);
+                    continue;
+                }
+                Step::Remove(name) => {
+                    view.remove(Endpoint, name);
+                    continue;
+                }
+                Step::Push => {
+                    for (_, answer, _) in stream.0.push(&view) {
+                        take(&mut peer, &answer);
+                    }
+                    let want = if wildcard { Want::All } else { Want::Names(&wanted) };
+                    let mut have = view.resources(Endpoint, want);
+                    have.extend(view.resources(Endpoint, Want::Names(&wanted)));
+                    let have = have.into_iter().map(|r| (r.name, r.body.value)).collect();
+                    prop_assert_eq!(&peer, &have);
+                    continue;
+                }
+                Step::Subscribe(name) => {
+                    wildcard |= name == "*";
+                    if name != "*" {
+                        wanted.insert(name.to_owned());
+                    }
+                    subscribe(Endpoint, &[name])
+                }
+                Step::Unsubscribe(name) => {
+                    wildcard &= name != "*";
+                    wanted.remove(name);
+                    unsubscribe(Endpoint, &[name])
+                }
+            };
+            // What a peer lets go of, it drops itself.
+            if !stream.0.request(request).unwrap().is_empty()
+                && let Some(answer) = stream.answer(&view, Endpoint)
+            {
+                take(&mut peer, &answer);
+            }
+            if !wildcard {
+                peer.retain(|name, _| wanted.contains(name));
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! The points of one key. In: what is added to the step that is not over. Out: the points of a range, or their sum; what
+//! it costs.
+
+use std::collections::VecDeque;
+
+use super::Route;
+use super::chunk::{CHUNK, Chunk};
+use crate::point::{Point, skip};
+
+/// Steps of a range in which there is hardly a whole chunk.
+const SHORT: u32 = 2 * CHUNK;
+
+/// One key's points, and the way of the key.
+#[derive(Debug)]
+pub struct Line {
+    pub route: Route,
+    chunks: VecDeque<Chunk>,
+    /// What the chunks before the newest one sum up to, one after the other, and what the newest one does: so that
+    /// nobody who asks for all of a chunk reads its points.
+    sums: Vec<u8>,
+    sum: Point,
+    /// The step that is not over, and what it has so far.
+    pub step: u32,
+    pub current: Point,
+    /// Connections opened less those closed, since the key is known. An end with other flags than the
+    /// beginning is another key's.
+    pub open: i64,
+}
+
+impl Line {
+    pub fn new(route: Route) -> Self {
+        let (chunks, sums, sum, current) = Default::default();
+        Self { route, chunks, sums, sum, step: 0, current, open: 0 }
+    }
+
+    /// Whether nothing is there but the step that is not over.
+    pub fn is_bare(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// What that costs which may still grow.
+    pub fn growing(&self) -> usize {
+        self.sums.capacity() + self.chunks.back().map_or(0, Chunk::cost)
+    }
+
+    /// Packs the step that is over. Out: what that costs now which could grow before, and a new chunk.
+    pub fn close(&mut self) -> usize {
+        let point = std::mem::take(&mut self.current);
+        if point.is_empty() {
+            return self.growing();
+        }
+        let step = self.step;
+        let mut finished = 0;
+        if self.chunks.back().is_none_or(|chunk| !chunk.takes(step)) {
+            let sum = std::mem::take(&mut self.sum);
+            if let Some(chunk) = self.chunks.back_mut() {
+                chunk.finish();
+                finished = chunk.cost();
+                sum.encode(&mut self.sums);
+            }
+            self.chunks.push_back(Chunk::new(step));
+        }
+        let chunk = self.chunks.back_mut().expect("there is one now");
+        chunk.push(step, &point);
+        self.sum.add(&point);
+        finished + self.growing()
+    }
+
+    /// Forgets the chunks that are over before a step; what they cost.
+    pub fn forget(&mut self, oldest: u32) -> usize {
+        let mut freed = 0;
+        while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last() < oldest) {
+            freed += chunk.cost();
+            let mut rest = self.sums.as_slice();
+            if skip(&mut rest).is_some() {
+                self.sums.drain(..self.sums.len() - rest.len());
+            }
+        }
+        if self.chunks.is_empty() {
+            freed += std::mem::take(&mut self.sums).capacity();
+            self.sum = Point::default();
+        }
+        freed
+    }
+
+    /// The chunks that are not over before a step.
+    fn since(&self, first: u32) -> impl Iterator<Item = &Chunk> {
+        let late = self.chunks.iter().rev().take_while(|chunk| chunk.last() >= first).count();
+        self.chunks.range(self.chunks.len() - late..)
+    }
+
+    /// The points from one step to another, each with its step.
+    pub fn each(&self, first: u32, last: u32, mut take: impl FnMut(u32, &Point)) {
+        self.since(first).for_each(|chunk| chunk.each(first, last, &mut take));
+        if let Some(current) = self.current(first, last) {
+            take(self.step, current);
+        }
+    }
+
+    /// What `each` would give, added up.
+    pub fn sum(&self, first: u32, last: u32) -> Point {
+        let mut sum = Point::default();
+        if last.saturating_sub(first) < SHORT {
+            self.since(first).for_each(|chunk| chunk.add_to(&mut sum, first, last));
+        } else {
+            self.add_chunks(&mut sum, first, last);
+        }
+        if let Some(current) = self.current(first, last) {
+            sum.add(current);
+        }
+        sum
+    }
+
+    /// Adds what the chunks have, by their sums where all of a chunk is asked for.
+    fn add_chunks(&self, sum: &mut Point, first: u32, last: u32) {
+        let mut sums = self.sums.as_slice();
+        for chunk in &self.chunks {
+            let is_newest = sums.is_empty();
+            match chunk.is_within(first, last) {
+                true if is_newest => sum.add(&self.sum),
+                true => {
+                    sum.add_encoded(&mut sums);
+                }
+                false => {
+                    skip(&mut sums);
+                    chunk.add_to(sum, first, last);
+                }
+            }
+        }
+    }
+
+    fn current(&self, first: u32, last: u32) -> Option<&Point> {
+        let is_asked = (first..=last).contains(&self.step) && !self.current.is_empty();
+        is_asked.then_some(&self.current)
+    }
+}
