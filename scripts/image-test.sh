@@ -22,14 +22,24 @@ says() {
   esac
 }
 
+# Compiled twice, the second time of a copy of the sources elsewhere, with nothing that was there before.
+unset BINARY
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
 "$root/scripts/image.sh"
-first=$(sha256sum <"$archive")
-BINARY=$target/image/lateen.kept
-cp "$target/image/lateen" "$BINARY"
-export BINARY
-"$root/scripts/image.sh"
-rm "$BINARY"
-[ "$first" = "$(sha256sum <"$archive")" ] || die "the same binary made another image"
+mkdir "$work/elsewhere"
+(
+  cd "$root"
+  git ls-files -z --cached --others --exclude-standard |
+    xargs -0 sh -c 'for file; do [ ! -e "$file" ] || printf "%s\0" "$file"; done' sh
+) | tar -C "$root" --null --files-from=- -c | tar -C "$work/elsewhere" -x
+[ ! -d "$root/ui/dist" ] || cp -a "$root/ui/dist" "$work/elsewhere/ui/"
+CARGO_TARGET_DIR=$work/target "$work/elsewhere/scripts/image.sh"
+for part in lateen sbom.spdx.json lateen.oci.tar; do
+  cmp "$target/image/$part" "$work/target/image/$part" ||
+    die "the same sources elsewhere made another $part"
+done
+rm -rf "$work/target" "$work/elsewhere"
 
 mkdir "$work/oci" "$work/root"
 tar -xf "$archive" -C "$work/oci"

@@ -28,6 +28,7 @@ use crate::istio::security::{
 };
 use crate::istio::telemetry::TelemetrySpec;
 use crate::kinds::{Kind, Source, by_kind};
+use crate::plain;
 use crate::schema::{self, Finding};
 
 /// An object with a spec. Its status is not kept: nothing in the mesh is configured by it, and a
@@ -298,7 +299,7 @@ pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> 
         let path = error.path().to_string();
         FieldError {
             path: if path == "." { String::new() } else { path },
-            message: error.inner().to_string(),
+            message: plain::mismatch(&error.inner().to_string()),
         }
     })
 }

@@ -17,12 +17,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lateen_api::kinds::{Kind, by_kind};
 use lateen_cni::exchange::SOCKET;
+use lateen_cni::placement::wants;
 use lateen_control::cluster::bind;
 use lateen_kube::{Client, Source};
 use lateen_runtime::admin::{self, Page};
 use lateen_runtime::pages::{all, reading};
 use lateen_runtime::tasks::Supervisor;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::process::until_ended;
 use chain::Chain;
@@ -45,6 +47,8 @@ pub struct Agent {
     options: flags::Options,
     chain: Chain,
     metrics: Metrics,
+    /// Whether the plugin is in the chain.
+    chained: watch::Sender<bool>,
     resolv_conf: String,
 }
 
@@ -59,6 +63,7 @@ pub async fn execute(command: CniCommand) -> Result<()> {
         chain: Chain::new(&options),
         options,
         metrics: Metrics::default(),
+        chained: watch::Sender::new(false),
         resolv_conf: std::fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
     });
     let ended = run(&agent).await;
@@ -96,19 +101,26 @@ async fn keep(agent: Arc<Agent>) -> Result<()> {
     let mut told = String::new();
     loop {
         let on_thread = agent.clone();
-        let settled = blocking(move || on_thread.chain.settle()).await;
-        agent.metrics.installed(settled.is_ok());
-        match settled {
+        match blocking(move || Ok(on_thread.chain.settle())).await? {
             Ok(settled) => {
+                let is_new = !agent.chained.send_replace(true);
+                if is_new || !settled.news.is_empty() {
+                    agent.metrics.install("SUCCESS");
+                }
                 for line in settled.news {
                     tracing::info!("{line}");
+                }
+                if is_new {
+                    tracing::info!(file = settled.file, "the plugin is in the node's chain");
                 }
                 told.clear();
             }
             Err(error) => {
+                agent.chained.send_replace(false);
                 // The same as before is no news.
-                let text = format!("{error:#}");
+                let text = error.to_string();
                 if text != told {
+                    agent.metrics.install(error.result());
                     tracing::warn!(error = text, "the plugin is not in the node's chain yet");
                 }
                 told = text;
@@ -121,10 +133,10 @@ async fn keep(agent: Arc<Agent>) -> Result<()> {
 fn pages(agent: &Arc<Agent>) -> admin::Handler {
     let agent = agent.clone();
     Arc::new(move |path, _| match path {
-        "/readyz" if agent.metrics.is_installed() => Some(Page::text("ok\n")),
+        "/readyz" if *agent.chained.borrow() => Some(Page::text("ok\n")),
         "/readyz" => Some(Page::text("the plugin is not in the chain yet\n").with_status(503)),
         "/healthz" => Some(Page::text("ok\n")),
-        "/metrics" => Some(agent.metrics.page()),
+        "/metrics" => Some(agent.metrics.page(*agent.chained.borrow())),
         _ => None,
     })
 }
@@ -138,26 +150,40 @@ impl Agent {
             return;
         }
         match self.chain.withdraw() {
-            Ok(()) => tracing::info!("the plugin is out of the chain: the DaemonSet is gone"),
+            Ok(()) => tracing::info!("the plugin is out of the chain: no agent follows here"),
             Err(error) => tracing::error!(error = format!("{error:#}"), "cannot leave the chain"),
         }
     }
 
     async fn comes_back(&self) -> bool {
+        tokio::time::timeout(FAREWELL, self.is_wanted()).await.unwrap_or(true)
+    }
+
+    /// Whether the DaemonSet stays, and on this node; what cannot be told stays.
+    async fn is_wanted(&self) -> bool {
         let options = &self.options;
-        let (kind, namespace) = (kind("apps", "DaemonSet"), Some(options.namespace.as_str()));
-        let asked = self.client.get(kind, namespace, &options.daemon_set);
-        match tokio::time::timeout(FAREWELL, asked).await {
-            Ok(Ok(found)) => is_kept(found.as_ref()),
+        let (apps, namespace) = (kind("apps", "DaemonSet"), Some(options.namespace.as_str()));
+        let daemon_set = match self.client.get(apps, namespace, &options.daemon_set).await {
+            Ok(found) => found.filter(is_kept),
             // Whoever removed its account or its rights has removed the installation.
-            Ok(Err(error)) => !matches!(error.code(), Some(401 | 403)),
-            Err(_) => true,
+            Err(error) => return !matches!(error.code(), Some(401 | 403)),
+        };
+        let Some(daemon_set) = daemon_set else { return false };
+        if options.node.is_empty() {
+            return true;
+        }
+        match self.client.get(kind("", "Node"), None, &options.node).await {
+            Ok(node) => node.is_some_and(|node| wants(&daemon_set, &node)),
+            Err(error) => {
+                tracing::warn!(%error, "the node cannot be asked for: the plugin stays");
+                true
+            }
         }
     }
 }
 
-fn is_kept(daemon_set: Option<&Value>) -> bool {
-    daemon_set.is_some_and(|found| found["metadata"]["deletionTimestamp"].is_null())
+fn is_kept(daemon_set: &Value) -> bool {
+    daemon_set["metadata"]["deletionTimestamp"].is_null()
 }
 
 fn kind(group: &str, name: &str) -> &'static Kind {
@@ -200,10 +226,7 @@ mod tests {
 
     #[test]
     fn an_agent_comes_back_unless_its_daemon_set_goes() {
-        assert!(is_kept(Some(&json!({"metadata": {}}))));
-        assert!(!is_kept(Some(
-            &json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
-        )));
-        assert!(!is_kept(None));
+        assert!(is_kept(&json!({"metadata": {}})));
+        assert!(!is_kept(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})));
     }
 }

@@ -110,11 +110,7 @@ async fn options(command: &DiscoveryCommand, tasks: &Tasks) -> Result<Options> {
         place: place(command)?,
         listeners,
         max_connection_age: Some(age).filter(|age| !age.is_zero()),
-        native_sidecars: match command.pod.native_sidecars.as_str() {
-            "true" => NativeSidecars::Wanted,
-            "false" => NativeSidecars::Never,
-            _ => NativeSidecars::Stable,
-        },
+        native_sidecars: NativeSidecars::of_variable(&command.pod.native_sidecars),
         token_audiences: command.pod.token_audiences(),
         hosts: hosts.map(str::to_owned).collect(),
         version: env!("CARGO_PKG_VERSION"),

@@ -1,17 +1,20 @@
 //! `lateen inject`: sidecars into workloads from files, for clusters and pipelines without the webhook.
-//! In: files or standard input, ProxyConfig objects among them, and the mesh's settings. Out: the same objects, workloads with their
-//! sidecars, on standard output; issues on standard error, and with an error among them nothing else.
+//! In: files or standard input, ProxyConfig objects among them, and the mesh's settings, or the cluster that has
+//! them. Out: the same objects, workloads with their sidecars, on standard output; issues on standard error, and
+//! with an error among them nothing else.
+
+mod source;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::issue::{Issue, ObjectRef};
-use lateen_api::kinds;
 use lateen_api::resource::object_ref;
+use lateen_control::cluster::webhook::{Nodes, named_node};
 use lateen_inject::{
     Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind,
     take_items, workload,
@@ -19,10 +22,11 @@ use lateen_inject::{
 use serde_json::{Value, json};
 
 use crate::bootstrap::Format;
-use crate::home::Home;
+use crate::manifest::ClusterArgs;
 use crate::output::{note, printable};
-use crate::words::{Labels, parse_labels};
+use crate::words::{Labels, parse_labels, parse_name};
 use crate::yaml;
+use source::{Found, Texts, found, native};
 
 /// Options of `lateen inject`.
 #[derive(Debug, Args)]
@@ -39,6 +43,11 @@ pub struct InjectCommand {
     /// Take both from the mesh of this home directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["mesh_config", "values"])]
     home: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The control plane's namespace in the cluster of --kubeconfig or --context, which has what no file says
+    #[arg(long, short = 'i', default_value = "istio-system", value_parser = parse_name)]
+    istio_namespace: String,
     /// Inject only what the webhook would, in a namespace with these labels: istio-injection=enabled
     #[arg(long = "namespace-label", value_name = "KEY=VALUE,…", value_parser = parse_labels)]
     namespace_labels: Option<Labels>,
@@ -54,9 +63,15 @@ pub struct InjectCommand {
 
 /// False if an error was among the issues, which are told already.
 pub fn execute(command: InjectCommand) -> Result<bool> {
-    let (Texts { config, values, mesh }, mut proxy_configs) = texts(&command)?;
-    let (settings, issues) = Settings::from_config_map(&config, &values, &mesh, &command.revision);
-    let mut run = Run { command: &command, settings, failed: false };
+    let Found { texts, mut proxy_configs, nodes } = found(&command)?;
+    let Texts { config, values, mesh } = texts;
+    let (mut settings, issues) =
+        Settings::from_config_map(&config, &values, &mesh, &command.revision);
+    let nodes = nodes.map(|nodes| Nodes::new(native(&values), &nodes));
+    if command.cluster.is_given() {
+        settings.istio_namespace.clone_from(&command.istio_namespace);
+    }
+    let mut run = Run { command: &command, settings, nodes, failed: false };
     run.tell(&issues);
     let mut objects = Vec::new();
     for path in &command.files {
@@ -95,6 +110,8 @@ type Objects = BTreeMap<ObjectRef, Value>;
 struct Run<'a> {
     command: &'a InjectCommand,
     settings: Settings,
+    /// Of the cluster, if there is one.
+    nodes: Option<Nodes>,
     failed: bool,
 }
 
@@ -129,6 +146,9 @@ impl Run<'_> {
             namespace_labels: self.command.namespace_labels.as_ref(),
         };
         self.tell(&misplaced(&object, &manual));
+        if let Some(nodes) = &self.nodes {
+            self.settings.native_sidecar = nodes.have_native_sidecars(pod_node(&object));
+        }
         match workload(&object, &manual, &self.settings) {
             Outcome::Injected { object, issues } => {
                 self.tell(&issues);
@@ -168,72 +188,15 @@ impl Run<'_> {
     }
 }
 
+/// The node that a workload's pods name.
+fn pod_node(object: &Value) -> Option<&str> {
+    let specs = ["/spec", "/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
+    specs.iter().filter_map(|path| object.pointer(path)).find_map(named_node)
+}
+
 fn title(object: &Value) -> String {
     let text = |value: &Value| printable(value.as_str().unwrap_or("?")).into_owned();
     format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
-}
-
-/// The texts of the two ConfigMaps; empty where there is none.
-struct Texts {
-    config: String,
-    values: String,
-    mesh: String,
-}
-
-impl Texts {
-    /// Of the entries of `istio-sidecar-injector` and of `istio`.
-    fn of(injector: &Value, mesh: &Value) -> Self {
-        let entry = |data: &Value, key: &str| data[key].as_str().unwrap_or_default().to_owned();
-        let (config, values) = (entry(injector, "config"), entry(injector, "values"));
-        Texts { config, values, mesh: entry(mesh, "mesh") }
-    }
-}
-
-/// The texts, and the ProxyConfigs of the API if there is one.
-fn texts(command: &InjectCommand) -> Result<(Texts, Objects)> {
-    if let Some(home) = &command.home {
-        let home = Home::new(Some(home.clone()))?;
-        home.running()?;
-        return crate::on_one_thread(from_home(&home, &command.revision));
-    }
-    if command.mesh_config.is_none() && command.values.is_none() {
-        note(
-            "the built-in settings are used: name your mesh's with --mesh-config and --values, or --home",
-        );
-    }
-    let data = |path: &Option<PathBuf>, key: &str| match path {
-        Some(path) => of_config_map(read(path)?, key)
-            .with_context(|| format!("{} cannot be used", path.display())),
-        None => Ok(Value::Null),
-    };
-    let texts = Texts::of(&data(&command.values, "values")?, &data(&command.mesh_config, "mesh")?);
-    Ok((texts, Objects::new()))
-}
-
-/// A ConfigMap's entries with this key among them; a text that is no ConfigMap is the entry itself.
-fn of_config_map(text: String, key: &str) -> Result<Value> {
-    let value: Value = serde_saphyr::from_str(&text).context("it is not YAML")?;
-    if value["kind"] != "ConfigMap" {
-        return Ok(json!({ key: text }));
-    }
-    ensure!(value["data"][key].is_string(), "the ConfigMap has no key {key}");
-    Ok(value["data"].clone())
-}
-
-async fn from_home(home: &Home, revision: &str) -> Result<(Texts, Objects)> {
-    let source = lateen_kube::Source::Kubeconfig(home.kubeconfig());
-    let client = lateen_kube::Client::connect(source).await?;
-    let kind = kinds::by_kind("", "ConfigMap").context("the kinds have a ConfigMap")?;
-    let suffix = if revision.is_empty() { String::new() } else { format!("-{revision}") };
-    let mut data = Vec::new();
-    for name in ["istio", "istio-sidecar-injector"] {
-        let found = client.get(kind, Some("istio-system"), &format!("{name}{suffix}")).await?;
-        data.push(found.map(|one| one["data"].clone()).unwrap_or_default());
-    }
-    let kind = proxy_config_kind();
-    let objects = client.list(kind, "", None).await?.into_iter();
-    let objects = objects.map(|object| (object_ref(kind, &object), object)).collect();
-    Ok((Texts::of(&data[1], &data[0]), objects))
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -31,7 +31,7 @@ pub struct PrecheckCommand {
     input: InputArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// An image that every node has to pull, as HOST/NAME:TAG; Lateen's own is one of them
+    /// An image that every node has to pull, as HOST/NAME:TAG or HOST/NAME@DIGEST; Lateen's own is one of them
     #[arg(long = "pull", value_name = "IMAGE")]
     pull: Vec<String>,
     /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST

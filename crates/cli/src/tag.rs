@@ -220,14 +220,15 @@ pub async fn keep_default_tag(client: &Client, wanted: &mut Vec<Value>) -> Resul
             && label(object, labels::REVISION) == DEFAULT
             && label(object, labels::TAG).is_empty()
     };
-    if !tags(client).await?.iter().any(|tag| label(tag, labels::TAG) == DEFAULT) {
+    let tags = tags(client).await?;
+    let Some(tag) = tags.iter().find(|tag| label(tag, labels::TAG) == DEFAULT) else {
         return Ok(());
-    }
+    };
     if let Some(injector) = wanted.iter_mut().find(is_injector) {
         note("the tag default is set: the default revision's own webhooks stay switched off");
         select_nothing(injector);
     }
-    validator::keep(client, wanted).await
+    validator::keep(client, wanted, label(tag, labels::REVISION)).await
 }
 
 /// With revisions of other names alone, `istio-injection=enabled` asks nobody: that is said, not guessed.

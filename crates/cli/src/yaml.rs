@@ -1,12 +1,15 @@
 //! YAML as kubectl reads it. In: text of one or more documents. Out: their values; of two equal keys the
 //! last one counts.
 
+use anyhow::{Result, anyhow};
+use lateen_api::plain;
 use serde_json::Value;
 
-pub fn documents(text: &str) -> Result<Vec<Value>, serde_saphyr::Error> {
+pub fn documents(text: &str) -> Result<Vec<Value>> {
     let options =
         serde_saphyr::options! { duplicate_keys: serde_saphyr::DuplicateKeyPolicy::LastWins };
-    serde_saphyr::from_multiple_with_options(text, options)
+    let read = serde_saphyr::from_multiple_with_options(text, options);
+    read.map_err(|error| anyhow!(plain::yaml(&error)))
 }
 
 #[cfg(test)]

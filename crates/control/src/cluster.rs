@@ -140,6 +140,7 @@ pub async fn start(
         access: Arc::new(Readers::new(client.clone(), published.clone())),
         tls: tls.clone(),
     };
+    let mesh = published.clone();
     let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
     tasks.essential("root certificates", writer);
     let tokens = Tokens::new(client.clone(), options.token_audiences);
@@ -149,7 +150,7 @@ pub async fn start(
     let context = Context { client, place, tls, roots, leads_mesh, leads_revision };
     if let (Some(listener), Some(answered)) = (webhooks, answered) {
         let native_sidecars = options.native_sidecars;
-        let webhooks = Webhooks { context, listener, native_sidecars };
+        let webhooks = Webhooks { context, mesh, listener, native_sidecars };
         counters.get_or_init(|| webhook::start(webhooks, tasks, answered));
     }
     Ok(graph)

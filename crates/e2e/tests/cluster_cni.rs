@@ -14,7 +14,7 @@ use lateen_testkit::cluster::Image;
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(400);
 const SOON: Duration = Duration::from_secs(30);
@@ -115,6 +115,22 @@ fn pods_have_their_rules_from_the_node_and_those_that_were_too_early_are_repaire
         })?;
         let log = node.kubectl(&["logs", "-n", SYSTEM, "daemonset/istio-cni-node"])?;
         ensure!(log.contains("a pod has its rules"), "{log}");
+
+        let select = |value: Value| {
+            let spec = json!({"template": {"spec": {"nodeSelector": {"mesh": value}}}});
+            let patch = ["patch", "daemonset", "-n", SYSTEM, "istio-cni-node", "-p"];
+            node.kubectl(&[&patch[..], &[&json!({ "spec": spec }).to_string()]].concat())
+        };
+        select(json!("elsewhere"))?;
+        wait_until("the plugin to leave a node that gets no agent any more", START, || {
+            ensure!(fs::read_to_string(&conflist)? == before && !plugin.exists(), "not yet");
+            Ok(())
+        })?;
+        select(Value::Null)?;
+        wait_until("the plugin to come with the agent", START, || {
+            ensure!(fs::read_to_string(&conflist)?.contains("istio-cni"), "not yet");
+            Ok(())
+        })?;
 
         node.kubectl(&["delete", "daemonset", "-n", SYSTEM, "istio-cni-node", "--wait"])?;
         wait_until("the plugin to leave the node", START, || {

@@ -53,9 +53,14 @@ fn a_pod_gets_the_rules_that_its_init_container_would_lay() {
                 ensure!((code, &said) == (0, &Value::Null), "{command}: {said}");
             }
         }
-        let log = agent.stderr();
-        ensure!(log.matches("a pod has its rules").count() == cases.len(), "{log}");
-        Ok(())
+        wait_until("each to be told and counted", SOON, || {
+            let log = agent.stderr();
+            ensure!(log.matches("a pod has its rules").count() == cases.len(), "{log}");
+            let metrics = node.page("15014", "/metrics")?;
+            let laid = format!("lateen_cni_pods_total{{result=\"laid\"}} {}\n", cases.len());
+            ensure!(metrics.contains(&laid), "{metrics}");
+            Ok(())
+        })
     });
 }
 
@@ -119,6 +124,11 @@ fn the_chain_keeps_the_plugin_until_the_daemon_set_goes() {
         let node = Node::new()?;
         node.mesh.apply(node::DAEMON_SET)?;
         let mut agent = node.agent(&[])?;
+        wait_until("a line that tells it", SOON, || {
+            let log = agent.stderr();
+            ensure!(log.contains("the plugin is in the node's chain"), "{log}");
+            Ok(())
+        })?;
         let with = fs::read_to_string(node.conflist())?;
         fs::write(node.conflist(), CONFLIST)?;
         wait_until("the plugin to come again", SOON, || {
@@ -128,6 +138,12 @@ fn the_chain_keeps_the_plugin_until_the_daemon_set_goes() {
         fs::remove_file(node.plugin())?;
         wait_until("the program to come again", SOON, || {
             ensure!(node.plugin().exists(), "not yet");
+            Ok(())
+        })?;
+        wait_until("three installations to be counted, and no look", SOON, || {
+            let metrics = node.page("15014", "/metrics")?;
+            let line = "istio_cni_installs_total{result=\"SUCCESS\"} 3";
+            ensure!(metrics.lines().any(|one| one == line), "{metrics}");
             Ok(())
         })?;
         agent.success_after_term()?;
@@ -142,6 +158,60 @@ fn the_chain_keeps_the_plugin_until_the_daemon_set_goes() {
 }
 
 #[test]
+fn the_plugin_leaves_a_node_that_gets_no_agent_any_more() {
+    isolated(|| {
+        let node = Node::new()?;
+        node.mesh.apply(node::DAEMON_SET)?;
+        let select = |value: &str| {
+            let selector =
+                json!({"spec": {"template": {"spec": {"nodeSelector": {"mesh": value}}}}});
+            let patch = ["patch", "daemonset", "-n", "istio-system", "istio-cni-node", "-p"];
+            node.mesh.kubectl(&[&patch[..], &[&selector.to_string()]].concat())
+        };
+        select("yes")?;
+        let mut agent = node.agent(&[])?;
+        agent.success_after_term()?;
+        ensure!(node.plugin().exists(), "the node's label is the DaemonSet's: {}", agent.stderr());
+        let mut agent = node.agent(&[])?;
+        select("no")?;
+        agent.success_after_term()?;
+        ensure!(fs::read_to_string(node.conflist())? == CONFLIST, "{}", agent.stderr());
+        ensure!(!node.plugin().exists(), "the program is left");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_pod_is_not_deleted_before_its_successor_would_get_rules() {
+    isolated(|| {
+        let node = Node::new()?;
+        let pod = Pod::new("early", &json!({}))?;
+        node.mesh.apply(&pod.injected(true)?.to_string())?;
+        node.fail_validation(&pod)?;
+        fs::remove_file(node.conflist())?;
+        let agent = node.start(&["--repair-repair-pods=false", "--repair-delete-pods=true"])?;
+        let said = "a pod without rules goes once the plugin is in the chain";
+        wait_until("the agent to wait", SOON, || {
+            ensure!(agent.stderr().contains(said), "{}", agent.stderr());
+            Ok(())
+        })?;
+        wait_until("the one reason to be counted once", SOON, || {
+            let metrics = node.page("15014", "/metrics")?;
+            let line = "istio_cni_installs_total{result=\"CREATE_CNI_CONFIG_FAILURE\"} 1";
+            ensure!(metrics.lines().any(|one| one == line), "{metrics}");
+            Ok(())
+        })?;
+        node.mesh.kubectl(&["get", "pod", "early"])?;
+        fs::write(node.conflist(), CONFLIST)?;
+        wait_until("the pod to go", SOON, || {
+            let left = node.mesh.kubectl(&["get", "pods", "-o", "name"])?;
+            ensure!(!left.contains("pod/early"), "{left}: {}", agent.stderr());
+            Ok(())
+        })
+    });
+}
+
+#[test]
 fn a_pod_that_started_before_the_agent_is_repaired() {
     isolated(|| {
         let node = Node::new()?;
@@ -151,17 +221,7 @@ fn a_pod_that_started_before_the_agent_is_repaired() {
         let (code, said) = pod.validate()?;
         ensure!(code == 126, "{code}: {said}");
         let _program = pod.run("sleep 100")?;
-        let failed = json!({"status": {
-            "phase": "Pending",
-            "podIP": pod.address,
-            "podIPs": [{"ip": pod.address}],
-            "initContainerStatuses": [{
-                "name": "istio-validation", "ready": false, "image": "x", "imageID": "x",
-                "restartCount": 2, "lastState": {"terminated": {"exitCode": 126}},
-            }],
-        }});
-        let patch = ["patch", "pod", "early", "--subresource=status", "--type=merge", "-p"];
-        node.mesh.kubectl(&[&patch[..], &[&failed.to_string()]].concat())?;
+        node.fail_validation(&pod)?;
         let agent = node.agent(&[])?;
         wait_until("the pod's rules", SOON, || {
             ensure!(!rules(&pod.namespace)?.is_empty(), "none: {}", agent.stderr());

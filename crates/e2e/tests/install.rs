@@ -119,6 +119,7 @@ fn a_second_install_changes_nothing_and_a_new_setting_only_its_object() {
         let first = settled(&mesh)?;
         let said = lateen(&mesh, &install)?;
         ensure!(said.contains("nothing to change"), "{said}");
+        ensure!(!said.lines().any(|line| line.starts_with("installed ")), "{said}");
         ensure!(versions(&mesh)? == first, "{:?} and {first:?}", versions(&mesh)?);
         let diff = ["manifest", "diff"];
         ensure!(lateen(&mesh, &diff)?.is_empty(), "a diff of nothing");

@@ -20,6 +20,10 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind,
 
 /// Another address of the machine on the pod's link.
 const OTHER: &str = "10.77.0.3";
+/// The same of the other family.
+const NODE6: &str = "fd00:77::1";
+const POD6: &str = "fd00:77::2";
+const OTHER6: &str = "fd00:77::3";
 
 const WORKLOAD: &str = r#"apiVersion: apps/v1
 kind: Deployment
@@ -69,11 +73,19 @@ fn answer(mut stream: TcpStream, from: SocketAddr) {
 }
 
 fn pod(folder: &Path, template: impl FnOnce(&mut serde_json::Value)) -> Result<(Mesh, Pod)> {
+    pod_of(folder, WORKLOAD, template)
+}
+
+fn pod_of(
+    folder: &Path,
+    workload: &str,
+    template: impl FnOnce(&mut serde_json::Value),
+) -> Result<(Mesh, Pod)> {
     replace_resolv_conf(folder, "nameserver 192.0.2.53\nsearch default.svc.cluster.local\n")?;
     let mesh = mesh()?;
     let services = service("web", 8080, "app: web") + &service("echo", 8020, "app: echo");
     mesh.apply(&(services + ENTRIES))?;
-    let mut workload = injected(folder, WORKLOAD, "web")?;
+    let mut workload = injected(folder, workload, "web")?;
     template(&mut workload);
     let pod = Pod::new(workload)?;
     run("ip", &["address", "add", &format!("{OTHER}/24"), "dev", "pod0"])?;
@@ -92,13 +104,19 @@ fn is_ready() -> Result<()> {
 /// From one of the machine's addresses: its own port, and who the application says that it is.
 fn ask(source: &str, port: u16) -> Result<(SocketAddr, SocketAddr)> {
     let flags = SockFlag::SOCK_CLOEXEC;
-    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
+    let (family, pod) = match source.contains(':') {
+        true => (AddressFamily::Inet6, POD6),
+        false => (AddressFamily::Inet, POD),
+    };
+    let fd = socket(family, SockType::Stream, flags, None)?;
     let address = |ip: &str, port| -> Result<SockaddrStorage> {
         Ok(SocketAddr::new(ip.parse()?, port).into())
     };
     bind(fd.as_raw_fd(), &address(source, 0)?)?;
-    connect(fd.as_raw_fd(), &address(POD, port)?)?;
     let mut stream = TcpStream::from(fd);
+    // Connecting goes by it too.
+    stream.set_write_timeout(Some(PATIENCE))?;
+    connect(stream.as_raw_fd(), &address(pod, port)?).context("connecting")?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"hello\n")?;
     stream.shutdown(std::net::Shutdown::Write)?;
@@ -172,6 +190,79 @@ fn outbound_goes_on(pod: &Pod) -> Result<()> {
     let answer = ask("web", 8080)?;
     ensure!(answer.starts_with(&format!("{POD}:")) && answer.ends_with("\nhello\n"), "{answer:?}");
     Ok(())
+}
+
+/// A link with both families, and an application on each.
+fn has_both_families(pod: &Pod) -> Result<()> {
+    for address in [NODE6, OTHER6] {
+        run("ip", &["address", "add", &format!("{address}/64"), "dev", "pod0", "nodad"])?;
+    }
+    let inside = ["-n", "pod", "address", "add", &format!("{POD6}/64"), "dev", "eth0", "nodad"];
+    run("ip", &inside)?;
+    run("ip", &["-n", "pod", "-6", "route", "add", "default", "via", NODE6])?;
+    for port in [8080, 2222, 3333] {
+        pod.serve(&format!("[{POD6}]:{port}"), who)?;
+    }
+    pod.serve("0.0.0.0:3333", who)
+}
+
+fn clients_of_both_families_are_seen(arguments: &'static [&'static str]) {
+    isolated(move || {
+        let folder = tempfile::tempdir()?;
+        let (_mesh, pod) = pod(folder.path(), |_| ())?;
+        has_both_families(&pod)?;
+        pod.intercept_by(arguments)?;
+        let proxy = pod.start(&[])?;
+        wait_until("the proxy to be ready", START, is_ready)?;
+        for source in [NODE6, OTHER6, NODE, OTHER] {
+            // Of a Service, and of none.
+            for port in [8080, 3333] {
+                let (client, seen) =
+                    ask(source, port).with_context(|| format!("{source}: {}", proxy.stderr()))?;
+                ensure!(seen.ip() == client.ip() && seen != client, "{client} is seen as {seen}");
+            }
+            let (client, seen) = ask(source, 2222)?;
+            ensure!(seen == client, "an excluded port: {client} is seen as {seen}");
+        }
+        counts(4)
+    });
+}
+
+/// For comparison.
+#[test]
+fn without_tproxy_clients_of_both_families_are_the_proxys_own_addresses() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        let workload = WORKLOAD.replace("TPROXY", "REDIRECT");
+        let (_mesh, pod) = pod_of(folder.path(), &workload, |_| ())?;
+        has_both_families(&pod)?;
+        pod.intercept()?;
+        let proxy = pod.start(&[])?;
+        wait_until("the proxy to be ready", START, is_ready)?;
+        for (source, expected) in [(NODE6, "::6"), (NODE, "127.0.0.6")] {
+            for port in [8080, 3333] {
+                let (_, seen) =
+                    ask(source, port).with_context(|| format!("{source}: {}", proxy.stderr()))?;
+                ensure!(seen.ip().to_string() == expected, "{source} is seen as {seen}");
+            }
+        }
+        counts(2)
+    });
+}
+
+#[test]
+fn clients_of_both_families_are_seen_by_nftables() {
+    clients_of_both_families_are_seen(&[]);
+}
+
+#[test]
+fn clients_of_both_families_are_seen_by_legacy_iptables() {
+    clients_of_both_families_are_seen(&["--iptables=legacy"]);
+}
+
+#[test]
+fn clients_of_both_families_are_seen_by_iptables_over_nftables() {
+    clients_of_both_families_are_seen(&["--iptables=nft"]);
 }
 
 #[test]

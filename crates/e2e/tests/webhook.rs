@@ -232,3 +232,54 @@ fn configurations_are_repaired_and_another_installation_leaves_them_closed() {
         Ok(())
     });
 }
+
+#[test]
+fn a_file_is_injected_with_the_clusters_settings_and_the_sidecars_of_its_nodes() {
+    isolated(|| {
+        let mesh = mesh()?;
+        lateen(&mesh, &["install", "--set", "profile=minimal", "-y", "--wait=false"])?;
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("pod.json");
+        std::fs::write(&file, pod("web", &json!({}), &json!({})))?;
+        let (file, kubeconfig) =
+            (file.display().to_string(), mesh.home().join("kubeconfig").display().to_string());
+        let node = |name: &str, version: &str| {
+            let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}});
+            mesh.apply(&object.to_string())?;
+            let status = json!({"status": {"nodeInfo": {"kubeletVersion": version}}}).to_string();
+            mesh.kubectl(&[
+                "patch",
+                "node",
+                name,
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                &status,
+            ])
+        };
+        let injected = |more: &[&str]| -> Result<Value> {
+            let args = ["inject", "-f", &file, "-o", "json", "--kubeconfig", &kubeconfig];
+            Ok(serde_json::from_str(&lateen(&mesh, &[&args[..], more].concat())?)?)
+        };
+        let is_native = || -> Result<bool> {
+            let pod = injected(&[])?;
+            let named = |list: &str| {
+                let containers = pod["spec"][list].as_array().into_iter().flatten();
+                containers.filter(|one| one["name"] == "istio-proxy").count()
+            };
+            ensure!(named("containers") + named("initContainers") == 1, "{pod}");
+            Ok(named("initContainers") == 1)
+        };
+        ensure!(!is_native()?, "the machine that the API runs on is no kubelet's");
+        mesh.kubectl(&["delete", "node", "--all"])?;
+        node("new", "v1.34.1")?;
+        ensure!(is_native()?, "every node has them");
+        node("old", "v1.32.9")?;
+        ensure!(!is_native()?, "one has them not");
+        let Err(error) = injected(&["--revision", "canary"]) else {
+            anyhow::bail!("there is no such revision")
+        };
+        ensure!(error.to_string().contains("istio-sidecar-injector-canary"), "{error:#}");
+        Ok(())
+    });
+}

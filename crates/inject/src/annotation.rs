@@ -8,6 +8,7 @@ pub mod syntax;
 
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::istio::mesh::parse_proxy_config;
+use lateen_api::words::{self, Check};
 use serde_json::{Map, Value};
 
 use crate::{INVALID_ANNOTATION, NO_EFFECT, UNKNOWN_ANNOTATION};
@@ -50,9 +51,9 @@ enum Treatment {
     /// Any text is good.
     Any,
     /// A wrong value refuses the pod.
-    Must(syntax::Check),
+    Must(Check),
     /// A wrong value is passed over for the setting, as in Istio.
-    Should(syntax::Check),
+    Should(Check),
     /// The value is a ProxyConfig.
     ProxyConfig,
     /// Nothing is done; the text says why, or what to use.
@@ -68,18 +69,18 @@ const TABLE: &[(&str, Treatment)] = &[
     (OVERRIDES, Treatment::Must(syntax::overrides)),
     (TEMPLATES, Treatment::Any),
     (PROXY_CONFIG, Treatment::ProxyConfig),
-    (MERGE_METRICS, Treatment::Must(syntax::flag)),
-    (STATUS_PORT, Treatment::Must(syntax::status_port)),
-    (REWRITE_PROBES, Treatment::Should(syntax::flag)),
+    (MERGE_METRICS, Treatment::Must(words::flag)),
+    (STATUS_PORT, Treatment::Must(words::status_port)),
+    (REWRITE_PROBES, Treatment::Should(words::flag)),
     (NATIVE, Treatment::Should(native)),
     (BEFORE_PROXY, Treatment::Any),
-    (MODE, Treatment::Must(syntax::interception_mode)),
+    (MODE, Treatment::Must(words::interception_mode)),
     (PROXY_IMAGE, Treatment::Any),
     (
         "sidecar.istio.io/proxyImageType",
         Treatment::None("there is one image, without a shell and without variants"),
     ),
-    (DISCOVERY_ADDRESS, Treatment::Must(syntax::address)),
+    (DISCOVERY_ADDRESS, Treatment::Must(words::address)),
     (CPU, Treatment::Must(syntax::quantity)),
     (CPU_LIMIT, Treatment::Must(syntax::quantity)),
     (MEMORY, Treatment::Must(syntax::quantity)),
@@ -96,15 +97,15 @@ const TABLE: &[(&str, Treatment)] = &[
         "readiness.status.sidecar.istio.io/applicationPorts",
         Treatment::None("the proxy is ready when it has its configuration, whatever the ports are"),
     ),
-    (INCLUDE_IP_RANGES, Treatment::Must(syntax::ranges_or_all)),
-    (EXCLUDE_IP_RANGES, Treatment::Must(syntax::ranges)),
-    (INCLUDE_INBOUND_PORTS, Treatment::Must(syntax::ports_or_all)),
-    (EXCLUDE_INBOUND_PORTS, Treatment::Must(syntax::ports)),
-    (INCLUDE_OUTBOUND_PORTS, Treatment::Must(syntax::ports_or_all)),
-    (EXCLUDE_OUTBOUND_PORTS, Treatment::Must(syntax::ports)),
-    (EXCLUDE_INTERFACES, Treatment::Must(syntax::interfaces)),
-    (KUBEVIRT_INTERFACES, Treatment::Must(syntax::interfaces)),
-    (REROUTE_INTERFACES, Treatment::Must(syntax::interfaces)),
+    (INCLUDE_IP_RANGES, Treatment::Must(words::ranges_or_all)),
+    (EXCLUDE_IP_RANGES, Treatment::Must(words::ranges)),
+    (INCLUDE_INBOUND_PORTS, Treatment::Must(words::ports_or_all)),
+    (EXCLUDE_INBOUND_PORTS, Treatment::Must(words::ports)),
+    (INCLUDE_OUTBOUND_PORTS, Treatment::Must(words::ports_or_all)),
+    (EXCLUDE_OUTBOUND_PORTS, Treatment::Must(words::ports)),
+    (EXCLUDE_INTERFACES, Treatment::Must(words::interfaces)),
+    (KUBEVIRT_INTERFACES, Treatment::Must(words::interfaces)),
+    (REROUTE_INTERFACES, Treatment::Must(words::interfaces)),
     (
         "sidecar.istio.io/bootstrapOverride",
         Treatment::None(
@@ -272,7 +273,7 @@ impl<'a> Annotations<'a> {
     }
 
     pub fn flag(&self, name: &str) -> Option<bool> {
-        self.get(name).and_then(syntax::boolean)
+        self.get(name).and_then(words::boolean)
     }
 
     pub fn number(&self, name: &str) -> Option<u32> {

@@ -8,6 +8,7 @@
 
 mod annotation;
 mod decide;
+mod discovery;
 mod inject;
 mod interception;
 mod merge;
@@ -33,6 +34,7 @@ use lateen_api::issue::{Code, Issue};
 use serde_json::Value;
 
 pub use decide::{Decision, Reason, Wish, decide};
+pub use discovery::left_out;
 pub use inject::inject;
 pub use misplaced::misplaced;
 pub use patch::patch;

@@ -17,7 +17,7 @@ const PARTS: [&str; 3] = ["scrape", "path", "port"];
 pub fn merge(pod: &mut Value, port: u16) -> Option<String> {
     let own = PARTS.map(|part| value(pod, part).unwrap_or_default());
     let [scrape, _, own_port] = &own;
-    if crate::annotation::syntax::boolean(scrape) == Some(false) || *own_port == port.to_string() {
+    if lateen_api::words::boolean(scrape) == Some(false) || *own_port == port.to_string() {
         return None;
     }
     clear(pod);

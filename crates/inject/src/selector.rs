@@ -1,6 +1,9 @@
 //! Label selectors. In: a selector as Kubernetes writes it, or requirements made in code. Out: whether
 //! labels match, and the selector as JSON: what is rendered and what is decided come of one value.
 
+use std::fmt;
+
+use lateen_api::istio::mesh::LabelSelector;
 use serde_json::{Value, json};
 
 /// How a label is compared.
@@ -68,7 +71,35 @@ impl Requirement {
     }
 }
 
+impl fmt::Display for Requirement {
+    /// As kubectl takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (key, values) = (&self.key, self.values.join(","));
+        match self.operator {
+            Operator::In if self.values.len() == 1 => write!(f, "{key}={values}"),
+            Operator::NotIn if self.values.len() == 1 => write!(f, "{key}!={values}"),
+            Operator::In => write!(f, "{key} in ({values})"),
+            Operator::NotIn => write!(f, "{key} notin ({values})"),
+            Operator::Exists => f.write_str(key),
+            Operator::DoesNotExist => write!(f, "!{key}"),
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let requirements: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&requirements.join(","))
+    }
+}
+
 impl Selector {
+    /// MeshConfig's form of one, if it can be used.
+    pub fn of(selector: &LabelSelector) -> Option<Self> {
+        let selector = serde_json::to_value(selector).ok()?;
+        Selector::parse(&selector).ok()
+    }
+
     /// Reads `{matchLabels, matchExpressions}`; the error says what is wrong with it.
     pub fn parse(value: &Value) -> Result<Self, String> {
         let mut requirements = Vec::new();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
+use lateen_api::plain;
 use serde_json::Value;
 
 use crate::proxy_configs::ProxyConfigs;
@@ -102,6 +103,8 @@ pub struct Settings {
     /// The tags that point to this revision.
     pub tags: Vec<String>,
     pub istio_namespace: String,
+    /// MeshConfig's `discoverySelectors`: without any, or with a wrong one among them, none.
+    pub discovery: Vec<Selector>,
     /// MeshConfig's `rootNamespace`; empty for the control plane's.
     pub root_namespace: String,
     pub policy: Policy,
@@ -197,7 +200,7 @@ impl Settings {
             Ok(value) => value,
             Err(_) if text.trim().is_empty() => Value::Null,
             Err(error) => {
-                issues.push(read::not_yaml(key, &error.to_string()));
+                issues.push(read::not_yaml(key, &plain::yaml(&error)));
                 Value::Null
             }
         };

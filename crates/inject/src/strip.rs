@@ -1,6 +1,7 @@
 //! Takes an injection out again, so that a pod that comes back is injected anew to the same pod. In: a
 //! pod. Out: the pod as it was, by what the annotation `sidecar.istio.io/status` tells; a pod without it
-//! is as it was, with the containers of `proxy.istio.io/overrides` if it has that, as in Istio. It reads what Istio's injector left, too.
+//! is as it was, with the containers of `proxy.istio.io/overrides` if it has that, as in Istio. It reads what
+//! Istio's injector left, too.
 
 use std::collections::HashSet;
 

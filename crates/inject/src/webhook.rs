@@ -13,7 +13,7 @@ use crate::{Subject, pod};
 /// The label that names a revision or a tag, on namespaces and on pods.
 const REVISION: &str = "istio.io/rev";
 /// The label that the API server puts on every namespace.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+pub const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The webhooks of a configuration; no pod matches two of one configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,11 +8,12 @@ use lateen_api::issue::{Issue, ObjectRef};
 use serde_json::{Value, json};
 
 use crate::decide::{Decision, Reason, decide};
+use crate::discovery::{self, sight};
 use crate::inject::{Target, inject_into};
 use crate::owner;
 use crate::settings::Settings;
 use crate::webhook::selected;
-use crate::{Subject, pod};
+use crate::{Injected, Subject, pod};
 
 /// What is known without an API server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,9 +67,10 @@ pub fn workload(object: &Value, manual: &Manual, settings: &Settings) -> Outcome
         _ => owner::of_template(api_version, kind, name, &pod),
     };
     match inject_into(&subject, settings, &owner, &target) {
-        Ok(injected) => {
-            let object = put_back(object, &path, &injected.pod);
-            Outcome::Injected { object, issues: injected.issues }
+        Ok(Injected { pod, mut issues }) => {
+            let sight = sight(settings, namespace, manual.namespace_labels);
+            issues.extend(discovery::warning(&target, namespace, &pod, settings, sight));
+            Outcome::Injected { object: put_back(object, &path, &pod), issues }
         }
         Err(issues) => Outcome::Refused { issues },
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_api::labels::is_subdomain;
 use lateen_api::schema::{FindingKind, conform};
 use serde_json::{Map, Value};
 
 use crate::path::kind;
-use crate::rules::is_subdomain;
 use crate::shape::{self, Required};
 use crate::table::{Entry, FIELDS, Meaning, Node, Type};
 use crate::{hpa, yaml};

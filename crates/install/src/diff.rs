@@ -1,11 +1,17 @@
 //! What an apply would change. In: objects as they are and as they are wanted. Out: one change for
 //! each that differs, with the fields that do.
 
+mod lists;
+mod place;
+
 use std::fmt;
 
 use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::split_api_version;
 use serde_json::Value;
+
+use lists::Pair;
+use place::Place;
 
 /// Metadata that the API writes.
 const SERVER_METADATA: &[&str] = &[
@@ -61,7 +67,9 @@ pub fn diff(live: &[Value], wanted: &[Value]) -> Vec<Change> {
             None => ChangeKind::Added,
             Some(before) => {
                 let mut fields = Vec::new();
-                compare(Some(&clean(before)), Some(&clean(after)), String::new(), &mut fields);
+                let place = Place::of(after);
+                let (before, after) = (clean(before), clean(after));
+                compare(Some(&before), Some(&after), place, String::new(), &mut fields);
                 if fields.is_empty() {
                     continue;
                 }
@@ -110,10 +118,12 @@ fn clean(object: &Value) -> Value {
 fn compare(
     before: Option<&Value>,
     after: Option<&Value>,
+    place: Place,
     path: String,
     found: &mut Vec<FieldChange>,
 ) {
     match (before, after) {
+        (before, after) if before == after => {}
         (Some(Value::Object(old)), Some(Value::Object(new))) => {
             let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
             keys.sort();
@@ -121,15 +131,19 @@ fn compare(
             for key in keys {
                 let dot = if path.is_empty() { "" } else { "." };
                 let inner = format!("{path}{dot}{}", key.replace('.', "\\."));
-                compare(old.get(key), new.get(key), inner, found);
+                compare(old.get(key), new.get(key), place.field(key), inner, found);
             }
         }
         (Some(Value::Array(old)), Some(Value::Array(new))) => {
-            for index in 0..old.len().max(new.len()) {
-                compare(old.get(index), new.get(index), format!("{path}[{index}]"), found);
+            let (pairs, order) = lists::pairs(old, new, place.keys);
+            for Pair { at, before, after } in pairs {
+                compare(before, after, place.item(), format!("{path}{at}"), found);
+            }
+            if let Some((before, after)) = order {
+                let (before, after) = (Some(before), Some(after));
+                found.push(FieldChange { path: format!("{path} order"), before, after });
             }
         }
-        (before, after) if before == after => {}
         (Some(Value::String(old)), Some(Value::String(new)))
             if old.contains('\n') && new.contains('\n') =>
         {
@@ -158,45 +172,4 @@ fn lines(old: &str, new: &str, path: String) -> FieldChange {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{ChangeKind, diff};
-
-    fn object(name: &str, data: Value) -> Value {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-    }
-
-    #[test]
-    fn objects_are_added_removed_and_changed() {
-        let live = [object("a", json!({"x": 1, "y": [1, 2]})), object("gone", json!({}))];
-        let wanted = [object("a", json!({"x": 2, "y": [1]})), object("new", json!({}))];
-        let changes = diff(&live, &wanted);
-        let names: Vec<&str> = changes.iter().map(|change| change.object.name.as_str()).collect();
-        assert_eq!(names, ["a", "new", "gone"]);
-        let ChangeKind::Changed(fields) = &changes[0].kind else { panic!("{changes:?}") };
-        let shown: Vec<String> = fields.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["data.x: 1 -> 2", "data.y[1]: 2 -> nothing"]);
-        assert_eq!(changes[1].kind, ChangeKind::Added);
-        assert_eq!(changes[2].kind, ChangeKind::Removed);
-    }
-
-    #[test]
-    fn of_a_long_text_the_lines_that_differ_are_told() {
-        let changes = diff(
-            &[object("a", json!({"t": "a\nb\nc\n"}))],
-            &[object("a", json!({"t": "a\nx\nc\n"}))],
-        );
-        let ChangeKind::Changed(fields) = &changes[0].kind else { panic!("{changes:?}") };
-        assert_eq!(fields[0].to_string(), "data.t line 2: \"b\" -> \"x\"");
-    }
-
-    #[test]
-    fn what_the_api_writes_is_no_change() {
-        let mut live = object("a", json!({}));
-        live["metadata"]["resourceVersion"] = json!("7");
-        live["metadata"]["managedFields"] = json!([]);
-        live["status"] = json!({"x": 1});
-        assert_eq!(diff(&[live], &[object("a", json!({}))]), []);
-    }
-}
+mod tests;

@@ -7,9 +7,11 @@
 mod check;
 mod diff;
 mod hpa;
+mod input;
 mod merge;
 mod nearest;
 mod node_agent;
+mod origins;
 mod path;
 mod plan;
 mod profile;

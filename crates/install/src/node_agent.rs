@@ -1,11 +1,11 @@
 //! Settings of the node agent that no node can have. In: a plan. Out: what is wrong, by path.
 
 use lateen_api::issue::{Code, Issue};
-
-use crate::plan::Plan;
-use crate::rules::{
+use lateen_api::labels::{
     is_label, is_label_key, is_label_value, no_label, no_label_key, no_label_value,
 };
+
+use crate::plan::Plan;
 
 /// A field, whether a word may stand there, and what to say if not.
 type Word = (&'static str, fn(&str) -> bool, fn(&str) -> String);

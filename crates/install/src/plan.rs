@@ -1,11 +1,12 @@
 //! A checked installation. In: the merged spec. Out: the settings as the renderers ask for them.
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use lateen_api::labels::{is_label, is_label_value, no_label};
 use lateen_inject::Image;
 use serde_json::{Value, json};
 
+use crate::input::{self, Input};
 use crate::merge::merge;
-use crate::rules::{is_label, is_label_value, no_label};
 use crate::{node_agent, path};
 
 /// Istio's images, in whose place the one of Lateen is taken.
@@ -18,12 +19,24 @@ pub struct Plan {
     pub operator: ObjectRef,
     /// What its author should know: fields that have moved, or do nothing here.
     pub issues: Vec<Issue>,
+    /// What the spec was made of.
+    pub(crate) input: Input,
     spec: Value,
 }
 
 impl Plan {
-    pub(crate) fn new(operator: ObjectRef, spec: Value, issues: Vec<Issue>) -> Self {
-        Self { operator, issues, spec }
+    /// The spec may have settings of the command line that had no place in it, which is told by who assembles it.
+    pub(crate) fn new(operator: ObjectRef, input: Input, mut spec: Value) -> Self {
+        input::unchecked_values(&mut spec);
+        Self { operator, issues: Vec::new(), input, spec }
+    }
+
+    /// The plan that would come of another input, whatever is wrong with it.
+    pub(crate) fn with(&self, input: Input) -> Self {
+        let (spec, _) = input.assemble();
+        let mut plan = Self::new(self.operator.clone(), input, spec);
+        let _ = plan.complete();
+        plan
     }
 
     /// The merged spec.
@@ -36,6 +49,7 @@ impl Plan {
         self.replace_istios_hub();
         self.tell_of_other_targets();
         self.use_node_agent();
+        self.tell_of_no_node_agent();
         let mut errors = self.misnamed();
         errors.extend(node_agent::check(self));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -45,6 +59,18 @@ impl Plan {
     fn use_node_agent(&mut self) {
         if self.flag("components.cni.enabled") && self.get("values.pilot.cni.enabled").is_none() {
             path::put(&mut self.spec, "values.pilot.cni.enabled", json!(true));
+        }
+    }
+
+    /// As in Istio, it is taken for somebody else's then.
+    fn tell_of_no_node_agent(&mut self) {
+        let wanted = self.flag("components.pilot.enabled") && self.flag("values.pilot.cni.enabled");
+        if wanted && !self.flag("components.cni.enabled") {
+            let message = "pods are injected for a node agent, and this installs none: unless another \
+                           installation has one on every node, their istio-validation fails: set \
+                           components.cni.enabled to true";
+            let (operator, path) = (self.operator.clone(), "spec.values.pilot.cni.enabled");
+            self.issues.push(Issue::warning(operator, path, Code::SCHEMA_WARNING, message));
         }
     }
 
@@ -116,15 +142,15 @@ impl Plan {
             let target = &k8s["hpaSpec"]["scaleTargetRef"]["name"];
             if let Some(other) = target.as_str().filter(|other| *other != name) {
                 let message = format!("{other} is not scaled by this, {name} is");
-                told.push((format!("spec.{path}.k8s.hpaSpec.scaleTargetRef.name"), message));
+                told.push((format!("{path}.k8s.hpaSpec.scaleTargetRef.name"), message));
             }
         };
-        let pilot = "components.pilot".to_owned();
+        let pilot = "spec.components.pilot".to_owned();
         look(pilot, &self.revised("istiod"), &self.object("components.pilot.k8s"));
         for list in ["ingressGateways", "egressGateways"] {
             for (at, gateway) in self.list(&format!("components.{list}")).iter().enumerate() {
                 let name = gateway["name"].as_str().unwrap_or_default();
-                look(format!("components.{list}[{at}]"), name, &gateway["k8s"]);
+                look(self.input.gateway(list, at, gateway), name, &gateway["k8s"]);
             }
         }
         let issue = |(path, message): (String, String)| {

@@ -1,6 +1,8 @@
 //! Reads IstioOperator files into a plan. In: documents and settings. Out: a plan, or every reason why
 //! there can be none.
 
+mod gateways;
+mod rest;
 mod source;
 
 use std::collections::BTreeSet;
@@ -9,11 +11,11 @@ use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use serde_json::{Map, Value, json};
 
 use crate::check::{self, is_empty};
+use crate::input::Input;
 use crate::merge::merge;
 use crate::path::{self, Missing, Step};
 use crate::plan::Plan;
 use crate::profile;
-use crate::rules::{is_label, no_label};
 use crate::setting;
 use crate::table::{self, FIELDS, Meaning, Node};
 
@@ -36,25 +38,30 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
     let named = settings.iter().rev().find(|(steps, _)| *steps == [Step::Key("profile".into())]);
     let profile = named.map(|(_, value)| value).or_else(|| user.get("profile")).cloned();
     let profile = profile.as_ref().and_then(Value::as_str).filter(|name| !name.is_empty());
-    let mut spec = profile::settings(profile.unwrap_or("default")).unwrap_or_else(|reason| {
+    let profile = profile::settings(profile.unwrap_or("default")).unwrap_or_else(|reason| {
         reader.error("spec.profile", reason);
+        reader.is_whole = false;
         json!({})
     });
-    merge(&mut spec, user);
-    for (steps, value) in settings {
-        if let Err(reason) = path::set(&mut spec, &steps, value, Missing::Make) {
-            reader.error("--set", reason);
-        }
+    let mut input = Input { profile, user, settings };
+    let (mut spec, refused) = input.assemble();
+    refused.into_iter().for_each(|reason| reader.error("--set", reason));
+    let before = reader.issues.len();
+    reader.gateways(&input, &spec);
+    if reader.issues.len() > before {
+        reader.take_out(&mut input.user, before..reader.issues.len());
+        spec = input.assemble().0;
     }
-    reader.gateways(&spec);
     reader
-        .finish(spec)
+        .finish(input, spec)
         .map_err(|issues| issues.into_iter().map(|issue| source::named(issue, files)).collect())
 }
 
 struct Reader {
     object: ObjectRef,
     issues: Vec<Issue>,
+    /// Nothing is missing but what is told of: what the rest comes to can be told, too.
+    is_whole: bool,
 }
 
 impl Reader {
@@ -67,7 +74,7 @@ impl Reader {
         let name = metadata("name").unwrap_or_else(|| DEFAULT_NAME.to_owned());
         let namespace = metadata("namespace").unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
         let object = ObjectRef::new("install.istio.io", KIND, namespace, name);
-        Self { object, issues: Vec::new() }
+        Self { object, issues: Vec::new(), is_whole: true }
     }
 
     fn error(&mut self, path: &str, message: String) {
@@ -80,7 +87,9 @@ impl Reader {
         let text = |field: &str| document[field].as_str().unwrap_or_default().to_owned();
         if (text("apiVersion").as_str(), text("kind").as_str()) != (API_VERSION, KIND) {
             let (api_version, kind) = (text("apiVersion"), text("kind"));
-            let found = if kind.is_empty() {
+            let found = if !document.is_object() {
+                path::kind(document).to_owned()
+            } else if kind.is_empty() {
                 "an object without kind".to_owned()
             } else {
                 format!("{kind} of {api_version:?}")
@@ -88,6 +97,7 @@ impl Reader {
             let message =
                 format!("{found} cannot be installed, only {KIND} of {API_VERSION:?} can");
             self.error(source, message);
+            self.is_whole = false;
             return None;
         }
         for key in document.as_object().into_iter().flat_map(Map::keys) {
@@ -112,16 +122,26 @@ impl Reader {
         };
         if !spec.is_object() {
             self.error("spec", format!("it is {} and must be an object", path::kind(&spec)));
+            self.is_whole = false;
             return None;
         }
+        let before = self.issues.len();
         self.twins(&spec);
         self.same_ports(&spec);
-        let mut moves = Vec::new();
+        let named = self.issues.len();
+        let (mut moves, written) = (Vec::new(), spec.clone());
         collect_moves(&FIELDS, &spec, String::new(), &mut moves);
-        for (from, to) in moves {
-            self.relocate(&mut spec, &from, to);
+        for (from, to) in &moves {
+            self.relocate(&mut spec, from, to);
         }
+        // What was wrong with those is nowhere any more.
+        let relocated = self.issues.len();
         self.issues.extend(check::check(&spec, &self.object));
+        self.take_out(&mut spec, relocated..self.issues.len());
+        self.take_out(&mut spec, before..named);
+        for issue in &mut self.issues[before..] {
+            issue.path = rest::as_written(&issue.path, &moves, &written);
+        }
         Some(spec)
     }
 
@@ -158,86 +178,6 @@ impl Reader {
         self.issues.push(Issue { object, path: full, code: Code::DEPRECATED, severity, message });
     }
 
-    /// Two gateways of one name in one list would be taken for one.
-    fn twins(&mut self, spec: &Value) {
-        for list in ["ingressGateways", "egressGateways"] {
-            let gateways = spec["components"][list].as_array().cloned().unwrap_or_default();
-            let mut seen = BTreeSet::new();
-            // What is no object is told with all other wrong types.
-            for (at, gateway) in gateways.iter().enumerate().filter(|(_, one)| one.is_object()) {
-                let path = format!("spec.components.{list}[{at}]");
-                let text = |field: &str| gateway[field].as_str().unwrap_or_default();
-                for field in ["name", "namespace"] {
-                    if !text(field).is_empty() && !is_label(text(field)) {
-                        self.error(&format!("{path}.{field}"), no_label(text(field)));
-                    }
-                }
-                if text("name").is_empty() {
-                    let message = "it is missing, every gateway has a name".to_owned();
-                    self.error(&format!("{path}.name"), message);
-                } else if !seen.insert((text("name").to_owned(), text("namespace").to_owned())) {
-                    let name = text("name");
-                    let message =
-                        format!("there are two gateways {name} in one namespace, rename one");
-                    self.error(&path, message);
-                }
-            }
-        }
-    }
-
-    /// Ports are laid over the profile's by their numbers: of two with one number one would be lost.
-    fn same_ports(&mut self, spec: &Value) {
-        let mut lists = vec![(
-            "spec.components.pilot.k8s.service.ports".to_owned(),
-            &spec["components"]["pilot"]["k8s"]["service"]["ports"],
-        )];
-        for list in ["ingressGateways", "egressGateways"] {
-            let gateways = spec["components"][list].as_array().into_iter().flatten();
-            lists.extend(gateways.enumerate().map(|(at, gateway)| {
-                let path = format!("spec.components.{list}[{at}].k8s.service.ports");
-                (path, &gateway["k8s"]["service"]["ports"])
-            }));
-        }
-        for (path, ports) in lists {
-            let mut seen = BTreeSet::new();
-            for (at, port) in ports.as_array().into_iter().flatten().enumerate() {
-                let Some(number) = port["port"].as_i64() else { continue };
-                let protocol = port["protocol"].as_str().filter(|protocol| !protocol.is_empty());
-                let protocol = protocol.unwrap_or("TCP");
-                if !seen.insert((number, protocol)) {
-                    let message = format!("there are two ports {number} of {protocol}, remove one");
-                    self.error(&format!("{path}[{at}].port"), message);
-                }
-            }
-        }
-    }
-
-    /// An ingress and an egress gateway have their names in common.
-    fn gateways(&mut self, spec: &Value) {
-        let home = path::get(spec, "namespace").and_then(Value::as_str);
-        let home = home.or_else(|| path::get(spec, "values.global.istioNamespace")?.as_str());
-        let mut seen: Vec<(String, String)> = Vec::new();
-        for list in ["ingressGateways", "egressGateways"] {
-            let gateways = spec["components"][list].as_array().into_iter().flatten();
-            for (at, gateway) in gateways.enumerate() {
-                if gateway["enabled"] != json!(true) {
-                    continue;
-                }
-                let text = |field: &str| gateway[field].as_str().map(str::to_owned);
-                let namespace = text("namespace").or_else(|| home.map(str::to_owned));
-                let key = (text("name").unwrap_or_default(), namespace.unwrap_or_default());
-                if seen.contains(&key) {
-                    let message = format!(
-                        "there are two gateways {} in namespace {}, rename one",
-                        key.0, key.1
-                    );
-                    self.error(&format!("spec.components.{list}[{at}]"), message);
-                }
-                seen.push(key);
-            }
-        }
-    }
-
     /// What is not checked may not put a scalar in the place of everything below it, either.
     fn wiped(&mut self, values: &Value, over: &Value, path: &str) {
         let Some(fields) = values.as_object() else { return };
@@ -264,12 +204,13 @@ impl Reader {
                 Ok(steps) => {
                     let steps = self.follow(steps);
                     let value = setting::value(&steps, value);
-                    settings.push((steps, value));
+                    if self.fits(&steps, &value) {
+                        settings.push((steps, value));
+                    }
                 }
                 Err(reason) => self.error("--set", reason),
             }
         }
-        self.check_settings(&settings);
         settings
     }
 
@@ -285,37 +226,48 @@ impl Reader {
         new
     }
 
-    /// Settings are checked by themselves, so that what is told of them has their paths.
-    fn check_settings(&mut self, settings: &[(Vec<Step>, Value)]) {
+    /// A setting is checked by itself, so that what is told of it has its path.
+    fn fits(&mut self, steps: &[Step], value: &Value) -> bool {
         let mut alone = json!({});
-        for (steps, value) in settings {
-            // What does not fit into nothing may fit into what the files have, which is tried later.
-            let _ = path::set(&mut alone, steps, value.clone(), Missing::Make);
-        }
-        self.issues.extend(check::check(&alone, &self.object));
+        // What does not fit into nothing may fit into what the files have, which is tried later.
+        let _ = path::set(&mut alone, steps, value.clone(), Missing::Make);
+        let found = check::check(&alone, &self.object);
+        let fits = !found.iter().any(Issue::is_error);
+        self.issues.extend(found);
+        fits
     }
 
-    fn finish(mut self, mut spec: Value) -> Result<Plan, Vec<Issue>> {
+    fn finish(mut self, mut input: Input, mut spec: Value) -> Result<Plan, Vec<Issue>> {
+        let before = self.issues.len();
         self.wiped(&spec["values"], &spec["unvalidatedValues"], "spec.unvalidatedValues");
+        if self.issues.len() > before {
+            path::take(&mut spec, "unvalidatedValues");
+            path::take(&mut input.user, "unvalidatedValues");
+        }
         let mut told = BTreeSet::new();
         self.issues.retain(|issue| told.insert(issue.clone()));
-        if self.issues.iter().any(Issue::is_error) {
-            self.issues.sort_by_key(|issue| issue.severity);
-            return Err(self.issues);
+        let Reader { object, mut issues, is_whole } = self;
+        let is_wrong = issues.iter().any(Issue::is_error);
+        if is_wrong && !is_whole {
+            issues.sort_by_key(|issue| issue.severity);
+            return Err(issues);
         }
-        if let Some(unchecked) = path::take(&mut spec, "unvalidatedValues") {
-            let mut values = spec["values"].take();
-            merge(&mut values, unchecked);
-            spec["values"] = values;
-        }
-        let mut plan = Plan::new(self.object, spec, self.issues);
+        let mut plan = Plan::new(object, input, spec);
         match plan.complete() {
-            Ok(()) => Ok(plan),
-            Err(mut issues) => {
-                issues.extend(plan.issues);
-                Err(issues)
+            Ok(()) if !is_wrong => {
+                issues.append(&mut plan.issues);
+                plan.issues = issues;
+                return Ok(plan);
+            }
+            Ok(()) => {}
+            Err(errors) => {
+                plan = rest::without(plan, &errors);
+                issues.extend(errors);
             }
         }
+        issues.extend(rest::refused(&plan, &issues));
+        issues.sort_by_key(|issue| issue.severity);
+        Err(issues)
     }
 }
 

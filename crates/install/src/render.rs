@@ -19,7 +19,8 @@ use lateen_api::issue::{Code, Issue};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
-use crate::rules;
+use crate::shape::MISSING;
+use crate::{origins, rules};
 
 /// Labels by which the objects of an installation are found again.
 pub mod labels {
@@ -84,74 +85,135 @@ impl Component {
     }
 }
 
+/// Why an API would refuse a rendered object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    kind: String,
+    name: String,
+    /// Below the object; empty for the whole of it.
+    path: String,
+    message: String,
+}
+
+impl Refusal {
+    /// The issue, at the setting that it comes from where that is known.
+    fn issue(self, plan: &Plan, origin: Option<String>) -> Issue {
+        let Refusal { kind, name, path, message } = self;
+        let error = |at: String, message: String| {
+            Issue::error(plan.operator.clone(), at, Code::SCHEMA_VALIDATION_ERROR, message)
+        };
+        let Some(mut origin) = origin else {
+            let message = match path.as_str() {
+                "" => message,
+                path => format!("{kind} {name} would be refused: {path}: {message}"),
+            };
+            return error("spec".to_owned(), message);
+        };
+        let field = path.rsplit('.').next().unwrap_or_default();
+        if message == MISSING && !origin.ends_with(&format!(".{field}")) {
+            origin = format!("{origin}.{field}");
+        }
+        match path.is_empty() || origins::is_same_field(&origin, &path) {
+            true => error(origin, message),
+            false => error(origin, format!("{message} ({path} of {kind} {name})")),
+        }
+    }
+}
+
+/// The objects of one component.
+type Render = fn(&Plan) -> Vec<Value>;
+
 /// All objects of a plan, and what its author should know.
 pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
-    let mut objects = Vec::new();
     let mut issues = plan.issues.clone();
     if plan.flag("components.pilot.enabled") {
         issues.extend(webhook::issues(plan));
     }
-    let mut add = |component: Component, settings: &Value, mut found: Vec<Value>| {
-        found.iter_mut().for_each(|object| mark(plan, component, object));
-        issues.extend(overlay::apply(plan, component, &settings["overlays"], &mut found));
-        objects.extend(found);
-    };
-    if plan.flag("components.base.enabled") {
-        let found = crd::render(plan);
-        add(Component::Base, &plan.object("components.base.k8s"), found);
-    }
-    if plan.flag("components.pilot.enabled") {
-        let found = pilot::render(plan);
-        add(Component::Pilot, &plan.object("components.pilot.k8s"), found);
-    }
-    if plan.flag("components.cni.enabled") {
-        let found = cni::render(plan);
-        add(Component::Cni, &plan.object("components.cni.k8s"), found);
-    }
-    for gateway in gateway::enabled(plan) {
-        let found = gateway::render(plan, &gateway);
-        add(gateway.component(), gateway.settings(), found);
-    }
-    objects.sort_by_key(rank);
-    issues.extend(objects.iter().flat_map(|object| refused(plan, object)));
-    issues.extend(twins(plan, &objects));
+    let (objects, overlays) = objects(plan, |_| true);
+    issues.extend(overlays);
+    let refusals = refused(&objects);
+    let origins = origins::find(plan, &refusals);
+    issues.extend(refusals.into_iter().zip(origins).map(|(one, origin)| one.issue(plan, origin)));
     issues.sort_by_key(|issue| issue.severity);
     (objects, issues)
 }
 
-/// What an API would refuse an object for. A file of settings need not be whole, what comes of it must.
-fn refused(plan: &Plan, object: &Value) -> Vec<Issue> {
+/// The refusals of a plan's objects, of kinds that these are about.
+pub(crate) fn refusals(plan: &Plan, about: &[Refusal]) -> Vec<Refusal> {
+    let definitions = about.iter().any(|refusal| refusal.kind == "CustomResourceDefinition");
+    refused(&objects(plan, |component| component != Component::Base || definitions).0)
+}
+
+/// The objects of some components, and what is wrong with the overlays.
+fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Vec<Issue>) {
+    let (mut objects, mut issues) = (Vec::new(), Vec::new());
+    let mut add = |component: Component, at: &str, settings: &Value, mut found: Vec<Value>| {
+        found.iter_mut().for_each(|object| mark(plan, component, object));
+        issues.extend(overlay::apply(plan, at, &settings["overlays"], &mut found));
+        objects.extend(found);
+    };
+    let parts: [(Component, &str, Render); 3] = [
+        (Component::Base, "components.base", crd::render),
+        (Component::Pilot, "components.pilot", pilot::render),
+        (Component::Cni, "components.cni", cni::render),
+    ];
+    for (component, at, render) in parts {
+        if plan.flag(&format!("{at}.enabled")) && wanted(component) {
+            let settings = plan.object(&format!("{at}.k8s"));
+            add(component, &format!("spec.{at}"), &settings, render(plan));
+        }
+    }
+    for gateway in gateway::enabled(plan) {
+        let found = gateway::render(plan, &gateway);
+        add(gateway.component(), gateway.place(), gateway.settings(), found);
+    }
+    objects.sort_by_key(rank);
+    (objects, issues)
+}
+
+/// What an API would refuse objects for. A file of settings need not be whole, what comes of it must.
+fn refused(objects: &[Value]) -> Vec<Refusal> {
+    let mut found: Vec<Refusal> = objects.iter().flat_map(misfits).collect();
+    found.extend(twins(objects));
+    found
+}
+
+fn misfits(object: &Value) -> Vec<Refusal> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let issue = |misfit: crate::Misfit| {
+    let refusal = |misfit: crate::Misfit| {
         let below = misfit.path.strip_prefix(kind).and_then(|path| path.strip_prefix('.'));
-        let path = below.unwrap_or(&misfit.path);
-        let message = format!("{kind} {name} would be refused: {path}: {}", misfit.message);
-        Issue::error(plan.operator.clone(), "spec", Code::SCHEMA_VALIDATION_ERROR, message)
+        let path = below.unwrap_or(&misfit.path).to_owned();
+        Refusal { kind: kind.to_owned(), name: name.to_owned(), path, message: misfit.message }
     };
     let mut found = crate::misfits(object);
-    if found.is_empty() {
-        found = rules::check(object);
-    }
-    found.into_iter().map(issue).collect()
+    // Of a field of the wrong type, or of none, no more is to be told.
+    let told: Vec<String> = found.iter().map(|misfit| misfit.path.clone()).collect();
+    let is_told = |path: &str| told.iter().any(|told| is_below(path, told));
+    found.extend(rules::check(object).into_iter().filter(|misfit| !is_told(&misfit.path)));
+    found.into_iter().map(refusal).collect()
+}
+
+/// Whether a path is another one or leads into it.
+pub(crate) fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Objects that have one name.
-fn twins(plan: &Plan, objects: &[Value]) -> Vec<Issue> {
+fn twins(objects: &[Value]) -> Vec<Refusal> {
     let mut seen = BTreeSet::new();
-    let mut issues = Vec::new();
+    let mut found = Vec::new();
     for object in objects {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let metadata = &object["metadata"];
         let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
         let namespace = text(&metadata["namespace"]);
-        let message = format!("there are two objects {kind} {name}: rename a gateway");
-        if !seen.insert((kind, namespace, name)) {
-            let code = Code::SCHEMA_VALIDATION_ERROR;
-            issues.push(Issue::error(plan.operator.clone(), "spec", code, message));
+        if !seen.insert((kind.clone(), namespace, name.clone())) {
+            let message = format!("there are two objects {kind} {name}: rename a gateway");
+            found.push(Refusal { kind, name, path: String::new(), message });
         }
     }
-    issues
+    found
 }
 
 /// Puts the installation's labels on an object.

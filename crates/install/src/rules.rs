@@ -1,16 +1,16 @@
 //! What an API refuses although every field has its type: names, labels, numbers that do not go
 //! together. In: a rendered object. Out: what is wrong, by path.
 
-mod names;
 mod service;
 mod workload;
 
+use lateen_api::labels::{
+    is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key, no_label_value,
+    no_name,
+};
 use serde_json::{Map, Value};
 
 use crate::Misfit;
-pub use names::{
-    is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key, no_label_value,
-};
 
 /// Every reason for which an object would be refused that its definition does not tell.
 pub fn check(object: &Value) -> Vec<Misfit> {
@@ -57,7 +57,7 @@ impl Rules<'_> {
             _ => is_subdomain(name),
         };
         if !fits {
-            self.tell("metadata.name", names::no_name(self.kind, name));
+            self.tell("metadata.name", no_name(self.kind, name));
         }
         if let Some(namespace) = metadata["namespace"].as_str().filter(|name| !is_label(name)) {
             self.tell("metadata.namespace", no_label(namespace));

@@ -10,6 +10,9 @@ use crate::nearest::nearest;
 use crate::path::kind;
 use crate::quantity;
 
+/// What is said of a field that must be there.
+pub const MISSING: &str = "it is missing";
+
 const PREFIX: &str = "#/components/schemas/";
 
 /// What does not fit.
@@ -92,7 +95,7 @@ impl Walk {
             let names = schema.get("required").and_then(Value::as_array);
             for name in names.into_iter().flatten().filter_map(Value::as_str) {
                 if fields.get(name).is_none_or(Value::is_null) {
-                    self.tell(&format!("{path}.{name}"), "it is missing".to_owned());
+                    self.tell(&format!("{path}.{name}"), MISSING.to_owned());
                 }
             }
         }

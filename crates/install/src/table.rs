@@ -20,6 +20,7 @@ const ONE_IMAGE: &str =
     "one image holds every part, it is HUB/lateen:TAG; a whole image name is kept";
 const MIXER: &str =
     "there is no Mixer any more, AuthorizationPolicy and the Telemetry kind take its place";
+const HTTP: &str = "it is for HTTP, which passes through the proxy as TCP";
 const REMOTE: &str = "a control plane outside of the cluster is not offered";
 const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
 const ROUTES: &str = "write a Gateway object with its hosts and certificates";

@@ -130,6 +130,15 @@ fn the_injector_uses_a_node_agent_that_is_installed() {
     assert_eq!(used(&[installed, ("values.pilot.cni.enabled", "false")]), false);
     assert_eq!(used(&[("values.istio_cni.enabled", "true")]), true);
     assert_eq!(used(&[]), Value::Null);
+    let told = |set: &[(&str, &str)]| plan("minimal", set).issues;
+    let hint = |set: &[(&str, &str)]| {
+        told(set).iter().any(|issue| issue.message.contains("set components.cni.enabled to true"))
+    };
+    assert!(
+        hint(&[("values.istio_cni.enabled", "true")])
+            && hint(&[("values.pilot.cni.enabled", "true")])
+    );
+    assert!(!hint(&[installed, ("values.pilot.cni.enabled", "true")]) && !hint(&[]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! YAML text. In: a value, or text with several documents. Out: the other.
 
+use lateen_api::plain;
 use serde_json::Value;
 
 /// A value as YAML.
@@ -9,8 +10,8 @@ pub fn text(value: &Value) -> String {
 
 /// The documents of a text, without empty ones.
 pub fn documents(text: &str) -> Result<Vec<Value>, String> {
-    let all: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| format!("not YAML: {error}"))?;
+    let all: Vec<Value> = serde_saphyr::from_multiple(text)
+        .map_err(|error| format!("not YAML: {}", plain::yaml(&error)))?;
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())
 }
 

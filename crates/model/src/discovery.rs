@@ -1,7 +1,7 @@
 //! `discoverySelectors`: which namespaces the mesh sees. In: MeshConfig's label selectors. Out: whether a
 //! namespace's labels are matched by one of them; without selectors all are.
 
-use lateen_api::istio::mesh::{LabelSelector, LabelSelectorRequirement};
+use lateen_api::istio::mesh::{Fault, LabelSelector, LabelSelectorRequirement, unusable_selectors};
 
 use crate::service::Labels;
 
@@ -28,9 +28,13 @@ impl Discovery {
     /// Compiles the selectors.
     ///
     /// # Errors
-    /// With what is wrong with one; none of them counts then.
-    pub fn compile(selectors: &[LabelSelector]) -> Result<Self, String> {
-        selectors.iter().map(selector).collect::<Result<_, _>>().map(Discovery)
+    /// With all that is wrong with them, below `path`; none of them counts then.
+    pub fn compile(path: &str, selectors: &[LabelSelector]) -> Result<Self, Vec<Fault>> {
+        let faults = unusable_selectors(path, selectors);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Discovery(selectors.iter().map(selector).collect()))
     }
 
     pub fn is_everything(&self) -> bool {
@@ -57,44 +61,36 @@ impl Requirement {
     }
 }
 
-fn selector(selector: &LabelSelector) -> Result<Vec<Requirement>, String> {
-    let labels = selector.match_labels.iter().map(|(key, value)| {
-        Ok(Requirement { key: key.clone(), condition: Condition::In(vec![value.clone()]) })
+fn selector(selector: &LabelSelector) -> Vec<Requirement> {
+    let labels = selector.match_labels.iter().map(|(key, value)| Requirement {
+        key: key.clone(),
+        condition: Condition::In(vec![value.clone()]),
     });
-    labels.chain(selector.match_expressions.iter().map(expression)).collect()
+    labels.chain(selector.match_expressions.iter().map(requirement)).collect()
 }
 
-fn expression(expression: &LabelSelectorRequirement) -> Result<Requirement, String> {
+fn requirement(expression: &LabelSelectorRequirement) -> Requirement {
     let LabelSelectorRequirement { key, operator, values } = expression;
-    let condition = match (operator.as_str(), values.is_empty()) {
-        ("In", false) => Condition::In(values.clone()),
-        ("NotIn", false) => Condition::NotIn(values.clone()),
-        ("Exists", true) => Condition::Exists,
-        ("DoesNotExist", true) => Condition::DoesNotExist,
-        ("In" | "NotIn", true) => return Err(format!("{key}: {operator} needs values")),
-        ("Exists" | "DoesNotExist", false) => {
-            return Err(format!("{key}: {operator} takes no values"));
-        }
-        _ => {
-            return Err(format!(
-                "{key}: {operator:?} is not one of In, NotIn, Exists and DoesNotExist"
-            ));
-        }
+    let condition = match operator.as_str() {
+        "In" => Condition::In(values.clone()),
+        "NotIn" => Condition::NotIn(values.clone()),
+        "Exists" => Condition::Exists,
+        _ => Condition::DoesNotExist,
     };
-    Ok(Requirement { key: key.clone(), condition })
+    Requirement { key: key.clone(), condition }
 }
 
 #[cfg(test)]
 mod tests {
-    use lateen_api::istio::mesh::LabelSelector;
+    use lateen_api::istio::mesh::{Fault, LabelSelector};
     use serde_json::{Value, json};
 
     use super::Discovery;
     use crate::service::Labels;
 
-    fn compile(selectors: Value) -> Result<Discovery, String> {
+    fn compile(selectors: Value) -> Result<Discovery, Vec<Fault>> {
         let selectors: Vec<LabelSelector> = serde_json::from_value(selectors).unwrap();
-        Discovery::compile(&selectors)
+        Discovery::compile("s", &selectors)
     }
 
     fn labels(text: &str) -> Labels {
@@ -143,14 +139,17 @@ mod tests {
 
     #[test]
     fn what_is_no_selector_is_named() {
-        for (operator, values, said) in [
-            ("in", json!(["1"]), "\"in\" is not one of"),
-            ("In", json!([]), "needs values"),
-            ("Exists", json!(["1"]), "takes no values"),
+        for (operator, values, path, said) in [
+            ("in", json!(["1"]), "operator", "\"in\" is no operator: use In, NotIn"),
+            ("In", json!([]), "values", "In needs values"),
+            ("Exists", json!(["1"]), "values", "Exists takes no values"),
+            ("In", json!(["a b"]), "values", "\"a b\" is no value of a label"),
         ] {
             let expression = json!({"key": "team", "operator": operator, "values": values});
-            let error = compile(json!([{"matchExpressions": [expression]}])).unwrap_err();
-            assert!(error.starts_with("team: ") && error.contains(said), "{error}");
+            let faults = compile(json!([{}, {"matchExpressions": [expression]}])).unwrap_err();
+            let [Fault { path: at, message }] = &*faults else { panic!("{faults:?}") };
+            assert_eq!(*at, format!("s[1].matchExpressions[0].{path}"));
+            assert!(message.starts_with(said), "{message}");
         }
     }
 }

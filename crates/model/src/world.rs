@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_api::issue::Issue;
-use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_api::istio::mesh::{Fault, parse_mesh_config};
 use lateen_api::kinds::Kind;
 use lateen_api::owner::WORKLOAD_NAME;
 use lateen_api::resource::{Key, Resource};
@@ -33,6 +33,12 @@ use crate::telemetry::TelemetryIndex;
 /// Where MeshConfig is read from, as Istio installs it: namespace and name of a ConfigMap, and the key in it.
 const MESH_CONFIG: (&str, &str) = ("istio-system", "istio");
 const MESH_KEY: &str = "mesh";
+/// Its field that chooses namespaces. With a wrong one what held before holds, which at the start is, as in Istio,
+/// every namespace: to see too much costs something, to see nothing would cut off what is there.
+const SELECTORS: &str = "discoverySelectors";
+const NO_SELECTORS: &str =
+    "no selector is in force and every namespace is seen until this is mended";
+const LAST_SELECTORS: &str = "the last good selectors stay in force until this is mended";
 
 /// The annotation that Istio's agent puts on a WorkloadEntry that it probes.
 const HEALTH_CHECKS: &str = "proxy.istio.io/health-checks-enabled";
@@ -256,11 +262,21 @@ impl World {
         let (config, issues) = parse_mesh_config(text, notes.object());
         match config {
             Some(config) => {
-                let discovery = Discovery::compile(&config.discovery_selectors);
-                let discovery = discovery.unwrap_or_else(|reason| {
-                    let path = "data.mesh.discoverySelectors";
-                    notes.bad(path, &format!("{reason}: the last good selectors stay in force"));
-                    self.mesh.discovery.clone()
+                let wrong = issues.iter().filter(|issue| issue.is_error());
+                // Those of the selectors are told below, with what holds in their place.
+                for issue in wrong.filter(|issue| !issue.path.starts_with(SELECTORS)) {
+                    let message = format!("{}: it has no effect until it is mended", issue.message);
+                    notes.bad(&format!("data.{MESH_KEY}.{}", issue.path), &message);
+                }
+                let discovery = Discovery::compile(SELECTORS, &config.discovery_selectors);
+                let discovery = discovery.unwrap_or_else(|faults| {
+                    let last = &self.mesh.discovery;
+                    let held = if last.is_everything() { NO_SELECTORS } else { LAST_SELECTORS };
+                    for Fault { path, message } in faults {
+                        notes
+                            .bad(&format!("data.{MESH_KEY}.{path}"), &format!("{message}; {held}"));
+                    }
+                    last.clone()
                 });
                 self.mesh = Arc::new(mesh(&config, discovery, notes.object()));
             }

@@ -29,7 +29,7 @@ pub async fn accept(context: Arc<Context>, listener: TcpListener, key: SocketAdd
             Ok((stream, remote)) => {
                 pressed = false;
                 full = tell_if_full(&context, full, key);
-                start(&context, stream, remote, fixed, key);
+                start(&context, stream, socket::unmapped(remote), fixed, key);
             }
             Err(error) => match fault(&error) {
                 Fault::Connection => {}
@@ -84,7 +84,8 @@ fn start(
         socket::reset_on_close(&stream);
         return;
     }
-    let Some(local) = fixed.or_else(|| stream.local_addr().ok()) else { return };
+    let local = fixed.or_else(|| stream.local_addr().ok().map(socket::unmapped));
+    let Some(local) = local else { return };
     let original = original(&bound.compiled, &stream, local, key);
     let addresses = Addresses { remote, local, original };
     // Owned by the worker: its runtime is dropped at the drain deadline and takes them with it.

@@ -157,7 +157,7 @@ fn cluster(entry: &Arc<ClusterEntry>) -> Value {
         "version": entry.version,
         "policy": format!("{:?}", entry.compiled.policy),
         "connect_timeout_ms": entry.compiled.connect_timeout.as_millis() as u64,
-        "source": entry.compiled.source.map(|source| source.to_string()),
+        "sources": entry.compiled.sources.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "max_connections": entry.compiled.max_connections,
         "endpoints_known": entry.endpoints.is_some(),
         "endpoints": endpoints.collect::<Vec<_>>(),

@@ -86,11 +86,7 @@ fn origin(
             transparent: true,
             mark: client.how.mark.or(mark),
         },
-        None => Origin {
-            source: cluster.source.filter(|source| source.is_ipv4() == to.is_ipv4()),
-            transparent: false,
-            mark,
-        },
+        None => Origin { source: cluster.source(to.ip()), transparent: false, mark },
     }
 }
 
@@ -99,7 +95,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use envoy_types::pb::envoy::config::cluster::v3::Cluster;
-    use envoy_types::pb::envoy::config::core::v3::{BindConfig, SocketAddress};
+    use envoy_types::pb::envoy::config::core::v3::{BindConfig, ExtraSourceAddress, SocketAddress};
     use lateen_routing::{OriginalSource, compile_cluster};
 
     use super::{Client, origin};
@@ -107,8 +103,22 @@ mod tests {
 
     /// From a cluster that connects from 127.0.0.6.
     fn from(client: Option<&str>, mark: Option<u32>, to: &str) -> Origin {
-        let source = SocketAddress { address: "127.0.0.6".into(), ..Default::default() };
-        let bind = BindConfig { source_address: Some(source), ..Default::default() };
+        from_one_of(&[], client, mark, to)
+    }
+
+    /// Or from one of more addresses.
+    fn from_one_of(more: &[&str], client: Option<&str>, mark: Option<u32>, to: &str) -> Origin {
+        let source =
+            |address: &str| SocketAddress { address: address.into(), ..Default::default() };
+        let extra = more.iter().map(|address| ExtraSourceAddress {
+            address: Some(source(address)),
+            ..Default::default()
+        });
+        let bind = BindConfig {
+            source_address: Some(source("127.0.0.6")),
+            extra_source_addresses: extra.collect(),
+            ..Default::default()
+        };
         let cluster =
             Cluster { name: "a".into(), upstream_bind_config: Some(bind), ..Default::default() };
         let how = OriginalSource { mark };
@@ -137,5 +147,7 @@ mod tests {
         assert_eq!((found.source, found.mark), (at("127.0.0.6:0"), Some(7)));
         assert!(!found.transparent);
         assert_eq!(from(None, None, "[::1]:80").source, None);
+        let either = |to: &str| from_one_of(&["::6"], None, None, to).source;
+        assert_eq!((either("[::1]:80"), either("10.0.0.1:80")), (at("[::6]:0"), at("127.0.0.6:0")));
     }
 }

@@ -40,6 +40,8 @@ pub struct Listen {
     pub shared: bool,
     /// Also for connections to other machines' addresses (`IP_TRANSPARENT`).
     pub transparent: bool,
+    /// On an IPv6 address: for IPv4 too, whose addresses are then mapped ones.
+    pub ipv4_too: bool,
 }
 
 /// Where a connection comes from.
@@ -60,7 +62,7 @@ pub fn listen(wanted: &Listen, count: usize) -> io::Result<Vec<TcpListener>> {
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(reuse_port)?;
         if address.is_ipv6() {
-            socket.set_only_v6(true)?;
+            socket.set_only_v6(!wanted.ipv4_too)?;
         }
         if wanted.transparent {
             set_transparent(&socket, address)?;
@@ -169,6 +171,14 @@ pub fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
+/// An IPv4 address as such, which a socket for both families has as an IPv6 address.
+pub fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip.is_ipv4() => SocketAddr::new(ip, address.port()),
+        _ => address,
+    }
+}
+
 /// The address that the client dialled before netfilter redirected it here; `None` if it was not.
 pub fn original_destination(socket: &impl AsFd, local: SocketAddr) -> Option<SocketAddr> {
     let level = if local.is_ipv4() { libc::SOL_IP } else { libc::SOL_IPV6 };
@@ -239,7 +249,26 @@ fn set_option(socket: &impl AsFd, level: i32, name: i32, value: libc::c_int) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{FOREIGN_PORTS, foreign_port};
+    use std::net::{SocketAddr, TcpStream};
+
+    use super::{FOREIGN_PORTS, Listen, foreign_port, listen, unmapped};
+
+    #[test]
+    fn a_socket_of_both_families_has_ipv4_addresses_as_such() {
+        let address: SocketAddr = "[::]:0".parse().unwrap();
+        let wanted =
+            Listen { address, backlog: None, shared: false, transparent: false, ipv4_too: true };
+        let listeners = listen(&wanted, 1).unwrap();
+        listeners[0].set_nonblocking(false).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        for ip in ["127.0.0.1", "[::1]"] {
+            let to: SocketAddr = format!("{ip}:{port}").parse().unwrap();
+            let client = TcpStream::connect(to).unwrap();
+            let (stream, remote) = listeners[0].accept().unwrap();
+            assert_eq!(unmapped(remote), client.local_addr().unwrap());
+            assert_eq!(unmapped(stream.local_addr().unwrap()), to);
+        }
+    }
 
     #[test]
     fn every_port_for_clients_addresses_has_its_turn_and_no_other() {

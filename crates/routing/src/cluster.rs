@@ -29,8 +29,8 @@ pub struct CompiledCluster {
     pub discovery: Discovery,
     pub policy: Policy,
     pub connect_timeout: Duration,
-    /// Where connections come from, such as 127.0.0.6; port 0 lets the kernel choose.
-    pub source: Option<SocketAddr>,
+    /// Where connections come from, such as 127.0.0.6, one of each family; port 0 lets the kernel choose.
+    pub sources: Vec<SocketAddr>,
     pub max_connections: u32,
     pub keepalive: Option<Keepalive>,
     pub origin: Option<Arc<str>>,
@@ -79,7 +79,12 @@ pub enum Policy {
 impl CompiledCluster {
     /// True if the address family suits a source address that is bound.
     pub fn can_reach(&self, ip: IpAddr) -> bool {
-        self.source.is_none_or(|source| source.is_ipv4() == ip.is_ipv4())
+        self.sources.is_empty() || self.source(ip).is_some()
+    }
+
+    /// The source address of connections to an address.
+    pub fn source(&self, to: IpAddr) -> Option<SocketAddr> {
+        self.sources.iter().find(|source| source.is_ipv4() == to.is_ipv4()).copied()
     }
 }
 
@@ -98,7 +103,7 @@ fn compile(source: &cluster::Cluster) -> Result<CompiledCluster, Refusal> {
         discovery,
         policy,
         connect_timeout,
-        source: bind_source(source)?,
+        sources: bind_sources(source)?,
         max_connections: max_connections(source),
         keepalive: keepalive(source),
         origin: convert::origin(source.metadata.as_ref()),
@@ -217,14 +222,19 @@ fn policy(source: &cluster::Cluster, discovery: &Discovery) -> Result<Policy, Re
     }
 }
 
-fn bind_source(source: &cluster::Cluster) -> Result<Option<SocketAddr>, Refusal> {
-    let Some(bind) = &source.upstream_bind_config else { return Ok(None) };
-    let Some(address) = &bind.source_address else { return Ok(None) };
-    let within = "upstream_bind_config.source_address";
-    match convert::socket_target(address).map_err(|refused| refused.within(within))? {
-        Target::Address(address) => Ok(Some(address)),
-        Target::Name(..) => Err(refuse(within, "is no IP address", "use an IP address")),
-    }
+fn bind_sources(source: &cluster::Cluster) -> Result<Vec<SocketAddr>, Refusal> {
+    let Some(bind) = &source.upstream_bind_config else { return Ok(Vec::new()) };
+    let first = bind.source_address.iter().map(|address| ("source_address", address));
+    let extra = bind.extra_source_addresses.iter().filter_map(|extra| extra.address.as_ref());
+    let all = first.chain(extra.map(|address| ("extra_source_addresses", address)));
+    all.map(|(field, address)| {
+        let within = format!("upstream_bind_config.{field}");
+        match convert::socket_target(address).map_err(|refused| refused.within(&within))? {
+            Target::Address(address) => Ok(address),
+            Target::Name(..) => Err(refuse(within, "is no IP address", "use an IP address")),
+        }
+    })
+    .collect()
 }
 
 /// Zero anywhere turns the probes off, as in Envoy; the kernel takes no more than these values.

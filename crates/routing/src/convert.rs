@@ -72,6 +72,13 @@ pub(crate) fn ip_address(address: Option<&core::Address>) -> Result<SocketAddr, 
     }
 }
 
+/// Whether a socket of an IPv6 address is to take IPv4 as well.
+pub(crate) fn has_ipv4_too(address: Option<&core::Address>) -> bool {
+    use core::address::Address;
+    let address = address.and_then(|address| address.address.as_ref());
+    matches!(address, Some(Address::SocketAddress(socket)) if socket.ipv4_compat)
+}
+
 pub(crate) fn duration(value: &protobuf::Duration) -> Duration {
     let seconds = u64::try_from(value.seconds).unwrap_or(0);
     Duration::new(seconds, u32::try_from(value.nanos).unwrap_or(0).min(999_999_999))

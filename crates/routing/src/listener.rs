@@ -44,6 +44,8 @@ pub struct CompiledListener {
     pub reads_original_dst: bool,
     /// Its socket takes connections to addresses that are not this machine's, as interception brings them.
     pub transparent: bool,
+    /// On an IPv6 address it takes IPv4 too.
+    pub ipv4_too: bool,
     /// Connect with the client's own address; `None` connects as the cluster says.
     pub original_src: Option<OriginalSource>,
     /// How the first bytes are looked at before a chain is chosen; `None` if no chain depends on
@@ -194,6 +196,7 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         use_original_dst,
         reads_original_dst: use_original_dst || filters.original_dst,
         transparent: enabled(&source.transparent),
+        ipv4_too: convert::has_ipv4_too(source.address.as_ref()),
         original_src: filters.original_src,
         inspection: inspection(source, &filters, &chains),
         chains,

@@ -6,7 +6,8 @@ use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, UpstreamConnectionOptions, circuit_breakers::Thresholds, cluster,
 };
 use envoy_types::pb::envoy::config::core::v3::{
-    AggregatedConfigSource, ApiVersion, BindConfig, ConfigSource, TcpKeepalive, config_source,
+    AggregatedConfigSource, ApiVersion, BindConfig, ConfigSource, ExtraSourceAddress, TcpKeepalive,
+    config_source,
 };
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
@@ -100,7 +101,10 @@ fn fixed(context: &Context<'_>) -> Vec<Named> {
     let mut all = vec![named(base(context, BLACK_HOLE, cluster::DiscoveryType::Static))];
     if context.proxy.role == Role::Sidecar {
         all.push(named(limited(original_dst(context, PASSTHROUGH))));
-        all.push(named(limited(from_loopback(original_dst(context, INBOUND_PASSTHROUGH)))));
+        all.push(named(limited(from_loopback(
+            context,
+            original_dst(context, INBOUND_PASSTHROUGH),
+        ))));
         for (port, services) in inbound::ports(context) {
             let mut cluster = inbound_cluster(context, port);
             let origin = Origin::default().services(services.iter().map(|service| &***service));
@@ -115,16 +119,23 @@ fn fixed(context: &Context<'_>) -> Vec<Named> {
 fn inbound_cluster(context: &Context<'_>, port: u16) -> Cluster {
     let name = inbound::cluster_name(port);
     if !context.snapshot.mesh().inbound_localhost {
-        return limited(from_loopback(original_dst(context, &name)));
+        return limited(from_loopback(context, original_dst(context, &name)));
     }
     let cluster = base(context, &name, cluster::DiscoveryType::Static);
     limited(Cluster { load_assignment: Some(local(&name, port)), ..cluster })
 }
 
 /// The addresses that the capture rules leave alone.
-fn from_loopback(cluster: Cluster) -> Cluster {
-    let bind =
-        BindConfig { source_address: Some(wire::socket("127.0.0.6", 0)), ..Default::default() };
+fn from_loopback(context: &Context<'_>, cluster: Cluster) -> Cluster {
+    let ipv6 = context.proxy.has_ipv6().then(|| ExtraSourceAddress {
+        address: Some(wire::socket("::6", 0)),
+        ..Default::default()
+    });
+    let bind = BindConfig {
+        source_address: Some(wire::socket("127.0.0.6", 0)),
+        extra_source_addresses: ipv6.into_iter().collect(),
+        ..Default::default()
+    };
     Cluster { upstream_bind_config: Some(bind), ..cluster }
 }
 

@@ -96,7 +96,7 @@ pub fn listener(context: &Context<'_>) -> Named {
     });
     let listener = Listener {
         name: VIRTUAL_INBOUND.to_owned(),
-        address: Some(wire::address("0.0.0.0", own)),
+        address: Some(wire::any_address(context.proxy.has_ipv6(), own)),
         filter_chains: chains,
         listener_filters: listener_filters(context),
         transparent: transparent(context),

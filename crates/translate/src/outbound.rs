@@ -61,7 +61,7 @@ pub fn catch_all(context: &Context<'_>) -> Named {
     let rest = FilterChain { name: "virtualOutbound-catchall-tcp".to_owned(), ..rest(context) };
     let listener = Listener {
         name: VIRTUAL_OUTBOUND.to_owned(),
-        address: Some(wire::address("0.0.0.0", port)),
+        address: Some(wire::any_address(context.proxy.has_ipv6(), port)),
         filter_chains: vec![hole, rest],
         use_original_dst: Some(wire::flag(true)),
         transparent: transparent(context),

@@ -95,6 +95,11 @@ impl Proxy {
         })
     }
 
+    /// Whether others reach it by IPv6, alone or too.
+    pub fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(IpAddr::is_ipv6)
+    }
+
     /// The address in the node id.
     pub fn address(&self) -> Option<IpAddr> {
         self.addresses.first().copied()

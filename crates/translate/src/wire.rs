@@ -230,6 +230,15 @@ pub fn socket(address: &str, port: u16) -> SocketAddress {
     }
 }
 
+/// Every address of the machine; IPv6 takes IPv4 too.
+pub fn any_address(ipv6: bool, port: u16) -> Address {
+    let socket = match ipv6 {
+        true => SocketAddress { ipv4_compat: true, ..socket("::", port) },
+        false => socket("0.0.0.0", port),
+    };
+    Address { address: Some(address::Address::SocketAddress(socket)) }
+}
+
 /// The same as an address.
 pub fn address(host: &str, port: u16) -> Address {
     Address { address: Some(address::Address::SocketAddress(socket(host, port))) }

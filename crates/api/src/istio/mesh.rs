@@ -1,5 +1,6 @@
 //! MeshConfig, ProxyConfig and MeshNetworks, which come as YAML text in ConfigMaps and annotations.
 
+mod check;
 mod config;
 mod extension_provider;
 mod network;
@@ -7,6 +8,7 @@ mod parse;
 mod proxy;
 mod tracing;
 
+pub use check::{Fault, unusable_mesh_config, unusable_proxy_config, unusable_selectors};
 pub use config::{
     AccessLogEncoding, AuthPolicy, Ca, Certificate, CertificateData, ConfigSource,
     DefaultProviders, DefaultTrafficPolicy, H2UpgradePolicy, InboundTrafficPolicy,

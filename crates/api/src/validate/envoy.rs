@@ -2,8 +2,11 @@
 //!
 //! In: a spec. Out: findings in the report.
 
+use serde_json::json;
+
 use super::Report;
 use crate::istio::extensions::{TrafficExtensionSpec, WasmPluginSpec};
+use crate::istio::mesh::{Fault, unusable_proxy_config};
 use crate::istio::networking::{
     ApplyTo, EnvoyConfigObjectPatch, EnvoyFilterSpec, PatchOperation, ProxyConfigSpec,
 };
@@ -41,8 +44,13 @@ fn check_patch(report: &mut Report, path: &str, patch: &EnvoyConfigObjectPatch) 
 }
 
 pub(super) fn check_proxy_config(report: &mut Report, spec: &ProxyConfigSpec) {
-    if spec.concurrency.is_some_and(|threads| threads < 0) {
-        report.error("spec.concurrency", "it is negative, use 0 for one thread per core");
+    let mut config = json!({ "proxyMetadata": spec.environment_variables });
+    if let Some(threads) = spec.concurrency {
+        config["concurrency"] = json!(threads);
+    }
+    for Fault { path, message } in unusable_proxy_config(&config) {
+        let path = path.replacen("proxyMetadata", "environmentVariables", 1);
+        report.error(format!("spec.{path}"), message);
     }
     if spec.selector.as_ref().is_some_and(|selector| selector.match_labels.is_empty()) {
         report.warning("spec.selector", "it selects nothing, leave it out for the whole namespace");

@@ -57,16 +57,21 @@ async fn exchange(stream: UnixStream, agent: &Agent) -> Result<()> {
         Answer::Refuse { reason, .. } => tracing::warn!(namespace, name, reason, "a pod must wait"),
         Answer::Lay(_) => {}
     }
-    agent.metrics.pod(match answer {
-        Answer::Leave(_) => "left",
-        Answer::Refuse { .. } => "refused",
-        Answer::Lay(_) => "told",
-    });
     write(&mut writer, &answer).await?;
-    if !matches!(answer, Answer::Lay(_)) {
-        return Ok(());
-    }
-    let report: Report = line(&mut reader).await.context("the plugin did not say what it did")?;
+    let report = match answer {
+        Answer::Leave(_) => {
+            agent.metrics.pod("left");
+            return Ok(());
+        }
+        Answer::Refuse { .. } => {
+            agent.metrics.pod("refused");
+            return Ok(());
+        }
+        Answer::Lay(_) => line::<Report>(&mut reader).await,
+    };
+    let is_laid = report.as_ref().is_ok_and(|report| report.failure.is_none());
+    agent.metrics.pod(if is_laid { "laid" } else { "failed" });
+    let report = report.context("the plugin did not say what it did")?;
     for remark in &report.remarks {
         tracing::warn!(namespace, name, "{remark}");
     }

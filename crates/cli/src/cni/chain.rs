@@ -1,6 +1,7 @@
 //! The plugin on the node: its program in the folder of plugins, and its entry in the configuration that the
 //! container runtime uses. In: the two folders. Out: both as they should be, whoever changed them.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -43,8 +44,34 @@ struct State {
 /// Everything is as it should be.
 #[derive(Debug, Default)]
 pub struct Settled {
+    /// The configuration that counts; nothing after a withdrawal.
+    pub file: String,
     /// What had to be changed for it.
     pub news: Vec<String>,
+}
+
+/// What could not be put in place.
+#[derive(Debug)]
+pub enum Unsettled {
+    Program(anyhow::Error),
+    Configuration(anyhow::Error),
+}
+
+impl Unsettled {
+    /// Istio's word for it.
+    pub fn result(&self) -> &'static str {
+        match self {
+            Unsettled::Program(_) => "COPY_BINARIES_FAILURE",
+            Unsettled::Configuration(_) => "CREATE_CNI_CONFIG_FAILURE",
+        }
+    }
+}
+
+impl fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Unsettled::Program(error) | Unsettled::Configuration(error)) = self;
+        write!(f, "{error:#}")
+    }
 }
 
 impl Chain {
@@ -69,18 +96,23 @@ impl Chain {
     ///
     /// # Errors
     /// There is no configuration yet, or none that can be edited. The next change of the folder may help.
-    pub fn settle(&self) -> Result<Settled> {
+    pub fn settle(&self) -> Result<Settled, Unsettled> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut settled = Settled::default();
         if state.withdrawn {
             return Ok(settled);
         }
         // The program comes first: a runtime calls what is in the chain.
-        if self.install_program(&mut state)? {
+        if self.install_program(&mut state).map_err(Unsettled::Program)? {
             settled.news.push(format!("{PLUGIN} is in {}", self.bin_folder.display()));
         }
+        self.settle_conf(&mut state, &mut settled).map_err(Unsettled::Configuration)?;
+        Ok(settled)
+    }
+
+    fn settle_conf(&self, state: &mut State, settled: &mut Settled) -> Result<()> {
         let files = self.read()?;
-        let conf = self.chosen(&files, &mut state)?;
+        let conf = self.chosen(&files, state)?;
         let refused = |conf: &Conf| format!("{} is not edited", conf.file);
         let (file, text) = conf.with(&self.plugin).with_context(|| refused(&conf))?;
         if (&file, &text) != (&conf.file, &conf.text) {
@@ -97,7 +129,8 @@ impl Chain {
                 settled.news.push(format!("{PLUGIN} is out of {}: {file} counts now", other.file));
             }
         }
-        Ok(settled)
+        settled.file = file;
+        Ok(())
     }
 
     /// Takes everything away.
@@ -328,7 +361,7 @@ mod tests {
         let (chain, folder) = (&scratch.chain, scratch.chain.conf_folder.clone());
         assert!(chain.settle().unwrap_err().to_string().contains("cniConfFileName"));
         put(&folder, "10-a.conflist", "{\"plugins\": [");
-        let error = format!("{:#}", chain.settle().unwrap_err());
+        let error = chain.settle().unwrap_err().to_string();
         assert!(error.contains("not valid JSON"), "{error}");
         assert_eq!(fs::read_to_string(folder.join("10-a.conflist")).unwrap(), "{\"plugins\": [");
     }

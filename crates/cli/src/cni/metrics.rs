@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use lateen_runtime::admin::Page;
 
 /// Families with their help; their labels have few values.
 const FAMILIES: [(&str, &str); 3] = [
-    (INSTALLS, "Looks at the node's chain of plugins, by whether the plugin was then in it"),
+    (
+        INSTALLS,
+        "Times that the plugin was put on the node or back into its chain, by what came of it",
+    ),
     (REPAIRED, "Pods without rules, by what was done with them"),
     (PODS, "Pods whose network was set up, by what was done for them"),
 ];
@@ -20,19 +22,13 @@ const READY: &str = "istio_cni_install_ready";
 
 #[derive(Default)]
 pub struct Metrics {
-    installed: AtomicBool,
     counts: Mutex<BTreeMap<(&'static str, String), u64>>,
 }
 
 impl Metrics {
-    pub fn installed(&self, is: bool) {
-        self.installed.store(is, Ordering::Relaxed);
-        let result = if is { "SUCCESS" } else { "CREATE_CNI_CONFIG_FAILURE" };
+    /// `result` is one of Istio's words.
+    pub fn install(&self, result: &str) {
         self.count(INSTALLS, format!("result=\"{result}\""));
-    }
-
-    pub fn is_installed(&self) -> bool {
-        self.installed.load(Ordering::Relaxed)
     }
 
     /// `how` is what the repair does, one of a few words.
@@ -46,7 +42,7 @@ impl Metrics {
         self.count(PODS, format!("result=\"{result}\""));
     }
 
-    pub fn page(&self) -> Page {
+    pub fn page(&self, is_chained: bool) -> Page {
         let mut text = String::new();
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for (family, help) in FAMILIES {
@@ -55,7 +51,7 @@ impl Metrics {
                 let _ = writeln!(text, "{family}{{{labels}}} {count}");
             }
         }
-        let (help, ready) = ("Whether the plugin is in the chain", u8::from(self.is_installed()));
+        let (help, ready) = ("Whether the plugin is in the chain", u8::from(is_chained));
         let _ = writeln!(text, "# HELP {READY} {help}\n# TYPE {READY} gauge\n{READY} {ready}");
         Page { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Page::text(text) }
     }
@@ -73,11 +69,11 @@ mod tests {
     #[test]
     fn the_page_has_istios_names() {
         let metrics = Metrics::default();
-        metrics.installed(true);
+        metrics.install("SUCCESS");
         metrics.repaired("repair", true);
         metrics.pod("laid");
         metrics.pod("laid");
-        let text = String::from_utf8(metrics.page().body).unwrap();
+        let text = String::from_utf8(metrics.page(true).body).unwrap();
         for line in [
             "istio_cni_installs_total{result=\"SUCCESS\"} 1",
             "istio_cni_install_ready 1",

@@ -109,7 +109,16 @@ impl Agent {
         Ok(())
     }
 
+    /// Once the plugin is in the chain: the pod that takes this one's place would be without rules again.
     async fn delete(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
+        if !*self.chained.borrow() {
+            tracing::info!(
+                namespace,
+                name,
+                "a pod without rules goes once the plugin is in the chain"
+            );
+            self.chained.subscribe().wait_for(|is| *is).await?;
+        }
         self.client.delete_exact(kind("", "Pod"), Some(namespace), name, uid).await?;
         Ok(())
     }

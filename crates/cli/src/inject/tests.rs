@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Format, InjectCommand, Objects, Run, Settings, Texts, of_config_map, read_objects, render,
-};
+use lateen_control::cluster::webhook::NativeSidecars;
+
+use super::source::{native, of_config_map};
+use super::{Format, InjectCommand, Objects, Run, Settings, Texts, read_objects, render};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -89,7 +90,8 @@ fn proxy_configs_among_the_objects_count_over_those_of_the_api() {
         command: InjectCommand,
     }
     let line = <Line as clap::Parser>::parse_from(["inject", "-f", "-", "-n", "shop"]);
-    let run = Run { command: &line.command, settings: Settings::default(), failed: false };
+    let run =
+        Run { command: &line.command, settings: Settings::default(), nodes: None, failed: false };
     let object = |name: &str, threads: i32| {
         json!({
             "apiVersion": "networking.istio.io/v1beta1",
@@ -114,4 +116,16 @@ fn proxy_configs_among_the_objects_count_over_those_of_the_api() {
         .collect();
     let expected = [("ProxyConfig shop/a", 3), ("ProxyConfig shop/b", 2)];
     assert_eq!(found, expected.map(|(object, threads)| (object.to_owned(), Some(threads))));
+}
+
+#[test]
+fn a_clusters_nodes_and_its_variable_tell_whether_sidecars_are_native() {
+    for (values, expected) in [
+        ("", NativeSidecars::Stable),
+        ("{}", NativeSidecars::Stable),
+        ("{\"pilot\": {\"env\": {\"ENABLE_NATIVE_SIDECARS\": \"true\"}}}", NativeSidecars::Wanted),
+        ("{\"pilot\": {\"env\": {\"ENABLE_NATIVE_SIDECARS\": false}}}", NativeSidecars::Never),
+    ] {
+        assert_eq!(native(values), expected, "{values}");
+    }
 }

@@ -68,21 +68,25 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     for change in &changes {
         show(change, Detail::Objects);
     }
-    if changes.is_empty() {
-        say("nothing to change: everything is installed as the settings say");
-    }
+    let (count, owner) = (wanted.len(), plan.owner());
+    let done = match changes.is_empty() {
+        true => {
+            format!("nothing to change: all {count} objects of {owner} are as the settings say")
+        }
+        false => format!("installed {count} objects for {owner}"),
+    };
     if args.dry_run {
-        say("nothing was done: this was a dry run");
+        say(if changes.is_empty() { &done } else { "nothing was done: this was a dry run" });
         return Ok(());
     }
     if !changes.is_empty() {
-        let question = format!("{} of {} objects differ. Install?", changes.len(), wanted.len());
+        let question = format!("{} of {count} objects differ. Install?", changes.len());
         confirm(&question, args.skip_confirmation)?;
     }
     ensure_namespaces(&client, &plan, &wanted).await?;
     apply_all(&client, &wanted).await?;
     remove(&client, &unwanted).await?;
-    say(format_args!("installed {} objects for {}", wanted.len(), plan.owner()));
+    say(done);
     tell_of_no_default(&client, &wanted, plan.revision()).await?;
     match args.wait && !args.readiness_timeout.is_zero() {
         true => wait::wait(&client, &wanted, args.readiness_timeout).await,

@@ -40,6 +40,8 @@ pub fn check_name(name: &str) -> Result<String, String> {
     }
 }
 
+const HOW: &str = "write HOST/NAME:TAG or HOST/NAME@DIGEST";
+
 /// What is run on the node: a line for the kernel, one for the rules, one for each image.
 fn script(pull: &[String]) -> Result<String> {
     let mut script = format!(
@@ -49,12 +51,11 @@ fn script(pull: &[String]) -> Result<String> {
         RULES.map(|word| format!("'{word}'")).join(" ")
     );
     for image in pull {
-        let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:[]".contains(c);
+        let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:@[]".contains(c);
         let parts = image.split_once('/').filter(|(host, _)| host.contains(['.', ':']));
-        ensure!(image.chars().all(valid), "{image:?} is not an image: write HOST/NAME:TAG");
-        let (host, name) = parts.with_context(|| {
-            format!("{image} does not begin with a registry's host: write HOST/NAME:TAG")
-        })?;
+        ensure!(image.chars().all(valid), "{image:?} is not an image: {HOW}");
+        let (host, name) = parts
+            .with_context(|| format!("{image} does not begin with a registry's host: {HOW}"))?;
         let check = format!("\"$f\" node registry check '{host}' --image '{name}' -o json");
         script += &format!("; echo \"pull {image} $({check} 2>&1 | tail -n 1)\"");
     }
@@ -119,6 +120,8 @@ mod tests {
         assert!(
             script(&["r:5000/a:1".to_owned()]).unwrap().contains("check 'r:5000' --image 'a:1'")
         );
+        let pinned = script(&["r:5000/a:1@sha256:1f".to_owned()]).unwrap();
+        assert!(pinned.contains("check 'r:5000' --image 'a:1@sha256:1f'"), "{pinned}");
         for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "alpine", "library/alpine"] {
             assert!(script(&[image.to_owned()]).is_err(), "{image}");
         }

@@ -5,7 +5,7 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -254,6 +254,9 @@ fn addresses(instance: Option<&String>, local: &[IpAddr]) -> Result<Vec<IpAddr>>
     Ok(addresses)
 }
 
+/// Where the proxy connects to the application from, an address of the loopback interface.
+const PASSTHROUGH: IpAddr = IpAddr::V6(Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 6));
+
 /// The addresses by which others could reach this network namespace.
 fn interfaces() -> Vec<IpAddr> {
     let all = nix::ifaddrs::getifaddrs().into_iter().flatten();
@@ -262,7 +265,8 @@ fn interfaces() -> Vec<IpAddr> {
         let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
     });
-    addresses.filter(|address| !address.is_loopback() && !is_link_local(*address)).collect()
+    let is_own = |address: &IpAddr| address.is_loopback() || *address == PASSTHROUGH;
+    addresses.filter(|address| !is_own(address) && !is_link_local(*address)).collect()
 }
 
 fn is_link_local(address: IpAddr) -> bool {

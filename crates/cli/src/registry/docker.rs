@@ -59,12 +59,22 @@ pub async fn settle(root: &Root, daemon: &Daemon, host: &Host, insecure: bool) -
     Ok(Settled::Refused)
 }
 
+/// Name, and tag or digest; who gives both means the digest.
+fn parts(image: &str) -> (&str, &str) {
+    let (tagged, digest) = match image.split_once('@') {
+        Some((tagged, digest)) => (tagged, Some(digest)),
+        None => (image, None),
+    };
+    let (name, tag) = match tagged.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, tag),
+        _ => (tagged, "latest"),
+    };
+    (name, digest.unwrap_or(tag))
+}
+
 /// Pulls an image; the error is Docker's own.
 pub async fn pull(socket: &str, image: &str, credentials: Option<&Credentials>) -> Result<()> {
-    let (name, tag) = match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (image, "latest"),
-    };
+    let (name, tag) = parts(image);
     let auth = credentials.map(|credentials| {
         let auth = json!({ "username": credentials.user, "password": credentials.password });
         format!("X-Registry-Auth: {}\r\n", URL_SAFE.encode(auth.to_string()))
@@ -80,5 +90,18 @@ pub async fn pull(socket: &str, image: &str, credentials: Option<&Credentials>) 
         Some(error) => Err(anyhow!(error)),
         None if answer.status == 200 => Ok(()),
         None => Err(anyhow!("docker answered with status {}", answer.status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn a_digest_goes_over_a_tag_and_a_port_is_none() {
+        assert_eq!(parts("r:5000/a/b:1"), ("r:5000/a/b", "1"));
+        assert_eq!(parts("r:5000/a"), ("r:5000/a", "latest"));
+        assert_eq!(parts("r:5000/a@sha256:1f"), ("r:5000/a", "sha256:1f"));
+        assert_eq!(parts("r:5000/a:1@sha256:1f"), ("r:5000/a", "sha256:1f"));
     }
 }

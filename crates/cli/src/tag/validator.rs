@@ -7,7 +7,7 @@ use lateen_install::{DEFAULT_VALIDATOR, default_validator, labels};
 use lateen_kube::Client;
 use serde_json::Value;
 
-use super::label;
+use super::{DEFAULT, label};
 use crate::output::note;
 
 fn validators() -> Result<&'static Kind> {
@@ -26,16 +26,23 @@ pub async fn of_revision(client: &Client, revision: &str) -> Result<Option<Value
     Ok(found.iter().find(|own| name(own) != DEFAULT_VALIDATOR).map(default_validator))
 }
 
-/// While a tag has the default validator, an installation leaves it alone.
-pub async fn keep(client: &Client, wanted: &mut Vec<Value>) -> Result<()> {
+/// While a tag, which points at the revision `tagged`, has the default validator, an installation leaves it alone;
+/// but not if it has that tag itself.
+pub async fn keep(client: &Client, wanted: &mut Vec<Value>, tagged: &str) -> Result<()> {
     let is_one = |object: &Value| {
         object["kind"] == "ValidatingWebhookConfiguration" && name(object) == DEFAULT_VALIDATOR
     };
-    if !wanted.iter().any(is_one) {
+    let has_tag = wanted.iter().any(|object| label(object, labels::TAG) == DEFAULT);
+    let Some(own) = wanted.iter().find(|object| is_one(object)).filter(|_| !has_tag) else {
         return Ok(());
-    }
+    };
+    let is_other = label(own, labels::REVISION) != tagged;
+    let is_tags = |live: &Value| {
+        label(live, labels::OWNER) == labels::NOBODY
+            || (is_other && label(live, labels::REVISION) == tagged)
+    };
     let live = client.get(validators()?, None, DEFAULT_VALIDATOR).await?;
-    if let Some(live) = live.filter(|live| label(live, labels::OWNER) == labels::NOBODY) {
+    if let Some(live) = live.filter(is_tags) {
         note(format_args!(
             "the tag default is set: objects without a revision go on being validated by revision {}",
             label(&live, labels::REVISION)

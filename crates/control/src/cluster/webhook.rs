@@ -22,13 +22,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::cluster::context::Context;
+use crate::published::Published;
 
 pub use counters::{Counters, Counts};
-pub use settings::NativeSidecars;
+pub use settings::{NativeSidecars, Nodes, named_node};
 
 /// What the webhooks are given at their start.
 pub struct Webhooks {
     pub context: Context,
+    /// Says which namespaces the mesh sees.
+    pub mesh: Arc<Published>,
     /// Port 15017.
     pub listener: TcpListener,
     pub native_sidecars: NativeSidecars,
@@ -36,12 +39,12 @@ pub struct Webhooks {
 
 /// Starts the webhooks' tasks. `ready` is dropped when the settings are known and questions are answered.
 pub fn start(webhooks: Webhooks, tasks: &Tasks, ready: Guard) -> Arc<Counters> {
-    let Webhooks { context, listener, native_sidecars } = webhooks;
+    let Webhooks { context, mesh, listener, native_sidecars } = webhooks;
     let counters = Arc::new(Counters::default());
     let (publish, published) = watch::channel(None);
     let reader = settings::Reader::new(&context, native_sidecars);
     tasks.essential("webhook settings", reader.run(publish));
-    let server = server::Server::new(published.clone(), counters.clone(), tasks.clone());
+    let server = server::Server::new(published.clone(), mesh, counters.clone(), tasks.clone());
     tasks.essential("webhook server", server.serve(listener, context.tls.clone()));
     tasks.essential("webhook configurations", bundle::run(context));
     tasks.child("webhook readiness", async move {

@@ -3,6 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::{Kind, split_api_version};
+use lateen_api::plain;
 use lateen_api::resource::Key;
 use serde_json::{Value, json};
 
@@ -60,7 +61,7 @@ pub fn read(key: &Key, text: &str) -> Result<Value, Box<Issue>> {
         Box::new(Issue::error(key.object_ref(), path, Code::SCHEMA_VALIDATION_ERROR, message))
     };
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| wrong("", format!("the text is no YAML: {error}")))?;
+        .map_err(|error| wrong("", format!("the text is no YAML: {}", plain::yaml(&error))))?;
     let [object] = documents.as_slice() else {
         return Err(wrong("", format!("the text has {} objects: one is edited", documents.len())));
     };

@@ -41,6 +41,12 @@ spec:
     spec: {containers: [{name: install-cni, image: x}]}
 ";
 
+const NODE_OBJECT: &str = "
+apiVersion: v1
+kind: Node
+metadata: {name: node1, labels: {mesh: 'yes'}}
+";
+
 /// What the plugin before answered.
 pub fn previous() -> Value {
     json!({
@@ -64,6 +70,7 @@ impl Node {
             fs::create_dir(root.path().join(folder))?;
         }
         let node = Node { mesh: mesh()?, root };
+        node.mesh.apply(NODE_OBJECT)?;
         fs::write(node.conflist(), CONFLIST)?;
         Ok(node)
     }
@@ -76,8 +83,33 @@ impl Node {
         self.root.path().join("bin/istio-cni")
     }
 
+    /// The pod's check of its rules has failed, as the kubelet tells it.
+    pub fn fail_validation(&self, pod: &Pod) -> Result<()> {
+        let failed = json!({"status": {
+            "phase": "Pending",
+            "podIP": pod.address,
+            "podIPs": [{"ip": pod.address}],
+            "initContainerStatuses": [{
+                "name": "istio-validation", "ready": false, "image": "x", "imageID": "x",
+                "restartCount": 2, "lastState": {"terminated": {"exitCode": 126}},
+            }],
+        }});
+        let patch = ["patch", "pod", &pod.name, "--subresource=status", "--type=merge", "-p"];
+        self.mesh.kubectl(&[&patch[..], &[&failed.to_string()]].concat()).map(drop)
+    }
+
     /// Starts the agent and waits until it is ready.
     pub fn agent(&self, more: &[&str]) -> Result<Process> {
+        let agent = self.start(more)?;
+        wait_until("the agent to be ready", SOON, || {
+            let page = self.page("8000", "/readyz").with_context(|| agent.stderr())?;
+            ensure!(page == "ok\n", "{page}");
+            Ok(())
+        })?;
+        Ok(agent)
+    }
+
+    pub fn start(&self, more: &[&str]) -> Result<Process> {
         let folder = |name: &str| self.root.path().join(name).display().to_string();
         let kubeconfig = self.mesh.home().join("kubeconfig").display().to_string();
         let mut command = self.mesh.lateen(&["cni", "--kubeconfig", &kubeconfig])?;
@@ -88,13 +120,7 @@ impl Node {
         command.env("NODE_NAME", NODE).env("POD_NAMESPACE", "istio-system");
         // A Service named envoy would give every pod such a variable.
         command.env("ENVOY_PORT", "tcp://10.0.0.1:80");
-        let agent = Process::spawn("lateen cni", &mut command)?;
-        wait_until("the agent to be ready", SOON, || {
-            let page = self.page("8000", "/readyz").with_context(|| agent.stderr())?;
-            ensure!(page == "ok\n", "{page}");
-            Ok(())
-        })?;
-        Ok(agent)
+        Process::spawn("lateen cni", &mut command)
     }
 
     pub fn page(&self, port: &str, path: &str) -> Result<String> {

@@ -1,6 +1,8 @@
 //! The table against Istio's list of annotations, and the syntaxes.
 
-use super::syntax::{objects, ports, quantity, ranges};
+use lateen_api::words::{ports, ranges};
+
+use super::syntax::{objects, quantity};
 use super::{TABLE, Treatment};
 
 /// Those of Istio's annotations that a pod may carry to change its injection.

@@ -17,6 +17,7 @@ impl Default for Settings {
             revision: String::new(),
             tags: Vec::new(),
             istio_namespace: "istio-system".to_owned(),
+            discovery: Vec::new(),
             root_namespace: String::new(),
             policy: Policy::Enabled,
             never: Vec::new(),

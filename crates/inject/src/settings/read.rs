@@ -6,11 +6,12 @@ mod access;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::istio::mesh::MeshConfig;
+use lateen_api::{plain, words};
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, ObjectSelector, Policy, Settings, Startup, Template};
 use crate::annotation::config::without_effect;
-use crate::annotation::syntax;
+use crate::selector::Selector;
 use crate::{NO_EFFECT, TEMPLATE, pod};
 
 /// Istio's own proxy images, in whose place Lateen's is used.
@@ -54,7 +55,7 @@ pub fn mesh_config() -> ObjectRef {
 
 /// A key's text is no YAML at all.
 pub fn not_yaml(key: &str, error: &str) -> Issue {
-    let message = format!("not YAML, {error}");
+    let message = format!("it is not YAML, {error}");
     Issue::error(injector_config(), key, Code::SCHEMA_VALIDATION_ERROR, message)
 }
 
@@ -100,26 +101,19 @@ fn from_mesh(mesh: &MeshConfig, settings: &mut Settings, reader: &mut Reader) {
         settings.trust_domain.clone_from(&mesh.trust_domain);
     }
     settings.root_namespace.clone_from(&mesh.root_namespace);
+    let selectors = mesh.discovery_selectors.iter().map(Selector::of);
+    settings.discovery = selectors.collect::<Option<_>>().unwrap_or_default();
     settings.merge_metrics = mesh.enable_prometheus_merge.unwrap_or(true);
     let status = mesh.default_config.as_ref().and_then(|config| config.status_port);
     let ports = [
-        ("proxyListenPort", mesh.proxy_listen_port, &mut settings.outbound_port),
-        ("proxyInboundListenPort", mesh.proxy_inbound_listen_port, &mut settings.inbound_port),
-        ("defaultConfig.statusPort", status, &mut settings.status_port),
+        (mesh.proxy_listen_port, &mut settings.outbound_port),
+        (mesh.proxy_inbound_listen_port, &mut settings.inbound_port),
+        (status, &mut settings.status_port),
     ];
-    for (path, port, slot) in ports {
-        match port.map(u16::try_from) {
-            None => {}
-            Some(Ok(port)) => *slot = port,
-            Some(Err(_)) => {
-                let message = "is not a port: at most 65535";
-                reader.issues.push(Issue::error(
-                    mesh_config(),
-                    path,
-                    Code::SCHEMA_VALIDATION_ERROR,
-                    message,
-                ));
-            }
+    // One that is none is told where MeshConfig is read.
+    for (port, slot) in ports {
+        if let Some(port) = port.and_then(|port| u16::try_from(port).ok()) {
+            *slot = port;
         }
     }
     let Some(config) = &mesh.default_config else { return };
@@ -232,13 +226,13 @@ impl Reader<'_> {
 
     fn traffic(&mut self, settings: &mut Settings) {
         let traffic = &mut settings.traffic;
-        let fields: [(&str, &mut String, syntax::Check); 6] = [
-            ("includeIPRanges", &mut traffic.include_ip_ranges, syntax::ranges_or_all),
-            ("excludeIPRanges", &mut traffic.exclude_ip_ranges, syntax::ranges),
-            ("includeInboundPorts", &mut traffic.include_inbound_ports, syntax::ports_or_all),
-            ("excludeInboundPorts", &mut traffic.exclude_inbound_ports, syntax::ports),
-            ("includeOutboundPorts", &mut traffic.include_outbound_ports, syntax::ports_or_all),
-            ("excludeOutboundPorts", &mut traffic.exclude_outbound_ports, syntax::ports),
+        let fields: [(&str, &mut String, words::Check); 6] = [
+            ("includeIPRanges", &mut traffic.include_ip_ranges, words::ranges_or_all),
+            ("excludeIPRanges", &mut traffic.exclude_ip_ranges, words::ranges),
+            ("includeInboundPorts", &mut traffic.include_inbound_ports, words::ports_or_all),
+            ("excludeInboundPorts", &mut traffic.exclude_inbound_ports, words::ports),
+            ("includeOutboundPorts", &mut traffic.include_outbound_ports, words::ports_or_all),
+            ("excludeOutboundPorts", &mut traffic.exclude_outbound_ports, words::ports),
         ];
         for (field, slot, check) in fields {
             let path = format!("global.proxy.{field}");
@@ -344,7 +338,7 @@ fn template(text: &str) -> Result<Template, String> {
             Some((path, message)) => Err(format!("is not a pod: {path} {message}")),
         },
         Ok(_) => Err("is not a pod: write metadata and spec".to_owned()),
-        Err(error) => Err(format!("is not YAML, {error}")),
+        Err(error) => Err(format!("is not YAML, {}", plain::yaml(&error))),
     }
 }
 

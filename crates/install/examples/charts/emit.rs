@@ -17,12 +17,20 @@ pub fn raw(expression: &str) -> Value {
 pub fn learned(chart: &Chart, learned: &Learned) -> String {
     let variants: Vec<Variant<'_>> =
         learned.variants.iter().map(|(bits, object)| (*bits, object.as_ref())).collect();
-    let writer = Writer { chart };
-    writer.branches(&variants, &|variants| {
+    let writer = Writer { chart, of_tag: learned.of_tag };
+    let text = writer.branches(&variants, &|variants| {
         let mut text = String::from("---\n");
         writer.fields(&mut text, variants, 0);
         text
-    })
+    });
+    if learned.of_tag {
+        let each = "{{- range $tag := .Values.revisionTags }}{{ with $ }}\n";
+        return format!("{each}{text}{{{{- end }}}}{{{{ end }}}}\n");
+    }
+    match chart.extras.conditions.iter().find(|(kind, _)| *kind == learned.kind) {
+        Some((_, condition)) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
+        None => text,
+    }
 }
 
 /// What is somewhere in one combination of the switches.
@@ -38,6 +46,7 @@ fn are_all(variants: &[Variant<'_>], test: impl Fn(&Value) -> bool) -> bool {
 
 struct Writer<'a> {
     chart: &'a Chart,
+    of_tag: bool,
 }
 
 impl Writer<'_> {
@@ -68,6 +77,8 @@ impl Writer<'_> {
         let switch = learn::switches(self.chart)[bit.trailing_zeros() as usize];
         let condition = match switch.way {
             Way::Name(_) => format!("include \"{}.revision\" .", self.chart.name),
+            Way::Tags if self.of_tag => "eq $tag \"default\"".to_owned(),
+            Way::Tags => format!("has \"default\" (.Values.{} | default list)", switch.path),
             _ => format!(".Values.{}", switch.path),
         };
         let (on, off) = (write(&on), write(&off));
@@ -110,6 +121,10 @@ impl Writer<'_> {
                     return format!("{{{{- if {condition} }}}}\n{inner}{{{{- end }}}}\n");
                 }
                 Some(one) => return format!("{pad}{}: {}\n", key(name), one.template),
+                None if let Some((template, Some(condition))) = self.entry_of(first) => {
+                    let inner = format!("{pad}{}: {template}\n", key(name));
+                    return format!("{{{{- if {condition} }}}}\n{inner}{{{{- end }}}}\n");
+                }
                 None => {
                     text.push_str(&format!("{pad}{}:", key(name)));
                     self.value(&mut text, first, indent);
@@ -168,7 +183,7 @@ impl Writer<'_> {
 
     fn is_plain_object(&self, value: &Value) -> bool {
         let Value::Object(map) = value else { return false };
-        !map.is_empty() && self.entry_of(map).is_none() && self.becomes(value).is_none()
+        !map.is_empty() && self.entry_of(value).is_none() && self.becomes(value).is_none()
     }
 
     /// What follows a name or a dash.
@@ -176,8 +191,8 @@ impl Writer<'_> {
         match value {
             Value::Object(map) if map.is_empty() => text.push_str(" {}\n"),
             Value::Array(list) if list.is_empty() => text.push_str(" []\n"),
-            Value::Object(map) => match self.entry_of(map) {
-                Some(template) => text.push_str(&format!(" {template}\n")),
+            Value::Object(_) => match self.entry_of(value) {
+                Some((template, _)) => text.push_str(&format!(" {template}\n")),
                 None => {
                     text.push('\n');
                     self.fields(text, &[(0, Some(value))], indent + 2);
@@ -193,6 +208,13 @@ impl Writer<'_> {
 
     fn item(&self, text: &mut String, item: &Value, indent: usize) {
         let pad = " ".repeat(indent);
+        if let Some((_, lines)) = self.chart.extras.lines.iter().find(|(mark, _)| item == mark) {
+            for line in lines.lines() {
+                let pad = if line.starts_with("{{-") { "" } else { &pad };
+                text.push_str(&format!("{pad}{line}\n"));
+            }
+            return;
+        }
         if let Some(path) = self.variable_of(item) {
             let each = format!("{{{{- range $name, $value := .Values.{path} }}}}\n");
             let one = "- {name: {{ toJson $name }}, value: {{ toJson (toString $value) }}}\n";
@@ -218,18 +240,28 @@ impl Writer<'_> {
             Way::Node { becomes, .. } => Some(becomes),
             _ => None,
         });
-        nodes.flatten().find(|one| one.rendered == *value)
+        nodes.flatten().chain(&self.chart.extras.becomes).find(|one| one.rendered == *value)
     }
 
-    /// The path of the value whose entry is in this object, and the object without it, as one expression.
-    fn entry_of(&self, map: &Map<String, Value>) -> Option<String> {
-        let (name, path) = self.entries().find(|(name, _)| map.contains_key(*name))?;
-        let mut rest = map.clone();
-        rest.shift_remove(name);
+    /// The values whose entries are in this object, and the object without them, as one expression; and when it
+    /// is not empty, if it may be.
+    fn entry_of(&self, value: &Value) -> Option<(String, Option<String>)> {
+        let mut rest = value.as_object()?.clone();
+        let settings =
+            self.entries().map(|(name, path)| (name, format!("(.Values.{path} | default dict)")));
+        let extras = self.chart.extras.entries.iter().map(|(name, own)| (*name, (*own).to_owned()));
+        // A setting is nearer to its object than what is for all.
+        let own: Vec<String> = extras
+            .chain(settings)
+            .filter_map(|(name, own)| rest.shift_remove(name).map(|_| own))
+            .collect();
+        if own.is_empty() {
+            return None;
+        }
+        let condition = rest.is_empty().then(|| format!("or {}", own.join(" ")));
         let rest = expression(self.chart, &Value::Object(rest));
-        Some(format!(
-            "{{{{ toJson (mustMergeOverwrite {rest} (deepCopy (.Values.{path} | default dict))) }}}}"
-        ))
+        let own: String = own.iter().map(|one| format!(" (deepCopy {one})")).collect();
+        Some((format!("{{{{ toJson (mustMergeOverwrite {rest}{own}) }}}}"), condition))
     }
 
     fn variable_of(&self, item: &Value) -> Option<&'static str> {
@@ -251,7 +283,8 @@ impl Writer<'_> {
         }
         assert!(!string.contains("{{"), "a text would be taken for a template: {string}");
         let mut text = value.to_string();
-        for (mark, expression) in learn::marks(self.chart) {
+        // A mark may begin with another one.
+        for (mark, expression) in learn::marks(self.chart).into_iter().rev() {
             text = text.replace(mark, &format!("{{{{ {expression} }}}}"));
         }
         text
@@ -296,8 +329,11 @@ fn string(chart: &Chart, text: &str) -> String {
     let (mut format, mut values) = (text.replace('%', "%%"), Vec::new());
     let marks = learn::marks(chart);
     // In the order in which they are in the text.
-    while let Some((at, mark)) =
-        marks.keys().filter_map(|mark| Some((format.find(mark)?, mark))).min()
+    while let Some((at, mark)) = marks
+        .keys()
+        .rev()
+        .filter_map(|mark| Some((format.find(mark)?, mark)))
+        .min_by_key(|(at, _)| *at)
     {
         format.replace_range(at..at + mark.len(), "%v");
         values.push(marks[mark].clone());

@@ -88,7 +88,8 @@ fn check_all_used(chart: &Chart, templates: &BTreeMap<String, String>) {
     let all: String = templates.values().map(String::as_str).chain([chart.helpers]).collect();
     for setting in &chart.settings {
         let path = format!(".Values.{}", setting.path);
-        let is_used = all.contains(&path) || matches!(setting.way, Way::Free | Way::Name(_));
+        let is_used =
+            all.contains(&path) || matches!(setting.way, Way::Free | Way::Texts | Way::Name(_));
         assert!(is_used, "chart {}: the mark of {} is nowhere", chart.name, setting.path);
     }
 }
@@ -138,13 +139,20 @@ fn closed() -> Value {
 fn typed(setting: &Setting) -> Value {
     match &setting.way {
         Way::Switch => json!({ "type": "boolean" }),
+        Way::Tags => json!({
+            "type": "array",
+            "items": { "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" },
+        }),
         Way::Name(_) => json!({ "type": "string", "pattern": "^[a-z0-9]?[a-z0-9-]*$" }),
         Way::Text(_) => json!({ "type": ["string", "number"] }),
-        Way::Entries(_) => {
+        Way::Entries(_) | Way::Texts => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }
         Way::Free => match &setting.default {
             Some(Value::Bool(_)) => json!({ "type": "boolean" }),
+            Some(Value::String(_)) => json!({ "type": "string" }),
+            Some(Value::Array(_)) => json!({ "type": "array" }),
+            Some(Value::Null) => json!({ "type": ["integer", "null"] }),
             _ => json!({ "type": "object" }),
         },
         Way::Node { probe, .. } => match probe {

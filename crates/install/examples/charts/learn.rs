@@ -6,21 +6,28 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::emit;
-use super::spec::{BARE, Chart, ELSEWHERE, LABEL, NAMESPACE, REVISION, SUFFIX, Setting, Way};
+use super::spec::{BARE, Chart, ELSEWHERE, LABEL, NAMESPACE, REVISION, SUFFIX, Setting, TAG, Way};
 
 /// As in Istio's charts. Were it the name of files without one, `lateen install` would take a release's objects
 /// for its own that are not wanted any more.
 const OWNER: &str = "unknown";
 
+/// How names of tags' objects begin.
+const TAGGED: &str = "istio-revision-tag-";
+
 /// One object over all combinations; `None` where it is not rendered.
 pub struct Learned {
     pub kind: String,
+    /// There is one for each tag.
+    pub of_tag: bool,
     pub variants: Vec<(u32, Option<Value>)>,
 }
 
 pub fn switches(chart: &Chart) -> Vec<&Setting> {
     let settings = chart.settings.iter();
-    settings.filter(|setting| matches!(setting.way, Way::Switch | Way::Name(_))).collect()
+    settings
+        .filter(|setting| matches!(setting.way, Way::Switch | Way::Name(_) | Way::Tags))
+        .collect()
 }
 
 /// In the order of their installation.
@@ -28,6 +35,7 @@ pub fn objects(chart: &Chart) -> Vec<Learned> {
     let combinations = 0..1u32 << switches(chart).len();
     let mut rendered: Vec<Vec<Value>> = combinations.map(|bits| render(chart, bits)).collect();
     rendered.iter_mut().flatten().for_each(forget_namespace);
+    rendered.iter_mut().flatten().for_each(forget_tag);
     rendered.iter_mut().flatten().for_each(open_texts);
     forget_revision(chart, &mut rendered);
     let mut order: Vec<(String, String)> = Vec::new();
@@ -39,9 +47,17 @@ pub fn objects(chart: &Chart) -> Vec<Learned> {
     let learned = order.into_iter().map(|name| {
         let variants = rendered.iter().zip(0u32..).map(|(objects, bits)| {
             let found = objects.iter().find(|object| identity(object) == name);
-            (bits, found.map(|object| texts_apart(chart, object)))
+            let adapted = found.map(|object| {
+                let mut object = texts_apart(chart, object);
+                if let Some(adapt) = chart.extras.adapt {
+                    adapt(&mut object);
+                }
+                object
+            });
+            (bits, adapted)
         });
-        Learned { kind: name.0.clone(), variants: variants.collect() }
+        let of_tag = name.1.starts_with(TAGGED);
+        Learned { kind: name.0.clone(), of_tag, variants: variants.collect() }
     });
     learned.collect()
 }
@@ -106,6 +122,16 @@ fn forget_namespace(object: &mut Value) {
     }
 }
 
+/// The tag `default` has selectors of its own, and all else of any other tag.
+fn forget_tag(object: &mut Value) {
+    let metadata = &mut object["metadata"];
+    let usual = format!("{TAGGED}default");
+    if let Some(name) = metadata["name"].as_str().filter(|name| name.starts_with(&usual)) {
+        metadata["name"] = json!(name.replacen(&usual, &format!("{TAGGED}{TAG}"), 1));
+        metadata["labels"][lateen_install::labels::TAG] = json!(TAG);
+    }
+}
+
 /// The trees that are texts within ConfigMaps.
 fn open_texts(object: &mut Value) {
     if object["kind"] != "ConfigMap" {
@@ -138,8 +164,9 @@ pub fn render(chart: &Chart, bits: u32) -> Vec<Value> {
         let on = at.is_some_and(|at| bits & (1 << at) != 0);
         let value = match &setting.way {
             Way::Switch => json!(on),
+            Way::Tags => json!([if on { "default" } else { TAG }]),
             Way::Name(mark) if on => json!(mark),
-            Way::Name(_) | Way::Free => continue,
+            Way::Name(_) | Way::Free | Way::Texts => continue,
             Way::Text(mark) => json!(mark),
             Way::Node { probe, .. } => probe.clone(),
             Way::Entries(name) => json!({ *name: "zz-value" }),
@@ -201,8 +228,10 @@ fn texts_apart(chart: &Chart, object: &Value) -> Value {
                    \"sidecarInjectorWebhook\" (deepCopy .Values.sidecarInjectorWebhook))";
         let variables = "(ternary (dict \"pilot\" (dict \"env\" .Values.pilot.env)) (dict) \
                          (not (empty .Values.pilot.env)))";
+        let tags = "(ternary (dict \"revisionTags\" .Values.revisionTags) (dict) \
+                    (not (empty .Values.revisionTags)))";
         data["values"] = emit::raw(&format!(
-            "toJson (toPrettyJson (mustMergeOverwrite {values} {own} {variables}))"
+            "toJson (toPrettyJson (mustMergeOverwrite {values} {own} {variables} {tags}))"
         ));
     }
     object
@@ -210,7 +239,7 @@ fn texts_apart(chart: &Chart, object: &Value) -> Value {
 
 /// The chart's own values come from the chart.
 fn without_settings(chart: &Chart, mut values: Value) -> Value {
-    let injected = ["global.", "sidecarInjectorWebhook.", "pilot.env"];
+    let injected = ["global.", "sidecarInjectorWebhook.", "pilot.env", "revisionTags"];
     for setting in &chart.settings {
         if !injected.iter().any(|part| setting.path.starts_with(part)) {
             continue;
@@ -252,6 +281,7 @@ pub fn marks(chart: &Chart) -> ByMark {
     });
     let release = chart.release.iter().map(|(mark, expression)| (*mark, (*expression).to_owned()));
     let revision = [
+        (TAG, "$tag".to_owned()),
         (SUFFIX, format!("(include \"{}.suffix\" .)", chart.name)),
         (BARE, format!("(include \"{}.revision\" .)", chart.name)),
         (LABEL, "(.Values.revision | default \"default\")".to_owned()),

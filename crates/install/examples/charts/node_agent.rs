@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Becomes, Chart, NAMESPACE, REVISION, Setting, Taken, Way, affinity, always, image, of, off,
-    optional, setting,
+    Becomes, Chart, Extras, NAMESPACE, REVISION, Setting, Taken, Way, affinity, always, image, of,
+    off, optional, setting,
 };
 
 /// The node agent.
@@ -38,6 +38,7 @@ pub fn cni() -> Chart {
         checks: "",
         release: &[(NAMESPACE, ".Release.Namespace")],
         helpers: "",
+        extras: Extras::default(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! The charts' values. In: nothing. Out: for each value its path in the chart, its path in an IstioOperator,
 //! its default, and how it is found again in what is rendered.
 
+#[path = "gateway.rs"]
+mod gateway;
 #[path = "node_agent.rs"]
 mod node_agent;
 
 use serde_json::{Value, json};
 
+pub use gateway::gateway;
 pub use node_agent::cni;
 
 pub struct Chart {
@@ -24,6 +27,21 @@ pub struct Chart {
     pub release: &'static [(&'static str, &'static str)],
     /// Named templates.
     pub helpers: &'static str,
+    pub extras: Extras,
+}
+
+/// What a chart has that no IstioOperator says.
+#[derive(Default)]
+pub struct Extras {
+    /// Puts marks into a rendered object.
+    pub adapt: Option<fn(&mut Value)>,
+    /// Kinds of objects that are there under a condition alone.
+    pub conditions: Vec<(&'static str, &'static str)>,
+    /// Names of entries, and the objects that take their place.
+    pub entries: Vec<(&'static str, &'static str)>,
+    /// Items of lists, and the lines that take their place.
+    pub lines: Vec<(&'static str, &'static str)>,
+    pub becomes: Vec<Becomes>,
 }
 
 pub struct Setting {
@@ -48,14 +66,18 @@ pub enum Way {
     Switch,
     /// A name that may be left out, and is found within texts: a switch with a mark.
     Name(&'static str),
+    /// Names of tags, each of which has objects of its own: a switch between the tag `default` and another one.
+    Tags,
     /// A text with this mark.
     Text(&'static str),
     /// A whole value, and what becomes of this probe.
     Node { probe: Value, becomes: Vec<Becomes> },
     /// Entries of this name beside fixed ones, in an object or among environment variables.
     Entries(&'static str),
-    /// What only reaches the ConfigMaps.
+    /// What only reaches the ConfigMaps, or an expression of the chart's own.
     Free,
+    /// The same, texts by name.
+    Texts,
 }
 
 /// A place that follows from a value.
@@ -75,9 +97,9 @@ pub const BARE: &str = "zz-bare";
 /// The namespace behind a hyphen, unless it is the usual one.
 pub const ELSEWHERE: &str = "zz-elsewhere";
 pub const NAMESPACE: &str = "zz-namespace";
+pub const TAG: &str = "zz-alias";
 pub const RELEASE: &str = "zz-release";
 const SYSTEM: &str = "zz-system";
-const ROLE: &str = "zz-role";
 
 fn setting(path: &'static str, about: &'static str, default: Value, way: Way) -> Setting {
     Setting { path, operator: None, default: Some(default), about, way }
@@ -195,12 +217,41 @@ pub fn base() -> Chart {
         checks: "",
         release: &[],
         helpers: "",
+        extras: Extras::default(),
     }
 }
 
 pub fn istiod() -> Chart {
     let mut settings = common();
-    settings.extend([
+    settings.extend(istiod_workload());
+    settings.extend(istiod_mesh());
+    Chart {
+        name: "istiod",
+        description: "The control plane of Lateen, a service mesh with the API of Istio",
+        component: "Pilot",
+        spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
+        settings,
+        taken: vec![Taken {
+            path: "global.istioNamespace",
+            about: "that of the release",
+            schema: json!({ "type": "string" }),
+        }],
+        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
+                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
+                 {{- end }}{{ end }}\n",
+        release: &[
+            (NAMESPACE, ".Release.Namespace"),
+            (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
+        ],
+        helpers: "{{- define \"istiod.elsewhere\" -}}\n\
+                  {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
+                  {{- end -}}\n",
+        extras: Extras::default(),
+    }
+}
+
+fn istiod_workload() -> Vec<Setting> {
+    vec![
         setting("pilot.autoscaleEnabled", "by CPU", json!(true), Way::Switch),
         always("pilot.autoscaleMin", "replicas at least", json!(990_001), json!(1)),
         always("pilot.autoscaleMax", "replicas at most", json!(990_002), json!(5)),
@@ -240,6 +291,13 @@ pub fn istiod() -> Chart {
             setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
         ),
         setting("pilot.env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
+        setting("revisionTags", "other names of this revision", json!([]), Way::Tags),
+    ]
+}
+
+/// What the control plane does with pods and proxies.
+fn istiod_mesh() -> Vec<Setting> {
+    vec![
         off("sidecarInjectorWebhook.enableNamespacesByDefault", "inject everywhere"),
         setting(
             "pilot.cni.enabled",
@@ -269,29 +327,7 @@ pub fn istiod() -> Chart {
                 Way::Free,
             ),
         ),
-    ]);
-    Chart {
-        name: "istiod",
-        description: "The control plane of Lateen, a service mesh with the API of Istio",
-        component: "Pilot",
-        spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
-        settings,
-        taken: vec![Taken {
-            path: "global.istioNamespace",
-            about: "that of the release",
-            schema: json!({ "type": "string" }),
-        }],
-        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
-                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
-                 {{- end }}{{ end }}\n",
-        release: &[
-            (NAMESPACE, ".Release.Namespace"),
-            (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
-        ],
-        helpers: "{{- define \"istiod.elsewhere\" -}}\n\
-                  {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
-                  {{- end -}}\n",
-    }
+    ]
 }
 
 /// The profile's own.
@@ -303,182 +339,4 @@ fn proxy() -> Value {
         "startupProbe": {"enabled": true, "failureThreshold": 600}, "statusPort": 15020,
         "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
     })
-}
-
-pub fn gateway() -> Chart {
-    let mut settings = common();
-    settings.push(of(
-        "namespace",
-        setting(
-            "global.istioNamespace",
-            "the control plane's",
-            json!("istio-system"),
-            Way::Text(SYSTEM),
-        ),
-    ));
-    settings.push(cluster_domain());
-    settings.extend(gateway_workload());
-    settings.extend(gateway_service());
-    Chart {
-        name: "gateway",
-        description: "A gateway of Lateen, a service mesh with the API of Istio",
-        component: "IngressGateways",
-        spec: json!({
-            "profile": "minimal",
-            "components": {"ingressGateways": [
-                {"name": "istio-ingressgateway", "enabled": false},
-                {
-                    "name": RELEASE, "namespace": NAMESPACE, "enabled": true,
-                    "label": {"istio": ROLE},
-                },
-            ]},
-        }),
-        settings,
-        taken: vec![Taken {
-            path: "name",
-            about: "in place of the release's",
-            schema: json!({ "type": "string" }),
-        }],
-        checks: "",
-        release: &[
-            (NAMESPACE, ".Release.Namespace"),
-            (RELEASE, "(default .Release.Name .Values.name)"),
-            // As Istio's chart has it: Gateway objects select istio-ingressgateway by istio=ingressgateway.
-            (ROLE, "(trimPrefix \"istio-\" (default .Release.Name .Values.name))"),
-        ],
-        helpers: include_str!("gateway.tpl"),
-    }
-}
-
-fn gateway_workload() -> Vec<Setting> {
-    vec![
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleEnabled",
-            setting("autoscaling.enabled", "by CPU", json!(true), Way::Switch),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleMin",
-            always("autoscaling.minReplicas", "at least", json!(990_001), json!(1)),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleMax",
-            always("autoscaling.maxReplicas", "at most", json!(990_002), json!(5)),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.cpu.targetAverageUtilization",
-            always(
-                "autoscaling.targetCPUUtilizationPercentage",
-                "of the request",
-                json!(990_003),
-                json!(80),
-            ),
-        ),
-        of(
-            "k8s.replicaCount",
-            always("replicaCount", "without autoscaler", json!(990_004), json!(1)),
-        ),
-        of(
-            "k8s.resources",
-            always(
-                "resources",
-                "of the container",
-                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
-                json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
-            ),
-        ),
-        of("k8s.nodeSelector", optional("nodeSelector", "labels of nodes", json!({"zz": "nodes"}))),
-        of("k8s.tolerations", optional("tolerations", "of taints", json!([{"key": "zz-taint"}]))),
-        of("k8s.affinity", optional("affinity", "of pods", affinity())),
-        of(
-            "values.gateways.istio-ingressgateway.serviceAccount.annotations",
-            Setting {
-                default: Some(json!({})),
-                ..optional("serviceAccount.annotations", "of the account", json!({"zz": "account"}))
-            },
-        ),
-        of("k8s.priorityClassName", optional("priorityClassName", "of pods", json!("zz-priority"))),
-        of(
-            "k8s.podAnnotations",
-            setting("podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.env",
-            setting("env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
-        ),
-    ]
-}
-
-/// The pod's ports follow from the Service's, and so does the leave to listen below 1024.
-fn gateway_service() -> Vec<Setting> {
-    let probe = json!([{"name": "zz-port", "port": 99, "protocol": "TCP"}]);
-    let becomes = vec![
-        Becomes {
-            rendered: probe.clone(),
-            template: "[{{- range $at, $port := .Values.service.ports }}{{ if $at }}, {{ end }}\
-                       {{ toJson (merge (deepCopy $port) (dict \"protocol\" \"TCP\")) }}{{ end -}}]"
-                .to_owned(),
-            condition: None,
-        },
-        Becomes {
-            rendered: json!([
-                {"containerPort": 99, "protocol": "TCP"},
-                {"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"},
-            ]),
-            template: "{{ include \"gateway.containerPorts\" . }}".to_owned(),
-            condition: None,
-        },
-        Becomes {
-            rendered: json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
-            template: "[{\"name\": \"net.ipv4.ip_unprivileged_port_start\", \"value\": \"0\"}]"
-                .to_owned(),
-            condition: Some("include \"gateway.privileged\" .".to_owned()),
-        },
-    ];
-    let usual = json!([
-        {"name": "status-port", "port": 15021, "targetPort": 15021},
-        {"name": "http2", "port": 80, "targetPort": 8080},
-        {"name": "https", "port": 443, "targetPort": 8443},
-    ]);
-    vec![
-        of(
-            "values.gateways.istio-ingressgateway.ports",
-            setting("service.ports", "as a Service has them", usual, Way::Node { probe, becomes }),
-        ),
-        of(
-            "k8s.service.type",
-            always("service.type", "of the Service", json!("NodePort"), json!("LoadBalancer")),
-        ),
-        of(
-            "k8s.service.externalIPs",
-            optional("service.externalIPs", "addresses of nodes", json!(["192.0.2.199"])),
-        ),
-        of(
-            "k8s.service.loadBalancerIP",
-            optional("service.loadBalancerIP", "a wish", json!("192.0.2.198")),
-        ),
-        of(
-            "k8s.service.loadBalancerSourceRanges",
-            optional("service.loadBalancerSourceRanges", "who may", json!(["192.0.2.196/31"])),
-        ),
-        of(
-            "k8s.service.externalTrafficPolicy",
-            optional("service.externalTrafficPolicy", "Local or Cluster", json!("Local")),
-        ),
-        of(
-            "k8s.service.loadBalancerClass",
-            optional("service.loadBalancerClass", "who balances", json!("zz.example/class")),
-        ),
-        of(
-            "k8s.service.ipFamilies",
-            optional("service.ipFamilies", "IPv4 or IPv6 first", json!(["IPv6", "IPv4"])),
-        ),
-        of(
-            "k8s.service.ipFamilyPolicy",
-            optional("service.ipFamilyPolicy", "one or both", json!("PreferDualStack")),
-        ),
-        of(
-            "k8s.serviceAnnotations",
-            optional("service.annotations", "of the Service", json!({"zz": "service"})),
-        ),
-    ]
 }

@@ -17,6 +17,8 @@ use crate::render::{labels, service};
 /// One enabled gateway.
 pub struct Gateway {
     component: Component,
+    /// Its path in the file.
+    place: String,
     name: String,
     namespace: String,
     settings: Value,
@@ -27,6 +29,11 @@ pub struct Gateway {
 impl Gateway {
     pub fn component(&self) -> Component {
         self.component
+    }
+
+    /// Its path in the file.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// The component's `k8s`.
@@ -59,10 +66,12 @@ pub fn enabled(plan: &Plan) -> Vec<Gateway> {
     let mut found = Vec::new();
     for (list, component, values) in lists {
         let all = plan.list(&format!("components.{list}"));
-        for gateway in all.iter().filter(|gateway| gateway["enabled"] == json!(true)) {
+        let all = all.iter().enumerate();
+        for (at, gateway) in all.filter(|(_, gateway)| gateway["enabled"] == json!(true)) {
             let text = |field: &str| gateway[field].as_str().map(str::to_owned);
             found.push(Gateway {
                 component,
+                place: plan.input.gateway(list, at, gateway),
                 name: text("name").unwrap_or_default(),
                 namespace: text("namespace").unwrap_or_else(|| plan.namespace().to_owned()),
                 settings: gateway.get("k8s").cloned().unwrap_or_else(|| json!({})),

@@ -4,22 +4,16 @@
 use lateen_api::issue::{Code, Issue};
 use serde_json::Value;
 
-use super::Component;
 use crate::nearest::nearest;
 use crate::path::{self, Missing, Step};
 use crate::plan::Plan;
 use crate::{misfits, yaml};
 
-/// Applies the overlays in order; a patch whose value is null removes.
-pub fn apply(
-    plan: &Plan,
-    component: Component,
-    overlays: &Value,
-    objects: &mut [Value],
-) -> Vec<Issue> {
+/// Applies the overlays of the component at `place` in order; a patch whose value is null removes.
+pub fn apply(plan: &Plan, place: &str, overlays: &Value, objects: &mut [Value]) -> Vec<Issue> {
     let mut issues = Vec::new();
     for (at, overlay) in overlays.as_array().into_iter().flatten().enumerate() {
-        let at = format!("spec.components.{}.k8s.overlays[{at}]", key(component));
+        let at = format!("{place}.k8s.overlays[{at}]");
         let mut tell = |path: String, message: String| {
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
             issues.push(Issue::error(plan.operator.clone(), path, code, message));
@@ -52,16 +46,6 @@ fn patched(object: &Value, steps: &[Step], value: &Value) -> Result<Value, Strin
     let parsed = with(parsed)?;
     let (text, yaml) = (misfits(&plain).len(), misfits(&parsed).len());
     Ok(if yaml < text || (is_object && yaml == text) { parsed } else { plain })
-}
-
-fn key(component: Component) -> &'static str {
-    match component {
-        Component::Base => "base",
-        Component::Pilot => "pilot",
-        Component::Cni => "cni",
-        Component::IngressGateways => "ingressGateways",
-        Component::EgressGateways => "egressGateways",
-    }
 }
 
 /// As in Istio, the version does not matter: old files name versions that are not served any more.

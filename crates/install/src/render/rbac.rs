@@ -175,13 +175,22 @@ pub const GATEWAY: &[Rule] = &[Rule {
 }];
 
 /// The node agent, in every namespace.
-const NODE_AGENT: &[Rule] = &[Rule {
-    groups: &[""],
-    resources: &["pods"],
-    verbs: &["get"],
-    names: ALL,
-    why: "whether a pod whose network is set up is one of the mesh",
-}];
+const NODE_AGENT: &[Rule] = &[
+    Rule {
+        groups: &[""],
+        resources: &["pods"],
+        verbs: &["get"],
+        names: ALL,
+        why: "whether a pod whose network is set up is one of the mesh",
+    },
+    Rule {
+        groups: &[""],
+        resources: &["nodes"],
+        verbs: &["get"],
+        names: ALL,
+        why: "whether its DaemonSet still wants an agent there",
+    },
+];
 
 /// The node agent, where it runs.
 const NODE_AGENT_HOME: &[Rule] = &[Rule {

@@ -13,7 +13,7 @@ pub fn overlay(spec: &mut Value, over: &Value) {
     let ports = fields.shift_remove("ports").and_then(|ports| ports.as_array().cloned());
     merge(spec, Value::Object(fields));
     let mut all = spec["ports"].as_array().cloned().unwrap_or_default();
-    for port in ports.unwrap_or_default() {
+    for port in ports.into_iter().flatten().filter(|port| !port.is_null()) {
         match all.iter_mut().find(|old| key(old) == key(&port)) {
             Some(old) => merge(old, port),
             None => all.push(port),

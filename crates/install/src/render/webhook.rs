@@ -91,7 +91,7 @@ pub fn absent(key: &str) -> Value {
 }
 
 /// The ValidatingWebhookConfigurations: the revision's, and the default one's for objects without a
-/// revision. They ignore failures until the control plane answers and says otherwise.
+/// revision, which are those of the tag `default` too. They ignore failures until the control plane answers and says otherwise.
 pub fn validators(plan: &Plan) -> Vec<Value> {
     if !plan.flag("values.global.configValidation") {
         return Vec::new();
@@ -101,7 +101,8 @@ pub fn validators(plan: &Plan) -> Vec<Value> {
     let revision = rule(REVISION, "In", &[plan.revision_label()]);
     let own = format!("{}-{namespace}", plan.revised("istio-validator"));
     let mut all = vec![validator(plan, &own, &labels, "rev.validation.istio.io", revision)];
-    if plan.revision().is_empty() {
+    let is_tagged = plan.list("values.revisionTags").contains(&json!("default"));
+    if plan.revision().is_empty() || is_tagged {
         let without = absent(REVISION);
         all.push(validator(plan, DEFAULT_VALIDATOR, &labels, DEFAULT_VALIDATION, without));
     }

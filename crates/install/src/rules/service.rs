@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use lateen_api::labels::{is_label, no_label};
 use serde_json::{Value, json};
 
-use super::{Rules, is_label};
+use super::Rules;
 
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 const TYPES: [&str; 4] = ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"];
@@ -64,13 +65,13 @@ impl Rules<'_> {
             self.tell("spec.ports", "there is none");
         }
         let (mut names, mut numbers) = (BTreeSet::new(), BTreeSet::new());
-        for (index, port) in ports.iter().enumerate() {
+        for (index, port) in ports.iter().enumerate().filter(|(_, port)| !port.is_null()) {
             let at = format!("spec.ports[{index}]");
             let name = port["name"].as_str().unwrap_or_default();
             if name.is_empty() && ports.len() > 1 {
                 self.tell(&format!("{at}.name"), "it is missing: with several ports each has one");
             } else if !name.is_empty() && !is_label(name) {
-                self.tell(&format!("{at}.name"), super::no_label(name));
+                self.tell(&format!("{at}.name"), no_label(name));
             } else if !name.is_empty() && !names.insert(name) {
                 self.tell(&format!("{at}.name"), format!("there are two ports {name}"));
             }

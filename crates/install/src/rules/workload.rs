@@ -126,7 +126,8 @@ impl Rules<'_> {
     /// The names of a list's items, of which there is one each.
     fn once(&mut self, list: &Value, path: &str) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
-        for (index, item) in list.as_array().into_iter().flatten().enumerate() {
+        let items = list.as_array().into_iter().flatten().enumerate();
+        for (index, item) in items.filter(|(_, item)| !item.is_null()) {
             let name = item["name"].as_str().unwrap_or_default();
             if !names.insert(name.to_owned()) {
                 self.tell(&format!("{path}[{index}].name"), format!("{name:?} is there twice"));

@@ -6,7 +6,7 @@ use super::Type::{
     Any, Bool, Domain, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar,
     Schema, Schemas, Text, Texts,
 };
-use super::{MIXER, ONE_IMAGE, REMOTE, ROUTES};
+use super::{HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
 const DNS_SEARCH: &str = "name the services of other clusters in full";
@@ -264,9 +264,5 @@ pub const FIELDS: &[F] = &[
     F("values.global.proxy_init.forceApplyIptables", Bool, Gone("interception is by nftables")),
     F("values.global.proxyInit", Any, Moved("values.global.proxy_init")),
     F("values.global.proxy.cpu", IntOrText, Gone("set values.global.proxy.resources")),
-    F(
-        "values.global.proxy.traceSampling",
-        Number,
-        Moved("meshConfig.defaultConfig.tracing.sampling"),
-    ),
+    F("values.global.proxy.traceSampling", Number, Gone(HTTP)),
 ];

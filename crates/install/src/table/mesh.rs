@@ -3,10 +3,9 @@
 use super::Entry as F;
 use super::Meaning::{Gone, Moved};
 use super::Type::{Any, Inherited, Text};
-use super::{MIXER, SNIFFING};
+use super::{HTTP, MIXER, SNIFFING};
 
 const SDS: &str = "certificates always come over SDS, set nothing";
-const HTTP: &str = "it is for HTTP, which passes through the proxy as TCP";
 const NO_TLS: &str = "connections between workloads are not encrypted here yet";
 const INGRESS: &str = "no Ingress objects are served, write a Gateway and a VirtualService";
 const STATISTICS: &str = "there are no Envoy statistics, the metrics are Istio's";

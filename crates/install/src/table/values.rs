@@ -6,7 +6,7 @@ use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
     Schemas, Text, Texts,
 };
-use super::{ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
+use super::{HTTP, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
@@ -134,7 +134,7 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.image", Text, Mapped(ONE_IMAGE)),
     F("values.pilot.variant", Text, Gone("there is one image, without a distribution in it")),
     F("values.pilot.configMap", Bool, Used),
-    F("values.pilot.traceSampling", Number, Moved("meshConfig.defaultConfig.tracing.sampling")),
+    F("values.pilot.traceSampling", Number, Gone(HTTP)),
     F("values.pilot.keepaliveMaxServerConnectionAge", Text, Used),
     F(
         "values.pilot.jwksResolverExtraRootCA",

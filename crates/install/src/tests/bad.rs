@@ -144,7 +144,7 @@ fn two_gateways_of_one_name_are_one_too_many() {
     check(
         json!({"components": {"ingressGateways": a, "egressGateways": b}}),
         &[
-            "spec.components.egressGateways[1]: there are two gateways a in namespace istio-system, rename one",
+            "spec.components.egressGateways[0]: there are two gateways a in namespace istio-system, rename one",
         ],
     );
     let apart = json!([
@@ -198,8 +198,8 @@ fn other_objects_names_and_paths_are_refused() {
     assert_eq!(
         errors(json!({}), &[("values.global.hubb", "x"), ("a[", "y")]),
         [
-            "--set: \"a[\" has a bracket that is not [0], [name:value], [value] or [:value]",
             "spec.values.global.hubb: unknown field, did you mean spec.values.global.hub?",
+            "--set: \"a[\" has a bracket that is not [0], [name:value], [value] or [:value]",
         ]
     );
 }
@@ -228,18 +228,71 @@ fn an_overlay_of_nothing_is_told_with_what_there_is() {
 }
 
 #[test]
-fn settings_that_lack_something_are_told_by_the_object_that_they_make() {
+fn settings_that_lack_something_are_told_where_they_are() {
     check(
         ingress(
             json!({"name": "a", "enabled": true, "k8s": {"service": {"ports": [{"name": "http"}]}}}),
         ),
-        &["spec: Service a would be refused: spec.ports[3].port: it is missing"],
+        &["spec.components.ingressGateways[0].k8s.service.ports[0].port: it is missing"],
     );
     check(
         json!({"components": {"pilot": {"k8s": {"volumes": [{"emptyDir": {}}]}}}}),
-        &[
-            "spec: Deployment istiod would be refused: spec.template.spec.volumes[0].name: it is missing",
-        ],
+        &["spec.components.pilot.k8s.volumes[0].name: it is missing"],
+    );
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_and_where_it_was_written() {
+    let service = json!({"ports": [{"name": "http"}], "type": "Nodeport"});
+    let gateway = json!({"service": service, "replicaCount": "two"});
+    let mut told = errors(
+        json!({
+            "meshConfg": {},
+            "components": {
+                "ingressGateways": [{"name": "a", "enabled": true, "k8s": gateway}],
+                "pilot": {"k8s": {"resources": {"requests": {"memory": "1x"}}}},
+            },
+            "values": {
+                "pilot": {"autoscaleMin": 7},
+                "global": {"proxy": {"env": {"INBOUND_CAPTURE_PORT": "x"}}},
+            },
+        }),
+        &[("components.pilot.k8s.podDisruptionBudget.minAvailable", "some")],
+    );
+    told.sort();
+    let at = "spec.components.ingressGateways[0].k8s";
+    assert_eq!(
+        told,
+        [
+            format!("{at}.replicaCount: it is a text and must be a whole number"),
+            format!("{at}.service.ports[0].port: it is missing"),
+            format!(
+                "{at}.service.type: \"Nodeport\" is none of ClusterIP, NodePort, LoadBalancer, ExternalName"
+            ),
+            "spec.components.pilot.k8s.podDisruptionBudget.minAvailable: \"some\" is neither a number \
+             nor a share such as 25%"
+                .to_owned(),
+            "spec.components.pilot.k8s.resources.requests.memory: \"1x\" is not a quantity: write it as \
+             in 100m, 0.5 or 128Mi"
+                .to_owned(),
+            "spec.meshConfg: unknown field, did you mean spec.meshConfig?".to_owned(),
+            "spec.values.global.proxy.env.INBOUND_CAPTURE_PORT: \"x\" is not a port: write a number up \
+             to 65535"
+                .to_owned(),
+            "spec.values.pilot.autoscaleMin: 5 is less than minReplicas, 7 (spec.maxReplicas of \
+             HorizontalPodAutoscaler istiod)"
+                .to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_gateway_is_told_of_by_its_place_in_the_file() {
+    let overlays = json!([{"kind": "Deployment", "name": "c", "patches": []}]);
+    check(
+        ingress(json!({"name": "b", "enabled": true, "k8s": {"overlays": overlays}})),
+        &["spec.components.ingressGateways[0].k8s.overlays[0]: there is no Deployment c in this \
+           component, did you mean Deployment b?"],
     );
 }
 

@@ -28,8 +28,48 @@ fn the_injectors_own_checks_are_made_before_anything_is_installed() {
 
 #[test]
 fn settings_of_the_mesh_with_which_no_pod_could_start_are_refused() {
-    let path = "meshConfig.defaultConfig.statusPort";
-    check(&[(path, "99999")], &format!("spec.{path}: is not a port"));
+    let metadata = |name: &str| format!("defaultConfig.proxyMetadata.{name}");
+    for (field, value, words) in [
+        ("defaultConfig.statusPort".to_owned(), "99999", "\"99999\" is not a port"),
+        ("defaultConfig.discoveryAddress".to_owned(), "foo", "\"foo\" is not host:port"),
+        ("defaultConfig.concurrency".to_owned(), "-1", "\"-1\" is no number of threads"),
+        ("defaultConfig.drainDuration".to_owned(), "-1s", "\"-1s\" is less than nothing"),
+        (metadata("ISTIO_META_DNS_CAPTURE"), "maybe", "\"maybe\" is neither true nor false"),
+        (metadata("INBOUND_CAPTURE_PORT"), "x", "\"x\" is not a port"),
+        (metadata("POD_NAME"), "a", "the injector sets it for each pod"),
+        ("connectTimeout".to_owned(), "-1s", "\"-1s\" is less than nothing"),
+        ("proxyListenPort".to_owned(), "70000", "\"70000\" is not a port"),
+    ] {
+        let path = format!("meshConfig.{field}");
+        check(&[(&path, value)], &format!("spec.{path}: {words}"));
+    }
+}
+
+#[test]
+fn selectors_of_namespaces_that_nobody_could_follow_are_refused() {
+    let selector = |selector: Value| {
+        errors(json!({"meshConfig": {"discoverySelectors": [{}, selector]}}), &[])
+    };
+    let expression = |operator: &str, values: &[&str]| {
+        selector(
+            json!({"matchExpressions": [{"key": "a", "operator": operator, "values": values}]}),
+        )
+    };
+    let at = "spec.meshConfig.discoverySelectors[1]";
+    for (told, expected) in [
+        (
+            expression("Near", &["b"]),
+            "matchExpressions[0].operator: \"Near\" is no operator: use In",
+        ),
+        (expression("In", &[]), "matchExpressions[0].values: In needs values"),
+        (expression("Exists", &["b"]), "matchExpressions[0].values: Exists takes no values"),
+        (expression("In", &["a b"]), "matchExpressions[0].values: \"a b\" is no value of a label"),
+        (selector(json!({"matchLabels": {"a b": "c"}})), "matchLabels.a b: \"a b\" is no key"),
+    ] {
+        let expected = format!("{at}.{expected}");
+        assert!(told.len() == 1 && told[0].starts_with(&expected), "{expected}: {told:?}");
+    }
+    assert_eq!(expression("NotIn", &["b"]), [] as [String; 0]);
 }
 
 #[test]
@@ -54,7 +94,8 @@ fn settings_of_the_node_agent_that_no_node_can_have_are_refused() {
 fn numbers_that_do_not_go_together_are_refused() {
     check(
         &[("values.pilot.autoscaleMin", "7")],
-        "HorizontalPodAutoscaler istiod would be refused: spec.maxReplicas: 5 is less than minReplicas, 7",
+        "spec.values.pilot.autoscaleMin: 5 is less than minReplicas, 7 (spec.maxReplicas of \
+         HorizontalPodAutoscaler istiod)",
     );
     check(
         &[
@@ -67,7 +108,7 @@ fn numbers_that_do_not_go_together_are_refused() {
     check(&[("values.pilot.autoscaleEnabled", "false"), (replicas, "-1")], "-1 is less than 0");
     check(
         &[("components.pilot.k8s.resources.limits.cpu", "10m")],
-        "containers[0].resources.requests.cpu: \"50m\" is more than the limit, \"10m\"",
+        "spec.components.pilot.k8s.resources.limits.cpu: \"50m\" is more than the limit, \"10m\"",
     );
     check(&[("components.pilot.k8s.resources.limits.cpu", "1x")], "\"1x\" is not a quantity");
     let mount = "components.pilot.k8s.volumeMounts[0]";
@@ -126,7 +167,7 @@ fn names_and_labels_that_the_api_refuses_are_refused() {
     check(&[("values.base.validationCABundle", "-----BEGIN")], "is not base64");
     check(
         &[("components.ingressGateways[0].name", "1st")],
-        "Service 1st would be refused: metadata.name: ",
+        "spec.components.ingressGateways[0].name: \"1st\" is no name",
     );
     check(
         &[("components.ingressGateways[0].name", "istiod")],

@@ -359,7 +359,10 @@ fn only_what_discovery_selectors_choose_is_seen() {
 
     let bad = put(selectors("Near"));
     assert_eq!(hosts(&bad), hosts(&some), "the last good selectors stay");
-    assert!(bad.issues()[0].message.contains("Near"), "{:?}", bad.issues());
+    let told = &bad.issues()[0];
+    assert_eq!(told.path, "data.mesh.discoverySelectors[0].matchExpressions[0].operator");
+    assert!(told.message.starts_with("\"Near\" is no operator: use In"), "{told}");
+    assert!(told.message.ends_with("the last good selectors stay in force until this is mended"));
 
     put(selectors("In"));
     let relabelled = put(mk_namespace("shop", json!({"mesh": "yes"})));
@@ -369,4 +372,23 @@ fn only_what_discovery_selectors_choose_is_seen() {
     assert_eq!(hosts(&other), [] as [String; 0]);
     let again = put(mk_mesh(""));
     assert_eq!(hosts(&again), hosts(&all));
+}
+
+/// As in Istio. What it costs to see too much is less than what it costs to see nothing.
+#[test]
+fn with_wrong_selectors_from_the_start_everything_is_seen_and_that_is_told() {
+    let mut world = World::new();
+    world.apply(Change::Put(Box::new(mk_namespace("shop", json!({})))));
+    let bad = "discoverySelectors: [{matchLabels: {mesh: a b}}]\nconnectTimeout: -1s";
+    world.apply(Change::Put(Box::new(mk_mesh(bad))));
+    let snapshot = world.snapshot();
+    assert!(snapshot.sees_namespace("shop"));
+    let told: Vec<_> = snapshot.issues().iter().map(ToString::to_string).collect();
+    assert!(told[0].contains("data.mesh.connectTimeout: \"-1s\" is less than nothing"), "{told:?}");
+    assert!(told[0].contains("no effect until it is mended"), "{told:?}");
+    assert!(
+        told[1].contains("data.mesh.discoverySelectors[0].matchLabels.mesh: \"a b\""),
+        "{told:?}"
+    );
+    assert!(told[1].ends_with("every namespace is seen until this is mended"), "{told:?}");
 }

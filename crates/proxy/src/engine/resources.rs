@@ -152,13 +152,16 @@ impl Resources {
 
     /// Listens on a listener's address, unless it does.
     fn bind(&mut self, listener: &CompiledListener) -> Result<(), String> {
-        let CompiledListener { name, address, transparent, .. } = listener;
+        let CompiledListener { name, address, transparent, ipv4_too, .. } = listener;
         if self.bound.contains(address) {
             let mut others = self.listeners.values().map(|other| &other.compiled);
             let bound = others.find(|other| other.bind_to_port && other.address == *address);
             return match bound {
                 Some(bound) if bound.transparent != *transparent => Err(format!(
                     "{name}: transparent: cannot change while {address} is listened on: restart the proxy"
+                )),
+                Some(bound) if bound.ipv4_too != *ipv4_too => Err(format!(
+                    "{name}: ipv4_compat: cannot change while {address} is listened on: restart the proxy"
                 )),
                 _ => Ok(()),
             };
@@ -168,6 +171,7 @@ impl Resources {
             backlog: listener.backlog,
             shared: self.is_shared(*address),
             transparent: *transparent,
+            ipv4_too: *ipv4_too,
         };
         let sockets = bind::listen(self.binder.netns.as_ref(), wanted, self.binder.workers.len())
             .map_err(|error| listen_reason(name, *address, &error))?;

@@ -118,6 +118,7 @@ mod tests {
             destination: End::Unknown,
             asked: Asked::Nothing,
             flags: &[],
+            untaken: false,
             shown: None,
         };
         let meters: Vec<Meter> = (0..4).map(|_| Meter::new(key.clone(), moved.clone())).collect();

@@ -54,10 +54,18 @@ fn one(kind: ResourceType, named: &Named) -> String {
     format!("{} {:?} from [{origins}]{body}", kind.short_name(), named.name)
 }
 
+fn has_ipv4_too(address: Option<&Address>) -> bool {
+    let address = address.and_then(|address| address.address.as_ref());
+    matches!(address, Some(address::Address::SocketAddress(socket)) if socket.ipv4_compat)
+}
+
 fn listener(item: &Listener) -> String {
     let filters: Vec<String> = item.listener_filters.iter().map(filter_name).collect();
     let bound = item.bind_to_port.as_ref().is_none_or(|flag| flag.value);
     let mut out = format!("\n  on {} bound={bound}", socket(item.address.as_ref()));
+    if has_ipv4_too(item.address.as_ref()) {
+        out.push_str(" and IPv4");
+    }
     if item.use_original_dst.is_some() {
         out.push_str(" use_original_dst");
     }
@@ -211,8 +219,11 @@ fn cluster_line(item: &Cluster) -> String {
     {
         out.push_str(&format!(" max_connections={}", max.value));
     }
-    if let Some(bind) = item.upstream_bind_config.as_ref().and_then(|b| b.source_address.as_ref()) {
-        out.push_str(&format!(" from={}", bind.address));
+    if let Some(bind) = &item.upstream_bind_config {
+        let extra = bind.extra_source_addresses.iter().filter_map(|one| one.address.as_ref());
+        for source in bind.source_address.iter().chain(extra) {
+            out.push_str(&format!(" from={}", source.address));
+        }
     }
     if !item.typed_extension_protocol_options.is_empty() {
         out.push_str(" http2");

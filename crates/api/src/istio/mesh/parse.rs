@@ -6,30 +6,33 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{MeshConfig, MeshNetworks, ProxyConfig};
+use super::{Fault, MeshConfig, MeshNetworks, ProxyConfig, unusable_mesh_config};
 use crate::issue::{Code, Issue, ObjectRef};
+use crate::plain;
 use crate::resource::{FieldError, typed};
 use crate::schema::{self, Finding};
 
-/// The key `mesh` of Istio's ConfigMap.
+/// The key `mesh` of Istio's ConfigMap. Values that nobody could use are errors; the settings are read all the
+/// same.
 pub fn parse_mesh_config(yaml: &str, object: &ObjectRef) -> (Option<MeshConfig>, Vec<Issue>) {
-    parse("io.istio.mesh.MeshConfig", yaml, object)
+    parse("io.istio.mesh.MeshConfig", yaml, object, unusable_mesh_config)
 }
 
 /// The key `meshNetworks` of Istio's ConfigMap.
 pub fn parse_mesh_networks(yaml: &str, object: &ObjectRef) -> (Option<MeshNetworks>, Vec<Issue>) {
-    parse("io.istio.mesh.MeshNetworks", yaml, object)
+    parse("io.istio.mesh.MeshNetworks", yaml, object, |_| Vec::new())
 }
 
-/// The annotation `proxy.istio.io/config`.
+/// The annotation `proxy.istio.io/config`, a part of what its pod is configured with.
 pub fn parse_proxy_config(yaml: &str, object: &ObjectRef) -> (Option<ProxyConfig>, Vec<Issue>) {
-    parse("io.istio.mesh.ProxyConfig", yaml, object)
+    parse("io.istio.mesh.ProxyConfig", yaml, object, |_| Vec::new())
 }
 
 fn parse<T: DeserializeOwned + Default>(
     definition: &str,
     yaml: &str,
     object: &ObjectRef,
+    check: fn(&Value) -> Vec<Fault>,
 ) -> (Option<T>, Vec<Issue>) {
     let code = Code::SCHEMA_VALIDATION_ERROR;
     if yaml.trim().is_empty() {
@@ -39,7 +42,7 @@ fn parse<T: DeserializeOwned + Default>(
         Ok(Value::Null) => return (Some(T::default()), Vec::new()),
         Ok(value) => value,
         Err(error) => {
-            let message = format!("not YAML, {error}");
+            let message = format!("it is not YAML, {}", plain::yaml(&error));
             return (None, vec![Issue::error(object.clone(), "", code, message)]);
         }
     };
@@ -50,8 +53,14 @@ fn parse<T: DeserializeOwned + Default>(
     if fatal {
         return (None, issues);
     }
+    let faults = check(&value);
     match typed(value) {
-        Ok(config) => (Some(config), issues),
+        Ok(config) => {
+            let issue =
+                |fault: Fault| Issue::error(object.clone(), fault.path, code, fault.message);
+            issues.extend(faults.into_iter().map(issue));
+            (Some(config), issues)
+        }
         Err(FieldError { path, message }) => {
             issues.push(Issue::error(object.clone(), path, code, message));
             (None, issues)

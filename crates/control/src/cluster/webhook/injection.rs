@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use lateen_inject::{Decision, Settings, Subject, decide, inject, patch, set_proxy_variables};
+use lateen_inject::{
+    Decision, Settings, Subject, decide, inject, left_out, patch, set_proxy_variables,
+};
 
 use super::counters::Outcome;
 use super::review::{self, Answer, Question};
 
-/// What becomes of a new pod. What is not a new pod is left alone.
+/// What becomes of a new pod. What is not a new pod is left alone. `sees` says whether `discoverySelectors` let
+/// the mesh see a namespace.
 pub fn answer(
     question: &Question,
     settings: &Settings,
+    sees: impl Fn(&str) -> bool,
     variables: &[(String, String)],
 ) -> (Answer, Outcome) {
     let is_pod = question.group.is_empty() && question.kind == "Pod";
@@ -34,6 +38,9 @@ pub fn answer(
             set_proxy_variables(&mut injected.pod, variables);
             let operations = patch(&question.object, &injected.pod);
             let unchanged = operations.as_array().is_some_and(Vec::is_empty);
+            if !sees(subject.namespace) {
+                injected.issues.extend(left_out(&subject, &injected.pod, settings));
+            }
             let warnings = review::warnings(&injected.issues);
             let patch = Some(operations).filter(|_| !unchanged);
             (Answer::Allow { patch, warnings }, Outcome::Injected)

@@ -31,6 +31,7 @@ use super::review::{self, Answer, Question};
 use super::settings::Injector;
 use super::variables::variables;
 use super::{injection, validation};
+use crate::published::Published;
 use memory::{Held, Memory};
 
 /// Connections at once; of whom has the most, the one that was idle longest makes room.
@@ -56,6 +57,7 @@ const QUESTION: usize = 6 << 20;
 #[derive(Clone)]
 pub struct Server {
     settings: watch::Receiver<Option<Injector>>,
+    mesh: Arc<Published>,
     counters: Arc<Counters>,
     memory: Arc<Memory>,
     tasks: Tasks,
@@ -73,10 +75,11 @@ enum Route<'a> {
 impl Server {
     pub fn new(
         settings: watch::Receiver<Option<Injector>>,
+        mesh: Arc<Published>,
         counters: Arc<Counters>,
         tasks: Tasks,
     ) -> Self {
-        Self { settings, counters, memory: Arc::default(), tasks }
+        Self { settings, mesh, counters, memory: Arc::default(), tasks }
     }
 
     /// Serves until the process stops; connections then finish what they have begun.
@@ -208,7 +211,9 @@ impl Server {
             return Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, message));
         }
         let settings = injector.settings(&question.object);
-        Ok(injection::answer(question, settings, &variables(rest)))
+        let mesh = self.mesh.is_published().then(|| self.mesh.snapshot());
+        let sees = |name: &str| mesh.as_ref().is_none_or(|mesh| mesh.sees_namespace(name));
+        Ok(injection::answer(question, settings, sees, &variables(rest)))
     }
 }
 

@@ -33,6 +33,15 @@ pub enum NativeSidecars {
 }
 
 impl NativeSidecars {
+    /// What the variable says; nothing if it is empty.
+    pub fn of_variable(text: &str) -> Self {
+        match text {
+            "true" => NativeSidecars::Wanted,
+            "false" => NativeSidecars::Never,
+            _ => NativeSidecars::Stable,
+        }
+    }
+
     /// The first minor version of Kubernetes 1 that will do.
     fn since(self) -> Option<u32> {
         match self {
@@ -60,20 +69,27 @@ impl Injector {
 
     /// The settings for a pod. One that names its node is that node's matter alone, as in Istio.
     pub fn settings(&self, pod: &Value) -> &Settings {
-        let node = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty());
+        let node = named_node(&pod["spec"]);
         if self.nodes.have_native_sidecars(node) { &self.native } else { &self.plain }
     }
 }
 
 /// The nodes' minor versions; `None` where one cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Nodes {
+pub struct Nodes {
     since: Option<u32>,
     versions: BTreeMap<String, Option<u32>>,
 }
 
 impl Nodes {
-    fn have_native_sidecars(&self, node: Option<&str>) -> bool {
+    /// Of Node objects.
+    pub fn new(native: NativeSidecars, nodes: &[Value]) -> Self {
+        let versions = nodes.iter().map(|node| (name(node), version(node))).collect();
+        Self { since: native.since(), versions }
+    }
+
+    /// Whether those have them that a pod may come to, or that it names.
+    pub fn have_native_sidecars(&self, node: Option<&str>) -> bool {
         let Some(since) = self.since else { return false };
         let enough = |version: &Option<u32>| version.is_some_and(|minor| minor >= since);
         match node.and_then(|node| self.versions.get(node)) {
@@ -81,6 +97,19 @@ impl Nodes {
             None => !self.versions.is_empty() && self.versions.values().all(enough),
         }
     }
+}
+
+/// The node that a pod's spec names, past the scheduler.
+pub fn named_node(spec: &Value) -> Option<&str> {
+    spec["nodeName"].as_str().filter(|name| !name.is_empty())
+}
+
+fn name(node: &Value) -> String {
+    node["metadata"]["name"].as_str().unwrap_or_default().to_owned()
+}
+
+fn version(node: &Value) -> Option<u32> {
+    minor(node["status"]["nodeInfo"]["kubeletVersion"].as_str()?)
 }
 
 /// `v1.34.2+k3s1` is 34.
@@ -209,8 +238,6 @@ impl State {
     }
 
     fn node(&mut self, event: Event) -> bool {
-        let name = |node: &Value| node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let version = |node: &Value| minor(node["status"]["nodeInfo"]["kubeletVersion"].as_str()?);
         let mut versions = self.nodes.versions.clone();
         match event {
             Event::Put(_, node) => drop(versions.insert(name(&node), version(&node))),

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use lateen_api::issue::{Code, Issue, Severity};
+use lateen_api::words;
 use serde_json::{Value, json};
 
 use super::{Reader, injector_config};
 use crate::NO_EFFECT;
-use crate::annotation::syntax;
 use crate::selector::Selector;
 
 impl Reader<'_> {
@@ -43,7 +43,7 @@ impl Reader<'_> {
         let value = match self.find(path) {
             None => return,
             Some(Value::Bool(flag)) => Some(*flag),
-            Some(Value::String(text)) => syntax::boolean(text),
+            Some(Value::String(text)) => words::boolean(text),
             Some(_) => None,
         };
         match value {

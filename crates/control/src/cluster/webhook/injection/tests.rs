@@ -31,7 +31,7 @@ fn review(object: &Value) -> Value {
 /// The response as the API reads it.
 fn ask(review: &Value, variables: &[(String, String)]) -> (Value, Outcome) {
     let question = decode(review.to_string().as_bytes()).unwrap();
-    let (answer, outcome) = answer(&question, &Settings::default(), variables);
+    let (answer, outcome) = answer(&question, &Settings::default(), |_| true, variables);
     let answer: Value = serde_json::from_slice(&encode(&question, &answer)).unwrap();
     assert_eq!(answer["apiVersion"], review["apiVersion"]);
     assert_eq!(answer["response"]["uid"], review["request"]["uid"]);
@@ -54,6 +54,23 @@ fn a_pod_gets_its_sidecar_by_a_patch() {
     let mut old = review(&pod());
     old["apiVersion"] = json!("admission.k8s.io/v1beta1");
     assert_eq!(ask(&old, &[]).0, response);
+}
+
+#[test]
+fn a_pod_of_a_namespace_that_the_mesh_does_not_see_comes_with_a_warning() {
+    let mesh = "discoverySelectors: [{matchLabels: {mesh: 'yes'}}]";
+    let settings = Settings::from_texts("", mesh, "").0;
+    let question = decode(review(&pod()).to_string().as_bytes()).unwrap();
+    let warnings = |seen: bool| {
+        let sees = |namespace: &str| namespace != "shop" || seen;
+        match answer(&question, &settings, sees, &[]).0 {
+            Answer::Allow { patch: Some(_), warnings } => warnings,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(warnings(true), [] as [String; 0]);
+    let told = warnings(false).join("\n");
+    assert!(told.contains("leave namespace shop out") && told.contains("(mesh=yes)"), "{told}");
 }
 
 #[test]
@@ -119,7 +136,8 @@ fn no_question_is_too_strange_to_be_answered() {
     let whole = review(&pod());
     fuzz::fuzz(2000, fuzz::objects(vec![whole.clone()]), |review| {
         let Ok(question) = decode(review.to_string().as_bytes()) else { return };
-        let (answer, _) = answer(&question, &settings, &[("A".to_owned(), "b".to_owned())]);
+        let (answer, _) =
+            answer(&question, &settings, |_| true, &[("A".to_owned(), "b".to_owned())]);
         if let Answer::Deny { message, .. } = &answer {
             assert!(!message.is_empty());
         }
@@ -127,7 +145,7 @@ fn no_question_is_too_strange_to_be_answered() {
     });
     fuzz::fuzz(2000, fuzz::bytes(vec![whole.to_string().into_bytes()]), |bytes| {
         if let Ok(question) = decode(&bytes) {
-            answer(&question, &settings, &[]);
+            answer(&question, &settings, |_| false, &[]);
         }
     });
     assert!(decode("[".repeat(100_000).as_bytes()).is_err());

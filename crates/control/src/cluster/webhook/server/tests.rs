@@ -40,7 +40,7 @@ async fn served() -> Served {
     let (settings, published) = watch::channel(None);
     let counters = Arc::new(Counters::default());
     let supervisor = Supervisor::new();
-    let server = Server::new(published, counters.clone(), supervisor.tasks());
+    let server = Server::new(published, Arc::default(), counters.clone(), supervisor.tasks());
     supervisor.tasks().essential("webhook server", server.serve(listener, tls_now));
     let trusted = ca.pem().to_owned();
     Served { address, trusted, settings, counters, supervisor, _tls: tls }

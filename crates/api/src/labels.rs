@@ -1,4 +1,4 @@
-//! Kubernetes' names. In: a text. Out: whether it is one, and what to say if not.
+//! Kubernetes' names and labels. In: a text. Out: whether it is one, and what to say if not.
 
 /// An RFC 1123 label.
 pub fn is_label(name: &str) -> bool {
@@ -28,11 +28,6 @@ pub fn is_label_value(text: &str) -> bool {
     inner && text.len() <= 63 && ends(text.chars().next()) && ends(text.chars().next_back())
 }
 
-/// Why a text is no RFC 1123 label.
-pub fn no_label(name: &str) -> String {
-    format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
-}
-
 /// Why a text is no label's key.
 pub fn no_label_key(key: &str) -> String {
     format!("{key:?} is no key: write it as in app or example.com/app")
@@ -41,6 +36,11 @@ pub fn no_label_key(key: &str) -> String {
 /// Why a text is no label's value.
 pub fn no_label_value(text: &str) -> String {
     format!("{text:?} is no value of a label: use at most 63 letters, digits, '-', '_' and '.'")
+}
+
+/// Why a text is no RFC 1123 label.
+pub fn no_label(name: &str) -> String {
+    format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
 }
 
 /// Why a text is no name of a kind's object.

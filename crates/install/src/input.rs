@@ -1,0 +1,130 @@
+//! What a user wrote, as read and checked. In: a profile's settings, the files' laid over each other, those of the
+//! command line. Out: the spec that they make together, also without one of them.
+
+use serde_json::{Value, json};
+
+use crate::merge::merge;
+use crate::path::{self, Missing, Step};
+
+/// The parts of a spec, the weakest first.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    pub profile: Value,
+    pub user: Value,
+    pub settings: Vec<(Vec<Step>, Value)>,
+}
+
+impl Input {
+    /// The spec, and why settings of the command line have no place in it.
+    pub fn assemble(&self) -> (Value, Vec<String>) {
+        let mut spec = self.profile.clone();
+        merge(&mut spec, self.user.clone());
+        let set = |(steps, value): &(Vec<Step>, Value)| {
+            path::set(&mut spec, steps, value.clone(), Missing::Make).err()
+        };
+        let refused = self.settings.iter().filter_map(set).collect();
+        (spec, refused)
+    }
+
+    /// Where a gateway of the spec is in the files, or in the spec if they do not have it.
+    pub fn gateway(&self, list: &str, at: usize, gateway: &Value) -> String {
+        let same = |own: &Value| {
+            own["name"] == gateway["name"]
+                && (own["namespace"].is_null() || own["namespace"] == gateway["namespace"])
+        };
+        let mut own = self.user["components"][list].as_array().into_iter().flatten();
+        let at = own.position(same).unwrap_or(at);
+        format!("spec.components.{list}[{at}]")
+    }
+}
+
+/// Lays what is not checked over the values.
+pub fn unchecked_values(spec: &mut Value) {
+    if let Some(unchecked) = path::take(spec, "unvalidatedValues") {
+        let mut values = spec["values"].take();
+        merge(&mut values, unchecked);
+        spec["values"] = values;
+    }
+}
+
+/// Takes the value at a path such as `spec.a.b[0].c` out of a spec; an item of a list leaves a hole, so that the
+/// others keep their places. False if there is none.
+pub fn take_out(spec: &mut Value, path: &str) -> bool {
+    let Some(rest) = path.strip_prefix("spec.") else { return false };
+    take_below(spec, rest)
+}
+
+/// Keys may have dots in them, so those that are there say how the path is to be read.
+fn take_below(value: &mut Value, path: &str) -> bool {
+    if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
+        let item = index.parse::<usize>().ok().and_then(|index| value.get_mut(index));
+        return match (item, rest.strip_prefix('.').unwrap_or(rest)) {
+            (None, _) => false,
+            (Some(item), "") => {
+                *item = Value::Null;
+                true
+            }
+            (Some(item), rest) => take_below(item, rest),
+        };
+    }
+    let Some(fields) = value.as_object_mut() else { return false };
+    if fields.shift_remove(path).is_some() {
+        return true;
+    }
+    let begins = |key: &&String| {
+        let rest = path.strip_prefix(key.as_str());
+        rest.is_some_and(|rest| rest.starts_with(['.', '[']))
+    };
+    let mut keys: Vec<String> = fields.keys().filter(begins).cloned().collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+    keys.iter().any(|key| {
+        let rest = &path[key.len()..];
+        let rest = rest.strip_prefix('.').unwrap_or(rest);
+        fields.get_mut(key).is_some_and(|inner| take_below(inner, rest))
+    })
+}
+
+/// A tree without what is at these steps, which are keys and places.
+pub fn without(root: &Value, steps: &[Step]) -> Value {
+    let mut root = root.clone();
+    let Some((last, way)) = steps.split_last() else { return json!({}) };
+    let inner = way.iter().try_fold(&mut root, |at, step| match step {
+        Step::Key(key) => at.get_mut(key),
+        Step::Index(index) => at.get_mut(usize::try_from(*index).ok()?),
+        Step::Select(..) | Step::Contains(_) => None,
+    });
+    match (inner, last) {
+        (Some(Value::Object(fields)), Step::Key(key)) => drop(fields.shift_remove(key)),
+        (Some(Value::Array(items)), Step::Index(index)) => {
+            if let Some(at) = usize::try_from(*index).ok().filter(|at| *at < items.len()) {
+                items.remove(at);
+            }
+        }
+        _ => {}
+    }
+    root
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::take_out;
+
+    #[test]
+    fn a_value_is_taken_out_and_the_others_keep_their_places() {
+        let whole = json!({"a": {"b.c/d": 1, "b": {"c/d": 2}}, "l": [{"x": 1}, {"x": 2, "y": 3}]});
+        for (path, left) in [
+            ("spec.a.b.c/d", json!({"a": {"b": {"c/d": 2}}, "l": whole["l"]})),
+            ("spec.l[0]", json!({"a": whole["a"], "l": [null, {"x": 2, "y": 3}]})),
+            ("spec.l[1].y", json!({"a": whole["a"], "l": [{"x": 1}, {"x": 2}]})),
+        ] {
+            let mut spec = whole.clone();
+            assert!(take_out(&mut spec, path), "{path}");
+            assert_eq!(spec, left, "{path}");
+        }
+        for path in ["spec", "spec.x", "spec.l[7]", "spec.a.b.c/d.e", "metadata.name"] {
+            assert!(!take_out(&mut whole.clone(), path), "{path}");
+        }
+    }
+}

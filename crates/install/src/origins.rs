@@ -1,0 +1,108 @@
+//! Which of a user's settings a refusal of a rendered object comes from. In: a plan and the refusals. Out: for each
+//! the path of the deepest setting without which it is gone, where there is one: what is rendered need not say
+//! where each field comes from, and several settings may lead to one.
+
+use serde_json::Value;
+
+use crate::input::{Input, without};
+use crate::path::{self, Step};
+use crate::plan::Plan;
+use crate::render::{self, Refusal};
+
+/// Renderings that a search may take; what is not found then has no origin.
+const TRIALS: usize = 400;
+/// Names, which everything hangs on: they are looked at when nothing else is it.
+const NAMES: [&str; 3] = ["name", "namespace", "revision"];
+
+/// The paths, in the order of the refusals.
+pub fn find(plan: &Plan, refusals: &[Refusal]) -> Vec<Option<String>> {
+    let mut search = Search { plan, refusals, trials: 0, found: vec![None; refusals.len()] };
+    if refusals.is_empty() {
+        return search.found;
+    }
+    search.settings(false);
+    search.below(&mut Vec::new(), &plan.input.user, search.open());
+    search.settings(true);
+    search.found
+}
+
+struct Search<'a> {
+    plan: &'a Plan,
+    refusals: &'a [Refusal],
+    trials: usize,
+    found: Vec<Option<String>>,
+}
+
+impl Search<'_> {
+    fn open(&self) -> Vec<usize> {
+        (0..self.found.len()).filter(|index| self.found[*index].is_none()).collect()
+    }
+
+    /// Each setting of the command line is one, `names` or others.
+    fn settings(&mut self, names: bool) {
+        for index in 0..self.plan.input.settings.len() {
+            let mut input = self.plan.input.clone();
+            let (steps, value) = input.settings.remove(index);
+            if steps.last().is_some_and(is_name) == names {
+                let open = self.open();
+                for gone in self.gone(input, &value, &open) {
+                    self.found[gone] = Some(format!("spec.{}", path::show(&steps)));
+                }
+            }
+        }
+    }
+
+    /// Descends into what a refusal hangs on.
+    fn below(&mut self, steps: &mut Vec<Step>, value: &Value, mut open: Vec<usize>) {
+        let mut children: Vec<(Step, &Value)> = match value {
+            Value::Object(fields) => {
+                fields.iter().map(|(key, value)| (Step::Key(key.clone()), value)).collect()
+            }
+            Value::Array(items) => {
+                (0..).zip(items).map(|(index, value)| (Step::Index(index), value)).collect()
+            }
+            _ => return,
+        };
+        children.sort_by_key(|(step, _)| is_name(step));
+        for (step, child) in children {
+            steps.push(step);
+            let user = without(&self.plan.input.user, steps);
+            let gone = self.gone(Input { user, ..self.plan.input.clone() }, child, &open);
+            for index in &gone {
+                self.found[*index] = Some(format!("spec.{}", path::show(steps)));
+            }
+            open.retain(|index| !gone.contains(index));
+            if !gone.is_empty() {
+                self.below(steps, child, gone);
+            }
+            steps.pop();
+        }
+    }
+
+    /// Those that are not there with another input, which lacks this value.
+    fn gone(&mut self, input: Input, lacks: &Value, open: &[usize]) -> Vec<usize> {
+        // A switch turns off what is refused, and more.
+        if open.is_empty() || lacks.is_boolean() || lacks.is_null() || self.trials == TRIALS {
+            return Vec::new();
+        }
+        self.trials += 1;
+        let left = render::refusals(&self.plan.with(input), self.refusals);
+        let is_gone = |index: &usize| !left.contains(&self.refusals[*index]);
+        open.iter().copied().filter(is_gone).collect()
+    }
+}
+
+fn is_name(step: &Step) -> bool {
+    matches!(step, Step::Key(key) if NAMES.contains(&key.as_str()))
+}
+
+/// Whether a setting has a rendered field's name, and that of what both are in where it is not the whole spec.
+pub fn is_same_field(origin: &str, path: &str) -> bool {
+    let names = |path: &str| -> Vec<String> {
+        let names = path.rsplit('.').map(|name| name.split('[').next().unwrap_or(name));
+        names.map(str::to_owned).collect()
+    };
+    let (origin, path) = (names(origin), names(path));
+    let counts = if path.len() > 2 { 2 } else { 1 };
+    origin.iter().take(counts).eq(path.iter().take(counts))
+}
