@@ -43,6 +43,15 @@ impl Duration {
     }
 }
 
+/// How long an argument of a command or a variable says.
+///
+/// # Errors
+/// For a text that is no duration, and for less than nothing.
+pub fn parse_span(text: &str) -> Result<std::time::Duration, String> {
+    let duration: Duration = text.parse().map_err(|error: DurationError| error.to_string())?;
+    duration.to_std().ok_or_else(|| format!("{text:?} is less than nothing"))
+}
+
 impl Default for Duration {
     fn default() -> Self {
         Duration { nanos: 0, text: "0s".into() }

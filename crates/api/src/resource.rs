@@ -121,6 +121,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// Of an object as JSON.
+    pub fn of(kind: &'static Kind, value: &Value) -> Self {
+        let ObjectRef { namespace, name, .. } = object_ref(kind, value);
+        Self { kind, namespace, name }
+    }
+
     pub fn object_ref(&self) -> ObjectRef {
         ObjectRef::new(self.kind.group, self.kind.kind, self.namespace.as_str(), self.name.as_str())
     }

@@ -92,12 +92,6 @@ impl ResourceType {
             ResourceType::Workload => "WDS",
         }
     }
-
-    /// Whether a state-of-the-world response always holds the full set, so that what is missing from
-    /// it is gone (xDS protocol, "Deleting Resources").
-    pub fn is_complete_set(self) -> bool {
-        matches!(self, ResourceType::Cluster | ResourceType::Listener)
-    }
 }
 
 #[cfg(test)]

@@ -209,7 +209,8 @@ fn prepare_child(fds: &[RawFd], parent: Pid) -> std::io::Result<()> {
     nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM)?;
     if nix::unistd::getppid() != parent {
-        return Err(std::io::Error::other("the supervisor is gone"));
+        // The supervisor is gone. An error with words of its own would allocate.
+        return Err(nix::errno::Errno::ESRCH.into());
     }
     for fd in fds {
         // SAFETY: the descriptors are held open by the spec for as long as the child is spawned.

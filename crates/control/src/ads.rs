@@ -118,18 +118,23 @@ impl Source for Door {
 }
 
 /// Whether a proxy is who it says it is, as Istio asks it: a token speaks for its namespace and for its
-/// ServiceAccount, if the proxy names one.
+/// ServiceAccount, if the proxy names one; and besides for the pod that it is bound to, if it is to one.
 fn fits(proxy: &Proxy, peer: &Peer) -> Result<(), Refusal> {
     let Peer::ServiceAccount(account) = peer else { return Ok(()) };
     let said = proxy.service_account.as_ref().unwrap_or(&account.name);
-    if proxy.namespace == account.namespace && *said == account.name {
+    let pod = account.pod.as_ref().unwrap_or(&proxy.name);
+    let text = if proxy.namespace != account.namespace || *said != account.name {
+        format!(
+            "proxy {} says that it is ServiceAccount {}/{said}, but its token is of {}/{}: check NAMESPACE and \
+             SERVICE_ACCOUNT in its node metadata",
+            proxy.id, proxy.namespace, account.namespace, account.name
+        )
+    } else if *pod != proxy.name {
+        let id = &proxy.id;
+        format!("proxy {id} has the token of pod {pod}: check POD_NAME, by which it names itself")
+    } else {
         return Ok(());
-    }
-    let text = format!(
-        "proxy {} says that it is ServiceAccount {}/{said}, but its token is of {}/{}: check NAMESPACE and \
-         SERVICE_ACCOUNT in its node metadata",
-        proxy.id, proxy.namespace, account.namespace, account.name
-    );
+    };
     tracing::warn!("refused: {text}");
     Err(Refusal::Forbidden(text))
 }

@@ -83,9 +83,10 @@ pub struct Listeners {
     pub plaintext: Option<TcpListener>,
     /// 15017: webhooks, where the API is to ask them.
     pub webhooks: Option<TcpListener>,
-    /// 8080: `/ready`.
+    /// 8080: `/ready`, `/metrics` and `/version` for everybody; for the pod itself `/debug/` with [`crate::debug`]'s
+    /// pages, and the graph's API, read only.
     pub health: TcpListener,
-    /// 15014: `/metrics` and `/version`.
+    /// 15014: the same.
     pub monitoring: TcpListener,
 }
 

@@ -10,7 +10,7 @@ use lateen_api::issue::ObjectRef;
 use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::service::{Labels, Registry, Service};
-use lateen_model::workload::Workload;
+use lateen_model::workload::{Health as EndpointHealth, Workload};
 use lateen_runtime::admin::Page;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -155,8 +155,13 @@ impl Inventory {
         let all = snapshot.services().all().iter().enumerate();
         let shown = all.filter(|(_, service)| wanted.fits(service.namespace(), &service.hostname));
         let row = |(id, service): (usize, &Arc<Service>)| {
-            let endpoints: BTreeSet<_> =
-                snapshot.endpoints(id).all().map(|one| &one.workload.address).collect();
+            // One with several ports is ready when all of them are.
+            let mut endpoints = BTreeMap::new();
+            for one in snapshot.endpoints(id).all() {
+                let ready = endpoints.entry(&one.workload.address).or_insert(true);
+                *ready &= one.health == EndpointHealth::Healthy;
+            }
+            let ready = endpoints.values().filter(|ready| **ready).count();
             let (kind, r#type) = match service.registry {
                 Registry::Kubernetes => ("service", "Service"),
                 Registry::External => ("serviceEntry", "ServiceEntry"),
@@ -169,7 +174,7 @@ impl Inventory {
                 name: service.name.to_string(),
                 labels: service.selector.clone().unwrap_or_default(),
                 r#type: Some(r#type.to_owned()),
-                instances: Some(Instances { all: endpoints.len(), ready: endpoints.len() }),
+                instances: Some(Instances { all: endpoints.len(), ready }),
                 sidecars: None,
                 health: health(&id),
                 issues: issues(&acts, &id),

@@ -1,11 +1,12 @@
 //! The control-plane process: watches into snapshots, snapshots into pushes, findings into statuses.
 //!
 //! In: a Kubernetes API and listening sockets. Out: ADS for the proxies, the log, the objects' status
-//! and an admin socket. It keeps nothing of its own: whatever is lost with the process is in the API.
+//! and an admin socket. It keeps no configuration of its own: that is in the API.
 
 pub mod acts;
 mod ads;
 pub mod cluster;
+mod condition;
 mod core;
 pub mod debug;
 mod events;
@@ -49,7 +50,8 @@ pub struct Options {
     pub api: Source,
     /// The socket for the proxies of this machine, as inherited.
     pub ads: UnixListener,
-    /// Where `/ready`, `/proxies`, `/issues`, `/snapshot` and `/metrics` are served.
+    /// Where `/ready`, `/proxies`, `/issues`, `/snapshot` and `/metrics` are served, and the graph's API, with which
+    /// whoever may open the socket changes objects.
     pub admin: PathBuf,
     pub version: &'static str,
     /// The controllers of a machine without a cluster.

@@ -16,6 +16,7 @@ use lateen_kube::status::StatusWriter;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::condition::{condition, covers};
 use crate::findings::{Facts, Findings, Verdict};
 
 /// Findings come in bursts, one per resource: they are gathered for this long.
@@ -129,8 +130,8 @@ pub fn status(facts: &Facts, verdict: &Verdict, now: &str) -> Option<Value> {
         return None;
     }
     let (passed, reconciled) = (&verdict.validation, &verdict.refusals);
-    let valid = condition(PASSED, passed, "ValidationErrors", facts, now);
-    let accepted = condition(RECONCILED, reconciled, "RefusedByProxy", facts, now);
+    let valid = told(PASSED, passed, "ValidationErrors", facts, now);
+    let accepted = told(RECONCILED, reconciled, "RefusedByProxy", facts, now);
     let mut conditions: Vec<Value> = present.into_iter().filter(|c| !ours(c)).collect();
     conditions.extend([valid, accepted]);
     let messages: Vec<Value> = passed.iter().chain(reconciled).map(message).collect();
@@ -157,13 +158,7 @@ fn with_addresses(
     Some(patch)
 }
 
-fn condition(
-    name: &str,
-    issues: &BTreeSet<Issue>,
-    reason: &str,
-    facts: &Facts,
-    now: &str,
-) -> Value {
+fn told(name: &str, issues: &BTreeSet<Issue>, reason: &str, facts: &Facts, now: &str) -> Value {
     let failed = issues.iter().any(Issue::is_error);
     let truth = if failed { "False" } else { "True" };
     let texts: Vec<String> = issues.iter().map(text).collect();
@@ -172,19 +167,7 @@ fn condition(
         (false, false) => "Warnings",
         (false, true) => "NoIssues",
     };
-    let conditions = facts.status["conditions"].as_array();
-    let before = conditions.and_then(|all| all.iter().find(|have| have["type"] == name));
-    let since = before
-        .filter(|before| before["status"] == truth)
-        .and_then(|before| before["lastTransitionTime"].as_str())
-        .unwrap_or(now);
-    json!({
-        "type": name,
-        "status": truth,
-        "reason": reason,
-        "message": texts.join("; "),
-        "lastTransitionTime": since,
-    })
+    condition(&facts.status, name, truth, reason, &texts.join("; "), now)
 }
 
 fn text(issue: &Issue) -> String {
@@ -209,16 +192,4 @@ fn message(issue: &Issue) -> Value {
         message["documentationUrl"] = json!(url);
     }
     message
-}
-
-/// Whether merging `wanted` into `present` would change nothing. By protobuf's JSON rules an int64 may
-/// have been stored as text.
-fn covers(present: &Value, wanted: &Value) -> bool {
-    let same = |(name, value): (&String, &Value)| match (&present[name], value) {
-        (Value::String(text), Value::Number(number)) => number.to_string() == *text,
-        // Protobuf's JSON leaves empty lists out.
-        (Value::Null, Value::Array(list)) => list.is_empty(),
-        (present, value) => present == value,
-    };
-    wanted.as_object().is_some_and(|fields| fields.iter().all(same))
 }

@@ -176,7 +176,7 @@ impl Writer {
                 });
             }
             Event::Delete(kind, value) => {
-                let key = key(kind, &value);
+                let key = Key::of(kind, &value);
                 self.meters.events.delete(&key);
                 self.findings.delete_object(&key);
                 self.world.apply(Change::Delete(key));
@@ -200,7 +200,7 @@ impl Writer {
     }
 
     fn read(&self, kind: &'static Kind, mut value: Value) -> (Key, Option<Resource>) {
-        let key = key(kind, &value);
+        let key = Key::of(kind, &value);
         let mut issues = BTreeSet::new();
         if kind.source == Source::Istio {
             let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
@@ -320,9 +320,4 @@ fn health(status: &Value) -> Value {
     let all = status["conditions"].as_array().into_iter().flatten();
     let health: Vec<&Value> = all.filter(|condition| condition["type"] == "Healthy").collect();
     json!({ "conditions": health })
-}
-
-fn key(kind: &'static Kind, value: &Value) -> Key {
-    let object = object_ref(kind, value);
-    Key { kind, namespace: object.namespace, name: object.name }
 }

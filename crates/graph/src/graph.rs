@@ -46,7 +46,18 @@ struct Way {
     tally: Tally,
     mutual: u64,
     plain: u64,
-    service: Option<Arc<str>>,
+    /// What was asked for, and how often; nearly always one.
+    services: Vec<(Option<Arc<str>>, u64)>,
+}
+
+impl Way {
+    fn led_to(&mut self, service: Option<&Arc<str>>, began: u64) {
+        let known = self.services.iter_mut().find(|(known, _)| known.as_ref() == service);
+        match known {
+            Some((_, count)) => *count = count.saturating_add(began),
+            None => self.services.push((service.cloned(), began)),
+        }
+    }
 }
 
 /// Edges of the graph by the numbers of their ends, and their protocol.
@@ -117,7 +128,7 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             way.tally.add(&seen, sum);
             way.mutual = way.mutual.saturating_add(about.mutual);
             way.plain = way.plain.saturating_add(about.plain);
-            way.service = service.cloned();
+            way.led_to(service, sum.points.opened.saturating_add(sum.points.requests));
         }
     }
     assemble(query, ways.all, places.into_nodes())
@@ -179,25 +190,35 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
     for ((from, to, _), way) in &ways {
         sides[*to].0.merge(&way.tally);
         sides[*from].1.merge(&way.tally);
-        let weight = weights.entry((*from, way.service.as_deref())).or_default();
-        *weight = u64::saturating_add(*weight, way.tally.weight());
+        for (service, count) in &way.services {
+            let weight = weights.entry((*from, service.as_deref())).or_default();
+            *weight = u64::saturating_add(*weight, *count);
+        }
     }
     let edge = |((from, to, protocol), way): &(Ends, Way)| {
-        let whole = weights[&(*from, way.service.as_deref())];
+        // Of several services none is told: what is said would be of one of them alone.
+        let only = match &way.services[..] {
+            [(service, count)] => Some((service.as_deref(), *count)),
+            _ => None,
+        };
+        let share = only.and_then(|(service, count)| {
+            let whole = weights[&(*from, service)];
+            (whole > 0).then(|| count as f64 / whole as f64)
+        });
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         Edge {
             id: format!("{source}>{target}#{}", word(*protocol)),
             source: source.clone(),
             target: target.clone(),
             protocol: word(*protocol),
-            service: way.service.as_deref().map(str::to_owned),
+            service: only.and_then(|(service, _)| service).map(str::to_owned),
             mtls: match (way.mutual, way.plain) {
                 (0, _) => "none",
                 (_, 0) => "full",
                 _ => "partial",
             },
             traffic: way.tally.traffic(seconds),
-            share: (whole > 0).then(|| way.tally.weight() as f64 / whole as f64),
+            share,
             health: way.tally.health(),
         }
     };

@@ -286,12 +286,6 @@ impl Key {
         }
         Some(seen)
     }
-
-    /// The same edge, whoever reports it and however it ended.
-    pub fn is_same_way(&self, other: &Self) -> bool {
-        (&self.source, &self.destination, &self.service, self.protocol)
-            == (&other.source, &other.destination, &other.service, other.protocol)
-    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tokio::time::MissedTickBehavior;
 use crate::collect::{Traffic, seconds};
 use crate::store::{KEPT, STEP, step_of};
 use client::Client;
-use counters::Counters;
+use counters::{Counters, MOST};
 
 pub use client::{Address, Failure, Settings};
 
@@ -81,7 +81,7 @@ pub async fn read(settings: Settings, traffic: &Traffic, duration: u64) -> Resul
 impl Reader {
     /// Beginning as many seconds ago.
     fn new(settings: Settings, ago: u64) -> Self {
-        let (client, counters) = (Client::new(settings), Counters::default());
+        let (client, counters) = (Client::new(settings), Counters::new(MOST));
         // The step before the first says where the counters begin.
         let next = step_of(seconds() - ago.min(HOUR)) - 1;
         Self { client, counters, next, batch: BATCH }
@@ -96,9 +96,10 @@ impl Reader {
             let until = (self.next + self.batch - 1).min(last);
             // A step's counts are there at its end.
             let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
+            let asked = until - self.next + 1;
             let series = match self.client.range(QUERY, times, STEP).await {
-                Err(Failure::TooLarge { .. }) if self.batch > 1 => {
-                    self.batch /= 2;
+                Err(failure) if asked > 1 && failure.is_of_size() => {
+                    self.batch = asked.div_ceil(2);
                     continue;
                 }
                 series => series?,
@@ -112,6 +113,8 @@ impl Reader {
             self.next = until + 1;
             traffic.has_read(self.counters.proxies(), self.counters.left_out());
         }
+        // It may have been its load alone.
+        self.batch = BATCH;
         Ok(())
     }
 }

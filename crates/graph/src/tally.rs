@@ -73,13 +73,6 @@ impl Tally {
         self.tcp.is_none() && self.http.is_none() && self.grpc.is_none()
     }
 
-    /// Connections and requests that began, by which shares are told.
-    pub fn weight(&self) -> u64 {
-        let all = [&self.tcp, &self.http, &self.grpc].into_iter().flatten();
-        let began = all.map(|sum| sum.all.opened.saturating_add(sum.all.requests));
-        began.fold(0, u64::saturating_add)
-    }
-
     /// Rates over as many seconds.
     pub fn traffic(&self, seconds: f64) -> Traffic {
         Traffic {

@@ -92,12 +92,13 @@ pub struct Edge {
     pub source: String,
     pub target: String,
     pub protocol: &'static str,
+    /// What was asked for, if it was one service alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// `full`, `partial` or `none`.
     pub mtls: &'static str,
     pub traffic: Traffic,
-    /// Of all that went to the same service, the part that went here.
+    /// Of all that went to this one service, or to none, the part that went here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
     pub health: Health,

@@ -18,6 +18,7 @@ use lateen_api::kinds::Kind;
 use lateen_api::resource::object_ref;
 use serde_json::Value;
 
+use crate::credentials::Others;
 pub use apply::DryRun;
 
 /// Who writes, as server-side apply and managed fields name it.
@@ -101,6 +102,8 @@ pub struct Client {
     /// The API's, for people.
     address: String,
     pub(crate) answer_timeout: Duration,
+    /// The same API for others.
+    pub(crate) others: Arc<Others>,
 }
 
 /// Where the address and the credentials of the API are.
@@ -132,7 +135,8 @@ impl Client {
         let address = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let inner = kube::Client::try_from(config.clone())
             .map_err(|error| Error::Client(Box::new(error)))?;
-        Ok(Self { inner, config: Arc::new(config), address, answer_timeout })
+        let (config, others) = (Arc::new(config), Arc::default());
+        Ok(Self { inner, config, address, answer_timeout, others })
     }
 
     /// Applies an object of any kind in the table, server-side; fields that `manager` applied before

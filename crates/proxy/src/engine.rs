@@ -118,9 +118,10 @@ impl Engine {
                 },
                 Some(demand) = inlets.demands.recv() => self.on_demand(demand),
                 Some(address) = inlets.peers.recv() => self.on_peer(address),
-                Some((cluster, endpoints)) = inlets.resolved.recv() => {
-                    self.resources.put_resolved(&cluster, endpoints);
-                    self.publish();
+                Some(resolved) = inlets.resolved.recv() => {
+                    if self.resources.put_resolved(resolved) {
+                        self.publish();
+                    }
                 }
                 permit = reserve(requests) => match (permit, self.client.next_request()) {
                     (Some(permit), Some(request)) => {
@@ -385,7 +386,8 @@ impl Engine {
     }
 }
 
-async fn reserve(
+/// Resolves when there is room for a request, and to nothing when the connection has ended.
+pub async fn reserve(
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
 ) -> Option<mpsc::OwnedPermit<DeltaDiscoveryRequest>> {
     match requests {

@@ -9,12 +9,20 @@ use std::time::Duration;
 use lateen_routing::{Endpoints, Host, Target};
 use tokio::sync::mpsc;
 
-/// The endpoints of a cluster, by its name.
-pub type Resolved = (Arc<str>, Endpoints);
+/// What a lookup has found.
+#[derive(Debug)]
+pub struct Resolved {
+    pub cluster: Arc<str>,
+    /// [`Lookup::number`].
+    pub lookup: u64,
+    pub endpoints: Endpoints,
+}
 
 /// What to resolve.
 pub struct Lookup {
     pub cluster: Arc<str>,
+    /// No other lookup's: an answer may wait while its cluster becomes another one.
+    pub number: u64,
     pub targets: Arc<Endpoints>,
     /// Every address of a name, or the first only.
     pub every: bool,
@@ -43,7 +51,8 @@ pub async fn follow(lookup: Lookup, results: mpsc::Sender<Resolved>) {
         let endpoints = Endpoints::new(hosts);
         if last.as_ref() != Some(&endpoints) {
             last = Some(endpoints.clone());
-            if results.send((lookup.cluster.clone(), endpoints)).await.is_err() {
+            let (cluster, lookup) = (lookup.cluster.clone(), lookup.number);
+            if results.send(Resolved { cluster, lookup, endpoints }).await.is_err() {
                 return;
             }
         }

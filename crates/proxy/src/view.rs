@@ -25,11 +25,6 @@ impl View {
         *self.ready.borrow()
     }
 
-    /// The control plane has answered on the connection that is open now.
-    pub fn is_linked(&self) -> bool {
-        self.shared.linked.load(Ordering::Relaxed)
-    }
-
     /// Why the last connection to the control plane was not made or ended, while there is none.
     pub fn trouble(&self) -> Option<Arc<String>> {
         self.shared.trouble.load_full()

@@ -2,6 +2,7 @@
 //! processes told apart, pages over HTTP, and an admin server on a Unix socket. Nothing here knows what a mesh is.
 
 pub mod admin;
+pub mod crowd;
 pub mod descriptors;
 pub mod http;
 pub mod log;

@@ -1,5 +1,6 @@
 //! TLS at a listening socket. In: a listener and the configuration of the moment. Out: a stream of
-//! connections whose handshakes are done. A peer that is slow, or speaks something else, holds up nobody.
+//! connections whose handshakes are done. A peer that is slow, or speaks something else, holds up nobody; nor do many
+//! connections of one.
 
 use std::io;
 use std::sync::Arc;
@@ -9,17 +10,20 @@ use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::crowd::{Crowd, Entry, Limits};
 use crate::http::Listener;
 
 /// How long a peer may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; more peers wait in the listener's backlog.
+/// Handshakes at once; more peers wait in the listener's backlog, for those at most that are slow.
 const HANDSHAKES: usize = 256;
+const HANDSHAKES_OF_ONE_PEER: usize = 64;
+const SLOW: Duration = Duration::from_secs(1);
 /// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -75,27 +79,43 @@ async fn accept(
     change: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
     done: mpsc::Sender<TlsStream<TcpStream>>,
 ) {
-    let slots = Arc::new(Semaphore::new(HANDSHAKES));
+    let crowd =
+        Crowd::new(Limits { all: HANDSHAKES, of_one_peer: HANDSHAKES_OF_ONE_PEER, spared: SLOW });
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
-        let slot = slots.clone().acquire_owned().await.expect("never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok((stream, peer)) => (stream, peer.ip()),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a tls connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let seat = loop {
+            match crowd.enter(peer) {
+                Entry::Seat(seat) => break Some(seat),
+                Entry::Crowded => break None,
+                Entry::Full => crowd.room().await,
+            }
+        };
+        let Some(seat) = seat else {
+            tracing::debug!(%peer, "too many tls handshakes of one peer");
+            continue;
+        };
         let acceptor = TlsAcceptor::from(change(tls.borrow().clone()));
         let done = done.clone();
         handshakes.spawn(async move {
-            if let Some(stream) = handshake(acceptor, stream).await {
-                // Nobody takes connections any more: the process stops.
-                let _ = done.send(stream).await;
+            let finished = async {
+                if let Some(stream) = handshake(acceptor, stream).await {
+                    // Nobody takes connections any more: the process stops.
+                    let _ = done.send(stream).await;
+                }
+            };
+            tokio::select! {
+                () = finished => {}
+                () = seat.evicted() => {}
             }
-            drop(slot);
         });
     }
 }

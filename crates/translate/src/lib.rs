@@ -22,7 +22,8 @@ mod policy;
 mod proxy;
 mod reporting;
 mod tcp;
-pub mod validate;
+#[cfg(test)]
+mod validate;
 mod wire;
 mod workload;
 

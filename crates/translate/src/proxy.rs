@@ -64,7 +64,7 @@ impl Proxy {
         };
         let empty = Struct::default();
         let metadata = node.metadata.as_ref().unwrap_or(&empty);
-        let id_name = name.split_once('.');
+        let id_name = name.rsplit_once('.');
         let namespace = text(metadata, "NAMESPACE")
             .or_else(|| id_name.map(|(_, ns)| ns.to_owned()))
             .or_else(|| domain.split('.').next().map(str::to_owned))
@@ -147,6 +147,9 @@ mod tests {
         assert_eq!((proxy.role, proxy.name.as_str()), (Role::Gateway, "gw-0"));
         assert_eq!(proxy.namespace, "istio-system");
         assert_eq!(proxy.address().unwrap().to_string(), "10.0.0.9");
+        let dotted = Proxy::from_node(&node("sidecar~10.0.0.9~a.b.shop~shop.svc.cluster.local"));
+        let dotted = dotted.unwrap();
+        assert_eq!((&*dotted.name, &*dotted.namespace), ("a.b", "shop"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use lateen_api::duration::parse_span;
 use lateen_control::Domain;
 
 use crate::prometheus::PrometheusArgs;
@@ -50,7 +51,7 @@ pub struct DiscoveryCommand {
         long = "keepaliveMaxServerConnectionAge",
         value_name = "DURATION",
         default_value = "30m",
-        value_parser = duration
+        value_parser = parse_span
     )]
     pub max_connection_age: Duration,
     /// The API to serve for, instead of the one whose pod this is
@@ -148,43 +149,13 @@ pub fn log_filter(levels: &str) -> String {
     }
 }
 
-/// Go's durations, such as `30m` or `1h30m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text} is no duration: write 30m, 90s or 1h30m");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    if text.is_empty() {
-        return Err(wrong());
-    }
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let number: u32 = number.parse().map_err(|_| wrong())?;
-        let one = match unit {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(60 * 60),
-            _ => return Err(wrong()),
-        };
-        let part = one.checked_mul(number).ok_or_else(wrong)?;
-        total = total.checked_add(part).ok_or_else(wrong)?;
-        rest = tail;
-    }
-    Ok(total)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use clap::Parser;
 
-    use super::{DiscoveryCommand, duration, log_filter};
+    use super::{DiscoveryCommand, log_filter, parse_span};
 
     #[test]
     fn token_audiences_are_a_list_and_never_empty() {
@@ -204,11 +175,11 @@ mod tests {
 
     #[test]
     fn gos_durations_are_read() {
-        assert_eq!(duration("30m"), Ok(Duration::from_secs(1800)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_span("30m"), Ok(Duration::from_secs(1800)));
+        assert_eq!(parse_span("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_span("0"), Ok(Duration::ZERO));
         for wrong in ["", "30", "m", "1d", "-1s", "99999999999h"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(parse_span(wrong).is_err(), "{wrong}");
         }
     }
 

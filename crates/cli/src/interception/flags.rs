@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use lateen_api::duration::DurationError;
+use lateen_api::duration::parse_span;
 
 /// Lay the rules by which a pod's traffic reaches its sidecar (istio-init runs this)
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub struct InterceptionCommand {
     #[arg(long, env, value_name = "PORT", default_value_t = 15002)]
     pub iptables_probe_port: u16,
     /// How long a validation goes on
-    #[arg(long, env, value_name = "TIME", default_value = "5s", value_parser = duration)]
+    #[arg(long, env, value_name = "TIME", default_value = "5s", value_parser = parse_span)]
     pub probe_timeout: Duration,
     /// Do it in the network namespace of this file
     #[arg(long, env, value_name = "FILE")]
@@ -175,10 +175,4 @@ fn boolean(text: &str) -> Result<bool, String> {
         "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let duration: lateen_api::duration::Duration =
-        text.parse().map_err(|error: DurationError| error.to_string())?;
-    duration.to_std().ok_or_else(|| format!("{text:?} is less than nothing"))
 }

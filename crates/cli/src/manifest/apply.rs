@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args};
-use lateen_api::duration::DurationError;
+use lateen_api::duration::parse_span;
 use lateen_api::kinds::by_kind;
 use lateen_install::Plan;
 use lateen_kube::{Client, DryRun};
@@ -41,14 +41,8 @@ pub struct InstallArgs {
     wait: bool,
     /// How long to wait; 0s is no waiting
     #[arg(long, alias = "timeout", value_name = "DURATION", default_value = "300s",
-          value_parser = parse_duration)]
+          value_parser = parse_span)]
     readiness_timeout: Duration,
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: lateen_api::duration::Duration =
-        text.parse().map_err(|error: DurationError| error.to_string())?;
-    duration.to_std().ok_or_else(|| format!("{text:?} is less than nothing"))
 }
 
 /// What must be there before.

@@ -140,7 +140,7 @@ fn the_holder_of_a_token_tells_of_its_own_namespace_only() {
 #[test]
 fn a_token_opens_the_door_for_its_own_service_account_only() {
     let door = open_door(Arc::default());
-    let open = |namespace: &str, account: Option<&str>| {
+    let open_with = |token_of: Option<&str>, namespace: &str, account: Option<&str>| {
         let text = |text: &str| Some(value::Kind::StringValue(text.to_owned()));
         let fields = account.map(|name| ("SERVICE_ACCOUNT".to_owned(), Value { kind: text(name) }));
         let node = Node {
@@ -151,10 +151,11 @@ fn a_token_opens_the_door_for_its_own_service_account_only() {
         let account = ServiceAccount {
             namespace: "default".to_owned(),
             name: "echo".to_owned(),
-            pod: Some("a".to_owned()),
+            pod: token_of.map(str::to_owned),
         };
         door.open(&node, Protocol::Delta, &Peer::ServiceAccount(account)).map(drop)
     };
+    let open = |namespace: &str, account| open_with(Some("a"), namespace, account);
     open("default", Some("echo")).unwrap();
     // An old proxy does not say whose it is: its namespace must do, as in Istio.
     open("default", None).unwrap();
@@ -163,6 +164,10 @@ fn a_token_opens_the_door_for_its_own_service_account_only() {
         assert!(matches!(refused, Refusal::Forbidden(_)), "{refused}");
         assert!(refused.to_string().contains("its token is of default/echo"), "{refused}");
     }
+    // A machine's token is bound to no pod.
+    open_with(None, "default", Some("echo")).unwrap();
+    let refused = open_with(Some("b"), "default", Some("echo")).unwrap_err();
+    assert!(refused.to_string().contains("has the token of pod b"), "{refused}");
 }
 
 #[test]

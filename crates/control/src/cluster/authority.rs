@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,13 +13,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_identity::{Authority, AuthorityPem, server_config};
+use lateen_identity::AuthorityPem;
 use lateen_kube::watch::{Event, Scope, watch_scope};
 use lateen_kube::{Client, Error};
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use trust::Trust;
 
 /// Somebody's own authority, as Istio's documentation has it plugged in.
 const PLUGGED_IN: &str = "cacerts";
@@ -27,17 +30,14 @@ const OWN: &str = "istio-ca-secret";
 const OWN_TYPE: &str = "istio.io/ca-root";
 /// Istio's span for an authority that signs itself.
 const OWN_LASTS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-/// How long a server certificate lasts; it is renewed after half of that.
-const LASTS: Duration = Duration::from_secs(24 * 60 * 60);
-/// How often it is looked whether it is time. A clock on the wall may be set at any moment.
-const LOOK: Duration = Duration::from_secs(60);
+/// How often it is looked whether something is due. A clock on the wall may be set at any moment.
+const LOOK: Duration = Duration::from_secs(30);
 /// Pause after an attempt that the API did not take.
 const RETRY: Duration = Duration::from_secs(1);
 /// The names of the keys in a Secret: certificate, key, chain, roots.
 const ISTIO_KEYS: [&str; 4] = ["ca-cert.pem", "ca-key.pem", "cert-chain.pem", "root-cert.pem"];
 /// The same in a Secret of type `kubernetes.io/tls`, such as cert-manager makes.
 const TLS_KEYS: [&str; 4] = ["tls.crt", "tls.key", "tls.crt", "ca.crt"];
-const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
 
 /// Where the authority is and for which names it vouches.
 #[derive(Debug, Clone)]
@@ -58,14 +58,7 @@ pub struct Material {
 pub struct Keeper {
     settings: Settings,
     client: Client,
-    /// The Secret that it is from.
-    from: &'static str,
-    pem: AuthorityPem,
-    authority: Authority,
-    renew_at: SystemTime,
-    tls: watch::Sender<Arc<ServerConfig>>,
-    roots: watch::Sender<Arc<str>>,
-    ends: watch::Sender<SystemTime>,
+    trust: Trust,
 }
 
 /// Waits until there is an authority, making one if nobody has. What is in the way is logged once. `ends` is
@@ -78,11 +71,15 @@ pub async fn load(
     let mut said = String::new();
     loop {
         let loaded = match find_or_make(client, &settings).await {
-            Ok((from, pem)) => Keeper::new(client, &settings, from, pem, &ends),
+            Ok((from, pem)) => {
+                Trust::new(settings.clone(), from, pem, ends.clone(), SystemTime::now())
+            }
             Err(reason) => Err(reason),
         };
         match loaded {
-            Ok(loaded) => return loaded,
+            Ok((trust, material)) => {
+                return (Keeper { settings, client: client.clone(), trust }, material);
+            }
             Err(reason) if reason != said => {
                 tracing::error!("no certificate authority yet, trying again: {reason}");
                 said = reason;
@@ -115,24 +112,6 @@ async fn find_or_make(
 }
 
 impl Keeper {
-    fn new(
-        client: &Client,
-        settings: &Settings,
-        from: &'static str,
-        pem: AuthorityPem,
-        ends: &watch::Sender<SystemTime>,
-    ) -> Result<(Self, Material), String> {
-        let authority = Authority::from_pem(&pem).map_err(|error| error.to_string())?;
-        let now = SystemTime::now();
-        let (config, renew_at) = issue(&authority, settings, now)?;
-        let (tls, tls_receiver) = watch::channel(config);
-        let (roots, roots_receiver) = watch::channel(Arc::from(authority.roots()));
-        ends.send_replace(authority.not_after());
-        let (settings, client, ends) = (settings.clone(), client.clone(), ends.clone());
-        let keeper = Self { settings, client, from, pem, authority, renew_at, tls, roots, ends };
-        Ok((keeper, Material { tls: tls_receiver, roots: roots_receiver }))
-    }
-
     /// Follows the Secrets and the clock until dropped.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let watch = |name: &'static str| {
@@ -150,82 +129,52 @@ impl Keeper {
                     secrets.take(name, event);
                     self.follow(&secrets).await;
                 }
-                _ = clock.tick() => self.renew_if_due(SystemTime::now()),
+                _ = clock.tick() => {
+                    if let Err(error) = self.trust.advance(SystemTime::now(), Instant::now()) {
+                        tracing::error!(error, "the server's certificate cannot be renewed");
+                    }
+                }
             }
         }
     }
 
     async fn follow(&mut self, secrets: &Secrets) {
-        match secrets.chosen() {
+        match secrets.chosen(self.trust.from()) {
             Choice::Unknown => {}
-            Choice::Neither => self.restore().await,
-            Choice::Secret(name, secret) => match read(secret).and_then(|pem| self.take(pem)) {
-                Ok(()) => self.from = name,
-                Err(why) => {
+            Choice::Restore => self.restore().await,
+            Choice::Gone(own) => self.go_on_without(own),
+            Choice::Secret(name, secret) => {
+                let taken = read(secret)
+                    .and_then(|pem| self.trust.take(name, pem, SystemTime::now(), Instant::now()));
+                if let Err(why) = taken {
                     tracing::error!("Secret {name} is not used, what was before stays: {why}");
                 }
-            },
+            }
+        }
+    }
+
+    /// Somebody deleted the Secret of their own authority.
+    fn go_on_without(&mut self, own: Option<&Value>) {
+        let same = own.and_then(|secret| read(secret).ok().filter(|pem| pem == self.trust.pem()));
+        let taken = same.map(|pem| self.trust.take(OWN, pem, SystemTime::now(), Instant::now()));
+        if taken.is_none_or(|taken| taken.is_err()) {
+            tracing::error!(
+                "Secret {PLUGGED_IN} is gone, and its authority signs until this process ends: put it back; to go \
+                 over to {OWN}, give {PLUGGED_IN} the data of {OWN}, and delete it when that signs"
+            );
         }
     }
 
     /// What proxies trust must not be lost with a Secret that somebody deleted.
     async fn restore(&self) {
-        if self.from != OWN {
-            let secret = self.from;
-            tracing::error!(secret, "the authority's Secret is gone: put it back, or restart");
-            return;
-        }
         tracing::warn!(secret = OWN, "the authority's Secret is gone: writing it again");
-        let made = self.client.create(kind(), secret(&self.settings, &self.pem)).await;
+        let made = self.client.create(kind(), secret(&self.settings, self.trust.pem())).await;
         if let Err(error) = made.map(drop)
             && !error.is_conflict()
         {
             tracing::error!(%error, "the authority's Secret cannot be written again");
         }
     }
-
-    fn take(&mut self, pem: AuthorityPem) -> Result<(), String> {
-        if pem == self.pem {
-            return Ok(());
-        }
-        let authority = Authority::from_pem(&pem).map_err(|error| error.to_string())?;
-        let (config, renew_at) = issue(&authority, &self.settings, SystemTime::now())?;
-        tracing::info!("the certificate authority has changed");
-        self.roots.send_replace(Arc::from(authority.roots()));
-        self.ends.send_replace(authority.not_after());
-        self.tls.send_replace(config);
-        (self.pem, self.authority, self.renew_at) = (pem, authority, renew_at);
-        Ok(())
-    }
-
-    fn renew_if_due(&mut self, now: SystemTime) {
-        if now < self.renew_at {
-            return;
-        }
-        match issue(&self.authority, &self.settings, now) {
-            Ok((config, renew_at)) => {
-                tracing::info!("renewed the server's certificate");
-                self.tls.send_replace(config);
-                self.renew_at = renew_at;
-            }
-            Err(error) => tracing::error!(error, "the server's certificate cannot be renewed"),
-        }
-    }
-}
-
-/// The TLS configuration with a fresh certificate, and when to make the next one.
-fn issue(
-    authority: &Authority,
-    settings: &Settings,
-    now: SystemTime,
-) -> Result<(Arc<ServerConfig>, SystemTime), String> {
-    if authority.not_after() <= now {
-        return Err("the authority's certificate has expired: replace it".to_owned());
-    }
-    let names: Vec<&str> = settings.names.iter().map(String::as_str).collect();
-    let issued = authority.issue_server(&names, now, LASTS).map_err(|error| error.to_string())?;
-    let config = server_config(issued, ALPN).map_err(|error| error.to_string())?;
-    Ok((config, now + LASTS / 2))
 }
 
 /// What is known of both Secrets; the outer `None` until it is.
@@ -237,7 +186,10 @@ struct Secrets {
 
 enum Choice<'a> {
     Unknown,
-    Neither,
+    /// The authority's own Secret is to be written again.
+    Restore,
+    /// Somebody's own authority, which is in force, has no Secret any more; this is the other one.
+    Gone(Option<&'a Value>),
     Secret(&'static str, &'a Value),
 }
 
@@ -252,12 +204,15 @@ impl Secrets {
         *place = Some(present);
     }
 
-    fn chosen(&self) -> Choice<'_> {
+    /// Of the two, when the authority in force is `from` one of them.
+    fn chosen(&self, from: &str) -> Choice<'_> {
         match (&self.plugged_in, &self.own) {
             (None, _) | (_, None) => Choice::Unknown,
             (Some(Some(secret)), _) => Choice::Secret(PLUGGED_IN, secret),
+            // Whoever deletes a Secret seldom means to change what all proxies trust.
+            (Some(None), Some(own)) if from == PLUGGED_IN => Choice::Gone(own.as_ref()),
             (_, Some(Some(secret))) => Choice::Secret(OWN, secret),
-            (Some(None), Some(None)) => Choice::Neither,
+            (Some(None), Some(None)) => Choice::Restore,
         }
     }
 }

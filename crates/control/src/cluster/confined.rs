@@ -30,10 +30,16 @@ impl Pages for Confined {
                 return self.0.answer(&Ask { query, ..ask.clone() }).await;
             }
             if path == "namespaces" {
-                return Some(only(self.0.answer(ask).await?, namespaces));
+                let here =
+                    |row: &Value| row["name"].as_str().is_some_and(|n| namespaces.contains(n));
+                return Some(only(self.0.answer(ask).await?, "namespaces", here));
             }
-            // Single objects are read with the reader's own rights.
-            if KNOWING.contains(&path) || path.starts_with("config/") {
+            // Single objects are read with the reader's own rights; what they act on may be anywhere.
+            if path.starts_with("config/") {
+                let here = |id: &Value| id.as_str().is_some_and(|id| is_here(id, namespaces));
+                return Some(only(self.0.answer(ask).await?, "actsOn", here));
+            }
+            if KNOWING.contains(&path) {
                 return self.0.answer(ask).await;
             }
             let known = self.0.answer(ask).await.is_some();
@@ -41,6 +47,21 @@ impl Pages for Confined {
             known.then(|| Page::problem(403, text))
         })
     }
+}
+
+/// Whether a node of the graph, `KIND/NAMESPACE/NAME`, is in one of these.
+fn is_here(id: &str, namespaces: &BTreeSet<String>) -> bool {
+    id.split('/').nth(1).is_some_and(|namespace| namespaces.contains(namespace))
+}
+
+/// What of a selection the reader may ask about: nobody is told what is elsewhere by what acts on it.
+fn selected(id: &str, namespaces: &BTreeSet<String>) -> String {
+    if id == "mesh" {
+        return id.to_owned();
+    }
+    let ends = id.split_once('#').map_or(id, |(ends, _)| ends).split('>');
+    let here: Vec<&str> = ends.filter(|end| is_here(end, namespaces)).collect();
+    if here.is_empty() { NONE.to_owned() } else { here.join(">") }
 }
 
 /// The query, of these namespaces at most.
@@ -57,25 +78,29 @@ fn narrowed(query: &str, namespaces: &BTreeSet<String>) -> String {
     if shown.is_empty() {
         shown.push(NONE);
     }
-    let others = given().filter(|(name, _)| name != "namespaces");
+    let others = given().filter(|(name, _)| name != "namespaces").map(|(name, value)| {
+        let kept = name != "actsOn" || value.is_empty();
+        let value = if kept { value } else { Cow::Owned(selected(&value, namespaces)) };
+        (name, value)
+    });
     form_urlencoded::Serializer::new(String::new())
         .extend_pairs(others)
         .append_pair("namespaces", &shown.join(","))
         .finish()
 }
 
-/// The list of namespaces, with these alone.
-fn only(page: Page, namespaces: &BTreeSet<String>) -> Page {
+/// The page, whose list of this name has only what is `here`.
+fn only(page: Page, name: &str, here: impl Fn(&Value) -> bool) -> Page {
     if page.status != 200 {
         return page;
     }
-    let Ok(mut list) = serde_json::from_slice::<Value>(&page.body) else {
-        return Page::problem(500, "the list of namespaces is not one");
+    let Ok(mut shown) = serde_json::from_slice::<Value>(&page.body) else {
+        return Page::problem(500, format!("the page with {name} is none"));
     };
-    if let Some(rows) = list["namespaces"].as_array_mut() {
-        rows.retain(|row| row["name"].as_str().is_some_and(|name| namespaces.contains(name)));
+    if let Some(rows) = shown[name].as_array_mut() {
+        rows.retain(here);
     }
-    Page::json(&list)
+    Page::json(&shown)
 }
 
 #[cfg(test)]
@@ -98,6 +123,9 @@ mod tests {
         let pages = Confined(at_once(|ask| match &*ask.path {
             "/api/v1/namespaces" => Some(Page::text(
                 r#"{"namespaces": [{"name": "shop"}, {"name": "bank"}, {"name": "lab"}]}"#,
+            )),
+            "/api/v1/config/DestinationRule.networking.istio.io/shop/all" => Some(Page::text(
+                r#"{"actsOn": ["service/bank/vault", "service/shop/web", "workload/bank/vault-1"], "name": "all"}"#,
             )),
             "/api/v1/nothing" => None,
             _ => Some(Page::text(ask.query.clone())),
@@ -123,6 +151,33 @@ mod tests {
         }
         let (_, list) = get(jane(), "/api/v1/namespaces", "").await;
         assert!(list.contains("shop") && list.contains("lab") && !list.contains("bank"), "{list}");
+    }
+
+    #[tokio::test]
+    async fn what_an_object_acts_on_elsewhere_is_not_told() {
+        let path = "/api/v1/config/DestinationRule.networking.istio.io/shop/all";
+        let (status, object) = get(jane(&["shop"]), path, "").await;
+        let object: Value = serde_json::from_str(&object).unwrap();
+        let expected = serde_json::json!({ "actsOn": ["service/shop/web"], "name": "all" });
+        assert_eq!((status, object), (200, expected));
+        assert!(get(Reader::Owner, path, "").await.1.contains("bank"));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_what_acts_on_something_elsewhere() {
+        for (asked, passed) in [
+            ("service/shop/web", "service%2Fshop%2Fweb"),
+            ("service/bank/vault", "-"),
+            ("service/shop/web>workload/bank/v#tcp", "service%2Fshop%2Fweb"),
+            ("namespace/bank", "-"),
+            ("mesh", "mesh"),
+        ] {
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("actsOn", asked)
+                .finish();
+            let page = get(jane(&["shop"]), "/api/v1/config", &query).await;
+            assert_eq!(page, (200, format!("actsOn={passed}&namespaces=shop")), "{asked}");
+        }
     }
 
     #[tokio::test]

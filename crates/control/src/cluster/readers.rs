@@ -16,11 +16,13 @@ use crate::published::Published;
 
 /// Tokens that the API is asked about at once.
 const REVIEWS: usize = 8;
-/// Questions about one reader at once, and all of them.
+/// Questions about one reader at once.
 const QUESTIONS: usize = 16;
-const NAMESPACES: usize = 1000;
-/// How long a good answer counts, and a bad one: rights that were taken away are there for that long.
+/// How long a good answer counts, and a bad one: rights that were taken away are there for that long. An answer that
+/// takes a question for every namespace counts for longer where there are many, but not too long.
 const GOOD_FOR: Duration = Duration::from_secs(60);
+const NAMESPACES: usize = 1000;
+const AT_MOST: Duration = Duration::from_secs(5 * 60);
 const BAD_FOR: Duration = Duration::from_secs(5);
 /// By which the API is said to know nobody and nothing.
 const SILENT: &str = "the Kubernetes API does not tell whose the token is: try again";
@@ -31,7 +33,7 @@ type Answer = Result<Reader, Refusal>;
 pub struct Readers {
     client: Client,
     published: Arc<Published>,
-    asked: Asked<Answer>,
+    asked: Asked<Reader, Refusal>,
 }
 
 impl Readers {
@@ -46,7 +48,11 @@ impl Readers {
                 if let Err(refusal) = &answer {
                     tracing::info!(?refusal, "somebody was not let in to the graph");
                 }
-                let good_for = if answer.is_ok() { GOOD_FOR } else { BAD_FOR };
+                let good_for = match &answer {
+                    Ok(reader) if reader.confined_to().is_some() => self.good_for(),
+                    Ok(_) => GOOD_FOR,
+                    Err(_) => BAD_FOR,
+                };
                 (answer, good_for)
             }
             Err(error) => {
@@ -54,6 +60,12 @@ impl Readers {
                 (Err(Refusal::Unavailable(SILENT.to_owned())), Duration::ZERO)
             }
         }
+    }
+
+    fn good_for(&self) -> Duration {
+        let namespaces = self.published.snapshot().namespaces().count();
+        let minutes = u32::try_from(namespaces.div_ceil(NAMESPACES).max(1)).unwrap_or(u32::MAX);
+        GOOD_FOR.saturating_mul(minutes).min(AT_MOST)
     }
 
     async fn reader(&self, token: &str) -> Result<Answer, Error> {
@@ -81,8 +93,7 @@ impl Readers {
     /// The namespaces that an account may look into, of those that the mesh knows.
     async fn namespaces(&self, account: &Account) -> Result<BTreeSet<String>, Error> {
         let snapshot = self.published.snapshot();
-        let known: Vec<String> =
-            snapshot.namespaces().map(|(name, _)| name.clone()).take(NAMESPACES).collect();
+        let known: Vec<String> = snapshot.namespaces().map(|(name, _)| name.clone()).collect();
         let asked = known.into_iter().map(|namespace| async {
             let may = self.lists_services(account, Some(&namespace)).await?;
             Ok(may.then_some(namespace))
@@ -111,3 +122,6 @@ impl Access for Readers {
         "use lateen dashboard, or send a Kubernetes token as authorization: Bearer TOKEN"
     }
 }
+
+#[cfg(test)]
+mod tests;

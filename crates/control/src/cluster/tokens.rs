@@ -22,7 +22,7 @@ pub struct Tokens {
     client: Client,
     /// A token is good that is meant for one of them.
     audiences: Vec<String>,
-    asked: Asked<Answer>,
+    asked: Asked<ServiceAccount, Refusal>,
 }
 
 impl Tokens {

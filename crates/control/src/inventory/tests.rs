@@ -21,6 +21,10 @@ fn world() -> Arc<Published> {
         json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
                "metadata": {"name": "echo-1", "namespace": "shop"},
                "spec": {"address": "10.0.0.1", "labels": {"app": "echo"}}}),
+        json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+               "metadata": {"name": "echo-2", "namespace": "shop"},
+               "spec": {"address": "10.0.0.2", "labels": {"app": "echo"}},
+               "status": {"conditions": [{"type": "Healthy", "status": "False"}]}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
                "metadata": {"name": "db", "namespace": "data"},
                "spec": {"hosts": ["db.example.com"], "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}],
@@ -56,6 +60,7 @@ fn what_is_there_is_listed() {
         .filter_map(|item| item["id"].as_str())
         .collect();
     assert_eq!(ids, ["serviceEntry/data/db.example.com", "service/shop/echo"]);
+    assert_eq!(services["items"][1]["instances"], json!({ "all": 2, "ready": 1 }));
     let workloads = get("workloads", "");
     let first = &workloads["items"][0];
     assert_eq!(

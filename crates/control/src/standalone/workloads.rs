@@ -15,6 +15,7 @@ use lateen_kube::events::{Occurrence, record};
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
+use crate::condition::{condition, covers};
 use crate::owner::Owner;
 
 /// Changes come in bursts: they are gathered for this long.
@@ -289,47 +290,20 @@ fn deployment_conditions(object: &Value, available: bool, now: &str) -> Value {
         (("False", REASON), ("False", GIVEN_UP))
     };
     let text = if available { "lateen run runs it".to_owned() } else { advice(object) };
-    let make = |name: &str, (truth, reason): (&str, &str)| {
-        condition(object, name, truth, reason, &text, now)
-    };
+    let make = |name: &str, said| told(object, name, said, &text, now);
     json!([make("Available", truth), make("Progressing", progressing)])
 }
 
 fn pod_status(object: &Value, now: &str) -> Value {
     let text = advice(object);
-    let scheduled = condition(object, "PodScheduled", "False", REASON, &text, now);
+    let scheduled = told(object, "PodScheduled", ("False", REASON), &text, now);
     json!({ "phase": "Pending", "reason": REASON, "message": text, "conditions": [scheduled] })
 }
 
-/// A condition whose times move only when its status does.
-fn condition(
-    object: &Value,
-    name: &str,
-    truth: &str,
-    reason: &str,
-    text: &str,
-    now: &str,
-) -> Value {
-    let conditions = object["status"]["conditions"].as_array();
-    let before = conditions.and_then(|all| all.iter().find(|have| have["type"] == name));
-    let since = before
-        .filter(|before| before["status"] == truth)
-        .and_then(|before| before["lastTransitionTime"].as_str())
-        .unwrap_or(now);
-    let mut condition = json!({
-        "type": name,
-        "status": truth,
-        "reason": reason,
-        "message": text,
-        "lastTransitionTime": since,
-    });
+fn told(object: &Value, name: &str, (truth, reason): (&str, &str), text: &str, now: &str) -> Value {
+    let mut told = condition(&object["status"], name, truth, reason, text, now);
     if object["kind"] == "Deployment" {
-        condition["lastUpdateTime"] = json!(since);
+        told["lastUpdateTime"] = told["lastTransitionTime"].clone();
     }
-    condition
-}
-
-/// Whether merging `wanted` into `present` would change nothing.
-fn covers(present: &Value, wanted: &Value) -> bool {
-    wanted.as_object().is_some_and(|all| all.iter().all(|(name, value)| present[name] == *value))
+    told
 }

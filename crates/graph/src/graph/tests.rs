@@ -119,6 +119,25 @@ fn the_demo_is_clients_a_service_and_its_versions() {
 }
 
 #[test]
+fn an_edge_that_leads_to_several_services_names_none_of_them() {
+    let mut store = echo();
+    let other =
+        Service { host: "other.default.svc".into(), name: "other".into(), ..service("other") };
+    let client = party("echo-client", "v1");
+    store.add(START, tcp(client, other, party("echo-server-v1", "v1")), &connections(30));
+    let query = Query { services: false, ..query(GraphType::Workload) };
+    let graph = graph(&store, &query);
+    let from_client = |target: &str| {
+        let mut edges = graph.edges.iter().filter(|edge| edge.source.ends_with("echo-client"));
+        edges.find(|edge| edge.target.ends_with(target)).unwrap()
+    };
+    let (first, second) = (from_client("echo-server-v1"), from_client("echo-server-v2"));
+    assert_eq!((first.service.as_deref(), first.share), (None, None));
+    let host = service("tcp-echo-server").host;
+    assert_eq!((second.service.as_deref(), second.share), (Some(&*host), Some(0.2)));
+}
+
+#[test]
 fn a_refused_connection_turns_its_edge_red_and_says_why() {
     let graph = graph(&echo(), &query(GraphType::Workload));
     let edge = graph.edges.iter().find(|edge| edge.target.starts_with("serviceEntry")).unwrap();

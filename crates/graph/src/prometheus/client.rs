@@ -69,6 +69,17 @@ pub enum Failure {
     Foreign { url: String, reason: String },
 }
 
+impl Failure {
+    /// Whether asking for less may help: limits on samples and on time are answered by 422 and 503.
+    pub fn is_of_size(&self) -> bool {
+        match self {
+            Failure::TooLarge { .. } | Failure::Late { .. } => true,
+            Failure::Status { status, .. } => matches!(status.as_u16(), 422 | 503),
+            Failure::Connect { .. } | Failure::Token { .. } | Failure::Foreign { .. } => false,
+        }
+    }
+}
+
 fn remedy(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 | 403 => "give a token with --prometheus-token-file",

@@ -14,13 +14,15 @@ use crate::report::count;
 use crate::store::{KEPT, STEP, Store};
 
 /// Series that are followed; more are left out.
-const MOST: usize = 200_000;
+pub const MOST: usize = 200_000;
 /// Bounds are whole numbers of microseconds in this unit, so that they have an order.
 const UNIT: f64 = 1000.0;
 
 /// The counters at the last step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
+    /// Series that are followed at most.
+    most: usize,
     last: HashMap<u64, Last>,
     /// The first and the last step at which each target was seen.
     targets: HashMap<u64, (u32, u32)>,
@@ -51,19 +53,25 @@ struct Steps {
 }
 
 impl Counters {
+    /// For so many series.
+    pub fn new(most: usize) -> Self {
+        let (last, targets) = (HashMap::new(), HashMap::new());
+        Self { most, last, targets, now: 0, left_out: 0 }
+    }
+
     /// Proxies that were scraped at the last step.
     pub fn proxies(&self) -> usize {
         self.targets.values().filter(|(_, last)| *last == self.now).count()
     }
 
-    /// Series that found no room.
+    /// Series that found no room when counters were taken last.
     pub fn left_out(&self) -> u64 {
         self.left_out
     }
 
     /// Counts what series rose by in the steps from `first` to `last`.
     pub fn take(&mut self, store: &mut Store, all: &[Series], first: u32, last: u32) {
-        self.now = last;
+        (self.now, self.left_out) = (last, 0);
         for one in all {
             self.see(one);
         }
@@ -93,7 +101,7 @@ impl Counters {
     /// a proxy makes a series when there is something to count.
     fn rises(&mut self, series: &Series) -> Vec<(u32, u64)> {
         let id = hash(&series.metric);
-        if self.last.len() >= MOST && !self.last.contains_key(&id) {
+        if self.last.len() >= self.most && !self.last.contains_key(&id) {
             self.left_out += 1;
             return Vec::new();
         }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::client::{Address, Series, Settings};
-use super::counters::Counters;
+use super::counters::{Counters, MOST};
 use super::{Traffic, read, traffic};
 use crate::store::{STEP, Store};
 
@@ -39,7 +39,7 @@ fn build(values: &[(u32, f64)]) -> Series {
 /// What is counted of one key in the steps from 100 on.
 fn counted(batches: &[(u32, u32, Vec<Series>)]) -> crate::point::Point {
     let mut store = Store::new(1 << 20, 100 * STEP);
-    let mut counters = Counters::default();
+    let mut counters = Counters::new(MOST);
     for (first, last, all) in batches {
         counters.take(&mut store, all, *first, *last);
     }
@@ -54,6 +54,19 @@ fn rises_are_counted_over_batches_and_what_was_there_before_is_not() {
         vec![build(&[(100, 1.0), (101, 1.0)]), series(OPENED, &[], &[(100, 7.0), (101, 9.0)])];
     let second = vec![build(&[(102, 1.0)]), series(OPENED, &[], &[(102, 10.0)])];
     assert_eq!(counted(&[(100, 101, first), (102, 102, second)]).opened, 3);
+}
+
+#[test]
+fn series_without_room_are_counted_once_however_often_they_are_read() {
+    let mut store = Store::new(1 << 20, 100 * STEP);
+    let mut counters = Counters::new(1);
+    let one = |name: &str, step: u32| series(OPENED, &[("source_app", name)], &[(step, 1.0)]);
+    for step in 100..103 {
+        counters.take(&mut store, &[one("a", step), one("b", step), one("c", step)], step, step);
+        assert_eq!(counters.left_out(), 2);
+    }
+    counters.take(&mut store, &[one("a", 103)], 103, 103);
+    assert_eq!(counters.left_out(), 0);
 }
 
 #[test]
@@ -143,30 +156,42 @@ async fn what_is_in_the_way_names_the_address_and_the_remedy() {
     assert!(error.contains("cannot be reached"), "{error}");
 }
 
-#[tokio::test]
-async fn an_answer_that_is_too_large_is_asked_for_in_parts() {
+/// A Prometheus without series, whose first answer is this one; and how often it was asked.
+async fn empty(first: String) -> (Settings, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
+        let none = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut vec![0; 4096]).await;
             let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            let large = || " ".repeat((64 << 20) + 1);
-            let none =
-                || r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.into();
-            let body: String = if is_first { large() } else { none() };
-            let _ = stream.write_all(answer("200 OK", &body).as_bytes()).await;
+            let text = if is_first { first.clone() } else { answer("200 OK", none) };
+            let _ = stream.write_all(text.as_bytes()).await;
         }
     });
-    let settings = Settings { address, tls: None, token: None };
-    let store: Arc<Traffic> = traffic(1 << 20, &settings);
-    assert!(store.missing().unwrap().contains("is being read"));
-    read(settings, &store, 240).await.unwrap();
-    // 49 or 50 steps: all at once, and then 30 and the rest.
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
-    assert_eq!((store.missing(), store.source()), (None, "prometheus"));
-    store.failed("it burns".to_owned());
-    assert!(store.notices()[0].ends_with("it burns"));
+    (Settings { address, tls: None, token: None }, asked)
+}
+
+#[tokio::test]
+async fn what_is_too_much_at_once_is_asked_for_in_parts() {
+    for first in [
+        answer("200 OK", &" ".repeat((64 << 20) + 1)),
+        answer(
+            "422 Unprocessable Entity",
+            r#"{"error":"query processing would load too many samples"}"#,
+        ),
+        answer("503 Service Unavailable", r#"{"error":"query timed out"}"#),
+    ] {
+        let (settings, asked) = empty(first).await;
+        let store: Arc<Traffic> = traffic(1 << 20, &settings);
+        assert!(store.missing().unwrap().contains("is being read"));
+        read(settings, &store, 240).await.unwrap();
+        // 49 or 50 steps: all at once, and then each half.
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        assert_eq!((store.missing(), store.source()), (None, "prometheus"));
+        store.failed("it burns".to_owned());
+        assert!(store.notices()[0].ends_with("it burns"));
+    }
 }

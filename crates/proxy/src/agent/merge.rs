@@ -1,6 +1,6 @@
 //! Merged metrics: the agent's, the proxy's and the application's as one page. In: where the application has
-//! its own, as its scrape annotations said. Out: one exposition; the application's comes last and as it
-//! is, because OpenMetrics ends with a mark.
+//! its own, as its scrape annotations said. Out: one exposition in the format of the application's, which comes
+//! last and as it is, because OpenMetrics ends with a mark.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -79,7 +79,7 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
     state.scrapes.fetch_add(1, Ordering::Relaxed);
     let application = match &state.options.application {
         Some(application) => match scrape(application, asked).await {
-            Ok(response) => Some(response),
+            Ok(scraped) => Some(scraped),
             Err(reason) => {
                 state.failed_scrapes.fetch_add(1, Ordering::Relaxed);
                 let Application { port, path } = application;
@@ -89,16 +89,16 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
         },
         None => None,
     };
-    let format = application.as_ref().map_or_else(|| status::wanted(asked), format);
+    let format = application.as_ref().map_or_else(|| status::wanted(asked), |(format, _)| *format);
     let mut out = Exposition::new(format);
     status::own(state, &mut out);
     state.view.metrics(&mut out);
     match application {
         None => status::page(out),
-        Some(response) => {
-            let text = out.into_bytes();
+        Some((format, response)) => {
+            let own = out.into_bytes();
             let content_type = response.headers().get(CONTENT_TYPE).cloned();
-            let mut reply = followed(text, response);
+            let mut reply = followed(own, response);
             let open = content_type.filter(|_| format == Format::OpenMetrics);
             let own = HeaderValue::from_static(format.content_type());
             reply.headers_mut().insert(CONTENT_TYPE, open.unwrap_or(own));
@@ -108,30 +108,43 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
 }
 
 /// The application's page is passed on as it arrives.
-fn followed(text: Vec<u8>, response: Response<Incoming>) -> Reply {
-    let own = stream::once(async move { Ok::<_, Error>(Frame::data(text.into())) });
+fn followed(own: Vec<u8>, response: Response<Incoming>) -> Reply {
+    let own = stream::once(async move { Ok::<_, Error>(Frame::data(own.into())) });
     let theirs = BodyDataStream::new(response.into_body());
     let theirs = theirs.map(|chunk| chunk.map(Frame::data).map_err(Error::from));
     Response::new(StreamBody::new(own.chain(theirs)).boxed_unsync())
 }
 
-fn format(response: &Response<Incoming>) -> Format {
+/// The format of an answer. What has another type is read as text.
+fn format(response: &Response<Incoming>) -> Result<Format, Error> {
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|text| text.to_str().ok());
-    match content_type {
-        Some(text) if text.trim_start().starts_with("application/openmetrics-text") => {
-            Format::OpenMetrics
-        }
-        _ => Format::Text,
+    let text = content_type.unwrap_or_default().trim_start();
+    let is = |media: &str| {
+        text.get(..media.len()).is_some_and(|start| start.eq_ignore_ascii_case(media))
+    };
+    if is("application/openmetrics-text") {
+        return Ok(Format::OpenMetrics);
+    }
+    if !is("application/vnd.google.protobuf") {
+        return Ok(Format::Text);
+    }
+    // Its type is what a scrape would ask for.
+    match Format::negotiate(Some(text)) {
+        Format::Protobuf => Ok(Format::Protobuf),
+        _ => Err(format!("it answered {text}: only delimited messages can be merged").into()),
     }
 }
 
-async fn scrape(application: &Application, asked: &HeaderMap) -> Result<Response<Incoming>, Error> {
+async fn scrape(
+    application: &Application,
+    asked: &HeaderMap,
+) -> Result<(Format, Response<Incoming>), Error> {
     let within = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let within = within.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let scraped = tokio::time::timeout(within.unwrap_or(TIMEOUT), get(application, asked));
     let response = scraped.await.map_err(|_| "no answer in time")??;
     match response.status() {
-        StatusCode::OK => Ok(response),
+        StatusCode::OK => Ok((format(&response)?, response)),
         other => Err(format!("it answered {other}").into()),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
+use lateen_telemetry::exposition::Format;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -201,6 +202,34 @@ async fn openmetrics_stays_openmetrics() {
     assert_eq!(got.headers["content-type"], open);
     assert!(got.body.contains("# TYPE istio_agent_scrapes counter\n"), "{}", got.body);
     assert!(got.body.ends_with("# EOF\n"), "{}", got.body);
+}
+
+#[tokio::test]
+async fn protobuf_of_the_application_makes_the_page_protobuf() {
+    // One family of one counter, by hand: field 1 is the name.
+    let theirs = "\u{c}\n\nown_metric";
+    let app = App::http(move |_| Answer {
+        content_type: Format::Protobuf.content_type(),
+        ..Answer::new(200, theirs)
+    })
+    .await;
+    let got = Rig::scraping(app.port).await.get("/stats/prometheus").await;
+    assert_eq!(got.headers["content-type"], Format::Protobuf.content_type());
+    // Messages follow one another, each after its length; a text has comments.
+    assert!(got.body.contains("\n\u{19}istio_agent_scrapes_total"), "{:?}", got.body);
+    assert!(got.body.ends_with(theirs) && !got.body.contains("# TYPE"), "{:?}", got.body);
+}
+
+#[tokio::test]
+async fn protobuf_that_cannot_follow_other_messages_takes_nothing_from_the_proxys() {
+    let content_type = "application/vnd.google.protobuf; \
+                        proto=io.prometheus.client.MetricFamily; encoding=text";
+    let app =
+        App::http(move |_| Answer { content_type, ..Answer::new(200, "name: \"own\"") }).await;
+    let got = Rig::scraping(app.port).await.get("/stats/prometheus").await;
+    assert_eq!(got.headers["content-type"], Format::Text.content_type());
+    let failed = "\nistio_agent_scrape_failures_total{type=\"application\"} 1\n";
+    assert!(got.body.contains(failed) && !got.body.contains("name:"), "{}", got.body);
 }
 
 #[tokio::test]

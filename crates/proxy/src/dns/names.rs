@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::{Meaning, Resolver};
+use crate::engine::reserve;
 use book::Book;
 
 /// Names that are kept; the one unused longest makes room.
@@ -65,40 +66,87 @@ impl Resolver for MeshNames {
 
 impl NamesTask {
     /// Serves until every [`MeshNames`] is dropped.
-    pub async fn run(mut self) {
-        let mut book = Book::new(self.node, CAPACITY);
-        let (mut events, link) = connect(self.address, u64::from(std::process::id()));
+    pub async fn run(self) {
+        let book = Book::new(self.node, CAPACITY);
+        let (events, link) = connect(self.address, u64::from(std::process::id()));
         let mut tasks = JoinSet::new();
         tasks.spawn(link);
-        let mut requests: Option<mpsc::Sender<DeltaDiscoveryRequest>> = None;
+        Serving { book, wishes: self.wishes, events, requests: None }.run().await;
+    }
+}
+
+/// What goes on between askers and the control plane.
+struct Serving {
+    book: Book,
+    wishes: mpsc::Receiver<Wish>,
+    events: mpsc::Receiver<Event>,
+    /// Of the connection that is open.
+    requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
+}
+
+impl Serving {
+    async fn run(mut self) {
         loop {
+            let requests = self.requests.clone().filter(|_| self.book.has_request());
             tokio::select! {
                 wish = self.wishes.recv() => match wish {
-                    Some(wish) => book.ask(wish.name, wish.answer),
-                    None => break,
+                    Some(wish) => self.book.ask(wish.name, wish.answer),
+                    None => return,
                 },
-                event = events.recv() => match event {
-                    Some(Event::Connected(sender, _)) => {
-                        book.connected();
-                        requests = Some(sender);
-                    }
-                    Some(Event::Answered) => {}
-                    Some(Event::Response(response)) => book.respond(*response),
-                    Some(Event::Lost(reason)) => {
-                        tracing::debug!(%reason, "the name table's stream is being made again");
-                        book.disconnected();
-                        requests = None;
-                    }
-                    None => break,
+                event = self.events.recv() => match event {
+                    Some(event) => self.on_event(event),
+                    None => return,
                 },
-            }
-            if let Some(sender) = &requests {
-                while let Some(request) = book.next_request() {
-                    if sender.send(request).await.is_err() {
-                        break;
-                    }
-                }
+                // Whoever waits for room goes on taking what comes: the other side may wait for that.
+                permit = reserve(requests) => match (permit, self.book.next_request()) {
+                    (Some(permit), Some(request)) => drop(permit.send(request)),
+                    _ => self.requests = None,
+                },
             }
         }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Connected(sender, _) => {
+                self.book.connected();
+                self.requests = Some(sender);
+            }
+            Event::Answered => {}
+            Event::Response(response) => self.book.respond(*response),
+            Event::Lost(reason) => {
+                tracing::debug!(%reason, "the name table's stream is being made again");
+                self.book.disconnected();
+                self.requests = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn responses_are_taken_while_requests_find_no_room() {
+        let mut book = Book::new(Node::default(), CAPACITY);
+        book.connected();
+        let (requests, mut sent) = mpsc::channel(1);
+        let (wish, wishes) = mpsc::channel(QUEUE);
+        let (event, events) = mpsc::channel(1);
+        let serving = Serving { book, wishes, events, requests: Some(requests) };
+        let serving = tokio::spawn(serving.run());
+        let names = MeshNames { wishes: wish };
+        for name in ["a.shop", "b.shop", "c.shop"] {
+            // Nobody answers: it is asked for nevertheless.
+            names.lookup(name).await;
+        }
+        for _ in 0..4 {
+            let taken = tokio::time::timeout(PATIENCE, event.send(Event::Answered)).await;
+            taken.expect("events are taken").unwrap();
+        }
+        assert!(sent.recv().await.is_some() && sent.recv().await.is_some());
+        drop(names);
+        serving.await.unwrap();
     }
 }

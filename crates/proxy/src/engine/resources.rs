@@ -43,6 +43,8 @@ pub struct Resources {
     absent_listeners: BTreeSet<String>,
     clusters: BTreeMap<String, ClusterState>,
     absent_clusters: BTreeSet<String>,
+    /// Lookups that were begun.
+    lookups: u64,
     /// By the name that EDS is asked for; empty for one that does not exist.
     endpoints: BTreeMap<String, Arc<Endpoints>>,
     /// Addresses that are listened on.
@@ -70,6 +72,7 @@ impl Resources {
             absent_listeners: BTreeSet::new(),
             clusters: BTreeMap::new(),
             absent_clusters: BTreeSet::new(),
+            lookups: 0,
             endpoints: BTreeMap::new(),
             bound: BTreeSet::new(),
             unbound: BTreeSet::new(),

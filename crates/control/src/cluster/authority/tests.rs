@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Choice, OWN, OWN_LASTS, PLUGGED_IN, STANDARD, Secrets, Settings, kind, read, secret};
 use base64::Engine;
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         namespace: "istio-system".to_owned(),
         trust_domain: "cluster.local".to_owned(),
@@ -17,15 +17,16 @@ fn settings() -> Settings {
     }
 }
 
-fn pem() -> AuthorityPem {
+pub fn pem() -> AuthorityPem {
     AuthorityPem::create("cluster.local", SystemTime::now(), OWN_LASTS).unwrap()
 }
 
 /// The name of the chosen Secret, or why there is none.
-fn chosen(secrets: &Secrets) -> &'static str {
-    match secrets.chosen() {
+fn chosen(secrets: &Secrets, from: &str) -> &'static str {
+    match secrets.chosen(from) {
         Choice::Unknown => "unknown",
-        Choice::Neither => "neither",
+        Choice::Restore => "restore",
+        Choice::Gone(_) => "gone",
         Choice::Secret(name, _) => name,
     }
 }
@@ -75,13 +76,23 @@ fn somebodys_own_authority_goes_first_and_none_is_said_only_when_both_are_known(
     let mut secrets = Secrets::default();
     let put = |name: &str| Event::Put(kind(), json!({ "metadata": { "name": name } }));
     secrets.take(OWN, Event::Replace(kind(), Vec::new()));
-    assert_eq!(chosen(&secrets), "unknown");
+    assert_eq!(chosen(&secrets, OWN), "unknown");
     secrets.take(PLUGGED_IN, Event::Replace(kind(), Vec::new()));
-    assert_eq!(chosen(&secrets), "neither");
+    assert_eq!(chosen(&secrets, OWN), "restore");
+    assert_eq!(chosen(&secrets, PLUGGED_IN), "gone");
     secrets.take(OWN, put(OWN));
-    assert_eq!(chosen(&secrets), OWN);
+    assert_eq!(chosen(&secrets, OWN), OWN);
     secrets.take(PLUGGED_IN, put(PLUGGED_IN));
-    assert_eq!(chosen(&secrets), PLUGGED_IN);
+    assert_eq!(chosen(&secrets, OWN), PLUGGED_IN);
+}
+
+#[test]
+fn a_deleted_secret_gives_the_mesh_no_other_root() {
+    let mut secrets = Secrets::default();
+    let put = |name: &str| Event::Put(kind(), json!({ "metadata": { "name": name } }));
+    secrets.take(OWN, put(OWN));
+    secrets.take(PLUGGED_IN, put(PLUGGED_IN));
     secrets.take(PLUGGED_IN, Event::Delete(kind(), Value::Null));
-    assert_eq!(chosen(&secrets), OWN);
+    assert_eq!(chosen(&secrets, PLUGGED_IN), "gone");
+    assert_eq!(chosen(&secrets, OWN), OWN, "it was never in force");
 }

@@ -1,27 +1,30 @@
 //! HTTPS for the API's questions. In: a listener, TLS, the settings of the moment. Out: answers. What a
 //! peer can take is bounded before anything is known of it: connections, their idleness, a question's
-//! size and time, and the memory of all questions that are read at once.
+//! size and time, and the memory of all questions that are read at once. Every pod can connect, so one that takes
+//! all it can must not keep the API out.
+
+mod memory;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat};
 use lateen_runtime::tasks::Tasks;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use super::counters::{Counters, Outcome};
 use super::review::{self, Answer, Question};
@@ -29,9 +32,13 @@ use super::settings::Injector;
 use super::variables::variables;
 use super::{injection, validation};
 use crate::published::Published;
+use memory::{Held, Memory};
 
-/// Connections at once; more wait.
-const CONNECTIONS: usize = 256;
+/// Connections at once; of whom has the most, the one that was idle longest makes room.
+const CROWD: Limits = Limits { all: 256, of_one_peer: 64, spared: Duration::ZERO };
+/// Those that make room and have not ended yet.
+const LEAVING: usize = 256;
+const LEAVE: Duration = Duration::from_secs(1);
 /// What a connection may send before it is read.
 const WINDOW: u32 = 128 << 10;
 /// Questions at once on one connection.
@@ -40,12 +47,11 @@ const STREAMS: u32 = 128;
 const IDLE: Duration = Duration::from_secs(90);
 /// How long a connection that is to end may take for what it has begun.
 const GRACE: Duration = Duration::from_secs(10);
-/// How long a head, or a whole question, may take to arrive.
-const READ: Duration = Duration::from_secs(10);
+/// How long a head, or a whole question, may take to arrive, and how long nothing of a question may.
+const READ: Duration = Duration::from_secs(5);
+const STALL: Duration = Duration::from_secs(2);
 /// The longest question. The API's own bound on an object is 3 MiB.
 const QUESTION: usize = 6 << 20;
-/// Questions being read and answered, together, in KiB.
-const MEMORY: usize = 24 << 10;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -53,7 +59,7 @@ pub struct Server {
     settings: watch::Receiver<Option<Injector>>,
     mesh: Arc<Published>,
     counters: Arc<Counters>,
-    memory: Arc<Semaphore>,
+    memory: Arc<Memory>,
     tasks: Tasks,
 }
 
@@ -73,7 +79,7 @@ impl Server {
         counters: Arc<Counters>,
         tasks: Tasks,
     ) -> Self {
-        Self { settings, mesh, counters, memory: Arc::new(Semaphore::new(MEMORY)), tasks }
+        Self { settings, mesh, counters, memory: Arc::default(), tasks }
     }
 
     /// Serves until the process stops; connections then finish what they have begun.
@@ -83,7 +89,8 @@ impl Server {
         tls: watch::Receiver<Arc<ServerConfig>>,
     ) -> anyhow::Result<()> {
         let mut incoming = lateen_runtime::tls::incoming(listener, tls);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
+        let slots = Arc::new(Semaphore::new(CROWD.all + LEAVING));
+        let crowd = Crowd::new(CROWD);
         loop {
             let slot = slots.clone().acquire_owned().await?;
             let stream = tokio::select! {
@@ -91,21 +98,24 @@ impl Server {
                 () = self.tasks.stopping() => return Ok(()),
             };
             let Some(stream) = stream.transpose()? else { anyhow::bail!("the listener is gone") };
+            // One without a peer has ended already.
+            let Ok(peer) = stream.get_ref().0.peer_addr() else { continue };
+            let Entry::Seat(seat) = crowd.enter(peer.ip()) else { continue };
             let server = self.clone();
             self.tasks.child("webhook connection", async move {
-                server.connection(TokioIo::new(stream)).await;
+                server.connection(TokioIo::new(stream), &seat).await;
                 drop(slot);
             });
         }
     }
 
-    async fn connection(&self, io: impl Read + Write + Unpin + Send + 'static) {
-        let activity = Arc::new(Activity::default());
+    async fn connection(&self, io: impl Read + Write + Unpin + Send + 'static, seat: &Seat) {
         let service = service_fn(|request| {
-            let (server, activity) = (self.clone(), activity.clone());
+            let (server, busy) = (self.clone(), seat.work());
             async move {
-                let _busy = Busy::start(activity);
-                Ok::<_, Infallible>(server.respond(request).await)
+                let response = server.respond(request).await;
+                drop(busy);
+                Ok::<_, Infallible>(response)
             }
         });
         let mut builder = Builder::new(TokioExecutor::new());
@@ -118,13 +128,14 @@ impl Server {
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW);
         let mut served = pin!(builder.serve_connection(io, service));
-        tokio::select! {
+        let grace = tokio::select! {
             ended = served.as_mut() => return log_end(ended),
-            () = activity.idle() => {}
-            () = self.tasks.stopping() => {}
-        }
+            () = seat.idle(IDLE) => GRACE,
+            () = seat.evicted() => LEAVE,
+            () = self.tasks.stopping() => GRACE,
+        };
         served.as_mut().graceful_shutdown();
-        if let Ok(ended) = tokio::time::timeout(GRACE, served).await {
+        if let Ok(ended) = tokio::time::timeout(grace, served).await {
             log_end(ended);
         }
     }
@@ -150,7 +161,7 @@ impl Server {
         let path = request.uri().path().to_owned();
         let route = route(&path)?;
         check(&request)?;
-        let question = bounded("the question took too long", async {
+        let question = bounded(async {
             let (body, _memory) = self.read(request.into_body()).await?;
             review::decode(&body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error))
         });
@@ -167,22 +178,26 @@ impl Server {
         Ok(review::encode(&question, &answer))
     }
 
-    /// Holds the memory of the body before it is read.
-    async fn read(&self, body: Incoming) -> Result<(Bytes, OwnedSemaphorePermit), Refusal> {
+    /// Holds the memory of what has arrived; what is only announced takes nothing from others.
+    async fn read(&self, mut body: Incoming) -> Result<(Vec<u8>, Held), Refusal> {
         let too_large =
             || Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {QUESTION} bytes"));
-        let longest = u64::try_from(QUESTION).unwrap_or(u64::MAX);
-        let length = body.size_hint().exact().unwrap_or(longest);
-        if length > longest {
+        if body.size_hint().lower() > QUESTION as u64 {
             return Err(too_large());
         }
-        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
-        let memory = self.memory.clone().acquire_many_owned(kib).await;
-        let memory = memory.expect("invariant: the semaphore is never closed");
-        match Limited::new(body, QUESTION).collect().await {
-            Ok(read) => Ok((read.to_bytes(), memory)),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-            Err(error) => Err(Refusal(StatusCode::BAD_REQUEST, format!("cannot read: {error}"))),
+        let (mut read, mut held) = (Vec::new(), Held::default());
+        loop {
+            let frame = tokio::time::timeout(STALL, body.frame()).await.map_err(|_| late())?;
+            let Some(frame) = frame else { return Ok((read, held)) };
+            let frame = frame.map_err(|error| {
+                Refusal(StatusCode::BAD_REQUEST, format!("cannot read: {error}"))
+            })?;
+            let Ok(data) = frame.into_data() else { continue };
+            if read.len() + data.len() > QUESTION {
+                return Err(too_large());
+            }
+            held.grow(&self.memory, read.len() + data.len()).await;
+            read.extend_from_slice(&data);
         }
     }
 
@@ -191,6 +206,10 @@ impl Server {
             let message = "the injector's settings are not known yet: ask again".to_owned();
             return Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, message));
         };
+        if let Some(trouble) = injector.trouble() {
+            let message = format!("the injector's settings have errors, mend them: {trouble}");
+            return Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, message));
+        }
         let settings = injector.settings(&question.object);
         let mesh = self.mesh.is_published().then(|| self.mesh.snapshot());
         let sees = |name: &str| mesh.as_ref().is_none_or(|mesh| mesh.sees_namespace(name));
@@ -224,56 +243,17 @@ fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn bounded<T>(
-    late: &str,
-    work: impl Future<Output = Result<T, Refusal>>,
-) -> Result<T, Refusal> {
-    let done = tokio::time::timeout(READ, work).await;
-    done.unwrap_or_else(|_| Err(Refusal(StatusCode::REQUEST_TIMEOUT, late.to_owned())))
+async fn bounded<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    tokio::time::timeout(READ, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> Refusal {
+    Refusal(StatusCode::REQUEST_TIMEOUT, "the question took too long".to_owned())
 }
 
 fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
     if let Err(error) = ended {
         tracing::debug!(error, "a connection to the webhooks broke off");
-    }
-}
-
-/// What goes on on one connection.
-#[derive(Default)]
-struct Activity {
-    busy: AtomicUsize,
-    asked: AtomicU64,
-}
-
-impl Activity {
-    /// Resolves when nothing has been asked for a while.
-    async fn idle(&self) {
-        let mut seen = 0;
-        loop {
-            tokio::time::sleep(IDLE).await;
-            let asked = self.asked.load(Ordering::Relaxed);
-            if asked == seen && self.busy.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            seen = asked;
-        }
-    }
-}
-
-/// One question, from its head to its answer.
-struct Busy(Arc<Activity>);
-
-impl Busy {
-    fn start(activity: Arc<Activity>) -> Self {
-        activity.busy.fetch_add(1, Ordering::Relaxed);
-        activity.asked.fetch_add(1, Ordering::Relaxed);
-        Busy(activity)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What injection depends on, kept up to date. In: watches of the ConfigMaps `istio` and
 //! `istio-sidecar-injector`, of ProxyConfig objects and of the nodes. Out: [`Injector`]s as they change; one
-//! that cannot be read leaves the one before.
+//! that cannot be read, or is deleted, leaves the one before, and where there is none before, injects nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_api::resource::{Key, object_ref};
+use lateen_api::resource::Key;
 use lateen_inject::{ProxyConfigs, Settings, proxy_config_kind};
 use lateen_kube::Client;
 use lateen_kube::watch::{Event, Scope, watch, watch_scope};
@@ -58,9 +58,15 @@ pub struct Injector {
     plain: Arc<Settings>,
     native: Arc<Settings>,
     nodes: Arc<Nodes>,
+    trouble: Option<Arc<str>>,
 }
 
 impl Injector {
+    /// What is wrong with the settings, if nothing can be injected with them.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     /// The settings for a pod. One that names its node is that node's matter alone, as in Istio.
     pub fn settings(&self, pod: &Value) -> &Settings {
         let node = named_node(&pod["spec"]);
@@ -132,6 +138,8 @@ struct State {
     objects: Option<BTreeMap<Key, Value>>,
     proxy_configs: Arc<ProxyConfigs>,
     settings: Option<[Arc<Settings>; 2]>,
+    /// What is wrong with them, where there were no others before.
+    trouble: Option<Arc<str>>,
 }
 
 impl Reader {
@@ -181,6 +189,7 @@ impl State {
             objects: None,
             proxy_configs: Arc::default(),
             settings: None,
+            trouble: None,
         }
     }
 
@@ -207,12 +216,19 @@ impl State {
 
     /// Whether there is something new to publish.
     fn mesh(&mut self, event: Event) -> bool {
-        self.mesh = Some(data(event));
+        let data = data(event);
+        if data.is_null() && self.goes_on_without("istio") {
+            return false;
+        }
+        self.mesh = Some(data);
         self.read()
     }
 
     fn injector(&mut self, event: Event) -> bool {
         let data = data(event);
+        if data.is_null() && self.goes_on_without("istio-sidecar-injector") {
+            return false;
+        }
         if data.is_null() {
             let name = self.place.revised("istio-sidecar-injector");
             tracing::warn!(name, "there is no such ConfigMap: pods are injected by the defaults");
@@ -243,10 +259,10 @@ impl State {
         let first = self.objects.is_none();
         let objects = self.objects.get_or_insert_default();
         match event {
-            Event::Put(kind, object) => drop(objects.insert(key(kind, &object), object)),
-            Event::Delete(kind, object) => drop(objects.remove(&key(kind, &object))),
+            Event::Put(kind, object) => drop(objects.insert(Key::of(kind, &object), object)),
+            Event::Delete(kind, object) => drop(objects.remove(&Key::of(kind, &object))),
             Event::Replace(kind, all) => {
-                *objects = all.into_iter().map(|object| (key(kind, &object), object)).collect();
+                *objects = all.into_iter().map(|object| (Key::of(kind, &object), object)).collect();
             }
             Event::Unserved(_) => objects.clear(),
         }
@@ -265,6 +281,19 @@ impl State {
         true
     }
 
+    /// Whether a ConfigMap that is gone leaves settings from before.
+    fn goes_on_without(&self, name: &str) -> bool {
+        let goes_on = self.settings.is_some();
+        if goes_on {
+            let name = self.place.revised(name);
+            tracing::error!(
+                name,
+                "the ConfigMap is gone: the settings from before stay, put it back"
+            );
+        }
+        goes_on
+    }
+
     /// Reads both ConfigMaps anew, once both are known.
     fn read(&mut self) -> bool {
         let (Some(mesh), Some(injector)) = (&self.mesh, &self.injector) else { return false };
@@ -276,9 +305,17 @@ impl State {
         for issue in &issues {
             tracing::warn!(%issue, "the injector's settings");
         }
-        if self.settings.is_some() && issues.iter().any(|issue| issue.is_error()) {
+        let errors = issues.iter().filter(|issue| issue.is_error()).map(ToString::to_string);
+        let errors = errors.collect::<Vec<_>>().join("; ");
+        if !errors.is_empty() && self.settings.is_some() && self.trouble.is_none() {
             tracing::error!("the injector's settings have errors: those from before stay");
             return false;
+        }
+        self.trouble = (!errors.is_empty()).then(|| errors.into());
+        if self.trouble.is_some() {
+            tracing::error!(
+                "the injector's settings have errors: no pod is injected until they are mended"
+            );
         }
         settings.istio_namespace.clone_from(&self.place.namespace);
         settings.proxy_configs = self.proxy_configs.clone();
@@ -289,7 +326,8 @@ impl State {
 
     fn current(&self) -> Option<Injector> {
         let [plain, native] = self.settings.clone().filter(|_| self.is_listed())?;
-        Some(Injector { plain, native, nodes: self.nodes.clone() })
+        let (nodes, trouble) = (self.nodes.clone(), self.trouble.clone());
+        Some(Injector { plain, native, nodes, trouble })
     }
 }
 
@@ -301,11 +339,6 @@ fn data(event: Event) -> Value {
         Event::Delete(..) | Event::Unserved(_) => None,
     };
     object.map_or(Value::Null, |mut object| object["data"].take())
-}
-
-fn key(kind: &'static Kind, object: &Value) -> Key {
-    let named = object_ref(kind, object);
-    Key { kind, namespace: named.namespace, name: named.name }
 }
 
 fn kind(name: &str) -> &'static Kind {

@@ -114,6 +114,10 @@ impl Book {
         entry.known = Some(answer);
     }
 
+    pub(super) fn has_request(&self) -> bool {
+        self.client.has_request()
+    }
+
     pub(super) fn next_request(&mut self) -> Option<DeltaDiscoveryRequest> {
         self.client.next_request()
     }

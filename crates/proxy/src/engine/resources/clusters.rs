@@ -15,13 +15,19 @@ use tokio::task::JoinSet;
 
 use super::{Rejected, Resources, decode};
 use crate::config::{ClusterEntry, ClusterLive, EndpointSet, HostLive};
-use crate::resolve::{Lookup, follow};
+use crate::resolve::{Lookup, Resolved, follow};
 
 #[derive(Debug)]
 pub(super) struct ClusterState {
     pub(super) entry: Arc<ClusterEntry>,
-    /// Follows its names, and ends with it.
-    _dns: JoinSet<()>,
+    dns: Option<Following>,
+}
+
+/// A lookup that goes on until this is dropped.
+#[derive(Debug)]
+struct Following {
+    lookup: u64,
+    _task: JoinSet<()>,
 }
 
 impl Resources {
@@ -46,20 +52,24 @@ impl Resources {
         let message: ClusterMessage = decode(resource)?;
         let compiled = compile_cluster(&message).map_err(|reject| reject.to_string())?;
         let before = self.clusters.get(&message.name).map(|state| state.entry.clone());
-        let mut dns = JoinSet::new();
-        if let Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } =
-            &compiled.discovery
-        {
-            let lookup = Lookup {
-                cluster: compiled.name.clone(),
-                targets: targets.clone(),
-                every: *every,
-                refresh: *refresh,
-                ipv4_only: *ipv4_only,
-                ipv6_only: *ipv6_only,
-            };
-            dns.spawn(follow(lookup, self.binder.resolved.clone()));
-        }
+        let dns = match &compiled.discovery {
+            Discovery::Dns { targets, every, refresh, ipv4_only, ipv6_only } => {
+                self.lookups += 1;
+                let lookup = Lookup {
+                    cluster: compiled.name.clone(),
+                    number: self.lookups,
+                    targets: targets.clone(),
+                    every: *every,
+                    refresh: *refresh,
+                    ipv4_only: *ipv4_only,
+                    ipv6_only: *ipv6_only,
+                };
+                let mut task = JoinSet::new();
+                task.spawn(follow(lookup, self.binder.resolved.clone()));
+                Some(Following { lookup: self.lookups, _task: task })
+            }
+            Discovery::Static(_) | Discovery::Eds(_) | Discovery::OriginalDst { .. } => None,
+        };
         let known = before.as_ref().and_then(|entry| entry.endpoints.as_ref());
         let endpoints = match &compiled.discovery {
             Discovery::Static(endpoints) => Some(endpoint_set(endpoints, known)),
@@ -76,7 +86,7 @@ impl Resources {
         let version = resource.version.clone();
         let entry = Arc::new(ClusterEntry { compiled, version, endpoints, live });
         self.absent_clusters.remove(&message.name);
-        self.clusters.insert(message.name, ClusterState { entry, _dns: dns });
+        self.clusters.insert(message.name, ClusterState { entry, dns });
         Ok(())
     }
 
@@ -117,10 +127,16 @@ impl Resources {
         }
     }
 
-    pub fn put_resolved(&mut self, cluster: &str, endpoints: Endpoints) {
-        if let Some(state) = self.clusters.get_mut(cluster) {
-            state.set_endpoints(&Arc::new(endpoints));
-        }
+    /// Whether it was for the cluster as it is now.
+    pub fn put_resolved(&mut self, resolved: Resolved) -> bool {
+        let Resolved { cluster, lookup, endpoints } = resolved;
+        let state = self.clusters.get_mut(&*cluster);
+        let asking = |state: &&mut ClusterState| {
+            state.dns.as_ref().is_some_and(|following| following.lookup == lookup)
+        };
+        let Some(state) = state.filter(asking) else { return false };
+        state.set_endpoints(&Arc::new(endpoints));
+        true
     }
 
     pub fn forget_cluster(&mut self, name: &str) {
@@ -171,3 +187,6 @@ fn endpoint_set(endpoints: &Arc<Endpoints>, before: Option<&Arc<EndpointSet>>) -
     });
     Arc::new(EndpointSet { endpoints: endpoints.clone(), hosts: hosts.collect() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The server over real TLS, and its bounds.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,15 @@ use hyper_util::rt::TokioIo;
 use lateen_identity::{Ca, client_config, server_config};
 use lateen_runtime::tasks::Supervisor;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::super::counters::Counters;
 use super::super::settings::Injector;
-use super::{Activity, Busy, IDLE, QUESTION, Server};
+use super::{CROWD, QUESTION, Server};
 
 struct Served {
     address: SocketAddr,
@@ -47,10 +49,7 @@ async fn served() -> Served {
 impl Served {
     /// One question over one connection of HTTP/1.1.
     async fn ask(&self, request: Request<Full<Bytes>>) -> (u16, Bytes) {
-        let socket = TcpStream::connect(self.address).await.unwrap();
-        let tls = TlsConnector::from(client_config(self.trusted.as_bytes()).unwrap());
-        let name = "istiod.istio-system.svc".try_into().unwrap();
-        let stream = tls.connect(name, socket).await.unwrap();
+        let stream = self.shake(TcpStream::connect(self.address).await.unwrap()).await;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let exchange = async {
@@ -63,9 +62,31 @@ impl Served {
         tokio::join!(exchange, connection).0
     }
 
+    async fn shake(&self, socket: TcpStream) -> TlsStream<TcpStream> {
+        let tls = TlsConnector::from(client_config(self.trusted.as_bytes()).unwrap());
+        let name = "istiod.istio-system.svc".try_into().unwrap();
+        tls.connect(name, socket).await.unwrap()
+    }
+
     async fn post(&self, path: &str, body: Value) -> (u16, Bytes) {
         self.ask(request("POST", path, "application/json", body.to_string())).await
     }
+}
+
+/// One of so many peers that each has as many connections as it may.
+fn peer(at: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 1, u8::try_from(at / CROWD.of_one_peer).unwrap())
+}
+
+async fn connect(to: SocketAddr, from: Ipv4Addr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Sooner than a peer that does nothing is given up.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(5), work).await.expect("an answer")
 }
 
 fn request(method: &str, path: &str, content: &str, body: String) -> Request<Full<Bytes>> {
@@ -129,28 +150,43 @@ async fn what_is_no_question_is_refused_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_speak_tls_holds_up_nobody() {
+async fn peers_that_do_not_speak_tls_hold_up_nobody() {
     let served = served().await;
     served.settings.send_replace(Some(Injector::default()));
     let mut silent = Vec::new();
-    for _ in 0..50 {
-        silent.push(TcpStream::connect(served.address).await.unwrap());
+    for at in 0..CROWD.all {
+        silent.push(connect(served.address, peer(at)).await);
     }
-    assert_eq!(served.post("/inject", pod()).await.0, 200);
+    assert_eq!(soon(served.post("/inject", pod())).await.0, 200);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_connection_is_idle_when_nothing_is_asked_and_nothing_goes_on() {
-    let activity = Arc::new(Activity::default());
-    let idle = {
-        let activity = activity.clone();
-        tokio::spawn(async move { activity.idle().await })
-    };
-    let busy = Busy::start(activity.clone());
-    tokio::time::sleep(IDLE * 3).await;
-    assert!(!idle.is_finished(), "a question goes on");
-    drop(busy);
-    drop(Busy::start(activity.clone()));
-    tokio::time::sleep(IDLE * 3).await;
-    assert!(idle.is_finished());
+#[tokio::test]
+async fn idle_connections_make_room_for_the_api() {
+    let served = served().await;
+    served.settings.send_replace(Some(Injector::default()));
+    let mut idle = Vec::new();
+    for at in 0..CROWD.all {
+        idle.push(served.shake(connect(served.address, peer(at)).await).await);
+    }
+    assert_eq!(soon(served.post("/inject", pod())).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_is_announced_and_does_not_come_takes_no_memory() {
+    let served = served().await;
+    served.settings.send_replace(Some(Injector::default()));
+    let head = format!(
+        "POST /inject HTTP/1.1\r\nhost: istiod\r\ncontent-type: application/json\r\n\
+         content-length: {QUESTION}\r\n\r\n{{"
+    );
+    let mut slow = Vec::new();
+    for at in 0..32 {
+        let mut stream = served.shake(connect(served.address, peer(at)).await).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(soon(served.post("/inject", pod())).await.0, 200);
+    let mut answer = Vec::new();
+    soon(slow[0].read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer));
 }

@@ -65,9 +65,35 @@ fn a_config_map_with_errors_leaves_the_settings_from_before() {
     assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "registry/mesh");
     assert!(state.injector(map(json!({"values": "{\"global\": {\"hub\": \"other\"}}"}))));
     assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "other");
-    let gone = json!({"metadata": {"name": "m"}});
-    assert!(state.injector(Event::Delete(kind("ConfigMap"), gone)));
-    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "lateen-mesh");
+}
+
+#[test]
+fn a_deleted_config_map_leaves_the_settings_from_before() {
+    let mut state = state(NativeSidecars::Never);
+    let gone = || Event::Delete(kind("ConfigMap"), json!({"metadata": {"name": "m"}}));
+    assert!(!state.injector(gone()) && !state.mesh(gone()));
+    assert!(!state.injector(Event::Replace(kind("ConfigMap"), Vec::new())));
+    let injector = state.current().unwrap();
+    let settings = injector.settings(&json!({}));
+    assert_eq!((&*settings.image.hub, &*settings.trust_domain), ("registry/mesh", "shop.example"));
+    assert!(state.mesh(map(json!({"mesh": "trustDomain: other.example"}))));
+    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "registry/mesh");
+}
+
+#[test]
+fn without_settings_from_before_those_with_errors_inject_nothing() {
+    let mut state = State::new(place("blue"), NativeSidecars::Never);
+    assert!(state.proxy_config(Event::Replace(proxy_config_kind(), Vec::new())));
+    assert!(!state.mesh(map(json!({}))));
+    let wrong = |hub: &str| map(json!({"values": format!("{{\"global\": {{\"hub\": {hub}}}}}")}));
+    assert!(state.injector(wrong("[1]")));
+    let trouble = |state: &State| state.current().unwrap().trouble().map(str::to_owned);
+    assert!(trouble(&state).unwrap().contains("hub"), "{:?}", trouble(&state));
+    assert!(state.injector(wrong("[2]")));
+    assert!(trouble(&state).is_some(), "they are no better");
+    assert!(state.injector(wrong("\"good\"")));
+    assert_eq!(trouble(&state), None);
+    assert_eq!(state.current().unwrap().settings(&json!({})).image.hub, "good");
 }
 
 #[test]
