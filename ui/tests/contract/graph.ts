@@ -5,7 +5,7 @@ export const status: Required<Status> = {
   "version": "1",
   "cluster": "Kubernetes",
   "source": "prometheus",
-  "now": 1800000005000,
+  "now": 1800000010000,
   "oldest": 1800000000000,
   "step": 5000,
   "user": "jane",
@@ -24,7 +24,7 @@ export const status: Required<Status> = {
 export const graph: Required<Graph> = {
   "apiVersion": "graph.lateen.io/v1",
   "type": "workload",
-  "at": 1800000005000,
+  "at": 1800000010000,
   "duration": 5,
   "nodes": [
     {

@@ -15,6 +15,7 @@ use super::{About, Inventory, Traffic, pages};
 use crate::connection::{Connection, Object};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
+use crate::store::STEP;
 use crate::view::{GraphType, Health, Node, NodeKind, State};
 
 const START: u64 = 1_800_000_000;
@@ -69,6 +70,8 @@ fn traffic() -> Arc<Traffic> {
         };
         traffic.now().add(START, key(protocol), &point);
     }
+    // Charts have the steps that are over.
+    traffic.now().advance(START + STEP);
     let object = |kind: &str| Object {
         kind: kind.into(),
         group: "networking.istio.io".into(),
