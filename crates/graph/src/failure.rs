@@ -155,10 +155,13 @@ fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
 fn nowhere(client: &str, key: &Key, connection: &Connection) -> (String, String) {
     let Connection { destination, reason, unresolved, .. } = connection;
     if !unresolved.is_empty() {
-        return (
-            format!("the route names {unresolved}, which does not exist"),
-            "correct the host in the route, or create its Service or ServiceEntry".to_owned(),
-        );
+        let summary = match reason.as_str() {
+            "" => format!("the route names {unresolved}, which does not exist"),
+            reason => reason.to_owned(),
+        };
+        let remedy = "correct the route's destination, or declare what it names: a Service or ServiceEntry with the \
+                      port, or a DestinationRule with the subset";
+        return (summary, remedy.to_owned());
     }
     let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     let summary = format!("nothing leads {client} to {destination}{why}");

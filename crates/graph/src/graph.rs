@@ -21,6 +21,8 @@ use nodes::Places;
 pub const API_VERSION: &str = "graph.lateen.io/v1";
 /// The cluster with nothing behind it, as Istio has it: what may not leave the mesh goes there.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
+/// The service of what was dialled by an address that no service has.
+const PASSTHROUGH: &str = "PassthroughCluster";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +74,6 @@ type Ends = (usize, usize, Protocol);
 /// What the ends of a route say of it.
 #[derive(Default)]
 struct Reports {
-    by_client: bool,
     /// How much of it was mutual TLS, and how much was not, as the servers' proxies say.
     mutual: u64,
     plain: u64,
@@ -112,11 +113,12 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         .map(|(key, sum)| (&**key, sum))
         .collect();
     let reports = reports(&sums);
+    let by_client = by_client(sums.iter().map(|(key, sum)| (*key, sum.route)));
     let mut ways = Ways::default();
     let mut places = Places::new(query);
     for (key, sum) in &sums {
         let about = &reports[&sum.route];
-        if key.reporter != Reporter::Source && about.by_client {
+        if !counts(key, sum.route, &by_client) {
             continue;
         }
         let Some(seen) = query.visible(key) else { continue };
@@ -153,15 +155,30 @@ pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
     hops.into_iter().map(|(from, to)| (nodes[from].id.clone(), nodes[to].id.clone())).collect()
 }
 
-/// The routes that clients report.
-pub fn by_client<'k>(routes: impl Iterator<Item = (&'k Key, Route)>) -> FxHashSet<Route> {
-    let of_clients = routes.filter(|(key, _)| key.reporter == Reporter::Source);
-    of_clients.map(|(_, route)| route).collect()
+/// What clients report.
+#[derive(Debug, Default)]
+pub struct ByClient {
+    routes: FxHashSet<Route>,
+    /// Ends between which workloads' own addresses are dialled: only the server knows of which service they are.
+    direct: FxHashSet<(u32, u32, Protocol)>,
+}
+
+pub fn by_client<'k>(routes: impl Iterator<Item = (&'k Key, Route)>) -> ByClient {
+    let mut all = ByClient::default();
+    for (key, route) in routes.filter(|(key, _)| key.reporter == Reporter::Source) {
+        all.routes.insert(route);
+        if &*key.service.name == PASSTHROUGH && key.destination.is_known() {
+            all.direct.insert((route.source, route.destination, route.protocol));
+        }
+    }
+    all
 }
 
 /// Whether a key is shown, and not only another report of what is shown.
-pub fn counts(key: &Key, route: Route, by_client: &FxHashSet<Route>) -> bool {
-    key.reporter == Reporter::Source || !by_client.contains(&route)
+pub fn counts(key: &Key, route: Route, by_client: &ByClient) -> bool {
+    let ends = (route.source, route.destination, route.protocol);
+    key.reporter == Reporter::Source
+        || !(by_client.routes.contains(&route) || by_client.direct.contains(&ends))
 }
 
 /// What there is of each route.
@@ -170,7 +187,6 @@ fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
     for (key, Sum { route, points, .. }) in sums {
         let own = all.entry(*route).or_default();
         if key.reporter == Reporter::Source {
-            own.by_client = true;
             continue;
         }
         let began = points.opened.saturating_add(points.requests);

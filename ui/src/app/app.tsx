@@ -65,7 +65,7 @@ export function App() {
         }}
       />
       <Banners />
-      <Current page={page} path={path} />
+      {(hasToken() || refused.value === undefined) && <Current page={page} path={path} />}
       {refused.value !== undefined && <SignIn why={refused.value} />}
       {help.value && (
         <Dialog

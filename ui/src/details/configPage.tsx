@@ -211,6 +211,9 @@ function Body({ object, url, reload, saved }: BodyProps) {
       <aside class="editor-side">
         <section class="card">
           <h2>Validation</h2>
+          {changed && checked.value !== text.value && (
+            <p class="muted">The text has changed since: Check tells of what it is now.</p>
+          )}
           {issues.value.length === 0 ? (
             <p class="muted">No issues.</p>
           ) : (

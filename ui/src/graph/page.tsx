@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { ApiError } from "../api/client";
-import { environment } from "../app/live";
+import { away, environment } from "../app/live";
 import { formatRoute, go } from "../app/route";
 import {
   choose,
@@ -106,11 +106,13 @@ function StatusLine() {
         ? "As of"
         : state.value.refresh === 0
           ? "Paused, as of"
-          : "Live,";
+          : away.value
+            ? "Not connected,"
+            : "Live,";
   return (
     <p class="status-line">
       <span
-        class={`live-dot ${past === undefined && state.value.refresh > 0 ? "on" : ""}`}
+        class={`live-dot ${past === undefined && state.value.refresh > 0 && !away.value ? "on" : ""}`}
         aria-hidden="true"
       />
       {mode} {old} · {count(view?.nodes.length ?? 0, "node")} · {count(view?.edges.length ?? 0, "edge")}

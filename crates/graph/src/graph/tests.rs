@@ -362,3 +362,27 @@ fn kiali_reads_how_connections_ended_in_percent() {
     let outside = &of("db.example.com")["-"]["flags"];
     assert_eq!(*outside, serde_json::json!({ "UF,URX": "100.0" }));
 }
+
+#[test]
+fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
+    let mut store = Store::new(1 << 20, START);
+    let ends = (party("free", "v1"), party("echo-server-v1", "v1"));
+    let of = |reporter, service: Service| Key {
+        reporter,
+        ..tcp(ends.0.clone(), service, ends.1.clone())
+    };
+    let passed = Service { name: "PassthroughCluster".into(), ..Service::default() };
+    store.add(START, of(Reporter::Source, passed), &connections(12));
+    let at_server = || of(Reporter::Destination, service("tcp-echo-server"));
+    store.add(START, at_server(), &connections(12));
+    let outside = Key { source: Party::default(), ..at_server() };
+    store.add(START, outside, &connections(3));
+    let shown = graph(&store, &query(GraphType::Workload));
+    let server = shown.nodes.iter().find(|node| node.id.ends_with("/echo-server-v1")).unwrap();
+    let opened = server.r#in.tcp.as_ref().unwrap().opened * 60.0;
+    assert_eq!(opened.round() as u64, 15);
+    let client = shown.nodes.iter().find(|node| node.id.ends_with("/free")).unwrap();
+    let course = series(&store, &client.id, &query(GraphType::Workload));
+    assert_eq!(shown.edges.iter().filter(|edge| edge.source == client.id).count(), 1);
+    assert!(course.inbound.is_empty());
+}

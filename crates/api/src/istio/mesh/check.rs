@@ -2,6 +2,7 @@
 //! what proxies are told by variables. In: MeshConfig or ProxyConfig as JSON, in the form of their definitions.
 //! Out: what is wrong and how to write it, by path.
 
+mod providers;
 mod variables;
 
 use serde_json::Value;
@@ -10,6 +11,7 @@ use super::config::{LabelSelector, LabelSelectorRequirement};
 use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
 use crate::schema::definitions;
 use crate::words::{self, Check};
+use providers::unusable_providers;
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -44,6 +46,7 @@ pub fn unusable_mesh_config(config: &Value) -> Vec<Fault> {
     let selectors = serde_json::from_value(config["discoverySelectors"].clone());
     let selectors: Vec<LabelSelector> = selectors.unwrap_or_default();
     faults.extend(unusable_selectors("discoverySelectors", &selectors));
+    faults.extend(unusable_providers("extensionProviders", &config["extensionProviders"]));
     let inner = fields_of_proxy(&config["defaultConfig"]).into_iter();
     faults.extend(
         inner.map(|fault| Fault::new(format!("defaultConfig.{}", fault.path), fault.message)),

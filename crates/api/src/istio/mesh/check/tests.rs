@@ -118,3 +118,28 @@ fn a_sound_mesh_is_sound() {
         json!({"connectTimeout": "10s", "proxyListenPort": 0, "discoverySelectors": selectors});
     assert_eq!(shown(unusable_mesh_config(&mesh)), [] as [String; 0]);
 }
+
+#[test]
+fn providers_that_nobody_could_use_are_told() {
+    let mesh = json!({"extensionProviders": [
+        {"name": "a", "prometheus": {}},
+        {"name": "a", "zipkin": {"service": "zipkin.shop", "port": 99999}},
+        {"name": "b"},
+        {"opentelemetry": {"port": 4317}},
+        {"name": "c", "envoyTcpAls": {"service": "als.shop"}},
+        {"name": "d", "prometheus": {}, "stackdriver": {}},
+        {"name": "e", "envoyOtelAls": {"service": "otel.shop", "port": 4317}},
+    ]});
+    assert_eq!(
+        shown(unusable_mesh_config(&mesh)),
+        [
+            "extensionProviders[1].name: \"a\" is the name of extensionProviders[0] too: give it another one",
+            "extensionProviders[1].zipkin.port: 99999 is not a port: write a number from 1 to 65535",
+            "extensionProviders[2]: it says not what it is: write prometheus, zipkin …",
+            "extensionProviders[3].name: it is missing: Telemetry objects and policies name providers by it",
+            "extensionProviders[3].opentelemetry.service: it is missing: write the host of a Service or ServiceEntry",
+            "extensionProviders[4].envoyTcpAls.port: it is missing: write the port of the service",
+            "extensionProviders[5]: it is prometheus and stackdriver at once: write one of them",
+        ]
+    );
+}
