@@ -237,6 +237,24 @@ fn an_autoscaler_of_the_control_plane_follows_its_values() {
     check(&istiod(json!({"pilot": pilot}), spec));
 }
 
+#[test]
+fn injection_where_pods_ask_for_it_alone_is_the_charts_too() {
+    let values = json!({"global": {"proxy": {"autoInject": "disabled"}}});
+    check(&istiod(values.clone(), json!({"profile": "minimal", "values": values})));
+}
+
+#[test]
+fn variables_that_are_set_on_the_command_line_are_texts() {
+    let case = istiod(json!({}), json!({"profile": "minimal"}));
+    let output = helm(&case, &["--set", "pilot.env.A=true,pilot.env.B=5"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for variable in [r#"{name: "A", value: "true"}"#, r#"{name: "B", value: "5"}"#] {
+        assert!(text.contains(variable), "{variable}: {text}");
+    }
+}
+
 fn cni(values: Value, spec: Value) -> Case {
     let (release, namespace) = ("cni", "istio-system");
     Case { chart: "cni", release, namespace, component: "Cni", values, spec }

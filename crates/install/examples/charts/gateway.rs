@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    Becomes, Chart, Extras, NAMESPACE, RELEASE, SYSTEM, Setting, Taken, Way, affinity, always,
-    cluster_domain, common, of, optional, setting,
+    Becomes, Chart, Extras, NAMESPACE, RELEASE, SYSTEM, Setting, Taken, VARIABLE, Way, affinity,
+    always, cluster_domain, common, of, optional, setting,
 };
 
 const ROLE: &str = "zz-role";
@@ -319,7 +319,7 @@ fn gateway_workload() -> Vec<Setting> {
         ),
         of(
             "values.gateways.istio-ingressgateway.env",
-            setting("env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
+            setting("env", "variables by name", json!({}), Way::Entries(VARIABLE)),
         ),
     ]
 }

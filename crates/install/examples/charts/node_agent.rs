@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Becomes, Chart, Extras, NAMESPACE, REVISION, Setting, Taken, Way, affinity, always, image, of,
-    off, optional, setting,
+    Becomes, Chart, Extras, NAMESPACE, REVISION, Setting, Taken, VARIABLE, Way, affinity, always,
+    image, of, off, optional, setting,
 };
 
 /// The node agent.
@@ -81,7 +81,7 @@ fn pod() -> Vec<Setting> {
         ),
         of(
             "values.cni.env",
-            setting("env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
+            setting("env", "variables by name", json!({}), Way::Entries(VARIABLE)),
         ),
     ]
 }

@@ -99,6 +99,10 @@ pub const ELSEWHERE: &str = "zz-elsewhere";
 pub const NAMESPACE: &str = "zz-namespace";
 pub const TAG: &str = "zz-alias";
 pub const RELEASE: &str = "zz-release";
+/// Among environment variables.
+pub const VARIABLE: &str = "ZZ_VARIABLE";
+/// Whether pods are injected that do not say.
+const POLICY: &str = "zz-policy";
 const SYSTEM: &str = "zz-system";
 
 fn setting(path: &'static str, about: &'static str, default: Value, way: Way) -> Setting {
@@ -242,11 +246,19 @@ pub fn istiod() -> Chart {
         release: &[
             (NAMESPACE, ".Release.Namespace"),
             (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
+            (POLICY, "(default \"enabled\" .Values.global.proxy.autoInject)"),
         ],
         helpers: "{{- define \"istiod.elsewhere\" -}}\n\
                   {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
                   {{- end -}}\n",
-        extras: Extras::default(),
+        extras: Extras { adapt: Some(adapt_injector), ..Extras::default() },
+    }
+}
+
+/// The injector's policy is a text within a text.
+fn adapt_injector(object: &mut Value) {
+    if let Some(Value::String(config)) = object.pointer_mut("/data/config") {
+        *config = config.replace("policy: enabled", &format!("policy: {POLICY}"));
     }
 }
 
@@ -290,7 +302,7 @@ fn istiod_workload() -> Vec<Setting> {
             "components.pilot.k8s.podAnnotations",
             setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
         ),
-        setting("pilot.env", "variables by name", json!({}), Way::Entries("ZZ_VARIABLE")),
+        setting("pilot.env", "variables by name", json!({}), Way::Entries(VARIABLE)),
         setting("revisionTags", "other names of this revision", json!([]), Way::Tags),
     ]
 }
