@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use crate::duration::{Duration, DurationError};
+use crate::labels::{is_label, no_label};
 
 /// A check of one value.
 pub type Check = fn(&str) -> Result<(), String>;
@@ -143,6 +144,24 @@ pub fn threads(text: &str) -> Result<(), String> {
         Ok(number) if number >= 0 => Ok(()),
         _ => Err(format!("{text:?} is no number of threads: write 0 for one per core, or more")),
     }
+}
+
+/// Of SPIFFE identities (the SPIFFE ID specification, "Trust Domain"); empty is the usual one.
+pub fn trust_domain(text: &str) -> Result<(), String> {
+    let fits = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || ".-_".contains(letter)
+    };
+    match text.len() <= 255 && text.chars().all(fits) {
+        true => Ok(()),
+        false => Err(format!(
+            "{text:?} is no trust domain: use at most 255 of a-z, 0-9, hyphens, dots and underscores"
+        )),
+    }
+}
+
+/// A namespace's name; empty is the usual one.
+pub fn namespace(text: &str) -> Result<(), String> {
+    if text.is_empty() || is_label(text) { Ok(()) } else { Err(no_label(text)) }
 }
 
 /// Not less than nothing.

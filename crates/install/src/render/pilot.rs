@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::check::is_empty;
 use crate::plan::{Plan, scalar};
 use crate::render::rbac::{self, metadata};
 use crate::render::workload::{
@@ -35,8 +36,9 @@ pub fn render(plan: &Plan) -> Vec<Value> {
     };
     let mut container = container(plan, is_plaintext(plan, &k8s));
     workload.finish(&mut container);
-    if plan.get("values.pilot.seccompProfile").is_some() {
-        container["securityContext"]["seccompProfile"] = plan.object("values.pilot.seccompProfile");
+    let seccomp = plan.object("values.pilot.seccompProfile");
+    if !is_empty(&seccomp) {
+        container["securityContext"]["seccompProfile"] = seccomp;
     }
     let mut objects =
         vec![workload.account(&plan.object("values.pilot.serviceAccountAnnotations"))];

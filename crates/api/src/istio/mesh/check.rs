@@ -37,12 +37,18 @@ const OF_PROXY: [(&str, Check); 4] = [
     ("concurrency", words::threads),
 ];
 
+/// Fields of MeshConfig whose wrong values would keep all of a mesh's proxies from working.
+const OF_MESH: [(&str, Check); 4] = [
+    ("proxyListenPort", words::port),
+    ("proxyInboundListenPort", words::port),
+    ("trustDomain", words::trust_domain),
+    ("rootNamespace", words::namespace),
+];
+
 /// What is wrong with MeshConfig.
 pub fn unusable_mesh_config(config: &Value) -> Vec<Fault> {
     let mut faults = unfit_durations("io.istio.mesh.MeshConfig", config);
-    for field in ["proxyListenPort", "proxyInboundListenPort"] {
-        faults.extend(unfit(config, field, words::port));
-    }
+    faults.extend(OF_MESH.iter().filter_map(|(field, check)| unfit(config, field, *check)));
     let selectors = serde_json::from_value(config["discoverySelectors"].clone());
     let selectors: Vec<LabelSelector> = selectors.unwrap_or_default();
     faults.extend(unusable_selectors("discoverySelectors", &selectors));

@@ -87,6 +87,8 @@ fn what_of_a_mesh_nobody_could_use_is_told_at_once() {
     let told = shown(unusable_mesh_config(&json!({
         "connectTimeout": "-1s",
         "proxyListenPort": 70000,
+        "trustDomain": "x y/z",
+        "rootNamespace": "A B",
         "tcpKeepalive": {"time": "-2s"},
         "discoverySelectors": [
             {"matchLabels": {"a b": "c"}},
@@ -99,6 +101,8 @@ fn what_of_a_mesh_nobody_could_use_is_told_at_once() {
         "tcpKeepalive.time: \"-2s\" is less than nothing",
         "defaultConfig.drainDuration: \"-1s\" is less than nothing",
         "proxyListenPort: \"70000\" is not a port",
+        "trustDomain: \"x y/z\" is no trust domain",
+        "rootNamespace: \"A B\" is no name",
         "discoverySelectors[0].matchLabels.a b: \"a b\" is no key",
         "discoverySelectors[1].matchExpressions[0].values: In needs values",
         "discoverySelectors[1].matchExpressions[1].operator: \"Near\" is no operator: use In",
