@@ -14,6 +14,7 @@ use lateen_xds::server::{Collection, Collector};
 
 use crate::connection::Connection;
 use crate::key::Key;
+use crate::point::signed;
 use crate::recent::Recent;
 use crate::report::Report;
 use crate::store::Store;
@@ -243,11 +244,6 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
         store.reopen(key, entry.count.saturating_neg());
         entry.count = 0;
     }
-}
-
-/// A peer may say any number.
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 impl Stream {

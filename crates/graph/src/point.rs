@@ -32,7 +32,6 @@ impl Point {
 
     /// Connections opened less those closed.
     pub fn net(&self) -> i64 {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         signed(self.opened) - signed(self.closed)
     }
 
@@ -127,6 +126,11 @@ impl Point {
         }
         Some(())
     }
+}
+
+/// A peer may say any number.
+pub fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn add_bucket(latency: &mut Native, index: i32, count: u64) {
