@@ -74,7 +74,6 @@ type Ends = (usize, usize, Protocol);
 /// What the ends of a route say of it.
 #[derive(Default)]
 struct Reports {
-    by_client: bool,
     /// How much of it was mutual TLS, and how much was not, as the servers' proxies say.
     mutual: u64,
     plain: u64,
@@ -114,14 +113,12 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         .map(|(key, sum)| (&**key, sum))
         .collect();
     let reports = reports(&sums);
-    let direct: FxHashSet<_> =
-        sums.iter().filter_map(|(key, sum)| dialled(key, sum.route)).collect();
+    let by_client = by_client(sums.iter().map(|(key, sum)| (*key, sum.route)));
     let mut ways = Ways::default();
     let mut places = Places::new(query);
     for (key, sum) in &sums {
         let about = &reports[&sum.route];
-        let is_other = key.reporter != Reporter::Source;
-        if is_other && (about.by_client || direct.contains(&between(sum.route))) {
+        if !counts(key, sum.route, &by_client) {
             continue;
         }
         let Some(seen) = query.visible(key) else { continue };
@@ -170,27 +167,18 @@ pub fn by_client<'k>(routes: impl Iterator<Item = (&'k Key, Route)>) -> ByClient
     let mut all = ByClient::default();
     for (key, route) in routes.filter(|(key, _)| key.reporter == Reporter::Source) {
         all.routes.insert(route);
-        all.direct.extend(dialled(key, route));
+        if &*key.service.name == PASSTHROUGH && key.destination.is_known() {
+            all.direct.insert((route.source, route.destination, route.protocol));
+        }
     }
     all
 }
 
-/// The ends of a client's report of a workload that it dialled by its own address.
-fn dialled(key: &Key, route: Route) -> Option<(u32, u32, Protocol)> {
-    let is_direct = key.reporter == Reporter::Source
-        && &*key.service.name == PASSTHROUGH
-        && key.destination.is_known();
-    is_direct.then(|| between(route))
-}
-
-fn between(route: Route) -> (u32, u32, Protocol) {
-    (route.source, route.destination, route.protocol)
-}
-
 /// Whether a key is shown, and not only another report of what is shown.
 pub fn counts(key: &Key, route: Route, by_client: &ByClient) -> bool {
+    let ends = (route.source, route.destination, route.protocol);
     key.reporter == Reporter::Source
-        || !(by_client.routes.contains(&route) || by_client.direct.contains(&between(route)))
+        || !(by_client.routes.contains(&route) || by_client.direct.contains(&ends))
 }
 
 /// What there is of each route.
@@ -199,7 +187,6 @@ fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
     for (key, Sum { route, points, .. }) in sums {
         let own = all.entry(*route).or_default();
         if key.reporter == Reporter::Source {
-            own.by_client = true;
             continue;
         }
         let began = points.opened.saturating_add(points.requests);
