@@ -42,6 +42,18 @@ spec:
   gateways: [edited]
   tcp: [{route: [{destination: {host: tcp-echo-server, port: {number: 8020}}}]}]
 ";
+/// A database outside the mesh that refuses connections.
+const REFUSING: &str = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.example.com]
+  addresses: [10.7.7.7]
+  ports: [{number: 3306, name: tcp, protocol: TCP}]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints: [{address: 10.201.255.254}]
+";
 const GATEWAY: &str = "Gateway.networking.istio.io/default/edited";
 
 /// The graph's API as a browser asks it.
@@ -300,6 +312,31 @@ fn a_connection_of_a_killed_sidecar_is_not_open_any_more() {
         wait_until("no open connection", SOON + SHOWN, || {
             let active = active()?;
             ensure!(active == 0, "{active} are open");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn what_a_short_program_did_is_told_at_its_end() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        mesh.apply(REFUSING)?;
+        let api = Api::of(&mesh)?;
+        let script = "nc -w1 10.7.7.7 3306 </dev/null; echo hello | nc -q1 tcp-echo-server 8020";
+        let mut client = mesh.run("short", "app=short", &["sh", "-c", script])?;
+        client.wait(SOON + SHOWN)?;
+        wait_until("both edges and the failure", SHOWN, || {
+            let graph = api.get("graph?type=workload&services=false")?;
+            let edges = graph["edges"].as_array().cloned().unwrap_or_default();
+            let own: Vec<_> =
+                edges.iter().filter(|edge| edge["source"] == "workload/default/short").collect();
+            let to = |target: &str| own.iter().find(|edge| edge["service"] == target);
+            ensure!(to("tcp-echo-server.default.svc.cluster.local").is_some(), "{edges:?}");
+            let refused = to("db.example.com").with_context(|| format!("{edges:?}"))?;
+            ensure!(refused["traffic"]["tcp"]["failed"].as_f64() > Some(0.0), "{refused}");
+            let failures = api.get("failures?id=workload/default/short")?;
+            ensure!(failures["failures"][0]["flags"] == "UF,URX", "{failures}");
             Ok(())
         })
     });

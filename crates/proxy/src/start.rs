@@ -17,8 +17,9 @@ use lateen_runtime::admin::{self, Handler};
 use lateen_runtime::pages::reading;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::collect::{self, Collectors};
 use crate::config::Config;
@@ -33,7 +34,7 @@ use crate::worker::{Command, Reasons, Shared, Worker};
 
 /// Questions of connections that may wait for the engine.
 const DEMANDS: usize = 1024;
-/// How long the last lines and entries of access logs may take.
+/// How long the last lines and entries of access logs may take, and the last report.
 const FLUSH: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,7 @@ pub struct Handle {
     view: View,
     workers: Vec<Worker>,
     tasks: JoinSet<()>,
+    finish: report::Finish,
     drain: Duration,
 }
 
@@ -92,8 +94,9 @@ impl Proxy {
         let inlets =
             Inlets { events, demands: demand_receiver, resolved: resolved_receiver, peers };
         tasks.spawn(engine.run(inlets));
-        tasks.spawn(report::run(shared, options.node, uplinks));
-        Ok(Handle { view, workers, tasks, drain: options.drain })
+        let (finish, asked) = oneshot::channel();
+        tasks.spawn(report::run(shared, options.node, uplinks, asked));
+        Ok(Handle { view, workers, tasks, finish, drain: options.drain })
     }
 }
 
@@ -197,6 +200,14 @@ fn resource<T: Message + Name>(name: &str, message: &T) -> Resource {
     }
 }
 
+/// A control plane that does not take it has its reasons.
+async fn last_report(finish: report::Finish) {
+    let (done, reported) = oneshot::channel();
+    if finish.send(done).is_ok() {
+        let _ = timeout(FLUSH, reported).await;
+    }
+}
+
 impl Handle {
     /// What others may see of it.
     pub fn view(&self) -> View {
@@ -243,8 +254,9 @@ impl Handle {
         });
         let _contexts = joined.await.expect("joining does not panic");
         let clean = Instant::now() < until;
-        self.view.shared.collectors.flush(FLUSH).await;
-        self.tasks.shutdown().await;
+        let Self { view, mut tasks, finish, .. } = self;
+        tokio::join!(view.shared.collectors.flush(FLUSH), last_report(finish));
+        tasks.shutdown().await;
         clean
     }
 }

@@ -220,16 +220,16 @@ impl Traffic {
 
     /// Counts what has waited for peers that are known now, or long enough.
     fn settle(&self, now: Instant) {
-        let ready: Vec<(Key, Tally)> = {
-            let mut waiting = lock(&self.waiting);
-            let due = |key: &Key, since: Instant| {
-                now.saturating_duration_since(since) >= PATIENCE || self.is_settled(key)
-            };
-            waiting
-                .extract_if(|key, (_, since)| due(key, *since))
-                .map(|(key, (tally, _))| (key, tally))
-                .collect()
-        };
+        self.count_waiting(|key, since| {
+            now.saturating_duration_since(since) >= PATIENCE || self.is_settled(key)
+        });
+    }
+
+    fn count_waiting(&self, is_due: impl Fn(&Key, Instant) -> bool) {
+        let ready: Vec<(Key, Tally)> = lock(&self.waiting)
+            .extract_if(|key, (_, since)| is_due(key, *since))
+            .map(|(key, (tally, _))| (key, tally))
+            .collect();
         for (key, tally) in ready {
             if let Some(series) = self.series(&key, true) {
                 series.add(tally);
@@ -253,14 +253,24 @@ impl Traffic {
 
     /// Counts the bytes of the connections that go on. To be called at every [`Traffic::interval`].
     pub fn tick(&self, now: Instant) {
+        self.count_moved();
+        self.settle(now);
+        self.forget_series();
+        self.registry.sweep(IDLE);
+    }
+
+    /// Counts all that there is, known peers or not: it is the last time.
+    fn finish(&self) {
+        self.count_moved();
+        self.count_waiting(|_, _| true);
+    }
+
+    fn count_moved(&self) {
         for (index, worker) in self.workers.iter().enumerate() {
             for (key, tally) in worker.moved.take() {
                 self.count(index, &key, tally);
             }
         }
-        self.settle(now);
-        self.forget_series();
-        self.registry.sweep(IDLE);
     }
 
     /// What has changed since the last time; for somebody who has not heard of the time before, what is open now too.

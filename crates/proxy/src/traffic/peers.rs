@@ -4,13 +4,14 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lateen_api::xds::{Address, Workload, address};
 use lateen_telemetry::peer::{Peer, unknown};
 use prost::Message;
 use rustc_hash::FxHashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use super::PATIENCE;
 
@@ -33,6 +34,8 @@ pub struct Peers {
     known: RwLock<FxHashMap<IpAddr, Entry>>,
     /// `None`: nobody can be asked.
     questions: Option<mpsc::Sender<IpAddr>>,
+    /// That there was an answer.
+    answered: Notify,
     started: Instant,
 }
 
@@ -46,7 +49,8 @@ struct Entry {
 
 impl Peers {
     pub fn new(questions: Option<mpsc::Sender<IpAddr>>) -> Self {
-        Self { known: RwLock::default(), questions, started: Instant::now() }
+        let (known, answered) = (RwLock::default(), Notify::new());
+        Self { known, questions, answered, started: Instant::now() }
     }
 
     pub fn look(&self, address: IpAddr) -> Lookup {
@@ -97,7 +101,29 @@ impl Peers {
         if let Some(entry) = known.get_mut(&address) {
             entry.lookup = lookup;
         }
+        drop(known);
+        self.answered.notify_waiters();
         result
+    }
+
+    /// Waits for the answers that are on their way, and no longer than this.
+    pub async fn settled(&self, patience: Duration) {
+        let all = async {
+            loop {
+                let answered = self.answered.notified();
+                if !self.awaits() {
+                    return;
+                }
+                answered.await;
+            }
+        };
+        // Without them it goes on as well.
+        let _ = timeout(patience, all).await;
+    }
+
+    fn awaits(&self) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().any(|entry| entry.lookup == Lookup::Pending)
     }
 
     /// Forgets those that were not needed for longest, if there are too many.

@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identifier;
 use lateen_telemetry::exposition::protobuf_families;
 use lateen_xds::client::Uplink;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::told::Told;
@@ -21,6 +21,12 @@ const QUEUE: usize = 4;
 
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// How long answers about peers are waited for when the proxy ends.
+const ANSWERS: Duration = Duration::from_millis(300);
+
+/// Asks for the last report, and is told when it is done.
+pub type Finish = oneshot::Sender<oneshot::Sender<()>>;
 
 /// A stream of reports over one connection.
 struct Stream {
@@ -46,8 +52,13 @@ struct Reporter {
     telling: JoinSet<()>,
 }
 
-/// Counts the connections that go on, and reports, for ever.
-pub async fn run(shared: Arc<Shared>, node: Node, mut uplinks: watch::Receiver<Option<Uplink>>) {
+/// Counts the connections that go on, and reports, until it is asked to finish.
+pub async fn run(
+    shared: Arc<Shared>,
+    node: Node,
+    mut uplinks: watch::Receiver<Option<Uplink>>,
+    mut finish: oneshot::Receiver<oneshot::Sender<()>>,
+) {
     let mut reporter = Reporter::new(shared, node);
     loop {
         tokio::select! {
@@ -58,6 +69,12 @@ pub async fn run(shared: Arc<Shared>, node: Node, mut uplinks: watch::Receiver<O
                 }
                 let uplink = uplinks.borrow_and_update().clone();
                 reporter.connected(uplink);
+            }
+            Ok(done) = &mut finish => {
+                reporter.finish().await;
+                // Whoever asked may have no time left.
+                let _ = done.send(());
+                return std::future::pending().await;
             }
         }
     }
@@ -92,7 +109,28 @@ impl Reporter {
         if self.report() {
             self.told = Instant::now();
         }
-        self.tell();
+        self.tell(false);
+    }
+
+    /// Reports what nobody has been told yet, and waits until it has been taken.
+    async fn finish(&mut self) {
+        if self.uplink.is_none() {
+            return;
+        }
+        self.shared.traffic.peers.settled(ANSWERS).await;
+        self.shared.traffic.finish();
+        self.reopen();
+        // An earlier report may still be on its way.
+        if let Some(open) = &self.stream {
+            drop(open.messages.reserve().await);
+        }
+        self.report();
+        while self.telling.join_next().await.is_some() {}
+        self.tell(true);
+        while self.telling.join_next().await.is_some() {}
+        let Some(Stream { messages, mut call, .. }) = self.stream.take() else { return };
+        drop(messages);
+        while call.join_next().await.is_some() {}
     }
 
     /// Streams end before their connection does: at an age, and where there is no place for them.
@@ -134,13 +172,13 @@ impl Reporter {
     }
 
     /// Tells of the connections that have ended, unless the last ones are still on their way.
-    fn tell(&mut self) {
+    fn tell(&mut self, last_time: bool) {
         while self.telling.try_join_next().is_some() {}
         let (Some(uplink), true) = (&self.uplink, self.stream.is_some()) else { return };
         if !self.telling.is_empty() {
             return;
         }
-        let Some(message) = self.ended.news(&self.shared, &self.node) else { return };
+        let Some(message) = self.ended.news(&self.shared, &self.node, last_time) else { return };
         let uplink = uplink.clone();
         self.telling.spawn(async move {
             if let Err(status) = uplink.connections(message).await {

@@ -253,6 +253,31 @@ fn the_addresses_that_were_not_needed_for_longest_are_forgotten() {
 }
 
 #[test]
+fn what_waits_for_a_peer_is_counted_when_the_proxy_ends() {
+    let (traffic, _asked) = traffic();
+    let meter = traffic.open(0, outbound(End::Address(CLIENT.into())), INTERVAL);
+    meter.add(3, 4);
+    traffic.tick(Instant::now());
+    assert_eq!(values(&traffic, "connections_opened", &[]), [0; 0]);
+    traffic.finish();
+    let unknown = ["destination_workload=\"unknown\""];
+    assert_eq!(values(&traffic, "connections_opened", &unknown), [1]);
+    assert_eq!(values(&traffic, "received_bytes", &unknown), [3]);
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_is_waited_for() {
+    let (traffic, _asked) = traffic();
+    assert_eq!(traffic.peers.look(CLIENT.into()), Lookup::Pending);
+    let waits = traffic.peers.settled(Duration::from_secs(60));
+    let answers = async { traffic.peers.answer(CLIENT.into(), Some(&workload())) };
+    let (_, answered) = tokio::join!(waits, answers);
+    answered.unwrap();
+    assert!(matches!(traffic.peers.look(CLIENT.into()), Lookup::Known(_)));
+    traffic.peers.settled(Duration::from_secs(60)).await;
+}
+
+#[test]
 fn a_service_is_found_in_a_clusters_name_where_nothing_else_says_it() {
     let peer = Peer::default();
     let of = |name: &str| {

@@ -26,13 +26,18 @@ pub struct Told {
 }
 
 impl Told {
-    /// What is to be told now.
-    pub fn news(&mut self, shared: &Shared, node: &Node) -> Option<StreamAccessLogsMessage> {
+    /// What is to be told now; for the last time, those too whose peer is not known yet.
+    pub fn news(
+        &mut self,
+        shared: &Shared,
+        node: &Node,
+        last_time: bool,
+    ) -> Option<StreamAccessLogsMessage> {
         let late = std::mem::take(&mut self.waiting);
         let mut entries: Vec<_> =
             late.into_iter().filter_map(|ended| tagged(shared, &ended, true)).collect();
         for ended in shared.records.since(&mut self.place, FAILED, WELL) {
-            match tagged(shared, &ended, false) {
+            match tagged(shared, &ended, last_time) {
                 Some(entry) => entries.push(entry),
                 None => self.waiting.push(ended),
             }

@@ -169,6 +169,18 @@ async fn a_stream_that_ends_is_opened_again_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn the_last_report_has_been_taken_when_the_proxy_ends() {
+    let mut rig = Rig::new().await;
+    rig.told().await;
+    rig.ended().await;
+    let meters = rig.opened(2);
+    rig.closed(meters);
+    rig.reporter.finish().await;
+    let last = rig.messages.try_recv().expect("it was waited for");
+    assert_eq!(counts(&last)[..2], [Some(2.0), Some(2.0)]);
+}
+
+#[tokio::test]
 async fn a_refused_stream_is_tried_again_after_growing_pauses() {
     let mut rig = Rig::new().await;
     *rig.refuses.lock().unwrap() = true;
