@@ -23,7 +23,7 @@ pub enum Format {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Its name ends with `_total`.
+    /// Its name should end with `_total`: to OpenMetrics it is of an unknown type otherwise.
     Counter,
     Gauge,
     Histogram,

@@ -30,6 +30,17 @@ fn openmetrics_names_a_counters_family_without_its_ending() {
 }
 
 #[test]
+fn a_counter_of_another_name_is_no_counter_of_openmetrics() {
+    let typed = |format| {
+        let mut out = Exposition::new(format);
+        out.single("pilot_xds_pushes", Kind::Counter, "Pushes.", 1_u64);
+        String::from_utf8(out.into_bytes()).unwrap()
+    };
+    assert!(typed(Format::OpenMetrics).contains("# TYPE pilot_xds_pushes unknown\n"));
+    assert!(typed(Format::Text).contains("# TYPE pilot_xds_pushes counter\n"));
+}
+
+#[test]
 fn a_whole_page_of_openmetrics_has_its_end_mark() {
     let end = |format| Exposition::new(format).finish();
     assert_eq!(end(Format::OpenMetrics), b"# EOF\n");

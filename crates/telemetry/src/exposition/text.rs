@@ -20,11 +20,12 @@ impl Text {
         let (family, word) = match kind {
             Kind::Gauge => (name, "gauge"),
             Kind::Histogram => (name, "histogram"),
-            // OpenMetrics names a counter's family without the ending of its sample.
-            Kind::Counter if self.open_metrics => {
-                (name.strip_suffix("_total").unwrap_or(name), "counter")
-            }
-            Kind::Counter => (name, "counter"),
+            Kind::Counter if !self.open_metrics => (name, "counter"),
+            // OpenMetrics names a counter's family without the ending of its sample, and knows none without it.
+            Kind::Counter => match name.strip_suffix("_total") {
+                Some(family) => (family, "counter"),
+                None => (name, "unknown"),
+            },
         };
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         writeln!(self.text, "# HELP {family} {help}\n# TYPE {family} {word}")
