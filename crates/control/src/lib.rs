@@ -17,10 +17,12 @@ pub mod objects;
 pub mod owner;
 mod published;
 mod pushes;
+mod reading;
 mod replicas;
 mod report;
 mod selectors;
 mod standalone;
+mod whatif;
 mod witness;
 mod writer;
 
