@@ -12,6 +12,7 @@ pub mod debug;
 mod events;
 pub mod findings;
 mod inventory;
+pub mod known;
 mod metrics;
 pub mod objects;
 pub mod owner;

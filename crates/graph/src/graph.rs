@@ -22,7 +22,7 @@ pub const API_VERSION: &str = "graph.lateen.io/v1";
 /// The cluster with nothing behind it, as Istio has it: what may not leave the mesh goes there.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The service of what was dialled by an address that no service has.
-const PASSTHROUGH: &str = "PassthroughCluster";
+pub const PASSTHROUGH: &str = "PassthroughCluster";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
