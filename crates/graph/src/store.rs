@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::key::{Key, Texts};
+use crate::key::Key;
 use crate::point::Point;
+use crate::texts::Texts;
 use chunk::CHUNK;
 use line::Line;
 use numbers::Numbers;
