@@ -154,6 +154,15 @@ fn the_api_tells_of_the_demo_and_of_what_acts_on_it() {
         ensure!(server["health"]["state"] == "healthy", "{server}");
         ensure!(server["issues"] == json!({"errors": 0, "warnings": 0}), "{server}");
         ensure!(server["outOfMesh"].is_null(), "{server}");
+        let past = wait_until("a step of the past", SOON, || {
+            let at = graph["at"].as_u64().context("a time")?;
+            let past = api.get(&format!("graph?type=workload&at={at}"))?;
+            let nodes = past["nodes"].as_array().context("a graph has nodes")?;
+            let then = nodes.iter().find(|node| node["id"] == NODES[3]).cloned();
+            then.filter(|node| node["issues"].is_null()).context("it is not past yet")
+        })?;
+        ensure!(past["badges"] == json!([]), "today's badges on a graph of the past: {past}");
+        ensure!(past["gateway"] == "ingress", "{past}");
 
         let mut command = mesh.lateen(&["graph", "--home"])?;
         command.arg(mesh.home());

@@ -23,3 +23,4 @@ pub mod store;
 pub mod tally;
 pub mod text;
 pub mod view;
+mod words;
