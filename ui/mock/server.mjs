@@ -115,6 +115,7 @@ function answer(state, now, request, url, body, response) {
           at,
           services: p.get("services") !== "false",
           idle: p.get("idle") === "true",
+          past: p.has("at"),
         }),
         request.headers["if-none-match"],
       );

@@ -15,7 +15,10 @@ fn digits(number: f64) -> String {
         size if size < 100.0 => (1, 10.0),
         _ => (0, 1.0),
     };
-    let text = format!("{:.places$}", (number * scale).round() / scale);
+    // What is exactly between two is rounded up, as JavaScript does; of no other number the product is exact.
+    let is_between = (number * f64::from(2 << places)).fract() == 0.0;
+    let number = if is_between { (number * scale).round() / scale } else { number };
+    let text = format!("{number:.places$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,

@@ -23,12 +23,13 @@ const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; names
 );
 const ConfigPage = lazy<{ path: string[] }>("the object", () => import("../details/configPage"));
 
-const NAV: [Page, string][] = [
+/** With a shorter name for small screens, on which all of them must be seen. */
+const NAV: [page: Page, name: string, short?: string][] = [
   ["graph", "Graph"],
-  ["applications", "Applications"],
+  ["applications", "Applications", "Apps"],
   ["workloads", "Workloads"],
   ["services", "Services"],
-  ["config", "Istio config"],
+  ["config", "Istio config", "Config"],
 ];
 
 export function App() {
@@ -127,13 +128,14 @@ function Masthead({ help }: { help(): void }) {
         <span>Lateen</span>
       </a>
       <nav aria-label="Pages">
-        {NAV.map(([p, text]) => (
+        {NAV.map(([p, name, short]) => (
           <a
             key={p}
             href={p === "graph" ? graphHash() : formatRoute(p)}
             aria-current={p === page ? "page" : undefined}
           >
-            {text}
+            <span class={short && "wide"}>{name}</span>
+            {short && <span class="narrow-only">{short}</span>}
           </a>
         ))}
       </nav>

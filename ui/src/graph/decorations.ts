@@ -2,13 +2,16 @@
 // Istio features, locks on edges, and crosses on failing edges. Redrawn whenever the graph is.
 import type cytoscape from "cytoscape";
 import type { Badge, Health } from "../api/types";
+import { holds } from "../layout/labels";
 import type { Point } from "../layout/types";
 import type { ViewEdge, ViewNode } from "../model/view";
+import type { LabelRects } from "./edgeLabels";
 import { lineOf, pointAt } from "./geometry";
 import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON } from "./icons";
 import type { Layer } from "./layer";
 import { healthColor, type Palette } from "./palette";
 import { SHAPE_SIZE } from "./style";
+import { ICON_ZOOM, titleOf } from "./title";
 
 export interface DecorationOptions {
   badges: boolean;
@@ -20,12 +23,14 @@ interface Frame {
   zoom: number;
   palette: Palette;
   options: DecorationOptions;
+  labels: LabelRects;
   visible(p: Point): boolean;
 }
 
-/** Below these zooms there is no room for the detail. */
-const ICON_ZOOM = 0.3;
+/** Below this zoom there is no room for locks. */
 const EDGE_ZOOM = 0.45;
+/** Shares of an edge where its lock may be: the first that its label leaves free. */
+const LOCKS = [0.2, 0.5, 0.8] as const;
 const MOST_BADGES = 3;
 
 export function decorate(
@@ -33,6 +38,7 @@ export function decorate(
   layer: Layer,
   palette: Palette,
   options: DecorationOptions,
+  labels: LabelRects,
 ): void {
   layer.clear();
   const zoom = cy.zoom();
@@ -44,6 +50,7 @@ export function decorate(
     zoom,
     palette,
     options,
+    labels,
     visible: (p) =>
       p.x > -margin && p.y > -margin && p.x < layer.width + margin && p.y < layer.height + margin,
   };
@@ -125,12 +132,11 @@ function drawBadges(badges: readonly Badge[], at: Point, diamond: boolean, f: Fr
 function drawName(n: cytoscape.NodeSingular, f: Frame): void {
   const box = n.renderedBoundingBox({ includeLabels: false });
   const width = box.x2 - box.x1;
-  const app = n.data("box") === "app";
-  if (width < 36 || (app && f.zoom < ICON_ZOOM)) return;
+  const title = titleOf(n, f.zoom);
+  if (width < 36 || !title) return;
   const { c, palette } = f;
-  const size = Math.max(app ? 9.5 : 11, Math.min(16, (app ? 12 : 13.5) * f.zoom));
+  const { text, size, app, outside } = title;
   c.font = `600 ${size}px system-ui, sans-serif`;
-  const text = String(n.data("name"));
   const room = Math.min(width - 8, c.measureText(text).width + 10);
   // From far away the name stands on top of nodes.
   if (f.zoom < ICON_ZOOM) {
@@ -142,8 +148,6 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  // While the room above the nodes is too small for it, it stands on top of the box.
-  const outside = f.zoom >= ICON_ZOOM && f.zoom < 0.75;
   c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4, room);
 }
 
@@ -166,10 +170,11 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   if (mtls === "none") return;
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
-  // A label near the source leaves no room there.
-  const share = e.data("sourceLabel") ? 0.5 : Math.min(0.2, 24 / line.length);
-  const at = place(pointAt(line, share));
-  if (!f.visible(at)) return;
+  const label = f.labels.get(e.id());
+  const near = Math.min(LOCKS[0], 24 / line.length);
+  const free = [near, ...LOCKS].map((share) => pointAt(line, share)).find((p) => !label || !holds(label, p));
+  const at = free && place(free);
+  if (!at || !f.visible(at)) return;
   const size = 17 * f.zoom;
   const color = mtls === "full" ? f.palette.muted : f.palette.degraded;
   f.c.beginPath();

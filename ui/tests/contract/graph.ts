@@ -835,7 +835,7 @@ export const words: Record<"number" | "bytes" | "percent", [number, string][]> =
     ],
     [
       0.995,
-      "1"
+      "0.99"
     ],
     [
       1.0,
@@ -901,7 +901,7 @@ export const words: Record<"number" | "bytes" | "percent", [number, string][]> =
     ],
     [
       0.995,
-      "1 B"
+      "0.99 B"
     ],
     [
       1.0,
