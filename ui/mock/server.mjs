@@ -24,6 +24,7 @@ const TYPES = {
 /** @param {string} name @returns {import("./mesh.mjs").Mesh} */
 export function scenario(name) {
   if (name === "big") return big();
+  if (name === "mid") return big(100, 220, 6);
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 

@@ -15,6 +15,13 @@ const shots = [
   { name: "echo-all-dark", scenario: "echo-all", dark: true },
   { name: "bookinfo", scenario: "bookinfo" },
   { name: "bookinfo-dark-legend", scenario: "bookinfo", hash: "#/graph?legend=true", dark: true },
+  { name: "mid", scenario: "mid" },
+  {
+    name: "mid-dark-zoomed",
+    scenario: "mid",
+    dark: true,
+    act: (p) => p.click("[aria-label='Zoom in']", { clickCount: 6 }),
+  },
   { name: "big", scenario: "big" },
   { name: "panel-node", scenario: "echo-all", hash: `#/graph?selected=${encodeURIComponent(server)}` },
   {
@@ -49,6 +56,7 @@ const shots = [
     height: 720,
     grows: ["echo-split", "echo-all", "bookinfo"],
   },
+  { name: "mobile-bookinfo", scenario: "bookinfo", width: 360, height: 740 },
   { name: "mobile", scenario: "echo-all", width: 360, height: 740 },
   {
     name: "mobile-panel",

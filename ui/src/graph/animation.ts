@@ -20,7 +20,9 @@ interface Track {
 
 const FRAME = 33;
 /** Below this zoom labels are not shown. */
-const LABEL_ZOOM = 0.42;
+const LABEL_ZOOM = 0.3;
+/** Pixels between a text and the middle of a mark. */
+const MARGIN = 6;
 /** With more edges than that only the busiest move. */
 const MOST_TRACKS = 160;
 
@@ -121,6 +123,7 @@ export class Animation {
     const palette = this.palette();
     this.layer.clear();
     // No mark goes over a text; from far away there is none.
+    const margin = MARGIN / zoom;
     const texts = zoom > LABEL_ZOOM ? [...this.labels().values()] : [];
     const size = Math.max(1.6, 3.6 * Math.min(1.2, zoom));
     for (const track of this.tracks) {
@@ -132,7 +135,7 @@ export class Animation {
       };
       for (const mark of marks(flow, seconds)) {
         const p = pointAt(track.line, mark.at);
-        if (texts.some((rect) => holds(rect, p))) continue;
+        if (texts.some((rect) => holds(rect, p, margin))) continue;
         const x = p.x * zoom + pan.x;
         const y = p.y * zoom + pan.y;
         if (mark.error) cross(c, x, y, size * 1.15, palette);

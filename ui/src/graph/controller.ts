@@ -12,10 +12,11 @@ import { Animation } from "./animation";
 import { type DecorationOptions, decorate } from "./decorations";
 import { type LabelRects, putLabels } from "./edgeLabels";
 import { Layer } from "./layer";
+import { mark } from "./marked";
 import { layoutEdges, layoutInput, measureNode } from "./measure";
 import { move, places } from "./moves";
 import { type Palette, readPalette } from "./palette";
-import { listen, type PointerEvents, related } from "./pointer";
+import { listen, type PointerEvents } from "./pointer";
 import { styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
 import { Viewport } from "./viewport";
@@ -26,6 +27,9 @@ export interface CanvasEvents extends PointerEvents {
   /** How much of the canvas something stands on, from its left. */
   covered(): number;
 }
+
+/** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */
+const NARROW = 500;
 
 export class GraphCanvas {
   private readonly cy: cytoscape.Core;
@@ -47,6 +51,8 @@ export class GraphCanvas {
   private scaled = 1;
   private selected: string | undefined;
   private view: View | undefined;
+  /** What the reader wants of the layout. */
+  private wanted: { chosen: string; choice: LayoutChoice } | undefined;
 
   constructor(
     host: HTMLElement,
@@ -89,14 +95,16 @@ export class GraphCanvas {
     });
   }
 
-  async show(view: View, key: string, choice: LayoutChoice): Promise<void> {
+  async show(view: View, chosen: string, choice: LayoutChoice): Promise<void> {
     this.view = view;
+    this.wanted = { chosen, choice };
+    const key = this.key(chosen);
     // While a layout is being computed the graph of before stays; then the newest view is shown in it.
     if (this.pending === key) return;
     const fresh = view.nodes.filter((n) => !this.elements.has(n.id)).map((n) => n.id);
     const decision = decide(this.laidOut, key, fresh.length);
     const found = decision === "full" ? undefined : this.room(view, fresh);
-    if (!found) return this.layOut(view, key, choice);
+    if (!found) return this.layOut(view, chosen, choice);
     this.abandon();
     const before = this.elements.count;
     this.sync(view, false);
@@ -137,6 +145,8 @@ export class GraphCanvas {
   resized(): void {
     if (this.cy.destroyed()) return;
     this.cy.resize();
+    const turned = this.wanted && this.laidOut && this.laidOut.key !== this.key(this.wanted.chosen);
+    if (turned && this.view) void this.show(this.view, this.wanted!.chosen, this.wanted!.choice);
     this.viewport.follow();
     this.cy.forceRender();
   }
@@ -175,6 +185,15 @@ export class GraphCanvas {
     this.cy.destroy();
   }
 
+  private get down(): boolean {
+    return this.cy.width() < NARROW && this.cy.height() > this.cy.width();
+  }
+
+  /** What the layout depends on. */
+  private key(chosen: string): string {
+    return `${chosen} ${this.down}`;
+  }
+
   private scale(view: View): void {
     const big = isBig(view.nodes.length, view.edges.length);
     if (big === this.big) return;
@@ -206,6 +225,8 @@ export class GraphCanvas {
   /** Places for what is new; undefined if there is no room. */
   private room(view: View, fresh: string[]): Record<string, Point> | undefined {
     if (fresh.length === 0) return {};
+    // Places beside neighbours are sought from left to right.
+    if (this.down && !this.big) return undefined;
     const isNew = new Set(fresh);
     const there = view.nodes
       .filter((n) => !isNew.has(n.id))
@@ -216,12 +237,13 @@ export class GraphCanvas {
     return !this.big && !this.arranged && crowded(all, view.boxes) ? undefined : found;
   }
 
-  private async layOut(view: View, key: string, choice: LayoutChoice): Promise<void> {
+  private async layOut(view: View, chosen: string, choice: LayoutChoice): Promise<void> {
+    const key = this.key(chosen);
     this.events.busy(true);
     this.pending = key;
     const output = await this.layouts.run(
       algorithm(choice, view.nodes.length, view.edges.length),
-      layoutInput(view),
+      layoutInput(view, this.down),
     );
     if (!output || this.cy.destroyed() || this.pending !== key) return;
     this.pending = undefined;
@@ -243,7 +265,7 @@ export class GraphCanvas {
     this.events.busy(false);
     performance.clearMarks("graph laid out");
     performance.mark("graph laid out");
-    if (this.view && this.view !== view) await this.show(this.view, key, choice);
+    if (this.view && this.view !== view) await this.show(this.view, chosen, choice);
   }
 
   /** The reader went back to the view that is laid out already. */
@@ -281,22 +303,10 @@ export class GraphCanvas {
     });
   }
 
-  /** Shows what is selected, and what belongs to it more strongly than the rest. */
   private mark(): void {
-    this.cy.batch(() => {
-      this.cy.elements(".chosen").removeClass("chosen");
-      this.cy.edges(".near").removeClass("near");
-      const it = this.selected === undefined ? this.cy.collection() : this.cy.getElementById(this.selected);
-      it.addClass("chosen");
-      if (this.big) it.edges().union(it.connectedEdges()).addClass("near");
-      const finding =
-        this.view && [...this.view.nodes, ...this.view.edges].some((e) => e.found !== undefined);
-      if (finding) return;
-      this.cy.elements(".dim").removeClass("dim");
-      if (it.empty() || it.data("box")) return;
-      const near = related(it);
-      this.cy.elements().not(near).filter("[^box]").addClass("dim");
-    });
+    const all = this.view ? [...this.view.nodes, ...this.view.edges] : [];
+    const finding = all.some((e) => e.found !== undefined);
+    mark(this.cy, { selected: this.selected, big: this.big, finding });
     this.animation.invalidate();
   }
 }

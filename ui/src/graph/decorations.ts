@@ -32,6 +32,10 @@ const EDGE_ZOOM = 0.45;
 /** Shares of an edge where its lock may be: the first that its label leaves free. */
 const LOCKS = [0.2, 0.5, 0.8] as const;
 const MOST_BADGES = 3;
+/** How much wider than its box a name may be. */
+const OVERHANG = 1.7;
+/** Between a lock and a text. */
+const LOCK_MARGIN = 9;
 
 export function decorate(
   cy: cytoscape.Core,
@@ -135,20 +139,27 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
   const title = titleOf(n, f.zoom);
   if (width < 36 || !title) return;
   const { c, palette } = f;
-  const { text, size, app, outside } = title;
+  const { size, app, outside } = title;
   c.font = `600 ${size}px system-ui, sans-serif`;
-  const room = Math.min(width - 8, c.measureText(text).width + 10);
+  const text = cut(c, title.text, width * OVERHANG);
   // From far away the name stands on top of nodes.
-  if (f.zoom < ICON_ZOOM) {
+  if (!outside && f.zoom < ICON_ZOOM) {
     c.globalAlpha = 0.92;
     c.fillStyle = palette.surface;
     c.beginPath();
-    c.roundRect(box.x1 + 3, box.y1 + 3, room, size + 5, 4);
+    c.roundRect(box.x1 + 3, box.y1 + 3, c.measureText(text).width + 12, size + 5, 4);
     c.fill();
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4, room);
+  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4);
+}
+
+/** A name is not squeezed: what is too long ends early. */
+function cut(c: CanvasRenderingContext2D, text: string, room: number): string {
+  let letters = text.length;
+  while (letters > 3 && c.measureText(text.slice(0, letters)).width > room) letters -= 1;
+  return letters < text.length ? `${text.slice(0, letters)}…` : text;
 }
 
 function chip(f: Frame, at: Point, size: number, color: string): void {
@@ -170,9 +181,11 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   if (mtls === "none") return;
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
-  const label = f.labels.get(e.id());
+  const texts = [e.id(), e.source().id(), e.target().id()].flatMap((id) => f.labels.get(id) ?? []);
   const near = Math.min(LOCKS[0], 24 / line.length);
-  const free = [near, ...LOCKS].map((share) => pointAt(line, share)).find((p) => !label || !holds(label, p));
+  const free = [near, ...LOCKS]
+    .map((share) => pointAt(line, share))
+    .find((p) => !texts.some((rect) => holds(rect, p, LOCK_MARGIN)));
   const at = free && place(free);
   if (!at || !f.visible(at)) return;
   const size = 17 * f.zoom;

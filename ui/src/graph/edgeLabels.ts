@@ -5,13 +5,14 @@ import { around, type LabelWish, placeLabels, type Rect } from "../layout/labels
 import { HEALTH_ORDER } from "../model/kinds";
 import type { ViewEdge, ViewNode } from "../model/view";
 import { lineOf, pointAt } from "./geometry";
-import { measureNode } from "./measure";
+import { SHAPE_SIZE } from "./style";
 import { titleRect } from "./title";
 
 const LETTER = 6.5;
 const LINE = 15;
 const PADDING = 10;
 
+/** Of edges and of nodes. */
 export type LabelRects = ReadonlyMap<string, Rect>;
 
 /** `scale`: of the text. */
@@ -20,7 +21,11 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
   const nodes = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
   const boxes = cy.nodes("[box]").toArray() as cytoscape.NodeSingular[];
   const there = [
-    ...nodes.flatMap((n) => nodeRects(n, scale)),
+    ...nodes.flatMap((n) => {
+      const text = textRect(n, scale);
+      if (text) out.set(n.id(), text);
+      return [around(n.position(), SHAPE_SIZE + 8, SHAPE_SIZE + 8), ...(text ? [text] : [])];
+    }),
     ...boxes.flatMap((b) => titleRect(b, cy.zoom()) ?? []),
   ];
   const side = sides(cy.edges());
@@ -59,17 +64,18 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
   return out;
 }
 
-/** The shape, and the label below it. */
-function nodeRects(n: cytoscape.NodeSingular, scale: number): Rect[] {
+/** The label below the shape. */
+function textRect(n: cytoscape.NodeSingular, scale: number): Rect | undefined {
   const shown = n.scratch("view") as ViewNode | undefined;
-  if (!shown) return [];
-  const { height, below } = measureNode(shown);
-  const at = n.position();
-  const shape = height - below;
+  if (!shown) return undefined;
   const rows = [shown.title, shown.subtitle].filter((t) => t !== "");
-  const width = Math.max(...rows.map((r) => r.length)) * LETTER * scale;
-  const text = rows.length * LINE * scale;
-  return [around(at, shape, shape), around({ x: at.x, y: at.y + shape / 2 + text / 2 }, width, text)];
+  const height = rows.length * LINE * scale;
+  const { x, y } = n.position();
+  return around(
+    { x, y: y + SHAPE_SIZE / 2 + 4 + height / 2 },
+    Math.max(...rows.map((r) => r.length)) * LETTER * scale,
+    height,
+  );
 }
 
 /** What is in trouble is labelled first, then what is busiest. */

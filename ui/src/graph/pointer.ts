@@ -28,17 +28,3 @@ export function listen(cy: cytoscape.Core, host: HTMLElement, events: PointerEve
   });
   cy.on("grab pan zoom", () => events.hover(undefined, NOWHERE));
 }
-
-/** An edge with its ends; a node with its edges, and through services with what is on their other side. */
-export function related(it: cytoscape.CollectionReturnValue): cytoscape.CollectionReturnValue {
-  if (it.edges().nonempty()) {
-    const ends = it.edges().connectedNodes();
-    return it.union(ends).union(ends.ancestors());
-  }
-  const out = it.nodes().outgoers();
-  const into = it.nodes().incomers();
-  const onward = out.nodes('[kind = "service"]').outgoers();
-  const back = into.nodes('[kind = "service"]').incomers();
-  const all = it.union(out).union(into).union(onward).union(back);
-  return all.union(all.nodes().ancestors());
-}

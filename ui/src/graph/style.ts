@@ -194,5 +194,5 @@ function ground(p: Palette, n: cytoscape.NodeSingular): string {
 
 /** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. */
 export function textScale(zoom: number): number {
-  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.15 : 1.32;
+  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.2 : zoom > 0.5 ? 1.45 : 1.75;
 }

@@ -4,8 +4,9 @@ import type { Rect } from "../layout/labels";
 
 /** Below this zoom there is no room for details. */
 export const ICON_ZOOM = 0.3;
-/** While the room above the nodes is too small for it, it stands on top of the box. */
+/** While the room above the nodes is too small for it, it stands on top of the box; from far away there is none. */
 const INSIDE_ZOOM = 0.75;
+const FAR_ZOOM = 0.2;
 const LETTER = 0.58;
 
 export interface Title {
@@ -19,7 +20,7 @@ export function titleOf(box: cytoscape.NodeSingular, zoom: number): Title | unde
   const app = box.data("box") === "app";
   if (app && zoom < ICON_ZOOM) return undefined;
   const size = Math.max(app ? 9.5 : 11, Math.min(16, (app ? 12 : 13.5) * zoom));
-  const outside = zoom >= ICON_ZOOM && zoom < INSIDE_ZOOM;
+  const outside = zoom >= FAR_ZOOM && zoom < INSIDE_ZOOM;
   return { text: String(box.data("name")), size, app, outside };
 }
 

@@ -9,6 +9,8 @@ const FIT_PASSES = 3;
 /** A graph of two nodes is not blown up to fill the screen. */
 const MAX_FIT_ZOOM = 1.25;
 const NARROW = 500;
+/** Of a narrow canvas; a higher one has room below the button for the panel. */
+const LOW = 360;
 
 export interface Seen {
   zoom: number;
@@ -74,7 +76,7 @@ export class Viewport {
 
   private fitOnce(): void {
     const narrow = this.cy.width() < NARROW;
-    const [side, top, bottom] = narrow ? [10, 40, 58] : [36, 48, 64];
+    const [side, top, bottom] = !narrow ? [36, 48, 64] : this.cy.height() > LOW ? [10, 92, 64] : [10, 40, 58];
     const left = side + (narrow ? 0 : this.is.covered());
     const box = this.is.big() ? this.rough() : this.exact();
     const width = Math.max(1, box.x2 - box.x1);

@@ -47,8 +47,9 @@ export function around(p: Point, width: number, height: number): Rect {
   return { x1: p.x - width / 2, y1: p.y - height / 2, x2: p.x + width / 2, y2: p.y + height / 2 };
 }
 
-export function holds(r: Rect, p: Point): boolean {
-  return p.x > r.x1 && p.x < r.x2 && p.y > r.y1 && p.y < r.y2;
+/** `margin`: around the rectangle. */
+export function holds(r: Rect, p: Point, margin = 0): boolean {
+  return p.x > r.x1 - margin && p.x < r.x2 + margin && p.y > r.y1 - margin && p.y < r.y2 + margin;
 }
 
 /** How much of a rectangle others cover. */

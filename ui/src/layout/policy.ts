@@ -22,9 +22,9 @@ export function decide(before: LaidOut | undefined, key: string, added: number):
   return before.placed + added > before.nodes * MOST_PLACED ? "full" : "place";
 }
 
-/** Dagre draws best but takes seconds beyond this; the force layout takes seconds too. */
+/** Dagre draws best what is small; beyond this it becomes so wide that nothing can be read. Force takes seconds. */
 export function algorithm(choice: LayoutChoice, nodes: number, edges: number): Algorithm {
-  const small = nodes <= 220 && edges <= 420;
+  const small = nodes <= 90 && edges <= 180;
   if (choice === "force") return nodes <= 600 && edges <= 1500 ? "force" : "layered";
   return small ? "dagre" : "layered";
 }
