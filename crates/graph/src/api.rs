@@ -221,11 +221,11 @@ impl<'r> Selection<'r> {
     ) -> Result<Self, Refusal> {
         let parameters = Parameters::read(query, parameters::SELECTION)?;
         let id = parameters.id()?.to_owned();
-        let store = traffic.now();
-        let until = milliseconds(parameters.at(&store)? + 1);
+        let until = milliseconds(parameters.at(&traffic.now())? + 1);
         let chosen = Self { id, reader, until, limit: parameters.limit(ROWS)? };
-        let has_traffic = || store.keys().any(|key| chosen.has(key));
-        if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic()) {
+        let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
+        let has_ended = || !traffic.recent().newest(|key| chosen.has(key), until, 1).is_empty();
+        if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
             return Err(Refusal::unknown(&chosen.id));
         }
         Ok(chosen)

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
@@ -98,21 +99,24 @@ function Current({ page, path }: { page: Page; path: string[] }) {
 function onKey(e: KeyboardEvent, openHelp: () => void): void {
   const target = e.composedPath()[0] as HTMLElement;
   const writing = target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
-  if (
-    e.key === "Escape" &&
-    !writing &&
-    route.peek().page === "graph" &&
-    state.peek().selected &&
-    !document.querySelector("dialog[open]")
-  ) {
-    choose({ selected: undefined });
-    return;
-  }
+  if (e.key === "Escape" && !writing && closeTop(target)) return;
   if (writing || e.ctrlKey || e.metaKey || e.altKey) return;
   if (e.key === "?") openHelp();
   else if (e.key === "/") document.querySelector<HTMLInputElement>("[data-field=find]")?.focus();
   else return;
   e.preventDefault();
+}
+
+/** Closes what is on top: the selection, or else the legend. Out: whether there was any. */
+function closeTop(from: HTMLElement): boolean {
+  const { selected, legend } = state.peek();
+  if (route.peek().page !== "graph" || document.querySelector("dialog[open]")) return false;
+  if (selected) choose({ selected: undefined });
+  else if (legend) choose({ legend: false }, true);
+  else return false;
+  // What held the keyboard may be gone.
+  if (from.closest(".panel, .legend")) focusGraph();
+  return true;
 }
 
 function Masthead({ help }: { help(): void }) {
@@ -215,14 +219,19 @@ function AwayBanner() {
   const seen = graphFeed.state.value.at;
   const wait = lost.retryAt ? Math.max(0, Math.ceil((lost.retryAt - now.value) / 1000)) : 0;
   return (
-    <div class="banner banner-bad" role="alert">
+    <div class="banner banner-bad">
       <Icon path={UI_ICONS.warning} size={16} />
       <span class="grow">
-        {lost.message === "the server does not answer"
-          ? "The server does not answer."
-          : `The server is in trouble: ${clean(lost.message, 200)}.`}{" "}
-        {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
-        {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
+        <span role="alert">
+          {lost.message === "the server does not answer"
+            ? "The server does not answer."
+            : `The server is in trouble: ${clean(lost.message, 200)}.`}
+        </span>{" "}
+        {/* Nobody wants each second read aloud. */}
+        <span aria-hidden="true">
+          {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
+          {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
+        </span>
       </span>
       <button type="button" class="button" onClick={lost.retry}>
         Try now
@@ -279,7 +288,9 @@ export function Dialog({
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
     dialog.current?.showModal();
+    return () => before?.focus();
   }, []);
   return (
     <dialog

@@ -77,7 +77,7 @@ export default function DetailPage({
               tab.value = t;
             }}
           />
-          <div role="tabpanel" class="detail-body">
+          <div role="tabpanel" aria-labelledby={`tab-${tab.value}`} class="detail-body">
             {tab.value === "traffic" && <Overview item={item} type={TYPES[what]} />}
             {tab.value === "config" && <ConfigTab id={item.id} />}
             {tab.value === "failures" && <FailuresTab id={item.id} />}

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type { Health } from "../api/types";
 import { formatRoute } from "../app/route";
 import { choose, currentView, graph, shownTime, state } from "../app/store";
+import { focusGraph } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
 import { describeShare, mtls } from "../model/describe";
 import type { PanelTab } from "../model/graphState";
@@ -38,7 +39,11 @@ export function Panel({ close }: { close(): void }) {
         <IconButton
           icon={UI_ICONS.close}
           label={id ? "Clear the selection" : "Close the panel"}
-          onClick={() => (id ? choose({ selected: undefined }) : close())}
+          onClick={() => {
+            if (id) choose({ selected: undefined });
+            else close();
+            focusGraph();
+          }}
         />
       </header>
       {gone && <p class="notice">What was selected is not in the graph at this time.</p>}
@@ -48,7 +53,7 @@ export function Panel({ close }: { close(): void }) {
         current={s.tab}
         onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
       />
-      <div class="panel-body" role="tabpanel">
+      <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
         {s.tab === "traffic" && <Overview it={it} />}
         {s.tab === "config" && <ConfigTab id={it.id} />}
         {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}

@@ -268,7 +268,9 @@ describe("trouble", () => {
     const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
     opened!.mock.state.fault = "drop";
     await page.click("[aria-label='Refresh now']");
-    await page.waitForSelector("[role=alert]:has-text('The server does not answer') >> text=/is .* old/");
+    await page.waitForSelector(
+      ".banner-bad:has([role=alert]:text('The server does not answer')) >> text=/is .* old/",
+    );
     expect(await ids(page, "graph-nodes")).toContain(SERVICE);
     opened!.mock.state.fault = undefined;
     await page.click("text=Try now");
@@ -513,6 +515,20 @@ describe("the look", () => {
     await page.waitForSelector("dialog[open] >> text=Find and hide");
     await page.keyboard.press("Escape");
     await page.waitForSelector("dialog[open]", { state: "detached" });
+    const focused = () => page.evaluate(() => document.activeElement?.className ?? "");
+    await page.focus(".canvas");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForSelector(".panel h2:not(:has-text('Whole graph'))");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("role"))).toBe("tab");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".panel h2:has-text('Whole graph')");
+    expect(await focused()).toContain("canvas");
+    await page.click("[aria-label=Legend]");
+    await page.focus("[aria-label='Close the legend']");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".legend", { state: "detached" });
+    expect(await focused()).toContain("canvas");
   });
 });
 

@@ -62,6 +62,15 @@ const percent = (share: number) => share * 100;
 const names = (n: Node | undefined) =>
   n ? [n.name, n.workload, n.app, n.service].filter((t) => t !== undefined) : undefined;
 
+/** Of a workload's labels the traffic tells two, each under Istio's name and its canonical one. */
+const LABELS: Record<string, (n: Node) => string> = {
+  app: (n) => n.app ?? "",
+  version: (n) => n.version ?? "",
+  "service.istio.io/canonical-name": (n) => n.app ?? "",
+  "service.istio.io/canonical-revision": (n) => n.version ?? "",
+};
+const LABEL = "label:";
+
 export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["name"], "name of the node, its workload, app or service", names),
   ofNode("text", ["node"], "kind of node", nodeKinds, [
@@ -76,6 +85,7 @@ export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["app"], "app label", (n) => n.app ?? ""),
   ofNode("text", ["service", "svc"], "service name", (n) => n.service ?? ""),
   ofNode("text", ["version"], "version label", (n) => n.version ?? ""),
+  { ...ofNode("text", ["label:app"], "a label: app or version", LABELS.app!), bare: true },
   ofNode("text", ["cluster"], "Istio's cluster name", (n) => n.cluster ?? ""),
   ofNode("text", ["principal"], "SPIFFE identity", (n) => n.principal ?? ""),
   ofNode("number", ["httpin"], "HTTP requests per second, inbound", (n) => n.in.http?.requests ?? 0),
@@ -214,15 +224,6 @@ const BY_NAME = new Map(SUBJECTS.flatMap((s) => s.names.map((name) => [name, s] 
 export function subject(name: string): Subject | undefined {
   return BY_NAME.get(name.toLowerCase()) ?? label(name);
 }
-
-/** Of a workload's labels the traffic tells two, each under Istio's name and its canonical one. */
-const LABELS: Record<string, (n: Node) => string> = {
-  app: (n) => n.app ?? "",
-  version: (n) => n.version ?? "",
-  "service.istio.io/canonical-name": (n) => n.app ?? "",
-  "service.istio.io/canonical-revision": (n) => n.version ?? "",
-};
-const LABEL = "label:";
 
 function label(name: string): Subject | undefined {
   const key = name.toLowerCase();
