@@ -1,14 +1,14 @@
 // The frame of the page: masthead, banners, the page that the address asks for, dialogs, and keys that hold
 // everywhere.
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
 import { age } from "../model/format";
 import { clean } from "../model/text";
+import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
 import { Icon, IconButton } from "../ui/widgets";
 import { Help } from "./help";
@@ -274,38 +274,5 @@ function SignIn({ why }: { why: string }) {
         </button>
       </form>
     </Dialog>
-  );
-}
-
-export function Dialog({
-  title,
-  children,
-  close,
-}: {
-  title: string;
-  children: ComponentChildren;
-  close?(): void;
-}) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    dialog.current?.showModal();
-    return () => before?.focus();
-  }, []);
-  return (
-    <dialog
-      ref={dialog}
-      aria-label={title}
-      onCancel={(e) => {
-        e.preventDefault();
-        close?.();
-      }}
-    >
-      <div class="dialog-head">
-        <h2>{title}</h2>
-        {close && <IconButton icon={UI_ICONS.close} label="Close" onClick={close} />}
-      </div>
-      {children}
-    </dialog>
   );
 }

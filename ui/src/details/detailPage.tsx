@@ -5,7 +5,7 @@ import type { Graph, GraphType, List, ListItem } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
-import { Labels, Sidecars } from "../lists/listPage";
+import { Labels, Sidecars } from "../lists/columns";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
 import { view } from "../model/view";

@@ -1,12 +1,11 @@
 // The canvas: keeps Cytoscape in step with the view. In: views, selections, commands. Out: calls back with what the
 // reader points at. New numbers move nothing.
 import cytoscape from "cytoscape";
-import { control } from "../layout/bends";
 import { LayoutClient } from "../layout/client";
 import { crowded } from "../layout/crowded";
 import { place } from "../layout/place";
 import { algorithm, decide, isBig, type LaidOut } from "../layout/policy";
-import type { LayoutChoice, LayoutOutput, Point } from "../layout/types";
+import type { LayoutChoice, Point } from "../layout/types";
 import type { View } from "../model/view";
 import { Animation } from "./animation";
 import { type DecorationOptions, decorate } from "./decorations";
@@ -14,7 +13,7 @@ import { type LabelRects, putLabels } from "./edgeLabels";
 import { Layer } from "./layer";
 import { mark } from "./marked";
 import { layoutEdges, layoutInput, measureNode } from "./measure";
-import { move, places } from "./moves";
+import { arrange, move, places } from "./moves";
 import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
 import { styleSheet, textScale } from "./style";
@@ -252,7 +251,7 @@ export class GraphCanvas {
     const seen = this.viewport.seen();
     this.cy.batch(() => {
       this.sync(view, true);
-      this.apply(output);
+      arrange(this.cy, output);
     });
     this.laidOut = { key, nodes: view.nodes.length, placed: 0 };
     this.arranged = false;
@@ -286,21 +285,6 @@ export class GraphCanvas {
     this.mark();
     this.animation.invalidate();
     this.cy.forceRender();
-  }
-
-  private apply(output: LayoutOutput): void {
-    this.cy.batch(() => {
-      this.cy
-        .nodes("[kind]")
-        .positions((n) => output.positions[(n as unknown as cytoscape.NodeSingular).id()] ?? { x: 0, y: 0 });
-      this.cy.edges().forEach((e) => {
-        const points = output.bends[e.id()];
-        const bend =
-          points && control(output.positions[e.data("source")]!, output.positions[e.data("target")]!, points);
-        if (bend) e.data(bend);
-        else if (e.data("distances")) e.removeData("distances weights");
-      });
-    });
   }
 
   private mark(): void {

@@ -1,11 +1,28 @@
 // Moves a graph from one layout to the next, so that the reader can follow what goes where. In: places and the part that
 // is seen, before and after. Out: a promise of the end. Whoever asked for less motion sees the end at once.
 import type cytoscape from "cytoscape";
-import type { Point } from "../layout/types";
+import { control } from "../layout/bends";
+import type { LayoutOutput, Point } from "../layout/types";
 import type { Seen } from "./viewport";
 
 const DURATION = 350;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+/** Puts everything where a layout wants it. */
+export function arrange(cy: cytoscape.Core, output: LayoutOutput): void {
+  cy.batch(() => {
+    cy.nodes("[kind]").positions(
+      (n) => output.positions[(n as unknown as cytoscape.NodeSingular).id()] ?? { x: 0, y: 0 },
+    );
+    cy.edges().forEach((e) => {
+      const points = output.bends[e.id()];
+      const bend =
+        points && control(output.positions[e.data("source")]!, output.positions[e.data("target")]!, points);
+      if (bend) e.data(bend);
+      else if (e.data("distances")) e.removeData("distances weights");
+    });
+  });
+}
 
 export function places(cy: cytoscape.Core): Map<string, Point> {
   const all = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
