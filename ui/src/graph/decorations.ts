@@ -33,7 +33,7 @@ const EDGE_ZOOM = 0.45;
 const LOCKS = [0.2, 0.5, 0.8] as const;
 const MOST_BADGES = 3;
 /** How much wider than its box a name may be. */
-const OVERHANG = 1.7;
+const OVERHANG = 2.2;
 /** Between a lock and a text. */
 const LOCK_MARGIN = 9;
 

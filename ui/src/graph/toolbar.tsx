@@ -187,7 +187,9 @@ function Display() {
           ))}
         </fieldset>
       </div>
-      <p class="muted">{count(currentView.value?.hidden ?? 0, "element")} hidden</p>
+      {!!currentView.value?.hidden && (
+        <p class="muted">{count(currentView.value.hidden, "element")} hidden</p>
+      )}
     </Menu>
   );
 }
