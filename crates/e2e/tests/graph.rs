@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh};
+use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh, service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::{ask, connect, is_listening};
@@ -311,6 +311,30 @@ fn a_connection_of_a_killed_sidecar_is_not_open_any_more() {
             ensure!(active == 0, "{active} are open");
             Ok(())
         })
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(&service("deaf", 9000, "app: deaf"))?;
+        let _server = mesh.run("deaf", "app=deaf,version=v1", &["sleep", "1000"])?;
+        let script = "{ echo hello; sleep 1; } | nc -w2 deaf 9000; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        let api = Api::of(&mesh)?;
+        let failure = wait_until("both views", SOON + SHOWN, || {
+            let page = api.get("failures?id=mesh")?;
+            let failures = page["failures"].as_array().context("failures")?;
+            let both = failures.iter().find(|one| !one["byClient"].is_null());
+            let both = both.cloned().with_context(|| format!("not both yet: {page:#}"))?;
+            ensure!(failures.len() == 1, "{page:#}");
+            Ok(both)
+        })?;
+        let proxies = [&failure, &failure["byClient"]].map(|one| one["proxy"].to_string());
+        ensure!(proxies[0].contains("deaf.") && proxies[1].contains("client."), "{failure:#}");
+        ensure!(failure["flags"].to_string().contains("UF"), "{failure:#}");
+        Ok(())
     });
 }
 

@@ -55,7 +55,7 @@ export function Panel({ close }: { close(): void }) {
       />
       <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
         {s.tab === "traffic" && <Overview it={it} />}
-        {s.tab === "config" && <ConfigTab id={it.id} />}
+        {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
         {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}
         {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} />}
       </div>

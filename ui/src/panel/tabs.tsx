@@ -38,7 +38,7 @@ export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
   return data ? <Charts series={data} /> : <Loading what="history" />;
 }
 
-export function ConfigTab({ id }: Props) {
+export function ConfigTab({ id, at }: Props) {
   const { data, error, refresh } = useFeed<List<ConfigItem>>(query({ actsOn: id }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 30_000,
@@ -47,18 +47,21 @@ export function ConfigTab({ id }: Props) {
   if (!data) return <Loading what="configuration" />;
   if (data.items.length === 0) return <p class="muted">No Istio object acts on this.</p>;
   return (
-    <ul class="objects">
-      {data.items.slice(0, 200).map((o) => (
-        <li key={configPath(o)}>
-          <a href={configHref(o)}>
-            <span class="kind">{o.kind}</span>
-            <span class="grow">{clean(o.name, 80)}</span>
-            <small class="muted">{clean(o.namespace, 60)}</small>
-          </a>
-          {o.issues.errors + o.issues.warnings > 0 && <IssueCount issues={o.issues} />}
-        </li>
-      ))}
-    </ul>
+    <>
+      {at !== undefined && <p class="muted">What acts on it now: what did at that time is not known.</p>}
+      <ul class="objects">
+        {data.items.slice(0, 200).map((o) => (
+          <li key={configPath(o)}>
+            <a href={configHref(o)}>
+              <span class="kind">{o.kind}</span>
+              <span class="grow">{clean(o.name, 80)}</span>
+              <small class="muted">{clean(o.namespace, 60)}</small>
+            </a>
+            {o.issues.errors + o.issues.warnings > 0 && <IssueCount issues={o.issues} />}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
