@@ -320,9 +320,14 @@ fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
         let mesh = lateen_e2e::mesh()?;
         mesh.apply(&service("deaf", 9000, "app: deaf"))?;
         let _server = mesh.run("deaf", "app=deaf,version=v1", &["sleep", "1000"])?;
+        let api = Api::of(&mesh)?;
+        wait_until("the server's endpoint", SOON, || {
+            let all = api.list("workloads", "id")?;
+            ensure!(all.contains(&"workload/default/deaf".to_owned()), "{all:?}");
+            Ok(())
+        })?;
         let script = "{ echo hello; sleep 1; } | nc -w2 deaf 9000; sleep 1000";
         let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
-        let api = Api::of(&mesh)?;
         let failure = wait_until("both views", SOON + SHOWN, || {
             let page = api.get("failures?id=mesh")?;
             let failures = page["failures"].as_array().context("failures")?;
