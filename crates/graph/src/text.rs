@@ -62,8 +62,8 @@ fn flow(edge: &Edge) -> String {
 fn whole(of: ShareOf) -> &'static str {
     match of {
         ShareOf::Requests => "requests",
-        ShareOf::Opened => "new",
-        ShareOf::Open => "open",
+        ShareOf::Opened => "new connections",
+        ShareOf::Open => "open connections",
     }
 }
 

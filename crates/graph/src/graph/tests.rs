@@ -206,7 +206,7 @@ fn a_terminal_gets_a_line_per_edge() {
     assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
     assert!(first.ends_with("tcp 1.7 conn/s, 50 B/s"), "{shown}");
     assert!(
-        shown.contains("tcp 0.33 conn/s, 10 B/s, 13% of new"),
+        shown.contains("tcp 0.33 conn/s, 10 B/s, 13% of new connections"),
         "the smaller part of a split: {shown}"
     );
     assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
