@@ -89,8 +89,17 @@ export function failures(mesh, id, now, limit) {
   const { in: inbound, out } = flowsOf(mesh, id);
   const failing = [...inbound, ...out].filter((f) => f.errors(now) > 0);
   return failing
-    .flatMap((f, n) => [0, 1, 2].map((i) => failure(mesh, f, now - (n * 3 + i) * 2700)))
+    .flatMap((f, n) => [0, 1, 2].map((i) => bothViews(failure(mesh, f, now - (n * 3 + i) * 2700))))
     .slice(0, limit);
+}
+
+/** A refused connection, as the proxies at both of its ends tell it.
+ * @param {import("../src/api/types").Failure} f @returns {import("../src/api/types").Failure} */
+function bothViews(f) {
+  if (f.protocol !== "tcp") return f;
+  const server = f.target.split("/").at(-1);
+  const byClient = { ...f, flags: "UC", summary: `${server} broke the connection off`, remedy: undefined };
+  return { ...f, proxy: `${server}-5c8.default`, byClient };
 }
 
 /** @param {Mesh} mesh @param {Flow} f @param {number} time @returns {import("../src/api/types").Failure} */

@@ -8,7 +8,7 @@
 /** @typedef {import("../src/api/types").Edge} Edge */
 /** @typedef {import("../src/api/types").Traffic} Traffic */
 /** @typedef {import("../src/api/types").GraphType} GraphType */
-/** @typedef {{type: GraphType, namespaces: string[], duration: number, at: number, services: boolean, idle: boolean}} Query */
+/** @typedef {{type: GraphType, namespaces: string[], duration: number, at: number, services: boolean, idle: boolean, past?: boolean}} Query */
 
 /** @param {Mesh} mesh @param {Query} q @returns {Graph} */
 export function graph(mesh, q) {
@@ -43,6 +43,8 @@ export function graph(mesh, q) {
   }
   if (q.idle && q.type !== "service") putIdle(mesh, nodes, wanted, q.type);
   for (const n of nodes.values()) n.health = health(isIdle(n.in) ? n.out : n.in);
+  // What acted then is not known.
+  if (q.past) for (const n of nodes.values()) n.badges = [];
   for (const e of edges.values()) e.health = health(e.traffic);
   const byId = (/** @type {{id: string}} */ a, /** @type {{id: string}} */ b) => (a.id < b.id ? -1 : 1);
   return {
@@ -89,6 +91,7 @@ function join(edges, f, from, to, traffic, share) {
     traffic,
     service: f.service ? `${f.service.name}.${f.service.ns}.svc.cluster.local` : undefined,
     share: Math.min(share, 1),
+    shareOf: f.protocol === "tcp" ? (traffic.tcp?.opened ? "opened" : "open") : "requests",
     health: { state: "healthy", reasons: [] },
   });
 }

@@ -24,6 +24,7 @@ const TYPES = {
 /** @param {string} name @returns {import("./mesh.mjs").Mesh} */
 export function scenario(name) {
   if (name === "big") return big();
+  if (name === "mid") return big(100, 220, 6);
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 
@@ -115,6 +116,7 @@ function answer(state, now, request, url, body, response) {
           at,
           services: p.get("services") !== "false",
           idle: p.get("idle") === "true",
+          past: p.has("at"),
         }),
         request.headers["if-none-match"],
       );

@@ -1,18 +1,27 @@
 // Takes the screenshots that whoever changes the look should look at: node tests/shots.mjs [FOLDER]
 import { mkdir } from "node:fs/promises";
+import { scenario } from "../mock/server.mjs";
 import { launch, open, settled } from "./browser.mjs";
 
 const folder = process.argv[2] ?? "/tmp/ui-shots";
 await mkdir(folder, { recursive: true });
 const browser = await launch();
 const server = "app/default/echo-server/v2";
-/** @type {{name: string, scenario: string, hash?: string, width?: number, height?: number, dark?: boolean, graph?: boolean, act?: (p: import("playwright-core").Page) => Promise<void>}[]} */
+const REFUSED = `service/default/tcp-echo-server>${server}#tcp`;
+/** @type {{name: string, scenario: string, hash?: string, width?: number, height?: number, dark?: boolean, graph?: boolean, grows?: string[], act?: (p: import("playwright-core").Page) => Promise<void>}[]} */
 const shots = [
   { name: "echo-light", scenario: "echo" },
   { name: "echo-all-light", scenario: "echo-all" },
   { name: "echo-all-dark", scenario: "echo-all", dark: true },
   { name: "bookinfo", scenario: "bookinfo" },
   { name: "bookinfo-dark-legend", scenario: "bookinfo", hash: "#/graph?legend=true", dark: true },
+  { name: "mid", scenario: "mid" },
+  {
+    name: "mid-dark-zoomed",
+    scenario: "mid",
+    dark: true,
+    act: (p) => p.click("[aria-label='Zoom in']", { clickCount: 6 }),
+  },
   { name: "big", scenario: "big" },
   { name: "panel-node", scenario: "echo-all", hash: `#/graph?selected=${encodeURIComponent(server)}` },
   {
@@ -24,7 +33,30 @@ const shots = [
   { name: "find-error", scenario: "bookinfo", act: (p) => p.fill("[data-field=find]", "name contians x") },
   { name: "display", scenario: "bookinfo", act: (p) => p.click("text=Display") },
   { name: "table", scenario: "bookinfo", hash: "#/graph?table=true" },
+  { name: "table-legend", scenario: "bookinfo", hash: "#/graph?table=true&legend=true" },
   { name: "replay", scenario: "bookinfo", hash: "#/graph?replay=true" },
+  {
+    name: "replay-past",
+    scenario: "bookinfo",
+    hash: "#/graph?replay=true",
+    act: (p) => p.focus("input[type=range]").then(() => p.keyboard.press("PageDown")),
+  },
+  { name: "laptop", scenario: "bookinfo", width: 1280, height: 720 },
+  {
+    name: "edge-refused",
+    scenario: "echo-all",
+    width: 1280,
+    height: 720,
+    hash: `#/graph?selected=${encodeURIComponent(REFUSED)}&tab=failures`,
+  },
+  {
+    name: "grown",
+    scenario: "echo",
+    width: 1280,
+    height: 720,
+    grows: ["echo-split", "echo-all", "bookinfo"],
+  },
+  { name: "mobile-bookinfo", scenario: "bookinfo", width: 360, height: 740 },
   { name: "mobile", scenario: "echo-all", width: 360, height: 740 },
   {
     name: "mobile-panel",
@@ -55,7 +87,7 @@ const shots = [
 ];
 const only = process.argv[3];
 for (const s of shots.filter((x) => !only || x.name.includes(only))) {
-  const { page, problems, close } = await open(browser, {
+  const { mock, page, problems, close } = await open(browser, {
     scenario: s.scenario,
     hash: s.hash,
     context: {
@@ -64,6 +96,12 @@ for (const s of shots.filter((x) => !only || x.name.includes(only))) {
     },
   });
   if (s.graph !== false) await settled(page);
+  for (const next of s.grows ?? []) {
+    mock.state.mesh = scenario(next);
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForTimeout(700);
+    await settled(page);
+  }
   await s.act?.(page);
   await page.waitForTimeout(900);
   await page.screenshot({ path: `${folder}/${s.name}.png` });

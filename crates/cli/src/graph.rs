@@ -44,7 +44,7 @@ pub struct GraphCommand {
     /// Only what comes from or goes to these namespaces [default: all]
     #[arg(long, short, value_name = "NAMESPACE", value_delimiter = ',')]
     namespace: Vec<String>,
-    /// How long the rates are over, such as 30s or 10m; at most an hour
+    /// How long the rates are over, such as 30s or 10m: steps of 5 s, at most an hour
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     duration: String,
     /// Leave the services out that stand between clients and workloads

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh};
+use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh, service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::{ask, connect, is_listening};
@@ -166,6 +166,15 @@ fn the_api_tells_of_the_demo_and_of_what_acts_on_it() {
         ensure!(server["health"]["state"] == "healthy", "{server}");
         ensure!(server["issues"] == json!({"errors": 0, "warnings": 0}), "{server}");
         ensure!(server["outOfMesh"].is_null(), "{server}");
+        let past = wait_until("a step of the past", SOON, || {
+            let at = graph["at"].as_u64().context("a time")?;
+            let past = api.get(&format!("graph?type=workload&at={at}"))?;
+            let nodes = past["nodes"].as_array().context("a graph has nodes")?;
+            let then = nodes.iter().find(|node| node["id"] == NODES[3]).cloned();
+            then.filter(|node| node["issues"].is_null()).context("it is not past yet")
+        })?;
+        ensure!(past["badges"] == json!([]), "today's badges on a graph of the past: {past}");
+        ensure!(past["gateway"] == "ingress", "{past}");
 
         let mut command = mesh.lateen(&["graph", "--home"])?;
         command.arg(mesh.home());
@@ -344,6 +353,35 @@ fn what_a_short_program_did_is_told_at_its_end() {
             ensure!(failures["failures"][0]["flags"] == "UF,URX", "{failures}");
             Ok(())
         })
+    });
+}
+
+#[test]
+fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(&service("deaf", 9000, "app: deaf"))?;
+        let _server = mesh.run("deaf", "app=deaf,version=v1", &["sleep", "1000"])?;
+        let api = Api::of(&mesh)?;
+        wait_until("the server's endpoint", SOON, || {
+            let all = api.list("workloads", "id")?;
+            ensure!(all.contains(&"workload/default/deaf".to_owned()), "{all:?}");
+            Ok(())
+        })?;
+        let script = "{ echo hello; sleep 1; } | nc -w2 deaf 9000; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        let failure = wait_until("both views", SOON + SHOWN, || {
+            let page = api.get("failures?id=mesh")?;
+            let failures = page["failures"].as_array().context("failures")?;
+            let both = failures.iter().find(|one| !one["byClient"].is_null());
+            let both = both.cloned().with_context(|| format!("not both yet: {page:#}"))?;
+            ensure!(failures.len() == 1, "{page:#}");
+            Ok(both)
+        })?;
+        let proxies = [&failure, &failure["byClient"]].map(|one| one["proxy"].to_string());
+        ensure!(proxies[0].contains("deaf.") && proxies[1].contains("client."), "{failure:#}");
+        ensure!(failure["flags"].to_string().contains("UF"), "{failure:#}");
+        Ok(())
     });
 }
 

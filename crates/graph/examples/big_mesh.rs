@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lateen_graph::graph::{Query, graph};
 use lateen_graph::key::{Key, Party, Protocol, Service};
-use lateen_graph::kiali::kiali;
+use lateen_graph::kiali::{TcpRate, kiali};
 use lateen_graph::point::Point;
 use lateen_graph::series::series;
 use lateen_graph::store::{KEPT, STEP, Store};
@@ -98,7 +98,7 @@ fn main() {
     let graph = graph(&store, &query);
     println!("{} nodes, {} edges", graph.nodes.len(), graph.edges.len());
     let lateen = || serde_json::to_vec(&graph).unwrap_or_default();
-    let kiali = || serde_json::to_vec(&kiali(&graph)).unwrap_or_default();
+    let kiali = || serde_json::to_vec(&kiali(&graph, TcpRate::Sent)).unwrap_or_default();
     println!("JSON of Lateen {} bytes, of Kiali {} bytes", lateen().len(), kiali().len());
     measure("JSON of Lateen", rounds, lateen);
     measure("JSON of Kiali", rounds, kiali);

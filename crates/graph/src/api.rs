@@ -1,9 +1,10 @@
 //! The graph API, version 1, as pages. In: paths and queries. Out: JSON; what is wrong with a query is a
 //! problem that names the parameter and what it takes.
 
-use std::borrow::Cow;
+mod failures;
+mod parameters;
+
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_control::Inventory;
@@ -13,18 +14,18 @@ use serde_json::json;
 
 use crate::collect::Traffic;
 use crate::connection::Connection;
-use crate::failure::failure;
-use crate::graph::{Query, graph, left_out};
+use crate::graph::{graph, left_out};
 use crate::key::Key;
-use crate::kiali::kiali;
+use crate::kiali::{TcpRate, kiali};
 use crate::mesh::{Healths, mark};
-use crate::series::{selects, series};
-use crate::store::{KEPT, STEP, Store, step_of};
+use crate::series::{has_traffic, selects, series};
+use crate::store::{STEP, Store};
 use crate::text::text;
 use crate::view::{GraphType, Status, StoreStatus};
+use failures::both_views;
+pub use parameters::duration;
+use parameters::{Parameters, milliseconds};
 
-/// Seconds that rates are over, unless it is said.
-const DURATION: u64 = 60;
 /// Rows of failures and of logs.
 const ROWS: usize = 500;
 
@@ -39,31 +40,48 @@ pub struct About {
 /// The pages under `/api/v1/`.
 pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<dyn Pages> {
     at_once(move |ask| {
-        let parameters = parameters(&ask.query);
+        let (query, reader) = (&*ask.query, &ask.reader);
         let path = ask.path.strip_prefix("/api/v1/")?;
         if let ("graph" | "series", Some(why)) = (path, traffic.missing()) {
             return Some(Page::problem(502, why));
         }
         let page = match path {
-            "status" => Ok(Page::json(&status(&traffic, &about, &inventory, &ask.reader))),
-            "graph" => graph_page(&traffic, &inventory, &parameters, &ask.reader),
-            "series" => series_page(&traffic.now(), &parameters, &ask.reader),
-            "failures" => failures_page(&traffic, &inventory, &parameters, &ask.reader),
-            "logs" => logs_page(&traffic, &parameters, &ask.reader),
-            list => Ok(list_page(&traffic, &inventory, list, &ask.query)?),
+            "status" => Parameters::read(query, parameters::STATUS)
+                .map(|_| Page::json(&status(&traffic, &about, &inventory, reader)))
+                .map_err(Refusal::from),
+            "graph" => graph_page(&traffic, &inventory, query, reader),
+            "series" => series_page(&traffic, &inventory, query, reader),
+            "failures" => failures_page(&traffic, &inventory, query, reader),
+            "logs" => logs_page(&traffic, &inventory, query, reader),
+            list => Ok(list_page(&traffic, &inventory, list, query)?),
         };
         Some(match page {
             _ if !ask.is_reading() => only("GET"),
             Ok(page) => page,
-            Err(message) => Page::problem(400, message),
+            Err(Refusal { status, message }) => Page::problem(status, message),
         })
     })
 }
 
-type Parameters<'q> = BTreeMap<Cow<'q, str>, Cow<'q, str>>;
+/// Why there is no answer.
+struct Refusal {
+    status: u16,
+    message: String,
+}
 
-fn parameters(query: &str) -> Parameters<'_> {
-    form_urlencoded::parse(query.as_bytes()).collect()
+impl From<String> for Refusal {
+    fn from(message: String) -> Self {
+        Self { status: 400, message }
+    }
+}
+
+impl Refusal {
+    fn unknown(id: &str) -> Self {
+        let message = format!(
+            "there is no {id:?} in the mesh, and nothing was of it in the last hour: take an id from /api/v1/graph"
+        );
+        Self { status: 404, message }
+    }
 }
 
 fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Reader) -> Status {
@@ -107,10 +125,6 @@ fn notices(traffic: &Traffic, store: &Store, inventory: &Inventory) -> Vec<Strin
     notices
 }
 
-fn milliseconds(step: u32) -> u64 {
-    u64::from(step) * STEP * 1000
-}
-
 /// One of the control plane's lists, with the health that the traffic tells of.
 fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
     let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
@@ -123,239 +137,119 @@ fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) 
 fn graph_page(
     traffic: &Traffic,
     inventory: &Inventory,
-    parameters: &Parameters<'_>,
+    query: &str,
     reader: &Reader,
-) -> Result<Page, String> {
-    let (mut graph, services, notices) = {
+) -> Result<Page, Refusal> {
+    let parameters = Parameters::read(query, parameters::GRAPH)?;
+    let (mut graph, query, is_past, notices) = {
         let store = traffic.now();
-        let query = read(&store, parameters, reader)?;
-        (graph(&store, &query), query.services, notices(traffic, &store, inventory))
+        let query = parameters.graph(&store, reader)?;
+        let is_past = query.at < store.range().1.saturating_sub(1);
+        (graph(&store, &query), query, is_past, notices(traffic, &store, inventory))
     };
-    mark(&mut graph, &inventory.acts(), services);
+    mark(&mut graph, &inventory.acts(), query.services, is_past);
     graph.notices.extend(notices);
-    match parameters.get("format").map_or("lateen", |format| &**format) {
+    match parameters.get("format").unwrap_or("lateen") {
         "lateen" => Ok(Page::json(&graph)),
-        "kiali" => Ok(Page::json(&kiali(&graph))),
+        "kiali" => Ok(Page::json(&kiali(&graph, TcpRate::read(parameters.get("rateTcp"))?))),
         "text" => Ok(Page::text(text(&graph))),
-        other => Err(format!("format {other:?} is not known: use lateen, kiali or text")),
+        other => Err(format!("format {other:?} is not known: use lateen, kiali or text").into()),
     }
 }
 
 fn series_page(
-    store: &Store,
-    parameters: &Parameters<'_>,
+    traffic: &Traffic,
+    inventory: &Inventory,
+    query: &str,
     reader: &Reader,
-) -> Result<Page, String> {
-    let id = parameters.get("id").ok_or("id is missing: give the id of a node or an edge")?;
-    let mut query = read(store, parameters, reader)?;
+) -> Result<Page, Refusal> {
+    let parameters = Parameters::read(query, parameters::SERIES)?;
+    let id = parameters.id()?;
+    let store = traffic.now();
+    let mut query = parameters.graph(&store, reader)?;
     // A step that is not over would look like a fall.
     query.at = query.at.min(store.range().1.saturating_sub(1));
-    Ok(Page::json(&series(store, id, &query)))
+    if !(is_of_mesh(inventory, id, reader) || has_traffic(&store, id, &query)) {
+        return Err(Refusal::unknown(id));
+    }
+    Ok(Page::json(&series(&store, id, &query)))
 }
 
 fn failures_page(
     traffic: &Traffic,
     inventory: &Inventory,
-    parameters: &Parameters<'_>,
+    query: &str,
     reader: &Reader,
-) -> Result<Page, String> {
-    let (id, at, limit) = selection(traffic, parameters)?;
+) -> Result<Page, Refusal> {
+    let chosen = Selection::read(traffic, inventory, query, reader)?;
     let recent = traffic.recent();
-    let failed = recent.newest(
-        |key| key.is_failure() && may_read(reader, key) && selects(id, key),
-        at,
-        limit,
-    );
+    let failed = recent.newest(|key| key.is_failure() && chosen.has(key), chosen.until, ROWS);
     let known = inventory.known(reader.confined_to());
-    let failures = failed.iter().filter_map(|(key, one)| failure(key, one, &known));
-    let failures: Vec<_> = failures.collect();
+    let failures = both_views(&failed, &known).into_iter().take(chosen.limit).collect::<Vec<_>>();
     Ok(Page::json(&json!({ "failures": failures })))
 }
 
 fn logs_page(
     traffic: &Traffic,
-    parameters: &Parameters<'_>,
+    inventory: &Inventory,
+    query: &str,
     reader: &Reader,
-) -> Result<Page, String> {
-    let (id, at, limit) = selection(traffic, parameters)?;
+) -> Result<Page, Refusal> {
+    let chosen = Selection::read(traffic, inventory, query, reader)?;
     let recent = traffic.recent();
-    let newest = recent.newest(|key| may_read(reader, key) && selects(id, key), at, limit);
+    let newest = recent.newest(|key| chosen.has(key), chosen.until, chosen.limit);
     let line =
         |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
     let lines: Vec<_> = newest.into_iter().rev().map(|(_, one)| line(one)).collect();
     Ok(Page::json(&json!({ "lines": lines })))
 }
 
-/// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
-fn may_read(reader: &Reader, key: &Key) -> bool {
-    reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces))
+/// What connections are asked for.
+struct Selection<'r> {
+    id: String,
+    reader: &'r Reader,
+    /// Milliseconds since 1970.
+    until: u64,
+    limit: usize,
 }
 
-/// What is selected, until when in milliseconds, and how many rows are wanted.
-fn selection<'p>(
-    traffic: &Traffic,
-    parameters: &'p Parameters<'_>,
-) -> Result<(&'p str, u64, usize), String> {
-    let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
-    let id = get("id").ok_or("id is missing: give the id of a node or an edge, or mesh")?;
-    let at = at(&traffic.now(), get("at"))?;
-    let limit = match get("limit") {
-        None => ROWS,
-        Some(text) => match text.parse() {
-            Ok(limit) if (1..=ROWS).contains(&limit) => limit,
-            _ => return Err(format!("limit {text:?} is not from 1 to {ROWS}")),
-        },
-    };
-    Ok((id, milliseconds(at + 1), limit))
-}
-
-fn read(store: &Store, parameters: &Parameters<'_>, reader: &Reader) -> Result<Query, String> {
-    let get = |name: &str| parameters.get(name).map(|value| &**value).filter(|v| !v.is_empty());
-    let flag = |name: &str, or: bool| match get(name) {
-        None => Ok(or),
-        Some("true" | "1") => Ok(true),
-        Some("false" | "0") => Ok(false),
-        Some(other) => Err(format!("{name} {other:?} is neither true nor false")),
-    };
-    let namespaces = get("namespaces").map(|names| {
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-        names.map(str::to_owned).collect::<BTreeSet<String>>()
-    });
-    Ok(Query {
-        r#type: get("type").map_or(Ok(GraphType::VersionedApp), graph_type)?,
-        namespaces,
-        confined_to: reader.confined_to().cloned(),
-        duration: get("duration").map_or(Ok(DURATION), duration)?,
-        at: at(store, get("at"))?,
-        services: flag("services", true)?,
-        idle: flag("idle", false)?,
-    })
-}
-
-fn graph_type(text: &str) -> Result<GraphType, String> {
-    Ok(match text {
-        "workload" => GraphType::Workload,
-        "app" => GraphType::App,
-        "versionedApp" => GraphType::VersionedApp,
-        "service" => GraphType::Service,
-        other => {
-            return Err(format!(
-                "type {other:?} is not known: use workload, app, versionedApp or service"
-            ));
+impl<'r> Selection<'r> {
+    fn read(
+        traffic: &Traffic,
+        inventory: &Inventory,
+        query: &str,
+        reader: &'r Reader,
+    ) -> Result<Self, Refusal> {
+        let parameters = Parameters::read(query, parameters::SELECTION)?;
+        let id = parameters.id()?.to_owned();
+        let until = milliseconds(parameters.at(&traffic.now())? + 1);
+        let chosen = Self { id, reader, until, limit: parameters.limit(ROWS)? };
+        let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
+        let has_ended = || !traffic.recent().newest(|key| chosen.has(key), until, 1).is_empty();
+        if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
+            return Err(Refusal::unknown(&chosen.id));
         }
-    })
-}
+        Ok(chosen)
+    }
 
-/// Seconds, with or without their unit; whole steps.
-///
-/// # Errors
-/// If it is none, or not one that is kept.
-pub fn duration(text: &str) -> Result<u64, String> {
-    let longest = u64::from(KEPT) * STEP;
-    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
-        Some(number) => (number, &text[number.len()..]),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "h" => 3600,
-        "m" => 60,
-        _ => 1,
-    };
-    let seconds = number.parse().ok().and_then(|count: u64| count.checked_mul(factor));
-    match seconds {
-        Some(seconds) if (STEP..=longest).contains(&seconds) => Ok(seconds / STEP * STEP),
-        _ => Err(format!("duration {text:?} is not from {STEP} to {longest} seconds")),
+    /// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
+    fn has(&self, key: &Key) -> bool {
+        let may_read = self.reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces));
+        may_read && selects(&self.id, key)
     }
 }
 
-/// The last step of the time that is asked for; a time that is not kept any more is an error, one that is
-/// to come is now.
-fn at(store: &Store, text: Option<&str>) -> Result<u32, String> {
-    let (oldest, now) = store.range();
-    let Some(text) = text else { return Ok(now) };
-    let time: u64 = text
-        .parse()
-        .map_err(|_| format!("at {text:?} is not a time: give milliseconds since 1970"))?;
-    let step = step_of(time / 1000).saturating_sub(u32::from(time.is_multiple_of(STEP * 1000)));
-    match step {
-        step if step < oldest => {
-            Err(format!("at {text} is too long ago: the oldest is {}", milliseconds(oldest)))
-        }
-        step => Ok(step.min(now)),
-    }
+/// Whether a node, or a group of them, is there for this reader even without traffic.
+fn is_of_mesh(inventory: &Inventory, id: &str, reader: &Reader) -> bool {
+    let may_see = |namespace: &str| {
+        reader.confined_to().is_none_or(|namespaces| namespaces.contains(namespace))
+    };
+    id == "mesh"
+        || id.split('/').nth(1).is_some_and(may_see) && inventory.acts().place(id).is_some()
 }
 
 #[cfg(test)]
 mod contract;
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-    use lateen_runtime::admin::Page;
-    use lateen_runtime::pages::Ask;
-
-    use super::{About, Inventory, Traffic, duration, pages};
-
-    fn page(path: &str, query: &str) -> Option<Page> {
-        let about = About { version: "1", cluster: "Kubernetes".into() };
-        let ask = Ask::get(path, query);
-        pages(Traffic::new(1 << 20), about, Inventory::default())
-            .answer(&ask)
-            .now_or_never()
-            .unwrap()
-    }
-
-    fn get(path: &str, query: &str) -> (u16, String) {
-        let page = page(path, query).unwrap();
-        (page.status, String::from_utf8(page.body).unwrap())
-    }
-
-    #[test]
-    fn an_empty_mesh_has_an_empty_graph() {
-        let (status, body) = get("/api/v1/graph", "type=workload&duration=1m&idle=true");
-        assert_eq!(status, 200);
-        let graph: serde_json::Value = serde_json::from_str(&body).unwrap();
-        assert_eq!((&graph["nodes"], &graph["duration"]), (&serde_json::json!([]), &60.into()));
-        assert_eq!(graph["apiVersion"], "graph.lateen.io/v1");
-        assert_eq!(get("/api/v1/status", "").0, 200);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_query_is_said() {
-        for (query, said) in [
-            ("type=pod", "type \\\"pod\\\" is not known"),
-            ("duration=2h", "is not from 5 to 3600 seconds"),
-            ("duration=", "\"nodes\""),
-            ("namespaces=,%20,", "\"nodes\": []"),
-            ("duration=18446744073709551615h", "is not from 5"),
-            ("at=yesterday", "give milliseconds"),
-            ("at=1000", "is too long ago"),
-            ("idle=perhaps", "neither true nor false"),
-            ("format=dot", "use lateen, kiali or text"),
-        ] {
-            let (_, body) = get("/api/v1/graph", query);
-            assert!(body.contains(said), "{query}: {body}");
-        }
-        assert_eq!(get("/api/v1/series", "").0, 400);
-    }
-
-    #[test]
-    fn a_series_ends_with_the_last_step_that_is_over() {
-        let (_, body) = get("/api/v1/series", "id=mesh&duration=60");
-        let series: serde_json::Value = serde_json::from_str(&body).unwrap();
-        let end = series["start"].as_u64().unwrap() + 60_000;
-        let now = crate::collect::seconds() * 1000;
-        assert!(end <= now && now < end + 10_000, "{end} {now}");
-    }
-
-    #[test]
-    fn pages_of_others_are_none() {
-        assert!(page("/api/v1/nothing", "").is_none() && page("/", "").is_none());
-    }
-
-    #[test]
-    fn durations_are_whole_steps() {
-        assert_eq!(duration("62"), Ok(60));
-        assert_eq!(duration("10m"), Ok(600));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! arrived; the server's counts where the client has no proxy, and it alone tells whether TLS was mutual.
 
 mod nodes;
+mod shares;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use crate::store::{Route, STEP, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
+use shares::{Load, Wholes};
 
 pub const API_VERSION: &str = "graph.lateen.io/v1";
 /// The cluster with nothing behind it, as Istio has it: what may not leave the mesh goes there.
@@ -48,16 +50,16 @@ struct Way {
     tally: Tally,
     mutual: u64,
     plain: u64,
-    /// What was asked for, and how often; nearly always one.
-    services: Vec<(Option<Arc<str>>, u64)>,
+    /// What was asked for, and how much; nearly always one.
+    services: Vec<(Option<Arc<str>>, Load)>,
 }
 
 impl Way {
-    fn led_to(&mut self, service: Option<&Arc<str>>, began: u64) {
+    fn led_to(&mut self, service: Option<&Arc<str>>, load: Load) {
         let known = self.services.iter_mut().find(|(known, _)| known.as_ref() == service);
         match known {
-            Some((_, count)) => *count = count.saturating_add(began),
-            None => self.services.push((service.cloned(), began)),
+            Some((_, own)) => own.add(load),
+            None => self.services.push((service.cloned(), load)),
         }
     }
 }
@@ -130,7 +132,7 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             way.tally.add(&seen, sum);
             way.mutual = way.mutual.saturating_add(about.mutual);
             way.plain = way.plain.saturating_add(about.plain);
-            way.led_to(service, sum.points.opened.saturating_add(sum.points.requests));
+            way.led_to(service, Load::of(sum));
         }
     }
     assemble(query, ways.all, places.into_nodes())
@@ -200,27 +202,23 @@ fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
 fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> Graph {
     let seconds = query.duration as f64;
     let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
-    let mut weights: FxHashMap<(usize, Option<&str>), u64> = FxHashMap::default();
+    let mut wholes = Wholes::default();
     let ranks = ranks(&nodes);
     ways.sort_unstable_by_key(|((from, to, protocol), _)| (ranks[*from], ranks[*to], *protocol));
-    for ((from, to, _), way) in &ways {
+    for ((from, to, protocol), way) in &ways {
         sides[*to].0.merge(&way.tally);
         sides[*from].1.merge(&way.tally);
-        for (service, count) in &way.services {
-            let weight = weights.entry((*from, service.as_deref())).or_default();
-            *weight = u64::saturating_add(*weight, *count);
+        for (service, load) in &way.services {
+            wholes.add(*from, *protocol, service.as_deref(), *load);
         }
     }
     let edge = |((from, to, protocol), way): &(Ends, Way)| {
         // Of several services none is told: what is said would be of one of them alone.
         let only = match &way.services[..] {
-            [(service, count)] => Some((service.as_deref(), *count)),
+            [(service, load)] => Some((service.as_deref(), *load)),
             _ => None,
         };
-        let share = only.and_then(|(service, count)| {
-            let whole = weights[&(*from, service)];
-            (whole > 0).then(|| count as f64 / whole as f64)
-        });
+        let share = only.and_then(|(service, load)| wholes.share(*from, *protocol, service, load));
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         Edge {
             id: format!("{source}>{target}#{}", protocol.name()),
@@ -234,7 +232,8 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
                 _ => "partial",
             },
             traffic: way.tally.traffic(seconds),
-            share,
+            share: share.as_ref().map(|share| share.part),
+            share_of: share.map(|share| share.of),
             health: way.tally.health(),
         }
     };

@@ -1,118 +1,36 @@
 //! The graph as Kiali's own API has it, for what reads that. In: a graph. Out: Cytoscape elements with rates as
 //! texts. Source: Kiali's graph API (`/api/namespaces/graph`), format version 1.
 
+mod parameters;
+mod shapes;
+
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use rustc_hash::FxHashMap;
 
 use crate::view::{Edge, Graph, GraphType, Http, Node, NodeKind, Tcp, Traffic};
+pub use parameters::{TcpRate, is_parameter, translate};
+use shapes::{
+    Data, EdgeData, EdgeTraffic, Elements, Gateway, Hosts, Kiali, NodeData, NodeTraffic, Number,
+    Pairs, Rates, Response, ServiceEntry,
+};
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Kiali<'g> {
-    timestamp: u64,
-    duration: u64,
-    graph_type: &'static str,
-    elements: Elements<'g>,
-}
+/// Decimals of a rate; a smaller one has as many as show a digit of it.
+const DECIMALS: u32 = 2;
+const MOST_DECIMALS: u32 = 5;
+/// By id.
+type Nodes<'g> = FxHashMap<&'g str, &'g Node>;
+/// What Kiali calls our badges.
+const MARKS: &[(&str, &str)] = &[
+    ("circuitBreaker", "hasCB"),
+    ("faultInjection", "hasFaultInjection"),
+    ("mirroring", "hasMirroring"),
+    ("timeout", "hasRequestTimeout"),
+    ("trafficShifting", "hasTrafficShifting"),
+];
 
-#[derive(Debug, Serialize)]
-struct Elements<'g> {
-    nodes: Vec<Data<NodeData<'g>>>,
-    edges: Vec<Data<EdgeData<'g>>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Data<T> {
-    data: T,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NodeData<'g> {
-    id: &'g str,
-    node_type: &'static str,
-    cluster: &'g str,
-    namespace: &'g str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workload: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_service_entry: Option<ServiceEntry<'g>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_outside: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_root: Option<bool>,
-    traffic: Vec<NodeTraffic>,
-}
-
-#[derive(Debug, Serialize)]
-struct ServiceEntry<'g> {
-    hosts: [Option<&'g str>; 1],
-    location: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct NodeTraffic {
-    protocol: &'static str,
-    rates: Rates,
-}
-
-#[derive(Debug, Serialize)]
-struct EdgeData<'g> {
-    id: &'g str,
-    source: &'g str,
-    target: &'g str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traffic: Option<EdgeTraffic<'g>>,
-    #[serde(rename = "isMTLS", skip_serializing_if = "Option::is_none")]
-    mutual_tls: Option<&'static str>,
-    #[serde(rename = "responseTime", skip_serializing_if = "Option::is_none")]
-    response_time: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct EdgeTraffic<'g> {
-    protocol: &'static str,
-    rates: Rates,
-    /// By code; `-` is none.
-    responses: Pairs<&'g str, Response<'g>>,
-}
-
-/// In percent of all.
-#[derive(Debug, Serialize)]
-struct Response<'g> {
-    flags: Pairs<&'g str, Number>,
-    hosts: Pairs<&'g str, Number>,
-}
-
-/// A map that is only written. A graph has tens of thousands of them, nearly all with one pair.
-#[derive(Debug)]
-struct Pairs<K, V>(Vec<(K, V)>);
-
-type Rates = Pairs<&'static str, Number>;
-
-/// A number as a text.
-type Number = Cow<'static, str>;
-
-impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-impl<K, V> FromIterator<(K, V)> for Pairs<K, V> {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
-    }
-}
-
-pub fn kiali(graph: &Graph) -> Kiali<'_> {
+pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
+    let nodes: Nodes<'_> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
     Kiali {
         timestamp: graph.at / 1000,
         duration: graph.duration,
@@ -123,13 +41,13 @@ pub fn kiali(graph: &Graph) -> Kiali<'_> {
             GraphType::Service => "service",
         },
         elements: Elements {
-            nodes: graph.nodes.iter().map(|one| Data { data: node(one) }).collect(),
-            edges: graph.edges.iter().map(|one| Data { data: edge(one) }).collect(),
+            nodes: graph.nodes.iter().map(|one| Data { data: node(one, tcp) }).collect(),
+            edges: graph.edges.iter().map(|one| Data { data: edge(one, &nodes, tcp) }).collect(),
         },
     }
 }
 
-fn node(node: &Node) -> NodeData<'_> {
+fn node(node: &Node, tcp: TcpRate) -> NodeData<'_> {
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
     NodeData {
@@ -146,15 +64,37 @@ fn node(node: &Node) -> NodeData<'_> {
         app: node.app.as_deref(),
         version: node.version.as_deref(),
         service: node.service.as_ref().map(|_| &*node.name),
-        is_outside: entry.as_ref().map(|_| true),
         is_service_entry: entry,
-        is_root: (node.r#in == Traffic::default()).then_some(true),
-        traffic: node_traffic(node),
+        is_gateway: node.gateway.map(|gateway| match gateway {
+            "egress" => Gateway::EgressInfo(Hosts {}),
+            _ => Gateway::IngressInfo(Hosts {}),
+        }),
+        has_virtual_service: node.badges.contains(&"virtualService").then_some(Hosts {}),
+        marks: marks(node),
+        traffic: node_traffic(node, tcp),
     }
 }
 
-fn node_traffic(node: &Node) -> Vec<NodeTraffic> {
-    let bytes = |tcp: &Option<Tcp>| tcp.as_ref().map(|tcp| tcp.sent + tcp.received);
+fn marks(node: &Node) -> Pairs<&'static str, bool> {
+    let (into, out) = (&node.r#in, &node.out);
+    let own = [
+        ("isRoot", *into == Traffic::default() && *out != Traffic::default()),
+        ("isIdle", [into, out].into_iter().all(is_idle)),
+        ("isOutside", node.kind == NodeKind::ServiceEntry),
+        ("isOutOfMesh", node.out_of_mesh),
+    ];
+    let by_badge = MARKS.iter().map(|(badge, name)| (*name, node.badges.contains(badge)));
+    own.into_iter().chain(by_badge).filter(|(_, is)| *is).collect()
+}
+
+fn is_idle(traffic: &Traffic) -> bool {
+    let tcp = traffic.tcp.as_ref().is_none_or(|tcp| tcp.opened + tcp.sent + tcp.received == 0.0);
+    let http = [&traffic.http, &traffic.grpc];
+    tcp && http.into_iter().flatten().all(|http| http.requests == 0.0)
+}
+
+fn node_traffic(node: &Node, tcp: TcpRate) -> Vec<NodeTraffic> {
+    let bytes = |sum: &Option<Tcp>| sum.as_ref().map(|sum| tcp.of(sum));
     let requests = |http: &Option<Http>| http.as_ref().map(|http| http.requests);
     let (into, out) = (&node.r#in, &node.out);
     let all = [
@@ -170,16 +110,23 @@ fn node_traffic(node: &Node) -> Vec<NodeTraffic> {
     told.into_iter().filter(|one| !one.rates.0.is_empty()).collect()
 }
 
-fn edge(edge: &Edge) -> EdgeData<'_> {
+fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
+    let [source, target] = [&edge.source, &edge.target].map(|id| nodes.get(&**id).copied());
     let of = match &edge.traffic {
-        Traffic { tcp: Some(tcp), .. } => {
-            Some((Pairs(vec![("tcp", short(tcp.sent + tcp.received))]), ends(tcp, edge), None))
+        Traffic { tcp: Some(sum), .. } => {
+            let rate = Some(("tcp", tcp.of(sum))).filter(|(_, rate)| *rate > 0.0);
+            let rates = rate.into_iter().map(|(name, rate)| (name, short(rate))).collect();
+            Some((rates, ends(sum, edge), None))
         }
         Traffic { http: Some(http), .. } => {
-            Some((requests(["http", "httpPercentErr"], http), codes(http, edge), http.latency))
+            let all = source.and_then(|node| node.out.http.as_ref());
+            let rates = requests(["http", "httpPercentErr", "httpPercentReq"], http, all);
+            Some((rates, codes(http, edge), http.latency))
         }
         Traffic { grpc: Some(grpc), .. } => {
-            Some((requests(["grpc", "grpcPercentErr"], grpc), codes(grpc, edge), grpc.latency))
+            let all = source.and_then(|node| node.out.grpc.as_ref());
+            let rates = requests(["grpc", "grpcPercentErr", "grpcPercentReq"], grpc, all);
+            Some((rates, codes(grpc, edge), grpc.latency))
         }
         _ => None,
     };
@@ -190,6 +137,8 @@ fn edge(edge: &Edge) -> EdgeData<'_> {
         id: &edge.id,
         source: &edge.source,
         target: &edge.target,
+        source_principal: source.and_then(|node| node.principal.as_deref()),
+        dest_principal: target.and_then(|node| node.principal.as_deref()),
         mutual_tls: traffic.as_ref().and_then(|_| (edge.mtls == "full").then_some("100")),
         response_time: latency.map(|latency| format!("{:.0}", latency.p95)),
         traffic,
@@ -225,18 +174,22 @@ fn percent(part: f64) -> Number {
     if part == 1.0 { Cow::Borrowed("100.0") } else { Cow::Owned(decimal(part * 100.0, 1)) }
 }
 
-/// The rate, and the part that failed, if any did.
-fn requests([all, failed]: [&'static str; 2], http: &Http) -> Rates {
+/// The rate, the part that failed, if any did, and the part of all requests of its source.
+fn requests([all, failed, part]: [&'static str; 3], http: &Http, of: Option<&Http>) -> Rates {
     let mut rates = vec![(all, short(http.requests))];
     if http.error_share > 0.0 {
-        rates.push((failed, short(http.error_share * 100.0)));
+        rates.push((failed, percent(http.error_share)));
+    }
+    if let Some(whole) = of.map(|of| of.requests).filter(|whole| *whole > 0.0) {
+        rates.push((part, percent(http.requests / whole)));
     }
     Pairs(rates)
 }
 
-/// With two decimals.
+/// With two decimals, or as many as show a digit.
 fn short(rate: f64) -> Number {
-    Cow::Owned(decimal(rate, 2))
+    let digit = (1..MOST_DECIMALS).find(|places| rate * 10_f64.powi(*places as i32) >= 1.0);
+    Cow::Owned(decimal(rate, digit.unwrap_or(MOST_DECIMALS).max(DECIMALS)))
 }
 
 /// A number with so many decimals. The formatter of floats is exact, and several times as slow.
@@ -252,7 +205,7 @@ fn decimal(number: f64, places: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{decimal, percent};
+    use super::{decimal, percent, short};
 
     #[test]
     fn numbers_have_their_decimals() {
@@ -260,5 +213,9 @@ mod tests {
             assert_eq!(decimal(number, 2), format!("{number:.2}"), "{number}");
         }
         assert_eq!([percent(1.0), percent(0.0006), percent(2.0 / 3.0)], ["100.0", "0.1", "66.7"]);
+        assert_eq!(
+            [short(5.0), short(0.5), short(0.004), short(0.0)],
+            ["5.00", "0.50", "0.004", "0.00000"]
+        );
     }
 }

@@ -24,3 +24,4 @@ pub mod tally;
 pub mod text;
 mod texts;
 pub mod view;
+mod words;

@@ -15,14 +15,18 @@ const HEALTH_OVER: u64 = 60;
 /// Reasons that a namespace repeats of what is in it.
 const REASONS: usize = 5;
 
-/// Puts on the nodes what acts on them. Without services in the graph their objects are shown where they lead.
-pub fn mark(graph: &mut Graph, acts: &Acts, services: bool) {
+/// Puts on the nodes what acts on them. Without services in the graph their objects are shown where they lead. A graph
+/// of the past has no objects: which there were then is not known.
+pub fn mark(graph: &mut Graph, acts: &Acts, services: bool, is_past: bool) {
     for node in &mut graph.nodes {
         let Some(place) = acts.place(&node.id) else { continue };
+        node.gateway = place.gateway;
+        if is_past {
+            continue;
+        }
         let (badges, issues) = acts.marks(place, !services);
         node.badges = badges;
         node.issues = Some(issues);
-        node.gateway = place.gateway;
         node.out_of_mesh = place.is_out_of_mesh();
     }
 }

@@ -62,6 +62,15 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     }
 }
 
+/// Whether anything that is kept, and that the reader may see, is of what an id names.
+pub fn has_traffic(store: &Store, id: &str, query: &Query) -> bool {
+    let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
+    store.keys().any(|key| {
+        let sides = sides(id, &query, key);
+        sides.inbound || sides.outbound
+    })
+}
+
 /// Whether an edge is, or touches, what an id names.
 pub fn selects(id: &str, key: &Key) -> bool {
     let query = Query {

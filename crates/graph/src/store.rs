@@ -223,6 +223,11 @@ impl Store {
         Fill { bytes: self.size(), limit, edges: self.lines.len(), dropped, is_short }
     }
 
+    /// All that something is kept of.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.lines.keys().map(|key| &**key)
+    }
+
     /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty. If the last is
     /// the step that is not over, a key that has nothing in it yet has as many steps before it: proxies tell once in
     /// a step, and until then the rates would be too low.

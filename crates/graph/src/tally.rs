@@ -8,6 +8,7 @@ use crate::key::{Key, Protocol};
 use crate::point::Point;
 use crate::store;
 use crate::view::{Health, Http, Latency, State, Tcp, Traffic};
+use crate::words::percent;
 
 /// Shares of failures from which on something is degraded and failing, as Kiali has them for requests.
 const DEGRADED: f64 = 0.001;
@@ -146,8 +147,7 @@ impl Sum {
         };
         let most = self.flags.iter().max_by_key(|(_, count)| **count);
         let most = most.map(|(flags, _)| format!(", most with {flags}")).unwrap_or_default();
-        let percent = share * 100.0;
-        (state, Some(format!("{percent:.1} % of {over} {what} failed{most}")))
+        (state, Some(format!("{} of {over} {what} failed{most}", percent(share))))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use crate::view::{Edge, Graph, Node, State};
+use crate::view::{Edge, Graph, Node, ShareOf, State};
+use crate::words::{bytes, number, percent};
 
 /// A share that is all but the whole is not worth a word.
 const SHOWN_BELOW: f64 = 0.9995;
@@ -38,21 +39,32 @@ fn label(node: &Node) -> String {
 
 /// What goes over an edge, and its share of a split.
 fn flow(edge: &Edge) -> String {
-    let Edge { traffic, share, .. } = edge;
+    let Edge { traffic, share, share_of, .. } = edge;
     let mut parts = Vec::new();
     if let Some(tcp) = &traffic.tcp {
-        let bytes = bytes(tcp.sent + tcp.received);
-        parts.push(format!("tcp {:.2} conn/s, {bytes}/s", tcp.opened));
+        let opened = match (tcp.opened > 0.0, tcp.active) {
+            (false, open) if open > 0 => format!("{open} open"),
+            _ => format!("{} conn/s", number(tcp.opened)),
+        };
+        parts.push(format!("tcp {opened}, {}/s", bytes(tcp.sent + tcp.received)));
     }
-    for (name, http) in [("http", &traffic.http), ("grpc", &traffic.grpc)] {
+    for (name, unit, http) in [("http", "req", &traffic.http), ("grpc", "rpc", &traffic.grpc)] {
         if let Some(http) = http {
-            let errors = http.error_share * 100.0;
-            parts.push(format!("{name} {:.2} req/s, {errors:.1} % errors", http.requests));
+            let errors = percent(http.error_share);
+            parts.push(format!("{name} {} {unit}/s, {errors} errors", number(http.requests)));
         }
     }
-    let share = share.filter(|share| *share < SHOWN_BELOW);
-    let share = share.map(|share| format!(", {:.0} %", share * 100.0)).unwrap_or_default();
+    let share = share.filter(|share| *share < SHOWN_BELOW).map(percent).zip(*share_of);
+    let share = share.map(|(share, of)| format!(", {share} of {}", whole(of))).unwrap_or_default();
     parts.join("; ") + &share
+}
+
+fn whole(of: ShareOf) -> &'static str {
+    match of {
+        ShareOf::Requests => "requests",
+        ShareOf::Opened => "new connections",
+        ShareOf::Open => "open connections",
+    }
 }
 
 fn state(edge: &Edge) -> String {
@@ -60,17 +72,4 @@ fn state(edge: &Edge) -> String {
         State::Idle | State::Healthy => String::new(),
         State::Degraded | State::Failing => edge.health.reasons.join("; "),
     }
-}
-
-/// `1.5 KiB`.
-fn bytes(count: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB"];
-    let mut value = count;
-    for unit in &units[..3] {
-        if value < 1000.0 {
-            return format!("{value:.0} {unit}");
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} {}", units[3])
 }

@@ -98,10 +98,23 @@ pub struct Edge {
     /// `full`, `partial` or `none`.
     pub mtls: &'static str,
     pub traffic: Traffic,
-    /// Of all that went to this one service, or to none, the part that went here.
+    /// Of all that went to this one service, or to none, the part that went here, and of what it is a part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_of: Option<ShareOf>,
     pub health: Health,
+}
+
+/// What a share is a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ShareOf {
+    Requests,
+    /// The connections that were opened in this time.
+    Opened,
+    /// Where none was: those that are open.
+    Open,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -5,8 +5,8 @@
 // GET  /api/v1/status                          → Status
 // GET  /api/v1/graph?GraphQuery                → Graph   (ETag; 304 while nothing has changed)
 // GET  /api/v1/series?id=…&duration=…&at=…     → Series  (id: SelectionId; of an edge only `outbound` is filled)
-// GET  /api/v1/failures?id=…&limit=…           → { failures: Failure[] }
-// GET  /api/v1/logs?id=…&limit=…               → { lines: LogLine[] }
+// GET  /api/v1/failures?id=…&limit=…&at=…      → { failures: Failure[] }
+// GET  /api/v1/logs?id=…&limit=…&at=…          → { lines: LogLine[] }
 // GET  /api/v1/namespaces                      → { namespaces: Namespace[] }
 // GET  /api/v1/applications|workloads|services?namespaces=…&search=… → List<ListItem>
 // GET  /api/v1/config?namespaces=…&search=…&kind=…&actsOn=ID        → List<ConfigItem>
@@ -18,7 +18,16 @@
 //
 // SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
-// Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403.
+// Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403; a parameter that
+// is not known, or a value that is not allowed, is 400; an id that nothing in the mesh has, and no traffic of the last
+// hour, is 404.
+//
+// `/graph?format=text` is what `lateen graph` prints. `format=kiali` is Kiali's graph JSON, and takes Kiali's names:
+// `graphType`, `includeIdleEdges`, `injectServiceNodes`, `queryTime` (in seconds) and `rateTcp` (`sent`, the default:
+// Istio's `istio_tcp_sent_bytes_total`, what servers send; `received`; `total`; `none`). What Kiali's clients always
+// send besides is taken without effect: `ambientTraffic`, `appenders`, `boxBy`, `cluster`, `clusterName`,
+// `configVendor`, `includeHealth`, `includeLabels`, `rateGrpc`, `rateHttp`, `responseTime`, `telemetryVendor`,
+// `throughputType`, `waypoints`.
 
 /** Query parameters of `/graph`. Lists are comma separated. */
 export interface GraphQuery {
@@ -27,7 +36,7 @@ export interface GraphQuery {
   namespaces?: string[];
   /** Seconds that the rates are over: 5 to 3600, a multiple of 5. */
   duration: number;
-  /** The end of that time; absent: now. */
+  /** The end of that time; absent: now. One that is to come is refused. */
   at?: number;
   /** Whether services stand between a client and its workloads. Default true. */
   services?: boolean;
@@ -106,9 +115,9 @@ export interface Node {
   health: Health;
   in: Traffic;
   out: Traffic;
-  /** How many errors and warnings the configuration that acts on it has. */
+  /** How many errors and warnings the configuration that acts on it has; absent for a time that is past. */
   issues?: { errors: number; warnings: number };
-  /** Istio features that act on it, for badges. */
+  /** Istio features that act on it, for badges. What acted on it in the past is not known: then there are none. */
   badges: Badge[];
 }
 
@@ -141,8 +150,13 @@ export interface Edge {
   traffic: Traffic;
   /** Of all that its source sent to the same service, the part that went here: 0 to 1. */
   share?: number;
+  /** What that is a part of. */
+  shareOf?: ShareOf;
   health: Health;
 }
+
+/** Requests; connections opened in this time; or, where none was opened, connections that are open. */
+export type ShareOf = "requests" | "opened" | "open";
 
 export type Protocol = "tcp" | "http" | "grpc";
 
@@ -225,6 +239,8 @@ export interface Failure {
   steps: { what: string; object?: ObjectRef; field?: string; failed?: boolean }[];
   /** What to check. */
   remedy?: string;
+  /** The same connection as the client's proxy tells it, where the server's told it, too. */
+  byClient?: Failure;
 }
 
 export interface LogLine {

@@ -1,13 +1,14 @@
 // The frame of the page: masthead, banners, the page that the address asks for, dialogs, and keys that hold
 // everywhere.
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
+import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
 import { age } from "../model/format";
 import { clean } from "../model/text";
+import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
 import { Icon, IconButton } from "../ui/widgets";
 import { Help } from "./help";
@@ -23,12 +24,13 @@ const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; names
 );
 const ConfigPage = lazy<{ path: string[] }>("the object", () => import("../details/configPage"));
 
-const NAV: [Page, string][] = [
+/** With a shorter name for small screens, on which all of them must be seen. */
+const NAV: [page: Page, name: string, short?: string][] = [
   ["graph", "Graph"],
-  ["applications", "Applications"],
+  ["applications", "Applications", "Apps"],
   ["workloads", "Workloads"],
   ["services", "Services"],
-  ["config", "Istio config"],
+  ["config", "Istio config", "Config"],
 ];
 
 export function App() {
@@ -97,21 +99,24 @@ function Current({ page, path }: { page: Page; path: string[] }) {
 function onKey(e: KeyboardEvent, openHelp: () => void): void {
   const target = e.composedPath()[0] as HTMLElement;
   const writing = target.isContentEditable || /^(input|textarea|select)$/i.test(target.tagName);
-  if (
-    e.key === "Escape" &&
-    !writing &&
-    route.peek().page === "graph" &&
-    state.peek().selected &&
-    !document.querySelector("dialog[open]")
-  ) {
-    choose({ selected: undefined });
-    return;
-  }
+  if (e.key === "Escape" && !writing && closeTop(target)) return;
   if (writing || e.ctrlKey || e.metaKey || e.altKey) return;
   if (e.key === "?") openHelp();
   else if (e.key === "/") document.querySelector<HTMLInputElement>("[data-field=find]")?.focus();
   else return;
   e.preventDefault();
+}
+
+/** Closes what is on top: the selection, or else the legend. Out: whether there was any. */
+function closeTop(from: HTMLElement): boolean {
+  const { selected, legend } = state.peek();
+  if (route.peek().page !== "graph" || document.querySelector("dialog[open]")) return false;
+  if (selected) choose({ selected: undefined });
+  else if (legend) choose({ legend: false }, true);
+  else return false;
+  // What held the keyboard may be gone.
+  if (from.closest(".panel, .legend")) focusGraph();
+  return true;
 }
 
 function Masthead({ help }: { help(): void }) {
@@ -127,13 +132,14 @@ function Masthead({ help }: { help(): void }) {
         <span>Lateen</span>
       </a>
       <nav aria-label="Pages">
-        {NAV.map(([p, text]) => (
+        {NAV.map(([p, name, short]) => (
           <a
             key={p}
             href={p === "graph" ? graphHash() : formatRoute(p)}
             aria-current={p === page ? "page" : undefined}
           >
-            {text}
+            <span class={short && "wide"}>{name}</span>
+            {short && <span class="narrow-only">{short}</span>}
           </a>
         ))}
       </nav>
@@ -213,14 +219,19 @@ function AwayBanner() {
   const seen = graphFeed.state.value.at;
   const wait = lost.retryAt ? Math.max(0, Math.ceil((lost.retryAt - now.value) / 1000)) : 0;
   return (
-    <div class="banner banner-bad" role="alert">
+    <div class="banner banner-bad">
       <Icon path={UI_ICONS.warning} size={16} />
       <span class="grow">
-        {lost.message === "the server does not answer"
-          ? "The server does not answer."
-          : `The server is in trouble: ${clean(lost.message, 200)}.`}{" "}
-        {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
-        {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
+        <span role="alert">
+          {lost.message === "the server does not answer"
+            ? "The server does not answer."
+            : `The server is in trouble: ${clean(lost.message, 200)}.`}
+        </span>{" "}
+        {/* Nobody wants each second read aloud. */}
+        <span aria-hidden="true">
+          {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
+          {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
+        </span>
       </span>
       <button type="button" class="button" onClick={lost.retry}>
         Try now
@@ -263,36 +274,5 @@ function SignIn({ why }: { why: string }) {
         </button>
       </form>
     </Dialog>
-  );
-}
-
-export function Dialog({
-  title,
-  children,
-  close,
-}: {
-  title: string;
-  children: ComponentChildren;
-  close?(): void;
-}) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
-  return (
-    <dialog
-      ref={dialog}
-      aria-label={title}
-      onCancel={(e) => {
-        e.preventDefault();
-        close?.();
-      }}
-    >
-      <div class="dialog-head">
-        <h2>{title}</h2>
-        {close && <IconButton icon={UI_ICONS.close} label="Close" onClick={close} />}
-      </div>
-      {children}
-    </dialog>
   );
 }

@@ -19,6 +19,8 @@ const EXAMPLES = [
   "rt > 500",
   "tcp > 0",
   "!healthy",
+  "rank <= 3",
+  "label:version = v2",
   "mtls and namespace = default",
   "not (version = v1 or idle)",
 ];
@@ -44,7 +46,8 @@ export function Help() {
           <code>and</code>, <code>or</code>, <code>not</code> (also <code>!</code>) and parentheses. Compare
           with <code>=</code> <code>!=</code> <code>&lt;</code> <code>&gt;</code> <code>&lt;=</code>{" "}
           <code>&gt;=</code>, text also with <code>contains</code> (<code>*=</code>), <code>startswith</code>{" "}
-          (<code>^=</code>), <code>endswith</code> (<code>$=</code>).
+          (<code>^=</code>), <code>endswith</code> (<code>$=</code>). Kiali's words are known, too; one that
+          cannot be answered here says why.
         </p>
         <ul class="examples">
           {EXAMPLES.map((e) => (

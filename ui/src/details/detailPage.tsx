@@ -5,7 +5,7 @@ import type { Graph, GraphType, List, ListItem } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
-import { Labels, Sidecars } from "../lists/listPage";
+import { Labels, Sidecars } from "../lists/columns";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
 import { view } from "../model/view";
@@ -77,7 +77,7 @@ export default function DetailPage({
               tab.value = t;
             }}
           />
-          <div role="tabpanel" class="detail-body">
+          <div role="tabpanel" aria-labelledby={`tab-${tab.value}`} class="detail-body">
             {tab.value === "traffic" && <Overview item={item} type={TYPES[what]} />}
             {tab.value === "config" && <ConfigTab id={item.id} />}
             {tab.value === "failures" && <FailuresTab id={item.id} />}

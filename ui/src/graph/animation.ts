@@ -1,13 +1,14 @@
 // Moves marks along the edges: dots for what went well, crosses in the colour of failure for what did not. Stands
 // still for readers who asked for less motion, while the tab is hidden, and while the graph is being moved.
 import type cytoscape from "cytoscape";
+import { holds } from "../layout/labels";
 import { errorShare, totals } from "../model/traffic";
 import type { ViewEdge } from "../model/view";
+import type { LabelRects } from "./edgeLabels";
 import { type Line, lineOf, pointAt } from "./geometry";
 import type { Layer } from "./layer";
 import { edgeColor, type Palette } from "./palette";
 import { marks, phase } from "./particles";
-import { LABEL_OFFSET, textScale } from "./style";
 
 interface Track {
   line: Line;
@@ -15,11 +16,13 @@ interface Track {
   rate: number;
   errorShare: number;
   phase: number;
-  /** Half of the label's width and height, that no mark is drawn over. */
-  label: { x: number; y: number; w: number; h: number } | undefined;
 }
 
 const FRAME = 33;
+/** Below this zoom labels are not shown. */
+const LABEL_ZOOM = 0.3;
+/** Pixels between a text and the middle of a mark. */
+const MARGIN = 6;
 /** With more edges than that only the busiest move. */
 const MOST_TRACKS = 160;
 
@@ -35,7 +38,8 @@ export class Animation {
   constructor(
     private readonly cy: cytoscape.Core,
     private readonly layer: Layer,
-    private palette: () => Palette,
+    private readonly palette: () => Palette,
+    private readonly labels: () => LabelRects,
   ) {
     this.calm.addEventListener("change", this.changed);
     document.addEventListener("visibilitychange", this.changed);
@@ -88,7 +92,6 @@ export class Animation {
     const palette = this.palette();
     const busy: { edge: cytoscape.EdgeSingular; shown: ViewEdge; rate: number }[] = [];
     const extent = this.cy.extent();
-    const scale = textScale(this.cy.zoom());
     this.cy.edges().forEach((edge) => {
       const shown = edge.scratch("view") as ViewEdge | undefined;
       if (!shown || shown.idle || edge.hasClass("dim") || edge.hasClass("leaving")) return;
@@ -103,26 +106,13 @@ export class Animation {
     this.tracks = busy.slice(0, MOST_TRACKS).flatMap(({ edge, shown, rate }) => {
       const line = lineOf(edge);
       if (!line) return [];
-      const lines = shown.label.split("\n");
-      const near = Math.min(0.5, LABEL_OFFSET / line.length);
-      const aside = edge.data("sourceLabel") ? near : edge.data("targetLabel") ? 1 - near : undefined;
-      const middle = aside === undefined ? edge.midpoint() : pointAt(line, aside);
-      const label = shown.label
-        ? {
-            ...middle,
-            w: Math.max(...lines.map((l) => l.length)) * 3.4 * scale + 8,
-            h: lines.length * 7.5 * scale + 6,
-          }
-        : undefined;
       const color = edgeColor(
         palette,
         shown.edge.health.state === "failing" ? "healthy" : shown.edge.health.state,
         shown.edge.protocol,
         false,
       );
-      return [
-        { line, color, rate, errorShare: errorShare(shown.edge.traffic), phase: phase(shown.id), label },
-      ];
+      return [{ line, color, rate, errorShare: errorShare(shown.edge.traffic), phase: phase(shown.id) }];
     });
   }
 
@@ -132,6 +122,9 @@ export class Animation {
     const pan = this.cy.pan();
     const palette = this.palette();
     this.layer.clear();
+    // No mark goes over a text; from far away there is none.
+    const margin = MARGIN / zoom;
+    const texts = zoom > LABEL_ZOOM ? [...this.labels().values()] : [];
     const size = Math.max(1.6, 3.6 * Math.min(1.2, zoom));
     for (const track of this.tracks) {
       const flow = {
@@ -142,10 +135,7 @@ export class Animation {
       };
       for (const mark of marks(flow, seconds)) {
         const p = pointAt(track.line, mark.at);
-        const { label } = track;
-        // Below this zoom the label is not shown either.
-        if (label && zoom > 0.42 && Math.abs(p.x - label.x) < label.w && Math.abs(p.y - label.y) < label.h)
-          continue;
+        if (texts.some((rect) => holds(rect, p, margin))) continue;
         const x = p.x * zoom + pan.x;
         const y = p.y * zoom + pan.y;
         if (mark.error) cross(c, x, y, size * 1.15, palette);

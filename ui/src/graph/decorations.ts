@@ -2,13 +2,16 @@
 // Istio features, locks on edges, and crosses on failing edges. Redrawn whenever the graph is.
 import type cytoscape from "cytoscape";
 import type { Badge, Health } from "../api/types";
+import { holds } from "../layout/labels";
 import type { Point } from "../layout/types";
 import type { ViewEdge, ViewNode } from "../model/view";
+import type { LabelRects } from "./edgeLabels";
 import { lineOf, pointAt } from "./geometry";
 import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON } from "./icons";
 import type { Layer } from "./layer";
 import { healthColor, type Palette } from "./palette";
 import { SHAPE_SIZE } from "./style";
+import { ICON_ZOOM, titleOf } from "./title";
 
 export interface DecorationOptions {
   badges: boolean;
@@ -20,19 +23,26 @@ interface Frame {
   zoom: number;
   palette: Palette;
   options: DecorationOptions;
+  labels: LabelRects;
   visible(p: Point): boolean;
 }
 
-/** Below these zooms there is no room for the detail. */
-const ICON_ZOOM = 0.3;
+/** Below this zoom there is no room for locks. */
 const EDGE_ZOOM = 0.45;
+/** Shares of an edge where its lock may be: the first that its label leaves free. */
+const LOCKS = [0.2, 0.5, 0.8] as const;
 const MOST_BADGES = 3;
+/** How much wider than its box a name may be. */
+const OVERHANG = 2.2;
+/** Between a lock and a text. */
+const LOCK_MARGIN = 9;
 
 export function decorate(
   cy: cytoscape.Core,
   layer: Layer,
   palette: Palette,
   options: DecorationOptions,
+  labels: LabelRects,
 ): void {
   layer.clear();
   const zoom = cy.zoom();
@@ -44,6 +54,7 @@ export function decorate(
     zoom,
     palette,
     options,
+    labels,
     visible: (p) =>
       p.x > -margin && p.y > -margin && p.x < layer.width + margin && p.y < layer.height + margin,
   };
@@ -125,26 +136,30 @@ function drawBadges(badges: readonly Badge[], at: Point, diamond: boolean, f: Fr
 function drawName(n: cytoscape.NodeSingular, f: Frame): void {
   const box = n.renderedBoundingBox({ includeLabels: false });
   const width = box.x2 - box.x1;
-  const app = n.data("box") === "app";
-  if (width < 36 || (app && f.zoom < ICON_ZOOM)) return;
+  const title = titleOf(n, f.zoom);
+  if (width < 36 || !title) return;
   const { c, palette } = f;
-  const size = Math.max(app ? 9.5 : 11, Math.min(16, (app ? 12 : 13.5) * f.zoom));
+  const { size, app, outside } = title;
   c.font = `600 ${size}px system-ui, sans-serif`;
-  const text = String(n.data("name"));
-  const room = Math.min(width - 8, c.measureText(text).width + 10);
+  const text = cut(c, title.text, width * OVERHANG);
   // From far away the name stands on top of nodes.
-  if (f.zoom < ICON_ZOOM) {
+  if (!outside && f.zoom < ICON_ZOOM) {
     c.globalAlpha = 0.92;
     c.fillStyle = palette.surface;
     c.beginPath();
-    c.roundRect(box.x1 + 3, box.y1 + 3, room, size + 5, 4);
+    c.roundRect(box.x1 + 3, box.y1 + 3, c.measureText(text).width + 12, size + 5, 4);
     c.fill();
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  // While the room above the nodes is too small for it, it stands on top of the box.
-  const outside = f.zoom >= ICON_ZOOM && f.zoom < 0.75;
-  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4, room);
+  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4);
+}
+
+/** A name is not squeezed: what is too long ends early. */
+function cut(c: CanvasRenderingContext2D, text: string, room: number): string {
+  let letters = text.length;
+  while (letters > 3 && c.measureText(text.slice(0, letters)).width > room) letters -= 1;
+  return letters < text.length ? `${text.slice(0, letters)}…` : text;
 }
 
 function chip(f: Frame, at: Point, size: number, color: string): void {
@@ -166,10 +181,13 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   if (mtls === "none") return;
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
-  // A label near the source leaves no room there.
-  const share = e.data("sourceLabel") ? 0.5 : Math.min(0.2, 24 / line.length);
-  const at = place(pointAt(line, share));
-  if (!f.visible(at)) return;
+  const texts = [e.id(), e.source().id(), e.target().id()].flatMap((id) => f.labels.get(id) ?? []);
+  const near = Math.min(LOCKS[0], 24 / line.length);
+  const free = [near, ...LOCKS]
+    .map((share) => pointAt(line, share))
+    .find((p) => !texts.some((rect) => holds(rect, p, LOCK_MARGIN)));
+  const at = free && place(free);
+  if (!at || !f.visible(at)) return;
   const size = 17 * f.zoom;
   const color = mtls === "full" ? f.palette.muted : f.palette.degraded;
   f.c.beginPath();

@@ -18,7 +18,6 @@ export function drawn(view: View): Drawn[] {
   const near = new Set(view.edges.filter((e) => e.found).flatMap((e) => [e.source, e.target]));
   const state = (found: boolean | undefined, beside: boolean) =>
     !finding ? [] : found ? ["found"] : beside ? [] : ["dim"];
-  const side = labelSides(view.edges);
   return [
     ...view.boxes.map(
       (b): Drawn => ({
@@ -53,7 +52,7 @@ export function drawn(view: View): Drawn[] {
         source: e,
         classes: state(e.found, false),
         data: {
-          ...labels(e.label, side(e)),
+          label: e.label,
           health: e.edge.health.state,
           idle: e.idle,
           width: e.width,
@@ -64,26 +63,6 @@ export function drawn(view: View): Drawn[] {
       }),
     ),
   ];
-}
-
-/** Where edges fan out their labels stand near their targets, where they fan in near their sources: there is room. */
-function labelSides(edges: readonly ViewEdge[]): (e: ViewEdge) => "source" | "target" | "middle" {
-  const out = new Map<string, number>();
-  const into = new Map<string, number>();
-  for (const e of edges) {
-    out.set(e.source, (out.get(e.source) ?? 0) + 1);
-    into.set(e.target, (into.get(e.target) ?? 0) + 1);
-  }
-  return (e) => {
-    const [fanOut, fanIn] = [out.get(e.source)! > 1, into.get(e.target)! > 1];
-    if (fanOut === fanIn) return "middle";
-    return fanOut ? "target" : "source";
-  };
-}
-
-function labels(text: string, side: "source" | "target" | "middle") {
-  const on = (s: typeof side) => (s === side ? text : "");
-  return { label: on("middle"), sourceLabel: on("source"), targetLabel: on("target") };
 }
 
 export function same(a: Drawn, b: Drawn): boolean {

@@ -3,6 +3,7 @@ import type { Health, NodeKind } from "../api/types";
 import { choose } from "../app/store";
 import { BADGE_NAMES, HEALTH_NAMES, KIND_NAMES } from "../model/kinds";
 import { HealthMark, Icon, IconButton } from "../ui/widgets";
+import { focusGraph } from "./focus";
 import { BADGE_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON, UI_ICONS } from "./icons";
 
 const STATES: Health["state"][] = ["healthy", "degraded", "failing", "idle"];
@@ -23,7 +24,10 @@ export function Legend() {
         <IconButton
           icon={UI_ICONS.close}
           label="Close the legend"
-          onClick={() => choose({ legend: false }, true)}
+          onClick={() => {
+            choose({ legend: false }, true);
+            focusGraph();
+          }}
         />
       </header>
       <h3>Nodes</h3>

@@ -18,9 +18,14 @@ export function measureNode(n: ViewNode): LayoutNode {
   };
 }
 
-export function layoutInput(view: View): LayoutInput {
+export function layoutInput(view: View, down = false): LayoutInput {
   return {
-    nodes: view.nodes.map(measureNode),
+    down,
+    // On a small screen text is larger than what it is on.
+    nodes: view.nodes.map((n) => {
+      const node = measureNode(n);
+      return down ? { ...node, width: node.width * 1.65 } : node;
+    }),
     boxes: view.boxes.map((b) => ({ id: b.id, parent: b.parent })),
     edges: layoutEdges(view),
   };

@@ -19,7 +19,6 @@ import { clean, count } from "../model/text";
 import { Panel } from "../panel/panel";
 import { CommandLine, IconButton, Loading, Trouble } from "../ui/widgets";
 import { UI_ICONS } from "./icons";
-import { Legend } from "./legend";
 import { Replay } from "./replay";
 import { announcement, Stage } from "./stage";
 import { GraphTable } from "./table";
@@ -43,7 +42,6 @@ export default function GraphPage() {
           {!view && !feed.error && <Loading what="the graph" />}
           {view && view.nodes.length === 0 ? <Empty /> : <Stage openDetails={openDetails} />}
           {view && view.nodes.length > 0 && <StatusLine />}
-          {s.legend && <Legend />}
           <GraphTable />
           {!shown && view && view.nodes.length > 0 && (
             <IconButton

@@ -80,7 +80,11 @@ export function Replay() {
       >
         Back to now
       </button>
-      {state.value.at === undefined && !on && <span class="muted wide">Move the slider or press play</span>}
+      <span class="muted wide">
+        {state.value.at === undefined && !on
+          ? "Move the slider or press play"
+          : "Without Istio's badges: what acted then is not known"}
+      </span>
     </div>
   );
 }

@@ -12,6 +12,7 @@ import type { View } from "../model/view";
 import { IconButton } from "../ui/widgets";
 import { GraphCanvas } from "./controller";
 import { UI_ICONS } from "./icons";
+import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
 
 /** Read aloud by screen readers: what was selected last. */
@@ -40,8 +41,10 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       busy: (on) => {
         busy.value = on;
       },
+      covered: () => host.current?.parentElement?.querySelector<HTMLElement>(".legend")?.offsetWidth ?? 0,
     });
     canvas.current = it;
+    let legend = state.peek().legend;
     const ends = [
       effect(() => {
         const v = currentView.value;
@@ -57,6 +60,10 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       ),
       effect(() => {
         if (themeVersion.value > 0) it.recolor();
+      }),
+      effect(() => {
+        if (state.value.legend !== legend) requestAnimationFrame(() => it.resized());
+        legend = state.value.legend;
       }),
     ];
     // For people at the console and for tests, which cannot see where things are on a canvas.
@@ -106,6 +113,7 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
           <span class="spinner" aria-hidden="true" /> Laying out…
         </div>
       )}
+      {state.value.legend && <Legend />}
       <div class="zoom" role="group" aria-label="View of the graph">
         <IconButton icon={UI_ICONS.plus} label="Zoom in" onClick={() => canvas.current?.zoom(1.3)} />
         <IconButton icon={UI_ICONS.minus} label="Zoom out" onClick={() => canvas.current?.zoom(1 / 1.3)} />

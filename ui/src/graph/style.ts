@@ -5,8 +5,6 @@ import type { NodeKind } from "../api/types";
 import { edgeColor, healthColor, type Palette } from "./palette";
 
 export const SHAPE_SIZE = 46;
-/** How far from a node the label of an edge stands that fans out or in. */
-export const LABEL_OFFSET = 58;
 
 export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
   workload: "ellipse",
@@ -100,11 +98,11 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
       // Nobody reads thousands of labels at once, and they are what costs most: a big graph has those of the selection.
       selector: big ? "edge.near, edge.hover, edge.chosen" : "edge",
       style: {
-        label: "data(label)",
-        "source-label": "data(sourceLabel)",
-        "target-label": "data(targetLabel)",
-        "source-text-offset": LABEL_OFFSET,
-        "target-text-offset": LABEL_OFFSET,
+        // Where there is room for it: `labelAt` is how far from the source. In a big graph those few stand in the middle.
+        label: big ? "data(label)" : "",
+        "source-label": (e: cytoscape.EdgeSingular) =>
+          big || e.data("labelAt") === undefined ? "" : e.data("label"),
+        "source-text-offset": (e: cytoscape.EdgeSingular) => e.data("labelAt") ?? 0,
         "text-wrap": "wrap",
         "font-family": FONT,
         "font-size": 12 * scale,
@@ -196,5 +194,5 @@ function ground(p: Palette, n: cytoscape.NodeSingular): string {
 
 /** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. */
 export function textScale(zoom: number): number {
-  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.15 : 1.32;
+  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.2 : zoom > 0.5 ? 1.45 : 1.75;
 }

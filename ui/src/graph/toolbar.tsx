@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { GraphType } from "../api/types";
 import { choose, currentView, graphFeed, namespacesFeed, state } from "../app/store";
 import { span } from "../model/format";
-import { DURATIONS, INTERVALS } from "../model/graphState";
+import { DEFAULTS, DURATIONS, INTERVALS } from "../model/graphState";
 import { GRAPH_TYPES } from "../model/kinds";
 import { EDGE_LABELS, type EdgeLabel } from "../model/labels";
 import { clean, count } from "../model/text";
@@ -17,7 +17,7 @@ export function Toolbar() {
   const open = useSignal(false);
   const past = s.at !== undefined;
   return (
-    <div class="toolbar" role="toolbar" aria-label="Graph">
+    <div class="toolbar" role="group" aria-label="What the graph shows and how">
       <NamespacePicker />
       <Select
         label="Graph type"
@@ -63,7 +63,7 @@ export function Toolbar() {
           icon={paused ? UI_ICONS.play : UI_ICONS.pause}
           label={paused ? "Resume" : "Pause"}
           pressed={paused}
-          onClick={() => choose({ refresh: paused ? 10 : 0 }, true)}
+          onClick={() => choose({ refresh: paused ? DEFAULTS.refresh : 0 }, true)}
         />
       )}
       <IconButton icon={UI_ICONS.refresh} label="Refresh now" onClick={() => graphFeed.refresh()} />
@@ -187,7 +187,9 @@ function Display() {
           ))}
         </fieldset>
       </div>
-      <p class="muted">{count(currentView.value?.hidden ?? 0, "element")} hidden</p>
+      {!!currentView.value?.hidden && (
+        <p class="muted">{count(currentView.value.hidden, "element")} hidden</p>
+      )}
     </Menu>
   );
 }

@@ -1,4 +1,4 @@
-// The layout for graphs of ordinary size: layers from left to right, boxes that never overlap, long edges led
+// The layout for graphs of ordinary size: layers from left to right, or from top to bottom, boxes that never overlap, long edges led
 // around what is between. In and out: plain data, so that it can run in a worker.
 import * as dagre from "@dagrejs/dagre";
 import { GAP, type LayoutInput, type LayoutOutput, type Point } from "./types";
@@ -6,9 +6,9 @@ import { GAP, type LayoutInput, type LayoutOutput, type Point } from "./types";
 export function dagreLayout(input: LayoutInput): LayoutOutput {
   const graph = new dagre.graphlib.Graph({ compound: true, multigraph: true });
   graph.setGraph({
-    rankdir: "LR",
-    nodesep: GAP.rows,
-    ranksep: GAP.columns,
+    rankdir: input.down ? "TB" : "LR",
+    nodesep: input.down ? GAP.rows / 2 : GAP.rows,
+    ranksep: input.down ? GAP.columns * 0.8 : GAP.columns,
     edgesep: 24,
     marginx: 20,
     marginy: 20,

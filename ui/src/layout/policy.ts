@@ -1,24 +1,30 @@
 // Decides whether and how the graph is laid out. In: what is on the screen and what comes. Out: one word.
-// Live updates never move what is there: only the reader's own change of the view does.
+// New numbers move nothing. New nodes take free places beside their neighbours; once they are many, or would cover
+// something, the whole is laid out anew.
 import type { Algorithm, LayoutChoice } from "./types";
 
 export type Decision = "full" | "place" | "keep";
 
-/** `key` stands for what the reader chose: the type of graph, its boxes and so on. */
-export function decide(
-  before: { key: string; nodes: number } | undefined,
-  key: string,
-  added: number,
-): Decision {
-  if (!before || before.key !== key || before.nodes === 0) return "full";
-  if (added === 0) return "keep";
-  // When most of it is new there is nothing to keep: placing near neighbours would make a heap.
-  return added > before.nodes ? "full" : "place";
+export interface LaidOut {
+  /** What the reader chose: the type of graph, its boxes and so on. */
+  key: string;
+  /** Nodes that were laid out together, and those that found places since. */
+  nodes: number;
+  placed: number;
 }
 
-/** Dagre draws best but takes seconds beyond this; the force layout takes seconds too. */
+/** Of all nodes, those that may have come one by one before their places are a matter of chance. */
+const MOST_PLACED = 1 / 3;
+
+export function decide(before: LaidOut | undefined, key: string, added: number): Decision {
+  if (!before || before.key !== key || before.nodes === 0) return "full";
+  if (added === 0) return "keep";
+  return before.placed + added > before.nodes * MOST_PLACED ? "full" : "place";
+}
+
+/** Dagre draws best what is small; beyond this it becomes so wide that nothing can be read. Force takes seconds. */
 export function algorithm(choice: LayoutChoice, nodes: number, edges: number): Algorithm {
-  const small = nodes <= 220 && edges <= 420;
+  const small = nodes <= 90 && edges <= 180;
   if (choice === "force") return nodes <= 600 && edges <= 1500 ? "force" : "layered";
   return small ? "dagre" : "layered";
 }

@@ -31,6 +31,8 @@ export interface LayoutInput {
   nodes: LayoutNode[];
   boxes: LayoutBox[];
   edges: LayoutEdge[];
+  /** From top to bottom, where the screen is high and narrow. */
+  down?: boolean;
 }
 
 export interface LayoutOutput {

@@ -8,13 +8,12 @@ import { formatRoute, go, type Page, route } from "../app/route";
 import { api } from "../app/session";
 import { namespacesFeed } from "../app/store";
 import { age } from "../model/format";
-import { configPath, HEALTH_NAMES, HEALTH_ORDER } from "../model/kinds";
+import { configPath, HEALTH_NAMES } from "../model/kinds";
 import { clean, count } from "../model/text";
 import { configHref } from "../panel/tabs";
-import { HealthMark, IssueCount, Loading, Select, Trouble } from "../ui/widgets";
+import { IssueCount, Loading, Select, Trouble } from "../ui/widgets";
+import { itemColumns, type ListPageName } from "./columns";
 import { type Column, Grid } from "./grid";
-
-type ListPageName = "applications" | "workloads" | "services";
 
 const TITLES: Record<ListPageName | "config", string> = {
   applications: "Applications",
@@ -22,98 +21,6 @@ const TITLES: Record<ListPageName | "config", string> = {
   services: "Services",
   config: "Istio config",
 };
-
-function itemColumns(page: ListPageName): Column<ListItem>[] {
-  const columns: Column<ListItem>[] = [
-    {
-      id: "health",
-      title: "Health",
-      width: "112px",
-      key: (i) => -HEALTH_ORDER[i.health.state],
-      cell: (i) => <HealthMark state={i.health.state} />,
-    },
-    {
-      id: "name",
-      title: "Name",
-      width: "minmax(110px, 2fr)",
-      key: (i) => i.name,
-      cell: (i) => <a href={formatRoute(page, [i.namespace, i.name])}>{clean(i.name, 120)}</a>,
-    },
-    {
-      id: "namespace",
-      title: "Namespace",
-      width: "minmax(80px, 1fr)",
-      key: (i) => i.namespace,
-      cell: (i) => clean(i.namespace, 80),
-    },
-    {
-      id: "labels",
-      title: "Labels",
-      width: "minmax(120px, 2fr)",
-      key: (i) => Object.keys(i.labels).length,
-      cell: (i) => <Labels labels={i.labels} most={2} />,
-      wide: true,
-    },
-    {
-      id: "issues",
-      title: "Configuration",
-      width: "150px",
-      key: (i) => -(i.issues.errors * 1000 + i.issues.warnings),
-      cell: (i) => <IssueCount issues={i.issues} />,
-      wide: true,
-    },
-  ];
-  if (page !== "applications")
-    columns.splice(3, 0, {
-      id: "type",
-      title: "Type",
-      width: "120px",
-      key: (i) => i.type ?? "",
-      cell: (i) => clean(i.type, 40) || "–",
-      wide: true,
-    });
-  if (page === "services") return columns;
-  columns.splice(
-    columns.length - 1,
-    0,
-    {
-      id: "ready",
-      title: "Ready",
-      width: "80px",
-      key: (i) => (i.instances ? i.instances.ready / Math.max(1, i.instances.all) : 0),
-      cell: (i) => (i.instances ? `${i.instances.ready}/${i.instances.all}` : "–"),
-      wide: true,
-    },
-    {
-      id: "sidecars",
-      title: "Sidecars",
-      width: "100px",
-      key: (i) => i.sidecars ?? "",
-      cell: (i) => <Sidecars of={i.sidecars} />,
-      wide: true,
-    },
-  );
-  return columns;
-}
-
-export function Sidecars({ of }: { of: ListItem["sidecars"] }) {
-  if (of === undefined) return <>–</>;
-  return of === "all" ? <>all</> : <span class="tag tag-degraded">{of === "none" ? "missing" : "some"}</span>;
-}
-
-export function Labels({ labels, most }: { labels: Record<string, string>; most: number }) {
-  const all = Object.entries(labels);
-  return (
-    <span class="labels">
-      {all.slice(0, most).map(([k, v]) => (
-        <span class="label" key={k} title={clean(`${k}=${v}`, 400)}>
-          {clean(`${k}=${v}`, 48)}
-        </span>
-      ))}
-      {all.length > most && <span class="muted">+{all.length - most}</span>}
-    </span>
-  );
-}
 
 export function ItemList({ page }: { page: ListPageName }) {
   const { namespace, health } = filters();

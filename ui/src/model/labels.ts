@@ -20,7 +20,7 @@ export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
   const sum = totals(edge.traffic);
   if (wanted.includes("rate")) lines.push(...rates(edge));
   if (wanted.includes("share") && edge.share !== undefined && edge.share < 0.9995)
-    lines.push(percent(edge.share));
+    lines.push(shareLabel(edge.share, edge.shareOf));
   if (wanted.includes("throughput") && sum.bytes > 0) lines.push(byteRate(sum.bytes));
   const times = latencyOf(edge.traffic);
   if (times) {
@@ -28,6 +28,12 @@ export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
       if (wanted.includes(p)) lines.push(`${p} ${latency(times[p])}`);
   }
   return lines.join("\n");
+}
+
+/** Of connections it is said of which: those opened now tell of a split, those that are open of its past, too. */
+function shareLabel(share: number, of: Edge["shareOf"]): string {
+  const whole = { requests: "", opened: " of new", open: " of open" }[of ?? "requests"];
+  return percent(share) + whole;
 }
 
 function rates(edge: Edge): string[] {

@@ -5,6 +5,7 @@ import { matches } from "./expression/evaluate";
 import type { Expression } from "./expression/parser";
 import { worst } from "./kinds";
 import { type EdgeLabel, edgeLabel, nodeText } from "./labels";
+import { ranks } from "./rank";
 import { isIdle, totals } from "./traffic";
 
 export interface ViewOptions {
@@ -58,12 +59,13 @@ export interface View {
 
 export function view(graph: Graph, options: ViewOptions): View {
   const byId = new Map(graph.nodes.map((n) => [n.id, n]));
-  const kept = keep(graph, byId, options.hide);
+  const rank = ranks(graph);
+  const kept = keep(graph, byId, rank, options.hide);
   const apps = options.boxApps ? appBoxes(kept.nodes, options.boxNamespaces) : new Map<string, ViewBox>();
   const spaces = options.boxNamespaces ? namespaceBoxes(kept.nodes) : new Map<string, ViewBox>();
   const found = (node?: Node, edge?: Edge) => {
     if (!options.find) return undefined;
-    if (node) return matches(options.find, { node });
+    if (node) return matches(options.find, { node, rank: rank.get(node.id) });
     return matches(options.find, {
       edge: edge!,
       source: byId.get(edge!.source),
@@ -102,11 +104,14 @@ export function view(graph: Graph, options: ViewOptions): View {
 function keep(
   graph: Graph,
   byId: Map<string, Node>,
+  rank: Map<string, number>,
   hide: Expression | undefined,
 ): { nodes: Node[]; edges: Edge[] } {
   const whole = graph.edges.filter((e) => byId.has(e.source) && byId.has(e.target));
   if (!hide) return { nodes: graph.nodes, edges: whole };
-  const gone = new Set(graph.nodes.filter((node) => matches(hide, { node })).map((n) => n.id));
+  const gone = new Set(
+    graph.nodes.filter((node) => matches(hide, { node, rank: rank.get(node.id) })).map((n) => n.id),
+  );
   const edges = whole.filter((edge) => {
     if (gone.has(edge.source) || gone.has(edge.target)) return false;
     return !matches(hide, { edge, source: byId.get(edge.source), target: byId.get(edge.target) });

@@ -1,10 +1,11 @@
 // The panel beside the graph: what is selected (a node, an edge, a box or the whole graph), in numbers and in words.
 import { useEffect, useRef } from "preact/hooks";
+import type { Health } from "../api/types";
 import { formatRoute } from "../app/route";
 import { choose, currentView, graph, shownTime, state } from "../app/store";
+import { focusGraph } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
-import { mtls } from "../model/describe";
-import { percent } from "../model/format";
+import { describeShare, mtls } from "../model/describe";
 import type { PanelTab } from "../model/graphState";
 import { BADGE_NAMES } from "../model/kinds";
 import { clean } from "../model/text";
@@ -38,7 +39,11 @@ export function Panel({ close }: { close(): void }) {
         <IconButton
           icon={UI_ICONS.close}
           label={id ? "Clear the selection" : "Close the panel"}
-          onClick={() => (id ? choose({ selected: undefined }) : close())}
+          onClick={() => {
+            if (id) choose({ selected: undefined });
+            else close();
+            focusGraph();
+          }}
         />
       </header>
       {gone && <p class="notice">What was selected is not in the graph at this time.</p>}
@@ -48,9 +53,9 @@ export function Panel({ close }: { close(): void }) {
         current={s.tab}
         onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
       />
-      <div class="panel-body" role="tabpanel">
+      <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
         {s.tab === "traffic" && <Overview it={it} />}
-        {s.tab === "config" && <ConfigTab id={it.id} />}
+        {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
         {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}
         {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} />}
       </div>
@@ -64,16 +69,20 @@ function Overview({ it }: { it: Selection }) {
   return (
     <>
       <section class="health-block">
-        <HealthMark state={it.health.state} />
+        {groups(it).map(([state, reasons]) => (
+          <div key={state}>
+            <HealthMark state={state} />
+            {reasons.length > 0 && (
+              <ul class={`reasons reasons-${state}`}>
+                {reasons.slice(0, 10).map((r) => (
+                  <li key={r}>{clean(r, 300)}</li>
+                ))}
+              </ul>
+            )}
+          </div>
+        ))}
         {it.node?.issues && it.node.issues.errors + it.node.issues.warnings > 0 && (
           <IssueCount issues={it.node.issues} />
-        )}
-        {it.health.reasons.length > 0 && (
-          <ul class={`reasons reasons-${it.health.state}`}>
-            {it.health.reasons.slice(0, 10).map((r) => (
-              <li key={r}>{clean(r, 300)}</li>
-            ))}
-          </ul>
         )}
       </section>
       {it.edge && <EdgeFacts it={it} pick={pick} />}
@@ -90,6 +99,13 @@ function Overview({ it }: { it: Selection }) {
       <Neighbours title="To" list={it.outbound} choose={pick} />
     </>
   );
+}
+
+/** Its own state first, then reasons that are of a lesser one. */
+function groups({ health, reasons }: Selection): [Health["state"], string[]][] {
+  const of = (state: Health["state"]) => reasons.filter((r) => r.state === state).map((r) => r.text);
+  const lesser = [...new Set(reasons.map((r) => r.state))].filter((state) => state !== health.state);
+  return [health.state, ...lesser].map((state) => [state, of(state)]);
 }
 
 function EdgeFacts({ it, pick }: { it: Selection; pick(id: string): void }) {
@@ -119,7 +135,7 @@ function EdgeFacts({ it, pick }: { it: Selection; pick(id: string): void }) {
       {edge.share !== undefined && (
         <>
           <dt>Share</dt>
-          <dd>{percent(edge.share)} of what is sent to this service</dd>
+          <dd>{describeShare(edge, named(it.source))}</dd>
         </>
       )}
       {it.source?.principal && (

@@ -13,6 +13,8 @@ export interface Selection {
   title: string;
   what: string;
   health: Health;
+  /** Why it is not healthy, each with how bad that is; of many nodes the worst first. */
+  reasons: Reason[];
   in: Traffic;
   out: Traffic;
   node?: Node;
@@ -22,6 +24,11 @@ export interface Selection {
   /** Edges that lead in and out, with the node at their other end. */
   inbound: Neighbour[];
   outbound: Neighbour[];
+}
+
+export interface Reason {
+  state: Health["state"];
+  text: string;
 }
 
 export interface Neighbour {
@@ -46,7 +53,7 @@ export function select(graph: Graph, view: View, id: string | undefined): Select
     kind: box.kind,
     title: box.name,
     what: box.kind === "namespace" ? "Namespace" : `App in ${box.namespace}`,
-    health: together(members),
+    ...together(members),
   };
 }
 
@@ -59,6 +66,7 @@ function ofNode(graph: Graph, nodes: Map<string, Node>, node: Node): Selection {
     title: node.version && node.kind !== "service" ? `${node.name} ${node.version}` : node.name,
     what: kindOf(node) + place,
     health: node.health,
+    reasons: own(node.health),
     in: node.in,
     out: node.out,
     node,
@@ -74,6 +82,7 @@ function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
     title: `${named(source)} → ${named(target)}`,
     what: `${edge.protocol.toUpperCase()} traffic`,
     health: edge.health,
+    reasons: own(edge.health),
     in: {},
     out: edge.traffic,
     edge,
@@ -95,7 +104,7 @@ function ofAll(graph: Graph, view: View): Selection {
     kind: "mesh",
     title: "Whole graph",
     what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
-    health: together(graph.nodes),
+    ...together(graph.nodes),
     in: sum(beginning.map((e) => e.traffic)),
     out: {},
     inbound: [],
@@ -129,17 +138,18 @@ function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undef
 
 const MOST_REASONS = 8;
 
-function together(all: Node[]): Health {
-  const bad = all.filter((a) => a.health.state === "failing" || a.health.state === "degraded");
-  const sorted = [...bad].sort((a, b) =>
-    a.health.state === b.health.state ? 0 : a.health.state === "failing" ? -1 : 1,
-  );
-  return {
-    state: worst(all.map((a) => a.health)),
-    reasons: sorted
-      .slice(0, MOST_REASONS)
-      .map((a) => `${kindOf(a)} ${named(a)}: ${a.health.reasons[0] ?? a.health.state}`),
-  };
+function own(health: Health): Reason[] {
+  return health.reasons.map((text) => ({ state: health.state, text }));
+}
+
+function together(all: Node[]): Pick<Selection, "health" | "reasons"> {
+  const of = (state: Health["state"]) => all.filter((a) => a.health.state === state);
+  const reasons = [...of("failing"), ...of("degraded")].slice(0, MOST_REASONS).map((a) => ({
+    state: a.health.state,
+    text: `${kindOf(a)} ${named(a)}: ${a.health.reasons[0] ?? a.health.state}`,
+  }));
+  const health = { state: worst(all.map((a) => a.health)), reasons: reasons.map((r) => r.text) };
+  return { health, reasons };
 }
 
 export function named(node: Node | undefined): string {

@@ -22,17 +22,23 @@ interface Props {
   at?: number;
 }
 
+/** The server knows of nothing with this id any more. */
+function Gone() {
+  return <p class="muted">It is not in the mesh any more, and had no traffic in the last hour.</p>;
+}
+
 export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
   const span = Math.max(duration, 300);
   const { data, error } = useFeed<Series>(query({ id, duration: span, at }), {
     load: (key, abort) => api.get(`/series${key}`, abort),
     interval: () => EVERY,
   });
+  if (error?.status === 404) return <Gone />;
   if (error && !data) return <p class="muted">No history: {error.message}</p>;
   return data ? <Charts series={data} /> : <Loading what="history" />;
 }
 
-export function ConfigTab({ id }: Props) {
+export function ConfigTab({ id, at }: Props) {
   const { data, error, refresh } = useFeed<List<ConfigItem>>(query({ actsOn: id }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 30_000,
@@ -41,18 +47,21 @@ export function ConfigTab({ id }: Props) {
   if (!data) return <Loading what="configuration" />;
   if (data.items.length === 0) return <p class="muted">No Istio object acts on this.</p>;
   return (
-    <ul class="objects">
-      {data.items.slice(0, 200).map((o) => (
-        <li key={configPath(o)}>
-          <a href={configHref(o)}>
-            <span class="kind">{o.kind}</span>
-            <span class="grow">{clean(o.name, 80)}</span>
-            <small class="muted">{clean(o.namespace, 60)}</small>
-          </a>
-          {o.issues.errors + o.issues.warnings > 0 && <IssueCount issues={o.issues} />}
-        </li>
-      ))}
-    </ul>
+    <>
+      {at !== undefined && <p class="muted">What acts on it now: what did at that time is not known.</p>}
+      <ul class="objects">
+        {data.items.slice(0, 200).map((o) => (
+          <li key={configPath(o)}>
+            <a href={configHref(o)}>
+              <span class="kind">{o.kind}</span>
+              <span class="grow">{clean(o.name, 80)}</span>
+              <small class="muted">{clean(o.namespace, 60)}</small>
+            </a>
+            {o.issues.errors + o.issues.warnings > 0 && <IssueCount issues={o.issues} />}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
@@ -65,6 +74,7 @@ export function FailuresTab({ id, at }: Props) {
     load: (key, abort) => api.get(`/failures${key}`, abort),
     interval: () => EVERY,
   });
+  if (error?.status === 404) return <Gone />;
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="failed requests" />;
   if (data.failures.length === 0) return <p class="muted">No connection or request failed lately.</p>;
@@ -78,7 +88,18 @@ export function FailuresTab({ id, at }: Props) {
               <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span>{" "}
               {clean(f.summary, 300)}
             </summary>
+            {f.byClient && <h4>As the server's proxy tells it</h4>}
             <Explanation failure={f} />
+            {f.byClient && (
+              <>
+                <h4>
+                  As the client's proxy tells it:{" "}
+                  <span class="tag tag-failing">{clean(f.byClient.flags, 20)}</span>
+                </h4>
+                <p>{clean(f.byClient.summary, 300)}</p>
+                <Explanation failure={f.byClient} />
+              </>
+            )}
           </details>
         </li>
       ))}
@@ -127,6 +148,7 @@ export function LogsTab({ id, at }: Props) {
     interval: () => 5000,
   });
   const list = useRef<HTMLDivElement>(null);
+  if (error?.status === 404) return <Gone />;
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="logs" />;
   if (data.lines.length === 0) return <p class="muted">No line was logged lately.</p>;

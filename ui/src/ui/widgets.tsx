@@ -271,6 +271,7 @@ export function Tabs({
           type="button"
           role="tab"
           key={t.id}
+          id={`tab-${t.id}`}
           data-tab={t.id}
           aria-selected={t.id === current}
           tabIndex={t.id === current ? 0 : -1}

@@ -93,6 +93,64 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("shows all of a graph that grows, nothing on top of anything, until the reader has moved it", async () => {
+    const page = await start({ scenario: "echo", context: { viewport: { width: 1280, height: 720 } } });
+    const { scenario } = await import("../../mock/server.mjs");
+    const grow = async (name: string, node: string) => {
+      opened!.mock.state.mesh = scenario(name);
+      await page.click("[aria-label='Refresh now']");
+      await page.waitForSelector(`#graph-nodes tr[data-id="${node}"]`, { state: "attached" });
+      await settled(page);
+    };
+    const stage = (await (await page.$(".stage"))!.boundingBox())!;
+    const growth = [
+      ["echo-split", "app/default/echo-server/v2"],
+      ["echo-all", "serviceEntry/default/mysql.example.com"],
+      ["bookinfo", "app/bookinfo/reviews/v1"],
+    ] as const;
+    for (const [name, node] of growth) {
+      await grow(name, node);
+      const nodes = await ids(page, "graph-nodes");
+      const at = await Promise.all(nodes.map((id) => rendered(page, id)));
+      at.forEach((p, i) => {
+        const seen = p.x > 0 && p.x < stage.width && p.y > 0 && p.y < stage.height;
+        expect(seen, `${nodes[i]} of ${name} is out of sight`).toBe(true);
+        for (const [k, q] of at.slice(i + 1).entries())
+          expect(Math.hypot(p.x - q.x, p.y - q.y), `${nodes[i]} ${nodes[i + 1 + k]}`).toBeGreaterThan(20);
+      });
+    }
+    await page.click("[aria-label='Zoom in']");
+    const before = await rendered(page, "service/bookinfo/reviews");
+    opened!.mock.state.mesh = { ...scenario("bookinfo"), flows: scenario("bookinfo").flows.slice(1) };
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForFunction((n) => document.querySelectorAll("#graph-edges tbody tr").length < n, 20);
+    expect(await rendered(page, "service/bookinfo/reviews")).toEqual(before);
+    clean();
+  });
+
+  it("shows its legend beside the table and not on it", async () => {
+    const page = await start({ scenario: "bookinfo", hash: "#/graph?table=true&legend=true" });
+    const [legend, table] = await Promise.all(
+      [".legend", ".graph-table"].map(async (s) => (await (await page.$(s))!.boundingBox())!),
+    );
+    expect(legend!.y + legend!.height).toBeLessThanOrEqual(table!.y);
+    const first = await rendered(page, "app/istio-system/istio-ingressgateway/latest");
+    expect(first.x).toBeGreaterThan(legend!.x + legend!.width);
+    clean();
+  });
+
+  it("tells a refused connection once, as both of its proxies see it", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?tab=failures&selected=${encodeURIComponent("app/default/echo-server/v2")}`,
+    });
+    const first = page.locator(".failures > li").first();
+    await first.locator("text=As the server's proxy tells it").waitFor();
+    await first.locator("text=As the client's proxy tells it").waitFor();
+    expect(await first.locator(".steps").count()).toBe(2);
+    clean();
+  });
+
   it("finds and hides by expression, and points at what is wrong", async () => {
     const page = await start({ scenario: "echo-all" });
     await page.keyboard.press("/");
@@ -210,7 +268,9 @@ describe("trouble", () => {
     const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
     opened!.mock.state.fault = "drop";
     await page.click("[aria-label='Refresh now']");
-    await page.waitForSelector("[role=alert]:has-text('The server does not answer') >> text=/is .* old/");
+    await page.waitForSelector(
+      ".banner-bad:has([role=alert]:text('The server does not answer')) >> text=/is .* old/",
+    );
     expect(await ids(page, "graph-nodes")).toContain(SERVICE);
     opened!.mock.state.fault = undefined;
     await page.click("text=Try now");
@@ -374,6 +434,10 @@ describe("the look", () => {
     await page.waitForSelector("#main");
     await page.waitForTimeout(300);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+    const ends = await page.$$eval(".masthead nav a", (all) =>
+      all.map((a) => a.getBoundingClientRect().right),
+    );
+    expect(Math.max(...ends), "pages that cannot be seen").toBeLessThanOrEqual(360);
     clean();
   });
 
@@ -460,6 +524,20 @@ describe("the look", () => {
     await page.waitForSelector("dialog[open] >> text=Find and hide");
     await page.keyboard.press("Escape");
     await page.waitForSelector("dialog[open]", { state: "detached" });
+    const focused = () => page.evaluate(() => document.activeElement?.className ?? "");
+    await page.focus(".canvas");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForSelector(".panel h2:not(:has-text('Whole graph'))");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("role"))).toBe("tab");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".panel h2:has-text('Whole graph')");
+    expect(await focused()).toContain("canvas");
+    await page.click("[aria-label=Legend]");
+    await page.focus("[aria-label='Close the legend']");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".legend", { state: "detached" });
+    expect(await focused()).toContain("canvas");
   });
 });
 
@@ -484,6 +562,7 @@ describe("replay", () => {
     await page.keyboard.press("PageDown");
     await page.waitForFunction(() => /at=\d+/.test(location.hash));
     await page.waitForFunction(() => /As of/.test(document.querySelector(".status-line")?.textContent ?? ""));
+    await page.waitForSelector(".replay >> text=Without Istio's badges");
     const before = await slider.inputValue();
     await page.click("[aria-label=Play]");
     await page.waitForFunction(

@@ -1,5 +1,5 @@
 // Answers of the graph API, written by the tests of crates/graph (UPDATE_GOLDEN=1). Checked by tsc.
-import type { Edge, Failure, Graph, GraphQuery, GraphType, Health, LogLine, Node, NodeKind, Problem, Series, Status, Traffic } from "../../src/api/types";
+import type { Edge, Failure, Graph, GraphQuery, GraphType, Health, LogLine, Node, NodeKind, Problem, Series, ShareOf, Status, Traffic } from "../../src/api/types";
 
 export const status: Required<Status> = {
   "version": "1",
@@ -40,9 +40,9 @@ export const graph: Required<Graph> = {
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 connections failed, most with UF",
-          "100.0 % of 2 requests failed, most with UF",
-          "100.0 % of 2 gRPC requests failed, most with UF"
+          "100% of 2 connections failed, most with UF",
+          "100% of 2 requests failed, most with UF",
+          "100% of 2 gRPC requests failed, most with UF"
         ]
       },
       "in": {},
@@ -110,9 +110,9 @@ export const graph: Required<Graph> = {
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 connections failed, most with UF",
-          "100.0 % of 2 requests failed, most with UF",
-          "100.0 % of 2 gRPC requests failed, most with UF"
+          "100% of 2 connections failed, most with UF",
+          "100% of 2 requests failed, most with UF",
+          "100% of 2 gRPC requests failed, most with UF"
         ]
       },
       "in": {
@@ -176,9 +176,9 @@ export const graph: Required<Graph> = {
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 connections failed, most with UF",
-          "100.0 % of 2 requests failed, most with UF",
-          "100.0 % of 2 gRPC requests failed, most with UF"
+          "100% of 2 connections failed, most with UF",
+          "100% of 2 requests failed, most with UF",
+          "100% of 2 gRPC requests failed, most with UF"
         ]
       },
       "in": {
@@ -303,11 +303,12 @@ export const graph: Required<Graph> = {
           }
         }
       },
-      "share": 0.3333333333333333,
+      "share": 1.0,
+      "shareOf": "opened",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 connections failed, most with UF"
+          "100% of 2 connections failed, most with UF"
         ]
       }
     },
@@ -337,11 +338,12 @@ export const graph: Required<Graph> = {
           }
         }
       },
-      "share": 0.3333333333333333,
+      "share": 0.5,
+      "shareOf": "requests",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 requests failed, most with UF"
+          "100% of 2 requests failed, most with UF"
         ]
       }
     },
@@ -373,11 +375,12 @@ export const graph: Required<Graph> = {
           "responseMessages": 0.8
         }
       },
-      "share": 0.3333333333333333,
+      "share": 0.5,
+      "shareOf": "requests",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 gRPC requests failed, most with UF"
+          "100% of 2 gRPC requests failed, most with UF"
         ]
       }
     },
@@ -401,11 +404,12 @@ export const graph: Required<Graph> = {
           }
         }
       },
-      "share": 0.3333333333333333,
+      "share": 1.0,
+      "shareOf": "opened",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 connections failed, most with UF"
+          "100% of 2 connections failed, most with UF"
         ]
       }
     },
@@ -435,11 +439,12 @@ export const graph: Required<Graph> = {
           }
         }
       },
-      "share": 0.3333333333333333,
+      "share": 0.5,
+      "shareOf": "requests",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 requests failed, most with UF"
+          "100% of 2 requests failed, most with UF"
         ]
       }
     },
@@ -471,11 +476,12 @@ export const graph: Required<Graph> = {
           "responseMessages": 0.8
         }
       },
-      "share": 0.3333333333333333,
+      "share": 0.5,
+      "shareOf": "requests",
       "health": {
         "state": "failing",
         "reasons": [
-          "100.0 % of 2 gRPC requests failed, most with UF"
+          "100% of 2 gRPC requests failed, most with UF"
         ]
       }
     }
@@ -505,11 +511,12 @@ export const edge: Required<Edge> = {
       }
     }
   },
-  "share": 0.3333333333333333,
+  "share": 1.0,
+  "shareOf": "opened",
   "health": {
     "state": "failing",
     "reasons": [
-      "100.0 % of 2 connections failed, most with UF"
+      "100% of 2 connections failed, most with UF"
     ]
   }
 };
@@ -531,9 +538,9 @@ export const node: Required<Node> = {
   "health": {
     "state": "failing",
     "reasons": [
-      "100.0 % of 2 connections failed, most with UF",
-      "100.0 % of 2 requests failed, most with UF",
-      "100.0 % of 2 gRPC requests failed, most with UF"
+      "100% of 2 connections failed, most with UF",
+      "100% of 2 requests failed, most with UF",
+      "100% of 2 gRPC requests failed, most with UF"
     ]
   },
   "in": {},
@@ -804,6 +811,189 @@ export const graphTypes: Record<GraphType, true> = {
   "app": true,
   "versionedApp": true,
   "service": true
+};
+
+export const sharesOf: Record<ShareOf, true> = {
+  "requests": true,
+  "opened": true,
+  "open": true
+};
+
+export const words: Record<"number" | "bytes" | "percent", [number, string][]> = {
+  "number": [
+    [
+      0.0,
+      "0"
+    ],
+    [
+      0.004,
+      "<0.01"
+    ],
+    [
+      0.33,
+      "0.33"
+    ],
+    [
+      0.995,
+      "0.99"
+    ],
+    [
+      1.0,
+      "1"
+    ],
+    [
+      1.67,
+      "1.7"
+    ],
+    [
+      9.96,
+      "10"
+    ],
+    [
+      42.0,
+      "42"
+    ],
+    [
+      99.94,
+      "99.9"
+    ],
+    [
+      99.96,
+      "100"
+    ],
+    [
+      140.0,
+      "140"
+    ],
+    [
+      999.4,
+      "999"
+    ],
+    [
+      999.6,
+      "1k"
+    ],
+    [
+      1500.0,
+      "1.5k"
+    ],
+    [
+      1200000.0,
+      "1.2M"
+    ],
+    [
+      7.1e+16,
+      "71000000G"
+    ]
+  ],
+  "bytes": [
+    [
+      0.0,
+      "0 B"
+    ],
+    [
+      0.004,
+      "<0.01 B"
+    ],
+    [
+      0.33,
+      "0.33 B"
+    ],
+    [
+      0.995,
+      "0.99 B"
+    ],
+    [
+      1.0,
+      "1 B"
+    ],
+    [
+      1.67,
+      "1.7 B"
+    ],
+    [
+      9.96,
+      "10 B"
+    ],
+    [
+      42.0,
+      "42 B"
+    ],
+    [
+      99.94,
+      "99.9 B"
+    ],
+    [
+      99.96,
+      "100 B"
+    ],
+    [
+      140.0,
+      "140 B"
+    ],
+    [
+      999.4,
+      "999 B"
+    ],
+    [
+      999.6,
+      "1 kB"
+    ],
+    [
+      1500.0,
+      "1.5 kB"
+    ],
+    [
+      1200000.0,
+      "1.2 MB"
+    ],
+    [
+      7.1e+16,
+      "71 PB"
+    ]
+  ],
+  "percent": [
+    [
+      0.0,
+      "0%"
+    ],
+    [
+      0.0004,
+      "<0.1%"
+    ],
+    [
+      0.0014,
+      "0.1%"
+    ],
+    [
+      0.0996,
+      "10%"
+    ],
+    [
+      0.125,
+      "13%"
+    ],
+    [
+      0.2,
+      "20%"
+    ],
+    [
+      0.9,
+      "90%"
+    ],
+    [
+      0.9995,
+      ">99.9%"
+    ],
+    [
+      0.9999,
+      ">99.9%"
+    ],
+    [
+      1.0,
+      "100%"
+    ]
+  ]
 };
 
 export const nodeKinds: Record<NodeKind, true> = {

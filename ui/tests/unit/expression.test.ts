@@ -90,6 +90,15 @@ describe("matching", () => {
     expect(onEdge("!(%httperr > 1)")).toBe(false);
   });
 
+  it("reads Kiali's labels and ranks", () => {
+    expect(onNode("label:app = echo and label:version startswith v")).toBe(true);
+    expect(onNode("label:version and !label:app", { app: undefined })).toBe(true);
+    expect(onNode("label:service.istio.io/canonical-revision != v1")).toBe(false);
+    expect(onNode("node = unknown", { kind: "client" })).toBe(true);
+    const rank = (text: string) => matches(parse(text)!, { node: node(), rank: 3 });
+    expect([rank("rank <= 3"), rank("rank = 1"), onEdge("rank = 1")]).toEqual([true, false, false]);
+  });
+
   it("does not match what a question makes no sense for, nor its opposite", () => {
     expect(onNode("mtls")).toBe(false);
     expect(onNode("!mtls")).toBe(false);
@@ -115,6 +124,10 @@ describe("errors point at the place", () => {
     ['name = "a', 7, /never closed/],
     ["and", 0, /is missing here/],
     ["%error > 5 & x", 11, /does not belong/],
+    ["label:team = a", 0, /cannot be asked here: the graph knows the labels app and version/],
+    ["vs or dead", 6, /“dead” cannot be asked here: .*“idle”/],
+    ["operation = x", 0, /cannot be asked here/],
+    ["has we", 4, /cannot be asked here/],
   ])("%s", (text, start, message) => {
     const { error } = check(text);
     expect(error?.message).toMatch(message);

@@ -3,7 +3,9 @@ import { graph } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
 import { layoutInput } from "../../src/graph/measure";
 import { control } from "../../src/layout/bends";
+import { crowded } from "../../src/layout/crowded";
 import { dagreLayout } from "../../src/layout/dagre";
+import { placeLabels } from "../../src/layout/labels";
 import { layeredLayout } from "../../src/layout/layered";
 import { place } from "../../src/layout/place";
 import { algorithm, decide } from "../../src/layout/policy";
@@ -110,12 +112,14 @@ describe("a big mesh", () => {
 });
 
 describe("live changes", () => {
-  it("lay out anew only when the reader changed the view or most is new", () => {
+  it("lay out anew when the reader changed the view, or a third of it came later", () => {
+    const before = { key: "k", nodes: 6, placed: 0 };
     expect(decide(undefined, "k", 5)).toBe("full");
-    expect(decide({ key: "k", nodes: 5 }, "k", 0)).toBe("keep");
-    expect(decide({ key: "k", nodes: 5 }, "k", 2)).toBe("place");
-    expect(decide({ key: "k", nodes: 5 }, "k", 6)).toBe("full");
-    expect(decide({ key: "k", nodes: 5 }, "other", 0)).toBe("full");
+    expect(decide(before, "k", 0)).toBe("keep");
+    expect(decide(before, "k", 2)).toBe("place");
+    expect(decide(before, "k", 3)).toBe("full");
+    expect(decide({ ...before, placed: 2 }, "k", 1)).toBe("full");
+    expect(decide(before, "other", 0)).toBe("full");
     expect([
       algorithm("layered", 20, 30),
       algorithm("layered", 1000, 5000),
@@ -144,6 +148,54 @@ describe("live changes", () => {
     expect(Math.abs(at.c!.y)).toBeGreaterThanOrEqual(size.height);
     expect(at.d!.x).toBeGreaterThan(at.c!.x);
     expect(at.e!.y).toBeGreaterThan(0);
+  });
+});
+
+describe("a graph that has grown", () => {
+  const size = { width: 60, height: 70, below: 16 };
+  const at = (id: string, x: number, y: number, box?: string) => ({ ...size, id, at: { x, y }, box });
+
+  it("is crowded when a node covers another, or a box covers what is not in it", () => {
+    const apart = [at("a", 0, 0, "one"), at("b", 0, 200, "one"), at("c", 300, 100)];
+    const boxes = [{ id: "one" }, { id: "in", parent: "one" }];
+    expect(crowded(apart, boxes)).toBe(false);
+    expect(crowded([...apart, at("d", 20, 30, "one")], boxes)).toBe(true);
+    expect(crowded([...apart, at("d", 0, 100)], boxes)).toBe(true);
+    expect(crowded([...apart, at("d", 0, 100, "in")], boxes)).toBe(false);
+    expect(crowded([...apart, at("d", 70, 100, "two")], [...boxes, { id: "two" }])).toBe(true);
+  });
+
+  it.each(["echo-all", "bookinfo"])("is not, as %s is laid out", (name) => {
+    const i = input(name);
+    const { positions } = dagreLayout(i);
+    expect(
+      crowded(
+        i.nodes.map((n) => ({ ...n, at: positions[n.id]! })),
+        i.boxes,
+      ),
+    ).toBe(false);
+  });
+});
+
+describe("labels of edges", () => {
+  const line = (y: number) => (share: number) => ({ x: share * 300, y });
+  const wish = (id: string, y: number, first = [0.5]) => ({ id, width: 60, height: 20, at: line(y), first });
+
+  it("stand where they wish, unless something is there", () => {
+    const placed = placeLabels([wish("a", 0), wish("b", 5), wish("c", 100)], []);
+    expect([placed.get("a")!.share, placed.get("c")!.share]).toEqual([0.5, 0.5]);
+    expect(placed.get("b")!.share).not.toBe(0.5);
+    const [a, b] = [placed.get("a")!.rect, placed.get("b")!.rect];
+    expect(Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1)).toBeLessThan(5);
+  });
+
+  it("are left out where there is no room", () => {
+    const wall = { x1: -50, y1: -50, x2: 400, y2: 50 };
+    expect([...placeLabels([wish("a", 0), wish("c", 100)], [wall]).keys()]).toEqual(["c"]);
+  });
+
+  it("stay where they were", () => {
+    expect(placeLabels([wish("a", 0, [0.63, 0.5])], []).get("a")!.share).toBe(0.63);
   });
 });
 

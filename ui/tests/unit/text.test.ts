@@ -3,6 +3,7 @@ import * as f from "../../src/model/format";
 import { Lru } from "../../src/model/lru";
 import { clean, cleanLines, middle } from "../../src/model/text";
 import { lineOfPath, parsePath } from "../../src/model/yamlPath";
+import { words } from "../contract/graph";
 
 describe("numbers", () => {
   it("are short and have a unit", () => {
@@ -30,6 +31,17 @@ describe("numbers", () => {
     expect([0.5, 12, 999, 2500].map(f.latency)).toEqual(["0.5 ms", "12 ms", "999 ms", "2.5 s"]);
     expect([30, 90, 3600, 172800].map(f.span)).toEqual(["30 s", "1.5 min", "1 h", "2 d"]);
     expect([-5, 5e3, 61e3, 7.2e6, 2e8].map(f.age)).toEqual(["0 s", "5 s", "1 min", "2 h", "2 d"]);
+  });
+});
+
+describe("a figure of the terminal", () => {
+  it.each([
+    ["number", f.number],
+    ["bytes", f.bytes],
+    ["percent", f.percent],
+  ] as const)("is the page's: %s", (kind, say) => {
+    expect(words[kind].length).toBeGreaterThan(9);
+    for (const [value, said] of words[kind]) expect(`${value}: ${say(value)}`).toBe(`${value}: ${said}`);
   });
 });
 

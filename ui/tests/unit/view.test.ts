@@ -6,8 +6,10 @@ import { drawn, same } from "../../src/graph/elements";
 import { next } from "../../src/graph/navigate";
 import { advance, range } from "../../src/graph/timeline";
 import { rowsInView, sorted } from "../../src/lists/window";
+import { describeShare } from "../../src/model/describe";
 import { check } from "../../src/model/expression/evaluate";
 import { changes } from "../../src/model/merge";
+import { ranks } from "../../src/model/rank";
 import { type ViewOptions, view } from "../../src/model/view";
 import { select } from "../../src/panel/selection";
 
@@ -38,9 +40,30 @@ describe("the view", () => {
     const v = view(of("echo-all"), options());
     const labels = v.edges.filter((e) => e.source === "service/default/tcp-echo-server").map((e) => e.label);
     expect(labels).toHaveLength(2);
-    expect(labels[0]).toMatch(/conn\/s\n.*B\/s\n80%/);
-    expect(labels[1]).toMatch(/conn\/s\n.*failed\/s\n20%/);
+    expect(labels[0]).toMatch(/conn\/s\n.*B\/s\n80% of new$/);
+    expect(labels[1]).toMatch(/conn\/s\n.*failed\/s\n20% of new$/);
     expect(v.edges.find((e) => e.target.endsWith("/v2"))?.edge.health.state).toBe("failing");
+  });
+
+  it("says what a share is a part of", () => {
+    const [first] = of("echo").edges;
+    const said = (shareOf: "requests" | "opened" | "open") =>
+      describeShare({ ...first!, share: 0.9, shareOf, service: "echo.shop" }, "client");
+    expect(said("requests")).toBe("90% of the requests from client to echo.shop in this time");
+    expect(said("opened")).toBe("90% of the connections opened from client to echo.shop in this time");
+    expect(said("open")).toBe(
+      "90% of the connections open from client to echo.shop; none was opened in this time",
+    );
+    expect(describeShare({ ...first!, share: undefined }, "client")).toBe("");
+  });
+
+  it("ranks nodes by the edges that lead to them", () => {
+    const g = of("echo-all");
+    const rank = ranks(g);
+    expect(rank.get("service/default/tcp-echo-server")).toBe(1);
+    expect(rank.get("app/default/echo-client/v1")).toBe(3);
+    const v = view(g, options({ find: expression("rank = 1") }));
+    expect(v.nodes.filter((n) => n.found).map((n) => n.id)).toEqual(["service/default/tcp-echo-server"]);
   });
 
   it("labels an edge on which bytes go although nobody counts its connections", () => {
@@ -114,6 +137,12 @@ describe("the selection", () => {
     expect([box.kind, box.health.state, box.inbound.length]).toEqual(["namespace", "failing", 1]);
     const all = select(g, v, undefined);
     expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
+    const health = { state: "degraded" as const, reasons: ["1% failed"] };
+    const nodes = g.nodes.map((n) => (n.id === "app/default/echo-client/v1" ? { ...n, health } : n));
+    const { reasons } = select({ ...g, nodes }, v, undefined);
+    expect(reasons.at(-1)).toEqual({ state: "degraded", text: "App echo-client v1: 1% failed" });
+    expect(reasons.slice(0, -1).map((r) => r.state)).not.toContain("degraded");
+    expect(reasons[0]!.text).toMatch(/^App echo-server v2: /);
     expect(select(g, v, "gone").id).toBe("mesh");
   });
 

@@ -16,7 +16,8 @@ use crate::connection::{Connection, Object};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
 use crate::store::STEP;
-use crate::view::{GraphType, Health, Node, NodeKind, State};
+use crate::view::{GraphType, Health, Node, NodeKind, ShareOf, State};
+use crate::words::samples;
 
 const START: u64 = 1_800_000_000;
 
@@ -120,7 +121,7 @@ fn get(path: &str, query: &str) -> Value {
 fn node() -> Node {
     let graph = crate::graph::graph(
         &traffic().now(),
-        &super::Query {
+        &crate::graph::Query {
             r#type: GraphType::VersionedApp,
             namespaces: None,
             confined_to: None,
@@ -186,6 +187,7 @@ fn what_the_pages_answer_is_what_the_page_reads() {
             "NodeKind",
             "Problem",
             "Series",
+            "ShareOf",
             "Status",
             "Traffic",
         ],
@@ -215,6 +217,16 @@ fn what_the_pages_answer_is_what_the_page_reads() {
                     GraphType::VersionedApp,
                     GraphType::Service,
                 ]),
+            ),
+            (
+                "sharesOf",
+                "Record<ShareOf, true>",
+                all(&[ShareOf::Requests, ShareOf::Opened, ShareOf::Open]),
+            ),
+            (
+                "words",
+                "Record<\"number\" | \"bytes\" | \"percent\", [number, string][]>",
+                samples::all(),
             ),
             (
                 "nodeKinds",

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Query, graph};
 use crate::key::{Key, Party, Protocol, Service};
-use crate::kiali::kiali;
+use crate::kiali::{TcpRate, kiali};
 use crate::point::Point;
 use crate::series::series;
 use crate::store::{Store, step_of};
@@ -142,7 +142,7 @@ fn a_refused_connection_turns_its_edge_red_and_says_why() {
     let graph = graph(&echo(), &query(GraphType::Workload));
     let edge = graph.edges.iter().find(|edge| edge.target.starts_with("serviceEntry")).unwrap();
     assert_eq!(edge.health.state, State::Failing);
-    assert_eq!(edge.health.reasons, ["100.0 % of 6 connections failed, most with UF,URX"]);
+    assert_eq!(edge.health.reasons, ["100% of 6 connections failed, most with UF,URX"]);
     let node = graph.nodes.iter().find(|node| node.kind == NodeKind::ServiceEntry).unwrap();
     assert_eq!((node.name.as_str(), node.health.state), ("db.example.com", State::Failing));
 }
@@ -204,9 +204,9 @@ fn a_terminal_gets_a_line_per_edge() {
     let shown = text(&graph(&echo(), &query(GraphType::Workload)));
     let first = shown.lines().next().unwrap();
     assert!(first.starts_with("echo-client v1 (default)"), "{shown}");
-    assert!(first.ends_with("tcp 1.67 conn/s, 50 B/s"), "{shown}");
+    assert!(first.ends_with("tcp 1.7 conn/s, 50 B/s"), "{shown}");
     assert!(
-        shown.contains("tcp 0.33 conn/s, 10 B/s, 12 %"),
+        shown.contains("tcp 0.33 conn/s, 10 B/s, 13% of new connections"),
         "the smaller part of a split: {shown}"
     );
     assert!(shown.contains("db.example.com") && shown.contains("6 connections failed"), "{shown}");
@@ -296,7 +296,9 @@ fn whatever_is_shown_has_a_course() {
 
 #[test]
 fn kiali_is_told_the_same_in_its_own_words() {
-    let told = serde_json::to_value(kiali(&graph(&echo(), &query(GraphType::Workload)))).unwrap();
+    let told =
+        serde_json::to_value(kiali(&graph(&echo(), &query(GraphType::Workload)), TcpRate::Total))
+            .unwrap();
     assert_eq!((&told["graphType"], &told["duration"]), (&json!("workload"), &json!(60)));
     let of = |list: &str, id: &str| {
         let all = told["elements"][list].as_array().unwrap().iter().map(|one| &one["data"]);
@@ -337,6 +339,42 @@ fn kiali_is_told_the_same_in_its_own_words() {
 }
 
 #[test]
+fn kiali_reads_the_bytes_that_it_asks_for() {
+    let graph = graph(&echo(), &query(GraphType::Workload));
+    let rate = |rate: &str| {
+        let told = serde_json::to_value(kiali(&graph, TcpRate::read(Some(rate)).unwrap())).unwrap();
+        let node = told["elements"]["nodes"][0]["data"]["traffic"][0]["rates"]["tcpOut"].clone();
+        (node, told["elements"]["edges"][0]["data"]["traffic"]["rates"]["tcp"].clone())
+    };
+    // Istio's name for what the server sends; the fixture has twice as much of it.
+    assert_eq!(rate("sent"), (json!("35.33"), json!("33.33")));
+    assert_eq!(rate("received"), (json!("17.67"), json!("16.67")));
+    assert_eq!(rate("total"), (json!("53.00"), json!("50.00")));
+    assert_eq!(rate("none"), (json!(null), json!(null)));
+    assert_eq!(TcpRate::read(None), TcpRate::read(Some("sent")));
+}
+
+#[test]
+fn kiali_is_told_what_nodes_are_and_what_acts_on_them() {
+    let mut graph = graph(&echo(), &query(GraphType::Workload));
+    let at = |graph: &Graph, id: &str| graph.nodes.iter().position(|node| node.id == id).unwrap();
+    let gateway = at(&graph, "workload/istio-system/istio-ingressgateway");
+    graph.nodes[gateway].gateway = Some("ingress");
+    let service = at(&graph, "service/default/tcp-echo-server");
+    graph.nodes[service].badges = vec!["virtualService", "trafficShifting", "circuitBreaker"];
+    let server = at(&graph, "workload/default/echo-server-v2");
+    graph.nodes[server].out_of_mesh = true;
+    let told = serde_json::to_value(kiali(&graph, TcpRate::Sent)).unwrap();
+    let node = |at: usize| told["elements"]["nodes"][at]["data"].clone();
+    assert_eq!(node(gateway)["isGateway"], json!({ "ingressInfo": {} }));
+    assert_eq!((&node(gateway)["isRoot"], &node(service)["isRoot"]), (&json!(true), &json!(null)));
+    let of = ["hasVS", "hasTrafficShifting", "hasCB", "hasMirroring"]
+        .map(|name| node(service)[name].clone());
+    assert_eq!(of, [json!({}), json!(true), json!(true), json!(null)]);
+    assert_eq!(node(server)["isOutOfMesh"], true);
+}
+
+#[test]
 fn kiali_reads_how_connections_ended_in_percent() {
     let mut store = echo();
     let refused =
@@ -346,7 +384,9 @@ fn kiali_reads_how_connections_ended_in_percent() {
         Key { flags: "UC".into(), ..refused },
         &Point { closed: 20, ..Point::default() },
     );
-    let all = serde_json::to_value(kiali(&graph(&store, &query(GraphType::Workload)))).unwrap();
+    let all =
+        serde_json::to_value(kiali(&graph(&store, &query(GraphType::Workload)), TcpRate::Total))
+            .unwrap();
     let edges = all["elements"]["edges"].as_array().unwrap();
     let of = |target: &str| {
         let to =

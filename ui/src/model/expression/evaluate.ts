@@ -26,8 +26,10 @@ function evaluate(e: Expression, element: Element): boolean | undefined {
       const inner = evaluate(e.inner, element);
       return inner === undefined ? undefined : !inner;
     }
-    case "is":
-      return e.subject.get(element) as boolean | undefined;
+    case "is": {
+      const value = e.subject.get(element);
+      return value === undefined ? undefined : Boolean(value);
+    }
     case "compare":
       return compare(e.subject.get(element), e.operator, e.value);
   }

@@ -1,7 +1,7 @@
 // Parses a find or hide expression. In: `node = workload and (%error > 5 or !healthy)`. Out: a tree, or an
 // ExpressionError that points at the place. `not` binds strongest, then `and`, then `or`.
 import { ExpressionError, type Token, tokenize } from "./lexer";
-import { SUBJECTS, type Subject, subject } from "./subjects";
+import { SUBJECTS, type Subject, subject, unanswered } from "./subjects";
 
 export type Expression =
   | { kind: "and" | "or"; left: Expression; right: Expression }
@@ -100,7 +100,7 @@ class Parser {
   }
 
   private flag(about: Subject, token: Token): Expression {
-    if (about.type !== "yes") {
+    if (about.type !== "yes" && !about.bare) {
       const next = this.peek();
       const place = next.kind === "word" ? next : { ...next, start: token.end, end: token.end + 1 };
       throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}`);
@@ -175,6 +175,8 @@ function example(about: Subject): string {
 }
 
 function unknown(text: string): string {
+  const why = unanswered(text);
+  if (why) return `“${text.slice(0, 40)}” cannot be asked here: ${why}`;
   const near = SUBJECTS.map((s) => s.names[0]).find((n) => n.startsWith(text.slice(0, 3).toLowerCase()));
   const hint = near ? `did you mean “${near}”?` : `did you mean “name contains ${text}”?`;
   return `“${text.slice(0, 40)}” is not something that can be asked about; ${hint}`;

@@ -3,7 +3,8 @@ import type { Badge, Edge, Node } from "../../api/types";
 import { errorShare, isIdle, isSource, latencyOf, totals } from "../traffic";
 
 export type Element =
-  | { node: Node; edge?: undefined }
+  /** `rank`: its place by the edges that lead to it; 1 has most. */
+  | { node: Node; rank?: number; edge?: undefined }
   | { edge: Edge; source?: Node; target?: Node; node?: undefined };
 
 export type Value = string | string[] | number | boolean | undefined;
@@ -15,6 +16,8 @@ export interface Subject {
   help: string;
   /** Values to offer. */
   values?: readonly string[];
+  /** Of a text: whether it can be asked for without a comparison, as whether there is any. */
+  bare?: boolean;
   /** Undefined: the question makes no sense for this element. */
   get(element: Element): Value;
 }
@@ -59,6 +62,15 @@ const percent = (share: number) => share * 100;
 const names = (n: Node | undefined) =>
   n ? [n.name, n.workload, n.app, n.service].filter((t) => t !== undefined) : undefined;
 
+/** Of a workload's labels the traffic tells two, each under Istio's name and its canonical one. */
+const LABELS: Record<string, (n: Node) => string> = {
+  app: (n) => n.app ?? "",
+  version: (n) => n.version ?? "",
+  "service.istio.io/canonical-name": (n) => n.app ?? "",
+  "service.istio.io/canonical-revision": (n) => n.version ?? "",
+};
+const LABEL = "label:";
+
 export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["name"], "name of the node, its workload, app or service", names),
   ofNode("text", ["node"], "kind of node", nodeKinds, [
@@ -73,6 +85,7 @@ export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["app"], "app label", (n) => n.app ?? ""),
   ofNode("text", ["service", "svc"], "service name", (n) => n.service ?? ""),
   ofNode("text", ["version"], "version label", (n) => n.version ?? ""),
+  { ...ofNode("text", ["label:app"], "a label: app or version", LABELS.app!), bare: true },
   ofNode("text", ["cluster"], "Istio's cluster name", (n) => n.cluster ?? ""),
   ofNode("text", ["principal"], "SPIFFE identity", (n) => n.principal ?? ""),
   ofNode("number", ["httpin"], "HTTP requests per second, inbound", (n) => n.in.http?.requests ?? 0),
@@ -81,6 +94,13 @@ export const SUBJECTS: readonly Subject[] = [
   ofNode("number", ["grpcout"], "gRPC requests per second, outbound", (n) => n.out.grpc?.requests ?? 0),
   ofNode("number", ["tcpin"], "TCP bytes per second, inbound", (n) => tcpBytes(n.in.tcp)),
   ofNode("number", ["tcpout"], "TCP bytes per second, outbound", (n) => tcpBytes(n.out.tcp)),
+  {
+    names: ["rank"],
+    type: "number",
+    of: "node",
+    help: "place by the edges that lead to it: 1 has most",
+    get: (e) => (e.node ? e.rank : undefined),
+  },
   ofNode("yes", ["idle"], "no traffic in this time", (n) => isIdle(n.in) && isIdle(n.out)),
   ofNode("yes", ["gateway", "gw"], "ingress or egress gateway", (n) => n.gateway !== undefined),
   ofNode("yes", ["outofmesh", "om"], "without a sidecar", (n) => n.outOfMesh === true),
@@ -202,8 +222,31 @@ export const SUBJECTS: readonly Subject[] = [
 const BY_NAME = new Map(SUBJECTS.flatMap((s) => s.names.map((name) => [name, s] as const)));
 
 export function subject(name: string): Subject | undefined {
-  return BY_NAME.get(name.toLowerCase());
+  return BY_NAME.get(name.toLowerCase()) ?? label(name);
 }
+
+function label(name: string): Subject | undefined {
+  const key = name.toLowerCase();
+  const get = key.startsWith(LABEL) ? LABELS[key.slice(LABEL.length)] : undefined;
+  return get && { ...ofNode("text", [key], "a label", get), bare: true };
+}
+
+/** What Kiali's users may ask and this graph cannot answer. In: a name. Out: why. */
+export function unanswered(name: string): string | undefined {
+  const key = name.toLowerCase();
+  if (key.startsWith(LABEL))
+    return `the graph knows the labels app and version: ${Object.keys(LABELS).join(", ")}`;
+  return UNANSWERED.find(([names]) => names.includes(key))?.[1];
+}
+
+const UNANSWERED: [names: string[], why: string][] = [
+  [["operation", "op"], "requests are not sorted by operations here"],
+  [["dead"], "a workload without instances has no traffic: “idle” finds what has none"],
+  [["inaccessible"], "what you may not see is not in the graph: a notice above it says so"],
+  [["requestrouting", "rr"], "“virtualservice” finds what routes act on"],
+  [["workloadentry", "we"], "a WorkloadEntry is listed under Istio config and in the panel's Config tab"],
+  [["waypoint", "ambient"], "this mesh has sidecars and gateways only"],
+];
 
 function failedPart(http: { errorShare: number } | undefined): number | undefined {
   return http && percent(http.errorShare);
@@ -217,6 +260,7 @@ function tcpBytes(tcp: { sent: number; received: number } | undefined): number {
 function nodeKinds(n: Node): string[] {
   const kinds = [n.kind.toLowerCase()];
   if (n.kind === "serviceEntry") kinds.push("se", "service", "svc", "outside");
+  if (n.kind === "outside" || n.kind === "client" || n.kind === "blackHole") kinds.push("unknown");
   if (n.kind === "workload") kinds.push("wl");
   if (n.kind === "service") kinds.push("svc");
   if (n.gateway) kinds.push("gateway", n.gateway);

@@ -1,0 +1,114 @@
+//! What is asked for, and what is said of it.
+
+use futures::FutureExt;
+use lateen_runtime::admin::Page;
+use lateen_runtime::pages::Ask;
+
+use super::{About, Inventory, Traffic, duration, pages};
+
+fn page(path: &str, query: &str) -> Option<Page> {
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let ask = Ask::get(path, query);
+    pages(Traffic::new(1 << 20), about, Inventory::default()).answer(&ask).now_or_never().unwrap()
+}
+
+fn get(path: &str, query: &str) -> (u16, String) {
+    let page = page(path, query).unwrap();
+    (page.status, String::from_utf8(page.body).unwrap())
+}
+
+#[test]
+fn an_empty_mesh_has_an_empty_graph() {
+    let (status, body) = get("/api/v1/graph", "type=workload&duration=1m&idle=true");
+    assert_eq!(status, 200);
+    let graph: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&graph["nodes"], &graph["duration"]), (&serde_json::json!([]), &60.into()));
+    assert_eq!(graph["apiVersion"], "graph.lateen.io/v1");
+    assert_eq!(get("/api/v1/status", "").0, 200);
+}
+
+#[test]
+fn what_is_wrong_with_a_query_is_said() {
+    for (query, said) in [
+        ("type=pod", "type \\\"pod\\\" is not known"),
+        ("duration=2h", "is not from 5 to 3600 seconds"),
+        ("duration=7", "is not of whole steps of 5 seconds: use 5 or 10"),
+        ("at=99999999999999", "at 99999999999999 is to come: now is "),
+        (
+            "typ=app",
+            "\\\"typ\\\" is not a parameter of this page: it takes type, namespaces, duration",
+        ),
+        ("idle=true&idle=true", "\\\"idle\\\" is given twice"),
+        ("graphType=app", "is a parameter of Kiali's: it is read with format=kiali only"),
+        ("format=kiali&graphType=app&type=app", "graphType and type are the same"),
+        ("format=kiali&queryTime=now", "queryTime \\\"now\\\" is not a time: give seconds"),
+        ("format=kiali&rateTcp=all", "use sent, received, total or none"),
+        ("duration=", "\"nodes\""),
+        ("namespaces=,%20,", "\"nodes\": []"),
+        ("duration=18446744073709551615h", "is not from 5"),
+        ("at=yesterday", "give milliseconds"),
+        ("at=1000", "is too long ago"),
+        ("idle=perhaps", "neither true nor false"),
+        ("format=dot", "use lateen, kiali or text"),
+    ] {
+        let (_, body) = get("/api/v1/graph", query);
+        assert!(body.contains(said), "{query}: {body}");
+    }
+    for (page, query, said) in [
+        ("series", "", "id is missing"),
+        ("status", "id=mesh", "takes no parameters"),
+        ("logs", "id=mesh&duration=60", "it takes id, at, limit"),
+        ("failures", "id=mesh&limit=0", "limit \\\"0\\\" is not from 1 to 500"),
+    ] {
+        let (status, body) = get(&format!("/api/v1/{page}"), query);
+        assert!(status == 400 && body.contains(said), "{query}: {body}");
+    }
+}
+
+#[test]
+fn a_time_that_is_a_step_ahead_is_now() {
+    let soon = (crate::collect::seconds() + 2) * 1000;
+    assert_eq!(get("/api/v1/graph", &format!("at={soon}")).0, 200);
+}
+
+#[test]
+fn what_kialis_clients_always_send_is_taken_or_passed_over() {
+    let now = crate::collect::seconds();
+    let query = format!(
+        "format=kiali&graphType=app&includeIdleEdges=false&injectServiceNodes=true&queryTime={now}\
+         &duration=60s&namespaces=shop&appenders=deadNode,istio&boxBy=app&rateTcp=sent\
+         &rateHttp=requests&rateGrpc=requests&responseTime=95&throughputType=request&ambientTraffic=none"
+    );
+    let (status, body) = get("/api/v1/graph", &query);
+    assert!(status == 200 && body.contains("\"graphType\": \"app\""), "{body}");
+}
+
+#[test]
+fn nobody_has_a_course_or_logs_of_what_is_not_there() {
+    for page in ["series", "failures", "logs"] {
+        let path = format!("/api/v1/{page}");
+        let (status, body) = get(&path, "id=workload/shop/gone");
+        assert!(status == 404 && body.contains("there is no \\\"workload/shop/gone\\\""), "{body}");
+        assert_eq!(get(&path, "id=mesh").0, 200, "{page}");
+    }
+}
+
+#[test]
+fn a_series_ends_with_the_last_step_that_is_over() {
+    let (_, body) = get("/api/v1/series", "id=mesh&duration=60");
+    let series: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let end = series["start"].as_u64().unwrap() + 60_000;
+    let now = crate::collect::seconds() * 1000;
+    assert!(end <= now && now < end + 10_000, "{end} {now}");
+}
+
+#[test]
+fn pages_of_others_are_none() {
+    assert!(page("/api/v1/nothing", "").is_none() && page("/", "").is_none());
+}
+
+#[test]
+fn durations_are_whole_steps() {
+    assert_eq!(duration("60"), Ok(60));
+    assert_eq!(duration("10m"), Ok(600));
+}

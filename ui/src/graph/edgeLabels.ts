@@ -1,0 +1,101 @@
+// Puts the labels of edges where they cover nothing. In: the canvas. Out: on each edge how far along its line the label
+// stands, and the rectangles that labels take, for what is drawn above them.
+import type cytoscape from "cytoscape";
+import { around, type LabelWish, placeLabels, type Rect } from "../layout/labels";
+import { HEALTH_ORDER } from "../model/kinds";
+import type { ViewEdge, ViewNode } from "../model/view";
+import { lineOf, pointAt } from "./geometry";
+import { SHAPE_SIZE } from "./style";
+import { titleRect } from "./title";
+
+const LETTER = 6.5;
+const LINE = 15;
+const PADDING = 10;
+
+/** Of edges and of nodes. */
+export type LabelRects = ReadonlyMap<string, Rect>;
+
+/** `scale`: of the text. */
+export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
+  const out = new Map<string, Rect>();
+  const nodes = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
+  const boxes = cy.nodes("[box]").toArray() as cytoscape.NodeSingular[];
+  const there = [
+    ...nodes.flatMap((n) => {
+      const text = textRect(n, scale);
+      if (text) out.set(n.id(), text);
+      return [around(n.position(), SHAPE_SIZE + 8, SHAPE_SIZE + 8), ...(text ? [text] : [])];
+    }),
+    ...boxes.flatMap((b) => titleRect(b, cy.zoom()) ?? []),
+  ];
+  const side = sides(cy.edges());
+  const edges = (cy.edges().toArray() as cytoscape.EdgeSingular[])
+    .filter((e) => e.data("label") && !e.hasClass("leaving"))
+    .sort((a, b) => urgency(b) - urgency(a) || (a.id() < b.id() ? -1 : 1));
+  const lines = new Map(edges.map((e) => [e.id(), lineOf(e)]));
+  const wishes = edges.flatMap((e): LabelWish[] => {
+    const line = lines.get(e.id());
+    if (!line) return [];
+    const rows = String(e.data("label")).split("\n");
+    const width = Math.max(...rows.map((r) => r.length)) * LETTER * scale + PADDING;
+    const before = e.data("labelAt") as number | undefined;
+    const near = Math.min(0.5, (width / 2 + 30) / Math.max(1, line.length));
+    const wish = { source: near, target: 1 - near, middle: 0.5 }[side(e)];
+    return [
+      {
+        id: e.id(),
+        width,
+        height: rows.length * LINE * scale + PADDING,
+        at: (share) => pointAt(line, share),
+        first: before === undefined ? [wish] : [before / Math.max(1, line.length), wish],
+      },
+    ];
+  });
+  const places = placeLabels(wishes, there);
+  cy.batch(() => {
+    for (const e of edges) {
+      const place = places.get(e.id());
+      const length = lines.get(e.id())?.length ?? 0;
+      if (place) e.data("labelAt", Math.round(place.share * length * 10) / 10);
+      else e.removeData("labelAt");
+      if (place) out.set(e.id(), place.rect);
+    }
+  });
+  return out;
+}
+
+/** The label below the shape. */
+function textRect(n: cytoscape.NodeSingular, scale: number): Rect | undefined {
+  const shown = n.scratch("view") as ViewNode | undefined;
+  if (!shown) return undefined;
+  const rows = [shown.title, shown.subtitle].filter((t) => t !== "");
+  const height = rows.length * LINE * scale;
+  const { x, y } = n.position();
+  return around(
+    { x, y: y + SHAPE_SIZE / 2 + 4 + height / 2 },
+    Math.max(...rows.map((r) => r.length)) * LETTER * scale,
+    height,
+  );
+}
+
+/** What is in trouble is labelled first, then what is busiest. */
+function urgency(e: cytoscape.EdgeSingular): number {
+  const shown = e.scratch("view") as ViewEdge | undefined;
+  return shown ? HEALTH_ORDER[shown.edge.health.state] * 100 + shown.width : 0;
+}
+
+/** Where edges fan out their labels stand near their targets, where they fan in near their sources: there is room. */
+function sides(all: cytoscape.EdgeCollection): (e: cytoscape.EdgeSingular) => "source" | "target" | "middle" {
+  const out = new Map<string, number>();
+  const into = new Map<string, number>();
+  for (const e of all.toArray() as cytoscape.EdgeSingular[]) {
+    const { source, target } = e.data();
+    out.set(source, (out.get(source) ?? 0) + 1);
+    into.set(target, (into.get(target) ?? 0) + 1);
+  }
+  return (e) => {
+    const [fanOut, fanIn] = [out.get(e.data("source"))! > 1, into.get(e.data("target"))! > 1];
+    if (fanOut === fanIn) return "middle";
+    return fanOut ? "target" : "source";
+  };
+}

@@ -1,0 +1,111 @@
+// Which part of the graph is seen, and how large. In: commands. It follows the graph, and fits it whenever it changes,
+// until the reader moves it; from then on it stays where they put it, until they ask for the whole.
+import type cytoscape from "cytoscape";
+import type { Rect } from "../layout/labels";
+import type { Point } from "../layout/types";
+
+/** How often the fit is made anew with the text as large as it then is. */
+const FIT_PASSES = 3;
+/** A graph of two nodes is not blown up to fill the screen. */
+const MAX_FIT_ZOOM = 1.25;
+const NARROW = 500;
+/** Of a narrow canvas; a higher one has room below the button for the panel. */
+const LOW = 360;
+
+export interface Seen {
+  zoom: number;
+  pan: Point;
+}
+
+export class Viewport {
+  /** Whether the reader has chosen what they see. */
+  private chosen = false;
+
+  constructor(
+    private readonly cy: cytoscape.Core,
+    private readonly is: { big(): boolean; rescale(): void; covered(): number },
+  ) {
+    this.cy.on("dragpan scrollzoom pinchzoom boxzoom dragfree", () => {
+      this.chosen = true;
+    });
+  }
+
+  /** The graph, or the room for it, has changed. */
+  follow(): void {
+    if (!this.chosen) this.fit();
+  }
+
+  /** As the reader wishes: the whole, from now on. */
+  whole(): void {
+    this.chosen = false;
+    this.fit();
+  }
+
+  zoom(factor: number): void {
+    this.chosen = true;
+    const middle = { x: this.cy.width() / 2, y: this.cy.height() / 2 };
+    this.cy.zoom({ level: this.cy.zoom() * factor, renderedPosition: middle });
+  }
+
+  pan(x: number, y: number): void {
+    this.chosen = true;
+    this.cy.panBy({ x, y });
+  }
+
+  /** Brings an element onto the screen if it is not there. */
+  reveal(id: string): void {
+    const it = this.cy.getElementById(id);
+    if (it.empty()) return;
+    const box = it.renderedBoundingBox({ includeLabels: false });
+    const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < this.cy.width() && box.y2 < this.cy.height();
+    if (inside) return;
+    this.chosen = true;
+    this.cy.center(it);
+  }
+
+  seen(): Seen {
+    return { zoom: this.cy.zoom(), pan: { ...this.cy.pan() } };
+  }
+
+  private fit(): void {
+    if (this.cy.elements().empty()) return;
+    this.cy.resize();
+    // Text is drawn larger the smaller the graph is, so the bounds depend on the zoom.
+    for (let pass = 0; pass < (this.is.big() ? 1 : FIT_PASSES); pass += 1) this.fitOnce();
+  }
+
+  private fitOnce(): void {
+    const narrow = this.cy.width() < NARROW;
+    const [side, top, bottom] = !narrow ? [36, 48, 64] : this.cy.height() > LOW ? [10, 92, 64] : [10, 40, 58];
+    const left = side + (narrow ? 0 : this.is.covered());
+    const box = this.is.big() ? this.rough() : this.exact();
+    const width = Math.max(1, box.x2 - box.x1);
+    const height = Math.max(1, box.y2 - box.y1);
+    const room = {
+      w: Math.max(50, this.cy.width() - left - side),
+      h: Math.max(50, this.cy.height() - top - bottom),
+    };
+    const zoom = Math.min(MAX_FIT_ZOOM, room.w / width, room.h / height);
+    const pan = {
+      x: left + (room.w - width * zoom) / 2 - box.x1 * zoom,
+      y: top + (room.h - height * zoom) / 2 - box.y1 * zoom,
+    };
+    this.cy.viewport({ zoom, pan });
+    this.is.rescale();
+  }
+
+  private exact(): Rect {
+    return this.cy.elements().not(".leaving").boundingBox({ includeLabels: true });
+  }
+
+  /** Of the nodes' centres: the exact bounds of thousands of edges take longer than all else. */
+  private rough(): Rect {
+    let [x1, y1, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (const n of this.cy.nodes("[kind]").toArray()) {
+      const { x, y } = (n as cytoscape.NodeSingular).position();
+      [x1, y1, x2, y2] = [Math.min(x1, x), Math.min(y1, y), Math.max(x2, x), Math.max(y2, y)];
+    }
+    const margin = 100;
+    return { x1: x1 - margin, y1: y1 - margin, x2: x2 + margin, y2: y2 + margin };
+  }
+}
