@@ -43,6 +43,18 @@ fn the_default_file_keeps_its_layout() {
 }
 
 #[test]
+fn a_version_that_nobody_here_knows_is_refused() {
+    for version in [4, 99] {
+        let error = Config::parse(&format!("version = {version}\n")).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("version = {version}: ")) && error.contains("newer lateen"),
+            "{error}"
+        );
+    }
+    assert!(Config::parse("version = 0\n").is_ok(), "containerd's own word for the first one");
+}
+
+#[test]
 fn line_ends_stay() {
     check_folder(
         "version = 2\r\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\r\nconfig_path = ''\r\n",
