@@ -3,21 +3,22 @@
 //! them. Out: the same objects, workloads with their sidecars, on standard output; issues on standard error, and
 //! with an error among them nothing else.
 
+mod given;
 mod source;
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lateen_api::issue::{Issue, ObjectRef};
 use lateen_api::resource::object_ref;
 use lateen_control::cluster::webhook::{Nodes, named_node};
 use lateen_inject::{
-    Manual, Outcome, ProxyConfigs, Settings, is_foreign_workload, misplaced, proxy_config_kind,
-    take_items, workload,
+    Manual, Outcome, ProxyConfigs, Settings, injector_config, is_foreign_workload, mesh_config,
+    misplaced, proxy_config_kind, take_items, workload,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +26,8 @@ use crate::bootstrap::Format;
 use crate::manifest::ClusterArgs;
 use crate::output::{note, printable};
 use crate::words::{Labels, parse_labels, parse_name};
-use crate::yaml;
+use crate::{bounded, yaml};
+use given::Given;
 use source::{Found, Texts, found, native};
 
 /// Options of `lateen inject`.
@@ -45,37 +47,59 @@ pub struct InjectCommand {
     home: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// The control plane's namespace in the cluster of --kubeconfig or --context, which has what no file says
+    /// The control plane's namespace in the cluster, which has what no file says: that of --kubeconfig or --context, or
+    /// the one that kubectl uses
     #[arg(long, short = 'i', default_value = "istio-system", value_parser = parse_name)]
     istio_namespace: String,
     /// Inject only what the webhook would, in a namespace with these labels: istio-injection=enabled
     #[arg(long = "namespace-label", value_name = "KEY=VALUE,…", value_parser = parse_labels)]
     namespace_labels: Option<Labels>,
     /// Namespace of objects that do not name theirs
-    #[arg(long, short, default_value = "default")]
+    #[arg(long, short, default_value = "default", value_parser = parse_name)]
     namespace: String,
     /// The control plane's revision [default: the default one]
-    #[arg(long, short, default_value = "", hide_default_value = true)]
+    #[arg(long, short, default_value = "", hide_default_value = true, value_parser = parse_revision)]
     revision: String,
     #[arg(long, short, value_enum, default_value_t = Format::Yaml)]
     output: Format,
 }
 
+/// A revision's name; an empty one is the default revision's, as in scripts whose variable is not set.
+fn parse_revision(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { parse_name(text) }
+}
+
+impl InjectCommand {
+    fn is_default(&self) -> bool {
+        matches!(self.revision.as_str(), "" | "default")
+    }
+
+    /// What names of the revision's ConfigMaps end with.
+    fn suffix(&self) -> String {
+        if self.is_default() { String::new() } else { format!("-{}", self.revision) }
+    }
+}
+
 /// False if an error was among the issues, which are told already.
 pub fn execute(command: InjectCommand) -> Result<bool> {
-    let Found { texts, mut proxy_configs, nodes } = found(&command)?;
+    let (given, wrong) = Given::read(&command);
+    if !wrong.is_empty() {
+        wrong.iter().for_each(|line| note(printable_lines(line)));
+        return Ok(false);
+    }
+    let Found { texts, mut proxy_configs, nodes, from_cluster } = found(&command, &given)?;
     let Texts { config, values, mesh } = texts;
     let (mut settings, issues) =
         Settings::from_config_map(&config, &values, &mesh, &command.revision);
     let nodes = nodes.map(|nodes| Nodes::new(native(&values), &nodes));
-    if command.cluster.is_given() {
+    if from_cluster {
         settings.istio_namespace.clone_from(&command.istio_namespace);
     }
-    let mut run = Run { command: &command, settings, nodes, failed: false };
+    let mut run = Run { command: &command, given, settings, nodes, failed: false };
     run.tell(&issues);
     let mut objects = Vec::new();
     for path in &command.files {
-        objects.extend(read_objects(&path.display().to_string(), &read(path)?)?);
+        objects.extend(read_objects(&bounded::name(path), &bounded::read(path)?)?);
     }
     objects.iter().for_each(|object| run.proxy_configs(object, &mut proxy_configs));
     let (proxy_configs, issues) = ProxyConfigs::read(proxy_configs.into_values());
@@ -92,6 +116,12 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
 fn read_objects(name: &str, text: &str) -> Result<Vec<Value>> {
     let documents =
         yaml::documents(text).with_context(|| format!("{name} is neither YAML nor JSON"))?;
+    if let Some(twice) = yaml::twice(text) {
+        note(format_args!(
+            "warning: {name}: {}; as for kubectl, the last one counts",
+            printable(&twice)
+        ));
+    }
     let objects = documents.into_iter().enumerate().filter(|(_, one)| !one.is_null());
     let object = |(index, one): (usize, Value)| {
         let named = ["apiVersion", "kind"].into_iter().find(|field| !one[*field].is_string());
@@ -102,13 +132,17 @@ fn read_objects(name: &str, text: &str) -> Result<Vec<Value>> {
             }
         }
     };
-    objects.map(object).collect()
+    let objects: Vec<Value> = objects.map(object).collect::<Result<_>>()?;
+    // A template that came out empty must not pass for one that was injected.
+    ensure!(!objects.is_empty(), "{name} is empty: it must have Kubernetes objects");
+    Ok(objects)
 }
 
 type Objects = BTreeMap<ObjectRef, Value>;
 
 struct Run<'a> {
     command: &'a InjectCommand,
+    given: Given,
     settings: Settings,
     /// Of the cluster, if there is one.
     nodes: Option<Nodes>,
@@ -181,11 +215,30 @@ impl Run<'_> {
     fn tell(&mut self, issues: &[Issue]) {
         for issue in issues {
             self.failed |= issue.is_error();
-            let lines = issue.to_string();
-            let lines: Vec<_> = lines.lines().map(printable).collect();
-            note(lines.join("\n"));
+            note(printable_lines(&self.line(issue)));
         }
     }
+
+    /// An issue of a setting names what the setting was read from.
+    fn line(&self, issue: &Issue) -> String {
+        let Issue { object, path, severity, message, .. } = issue;
+        if let Some(file) = self.given.file(object) {
+            let dot = if path.is_empty() { "" } else { ": " };
+            return format!("{severity}: {file}: {path}{dot}{message}");
+        }
+        if *object != injector_config() && *object != mesh_config() {
+            return issue.to_string();
+        }
+        let name = format!("{}{}", object.name, self.command.suffix());
+        let there =
+            ObjectRef { namespace: self.command.istio_namespace.clone(), name, ..object.clone() };
+        Issue { object: there, ..issue.clone() }.to_string()
+    }
+}
+
+/// Several lines, each without what a terminal would obey.
+fn printable_lines(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
 
 /// The node that a workload's pods name.
@@ -197,16 +250,6 @@ fn pod_node(object: &Value) -> Option<&str> {
 fn title(object: &Value) -> String {
     let text = |value: &Value| printable(value.as_str().unwrap_or("?")).into_owned();
     format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
-}
-
-fn read(path: &Path) -> Result<String> {
-    if path != Path::new("-") {
-        return std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read {}", path.display()));
-    }
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-    Ok(text)
 }
 
 /// Several objects are several documents in YAML and one List in JSON.

@@ -4,6 +4,7 @@
 
 mod apply;
 mod bootstrap;
+mod bounded;
 mod cni;
 mod control_plane;
 mod dashboard;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -39,6 +39,15 @@ impl ClusterArgs {
     /// Whether a cluster was named.
     pub fn is_given(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// Whether there is a kubeconfig where kubectl looks for one that is not named.
+    pub fn has_default() -> bool {
+        match std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) {
+            // A file that is named and not there is told of when it is read; /dev/null is how to name none.
+            Some(paths) => std::env::split_paths(&paths).any(|path| path != Path::new("/dev/null")),
+            None => std::env::home_dir().is_some_and(|home| home.join(".kube/config").exists()),
+        }
     }
 
     pub async fn connect(&self) -> Result<Client> {

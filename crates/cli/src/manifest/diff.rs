@@ -10,8 +10,9 @@ use lateen_install::{Change, ChangeKind};
 use serde_json::Value;
 
 use super::cluster::{self, ClusterArgs};
-use super::input::{self, InputArgs};
+use super::input::InputArgs;
 use super::validators::keep_closed;
+use crate::bounded;
 use crate::output::say;
 use crate::tag::keep_default_tag;
 
@@ -75,7 +76,7 @@ pub fn show(change: &Change, detail: Detail) {
 }
 
 fn manifests(path: &PathBuf) -> Result<Vec<Value>> {
-    let documents = lateen_install::documents(&input::read(path)?);
+    let documents = lateen_install::documents(&bounded::read(path)?);
     let documents = documents.map_err(|reason| anyhow!("{} is {reason}", path.display()))?;
     let items = |document: Value| match document["kind"].as_str() {
         Some("List") => document["items"].as_array().cloned().unwrap_or_default(),
