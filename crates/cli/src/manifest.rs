@@ -4,6 +4,7 @@
 mod apply;
 mod cluster;
 mod diff;
+mod helm;
 mod input;
 mod pods;
 mod uninstall;

@@ -103,8 +103,13 @@ pub async fn apply(client: &Client, object: &Value, dry_run: DryRun) -> Result<V
     client.apply_object(object, MANAGER, dry_run).await
 }
 
-/// What applying `wanted` and removing `unwanted` would change; an error if an object is refused.
-pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Vec<Change>> {
+/// What applying `wanted` and removing `unwanted` would change, and the objects that are there now; an error if an
+/// object is refused.
+pub async fn changes(
+    client: &Client,
+    wanted: &[Value],
+    unwanted: &[Value],
+) -> Result<(Vec<Change>, Vec<Value>)> {
     let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
     for object in wanted {
         let found = live(client, object).await?;
@@ -120,7 +125,7 @@ pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> R
         }
         before.extend(found);
     }
-    Ok(lateen_install::diff(&before, &after))
+    Ok((lateen_install::diff(&before, &after), before))
 }
 
 /// Whether the API takes an object whose namespace is not there yet, asked in one that always is.

@@ -10,6 +10,7 @@ use lateen_install::{Change, ChangeKind};
 use serde_json::Value;
 
 use super::cluster::{self, ClusterArgs};
+use super::helm::Releases;
 use super::input::InputArgs;
 use super::validators::keep_closed;
 use crate::bounded;
@@ -37,7 +38,9 @@ pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
             keep_default_tag(&client, &mut wanted).await?;
             keep_closed(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
-            cluster::changes(&client, &wanted, &unwanted).await?
+            let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
+            Releases::of(&client, &live).await?.warn();
+            changes
         }
     };
     for change in &changes {
