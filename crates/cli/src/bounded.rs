@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 
@@ -16,6 +16,13 @@ pub fn name(path: &Path) -> String {
         true => "standard input".to_owned(),
         false => path.display().to_string(),
     }
+}
+
+/// Standard input has one reader: another one would find it empty.
+pub fn check_once<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    let standard = paths.into_iter().filter(|path| path.as_os_str() == "-").count();
+    ensure!(standard <= 1, "standard input (-) is given {standard} times: give files instead");
+    Ok(())
 }
 
 /// A file's text, or standard input's for `-`.
@@ -47,9 +54,9 @@ pub fn text(file: impl Read, most: u64) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, repeat};
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
-    use super::{MOST, read, text};
+    use super::{MOST, check_once, read, text};
     use crate::output::causes;
 
     #[test]
@@ -64,5 +71,13 @@ mod tests {
     fn what_is_no_text_is_told_with_its_place() {
         let error = text(&b"ab\xff"[..], MOST).unwrap_err().to_string();
         assert!(error.contains("not text in UTF-8 from byte 2 on"), "{error}");
+    }
+
+    #[test]
+    fn standard_input_is_given_once() {
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert!(check_once(&paths(&["-", "a", "a"])).is_ok());
+        let error = check_once(&paths(&["-", "a", "-"])).unwrap_err().to_string();
+        assert_eq!(error, "standard input (-) is given 2 times: give files instead");
     }
 }

@@ -82,6 +82,8 @@ impl InjectCommand {
 
 /// False if an error was among the issues, which are told already.
 pub fn execute(command: InjectCommand) -> Result<bool> {
+    let settings = [&command.values, &command.mesh_config];
+    bounded::check_once(command.files.iter().chain(settings.into_iter().flatten()))?;
     let (given, wrong) = Given::read(&command);
     if !wrong.is_empty() {
         wrong.iter().for_each(|line| note(printable_lines(line)));
@@ -114,14 +116,16 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
 }
 
 fn read_objects(name: &str, text: &str) -> Result<Vec<Value>> {
-    let documents =
-        yaml::documents(text).with_context(|| format!("{name} is neither YAML nor JSON"))?;
-    if let Some(twice) = yaml::twice(text) {
-        note(format_args!(
-            "warning: {name}: {}; as for kubectl, the last one counts",
-            printable(&twice)
-        ));
-    }
+    let documents = match yaml::strict(text) {
+        Ok(documents) => documents,
+        Err(twice) => {
+            let read = yaml::documents(text);
+            let documents = read.with_context(|| format!("{name} is neither YAML nor JSON"))?;
+            let twice = printable(&twice);
+            note(format_args!("warning: {name}: {twice}; as for kubectl, the last one counts"));
+            documents
+        }
+    };
     let objects = documents.into_iter().enumerate().filter(|(_, one)| !one.is_null());
     let object = |(index, one): (usize, Value)| {
         let named = ["apiVersion", "kind"].into_iter().find(|field| !one[*field].is_string());

@@ -30,7 +30,10 @@ pub struct DiffArgs {
 
 pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
     let changes = match args.files.as_slice() {
-        [old, new] => lateen_install::diff(&manifests(old)?, &manifests(new)?),
+        [old, new] => {
+            bounded::check_once(&args.files)?;
+            lateen_install::diff(&manifests(old)?, &manifests(new)?)
+        }
         _ => {
             let plan = args.input.plan()?;
             let mut wanted = super::rendered(&plan)?;

@@ -42,6 +42,7 @@ impl InputArgs {
 
     /// Reads the files and checks them together; errors are told and end the command.
     pub fn plan(&self) -> Result<Plan> {
+        bounded::check_once(&self.filename)?;
         let mut files = Vec::new();
         for path in &self.filename {
             let name = bounded::name(path);
