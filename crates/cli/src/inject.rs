@@ -37,10 +37,10 @@ pub struct InjectCommand {
     #[arg(long = "filename", short, value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// MeshConfig, or the ConfigMap istio with its key mesh
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "meshConfigFile", value_name = "FILE")]
     mesh_config: Option<PathBuf>,
     /// The injector's values, or the ConfigMap istio-sidecar-injector with its keys values and config
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, alias = "valuesFile", value_name = "FILE")]
     values: Option<PathBuf>,
     /// Take both from the mesh of this home directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["mesh_config", "values"])]

@@ -20,7 +20,7 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::manifest::{ClusterArgs, InputArgs, rendered};
+use crate::manifest::{ClusterArgs, InputArgs, Releases, live, rendered};
 use crate::output::{note, printable, say};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
@@ -40,7 +40,8 @@ pub struct PrecheckCommand {
     #[arg(long = "pull", value_name = "IMAGE", value_parser = image::parse)]
     pull: Vec<String>,
     /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST
-    #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name)]
+    #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
+          conflicts_with_all = ["filename", "set", "revision", "kubeconfig", "context"])]
     nodes: Vec<String>,
     /// Start no pods: check only what the API tells of nodes and Services
     #[arg(long, conflicts_with_all = ["pull", "nodes"])]
@@ -83,12 +84,28 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     let mut findings: Vec<Finding> = nodes.iter().flat_map(judge::node).collect();
     let services = client.list(kind("", "Service")?, "", None).await?;
     findings.extend(judge::services(&wanted, &services));
+    findings.extend(of_helm(&client, &wanted).await?);
     let names: Vec<String> = nodes.iter().filter(|node| judge::is_linux(node)).map(name).collect();
     if !args.no_pods {
         let image = objects::image(&wanted).context("the settings install nothing: check --set")?;
         findings.extend(on_nodes(&client, args, &image, &names).await?);
     }
     Ok((findings, names.len()))
+}
+
+/// Objects of the installation that a Helm release has.
+async fn of_helm(client: &Client, wanted: &[Value]) -> Result<Vec<Finding>> {
+    let mut there = Vec::new();
+    for object in wanted {
+        there.extend(live(client, object).await?);
+    }
+    let releases = Releases::of(client, &there).await?;
+    let finding = |told: String| {
+        let text =
+            format!("{told}: remove them by {}, or install with --take-over", releases.uninstall());
+        Finding { place: "cluster".to_owned(), text, fatal: true }
+    };
+    Ok(releases.told().into_iter().map(finding).collect())
 }
 
 fn kind(group: &str, name: &str) -> Result<&'static Kind> {
@@ -240,6 +257,11 @@ mod tests {
             let parsed = Line::try_parse_from(["precheck", &format!("{option}={value}")]);
             let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(told), "{option} {value}: {error}");
+        }
+        for option in ["-f=a", "--set=a=b", "--revision=a", "--kubeconfig=a", "--context=a"] {
+            let error = Line::try_parse_from(["precheck", "--nodes=n1", option]).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("cannot be used with"), "{option}: {error}");
         }
         assert!(Line::try_parse_from(["precheck", "--within=1", "--pull=r:5000/a:1"]).is_ok());
     }

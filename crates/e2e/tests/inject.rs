@@ -118,6 +118,34 @@ fn wrong_files_are_refused_by_name_and_nothing_is_written() -> Result<()> {
 }
 
 #[test]
+fn the_command_and_its_files_have_istio_s_names_too() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let files =
+        [("pod.yaml", POD), ("v.yaml", "global: {tag: t1}\n"), ("m.yaml", "trustDomain: td\n")];
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text)?;
+    }
+    let mut command = Command::new(tools::lateen()?);
+    command.args([
+        "kube-inject",
+        "-f",
+        "pod.yaml",
+        "--valuesFile",
+        "v.yaml",
+        "--meshConfigFile",
+        "m.yaml",
+    ]);
+    let run = command.current_dir(folder.path()).env("KUBECONFIG", "/dev/null").output()?;
+    let out = text(&run.stdout);
+    ensure!(
+        run.status.success() && out.contains(":t1") && out.contains("td"),
+        "{out}{}",
+        text(&run.stderr)
+    );
+    Ok(())
+}
+
+#[test]
 fn a_key_that_is_there_twice_and_a_pod_template_are_told_of() -> Result<()> {
     let twice = format!("{POD}kind: Pod\n");
     let template = "apiVersion: v1\nkind: PodTemplate\nmetadata: {name: t}\ntemplate: {spec: {containers: [{name: a}]}}\n";

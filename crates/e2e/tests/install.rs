@@ -385,6 +385,10 @@ fn what_a_helm_release_has_is_taken_over_by_a_word_and_not_silently() {
             ensure!(error.contains("helm uninstall release -n istio-system"), "{error}");
             ensure!(error.contains("--take-over"), "{error}");
         }
+        let checked = output(&mesh, &["precheck", "--no-pods"])?;
+        let told = String::from_utf8_lossy(&checked.stdout);
+        let finding = "error: cluster: Helm's release istio-system/release has ConfigMap";
+        ensure!(checked.status.code() == Some(1) && told.contains(finding), "{told}");
         let error = lateen_fails(&mesh, &["uninstall", "--revision", "default", "-y"])?;
         ensure!(error.contains("nothing was removed: helm uninstall release"), "{error}");
         ensure!(mesh.kubectl(&config)? == before, "the release's object was changed");

@@ -71,7 +71,7 @@ pub fn unset(text: &str, path: &[&str]) -> Result<String, Error> {
 
 /// Adds a text to the array at the top-level `key`, unless it has it.
 pub fn push(text: &str, key: &str, item: &str) -> Result<String, Error> {
-    let list = strings(&parse(text)?, key)?;
+    let list = listed(text, key)?;
     let root = root(text, &[key])?;
     if list.iter().any(|listed| listed == item) {
         return Ok(text.to_owned());
@@ -87,7 +87,7 @@ pub fn push(text: &str, key: &str, item: &str) -> Result<String, Error> {
 
 /// Removes a text from the array at the top-level `key`.
 pub fn pull(text: &str, key: &str, item: &str) -> Result<String, Error> {
-    let list = strings(&parse(text)?, key)?;
+    let list = listed(text, key)?;
     let root = root(text, &[key])?;
     let Some(at) = list.iter().position(|listed| listed == item) else {
         return Ok(text.to_owned());
@@ -124,8 +124,14 @@ pub fn drop_from(
     drop_from(&cut(text, array, &array.items(), at), key, unwanted)
 }
 
+/// The texts of the array at the top-level `key`, of a text that has it once.
+pub fn listed(text: &str, key: &str) -> Result<Vec<String>, Error> {
+    root(text, &[key])?;
+    strings(&parse(text)?, key)
+}
+
 /// The texts of the array at `key`.
-pub fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
+fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
     let wrong = || Error::Type { key: key.to_owned(), wanted: "a list of texts" };
     match &object[key] {
         Value::Null => Ok(Vec::new()),

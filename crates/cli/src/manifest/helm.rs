@@ -48,7 +48,8 @@ impl Releases {
         self.told().iter().for_each(note);
     }
 
-    fn told(&self) -> Vec<String> {
+    /// A line for each release, with objects that it has.
+    pub fn told(&self) -> Vec<String> {
         let line = |((namespace, name), objects): (&(String, String), &Vec<Value>)| {
             let named: Vec<String> = objects.iter().take(NAMED).map(title).collect();
             let more = match objects.len().saturating_sub(NAMED) {
@@ -81,7 +82,8 @@ impl Releases {
         bail!("nothing was removed: {} removes what Helm installed", self.uninstall())
     }
 
-    fn uninstall(&self) -> String {
+    /// The commands that remove them.
+    pub fn uninstall(&self) -> String {
         let command =
             |(namespace, name): &(String, String)| format!("helm uninstall {name} -n {namespace}");
         self.0.keys().map(command).collect::<Vec<_>>().join("; ")
