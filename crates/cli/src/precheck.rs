@@ -5,6 +5,7 @@
 mod image;
 mod judge;
 mod objects;
+mod secrets;
 mod ssh;
 
 use std::collections::BTreeMap;
@@ -126,6 +127,7 @@ async fn on_nodes(
     tell_of_others(client).await?;
     let namespace = name(&client.create(kind("", "Namespace")?, objects::namespace()).await?);
     let work = async {
+        secrets::copy(client, image, &namespace).await?;
         let set = objects::daemon_set(&namespace, image, &args.pull);
         client.create(kind("apps", "DaemonSet")?, set).await?;
         watch(client, &namespace, nodes, Duration::from_secs(args.within)).await

@@ -59,8 +59,13 @@ fn pod(mesh: &Mesh, namespace: &str, node: &str, pull: &Value) -> Result<()> {
 
 /// Starts one, and waits for its DaemonSet; the namespace is its own.
 fn precheck(mesh: &Mesh) -> Result<(Process, String)> {
+    precheck_with(mesh, &[])
+}
+
+fn precheck_with(mesh: &Mesh, args: &[&str]) -> Result<(Process, String)> {
     let before = namespaces(mesh)?;
     let mut command = mesh.lateen(&["precheck", "--pull", "r:5000/a:1", "--within", "40"])?;
+    command.args(args);
     command.env("KUBECONFIG", mesh.home().join("kubeconfig"));
     let process = Process::spawn("lateen precheck", &mut command)?;
     let mut own = String::new();
@@ -145,6 +150,31 @@ fn a_precheck_does_not_wait_for_the_end_of_what_another_one_left() {
         assert!(second.success(LIMIT)?.contains("1 node is ready"));
         let free = r#"{"metadata":{"finalizers":null}}"#;
         mesh.kubectl(&["patch", "ns", SET, "--type=merge", "-p", free])?;
+        gone(&mesh)
+    });
+}
+
+#[test]
+fn nodes_pull_with_the_secrets_of_the_installation() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let data = json!({ ".dockerconfigjson": "e30=" });
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+            "metadata": { "name": "pull", "namespace": "istio-system" }, "data": data,
+        });
+        mesh.apply(&secret.to_string())?;
+        let secrets = "values.global.imagePullSecrets={pull,absent}";
+        let (mut run, own) = precheck_with(&mesh, &["--set", secrets])?;
+        let told = "Secret istio-system/absent of values.global.imagePullSecrets is not there";
+        assert!(run.stderr().contains(told), "{}", run.stderr());
+        let copy = mesh.kubectl(&["get", "secret", "pull", "-n", &own, "-o", "json"])?;
+        let copy: Value = serde_json::from_str(&copy)?;
+        assert_eq!((&copy["data"], &copy["type"]), (&data, &secret["type"]));
+        let names = "jsonpath={.spec.template.spec.imagePullSecrets[*].name}";
+        assert_eq!(mesh.kubectl(&["get", "ds", SET, "-n", &own, "-o", names])?, "pull absent");
+        run.signal(nix::sys::signal::Signal::SIGINT)?;
+        assert_eq!(run.exit_code(LIMIT)?, 1);
         gone(&mesh)
     });
 }

@@ -1,7 +1,7 @@
 //! `lateen manifest diff`: what an installation would change. In: IstioOperator files and a cluster, or
 //! two files of manifests. Out: a line for each object and field that differs, and exit code 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -81,7 +81,7 @@ pub fn show(change: &Change, detail: Detail) {
     }
 }
 
-fn manifests(path: &PathBuf) -> Result<Vec<Value>> {
+fn manifests(path: &Path) -> Result<Vec<Value>> {
     let documents = lateen_install::documents(&bounded::read(path)?);
     let documents = documents.map_err(|reason| anyhow!("{} is {reason}", path.display()))?;
     let items = |document: Value| match document["kind"].as_str() {

@@ -30,24 +30,33 @@ pub const RULES: [&str; 17] = [
     "15090,15021,15020",
 ];
 
-/// An image and when a node pulls it, if that is said: otherwise Kubernetes goes by its tag.
+/// An image and how a node pulls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     pub name: String,
+    /// When, if that is said: otherwise Kubernetes goes by its tag.
     pub policy: Option<String>,
+    /// With which Secrets of the namespace.
+    pub secrets: Vec<String>,
+    pub namespace: String,
 }
 
 /// The image of the control plane among the objects of an installation.
 pub fn image(wanted: &[Value]) -> Option<Image> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    wanted
-        .iter()
-        .filter(|object| object["kind"] == "Deployment")
-        .map(|object| &object["spec"]["template"]["spec"]["containers"][0])
-        .filter(|container| container["image"] != "auto")
-        .find_map(|container| {
-            let policy = text(&container["imagePullPolicy"]);
-            Some(Image { name: text(&container["image"])?, policy })
+    let deployments = wanted.iter().filter(|object| object["kind"] == "Deployment");
+    deployments
+        .map(|object| (object, &object["spec"]["template"]["spec"]))
+        .filter(|(_, pod)| pod["containers"][0]["image"] != "auto")
+        .find_map(|(object, pod)| {
+            let container = &pod["containers"][0];
+            let secrets = pod["imagePullSecrets"].as_array().into_iter().flatten();
+            Some(Image {
+                name: text(&container["image"])?,
+                policy: text(&container["imagePullPolicy"]),
+                secrets: secrets.filter_map(|secret| text(&secret["name"])).collect(),
+                namespace: text(&object["metadata"]["namespace"])?,
+            })
         })
 }
 
@@ -89,6 +98,7 @@ pub fn daemon_set(namespace: &str, own: &Image, pull: &[String]) -> Value {
     let others = pull.iter().enumerate();
     let others = others.map(|(at, image)| container(&format!("pull-{at}"), image, Some("Always")));
     let containers: Vec<Value> = [lateen].into_iter().chain(others).collect();
+    let secrets: Vec<Value> = own.secrets.iter().map(|name| json!({ "name": name })).collect();
     json!({
         "apiVersion": "apps/v1", "kind": "DaemonSet",
         "metadata": { "name": NAME, "namespace": namespace, "labels": labels },
@@ -101,6 +111,7 @@ pub fn daemon_set(namespace: &str, own: &Image, pull: &[String]) -> Value {
                     "terminationGracePeriodSeconds": 0,
                     "nodeSelector": { "kubernetes.io/os": "linux" },
                     "tolerations": [{ "operator": "Exists" }],
+                    "imagePullSecrets": secrets,
                     "initContainers": [rules],
                     "containers": containers,
                 },
@@ -116,7 +127,12 @@ mod tests {
     use super::{Image, daemon_set, image, namespace};
 
     fn own(policy: Option<&str>) -> Image {
-        Image { name: "hub/lateen:1".to_owned(), policy: policy.map(str::to_owned) }
+        Image {
+            name: "hub/lateen:1".to_owned(),
+            policy: policy.map(str::to_owned),
+            secrets: vec!["pull".to_owned()],
+            namespace: "istio-system".to_owned(),
+        }
     }
 
     #[test]
@@ -129,16 +145,20 @@ mod tests {
     }
 
     #[test]
-    fn the_image_is_the_control_planes_with_its_policy() {
+    fn the_image_is_the_control_planes_with_its_policy_and_secrets() {
         let deployment = |container| {
             json!({
-                "kind": "Deployment", "spec": { "template": { "spec": { "containers": [container] } } },
+                "kind": "Deployment", "metadata": { "namespace": "istio-system" },
+                "spec": { "template": { "spec": {
+                    "containers": [container], "imagePullSecrets": [{ "name": "pull" }],
+                } } },
             })
         };
-        let control_plane = deployment(json!({ "image": "i", "imagePullPolicy": "Never" }));
+        let control_plane =
+            deployment(json!({ "image": "hub/lateen:1", "imagePullPolicy": "Never" }));
         let gateway = deployment(json!({ "image": "auto" }));
         let found = image(&[json!({ "kind": "Service" }), gateway.clone(), control_plane]);
-        assert_eq!(found, Some(Image { name: "i".to_owned(), policy: Some("Never".to_owned()) }));
+        assert_eq!(found, Some(own(Some("Never"))));
         assert_eq!(image(&[gateway]), None);
     }
 
