@@ -14,6 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::kinds::{KINDS, Kind, split_api_version};
 use lateen_api::resource::object_ref;
 use lateen_control::cluster::webhook::{Nodes, named_node};
 use lateen_inject::{
@@ -207,7 +208,7 @@ impl Run<'_> {
             }
             Outcome::Passed => {
                 if is_foreign_workload(&object) {
-                    let why = "a pod template of this kind is left to the webhook";
+                    let why = foreign(&object);
                     let group = printable(object["apiVersion"].as_str().unwrap_or_default());
                     note(format_args!("{} ({group}) is not injected: {why}", title(&object)));
                 }
@@ -243,6 +244,23 @@ impl Run<'_> {
 /// Several lines, each without what a terminal would obey.
 fn printable_lines(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
+}
+
+/// Why a pod template is left as it is: its kind is somebody's own, or a slip of the pen.
+fn foreign(object: &Value) -> String {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, kind) = (split_api_version(text("apiVersion")).0, text("kind"));
+    let is_meant = |one: &&Kind| {
+        let near = one.group == group || (one.group, group) == ("apps", "extensions");
+        near && one.kind.eq_ignore_ascii_case(kind) && (one.group, one.kind) != (group, kind)
+    };
+    match KINDS.iter().find(is_meant) {
+        Some(meant) => {
+            let version = meant.api_version(meant.storage_version());
+            format!("did you mean {} of {version}?", meant.kind)
+        }
+        None => "a pod template of this kind is left to the webhook".to_owned(),
+    }
 }
 
 /// The node that a workload's pods name.

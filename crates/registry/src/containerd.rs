@@ -14,7 +14,10 @@ pub const FOLDER: &str = "/etc/containerd/certs.d";
 const EMPTY: &str = "version = 2\n";
 
 /// The newest version of a configuration whose sections are known.
-const NEWEST: i64 = 3;
+const NEWEST: i64 = 4;
+
+/// The plugin that answers on a socket, from version 4 of a configuration on.
+const SERVER: [&str; 2] = ["plugins", "io.containerd.server.v1.grpc"];
 
 /// The plugin that pulls images in containerd 2.
 const MERGED: &str = "io.containerd.cri.v1.images";
@@ -63,6 +66,7 @@ impl Config {
                 (&["grpc"], Shape::Table),
                 (&["grpc", "address"], Shape::Text),
                 (&[plugins], Shape::Tables),
+                (&[SERVER[0], SERVER[1], "address"], Shape::Text),
                 (&[plugins, plugin, "registry"], Shape::Table),
                 (&at("config_path"), Shape::Text),
                 (&at("mirrors"), Shape::Tables),
@@ -119,7 +123,12 @@ impl Config {
 
     /// The socket that it answers on.
     pub fn address(&self) -> Option<String> {
-        let address = toml::get(&self.document, &["grpc", "address"]).and_then(Item::as_str);
+        let [plugins, server] = SERVER;
+        let address = match self.version() {
+            Some(4..) => toml::get(&self.document, &[plugins, server, "address"]),
+            _ => toml::get(&self.document, &["grpc", "address"]),
+        };
+        let address = address.and_then(Item::as_str);
         address.filter(|address| !address.is_empty()).map(str::to_owned)
     }
 

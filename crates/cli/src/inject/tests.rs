@@ -6,7 +6,7 @@ use lateen_control::cluster::webhook::NativeSidecars;
 
 use super::given::Given;
 use super::source::native;
-use super::{Format, InjectCommand, Objects, Run, Settings, read_objects, render};
+use super::{Format, InjectCommand, Objects, Run, Settings, foreign, read_objects, render};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -58,6 +58,19 @@ fn a_document_that_is_no_object_is_counted_and_told_what_it_lacks() {
         let error = read_objects("a.yaml", &format!("{pod}---\n{text}\n")).unwrap_err().to_string();
         let expected = format!("document 2 of a.yaml is no Kubernetes object: it has no {lacks}");
         assert_eq!(error, expected, "{text}");
+    }
+}
+
+#[test]
+fn a_slip_in_a_kind_is_told_from_a_kind_of_others() {
+    for (api_version, kind, told) in [
+        ("apps/v1", "deployment", "did you mean Deployment of apps/v1?"),
+        ("extensions/v1beta1", "Deployment", "did you mean Deployment of apps/v1?"),
+        ("batch/v1", "job", "did you mean Job of batch/v1?"),
+        ("argoproj.io/v1alpha1", "Rollout", "a pod template of this kind is left to the webhook"),
+        ("v1", "PodTemplate", "a pod template of this kind is left to the webhook"),
+    ] {
+        assert_eq!(foreign(&json!({"apiVersion": api_version, "kind": kind})), told);
     }
 }
 
