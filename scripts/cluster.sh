@@ -245,10 +245,18 @@ control_plane() {
   done
 }
 
+# containerd keeps pods' network namespaces here; what it leaves behind ends with this mount namespace.
+namespaces() {
+  local at; at=$(realpath -m /var/run/netns)
+  mkdir -p "$at"
+  mount -t tmpfs -o mode=755 tmpfs "$at"
+}
+
 inside() {
   dir=$1; shift
   declare -gA started=()
   mount --make-rshared /
+  namespaces
   cgroups_mount
   files
   mkdir -p "$dir/run/containerd"

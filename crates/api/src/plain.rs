@@ -19,6 +19,10 @@ fn grammar(reason: &str) -> String {
         let key = rest.split(", set DuplicateKeyPolicy").next().unwrap_or(rest);
         return format!("the key {key} is there twice, keep one of them");
     }
+    if let Some(rest) = reason.strip_prefix("budget breached: ") {
+        let what = rest.split(' ').next().unwrap_or(rest).to_lowercase();
+        return format!("it has too many {what}: split it");
+    }
     let known = [
         (
             "mapping values are not allowed",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::bounded;
 use crate::output::say;
 use crate::yaml;
 
@@ -77,7 +78,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
 
 fn read_file(path: &Path, documents: &mut Vec<Document>) -> Result<()> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    let text = bounded::read(path)?;
     let values = yaml::documents(&text).with_context(|| format!("{name} is not valid YAML"))?;
     for object in values.into_iter().filter(|value| !value.is_null()) {
         let items = match object["kind"].as_str() {

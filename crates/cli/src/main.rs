@@ -4,6 +4,7 @@
 
 mod apply;
 mod bootstrap;
+mod bounded;
 mod cni;
 mod control_plane;
 mod dashboard;
@@ -69,6 +70,7 @@ enum Command {
     Manifest(manifest::ManifestCommand),
     Tag(tag::TagCommand),
     /// Add sidecars to the workloads in files, as the webhook does to pods
+    #[command(alias = "kube-inject")]
     Inject(inject::InjectCommand),
     Proxy(proxy::ProxyCommand),
     Interception(Box<interception::InterceptionCommand>),

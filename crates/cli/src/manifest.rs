@@ -4,6 +4,7 @@
 mod apply;
 mod cluster;
 mod diff;
+mod helm;
 mod input;
 mod pods;
 mod uninstall;
@@ -18,7 +19,8 @@ use lateen_api::issue::Issue;
 use serde_json::{Value, json};
 
 pub use apply::InstallArgs;
-pub use cluster::{ClusterArgs, confirm};
+pub use cluster::{ClusterArgs, confirm, live};
+pub use helm::Releases;
 pub use input::InputArgs;
 pub use pods::of_pod as pod_trouble;
 pub use uninstall::UninstallArgs;

@@ -2,8 +2,10 @@
 //! cluster, or nodes that ssh reaches. Out: what is wrong, with the node that it is wrong on; exit code 1 if something is. A short-lived
 //! DaemonSet lets every node pull the images and lay the rules of interception in a pod.
 
+mod image;
 mod judge;
 mod objects;
+mod secrets;
 mod ssh;
 
 use std::collections::BTreeMap;
@@ -14,13 +16,16 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::kinds::{Kind, by_kind};
 use lateen_kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::manifest::{ClusterArgs, InputArgs, rendered};
+use crate::manifest::{ClusterArgs, InputArgs, Releases, live, rendered};
 use crate::output::{note, printable, say};
+use crate::registry::Output;
 use judge::{Finding, Verdict};
-use objects::{LABEL, NAMESPACE};
+use objects::{Image, LABEL};
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -31,18 +36,23 @@ pub struct PrecheckCommand {
     input: InputArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// An image that every node has to pull, as HOST/NAME:TAG or HOST/NAME@DIGEST; Lateen's own is one of them
-    #[arg(long = "pull", value_name = "IMAGE")]
+    /// An image that every node has to pull, as HOST/NAME:TAG or HOST/NAME@DIGEST: its registry is asked even by a node that
+    /// has it. Lateen's own image is pulled as the installation would, by its imagePullPolicy
+    #[arg(long = "pull", value_name = "IMAGE", value_parser = image::parse)]
     pull: Vec<String>,
     /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST
-    #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name)]
+    #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
+          conflicts_with_all = ["filename", "set", "revision", "kubeconfig", "context"])]
     nodes: Vec<String>,
     /// Start no pods: check only what the API tells of nodes and Services
     #[arg(long, conflicts_with_all = ["pull", "nodes"])]
     no_pods: bool,
     /// How many seconds the nodes have
-    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     within: u64,
+    /// How the result is printed
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Output,
 }
 
 pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
@@ -50,7 +60,7 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
         true => cluster(&args).await?,
         false => (over_ssh(&args).await?, args.nodes.len()),
     };
-    report(&findings, nodes);
+    report(&findings, nodes, args.output);
     let failed = findings.iter().any(|finding| finding.fatal);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -75,12 +85,28 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     let mut findings: Vec<Finding> = nodes.iter().flat_map(judge::node).collect();
     let services = client.list(kind("", "Service")?, "", None).await?;
     findings.extend(judge::services(&wanted, &services));
+    findings.extend(of_helm(&client, &wanted).await?);
     let names: Vec<String> = nodes.iter().filter(|node| judge::is_linux(node)).map(name).collect();
     if !args.no_pods {
         let image = objects::image(&wanted).context("the settings install nothing: check --set")?;
         findings.extend(on_nodes(&client, args, &image, &names).await?);
     }
     Ok((findings, names.len()))
+}
+
+/// Objects of the installation that a Helm release has.
+async fn of_helm(client: &Client, wanted: &[Value]) -> Result<Vec<Finding>> {
+    let mut there = Vec::new();
+    for object in wanted {
+        there.extend(live(client, object).await?);
+    }
+    let releases = Releases::of(client, &there).await?;
+    let finding = |told: String| {
+        let text =
+            format!("{told}: remove them by {}, or install with --take-over", releases.uninstall());
+        Finding { place: "cluster".to_owned(), text, fatal: true }
+    };
+    Ok(releases.told().into_iter().map(finding).collect())
 }
 
 fn kind(group: &str, name: &str) -> Result<&'static Kind> {
@@ -95,47 +121,64 @@ fn name(object: &Value) -> String {
 async fn on_nodes(
     client: &Client,
     args: &PrecheckCommand,
-    image: &str,
+    image: &Image,
     nodes: &[String],
 ) -> Result<Vec<Finding>> {
-    namespace(client, Duration::from_secs(args.within)).await?;
+    tell_of_others(client).await?;
+    let namespace = name(&client.create(kind("", "Namespace")?, objects::namespace()).await?);
     let work = async {
-        let set = objects::daemon_set(image, &args.pull);
+        secrets::copy(client, image, &namespace).await?;
+        let set = objects::daemon_set(&namespace, image, &args.pull);
         client.create(kind("apps", "DaemonSet")?, set).await?;
-        watch(client, nodes, Duration::from_secs(args.within)).await
+        watch(client, &namespace, nodes, Duration::from_secs(args.within)).await
     };
     let found = tokio::select! {
         found = work => found,
-        broken_off = tokio::signal::ctrl_c() => {
+        broken_off = broken_off() => {
             Err(broken_off.map_or_else(Into::into, |()| anyhow::anyhow!("broken off")))
         }
     };
-    client.delete(kind("apps", "DaemonSet")?, Some(NAMESPACE), objects::NAME).await?;
-    client.delete(kind("", "Namespace")?, None, NAMESPACE).await?;
-    found
+    let removed = async {
+        client.delete(kind("apps", "DaemonSet")?, Some(&namespace), objects::NAME).await?;
+        client.delete(kind("", "Namespace")?, None, &namespace).await?;
+        anyhow::Ok(())
+    };
+    let removed = removed.await.with_context(|| format!("delete namespace {namespace} yourself"));
+    let found = found?;
+    removed.map(|()| found)
 }
 
-/// Makes the namespace; one that an earlier precheck has just deleted goes first.
-async fn namespace(client: &Client, within: Duration) -> Result<()> {
-    let (start, kind) = (Instant::now(), kind("", "Namespace")?);
-    while !client.ensure(kind, objects::namespace()).await? {
-        let found = client.get(kind, None, NAMESPACE).await?;
-        let goes =
-            found.is_none_or(|namespace| !namespace["metadata"]["deletionTimestamp"].is_null());
-        if !goes || start.elapsed() > within {
-            bail!(
-                "the namespace {NAMESPACE} is there: another precheck is at work, or left it: delete it"
-            );
-        }
-        sleep(PAUSE).await;
+/// Who wants it to end: a person at a terminal, or whatever runs it, as a pipeline whose time is over.
+async fn broken_off() -> std::io::Result<()> {
+    let mut ended = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = ctrl_c() => pressed,
+        _ = ended.recv() => Ok(()),
+    }
+}
+
+/// A precheck that was killed leaves its pods running.
+async fn tell_of_others(client: &Client) -> Result<()> {
+    let others = client.list(kind("", "Namespace")?, LABEL, None).await?;
+    for other in others.iter().filter(|one| one["metadata"]["deletionTimestamp"].is_null()) {
+        let name = name(other);
+        note(format_args!(
+            "the namespace {name} is another precheck's, at work or killed: if none is at work, kubectl delete \
+             namespace {name}"
+        ));
     }
     Ok(())
 }
 
-async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Vec<Finding>> {
+async fn watch(
+    client: &Client,
+    namespace: &str,
+    nodes: &[String],
+    within: Duration,
+) -> Result<Vec<Finding>> {
     let start = Instant::now();
     loop {
-        let pods = client.list(kind("", "Pod")?, LABEL, None).await?;
+        let pods = client.list_in(kind("", "Pod")?, namespace, LABEL).await?;
         let mut verdicts: BTreeMap<&str, Verdict> = BTreeMap::new();
         for pod in &pods {
             if let Some(node) = pod["spec"]["nodeName"].as_str() {
@@ -148,9 +191,9 @@ async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Ve
         let open = nodes.iter().any(waits);
         let late = start.elapsed() > within;
         if open && late {
-            let events = client.list(kind("", "Event")?, "", None).await?;
+            let events = client.list_in(kind("", "Event")?, namespace, "").await?;
             let set =
-                client.get(kind("apps", "DaemonSet")?, Some(NAMESPACE), objects::NAME).await?;
+                client.get(kind("apps", "DaemonSet")?, Some(namespace), objects::NAME).await?;
             for node in nodes {
                 verdicts.entry(node).or_insert_with(|| judge::no_pod(set.as_ref(), &pods, &events));
             }
@@ -172,15 +215,56 @@ async fn watch(client: &Client, nodes: &[String], within: Duration) -> Result<Ve
     }
 }
 
-fn report(findings: &[Finding], nodes: usize) {
+fn word(finding: &Finding) -> &'static str {
+    if finding.fatal { "error" } else { "warning" }
+}
+
+fn report(findings: &[Finding], nodes: usize, output: Output) {
+    if output == Output::Json {
+        let view = |finding: &Finding| json!({ "place": finding.place, "severity": word(finding), "message": finding.text });
+        let findings: Vec<Value> = findings.iter().map(view).collect();
+        return say(json!({ "nodes": nodes, "findings": findings }));
+    }
     for finding in findings {
-        let word = if finding.fatal { "error" } else { "warning" };
-        say(format_args!("{word}: {}: {}", finding.place, printable(&finding.text)));
+        say(format_args!("{}: {}: {}", word(finding), finding.place, printable(&finding.text)));
     }
     match (findings.iter().filter(|finding| finding.fatal).count(), nodes) {
         (0, 1) => say("1 node is ready for an installation"),
         (0, nodes) => say(format_args!("{nodes} nodes are ready for an installation")),
         (1, _) => note("1 error: correct it before an installation"),
         (errors, _) => note(format_args!("{errors} errors: correct them before an installation")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::PrecheckCommand;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        _command: PrecheckCommand,
+    }
+
+    #[test]
+    fn times_and_images_that_make_no_sense_are_refused() {
+        for (option, value, told) in [
+            ("--within", "0", "0 is not in 1..=86400"),
+            ("--within", "-1", "-1"),
+            ("--pull", "A B", "\"A B\" is not an image"),
+            ("--pull", "", "\"\" is not an image"),
+        ] {
+            let parsed = Line::try_parse_from(["precheck", &format!("{option}={value}")]);
+            let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(told), "{option} {value}: {error}");
+        }
+        for option in ["-f=a", "--set=a=b", "--revision=a", "--kubeconfig=a", "--context=a"] {
+            let error = Line::try_parse_from(["precheck", "--nodes=n1", option]).err();
+            let error = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("cannot be used with"), "{option}: {error}");
+        }
+        assert!(Line::try_parse_from(["precheck", "--within=1", "--pull=r:5000/a:1"]).is_ok());
     }
 }

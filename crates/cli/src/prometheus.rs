@@ -1,10 +1,16 @@
 //! Options about an existing Prometheus. In: the command line. Out: how to read the graph's traffic from it.
 
+use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use lateen_graph::prometheus::{Address, Settings};
+
+use crate::bounded;
+
+/// Of a bundle of certificates.
+const MOST: u64 = 4 << 20;
 
 #[derive(Clone, Debug, Args)]
 pub struct PrometheusArgs {
@@ -29,7 +35,8 @@ impl PrometheusArgs {
         );
         let ca = |path: &PathBuf| {
             let failed = || format!("--prometheus-ca {}", path.display());
-            let pem = std::fs::read(path).with_context(failed)?;
+            let pem = bounded::bytes(File::open(path).with_context(failed)?, MOST);
+            let pem = pem.with_context(failed)?;
             lateen_identity::client_config(&pem).with_context(failed)
         };
         let tls = self.prometheus_ca.as_ref().map(ca).transpose()?;

@@ -80,8 +80,9 @@ enum Choice {
     Crio,
 }
 
+/// How a result is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Output {
+pub enum Output {
     #[default]
     Text,
     Json,

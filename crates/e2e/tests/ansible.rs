@@ -144,6 +144,89 @@ fn lists_may_be_empty_and_nothing_but_lists() -> Result<()> {
 }
 
 #[test]
+fn variables_that_do_not_go_together_are_told_before_anything_is_done() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let with_ca = json!({ "host": "r.example", "ca": "ca.pem" });
+    let secret = json!({ "host": "r.example", "password": "secret" });
+    let whole = json!({ "host": "r.example", "username": "me", "password": "secret" });
+    for (variables, told) in [
+        (
+            json!({ "insecure_registries": "r.example,s.example" }),
+            "insecure_registries: a text where a list is wanted, write it as [registry.example.com]",
+        ),
+        (json!({ "absent_registries": "r.example" }), "absent_registries: a text where a list"),
+        (json!({ "private_registry_runtimes": "docker" }), "private_registry_runtimes: a text"),
+        (
+            json!({ "insecure_registries": ["r.example"], "private_registries": [with_ca] }),
+            "leave the host in one of insecure_registries, private_registries",
+        ),
+        (
+            json!({ "insecure_registries": ["r.example"], "absent_registries": ["r.example"] }),
+            "r.example: an authority is checked or the registry is insecure, and absent",
+        ),
+        (
+            json!({ "private_registries": [with_ca, with_ca] }),
+            "private_registries has a host twice",
+        ),
+        (
+            json!({ "private_registries": [secret] }),
+            "r.example: in private_registries a username comes with a password",
+        ),
+        (
+            json!({ "private_registries": [{ "host": "r.example", "username": "me" }] }),
+            "r.example: in private_registries a username comes with a password",
+        ),
+        (
+            json!({ "private_registries": [{ "host": "r.example", "ca": null }] }),
+            "r.example: in private_registries a host has a ca, or a username and a password",
+        ),
+    ] {
+        let run = controller.play("lateen.mesh.private_registry", &variables, &[])?;
+        let words = run.output.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(!run.ok && words.contains(told), "{variables}: {}", run.output);
+        assert!(
+            !run.output.contains("secret") && !run.output.contains("from_json"),
+            "{}",
+            run.output
+        );
+        assert_eq!(changed(&run), [("a", 0)], "{variables}");
+    }
+    // Credentials for a registry that is insecure are two lists' matter.
+    let both = json!({
+        "insecure_registries": ["r.example"], "private_registries": [whole],
+        "private_registry_check": false,
+    });
+    let run = controller.play("lateen.mesh.private_registry", &both, &[])?;
+    ensure!(run.ok && changed(&run) == [("a", 2), ("b", 2)], "{}", run.output);
+    let run = controller.play("lateen.mesh.private_registry", &both, &[])?;
+    ensure!(run.ok && changed(&run) == [("a", 0), ("b", 0)], "{}", run.output);
+    Ok(())
+}
+
+#[test]
+fn a_registry_that_is_refused_is_told_of_without_its_password() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let registry = json!({ "host": "http://r.example", "username": "me", "password": "secret" });
+    let variables = json!({ "private_registries": [registry], "private_registry_check": false });
+    let run = controller.play("lateen.mesh.private_registry", &variables, &["-vvv"])?;
+    assert!(!run.ok && run.output.contains("is not a registry's host"), "{}", run.output);
+    assert!(!run.output.contains("secret"), "{}", run.output);
+    let variables = json!({ "insecure_registries": ["http://r.example"] });
+    let run = controller.play("lateen.mesh.private_registry", &variables, &[])?;
+    assert!(!run.ok && run.output.contains("is not a registry's host"), "{}", run.output);
+    assert!(
+        !run.output.contains("from_json") && !run.output.contains("Expecting value"),
+        "{}",
+        run.output
+    );
+    Ok(())
+}
+
+#[test]
 fn an_authority_is_brought_and_known_once() -> Result<()> {
     let folder = tempfile::tempdir()?;
     nodes(folder.path())?;
@@ -243,6 +326,10 @@ fn the_mesh_is_installed_from_the_notes_file_once() {
         let template = Path::new(env!("CARGO_MANIFEST_DIR")).join("../install/testdata/notes.yaml");
         variables["istio_operator_template"] = json!(template.canonicalize()?);
         variables["istio_injected_namespaces"] = json!(["default"]);
+        variables["istio_external_ips"] = json!("10.0.1.179");
+        let text = controller.play("lateen.mesh.istio", &variables, &[])?;
+        assert!(!text.ok && text.output.contains("are lists, write them as"), "{}", text.output);
+        variables["istio_external_ips"] = json!([]);
         let off = controller.play("lateen.mesh.istio", &json!({}), &[])?;
         ensure!(off.ok && changed(&off) == [("master", 0)], "{}", off.output);
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::proxy_configs::ProxyConfigs;
 use crate::selector::Selector;
 
-pub use read::{injector_config, is_istio_image};
+pub use read::{injector_config, is_istio_image, mesh_config};
 
 /// The pod's namespace in a DNS search domain.
 pub const NAMESPACE: &str = "{namespace}";
@@ -195,7 +195,7 @@ impl Settings {
         mesh: &str,
         revision: &str,
     ) -> (Self, Vec<Issue>) {
-        let (mesh, mut issues) = parse_mesh_config(mesh, &read::mesh_config());
+        let (mesh, mut issues) = parse_mesh_config(mesh, &mesh_config());
         let mut parsed = |key: &str, text: &str| match serde_saphyr::from_str::<Value>(text) {
             Ok(value) => value,
             Err(_) if text.trim().is_empty() => Value::Null,

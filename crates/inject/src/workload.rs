@@ -95,7 +95,9 @@ pub fn take_items(object: &mut Value) -> Option<Vec<Value>> {
 
 /// Whether an object that is not one of the workloads has a pod template all the same.
 pub fn is_foreign_workload(object: &Value) -> bool {
-    template_path(object).is_none() && object["spec"]["template"]["spec"]["containers"].is_array()
+    let has_pod = |holder: &Value| holder["template"]["spec"]["containers"].is_array();
+    // A PodTemplate has no spec around its own.
+    template_path(object).is_none() && (has_pod(&object["spec"]) || has_pod(object))
 }
 
 /// What issues about a workload point to, and where it holds its pod; `None` if it is not a workload.

@@ -13,6 +13,12 @@ pub const FOLDER: &str = "/etc/containerd/certs.d";
 /// The text of a configuration where there is none: every containerd since 1.3 reads it.
 const EMPTY: &str = "version = 2\n";
 
+/// The newest version of a configuration whose sections are known.
+const NEWEST: i64 = 4;
+
+/// The plugin that answers on a socket, from version 4 of a configuration on.
+const SERVER: [&str; 2] = ["plugins", "io.containerd.server.v1.grpc"];
+
 /// The plugin that pulls images in containerd 2.
 const MERGED: &str = "io.containerd.cri.v1.images";
 
@@ -46,6 +52,10 @@ impl Config {
     /// What is edited or read here has to be what containerd takes.
     fn check(&self) -> Result<(), Error> {
         toml::check(&self.document, &[(&["version"], Shape::Number)])?;
+        // Another version has its settings elsewhere, or under other names.
+        if let Some(version) = self.version().filter(|version| *version > NEWEST) {
+            return Err(Error::Version(version));
+        }
         let [plugins, plugin] = self.plugin();
         let at = |key| [plugins, plugin, "registry", key];
         toml::check(
@@ -56,6 +66,7 @@ impl Config {
                 (&["grpc"], Shape::Table),
                 (&["grpc", "address"], Shape::Text),
                 (&[plugins], Shape::Tables),
+                (&[SERVER[0], SERVER[1], "address"], Shape::Text),
                 (&[plugins, plugin, "registry"], Shape::Table),
                 (&at("config_path"), Shape::Text),
                 (&at("mirrors"), Shape::Tables),
@@ -64,10 +75,13 @@ impl Config {
         )
     }
 
+    fn version(&self) -> Option<i64> {
+        self.document.get("version").and_then(Item::as_integer)
+    }
+
     /// The path of the plugin that pulls images.
     fn plugin(&self) -> [&'static str; 2] {
-        let version = self.document.get("version").and_then(Item::as_integer);
-        let name = match version {
+        let name = match self.version() {
             None | Some(..=1) => "cri",
             Some(2) => "io.containerd.grpc.v1.cri",
             Some(_) => MERGED,
@@ -109,7 +123,12 @@ impl Config {
 
     /// The socket that it answers on.
     pub fn address(&self) -> Option<String> {
-        let address = toml::get(&self.document, &["grpc", "address"]).and_then(Item::as_str);
+        let [plugins, server] = SERVER;
+        let address = match self.version() {
+            Some(4..) => toml::get(&self.document, &[plugins, server, "address"]),
+            _ => toml::get(&self.document, &["grpc", "address"]),
+        };
+        let address = address.and_then(Item::as_str);
         address.filter(|address| !address.is_empty()).map(str::to_owned)
     }
 

@@ -18,12 +18,12 @@ pub fn set(text: &str, host: &Host, trust: Trust) -> Result<String, Error> {
 
 /// The registries that need no valid certificate.
 pub fn insecure(text: &str) -> Result<Vec<String>, Error> {
-    json::strings(&json::parse(text)?, LIST)
+    json::listed(text, LIST)
 }
 
 /// The addresses that the daemon listens on, if the file says so.
 pub fn hosts(text: &str) -> Result<Vec<String>, Error> {
-    json::strings(&json::parse(text)?, "hosts")
+    json::listed(text, "hosts")
 }
 
 /// Whether a command line of the daemon has the flag that the file must not repeat: Docker then refuses
@@ -61,6 +61,8 @@ mod tests {
     fn addresses_are_found() {
         assert_eq!(hosts("{\"hosts\": [\"unix:///x\"]}").unwrap(), ["unix:///x"]);
         assert!(hosts("").unwrap().is_empty());
+        let twice = "{\"insecure-registries\": [\"a\"], \"insecure-registries\": []}";
+        assert!(insecure(twice).unwrap_err().to_string().contains("is there twice"));
     }
 
     #[test]

@@ -13,6 +13,12 @@ pub enum Error {
     Mark,
     #[error("{key} is not {wanted}: correct it first")]
     Type { key: String, wanted: &'static str },
+    #[error("{0} is there twice: keep one of them first")]
+    Twice(String),
+    #[error(
+        "version = {0}: containerd's configurations are known here up to version 4: use a newer lateen, or set the registry by hand"
+    )]
+    Version(i64),
     #[error(
         "{0:?} is not a registry's host: write HOST or HOST:PORT, of letters, digits, - and ., without a scheme and a path"
     )]

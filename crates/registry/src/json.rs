@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Value, Error> {
 
 /// Sets the value at `path`, making the objects that lead to it.
 pub fn set(text: &str, path: &[&str], value: &Value) -> Result<String, Error> {
-    let root = root(text)?;
+    let root = root(text, path)?;
     let text = if text.trim().is_empty() { "{}\n" } else { text };
     let style = Style::of(text, &root);
     let mut node = &root;
@@ -37,7 +37,7 @@ pub fn set(text: &str, path: &[&str], value: &Value) -> Result<String, Error> {
         let Kind::Object(members) = &node.kind else {
             return Err(not_an_object(&path[..depth]));
         };
-        match members.iter().rev().find(|member| member.key == *key) {
+        match members.iter().find(|member| member.key == *key) {
             Some(member) => node = &member.value,
             None => {
                 let value = nested(&path[depth + 1..], value);
@@ -53,18 +53,16 @@ pub fn set(text: &str, path: &[&str], value: &Value) -> Result<String, Error> {
 
 /// Removes the value at `path`, if there is one.
 pub fn unset(text: &str, path: &[&str]) -> Result<String, Error> {
-    let root = root(text)?;
+    let root = root(text, path)?;
     let mut node = &root;
     for (depth, key) in path.iter().enumerate() {
         let Kind::Object(members) = &node.kind else { return Ok(text.to_owned()) };
-        let Some(at) = members.iter().rposition(|member| member.key == *key) else {
+        let Some(at) = members.iter().position(|member| member.key == *key) else {
             return Ok(text.to_owned());
         };
         if depth + 1 == path.len() {
             let spans: Vec<_> = members.iter().map(|member| member.span.clone()).collect();
-            let less = cut(text, node, &spans, at);
-            // Of a key that is there twice, one would be left, and then count.
-            return unset(&less, path);
+            return Ok(cut(text, node, &spans, at));
         }
         node = &members[at].value;
     }
@@ -73,11 +71,11 @@ pub fn unset(text: &str, path: &[&str]) -> Result<String, Error> {
 
 /// Adds a text to the array at the top-level `key`, unless it has it.
 pub fn push(text: &str, key: &str, item: &str) -> Result<String, Error> {
-    let list = strings(&parse(text)?, key)?;
+    let list = listed(text, key)?;
+    let root = root(text, &[key])?;
     if list.iter().any(|listed| listed == item) {
         return Ok(text.to_owned());
     }
-    let root = root(text)?;
     match member(&root, key).filter(|node| matches!(node.kind, Kind::Array(_))) {
         Some(array) => {
             let style = Style::of(text, &root);
@@ -89,11 +87,11 @@ pub fn push(text: &str, key: &str, item: &str) -> Result<String, Error> {
 
 /// Removes a text from the array at the top-level `key`.
 pub fn pull(text: &str, key: &str, item: &str) -> Result<String, Error> {
-    let list = strings(&parse(text)?, key)?;
+    let list = listed(text, key)?;
+    let root = root(text, &[key])?;
     let Some(at) = list.iter().position(|listed| listed == item) else {
         return Ok(text.to_owned());
     };
-    let root = root(text)?;
     let array = member(&root, key).expect("invariant: a list with an item is in the text");
     let Kind::Array(items) = &array.kind else { return Ok(text.to_owned()) };
     let spans: Vec<_> = items.iter().map(|item| item.span.clone()).collect();
@@ -102,7 +100,7 @@ pub fn pull(text: &str, key: &str, item: &str) -> Result<String, Error> {
 
 /// Adds a value behind those of the array at the top-level `key`, laid out as they are.
 pub fn append(text: &str, key: &str, value: &Value) -> Result<String, Error> {
-    let root = root(text)?;
+    let root = root(text, &[key])?;
     let wrong = || Error::wrong(key, "a list");
     let array = member(&root, key).filter(|node| matches!(node.kind, Kind::Array(_)));
     let array = array.ok_or_else(wrong)?;
@@ -119,15 +117,21 @@ pub fn drop_from(
     unwanted: impl Fn(&Value) -> bool + Copy,
 ) -> Result<String, Error> {
     let value = parse(text)?;
+    let root = root(text, &[key])?;
     let found = value[key].as_array().and_then(|items| items.iter().position(unwanted));
     let Some(at) = found else { return Ok(text.to_owned()) };
-    let root = root(text)?;
     let array = member(&root, key).expect("invariant: a list with an item is in the text");
     drop_from(&cut(text, array, &array.items(), at), key, unwanted)
 }
 
+/// The texts of the array at the top-level `key`, of a text that has it once.
+pub fn listed(text: &str, key: &str) -> Result<Vec<String>, Error> {
+    root(text, &[key])?;
+    strings(&parse(text)?, key)
+}
+
 /// The texts of the array at `key`.
-pub fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
+fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
     let wrong = || Error::Type { key: key.to_owned(), wanted: "a list of texts" };
     match &object[key] {
         Value::Null => Ok(Vec::new()),
@@ -138,22 +142,32 @@ pub fn strings(object: &Value, key: &str) -> Result<Vec<String>, Error> {
     }
 }
 
-fn root(text: &str) -> Result<Node, Error> {
+/// The whole text, in which no key of `path` may be there twice: readers do not agree on which one counts.
+fn root(text: &str, path: &[&str]) -> Result<Node, Error> {
     parse(text)?;
-    Ok(match text.trim().is_empty() {
+    let root = match text.trim().is_empty() {
         true => scan("{}\n"),
         false => scan(text),
-    })
+    };
+    let mut node = Some(&root);
+    for (depth, key) in path.iter().enumerate() {
+        let Some(Node { kind: Kind::Object(members), .. }) = node else { break };
+        let mut same = members.iter().filter(|member| member.key == *key);
+        node = same.next().map(|member| &member.value);
+        if same.next().is_some() {
+            return Err(Error::Twice(path[..=depth].join(".")));
+        }
+    }
+    Ok(root)
 }
 
 fn not_an_object(path: &[&str]) -> Error {
     Error::Type { key: path.join("."), wanted: "an object" }
 }
 
-/// Of equal keys the last one counts, as in Go and in serde_json.
 fn member<'a>(node: &'a Node, key: &str) -> Option<&'a Node> {
     let Kind::Object(members) = &node.kind else { return None };
-    members.iter().rev().find(|member| member.key == key).map(|member| &member.value)
+    members.iter().find(|member| member.key == key).map(|member| &member.value)
 }
 
 fn nested(path: &[&str], value: &Value) -> Value {

@@ -1,20 +1,23 @@
-//! What `lateen inject` injects with. In: files, a home directory or a cluster. Out: the texts of both
+//! What `lateen inject` injects with. In: what files say, a home directory or a cluster. Out: the texts of both
 //! ConfigMaps, the API's ProxyConfig objects and a cluster's nodes.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lateen_api::kinds;
-use lateen_api::plain;
 use lateen_api::resource::object_ref;
 use lateen_control::cluster::webhook::NativeSidecars;
 use lateen_inject::proxy_config_kind;
 use lateen_kube::{Client, Source};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{InjectCommand, Objects, read};
+use super::given::Given;
+use super::{InjectCommand, Objects};
 use crate::home::Home;
+use crate::manifest::ClusterArgs;
 use crate::output::note;
+
+/// The ConfigMaps of the default revision.
+const INJECTOR: &str = "istio-sidecar-injector";
+const MESH: &str = "istio";
 
 /// The texts of the two ConfigMaps; empty where there is none.
 pub struct Texts {
@@ -39,6 +42,8 @@ pub struct Found {
     pub proxy_configs: Objects,
     /// Of a cluster.
     pub nodes: Option<Vec<Value>>,
+    /// Whether a cluster was asked.
+    pub from_cluster: bool,
 }
 
 /// As the webhook's control plane reads its variable.
@@ -49,7 +54,8 @@ pub fn native(values: &str) -> NativeSidecars {
     NativeSidecars::of_variable(&text)
 }
 
-pub fn found(command: &InjectCommand) -> Result<Found> {
+/// What a cluster has where it is found without being named is not needed beside both files.
+pub fn found(command: &InjectCommand, given: &Given) -> Result<Found> {
     if let Some(home) = &command.home {
         ensure!(
             !command.cluster.is_given(),
@@ -59,38 +65,36 @@ pub fn found(command: &InjectCommand) -> Result<Found> {
         home.running()?;
         return crate::on_one_thread(async {
             let source = Source::Kubeconfig(home.kubeconfig());
-            from_api(&Client::connect(source).await?, command).await
+            from_api(&Client::connect(source).await?, command, given).await
         });
     }
+    let is_whole = given.values.is_some() && given.mesh.is_some();
     if command.cluster.is_given() {
-        return crate::on_one_thread(from_cluster(command));
+        return crate::on_one_thread(from_cluster(command, given));
     }
-    if command.mesh_config.is_none() && command.values.is_none() {
-        note(
-            "the built-in settings are used: name your mesh's with --mesh-config and --values, or a cluster with \
-             --kubeconfig or --context, or --home",
+    if !is_whole && ClusterArgs::has_default() {
+        let found = crate::on_one_thread(from_cluster(command, given));
+        return found.context(
+            "the kubeconfig that kubectl uses, too, names the mesh's cluster: with both --values and --mesh-config, or \
+             with KUBECONFIG=/dev/null, none is asked",
         );
     }
-    let (injector, mesh) = files(command)?;
-    let texts = Texts::of(&injector.unwrap_or_default(), &mesh.unwrap_or_default());
-    Ok(Found { texts, proxy_configs: Objects::new(), nodes: None })
-}
-
-/// The entries of the injector's and of the mesh's ConfigMap from the files that are named.
-fn files(command: &InjectCommand) -> Result<(Option<Value>, Option<Value>)> {
-    let data = |path: &Option<PathBuf>, key: &str| {
-        let read = path.as_ref().map(|path| {
-            of_config_map(read(path)?, key)
-                .with_context(|| format!("{} cannot be used", path.display()))
-        });
-        read.transpose()
+    if given.values.is_none() && given.mesh.is_none() {
+        note(
+            "the built-in settings are used: name your mesh's with --mesh-config and --values, or a cluster with \
+             --kubeconfig, --context or KUBECONFIG, or --home",
+        );
+    }
+    let entries = |source: &Option<super::given::Source>| {
+        source.as_ref().map(|source| source.entries.clone()).unwrap_or_default()
     };
-    Ok((data(&command.values, "values")?, data(&command.mesh_config, "mesh")?))
+    let texts = Texts::of(&entries(&given.values), &entries(&given.mesh));
+    Ok(Found { texts, proxy_configs: Objects::new(), nodes: None, from_cluster: false })
 }
 
-async fn from_cluster(command: &InjectCommand) -> Result<Found> {
+async fn from_cluster(command: &InjectCommand, given: &Given) -> Result<Found> {
     let client = command.cluster.connect().await?;
-    let mut found = from_api(&client, command).await?;
+    let mut found = from_api(&client, command, given).await?;
     let nodes = kinds::by_kind("", "Node").context("the kinds have a Node")?;
     found.nodes = Some(client.list(nodes, "", None).await.unwrap_or_else(|error| {
         note(format_args!(
@@ -98,43 +102,56 @@ async fn from_cluster(command: &InjectCommand) -> Result<Found> {
         ));
         Vec::new()
     }));
+    found.from_cluster = true;
     Ok(found)
 }
 
-/// A ConfigMap's entries with this key among them; a text that is no ConfigMap is the entry itself.
-pub fn of_config_map(text: String, key: &str) -> Result<Value> {
-    let value: Value = serde_saphyr::from_str(&text)
-        .map_err(|error| anyhow!("it is not YAML: {}", plain::yaml(&error)))?;
-    if value["kind"] != "ConfigMap" {
-        return Ok(json!({ key: text }));
-    }
-    ensure!(value["data"][key].is_string(), "the ConfigMap has no key {key}");
-    Ok(value["data"].clone())
-}
-
-async fn from_api(client: &Client, command: &InjectCommand) -> Result<Found> {
-    let (revision, namespace) = (&command.revision, Some(command.istio_namespace.as_str()));
-    let (injector, mesh) = files(command)?;
+async fn from_api(client: &Client, command: &InjectCommand, given: &Given) -> Result<Found> {
     let kind = kinds::by_kind("", "ConfigMap").context("the kinds have a ConfigMap")?;
-    let suffix = if revision.is_empty() { String::new() } else { format!("-{revision}") };
+    // A home's default revision has built-in settings where its API has no others.
+    let may_lack = command.home.is_some() && command.is_default();
     let mut data = Vec::new();
-    for (name, file) in [("istio-sidecar-injector", injector), ("istio", mesh)] {
-        let Some(file) = file else {
-            let name = format!("{name}{suffix}");
-            let found = client.get(kind, namespace, &name).await?;
-            if found.is_none() && command.cluster.is_given() {
-                bail!(
-                    "the cluster has no ConfigMap {}/{name}: check --istio-namespace and --revision",
-                    command.istio_namespace
-                );
-            }
-            data.push(found.map(|one| one["data"].clone()).unwrap_or_default());
+    for (name, file) in [(INJECTOR, &given.values), (MESH, &given.mesh)] {
+        if let Some(file) = file {
+            data.push(file.entries.clone());
             continue;
-        };
-        data.push(file);
+        }
+        let name = format!("{name}{}", command.suffix());
+        let found = client.get(kind, Some(&command.istio_namespace), &name).await?;
+        if found.is_none() && !may_lack {
+            bail!("{}", missing(client, command, &name).await);
+        }
+        data.push(found.map(|one| one["data"].clone()).unwrap_or_default());
     }
     let kind = proxy_config_kind();
     let objects = client.list(kind, "", None).await?.into_iter();
     let objects = objects.map(|object| (object_ref(kind, &object), object)).collect();
-    Ok(Found { texts: Texts::of(&data[0], &data[1]), proxy_configs: objects, nodes: None })
+    let texts = Texts::of(&data[0], &data[1]);
+    Ok(Found { texts, proxy_configs: objects, nodes: None, from_cluster: false })
+}
+
+/// What to say of a ConfigMap that is not there, with the revisions that have one.
+async fn missing(client: &Client, command: &InjectCommand, name: &str) -> String {
+    let namespace = &command.istio_namespace;
+    let list = match kinds::by_kind("", "ConfigMap") {
+        Some(kind) => client.list_in(kind, namespace, "").await.unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let names = list.iter().filter_map(|one| one["metadata"]["name"].as_str());
+    let revisions: Vec<&str> = names.filter_map(revision_of).collect();
+    let there = match revisions.as_slice() {
+        [] => String::new(),
+        some => format!(" (the revisions there: {})", some.join(", ")),
+    };
+    format!(
+        "there is no ConfigMap {namespace}/{name}: check --istio-namespace and --revision{there}"
+    )
+}
+
+/// The revision whose injector reads a ConfigMap of this name.
+fn revision_of(name: &str) -> Option<&str> {
+    match name.strip_prefix(INJECTOR)? {
+        "" => Some("default"),
+        rest => rest.strip_prefix('-'),
+    }
 }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use lateen_control::cluster::webhook::NativeSidecars;
 
-use super::source::{native, of_config_map};
-use super::{Format, InjectCommand, Objects, Run, Settings, Texts, read_objects, render};
+use super::given::Given;
+use super::source::native;
+use super::{Format, InjectCommand, Objects, Run, Settings, foreign, read_objects, render};
 
 #[test]
 fn texts_that_look_like_something_else_are_quoted() {
@@ -61,25 +62,43 @@ fn a_document_that_is_no_object_is_counted_and_told_what_it_lacks() {
 }
 
 #[test]
-fn settings_come_plain_or_in_a_config_map() {
-    let of = |text: &str, key| of_config_map(text.to_owned(), key);
-    let config_map = "kind: ConfigMap\ndata:\n  mesh: |\n    trustDomain: td\n  config: x\n";
-    let data = of(config_map, "mesh").unwrap();
-    assert_eq!(
-        (data["mesh"].as_str(), data["config"].as_str()),
-        (Some("trustDomain: td\n"), Some("x"))
-    );
-    assert_eq!(of("trustDomain: td", "mesh").unwrap(), json!({"mesh": "trustDomain: td"}));
-    let error = of(config_map, "values").unwrap_err().to_string();
-    assert!(error.contains("no key values"), "{error}");
+fn a_slip_in_a_kind_is_told_from_a_kind_of_others() {
+    for (api_version, kind, told) in [
+        ("apps/v1", "deployment", "did you mean Deployment of apps/v1?"),
+        ("extensions/v1beta1", "Deployment", "did you mean Deployment of apps/v1?"),
+        ("batch/v1", "job", "did you mean Job of batch/v1?"),
+        ("argoproj.io/v1alpha1", "Rollout", "a pod template of this kind is left to the webhook"),
+        ("v1", "PodTemplate", "a pod template of this kind is left to the webhook"),
+    ] {
+        assert_eq!(foreign(&json!({"apiVersion": api_version, "kind": kind})), told);
+    }
 }
 
 #[test]
-fn the_config_of_the_injector_s_config_map_is_read_with_its_values() {
-    let config_map = "kind: ConfigMap\ndata: {values: '{}', config: 'policy: disabled'}\n";
-    let injector = of_config_map(config_map.to_owned(), "values").unwrap();
-    let texts = Texts::of(&injector, &Value::Null);
-    assert_eq!((&*texts.config, &*texts.values, &*texts.mesh), ("policy: disabled", "{}", ""));
+fn a_file_without_objects_is_refused() {
+    for text in ["", "# a comment\n", "---\n---\n"] {
+        let error = read_objects("a.yaml", text).unwrap_err().to_string();
+        assert_eq!(error, "a.yaml is empty: it must have Kubernetes objects", "{text:?}");
+    }
+}
+
+#[test]
+fn names_are_checked_where_they_are_given() {
+    #[derive(clap::Parser, Debug)]
+    struct Line {
+        #[command(flatten)]
+        command: InjectCommand,
+    }
+    let parsed = |option: &str, value: &str| {
+        <Line as clap::Parser>::try_parse_from(["inject", "-f", "-", option, value])
+    };
+    for option in ["-n", "-r", "-i"] {
+        let error = parsed(option, "A B").unwrap_err().to_string();
+        assert!(error.contains("\"A B\" is not a name"), "{option}: {error}");
+    }
+    for (revision, suffix) in [("", ""), ("default", ""), ("1-2", "-1-2")] {
+        assert_eq!(parsed("-r", revision).unwrap().command.suffix(), suffix);
+    }
 }
 
 #[test]
@@ -90,8 +109,8 @@ fn proxy_configs_among_the_objects_count_over_those_of_the_api() {
         command: InjectCommand,
     }
     let line = <Line as clap::Parser>::parse_from(["inject", "-f", "-", "-n", "shop"]);
-    let run =
-        Run { command: &line.command, settings: Settings::default(), nodes: None, failed: false };
+    let (given, settings) = (Given::default(), Settings::default());
+    let run = Run { command: &line.command, given, settings, nodes: None, failed: false };
     let object = |name: &str, threads: i32| {
         json!({
             "apiVersion": "networking.istio.io/v1beta1",

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{self, ClusterArgs, confirm, kind_of, place, title};
 use super::diff::{Detail, show};
+use super::helm::Releases;
 use super::input::InputArgs;
 use super::validators::keep_closed;
 use super::wait;
@@ -35,6 +36,9 @@ pub struct InstallArgs {
     /// Say what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Take objects over that a Helm release has, instead of refusing to
+    #[arg(long)]
+    take_over: bool,
     /// Wait until everything that was installed works; --wait=false for no waiting
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true")]
@@ -64,7 +68,12 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     }
     let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
     keep_control_plane(&plan, &unwanted)?;
-    let changes = cluster::changes(&client, &wanted, &unwanted).await?;
+    let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
+    let releases = Releases::of(&client, &live).await?;
+    match args.take_over {
+        true => releases.warn(),
+        false => releases.refuse_install()?,
+    }
     for change in &changes {
         show(change, Detail::Objects);
     }
@@ -86,6 +95,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     ensure_namespaces(&client, &plan, &wanted).await?;
     apply_all(&client, &wanted).await?;
     remove(&client, &unwanted).await?;
+    releases.take_over(&client).await?;
     say(done);
     tell_of_no_default(&client, &wanted, plan.revision()).await?;
     match args.wait && !args.readiness_timeout.is_zero() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -39,6 +39,15 @@ impl ClusterArgs {
     /// Whether a cluster was named.
     pub fn is_given(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// Whether there is a kubeconfig where kubectl looks for one that is not named.
+    pub fn has_default() -> bool {
+        match std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) {
+            // A file that is named and not there is told of when it is read; /dev/null is how to name none.
+            Some(paths) => std::env::split_paths(&paths).any(|path| path != Path::new("/dev/null")),
+            None => std::env::home_dir().is_some_and(|home| home.join(".kube/config").exists()),
+        }
     }
 
     pub async fn connect(&self) -> Result<Client> {
@@ -94,8 +103,13 @@ pub async fn apply(client: &Client, object: &Value, dry_run: DryRun) -> Result<V
     client.apply_object(object, MANAGER, dry_run).await
 }
 
-/// What applying `wanted` and removing `unwanted` would change; an error if an object is refused.
-pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Vec<Change>> {
+/// What applying `wanted` and removing `unwanted` would change, and the objects that are there now; an error if an
+/// object is refused.
+pub async fn changes(
+    client: &Client,
+    wanted: &[Value],
+    unwanted: &[Value],
+) -> Result<(Vec<Change>, Vec<Value>)> {
     let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
     for object in wanted {
         let found = live(client, object).await?;
@@ -111,7 +125,7 @@ pub async fn changes(client: &Client, wanted: &[Value], unwanted: &[Value]) -> R
         }
         before.extend(found);
     }
-    Ok(lateen_install::diff(&before, &after))
+    Ok((lateen_install::diff(&before, &after), before))
 }
 
 /// Whether the API takes an object whose namespace is not there yet, asked in one that always is.

@@ -1,7 +1,7 @@
 //! `lateen manifest diff`: what an installation would change. In: IstioOperator files and a cluster, or
 //! two files of manifests. Out: a line for each object and field that differs, and exit code 1.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -10,8 +10,10 @@ use lateen_install::{Change, ChangeKind};
 use serde_json::Value;
 
 use super::cluster::{self, ClusterArgs};
-use super::input::{self, InputArgs};
+use super::helm::Releases;
+use super::input::InputArgs;
 use super::validators::keep_closed;
+use crate::bounded;
 use crate::output::say;
 use crate::tag::keep_default_tag;
 
@@ -28,7 +30,10 @@ pub struct DiffArgs {
 
 pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
     let changes = match args.files.as_slice() {
-        [old, new] => lateen_install::diff(&manifests(old)?, &manifests(new)?),
+        [old, new] => {
+            bounded::check_once(&args.files)?;
+            lateen_install::diff(&manifests(old)?, &manifests(new)?)
+        }
         _ => {
             let plan = args.input.plan()?;
             let mut wanted = super::rendered(&plan)?;
@@ -36,7 +41,9 @@ pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
             keep_default_tag(&client, &mut wanted).await?;
             keep_closed(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
-            cluster::changes(&client, &wanted, &unwanted).await?
+            let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
+            Releases::of(&client, &live).await?.warn();
+            changes
         }
     };
     for change in &changes {
@@ -74,8 +81,8 @@ pub fn show(change: &Change, detail: Detail) {
     }
 }
 
-fn manifests(path: &PathBuf) -> Result<Vec<Value>> {
-    let documents = lateen_install::documents(&input::read(path)?);
+fn manifests(path: &Path) -> Result<Vec<Value>> {
+    let documents = lateen_install::documents(&bounded::read(path)?);
     let documents = documents.map_err(|reason| anyhow!("{} is {reason}", path.display()))?;
     let items = |document: Value| match document["kind"].as_str() {
         Some("List") => document["items"].as_array().cloned().unwrap_or_default(),

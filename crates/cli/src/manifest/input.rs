@@ -1,13 +1,13 @@
 //! What shall be installed, as the command line says it. In: `-f`, `--set`, `--revision`. Out: a plan.
 
-use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use lateen_install::Plan;
 use serde_json::Value;
 
+use crate::bounded;
 use crate::words::parse_name;
 
 /// The options that say what shall be installed.
@@ -42,13 +42,11 @@ impl InputArgs {
 
     /// Reads the files and checks them together; errors are told and end the command.
     pub fn plan(&self) -> Result<Plan> {
+        bounded::check_once(&self.filename)?;
         let mut files = Vec::new();
         for path in &self.filename {
-            let name = match path.as_os_str() == "-" {
-                true => "standard input".to_owned(),
-                false => path.display().to_string(),
-            };
-            let documents = lateen_install::documents(&read(path)?);
+            let name = bounded::name(path);
+            let documents = lateen_install::documents(&bounded::read(path)?);
             let documents = documents.map_err(|reason| anyhow!("{name} is {reason}"))?;
             // A template that came out empty must not install the defaults.
             ensure!(!documents.is_empty(), "{name} is empty: it must have an IstioOperator");
@@ -69,16 +67,6 @@ impl InputArgs {
 /// A revision such as 1 is a name and no number.
 fn quoted(text: &str) -> String {
     Value::from(text).to_string()
-}
-
-/// A file's text, or standard input's.
-pub fn read(path: &PathBuf) -> Result<String> {
-    if path.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

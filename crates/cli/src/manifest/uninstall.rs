@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::apply::remove;
 use super::cluster::{self, ClusterArgs, confirm, title};
+use super::helm::Releases;
 use super::input::InputArgs;
 use super::pods;
 use crate::output::{note, say};
@@ -45,6 +46,7 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
         say(format_args!("nothing to remove: no object has the labels {selector}"));
         return Ok(());
     }
+    Releases::of(&client, &found).await?.refuse_uninstall()?;
     for object in &found {
         say(format_args!("- {}", title(object)));
     }

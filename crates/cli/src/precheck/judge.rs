@@ -205,6 +205,12 @@ fn pull_problem(container: &Value) -> Option<String> {
     let waiting = &container["state"]["waiting"];
     let failed = ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable"];
     let image = text(container, "image");
+    if text(waiting, "reason") == "ErrImageNeverPull" {
+        return Some(format!(
+            "it does not have {image} and must not pull it (imagePullPolicy: Never): bring the image to the node, or change \
+             values.global.imagePullPolicy"
+        ));
+    }
     failed.contains(&text(waiting, "reason")).then(|| {
         let reason = text(waiting, "message");
         format!("it cannot pull {image}: {reason} (lateen node registry add lets a node pull)")

@@ -6,10 +6,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::Flock;
 
-use crate::lock;
+use crate::{bounded, lock};
 
 /// Files with more bytes than this are not settings.
 const MOST: u64 = 4 << 20;
@@ -159,18 +159,12 @@ impl Root {
 
 /// The contents of a file of settings, which a device without an end is not.
 pub fn read_bytes(file: impl Read) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(MOST + 1).read_to_end(&mut bytes).context("cannot read it")?;
-    ensure!(bytes.len() as u64 <= MOST, "more than {MOST} bytes: settings are smaller");
-    Ok(bytes)
+    bounded::bytes(file, MOST)
 }
 
 /// The same as text.
 pub fn read_text(file: impl Read) -> Result<String> {
-    String::from_utf8(read_bytes(file)?).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        anyhow!("not text in UTF-8 from byte {at} on: correct it first")
-    })
+    bounded::text(file, MOST)
 }
 
 fn file_name(path: &Path) -> Result<&str> {

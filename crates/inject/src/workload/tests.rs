@@ -94,6 +94,7 @@ fn a_pod_template_of_another_s_kind_is_seen() {
     let template = ["spec", "template"];
     assert!(is_foreign_workload(&object("argoproj.io/v1alpha1", "Rollout", &template)));
     assert!(is_foreign_workload(&object("extensions/v1beta1", "Deployment", &template)));
+    assert!(is_foreign_workload(&object("v1", "PodTemplate", &["template"])));
     assert!(!is_foreign_workload(&object("apps/v1", "Deployment", &template)));
     assert!(!is_foreign_workload(&json!({"apiVersion": "v1", "kind": "Service", "spec": {}})));
 }

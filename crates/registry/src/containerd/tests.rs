@@ -43,6 +43,30 @@ fn the_default_file_keeps_its_layout() {
 }
 
 #[test]
+fn a_version_that_nobody_here_knows_is_refused() {
+    for version in [5, 99] {
+        let error = Config::parse(&format!("version = {version}\n")).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("version = {version}: ")) && error.contains("newer lateen"),
+            "{error}"
+        );
+    }
+    assert!(Config::parse("version = 0\n").is_ok(), "containerd's own word for the first one");
+}
+
+#[test]
+fn the_socket_is_where_the_files_version_has_it() {
+    let both =
+        "[grpc]\naddress = '/old'\n[plugins.'io.containerd.server.v1.grpc']\naddress = '/new'\n";
+    for (version, socket) in [("", "/old"), ("version = 3\n", "/old"), ("version = 4\n", "/new")] {
+        assert_eq!(read(&format!("{version}{both}")).address().as_deref(), Some(socket));
+    }
+    let error =
+        Config::parse("version = 4\n[plugins.'io.containerd.server.v1.grpc']\naddress = 1\n");
+    assert!(error.unwrap_err().to_string().contains("address is not a text"));
+}
+
+#[test]
 fn line_ends_stay() {
     check_folder(
         "version = 2\r\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\r\nconfig_path = ''\r\n",

@@ -4,6 +4,7 @@ use lateen_testkit::fuzz::{bytes, fuzz};
 use serde_json::{Value, json};
 
 use super::{parse, pull, push, set, unset};
+use crate::Error;
 
 const KEY: &str = "insecure-registries";
 
@@ -53,9 +54,39 @@ fn keys_in_texts_and_deeper_objects_are_not_taken_for_the_setting() {
         r#"{"insecure\u002dregistries":[]}"#,
         r#"{"insecure\u002dregistries":["new:5000"]}"#,
     );
-    check_push(
-        r#"{"insecure-registries": ["first"], "insecure-registries": ["counts"]}"#,
-        r#"{"insecure-registries": ["first"], "insecure-registries": ["counts", "new:5000"]}"#,
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_not_edited() {
+    let doubled = r#"{"insecure-registries": ["x"], "a": 1, "insecure-registries": ["x"]}"#;
+    let list = [
+        push(doubled, KEY, "x"),
+        push(doubled, KEY, "y"),
+        pull(doubled, KEY, "x"),
+        pull(doubled, KEY, "y"),
+    ];
+    let path = ["auths", "r:5000"];
+    let inner = r#"{"auths": {"r:5000": {}, "r:5000": {}}}"#;
+    let outer = r#"{"auths": {"r:5000": {}}, "auths": {}}"#;
+    let tree = [
+        set(inner, &path, &json!({})),
+        unset(inner, &path),
+        set(outer, &path, &json!({})),
+        unset(outer, &path),
+    ];
+    let told = |found: Result<String, Error>| found.unwrap_err().to_string();
+    for found in list {
+        assert_eq!(told(found), "insecure-registries is there twice: keep one of them first");
+    }
+    let tree: Vec<String> = tree.into_iter().map(told).collect();
+    assert!(
+        tree[..2].iter().all(|told| told.starts_with("auths.r:5000 is there twice")),
+        "{tree:?}"
+    );
+    assert!(tree[2..].iter().all(|told| told.starts_with("auths is there twice")), "{tree:?}");
+    assert_eq!(
+        push(r#"{"a": 1, "a": 2}"#, KEY, "x").unwrap(),
+        r#"{"a": 1, "a": 2, "insecure-registries": ["x"]}"#
     );
 }
 
@@ -82,8 +113,6 @@ fn values_are_set_and_removed_at_a_path() {
     let changed = set(&made, &path, &json!({"auth": "Yzpk"})).unwrap();
     assert_eq!(changed, made.replace("YTpi", "Yzpk"));
     assert_eq!(unset(&made, &path).unwrap(), "{\n  \"auths\": {}\n}");
-    let doubled = r#"{"a":1,"b":2,"a":3}"#;
-    assert_eq!(unset(doubled, &["a"]).unwrap(), r#"{"b":2}"#);
     assert_eq!(unset("{\"auths\": 1}", &path).unwrap(), "{\"auths\": 1}");
     let error = set("{\"auths\": 1}", &path, &json!(1)).unwrap_err();
     assert_eq!(error.to_string(), "auths is not an object: correct it first");

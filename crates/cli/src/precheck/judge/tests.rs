@@ -61,6 +61,9 @@ fn a_node_that_cannot_pull_says_why() {
     let failing = json!({ "waiting": { "reason": "ErrImagePull", "message": "HTTP response to HTTPS client" } });
     let Verdict::Failed(reasons) = verdict(done.clone(), failing) else { panic!("it cannot pull") };
     assert!(reasons[0].contains("cannot pull r:5000/a:1: HTTP response"), "{reasons:?}");
+    let absent = json!({ "waiting": { "reason": "ErrImageNeverPull", "message": "m" } });
+    let Verdict::Failed(reasons) = verdict(absent, json!({})) else { panic!("it has no image") };
+    assert!(reasons[0].starts_with("it does not have lateen and must not pull it"), "{reasons:?}");
     let creating = json!({ "waiting": { "reason": "ContainerCreating" } });
     assert!(matches!(verdict(done.clone(), creating), Verdict::Waiting(_)));
     for pulled in [

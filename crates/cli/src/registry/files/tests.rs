@@ -111,14 +111,14 @@ fn what_is_no_file_of_settings_is_not_read() {
         ("pipe", "is not a file"),
         ("folder", "is not a file"),
         ("bytes", "not text in UTF-8 from byte 7 on"),
-        ("huge", "settings are smaller"),
+        ("huge", "it has more than 4 MiB"),
     ] {
         let error = scratch.root().read(&format!("/etc/{name}")).unwrap_err();
         let text = format!("{error:#}");
         assert!(text.contains(reason) && text.contains(&format!("/etc/{name}")), "{text}");
     }
     let endless = read_text(fs::File::open("/dev/zero").unwrap()).unwrap_err().to_string();
-    assert!(endless.contains("settings are smaller"), "{endless}");
+    assert!(endless.contains("it has more than 4 MiB"), "{endless}");
 }
 
 #[test]
