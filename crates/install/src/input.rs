@@ -54,8 +54,8 @@ pub fn take_out(spec: &mut Value, path: &str) -> bool {
     take_below(spec, rest)
 }
 
-/// Keys may have dots in them, so those that are there say how the path is to be read.
-fn take_below(value: &mut Value, path: &str) -> bool {
+/// The same for a path below a value.
+pub fn take_below(value: &mut Value, path: &str) -> bool {
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
         let item = index.parse::<usize>().ok().and_then(|index| value.get_mut(index));
         return match (item, rest.strip_prefix('.').unwrap_or(rest)) {
@@ -71,11 +71,8 @@ fn take_below(value: &mut Value, path: &str) -> bool {
     if fields.shift_remove(path).is_some() {
         return true;
     }
-    let begins = |key: &&String| {
-        let rest = path.strip_prefix(key.as_str());
-        rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-    };
-    let mut keys: Vec<String> = fields.keys().filter(begins).cloned().collect();
+    let mut keys: Vec<String> =
+        fields.keys().filter(|key| path::begins(path, key)).cloned().collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
     keys.iter().any(|key| {
         let rest = &path[key.len()..];
@@ -84,7 +81,8 @@ fn take_below(value: &mut Value, path: &str) -> bool {
     })
 }
 
-/// A tree without what is at these steps, which are keys and places.
+/// A tree without what is at these steps, which are keys and places. An item leaves a hole here, too: what its
+/// neighbours are refused for is then found again.
 pub fn without(root: &Value, steps: &[Step]) -> Value {
     let mut root = root.clone();
     let Some((last, way)) = steps.split_last() else { return json!({}) };
@@ -96,9 +94,8 @@ pub fn without(root: &Value, steps: &[Step]) -> Value {
     match (inner, last) {
         (Some(Value::Object(fields)), Step::Key(key)) => drop(fields.shift_remove(key)),
         (Some(Value::Array(items)), Step::Index(index)) => {
-            if let Some(at) = usize::try_from(*index).ok().filter(|at| *at < items.len()) {
-                items.remove(at);
-            }
+            let item = usize::try_from(*index).ok().and_then(|at| items.get_mut(at));
+            item.into_iter().for_each(|item| *item = Value::Null);
         }
         _ => {}
     }

@@ -20,9 +20,10 @@ pub fn find(plan: &Plan, refusals: &[Refusal]) -> Vec<Option<String>> {
     if refusals.is_empty() {
         return search.found;
     }
-    search.settings(false);
+    search.settings(|_, refusal, value| refusal.is_of(value));
+    search.settings(|steps, _, _| !steps.last().is_some_and(is_name));
     search.below(&mut Vec::new(), &plan.input.user, search.open());
-    search.settings(true);
+    search.settings(|_, _, _| true);
     search.found
 }
 
@@ -38,16 +39,15 @@ impl Search<'_> {
         (0..self.found.len()).filter(|index| self.found[*index].is_none()).collect()
     }
 
-    /// Each setting of the command line is one, `names` or others.
-    fn settings(&mut self, names: bool) {
+    /// Each setting of the command line is one; those that may be it are tried.
+    fn settings(&mut self, may_be: impl Fn(&[Step], &Refusal, &Value) -> bool) {
         for index in 0..self.plan.input.settings.len() {
             let mut input = self.plan.input.clone();
             let (steps, value) = input.settings.remove(index);
-            if steps.last().is_some_and(is_name) == names {
-                let open = self.open();
-                for gone in self.gone(input, &value, &open) {
-                    self.found[gone] = Some(format!("spec.{}", path::show(&steps)));
-                }
+            let mut open = self.open();
+            open.retain(|at| may_be(&steps, &self.refusals[*at], &value));
+            for gone in self.gone(input, &value, &open) {
+                self.found[gone] = Some(format!("spec.{}", path::show(&steps)));
             }
         }
     }
@@ -64,18 +64,23 @@ impl Search<'_> {
             _ => return,
         };
         children.sort_by_key(|(step, _)| is_name(step));
-        for (step, child) in children {
-            steps.push(step);
-            let user = without(&self.plan.input.user, steps);
-            let gone = self.gone(Input { user, ..self.plan.input.clone() }, child, &open);
-            for index in &gone {
-                self.found[*index] = Some(format!("spec.{}", path::show(steps)));
+        // Where several settings lead to it, the one that is written there is the one.
+        for is_same in [true, false] {
+            for (step, child) in &children {
+                let mut tried = open.clone();
+                tried.retain(|at| !is_same || self.refusals[*at].is_of(child));
+                steps.push(step.clone());
+                let user = without(&self.plan.input.user, steps);
+                let gone = self.gone(Input { user, ..self.plan.input.clone() }, child, &tried);
+                for index in &gone {
+                    self.found[*index] = Some(format!("spec.{}", path::show(steps)));
+                }
+                open.retain(|index| !gone.contains(index));
+                if !gone.is_empty() {
+                    self.below(steps, child, gone);
+                }
+                steps.pop();
             }
-            open.retain(|index| !gone.contains(index));
-            if !gone.is_empty() {
-                self.below(steps, child, gone);
-            }
-            steps.pop();
         }
     }
 

@@ -4,9 +4,9 @@ use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Refused, Used};
 use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
-    Schemas, Text, Texts,
+    Schemas, Tag, Text, Texts, Word,
 };
-use super::{HTTP, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
+use super::{Form, HTTP, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
@@ -129,13 +129,13 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.extraContainerArgs", Texts, Used),
     F("values.pilot.env", Environment, Used),
     F("values.pilot.envVarFrom", Schemas(K8S_ENV), Used),
-    F("values.pilot.hub", Text, Used),
-    F("values.pilot.tag", Scalar, Used),
-    F("values.pilot.image", Text, Mapped(ONE_IMAGE)),
+    F("values.pilot.hub", Word(Form::Hub), Used),
+    F("values.pilot.tag", Tag, Used),
+    F("values.pilot.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.pilot.variant", Text, Gone("there is one image, without a distribution in it")),
     F("values.pilot.configMap", Bool, Used),
     F("values.pilot.traceSampling", Number, Gone(HTTP)),
-    F("values.pilot.keepaliveMaxServerConnectionAge", Text, Used),
+    F("values.pilot.keepaliveMaxServerConnectionAge", Word(Form::Span), Used),
     F(
         "values.pilot.jwksResolverExtraRootCA",
         Text,
@@ -182,9 +182,9 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
     F("values.istiodRemote", Object, Gone(REMOTE)),
     F("values.cni.enabled", Bool, Moved("components.cni.enabled")),
-    F("values.cni.hub", Text, Used),
-    F("values.cni.tag", Scalar, Used),
-    F("values.cni.image", Text, Mapped(ONE_IMAGE)),
+    F("values.cni.hub", Word(Form::Hub), Used),
+    F("values.cni.tag", Tag, Used),
+    F("values.cni.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.cni.variant", Text, Gone("there is one image, without a distribution in it")),
     F(
         "values.cni.pullPolicy",
@@ -196,7 +196,7 @@ pub const FIELDS: &[F] = &[
         Text,
         Gone("the agent's log has what the plugin does, see values.cni.logging.level"),
     ),
-    F("values.cni.logging.level", Text, Used),
+    F("values.cni.logging.level", Word(Form::Levels), Used),
     F("values.cni.cniBinDir", Text, Used),
     F("values.cni.cniConfDir", Text, Used),
     F("values.cni.cniConfFileName", Text, Used),
@@ -242,7 +242,7 @@ pub const FIELDS: &[F] = &[
     F("values.cni.repair.brokenPodLabelKey", Text, Used),
     F("values.cni.repair.brokenPodLabelValue", Scalar, Used),
     F("values.cni.repair.hub", Text, Gone(REPAIRS)),
-    F("values.cni.repair.tag", Scalar, Gone(REPAIRS)),
+    F("values.cni.repair.tag", Tag, Gone(REPAIRS)),
     F("values.cni.repair.createEvents", Any, Gone("every repaired pod has an Event")),
     F("values.cni.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
     F("values.cni.seLinuxOptions", Schema("io.k8s.api.core.v1.SELinuxOptions"), Used),
@@ -295,7 +295,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.sidecarInjectorWebhook.image", Text, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.hub", Text, Gone(INJECTOR)),
-    F("values.sidecarInjectorWebhook.tag", Scalar, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.tag", Tag, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.replicaCount", Int, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.resources", Schema(RESOURCES), Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.nodeSelector", Labels, Gone(INJECTOR)),
