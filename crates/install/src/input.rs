@@ -54,6 +54,20 @@ pub fn take_out(spec: &mut Value, path: &str) -> bool {
     take_below(spec, rest)
 }
 
+/// Takes holes out of lists of scalars, whose items are not told apart by their places.
+pub fn close_holes(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            if !items.iter().any(|item| item.is_object() || item.is_array()) {
+                items.retain(|item| !item.is_null());
+            }
+            items.iter_mut().for_each(close_holes);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(close_holes),
+        _ => {}
+    }
+}
+
 /// The same for a path below a value.
 pub fn take_below(value: &mut Value, path: &str) -> bool {
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {

@@ -92,8 +92,18 @@ impl Search<'_> {
         }
         self.trials += 1;
         let left = render::refusals(&self.plan.with(input), self.refusals);
-        let is_gone = |index: &usize| !left.contains(&self.refusals[*index]);
-        open.iter().copied().filter(is_gone).collect()
+        let mut gone = Vec::new();
+        for index in open {
+            let one = &self.refusals[*index];
+            // Without an item those behind it move up: as many are gone as there are fewer of their kind.
+            let all = self.refusals.iter().filter(|other| other.is_like(one)).count();
+            let fewer = all.saturating_sub(left.iter().filter(|other| other.is_like(one)).count());
+            let found = gone.iter().filter(|found: &&usize| self.refusals[**found].is_like(one));
+            if found.count() < fewer {
+                gone.push(*index);
+            }
+        }
+        gone
     }
 }
 

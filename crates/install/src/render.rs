@@ -105,6 +105,14 @@ impl Refusal {
         !self.value.is_null() && self.value == *setting
     }
 
+    /// Whether another one differs by the places of items only.
+    pub fn is_like(&self, other: &Refusal) -> bool {
+        let names = |path: &str| path.replace(|c: char| c.is_ascii_digit(), "");
+        (&self.kind, &self.name, &self.message, &self.value)
+            == (&other.kind, &other.name, &other.message, &other.value)
+            && names(&self.path) == names(&other.path)
+    }
+
     /// The name of the field that it is about.
     pub fn field(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or_default()
@@ -128,7 +136,7 @@ impl Refusal {
             return error("spec".to_owned(), message);
         };
         let field = path.rsplit('.').next().unwrap_or_default();
-        if message == MISSING && !origin.ends_with(&format!(".{field}")) {
+        if message.starts_with(MISSING) && !origin.ends_with(&format!(".{field}")) {
             origin = format!("{origin}.{field}");
         }
         match path.is_empty() || origins::is_same_field(&origin, &path) {

@@ -29,6 +29,7 @@ impl Reader {
                 None => self.is_whole &= input::take_out(spec, path),
             }
         }
+        input::close_holes(spec);
     }
 }
 

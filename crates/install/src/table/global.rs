@@ -103,6 +103,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.global.controlPlaneSecurityEnabled", Bool, Used),
     F("values.global.externalIstiod", Bool, Gone(REMOTE)),
+    F("values.global.centralIstiod", Bool, Gone(REMOTE)),
     F("values.global.configCluster", Bool, Gone(REMOTE)),
     F("values.global.remotePilotAddress", Text, Gone(REMOTE)),
     F("values.global.remotePolicyAddress", Text, Gone(REMOTE)),

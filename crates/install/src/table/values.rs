@@ -6,7 +6,7 @@ use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
     Schemas, Tag, Text, Texts, Word,
 };
-use super::{Form, HTTP, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
+use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
@@ -19,6 +19,7 @@ const NO_AMBIENT: &str = "ambient mode is not offered";
 const TELEMETRY: &str =
     "proxies count by themselves, change what they count with a Telemetry object";
 
+const QUOTA: &str = "write the ResourceQuota for system-node-critical pods beside the installation";
 const REPAIRS: &str = "the agent repairs pods itself, with the image of values.cni";
 /// Multus has a plugin alone, in a definition of its own.
 const PROVIDERS: &[&str] = &["", "default"];
@@ -86,6 +87,7 @@ pub const FIELDS: &[F] = &[
         Schema("io.k8s.api.core.v1.Affinity"),
         Moved("components.pilot.k8s.affinity"),
     ),
+    F("values.pilot.priorityClassName", Text, Moved("components.pilot.k8s.priorityClassName")),
     F("values.pilot.podAnnotations", Labels, Moved("components.pilot.k8s.podAnnotations")),
     F("values.pilot.serviceAnnotations", Labels, Moved("components.pilot.k8s.serviceAnnotations")),
     F(
@@ -174,6 +176,9 @@ pub const FIELDS: &[F] = &[
         Object,
         Gone("pods that start before their node's agent are repaired by it, see values.cni.repair"),
     ),
+    F("values.pilot.initContainers", Schemas("io.k8s.api.core.v1.Container"), Used),
+    F("values.pilot.sidecarInjectorWebhookAnnotations", Labels, Used),
+    F("values.pilot.plugins", List, Gone(MIXER)),
     F("values.pilot.cni.enabled", Bool, Used),
     F("values.pilot.cni.chained", Bool, Moved("values.cni.chained")),
     F("values.pilot.cni.provider", OneOf(PROVIDERS), Mapped(CHAIN)),
@@ -181,6 +186,11 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.trustedZtunnelName", Text, Gone(NO_AMBIENT)),
     F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
     F("values.istiodRemote", Object, Gone(REMOTE)),
+    F(
+        "values.sidecarInjectorWebhookAnnotations",
+        Labels,
+        Moved("values.pilot.sidecarInjectorWebhookAnnotations"),
+    ),
     F("values.cni.enabled", Bool, Moved("components.cni.enabled")),
     F("values.cni.hub", Word(Form::Hub), Used),
     F("values.cni.tag", Tag, Used),
@@ -243,13 +253,16 @@ pub const FIELDS: &[F] = &[
     F("values.cni.repair.brokenPodLabelValue", Scalar, Used),
     F("values.cni.repair.hub", Text, Gone(REPAIRS)),
     F("values.cni.repair.tag", Tag, Gone(REPAIRS)),
+    F("values.cni.repair.image", Text, Gone(REPAIRS)),
     F("values.cni.repair.createEvents", Any, Gone("every repaired pod has an Event")),
     F("values.cni.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
     F("values.cni.seLinuxOptions", Schema("io.k8s.api.core.v1.SELinuxOptions"), Used),
+    F("values.cni.resourceQuotas", Object, Gone(QUOTA)),
+    F("values.cni.resource_quotas", Object, Gone(QUOTA)),
     F(
-        "values.cni.resourceQuotas",
-        Object,
-        Gone("write the ResourceQuota for system-node-critical pods beside the installation"),
+        "values.cni.useAppArmorAnnotation",
+        Bool,
+        Gone("the profile is a field of the container's security context"),
     ),
     F("values.cni.rollingMaxUnavailable", IntOrText, Used),
     F("values.cni.updateStrategy", Schema("io.k8s.api.apps.v1.DaemonSetUpdateStrategy"), Used),

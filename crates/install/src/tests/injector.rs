@@ -183,6 +183,7 @@ fn own_samples() -> BTreeMap<&'static str, Value> {
         ("ports", json!([{"name": "x", "port": 9}])),
         ("ingressPorts", json!([{"name": "x", "port": 9}])),
         ("additionalContainers", json!([{"name": "x", "image": "y"}])),
+        ("initContainers", json!([{"name": "x", "image": "y"}])),
         ("IPRanges", json!("10.0.0.0/8")),
         ("Ports", json!("9")),
         ("lifecycle", json!({"preStop": {"exec": {"command": ["x"]}}})),
