@@ -12,8 +12,10 @@ pub enum Form {
     Domain,
     /// The name of most objects.
     Name,
-    /// A namespace.
+    /// A namespace, a tag of a revision.
     Label,
+    /// A label's value.
+    Value,
     Ip,
     /// An image, or its name alone.
     Image,
@@ -45,6 +47,7 @@ impl Form {
             Form::Domain => domain,
             Form::Name => facts::domain_name,
             Form::Label => words::namespace,
+            Form::Value => facts::label_value,
             Form::Ip => facts::ip,
             Form::Image => facts::image,
             Form::Hub => hub,
@@ -114,6 +117,7 @@ mod tests {
             (Form::Domain, "k8s.corp.example.", "a b"),
             (Form::Name, "pull.secret-1", "a b"),
             (Form::Label, "mesh-1", "a.b"),
+            (Form::Value, "Network_1", "a b"),
             (Form::Ip, "fd00::1", "abc"),
             (Form::Image, "proxyv2", "a b"),
             (Form::Hub, "registry.example:5000/mesh", "é.example/mesh"),

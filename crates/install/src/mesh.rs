@@ -1,11 +1,12 @@
 //! What MeshConfig means beyond its types. In: MeshConfig in the form of its definition, and the paths in it that are
 //! wrong by their types. Out: what is wrong with the rest, by path.
 
-use lateen_api::issue::{Issue, ObjectRef};
-use lateen_api::istio::mesh::parse_mesh_config;
+use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use lateen_api::istio::mesh::{parse_mesh_config, parse_mesh_networks};
 use lateen_telemetry::{Format, FormatError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::plan::Plan;
 use crate::{input, path, yaml};
 
 /// Values of a wrong type that are told one by one; behind those, a file has more to mend first.
@@ -34,6 +35,27 @@ pub fn check(mut config: Value, wrong: &[String], object: &ObjectRef) -> Vec<(St
         }
     }
     found
+}
+
+/// Networks of `values.global` that the control plane could not read, one by one.
+pub fn networks(plan: &Plan) -> Vec<Issue> {
+    const PATH: &str = "spec.values.global.meshNetworks";
+    let mut wrong = Vec::new();
+    for (name, network) in
+        plan.object("values.global.meshNetworks").as_object().into_iter().flatten()
+    {
+        let text = yaml::text(&json!({ "networks": { "network": network } }));
+        for mut issue in parse_mesh_networks(&text, &plan.operator).1 {
+            let is_unknown = issue.code == Code::SCHEMA_WARNING;
+            if issue.is_error() || is_unknown {
+                let below = issue.path.strip_prefix("networks.network").unwrap_or_default();
+                issue.path = format!("{PATH}.{name}{below}");
+                issue.severity = Severity::Error;
+                wrong.push(issue);
+            }
+        }
+    }
+    wrong
 }
 
 /// Formats of access logs: Envoy refuses one with an operator that there is not, and what it would listen to with it.

@@ -2,6 +2,8 @@
 //! the path of the deepest setting without which it is gone, where there is one: what is rendered need not say
 //! where each field comes from, and several settings may lead to one.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::input::{Input, without};
@@ -9,14 +11,21 @@ use crate::path::{self, Step};
 use crate::plan::Plan;
 use crate::render::{self, Refusal};
 
-/// Renderings that a search may take; what is not found then has no origin.
+/// Renderings that a search may take, fewer where much is refused; what is not found by then is told at what it is in.
 const TRIALS: usize = 400;
+const LEAST_TRIALS: usize = 40;
 /// Names, which everything hangs on: they are looked at when nothing else is it.
 const NAMES: [&str; 3] = ["name", "namespace", "revision"];
 
 /// The paths, in the order of the refusals.
 pub fn find(plan: &Plan, refusals: &[Refusal]) -> Vec<Option<String>> {
-    let mut search = Search { plan, refusals, trials: 0, found: vec![None; refusals.len()] };
+    let mut counts = HashMap::new();
+    for refusal in refusals {
+        *counts.entry(refusal.without_places()).or_default() += 1;
+    }
+    let found = vec![None; refusals.len()];
+    let trials = (50 * TRIALS / refusals.len().max(1)).clamp(LEAST_TRIALS, TRIALS);
+    let mut search = Search { plan, refusals, counts, trials, found };
     if refusals.is_empty() {
         return search.found;
     }
@@ -30,6 +39,9 @@ pub fn find(plan: &Plan, refusals: &[Refusal]) -> Vec<Option<String>> {
 struct Search<'a> {
     plan: &'a Plan,
     refusals: &'a [Refusal],
+    /// How many there are that differ by the places of items only.
+    counts: HashMap<String, usize>,
+    /// Those that are left.
     trials: usize,
     found: Vec<Option<String>>,
 }
@@ -87,23 +99,24 @@ impl Search<'_> {
     /// Those that are not there with another input, which lacks this value.
     fn gone(&mut self, input: Input, lacks: &Value, open: &[usize]) -> Vec<usize> {
         // A switch turns off what is refused, and more.
-        if open.is_empty() || lacks.is_boolean() || lacks.is_null() || self.trials == TRIALS {
+        if open.is_empty() || lacks.is_boolean() || lacks.is_null() || self.trials == 0 {
             return Vec::new();
         }
-        self.trials += 1;
+        self.trials -= 1;
         let left = render::refusals(&self.plan.with(input), self.refusals);
-        let mut gone = Vec::new();
-        for index in open {
-            let one = &self.refusals[*index];
-            // Without an item those behind it move up: as many are gone as there are fewer of their kind.
-            let all = self.refusals.iter().filter(|other| other.is_like(one)).count();
-            let fewer = all.saturating_sub(left.iter().filter(|other| other.is_like(one)).count());
-            let found = gone.iter().filter(|found: &&usize| self.refusals[**found].is_like(one));
-            if found.count() < fewer {
-                gone.push(*index);
-            }
+        // Without an item those behind it move up: as many are gone as there are fewer of their kind.
+        let mut fewer = self.counts.clone();
+        for refusal in left {
+            let count = fewer.entry(refusal.without_places()).or_default();
+            *count = count.saturating_sub(1);
         }
-        gone
+        let is_gone = |index: &usize| {
+            let count = fewer.entry(self.refusals[*index].without_places()).or_default();
+            let is_gone = *count > 0;
+            *count = count.saturating_sub(1);
+            is_gone
+        };
+        open.iter().copied().filter(is_gone).collect()
     }
 }
 

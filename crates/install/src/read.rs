@@ -115,6 +115,11 @@ impl Reader {
             }
         }
         self.other_name(document);
+        let metadata = &document["metadata"];
+        if !metadata.is_null() && !metadata.is_object() {
+            let kind = path::kind(metadata);
+            self.error("metadata", format!("it is {kind} and must be an object"));
+        }
         // Read as none, a name would make this installation another one's.
         for field in ["name", "namespace"] {
             let value = &document["metadata"][field];
@@ -136,6 +141,7 @@ impl Reader {
         let before = self.issues.len();
         self.twins(&spec);
         self.same_ports(&spec);
+        self.same_variables(&spec);
         let named = self.issues.len();
         let (mut moves, written) = (Vec::new(), spec.clone());
         collect_moves(&FIELDS, &spec, String::new(), &mut moves);

@@ -105,12 +105,12 @@ impl Refusal {
         !self.value.is_null() && self.value == *setting
     }
 
-    /// Whether another one differs by the places of items only.
-    pub fn is_like(&self, other: &Refusal) -> bool {
-        let names = |path: &str| path.replace(|c: char| c.is_ascii_digit(), "");
-        (&self.kind, &self.name, &self.message, &self.value)
-            == (&other.kind, &other.name, &other.message, &other.value)
-            && names(&self.path) == names(&other.path)
+    /// What it says but for the places of items.
+    pub fn without_places(&self) -> String {
+        let path = self.path.replace(|c: char| c.is_ascii_digit(), "");
+        [&self.kind, &self.name, &path, &self.message, &self.value.to_string()]
+            .map(String::as_str)
+            .join("\n")
     }
 
     /// The name of the field that it is about.
@@ -269,7 +269,11 @@ fn twins(objects: &[Value]) -> Vec<Refusal> {
         let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
         let namespace = text(&metadata["namespace"]);
         if !seen.insert((kind.clone(), namespace, name.clone())) {
-            let message = format!("there are two objects {kind} {name}: rename a gateway");
+            let remedy = match kind.as_str() {
+                "MutatingWebhookConfiguration" => "a tag is there twice, remove one",
+                _ => "rename a gateway",
+            };
+            let message = format!("there are two objects {kind} {name}: {remedy}");
             found.push(Refusal { kind, name, path: String::new(), message, value: Value::Null });
         }
     }

@@ -1,9 +1,9 @@
 //! What shall be installed, as the command line says it. In: `-f`, `--set`, `--revision`. Out: a plan.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use clap::Args;
 use lateen_install::Plan;
 use serde_json::Value;
@@ -75,10 +75,17 @@ fn quoted(text: &str) -> String {
 pub fn read(path: &PathBuf) -> Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-        return Ok(text);
+        let read = std::io::stdin().read_to_string(&mut text);
+        return read.map(|_| text).map_err(|error| unread("standard input", error));
     }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    std::fs::read_to_string(path).map_err(|error| unread(&path.display().to_string(), error))
+}
+
+fn unread(name: &str, error: std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::InvalidData => anyhow!("{name} is not UTF-8: save it as UTF-8"),
+        _ => anyhow::Error::from(error).context(format!("cannot read {name}")),
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +104,16 @@ mod tests {
         std::fs::remove_file(file).unwrap();
         let args = InputArgs { filename: Vec::new(), set: Vec::new(), revision: None };
         assert_eq!(args.plan().unwrap().owner(), "installed-state");
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_told_of_with_the_remedy() {
+        let file = std::env::temp_dir().join(format!("lateen-latin-{}", std::process::id()));
+        std::fs::write(&file, b"hub: \xe9\n").unwrap();
+        let args = InputArgs { filename: vec![file.clone()], set: Vec::new(), revision: None };
+        let error = args.plan().unwrap_err().to_string();
+        assert!(error.ends_with("is not UTF-8: save it as UTF-8"), "{error}");
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -29,12 +29,20 @@ struct Patched<'a> {
 /// Applies the overlays of the component at `place` in order; a patch whose value is null removes.
 pub fn apply(plan: &Plan, place: &str, overlays: &Value, objects: &mut [Value]) -> Applied {
     let mut applied = Applied::default();
-    for (at, overlay) in overlays.as_array().into_iter().flatten().enumerate() {
+    let overlays = overlays.as_array().into_iter().flatten().enumerate();
+    for (at, overlay) in overlays.filter(|(_, overlay)| !overlay.is_null()) {
         let at = format!("{place}.k8s.overlays[{at}]");
         let mut tell = |path: String, message: String| {
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
             applied.issues.push(Issue::error(plan.operator.clone(), path, code, message));
         };
+        if let Some(field) = ["kind", "name"].iter().find(|field| !overlay[**field].is_string()) {
+            tell(
+                format!("{at}.{field}"),
+                "it is missing: write which object is patched".to_owned(),
+            );
+            continue;
+        }
         let Some(object) = objects.iter_mut().find(|object| is_meant(overlay, object)) else {
             tell(at, not_there(overlay, objects));
             continue;

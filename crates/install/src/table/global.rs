@@ -50,7 +50,7 @@ pub const FIELDS: &[F] = &[
             "the image runs where it was built for: only architectures set to 0 are kept away from",
         ),
     ),
-    F("values.global.network", Text, Used),
+    F("values.global.network", Word(Form::Value), Used),
     F("values.global.meshID", Text, Used),
     F("values.global.meshNetworks", Object, Used),
     F("values.global.multiCluster.clusterName", Text, Used),

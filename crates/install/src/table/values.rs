@@ -4,7 +4,7 @@ use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Refused, Used};
 use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
-    Schemas, Tag, Text, Texts, Word,
+    Schemas, Tag, Text, Texts, Word, Words,
 };
 use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
@@ -34,7 +34,7 @@ pub const FIELDS: &[F] = &[
         Gone("there is one set of defaults, that of this version"),
     ),
     F("values.defaultRevision", Text, Gone("use: lateen tag set default --revision REVISION")),
-    F("values.revisionTags", Texts, Used),
+    F("values.revisionTags", Words(Form::Label), Used),
     F("values.meshConfig", Any, Moved("meshConfig")),
     F(
         "values.experimental",

@@ -176,3 +176,48 @@ fn what_is_too_long_is_told_in_short() {
         &["spec.meshConfig.accessLogFormat: it has 20"],
     );
 }
+
+#[test]
+fn what_would_be_lost_or_read_by_nobody_is_told() {
+    let twice = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    check(
+        json!({"components": {"pilot": {"k8s": {"env": twice}}}}),
+        &[],
+        &["spec.components.pilot.k8s.env[1].name: there are two variables A, remove one"],
+    );
+    let networks = json!({
+        "a": {"endpoints": [{"fromRegistry": "r"}], "gateways": [{"address": "192.0.2.1", "port": 443}]},
+        "b": {"endpoints": 5},
+        "c": {"gatways": []},
+    });
+    check(
+        json!({"values": {"global": {"meshNetworks": networks}}}),
+        &[],
+        &[
+            "spec.values.global.meshNetworks.b",
+            "spec.values.global.meshNetworks.c.gatways: unknown field",
+        ],
+    );
+    let overlays = json!([{"patches": []}]);
+    check(
+        json!({"components": {"pilot": {"k8s": {"overlays": overlays}}}}),
+        &[],
+        &["spec.components.pilot.k8s.overlays[0].kind: it is missing"],
+    );
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "metadata": 5,
+    });
+    let issues = crate::read(&[("file".to_owned(), document)], &[]).unwrap_err();
+    assert_eq!(issues[0].message, "it is a number and must be an object");
+}
+
+#[test]
+fn of_many_faults_the_first_are_told_each_and_the_others_together() {
+    let many: Vec<Value> = (0..300).map(|at| json!({"name": "same", "port": 1000 + at})).collect();
+    let told = errors(ports(json!(many)), &[]);
+    let at = "spec.components.ingressGateways[0].k8s.service.ports";
+    assert!((10..299).contains(&told.len()), "{}", told.len());
+    assert!(told[0].starts_with(&format!("{at}[0].name: there are two ports same")), "{}", told[0]);
+    let last = told.last().unwrap();
+    assert!(last.starts_with(&format!("{at}: there are two ports same")), "{last}");
+}
