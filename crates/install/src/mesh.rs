@@ -7,6 +7,7 @@ use lateen_telemetry::{Format, FormatError};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
+use crate::shape::UNKNOWN;
 use crate::{input, path, yaml};
 
 /// Values of a wrong type that are told one by one; behind those, a file has more to mend first.
@@ -51,6 +52,9 @@ pub fn networks(plan: &Plan) -> Vec<Issue> {
                 let below = issue.path.strip_prefix("networks.network").unwrap_or_default();
                 issue.path = format!("{PATH}.{name}{below}");
                 issue.severity = Severity::Error;
+                if is_unknown {
+                    issue.message = format!("{UNKNOWN}, check its spelling");
+                }
                 wrong.push(issue);
             }
         }
