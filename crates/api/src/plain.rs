@@ -20,10 +20,14 @@ fn grammar(reason: &str) -> String {
         return format!("the key {key} is there twice, keep one of them");
     }
     if let Some(rest) = reason.strip_prefix("budget breached: ") {
-        let what = rest.split(' ').next().unwrap_or(rest).to_lowercase();
-        return format!("it has too many {what}: split it");
+        return beyond(rest).to_owned();
     }
     let known = [
+        ("recursion limit exceeded", TOO_DEEP),
+        (
+            "unexpected character: `%'",
+            "there is a % first: put the text in quotes, and fill in a template before",
+        ),
         (
             "mapping values are not allowed",
             "there is a second colon in the line: put the text in quotes",
@@ -39,6 +43,23 @@ fn grammar(reason: &str) -> String {
         return (*plain).to_owned();
     }
     if reason.starts_with("unclosed ") { format!("{reason}, close it") } else { mismatch(reason) }
+}
+
+const TOO_DEEP: &str = "it is nested too deeply: write it with at most 60 levels";
+
+/// What the parser has enough of, so that no text makes a program grow without end.
+fn beyond(breach: &str) -> &'static str {
+    match breach.split([' ', '{']).next().unwrap_or_default() {
+        "Nodes" | "Events" => {
+            "it has too many values, those behind aliases counted at each use: write less, or split it"
+        }
+        "Aliases" | "Anchors" | "AliasAnchorRatio" | "MergeKeys" => {
+            "it has too many aliases (*name): write out what they stand for"
+        }
+        "Depth" | "InclusionDepth" => TOO_DEEP,
+        "Documents" => "it has more than 1,024 documents: split it",
+        _ => "it has more than 64 MiB of text: write less, or split it",
+    }
 }
 
 /// Why a value does not fit its type.
@@ -118,6 +139,24 @@ mod tests {
             let error = serde_saphyr::from_str::<Value>(text).unwrap_err();
             assert_eq!(yaml(&error), said);
         }
+    }
+
+    #[test]
+    fn a_text_that_is_too_much_is_told_with_a_remedy() {
+        let said = |text: &str| yaml(&serde_saphyr::from_str::<Value>(text).unwrap_err());
+        let flow = |depth: usize| format!("a: {}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(said(&flow(5000)).ends_with("nested too deeply: write it with at most 60 levels"));
+        let maps = format!("{}1{}", "{a: ".repeat(99), "}".repeat(99));
+        assert!(said(&maps).ends_with("nested too deeply: write it with at most 60 levels"));
+        let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for at in 1..9 {
+            let items = vec![format!("*a{}", at - 1); 9].join(", ");
+            bomb.push_str(&format!("a{at}: &a{at} [{items}]\n"));
+        }
+        assert!(said(&bomb).contains("too many values"), "{}", said(&bomb));
+        let aliases = format!("a: &a 1\nb: [{}]\n", vec!["*a"; 500].join(", "));
+        assert!(said(&aliases).contains("too many aliases"), "{}", said(&aliases));
+        assert!(said("{% if x %}\na: 1\n").contains("fill in a template before"));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn bytes(file: impl Read, most: u64) -> Result<Vec<u8>> {
 pub fn text(file: impl Read, most: u64) -> Result<String> {
     String::from_utf8(bytes(file, most)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        anyhow!("it is not text in UTF-8 from byte {at} on: correct it first")
+        anyhow!("it is not text in UTF-8 from byte {at} on: save it as UTF-8")
     })
 }
 

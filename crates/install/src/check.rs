@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
-use lateen_api::istio::mesh::parse_mesh_config;
-use lateen_api::labels::is_subdomain;
 use lateen_api::schema::{FindingKind, conform};
 use serde_json::{Map, Value};
 
+use crate::form::Form;
+use crate::hpa;
+use crate::mesh;
 use crate::path::kind;
-use crate::shape::{self, Required};
+use crate::shape::{self, Misfit, Required};
 use crate::table::{Entry, FIELDS, Meaning, Node, Type};
-use crate::{hpa, yaml};
 
 const MESH_CONFIG: &str = "io.istio.mesh.MeshConfig";
 
@@ -176,17 +176,18 @@ impl Walk<'_> {
                     self.error(path, format!("{value} is none of {}", names.join(", ")));
                 }
             }
-            Type::Scalar if value.is_f64() => {
+            Type::Scalar | Type::Tag if value.is_f64() => {
                 let message = format!(
                     "it is the number {value}, of which YAML drops zeros at the end: write it in \
                      quotes"
                 );
                 self.push(Severity::Warning, Code::SCHEMA_WARNING, path, message);
             }
-            Type::Domain if value.is_string() => {
-                if !simply(Type::Domain, value).0 {
-                    let message = format!("{value} is no DNS domain such as cluster.local");
-                    self.error(path, message);
+            Type::Word(form) if value.is_string() => self.form(form, value, path),
+            Type::Tag if value.is_string() => self.form(Form::Tag, value, path),
+            Type::Words(form) if simply(Type::Texts, value).0 => {
+                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                    self.form(form, item, &format!("{path}[{index}]"));
                 }
             }
             simple => {
@@ -195,6 +196,12 @@ impl Walk<'_> {
                     self.error(path, must_be(value, words));
                 }
             }
+        }
+    }
+
+    fn form(&mut self, form: Form, value: &Value, path: &str) {
+        if let Some(Err(message)) = value.as_str().map(|text| form.check(text)) {
+            self.error(path, message);
         }
     }
 
@@ -221,22 +228,23 @@ impl Walk<'_> {
         if name.starts_with("io.istio.") {
             // Istio's messages come in either spelling, and with numbers in quotes.
             for finding in conform(name, &mut conformed) {
-                if finding.kind != FindingKind::UnknownField {
+                // The others are misfits below.
+                if matches!(finding.kind, FindingKind::OneOf(_)) {
                     let issue = finding.into_issue(self.object.clone());
                     self.error(&join(path, &issue.path), issue.message);
                 }
             }
         }
         let misfits = shape::check(name, &conformed, path, Required::Skip);
-        let fits = misfits.is_empty();
-        for misfit in misfits {
-            self.error(&misfit.path, misfit.message);
+        for misfit in &misfits {
+            self.error(&misfit.path, misfit.message.clone());
         }
-        if fits && name == MESH_CONFIG {
-            let text = yaml::text(&conformed);
-            let (_, issues) = parse_mesh_config(&text, self.object);
-            for issue in issues.into_iter().filter(Issue::is_error) {
-                self.error(&join(path, &issue.path), issue.message);
+        if name == MESH_CONFIG && conformed.is_object() {
+            let below =
+                |misfit: &Misfit| misfit.path[path.len()..].trim_start_matches('.').to_owned();
+            let wrong: Vec<String> = misfits.iter().map(below).collect();
+            for (inner, message) in mesh::check(conformed, &wrong, self.object) {
+                self.error(&join(path, &inner), message);
             }
         }
     }
@@ -248,16 +256,12 @@ fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
         Type::Bool => (value.is_boolean(), "true or false"),
         Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
         Type::Number => (value.is_number(), "a number"),
-        Type::Text => (value.is_string(), "a text"),
-        Type::Domain => {
-            let domain = value.as_str().map(|text| text.strip_suffix('.').unwrap_or(text));
-            (domain.is_some_and(is_subdomain), "a DNS domain such as cluster.local")
-        }
-        Type::Scalar => (value.is_string() || value.is_number(), "a text"),
+        Type::Text | Type::Word(_) => (value.is_string(), "a text"),
+        Type::Scalar | Type::Tag => (value.is_string() || value.is_number(), "a text"),
         Type::IntOrText => {
             (value.is_string() || value.is_i64(), "a whole number or a text such as 25%")
         }
-        Type::Texts => {
+        Type::Texts | Type::Words(_) => {
             let all = value.as_array().is_some_and(|items| items.iter().all(Value::is_string));
             (all, "a list of texts")
         }

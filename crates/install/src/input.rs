@@ -54,8 +54,22 @@ pub fn take_out(spec: &mut Value, path: &str) -> bool {
     take_below(spec, rest)
 }
 
-/// Keys may have dots in them, so those that are there say how the path is to be read.
-fn take_below(value: &mut Value, path: &str) -> bool {
+/// Takes holes out of lists of scalars, whose items are not told apart by their places.
+pub fn close_holes(value: &mut Value) {
+    match value {
+        Value::Array(items) => {
+            if !items.iter().any(|item| item.is_object() || item.is_array()) {
+                items.retain(|item| !item.is_null());
+            }
+            items.iter_mut().for_each(close_holes);
+        }
+        Value::Object(fields) => fields.values_mut().for_each(close_holes),
+        _ => {}
+    }
+}
+
+/// The same for a path below a value.
+pub fn take_below(value: &mut Value, path: &str) -> bool {
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
         let item = index.parse::<usize>().ok().and_then(|index| value.get_mut(index));
         return match (item, rest.strip_prefix('.').unwrap_or(rest)) {
@@ -71,11 +85,8 @@ fn take_below(value: &mut Value, path: &str) -> bool {
     if fields.shift_remove(path).is_some() {
         return true;
     }
-    let begins = |key: &&String| {
-        let rest = path.strip_prefix(key.as_str());
-        rest.is_some_and(|rest| rest.starts_with(['.', '[']))
-    };
-    let mut keys: Vec<String> = fields.keys().filter(begins).cloned().collect();
+    let mut keys: Vec<String> =
+        fields.keys().filter(|key| path::begins(path, key)).cloned().collect();
     keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
     keys.iter().any(|key| {
         let rest = &path[key.len()..];
@@ -84,7 +95,8 @@ fn take_below(value: &mut Value, path: &str) -> bool {
     })
 }
 
-/// A tree without what is at these steps, which are keys and places.
+/// A tree without what is at these steps, which are keys and places. An item leaves a hole here, too: what its
+/// neighbours are refused for is then found again.
 pub fn without(root: &Value, steps: &[Step]) -> Value {
     let mut root = root.clone();
     let Some((last, way)) = steps.split_last() else { return json!({}) };
@@ -96,9 +108,8 @@ pub fn without(root: &Value, steps: &[Step]) -> Value {
     match (inner, last) {
         (Some(Value::Object(fields)), Step::Key(key)) => drop(fields.shift_remove(key)),
         (Some(Value::Array(items)), Step::Index(index)) => {
-            if let Some(at) = usize::try_from(*index).ok().filter(|at| *at < items.len()) {
-                items.remove(at);
-            }
+            let item = usize::try_from(*index).ok().and_then(|at| items.get_mut(at));
+            item.into_iter().for_each(|item| *item = Value::Null);
         }
         _ => {}
     }

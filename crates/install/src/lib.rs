@@ -6,9 +6,12 @@
 
 mod check;
 mod diff;
+mod facts;
+mod form;
 mod hpa;
 mod input;
 mod merge;
+mod mesh;
 mod nearest;
 mod node_agent;
 mod origins;

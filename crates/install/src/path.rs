@@ -6,7 +6,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use set::{Missing, set};
 
@@ -70,6 +70,8 @@ fn bracket(chars: &mut std::str::Chars<'_>) -> Option<Step> {
     match field {
         Some(field) => Some(Step::Select(field, value)),
         None if value.is_empty() => None,
+        // No list is as long as that.
+        None if value.bytes().all(|byte| byte.is_ascii_digit()) && value.len() > 18 => None,
         None => Some(value.parse().map_or(Step::Contains(value), Step::Index)),
     }
 }
@@ -94,6 +96,57 @@ pub fn show(steps: &[Step]) -> String {
 /// The value at a path of plain keys.
 pub fn get<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
     path.split('.').try_fold(root, |value, key| value.get(key)).filter(|value| !value.is_null())
+}
+
+/// The value at a path with places of items, such as `a.b[0].c`, as checks tell of it. Keys may have dots in them, so
+/// those that are there say how the path is to be read.
+pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    let path = path.strip_prefix('.').unwrap_or(path);
+    if let Some((index, rest)) = path.strip_prefix('[').and_then(|path| path.split_once(']')) {
+        return at(value.get(index.parse::<usize>().ok()?)?, rest);
+    }
+    let fields = value.as_object()?;
+    let mut keys: Vec<&String> = fields.keys().filter(|key| begins(path, key)).collect();
+    keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+    keys.into_iter().find_map(|key| at(&fields[key.as_str()], &path[key.len()..]))
+}
+
+/// The same, to be changed; for paths of plain keys and places.
+pub fn at_mut<'a>(value: &'a mut Value, path: &str) -> Option<&'a mut Value> {
+    let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+    steps.into_iter().try_fold(value, |value, step| match step.strip_suffix(']') {
+        Some(index) => value.get_mut(index.parse::<usize>().ok()?),
+        None => value.get_mut(step),
+    })
+}
+
+/// Whether a path's first step may be a key.
+pub fn begins(path: &str, key: &str) -> bool {
+    let rest = path.strip_prefix(key);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// A tree with nothing but a value at these steps, be it null. Items before one of a list are holes; of one far
+/// behind the place is not kept.
+pub fn nest(steps: &[Step], value: Value) -> Value {
+    const FAR: i64 = 100;
+    let Some((first, rest)) = steps.split_first() else { return value };
+    let inner = nest(rest, value);
+    match first {
+        Step::Key(key) => json!({ key: inner }),
+        Step::Index(index @ 0..=FAR) => (0..*index).map(|_| Value::Null).chain([inner]).collect(),
+        Step::Select(field, wanted)
+            if !field.is_empty() && inner.is_object() && inner.get(field).is_none() =>
+        {
+            let mut item = inner;
+            item[field] = json!(wanted);
+            json!([item])
+        }
+        Step::Index(_) | Step::Select(..) | Step::Contains(_) => json!([inner]),
+    }
 }
 
 /// Removes and returns the value at a path of plain keys.

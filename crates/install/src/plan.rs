@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::input::{self, Input};
 use crate::merge::merge;
-use crate::{node_agent, path};
+use crate::{mesh, node_agent, path};
 
 /// Istio's images, in whose place the one of Lateen is taken.
 const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
@@ -52,6 +52,7 @@ impl Plan {
         self.tell_of_no_node_agent();
         let mut errors = self.misnamed();
         errors.extend(node_agent::check(self));
+        errors.extend(mesh::networks(self));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 

@@ -13,11 +13,13 @@ use serde_json::{Map, Value, json};
 use crate::check::{self, is_empty};
 use crate::input::Input;
 use crate::merge::merge;
-use crate::path::{self, Missing, Step};
+use crate::path::{self, Step};
 use crate::plan::Plan;
 use crate::profile;
 use crate::setting;
 use crate::table::{self, FIELDS, Meaning, Node};
+
+pub use source::clipped;
 
 const API_VERSION: &str = "install.istio.io/v1alpha1";
 const KIND: &str = "IstioOperator";
@@ -52,9 +54,14 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
         reader.take_out(&mut input.user, before..reader.issues.len());
         spec = input.assemble().0;
     }
-    reader
-        .finish(input, spec)
-        .map_err(|issues| issues.into_iter().map(|issue| source::named(issue, files)).collect())
+    let told = |issue| clipped(source::named(issue, files));
+    match reader.finish(input, spec) {
+        Ok(mut plan) => {
+            plan.issues = plan.issues.into_iter().map(clipped).collect();
+            Ok(plan)
+        }
+        Err(issues) => Err(issues.into_iter().map(told).collect()),
+    }
 }
 
 struct Reader {
@@ -107,6 +114,12 @@ impl Reader {
                 self.error(key, format!("unknown field, did you mean {meant}?"));
             }
         }
+        self.other_name(document);
+        let metadata = &document["metadata"];
+        if !metadata.is_null() && !metadata.is_object() {
+            let kind = path::kind(metadata);
+            self.error("metadata", format!("it is {kind} and must be an object"));
+        }
         // Read as none, a name would make this installation another one's.
         for field in ["name", "namespace"] {
             let value = &document["metadata"][field];
@@ -128,6 +141,7 @@ impl Reader {
         let before = self.issues.len();
         self.twins(&spec);
         self.same_ports(&spec);
+        self.same_variables(&spec);
         let named = self.issues.len();
         let (mut moves, written) = (Vec::new(), spec.clone());
         collect_moves(&FIELDS, &spec, String::new(), &mut moves);
@@ -143,6 +157,19 @@ impl Reader {
             issue.path = rest::as_written(&issue.path, &moves, &written);
         }
         Some(spec)
+    }
+
+    /// Several files make one installation, whose name is the first one's.
+    fn other_name(&mut self, document: &Value) {
+        let name = document["metadata"]["name"].as_str().filter(|name| !name.is_empty());
+        if let Some(name) = name.filter(|name| *name != self.object.name) {
+            let message = format!(
+                "all files and documents make one installation, which has the first one's name, {}, and not {name}",
+                self.object.name
+            );
+            let (object, code) = (self.object.clone(), Code::SCHEMA_WARNING);
+            self.issues.push(Issue::warning(object, "metadata.name", code, message));
+        }
     }
 
     /// Moves the value at `from` to where it belongs today, unless that has a value of its own.
@@ -228,10 +255,7 @@ impl Reader {
 
     /// A setting is checked by itself, so that what is told of it has its path.
     fn fits(&mut self, steps: &[Step], value: &Value) -> bool {
-        let mut alone = json!({});
-        // What does not fit into nothing may fit into what the files have, which is tried later.
-        let _ = path::set(&mut alone, steps, value.clone(), Missing::Make);
-        let found = check::check(&alone, &self.object);
+        let found = check::check(&path::nest(steps, value.clone()), &self.object);
         let fits = !found.iter().any(Issue::is_error);
         self.issues.extend(found);
         fits

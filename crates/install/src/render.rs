@@ -19,8 +19,10 @@ use lateen_api::issue::{Code, Issue};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
-use crate::shape::MISSING;
-use crate::{origins, rules};
+use crate::read::clipped;
+use crate::shape::{MISSING, UNKNOWN};
+use crate::{origins, path, rules};
+use overlay::Applied;
 
 /// Labels by which the objects of an installation are found again.
 pub mod labels {
@@ -93,12 +95,36 @@ pub(crate) struct Refusal {
     /// Below the object; empty for the whole of it.
     path: String,
     message: String,
+    /// What is there, unless it has parts.
+    value: Value,
 }
 
 impl Refusal {
+    /// Whether a setting may be what is rendered there.
+    pub fn is_of(&self, setting: &Value) -> bool {
+        !self.value.is_null() && self.value == *setting
+    }
+
+    /// What it says but for the places of items.
+    pub fn without_places(&self) -> String {
+        let path = self.path.replace(|c: char| c.is_ascii_digit(), "");
+        [&self.kind, &self.name, &path, &self.message, &self.value.to_string()]
+            .map(String::as_str)
+            .join("\n")
+    }
+
+    /// The name of the field that it is about.
+    pub fn field(&self) -> &str {
+        self.path.rsplit('.').next().unwrap_or_default()
+    }
+
+    pub fn is_of_unknown_field(&self) -> bool {
+        self.message.starts_with(UNKNOWN)
+    }
+
     /// The issue, at the setting that it comes from where that is known.
     fn issue(self, plan: &Plan, origin: Option<String>) -> Issue {
-        let Refusal { kind, name, path, message } = self;
+        let Refusal { kind, name, path, message, value: _ } = self;
         let error = |at: String, message: String| {
             Issue::error(plan.operator.clone(), at, Code::SCHEMA_VALIDATION_ERROR, message)
         };
@@ -110,7 +136,7 @@ impl Refusal {
             return error("spec".to_owned(), message);
         };
         let field = path.rsplit('.').next().unwrap_or_default();
-        if message == MISSING && !origin.ends_with(&format!(".{field}")) {
+        if message.starts_with(MISSING) && !origin.ends_with(&format!(".{field}")) {
             origin = format!("{origin}.{field}");
         }
         match path.is_empty() || origins::is_same_field(&origin, &path) {
@@ -129,13 +155,36 @@ pub fn render(plan: &Plan) -> (Vec<Value>, Vec<Issue>) {
     if plan.flag("components.pilot.enabled") {
         issues.extend(webhook::issues(plan));
     }
-    let (objects, overlays) = objects(plan, |_| true);
-    issues.extend(overlays);
-    let refusals = refused(&objects);
-    let origins = origins::find(plan, &refusals);
-    issues.extend(refusals.into_iter().zip(origins).map(|(one, origin)| one.issue(plan, origin)));
+    let (objects, mut overlays) = objects(plan, |_| true);
+    issues.append(&mut overlays.issues);
+    issues.extend(refusal_issues(plan, refused(&objects), &overlays.blamed));
     issues.sort_by_key(|issue| issue.severity);
-    (objects, issues)
+    (objects, issues.into_iter().map(clipped).collect())
+}
+
+/// Refusals at the settings that they come from; what several objects would be refused for is told once.
+fn refusal_issues(plan: &Plan, refusals: Vec<Refusal>, blamed: &[(Refusal, String)]) -> Vec<Issue> {
+    let patch = |refusal: &Refusal| {
+        let found = blamed.iter().rev().find(|(known, _)| known == refusal);
+        found.map(|(_, path)| path.clone())
+    };
+    let patches: Vec<Option<String>> = refusals.iter().map(patch).collect();
+    let of_settings = refusals.iter().zip(&patches).filter(|(_, patch)| patch.is_none());
+    let of_settings: Vec<Refusal> = of_settings.map(|(refusal, _)| refusal.clone()).collect();
+    let mut origins = origins::find(plan, &of_settings).into_iter();
+    let mut told = BTreeSet::new();
+    let mut issues = Vec::new();
+    for (refusal, patch) in refusals.into_iter().zip(patches) {
+        let origin = patch.or_else(|| origins.next().flatten());
+        let is_new = match &origin {
+            Some(origin) => told.insert((origin.clone(), refusal.message.clone())),
+            None => true,
+        };
+        if is_new {
+            issues.push(refusal.issue(plan, origin));
+        }
+    }
+    issues
 }
 
 /// The refusals of a plan's objects, of kinds that these are about.
@@ -144,12 +193,14 @@ pub(crate) fn refusals(plan: &Plan, about: &[Refusal]) -> Vec<Refusal> {
     refused(&objects(plan, |component| component != Component::Base || definitions).0)
 }
 
-/// The objects of some components, and what is wrong with the overlays.
-fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Vec<Issue>) {
-    let (mut objects, mut issues) = (Vec::new(), Vec::new());
+/// The objects of some components, and what came of the overlays.
+fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Applied) {
+    let (mut objects, mut overlays) = (Vec::new(), Applied::default());
     let mut add = |component: Component, at: &str, settings: &Value, mut found: Vec<Value>| {
         found.iter_mut().for_each(|object| mark(plan, component, object));
-        issues.extend(overlay::apply(plan, at, &settings["overlays"], &mut found));
+        let mut applied = overlay::apply(plan, at, &settings["overlays"], &mut found);
+        overlays.issues.append(&mut applied.issues);
+        overlays.blamed.append(&mut applied.blamed);
         objects.extend(found);
     };
     let parts: [(Component, &str, Render); 3] = [
@@ -168,23 +219,32 @@ fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Vec<
         add(gateway.component(), gateway.place(), gateway.settings(), found);
     }
     objects.sort_by_key(rank);
-    (objects, issues)
+    (objects, overlays)
 }
 
 /// What an API would refuse objects for. A file of settings need not be whole, what comes of it must.
 fn refused(objects: &[Value]) -> Vec<Refusal> {
-    let mut found: Vec<Refusal> = objects.iter().flat_map(misfits).collect();
+    let mut found: Vec<Refusal> = objects.iter().flat_map(refusals_of).collect();
     found.extend(twins(objects));
     found
 }
 
-fn misfits(object: &Value) -> Vec<Refusal> {
+/// What an API would refuse one object for.
+pub(crate) fn refusals_of(object: &Value) -> Vec<Refusal> {
     let kind = object["kind"].as_str().unwrap_or_default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     let refusal = |misfit: crate::Misfit| {
         let below = misfit.path.strip_prefix(kind).and_then(|path| path.strip_prefix('.'));
         let path = below.unwrap_or(&misfit.path).to_owned();
-        Refusal { kind: kind.to_owned(), name: name.to_owned(), path, message: misfit.message }
+        let value = path::at(object, &path).filter(|value| !value.is_object() && !value.is_array());
+        let value = value.cloned().unwrap_or(Value::Null);
+        Refusal {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            path,
+            message: misfit.message,
+            value,
+        }
     };
     let mut found = crate::misfits(object);
     // Of a field of the wrong type, or of none, no more is to be told.
@@ -209,8 +269,12 @@ fn twins(objects: &[Value]) -> Vec<Refusal> {
         let (kind, name) = (text(&object["kind"]), text(&metadata["name"]));
         let namespace = text(&metadata["namespace"]);
         if !seen.insert((kind.clone(), namespace, name.clone())) {
-            let message = format!("there are two objects {kind} {name}: rename a gateway");
-            found.push(Refusal { kind, name, path: String::new(), message });
+            let remedy = match kind.as_str() {
+                "MutatingWebhookConfiguration" => "a tag is there twice, remove one",
+                _ => "rename a gateway",
+            };
+            let message = format!("there are two objects {kind} {name}: {remedy}");
+            found.push(Refusal { kind, name, path: String::new(), message, value: Value::Null });
         }
     }
     found

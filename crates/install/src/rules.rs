@@ -1,5 +1,4 @@
-//! What an API refuses although every field has its type: names, labels, numbers that do not go
-//! together. In: a rendered object. Out: what is wrong, by path.
+//! What an API refuses of an object as a whole: names, labels, parts that do not go together. In: a rendered object. Out: what is wrong, by path.
 
 mod service;
 mod workload;
@@ -21,11 +20,11 @@ pub fn check(object: &Value) -> Vec<Misfit> {
         rules.labels(object, String::new());
     }
     match kind {
+        "ConfigMap" => rules.config_map(&object["data"]),
         "Service" => rules.service(&object["spec"]),
         "Deployment" => rules.deployment(&object["spec"]),
         "DaemonSet" => rules.daemon_set(&object["spec"]),
         "HorizontalPodAutoscaler" => rules.autoscaler(&object["spec"]),
-        "PodDisruptionBudget" => rules.disruption_budget(&object["spec"]),
         "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => {
             rules.webhooks(&object["webhooks"]);
         }
@@ -64,7 +63,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Labels, selectors and annotations wherever they are.
+    /// Labels and annotations wherever they are.
     fn labels(&mut self, value: &Value, path: String) {
         match value {
             Value::Object(fields) => {
@@ -72,13 +71,10 @@ impl Rules<'_> {
                     let dot = if path.is_empty() { "" } else { "." };
                     let at = format!("{path}{dot}{key}");
                     match (key.as_str(), inner) {
-                        ("labels" | "matchLabels" | "nodeSelector", Value::Object(labels)) => {
-                            self.label_map(labels, &at);
-                        }
+                        ("labels", Value::Object(labels)) => self.label_map(labels, &at),
                         ("annotations", Value::Object(annotations)) => {
                             annotations.keys().for_each(|key| self.label_key(key, &at));
                         }
-                        ("matchExpressions", Value::Array(rules)) => self.expressions(rules, &at),
                         // Texts that are objects in another language.
                         ("data", _) if self.kind == "ConfigMap" => {}
                         _ => self.labels(inner, at),
@@ -101,15 +97,17 @@ impl Rules<'_> {
         }
     }
 
-    fn expressions(&mut self, rules: &[Value], path: &str) {
-        for (index, rule) in rules.iter().enumerate() {
-            let path = format!("{path}[{index}]");
-            if let Some(key) = rule["key"].as_str() {
-                self.label_key(key, &format!("{path}.key"));
-            }
-            for value in rule["values"].as_array().into_iter().flatten() {
-                self.label_value(value, &format!("{path}.values"));
-            }
+    /// Kubernetes keeps no more than a mebibyte in one.
+    fn config_map(&mut self, data: &Value) {
+        const MOST: usize = 1 << 20;
+        let texts = data.as_object().into_iter().flatten();
+        let sizes = texts.map(|(key, text)| key.len() + text.as_str().map_or(0, str::len));
+        let size: usize = sizes.sum();
+        if size > MOST {
+            self.tell(
+                "data",
+                format!("it has {size} bytes, and a ConfigMap has at most {MOST}: write less"),
+            );
         }
     }
 

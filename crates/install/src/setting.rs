@@ -41,8 +41,8 @@ fn wants_text(steps: &[Step]) -> bool {
 /// Whether a text stands at `rest` below a value of this type.
 fn is_text(wanted: Type, rest: &[Step]) -> bool {
     match wanted {
-        Type::Text | Type::Domain | Type::Scalar | Type::OneOf(_) => rest.is_empty(),
-        Type::Labels | Type::Environment | Type::Texts => rest.len() == 1,
+        Type::Text | Type::Word(_) | Type::Scalar | Type::Tag | Type::OneOf(_) => rest.is_empty(),
+        Type::Labels | Type::Environment | Type::Texts | Type::Words(_) => rest.len() == 1,
         Type::Schema(name) => is_text_in(name, rest),
         Type::Schemas(name) => !rest.is_empty() && is_text_in(name, &rest[1..]),
         Type::Autoscaler

@@ -1,17 +1,21 @@
 //! A value beside the definition of its type. In: a definition's name of `lateen_api::schema` and a
-//! value. Out: what does not fit, by path.
+//! value. Out: what does not fit, and what its API would refuse besides, by path.
 
 use std::collections::BTreeSet;
 
 use lateen_api::schema::definitions;
 use serde_json::{Map, Value};
 
+use crate::facts;
 use crate::nearest::nearest;
 use crate::path::kind;
 use crate::quantity;
 
 /// What is said of a field that must be there.
 pub const MISSING: &str = "it is missing";
+
+/// How what is said of a field that there is not begins.
+pub const UNKNOWN: &str = "unknown field";
 
 const PREFIX: &str = "#/components/schemas/";
 
@@ -64,7 +68,13 @@ impl Walk {
             return self.tell(path, message);
         }
         match value {
-            Value::Object(fields) => self.object(schema, fields, path),
+            Value::Object(fields) => {
+                self.object(schema, fields, path);
+                for (field, message) in facts::check(name, fields, self.required) {
+                    let dot = if field.is_empty() { "" } else { "." };
+                    self.tell(&format!("{path}{dot}{field}"), message);
+                }
+            }
             Value::Array(items) => {
                 let Some(inner) = schema.get("items") else { return };
                 for (index, item) in items.iter().enumerate() {
@@ -105,8 +115,8 @@ impl Walk {
 /// What to say of a field that is not known beside those that are.
 pub fn unknown(key: &str, path: &str, known: BTreeSet<&str>) -> String {
     match nearest(key, known) {
-        Some(name) => format!("unknown field, did you mean {path}.{name}?"),
-        None => "unknown field, nothing may be set here".to_owned(),
+        Some(name) => format!("{UNKNOWN}, did you mean {path}.{name}?"),
+        None => format!("{UNKNOWN}, nothing may be set here"),
     }
 }
 

@@ -13,6 +13,7 @@ mod values;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use crate::form::Form;
 use crate::path::{self, Step};
 
 /// Reasons that several tables give.
@@ -32,10 +33,14 @@ pub enum Type {
     Int,
     Number,
     Text,
-    /// A DNS domain.
-    Domain,
-    /// An image tag, which YAML may take for a number.
+    /// A text of a form.
+    Word(Form),
+    /// Texts of a form.
+    Words(Form),
+    /// A label's value, which YAML may take for a number.
     Scalar,
+    /// An image tag, for which the same holds.
+    Tag,
     IntOrText,
     OneOf(&'static [&'static str]),
     Texts,

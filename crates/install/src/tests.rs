@@ -3,6 +3,7 @@
 
 mod bad;
 mod injector;
+mod places;
 mod refused;
 mod settings;
 

@@ -10,6 +10,10 @@ pub fn text(value: &Value) -> String {
 
 /// The documents of a text, without empty ones.
 pub fn documents(text: &str) -> Result<Vec<Value>, String> {
+    // The parser takes it for the end of the text.
+    if text.contains('\0') {
+        return Err("no text: there is a byte 0 in it, save it as UTF-8".to_owned());
+    }
     let all: Vec<Value> = serde_saphyr::from_multiple(text)
         .map_err(|error| format!("not YAML: {}", plain::yaml(&error)))?;
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())

@@ -88,6 +88,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_another_encoding_is_told_of_with_the_remedy() {
+        let file = std::env::temp_dir().join(format!("lateen-latin-{}", std::process::id()));
+        std::fs::write(&file, b"hub: \xe9\n").unwrap();
+        let args = InputArgs { filename: vec![file.clone()], set: Vec::new(), revision: None };
+        let error = args.plan().unwrap_err().to_string();
+        assert!(
+            error.ends_with("it is not text in UTF-8 from byte 5 on: save it as UTF-8"),
+            "{error}"
+        );
+        std::fs::remove_file(file).unwrap();
+    }
+
+    #[test]
     fn of_several_files_the_one_that_is_no_yaml_is_named() {
         let file = |name: &str, text: &str| {
             let path =

@@ -98,7 +98,7 @@ fn node() -> Vec<Setting> {
             "global.logging.level",
             "as Istio writes it",
             json!("default:info"),
-            Way::Text("zz-level"),
+            Way::Text("zz-level:debug"),
         ),
         off("global.logAsJson", "one object a line"),
         of(
@@ -130,7 +130,7 @@ fn node() -> Vec<Setting> {
         ),
         of(
             "values.cni.rollingMaxUnavailable",
-            always("rollingMaxUnavailable", "of an update", json!("zz-less"), json!(1)),
+            always("rollingMaxUnavailable", "of an update", json!("98%"), json!(1)),
         ),
     ]
 }

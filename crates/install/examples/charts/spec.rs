@@ -177,7 +177,7 @@ fn common() -> Vec<Setting> {
             "global.logging.level",
             "as Istio writes it",
             json!("default:info"),
-            Way::Text("zz-level"),
+            Way::Text("zz-level:debug"),
         ),
         off("global.logAsJson", "one object a line"),
         setting(
@@ -274,13 +274,13 @@ fn istiod_workload() -> Vec<Setting> {
             json!(80),
         ),
         always("pilot.replicaCount", "without autoscaler", json!(990_004), json!(1)),
-        always("pilot.rollingMaxSurge", "of an update", json!("zz-surge"), json!("100%")),
-        always("pilot.rollingMaxUnavailable", "of an update", json!("zz-less"), json!("25%")),
+        always("pilot.rollingMaxSurge", "of an update", json!("97%"), json!("100%")),
+        always("pilot.rollingMaxUnavailable", "of an update", json!("98%"), json!("25%")),
         setting(
             "pilot.keepaliveMaxServerConnectionAge",
             "after which proxies connect anew",
             json!("30m"),
-            Way::Text("zz-age"),
+            Way::Text("97h"),
         ),
         of(
             "components.pilot.k8s.resources",

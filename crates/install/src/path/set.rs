@@ -182,14 +182,29 @@ fn contains(text: &str, pattern: &str) -> bool {
     true
 }
 
+/// Names that are told of those that there are, and letters of each.
+const NAMES: usize = 10;
+const LETTERS: usize = 40;
+
 fn not_there(items: &[Value], field: &str) -> String {
-    let all: Vec<String> = items
-        .iter()
-        .map(|item| if field.is_empty() { item } else { &item[field] })
-        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-        .collect();
-    match all.is_empty() {
-        true => "no such item, the list is empty".to_owned(),
-        false => format!("no such item, there are: {}", all.join(", ")),
+    let value = |item: &Value| if field.is_empty() { item.clone() } else { item[field].clone() };
+    let values = items.iter().map(value).filter(|value| !value.is_null());
+    let (objects, names): (Vec<Value>, Vec<Value>) =
+        values.partition(|value| value.is_object() || value.is_array());
+    if items.is_empty() {
+        return "no such item, the list is empty".to_owned();
     }
+    if let Some(object) = objects.first() {
+        let name = object["name"].as_str().unwrap_or("NAME");
+        return format!("no such item, they are chosen by a field, as in [name:{name}]");
+    }
+    if names.is_empty() {
+        return format!("no such item, none has a field {field}");
+    }
+    let short = |name: &Value| crate::plan::scalar(name).chars().take(LETTERS).collect::<String>();
+    let mut shown: Vec<String> = names.iter().take(NAMES).map(short).collect();
+    if names.len() > NAMES {
+        shown.push(format!("{} more", names.len() - NAMES));
+    }
+    format!("no such item, there are: {}", shown.join(", "))
 }

@@ -39,17 +39,8 @@ impl Reader {
 
     /// Ports are laid over the profile's by their numbers: of two with one number one would be lost.
     pub fn same_ports(&mut self, spec: &Value) {
-        let mut lists = vec![(
-            "spec.components.pilot.k8s.service.ports".to_owned(),
-            &spec["components"]["pilot"]["k8s"]["service"]["ports"],
-        )];
-        for list in ["ingressGateways", "egressGateways"] {
-            let gateways = spec["components"][list].as_array().into_iter().flatten();
-            lists.extend(gateways.enumerate().map(|(at, gateway)| {
-                let path = format!("spec.components.{list}[{at}].k8s.service.ports");
-                (path, &gateway["k8s"]["service"]["ports"])
-            }));
-        }
+        let lists = components(spec)
+            .map(|(path, k8s)| (format!("{path}.service.ports"), &k8s["service"]["ports"]));
         for (path, ports) in lists {
             let mut seen = BTreeSet::new();
             for (at, port) in ports.as_array().into_iter().flatten().enumerate() {
@@ -59,6 +50,20 @@ impl Reader {
                 if !seen.insert((number, protocol)) {
                     let message = format!("there are two ports {number} of {protocol}, remove one");
                     self.error(&format!("{path}[{at}].port"), message);
+                }
+            }
+        }
+    }
+
+    /// Of two variables of one name one would be lost, too.
+    pub fn same_variables(&mut self, spec: &Value) {
+        for (path, k8s) in components(spec) {
+            let mut seen = BTreeSet::new();
+            for (at, variable) in k8s["env"].as_array().into_iter().flatten().enumerate() {
+                let name = variable["name"].as_str();
+                if let Some(name) = name.filter(|name| !seen.insert(*name)) {
+                    let message = format!("there are two variables {name}, remove one");
+                    self.error(&format!("{path}.env[{at}].name"), message);
                 }
             }
         }
@@ -89,4 +94,18 @@ impl Reader {
             }
         }
     }
+}
+
+/// The Kubernetes settings of what a spec has, with their paths.
+fn components(spec: &Value) -> impl Iterator<Item = (String, &Value)> {
+    let components = &spec["components"];
+    let single = ["pilot", "cni"]
+        .map(|name| (format!("spec.components.{name}.k8s"), &components[name]["k8s"]));
+    let lists = ["ingressGateways", "egressGateways"].into_iter().flat_map(move |list| {
+        let gateways = components[list].as_array().into_iter().flatten().enumerate();
+        gateways.map(move |(at, gateway)| {
+            (format!("spec.components.{list}[{at}].k8s"), &gateway["k8s"])
+        })
+    });
+    single.into_iter().chain(lists)
 }

@@ -24,8 +24,20 @@ impl Reader {
                     && matches!(*field, "name" | "namespace")
             });
             let path = parent.map_or(issue.path.as_str(), |(parent, _)| parent);
-            self.is_whole &= input::take_out(spec, path);
+            match parent.filter(|(_, field)| *field == "namespace") {
+                Some((gateway, _)) => elsewhere(spec, gateway),
+                None => self.is_whole &= input::take_out(spec, path),
+            }
         }
+        input::close_holes(spec);
+    }
+}
+
+/// Puts a gateway into a namespace that no other one is in, so that what else is wrong with it is found.
+fn elsewhere(spec: &mut Value, gateway: &str) {
+    let place: String = gateway.chars().filter(char::is_ascii_digit).collect();
+    if let Some(gateway) = gateway.strip_prefix("spec.").and_then(|at| path::at_mut(spec, at)) {
+        gateway["namespace"] = format!("namespace-of-gateway-{place}").into();
     }
 }
 

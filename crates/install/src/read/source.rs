@@ -1,5 +1,6 @@
 //! Which of several files a finding is about. In: an issue of the spec that they make together, and the
-//! files. Out: the issue, with the names of those that have its field, or as much of its path as any has.
+//! files. Out: the issue, with the names of those that have its field, or as much of its path as any has, in a length
+//! that people read.
 
 use lateen_api::issue::Issue;
 use serde_json::Value;
@@ -20,6 +21,22 @@ pub fn named(issue: Issue, files: &[(String, Value)]) -> Issue {
     let names: Vec<&str> = depths.into_iter().map(|(_, name)| name).collect();
     let message = format!("{} (in {})", issue.message, names.join(" or "));
     Issue { message, ..issue }
+}
+
+/// Letters of a path or of a message; what a file has in a place may be as long as the file.
+const LETTERS: usize = 600;
+
+/// The issue in a length that people read.
+pub fn clipped(mut issue: Issue) -> Issue {
+    for text in [&mut issue.path, &mut issue.message] {
+        let letters = text.chars().count();
+        if letters > LETTERS {
+            let begin: String = text.chars().take(LETTERS / 2).collect();
+            let end: String = text.chars().skip(letters - LETTERS / 4).collect();
+            *text = format!("{begin} [...] {end}");
+        }
+    }
+    issue
 }
 
 /// How many steps of a path a document has. An item of a list ends the count: files that are laid over each

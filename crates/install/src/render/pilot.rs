@@ -46,13 +46,23 @@ pub fn render(plan: &Plan) -> Vec<Value> {
     objects.extend(rbac::dashboard(plan));
     objects.extend(config::render(plan));
     objects.push(control_plane(plan, &workload));
-    objects.push(workload.deployment(container, json!({ "volumes": [token()] })));
+    objects.push(workload.deployment(container, pod(plan)));
     objects.extend(workload.disruption_budget());
     objects.extend(workload.autoscaler());
     objects.extend(webhook::validators(plan));
     objects.push(webhook::injector(plan));
     objects.extend(webhook::revision_tags(plan));
     objects
+}
+
+/// What else is in the pod.
+fn pod(plan: &Plan) -> Value {
+    let mut pod = json!({ "volumes": [token()] });
+    let before = plan.list("values.pilot.initContainers");
+    if !before.is_empty() {
+        pod["initContainers"] = json!(before);
+    }
+    pod
 }
 
 /// A revision's pods are told apart by its name, the default ones by Istio's old label.

@@ -40,6 +40,7 @@ pub fn issues(plan: &Plan) -> Vec<Issue> {
 pub fn injector(plan: &Plan) -> Value {
     let mut object = webhooks(&settings(plan).0, &call(plan));
     object["metadata"]["labels"]["release"] = json!("istio");
+    annotate(plan, &mut object);
     object
 }
 
@@ -47,7 +48,17 @@ pub fn injector(plan: &Plan) -> Value {
 pub fn revision_tags(plan: &Plan) -> Vec<Value> {
     let (settings, call) = (settings(plan).0, call(plan));
     let names = plan.list("values.revisionTags").iter().filter_map(Value::as_str);
-    names.map(|name| tags::render(&settings, name, &call)).collect()
+    let mut tags: Vec<Value> = names.map(|name| tags::render(&settings, name, &call)).collect();
+    tags.iter_mut().for_each(|object| annotate(plan, object));
+    tags
+}
+
+/// Puts the annotations of a file on what asks for injection.
+fn annotate(plan: &Plan, object: &mut Value) {
+    let own = plan.object("values.pilot.sidecarInjectorWebhookAnnotations");
+    if !crate::check::is_empty(&own) {
+        object["metadata"]["annotations"] = own;
+    }
 }
 
 fn call(plan: &Plan) -> Call {

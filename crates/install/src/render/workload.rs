@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::facts::ACTIONS;
 use crate::hpa;
 use crate::merge::merge;
 use crate::plan::{Plan, scalar};
@@ -153,10 +154,11 @@ impl Workload<'_> {
 
     /// Puts the component's own settings into its container.
     pub fn finish(&self, container: &mut Value) {
-        for field in ["resources", "readinessProbe"] {
-            if let Some(own) = self.setting(field, "") {
-                container[field] = own;
-            }
+        if let Some(own) = self.setting("resources", "") {
+            container["resources"] = own;
+        }
+        if let Some(own) = self.setting("readinessProbe", "") {
+            lay_probe(&mut container["readinessProbe"], own);
         }
         let policy = self.k8s.get("imagePullPolicy").and_then(Value::as_str);
         let policy = policy.filter(|policy| !policy.is_empty());
@@ -248,6 +250,17 @@ impl Workload<'_> {
         }
         account
     }
+}
+
+/// Lays a file's probe over the usual one, as Istio does; it asks in one way.
+fn lay_probe(probe: &mut Value, own: Value) {
+    let asks = |probe: &Value| ACTIONS.iter().any(|action| probe[*action].is_object());
+    if asks(&own)
+        && let Value::Object(fields) = probe
+    {
+        fields.retain(|field, _| !ACTIONS.contains(&field.as_str()));
+    }
+    merge(probe, own);
 }
 
 /// What a container without any privilege says of itself; its user is the pod's.

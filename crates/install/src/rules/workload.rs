@@ -2,66 +2,50 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Rules;
-use crate::quantity;
+use crate::facts::is_nothing;
 
 impl Rules<'_> {
     pub(super) fn deployment(&mut self, spec: &Value) {
-        self.at_least(&spec["replicas"], 0, "spec.replicas");
         let rolling = &spec["strategy"]["rollingUpdate"];
-        let none = |value: &Value| *value == json!(0) || *value == json!("0%");
-        for field in ["maxSurge", "maxUnavailable"] {
-            self.share(&rolling[field], &format!("spec.strategy.rollingUpdate.{field}"));
-        }
-        if none(&rolling["maxSurge"]) && none(&rolling["maxUnavailable"]) {
+        if is_nothing(&rolling["maxSurge"]) && is_nothing(&rolling["maxUnavailable"]) {
             let message = "it is 0, and so is maxSurge: no pod could be replaced";
             self.tell("spec.strategy.rollingUpdate.maxUnavailable", message);
         }
-        self.pod(&spec["template"]["spec"]);
+        self.pods(spec);
     }
 
     pub(super) fn daemon_set(&mut self, spec: &Value) {
-        let rolling = &spec["updateStrategy"]["rollingUpdate"];
-        for field in ["maxSurge", "maxUnavailable"] {
-            self.share(&rolling[field], &format!("spec.updateStrategy.rollingUpdate.{field}"));
+        self.pods(spec);
+    }
+
+    /// What makes pods finds them again by its selector.
+    fn pods(&mut self, spec: &Value) {
+        let labels = &spec["template"]["metadata"]["labels"];
+        for (key, value) in spec["selector"]["matchLabels"].as_object().into_iter().flatten() {
+            if labels.get(key) != Some(value) {
+                let message = format!("it is not the selector's {value}: its pods would be lost");
+                self.tell(&format!("spec.template.metadata.labels.{key}"), message);
+            }
         }
         self.pod(&spec["template"]["spec"]);
     }
 
     fn pod(&mut self, pod: &Value) {
         let at = "spec.template.spec";
-        self.at_least(
-            &pod["terminationGracePeriodSeconds"],
-            0,
-            &format!("{at}.terminationGracePeriodSeconds"),
-        );
         let volumes = self.once(&pod["volumes"], &format!("{at}.volumes"));
         for list in ["initContainers", "containers"] {
             let at = format!("{at}.{list}");
             self.once(&pod[list], &at);
             for (index, container) in pod[list].as_array().into_iter().flatten().enumerate() {
-                self.container(container, &volumes, &format!("{at}[{index}]"));
+                self.mounts(container, &volumes, &format!("{at}[{index}]"));
             }
         }
     }
 
-    fn container(&mut self, container: &Value, volumes: &BTreeSet<String>, at: &str) {
-        let resources = &container["resources"];
-        for (name, request) in resources["requests"].as_object().into_iter().flatten() {
-            let path = format!("{at}.resources.requests.{name}");
-            let amount = quantity::of(request);
-            if amount.is_some_and(|amount| amount < 0.0) {
-                self.tell(&path, format!("{request} is less than nothing"));
-            }
-            let limit = &resources["limits"][name];
-            if let (Some(amount), Some(most)) = (amount, quantity::of(limit))
-                && amount > most
-            {
-                self.tell(&path, format!("{request} is more than the limit, {limit}"));
-            }
-        }
+    fn mounts(&mut self, container: &Value, volumes: &BTreeSet<String>, at: &str) {
         let mut paths = BTreeSet::new();
         for (index, mount) in container["volumeMounts"].as_array().into_iter().flatten().enumerate()
         {
@@ -76,50 +60,14 @@ impl Rules<'_> {
                 self.tell(&format!("{at}.volumeMounts[{index}].mountPath"), message);
             }
         }
-        let image = container["image"].as_str();
-        if let Some(image) = image.filter(|image| image.trim() != *image || image.contains(' ')) {
-            self.tell(&format!("{at}.image"), format!("{image:?} has a space in it"));
-        }
     }
 
     pub(super) fn autoscaler(&mut self, spec: &Value) {
-        self.at_least(&spec["minReplicas"], 1, "spec.minReplicas");
-        self.at_least(&spec["maxReplicas"], 1, "spec.maxReplicas");
         let (min, max) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64());
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
             self.tell("spec.maxReplicas", format!("{max} is less than minReplicas, {min}"));
-        }
-        for (index, metric) in spec["metrics"].as_array().into_iter().flatten().enumerate() {
-            let share = &metric["resource"]["target"]["averageUtilization"];
-            let at = format!("spec.metrics[{index}].resource.target.averageUtilization");
-            self.at_least(share, 1, &at);
-        }
-    }
-
-    pub(super) fn disruption_budget(&mut self, spec: &Value) {
-        for field in ["minAvailable", "maxUnavailable"] {
-            self.share(&spec[field], &format!("spec.{field}"));
-        }
-        if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-            self.tell("spec.maxUnavailable", "there is minAvailable too, only one of them may be");
-        }
-    }
-
-    fn at_least(&mut self, value: &Value, least: i64, path: &str) {
-        if let Some(number) = value.as_i64().filter(|number| *number < least) {
-            self.tell(path, format!("{number} is less than {least}"));
-        }
-    }
-
-    /// A number or a share in percent.
-    fn share(&mut self, value: &Value, path: &str) {
-        self.at_least(value, 0, path);
-        let percent = |text: &str| text.strip_suffix('%').is_some_and(|n| n.parse::<u32>().is_ok());
-        if let Some(text) = value.as_str().filter(|text| !percent(text)) {
-            let message = format!("{text:?} is neither a number nor a share such as 25%");
-            self.tell(path, message);
         }
     }
 

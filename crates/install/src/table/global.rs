@@ -3,10 +3,10 @@
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Used};
 use super::Type::{
-    Any, Bool, Domain, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar,
-    Schema, Schemas, Text, Texts,
+    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Schema, Schemas,
+    Tag, Text, Texts, Word, Words,
 };
-use super::{HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
+use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
 const DNS_SEARCH: &str = "name the services of other clusters in full";
@@ -15,14 +15,14 @@ const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const POLICIES: &[&str] = &["", "Always", "IfNotPresent", "Never"];
 
 pub const FIELDS: &[F] = &[
-    F("values.global.hub", Text, Used),
-    F("values.global.tag", Scalar, Used),
+    F("values.global.hub", Word(Form::Hub), Used),
+    F("values.global.tag", Tag, Used),
     F("values.global.variant", Text, Gone("there is one image, without a distribution in it")),
     F("values.global.imagePullPolicy", OneOf(POLICIES), Used),
-    F("values.global.imagePullSecrets", Texts, Used),
-    F("values.global.istioNamespace", Text, Used),
+    F("values.global.imagePullSecrets", Words(Form::Name), Used),
+    F("values.global.istioNamespace", Word(Form::Label), Used),
     F("values.global.revision", Text, Moved("revision")),
-    F("values.global.logging.level", Text, Used),
+    F("values.global.logging.level", Word(Form::Levels), Used),
     F("values.global.logAsJson", Bool, Used),
     F("values.global.configValidation", Bool, Used),
     F("values.global.validateWebhook", Bool, Moved("values.global.configValidation")),
@@ -42,7 +42,7 @@ pub const FIELDS: &[F] = &[
         Mapped("every part has requests of its own, they are kept where a file gives none"),
     ),
     F("values.global.defaultPodDisruptionBudget.enabled", Bool, Used),
-    F("values.global.priorityClassName", Text, Used),
+    F("values.global.priorityClassName", Word(Form::Name), Used),
     F(
         "values.global.arch",
         Object,
@@ -50,7 +50,7 @@ pub const FIELDS: &[F] = &[
             "the image runs where it was built for: only architectures set to 0 are kept away from",
         ),
     ),
-    F("values.global.network", Text, Used),
+    F("values.global.network", Word(Form::Value), Used),
     F("values.global.meshID", Text, Used),
     F("values.global.meshNetworks", Object, Used),
     F("values.global.multiCluster.clusterName", Text, Used),
@@ -68,7 +68,7 @@ pub const FIELDS: &[F] = &[
     F("values.global.podDNSSearchNamespaces", Texts, Gone(DNS_SEARCH)),
     F("values.global.certificates", List, Moved("meshConfig.certificates")),
     F("values.global.certSigners", Texts, Gone("istiod signs, Kubernetes' signers are not asked")),
-    F("values.global.caAddress", Text, Used),
+    F("values.global.caAddress", Word(Form::Address), Used),
     F("values.global.caName", Text, Gone("istiod signs, no other authority is asked")),
     F(
         "values.global.pilotCertProvider",
@@ -103,6 +103,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.global.controlPlaneSecurityEnabled", Bool, Used),
     F("values.global.externalIstiod", Bool, Gone(REMOTE)),
+    F("values.global.centralIstiod", Bool, Gone(REMOTE)),
     F("values.global.configCluster", Bool, Gone(REMOTE)),
     F("values.global.remotePilotAddress", Text, Gone(REMOTE)),
     F("values.global.remotePolicyAddress", Text, Gone(REMOTE)),
@@ -176,15 +177,15 @@ pub const FIELDS: &[F] = &[
     F("values.global.meshExpansion", Object, Gone(EXPANSION)),
     F("values.global.tracer", Object, Gone(TRACERS)),
     F("values.global.proxy.autoInject", OneOf(&["enabled", "disabled"]), Used),
-    F("values.global.proxy.clusterDomain", Domain, Used),
-    F("values.global.proxy.componentLogLevel", Text, Used),
-    F("values.global.proxy.logLevel", Text, Used),
+    F("values.global.proxy.clusterDomain", Word(Form::Domain), Used),
+    F("values.global.proxy.componentLogLevel", Word(Form::ProxyLevels), Used),
+    F("values.global.proxy.logLevel", Word(Form::ProxyLevel), Used),
     F(
         "values.global.proxy.outlierLogPath",
         Text,
         Gone("ejections are told in the proxy's own log"),
     ),
-    F("values.global.proxy.image", Text, Mapped(ONE_IMAGE)),
+    F("values.global.proxy.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.global.proxy.includeIPRanges", Text, Used),
     F("values.global.proxy.excludeIPRanges", Text, Used),
     F("values.global.proxy.includeInboundPorts", Text, Used),

@@ -1,9 +1,10 @@
 //! The fields of IstioOperator itself: `spec`, its components and their Kubernetes settings.
 
 use super::Entry as F;
+use super::Form;
 use super::Meaning::{Gone, Moved, Refused, Used};
 use super::Type::{
-    Any, Autoscaler, Bool, Int, Labels, List, Object, OneOf, Scalar, Schema, Schemas, Text,
+    Any, Autoscaler, Bool, Int, Labels, List, Object, OneOf, Schema, Schemas, Tag, Text, Word,
 };
 
 const CHARTS: &str = "the manifests are built in, there are no charts to point at";
@@ -13,11 +14,11 @@ const GALLEY: &str = "the control plane validates and serves configuration itsel
 
 pub const FIELDS: &[F] = &[
     F("profile", Text, Used),
-    F("hub", Text, Used),
-    F("tag", Scalar, Used),
+    F("hub", Word(Form::Hub), Used),
+    F("tag", Tag, Used),
     F("revision", Text, Used),
-    F("namespace", Text, Used),
-    F("defaultNamespace", Text, Moved("namespace")),
+    F("namespace", Word(Form::Label), Used),
+    F("defaultNamespace", Word(Form::Label), Moved("namespace")),
     F("meshConfig", Schema("io.istio.mesh.MeshConfig"), Used),
     F("unvalidatedValues", Object, Used),
     F("installPackagePath", Text, Gone(CHARTS)),
@@ -33,8 +34,8 @@ pub const FIELDS: &[F] = &[
         Text,
         Gone("the control plane is installed into spec.namespace"),
     ),
-    F("components.pilot.hub", Text, Moved("values.pilot.hub")),
-    F("components.pilot.tag", Scalar, Moved("values.pilot.tag")),
+    F("components.pilot.hub", Word(Form::Hub), Moved("values.pilot.hub")),
+    F("components.pilot.tag", Tag, Moved("values.pilot.tag")),
     F("components.pilot.label", Labels, Used),
     F("components.pilot.spec", Any, Gone("it is an output of Istio's operator, leave it out")),
     F("components.proxy.enabled", Bool, Gone("proxies are injected where namespaces ask for them")),
@@ -67,9 +68,9 @@ pub const FIELDS: &[F] = &[
         ),
     ),
     F("components.cni.enabled", Bool, Used),
-    F("components.cni.namespace", Text, Used),
-    F("components.cni.hub", Text, Moved("values.cni.hub")),
-    F("components.cni.tag", Scalar, Moved("values.cni.tag")),
+    F("components.cni.namespace", Word(Form::Label), Used),
+    F("components.cni.hub", Word(Form::Hub), Moved("values.cni.hub")),
+    F("components.cni.tag", Tag, Moved("values.cni.tag")),
     F("components.cni.label", Labels, Moved("values.cni.daemonSetLabels")),
     F("components.cni.spec", Any, Gone("it is an output of Istio's operator, leave it out")),
     F("components.cni.k8s.affinity", Schema("io.k8s.api.core.v1.Affinity"), Used),
@@ -77,7 +78,7 @@ pub const FIELDS: &[F] = &[
     F("components.cni.k8s.imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
     F("components.cni.k8s.nodeSelector", Labels, Used),
     F("components.cni.k8s.podAnnotations", Labels, Used),
-    F("components.cni.k8s.priorityClassName", Text, Used),
+    F("components.cni.k8s.priorityClassName", Word(Form::Name), Used),
     F("components.cni.k8s.readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
     F("components.cni.k8s.resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
     F("components.cni.k8s.securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
@@ -158,7 +159,7 @@ pub const K8S: &[F] = &[
     F("nodeSelector", Labels, Used),
     F("podAnnotations", Labels, Used),
     F("podDisruptionBudget", Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"), Used),
-    F("priorityClassName", Text, Used),
+    F("priorityClassName", Word(Form::Name), Used),
     F("readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
     F("replicaCount", Int, Used),
     F("resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
@@ -178,8 +179,8 @@ pub const GATEWAY: &[F] = &[
     F("namespace", Text, Used),
     F("enabled", Bool, Used),
     F("label", Labels, Used),
-    F("hub", Text, Used),
-    F("tag", Scalar, Used),
+    F("hub", Word(Form::Hub), Used),
+    F("tag", Tag, Used),
     F("spec", List, Gone("it is an output of Istio's operator, leave it out")),
 ];
 

@@ -4,9 +4,9 @@ use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Refused, Used};
 use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
-    Schemas, Text, Texts,
+    Schemas, Tag, Text, Texts, Word, Words,
 };
-use super::{HTTP, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
+use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
@@ -19,6 +19,7 @@ const NO_AMBIENT: &str = "ambient mode is not offered";
 const TELEMETRY: &str =
     "proxies count by themselves, change what they count with a Telemetry object";
 
+const QUOTA: &str = "write the ResourceQuota for system-node-critical pods beside the installation";
 const REPAIRS: &str = "the agent repairs pods itself, with the image of values.cni";
 /// Multus has a plugin alone, in a definition of its own.
 const PROVIDERS: &[&str] = &["", "default"];
@@ -33,7 +34,7 @@ pub const FIELDS: &[F] = &[
         Gone("there is one set of defaults, that of this version"),
     ),
     F("values.defaultRevision", Text, Gone("use: lateen tag set default --revision REVISION")),
-    F("values.revisionTags", Texts, Used),
+    F("values.revisionTags", Words(Form::Label), Used),
     F("values.meshConfig", Any, Moved("meshConfig")),
     F(
         "values.experimental",
@@ -86,6 +87,7 @@ pub const FIELDS: &[F] = &[
         Schema("io.k8s.api.core.v1.Affinity"),
         Moved("components.pilot.k8s.affinity"),
     ),
+    F("values.pilot.priorityClassName", Text, Moved("components.pilot.k8s.priorityClassName")),
     F("values.pilot.podAnnotations", Labels, Moved("components.pilot.k8s.podAnnotations")),
     F("values.pilot.serviceAnnotations", Labels, Moved("components.pilot.k8s.serviceAnnotations")),
     F(
@@ -129,13 +131,13 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.extraContainerArgs", Texts, Used),
     F("values.pilot.env", Environment, Used),
     F("values.pilot.envVarFrom", Schemas(K8S_ENV), Used),
-    F("values.pilot.hub", Text, Used),
-    F("values.pilot.tag", Scalar, Used),
-    F("values.pilot.image", Text, Mapped(ONE_IMAGE)),
+    F("values.pilot.hub", Word(Form::Hub), Used),
+    F("values.pilot.tag", Tag, Used),
+    F("values.pilot.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.pilot.variant", Text, Gone("there is one image, without a distribution in it")),
     F("values.pilot.configMap", Bool, Used),
     F("values.pilot.traceSampling", Number, Gone(HTTP)),
-    F("values.pilot.keepaliveMaxServerConnectionAge", Text, Used),
+    F("values.pilot.keepaliveMaxServerConnectionAge", Word(Form::Span), Used),
     F(
         "values.pilot.jwksResolverExtraRootCA",
         Text,
@@ -174,6 +176,9 @@ pub const FIELDS: &[F] = &[
         Object,
         Gone("pods that start before their node's agent are repaired by it, see values.cni.repair"),
     ),
+    F("values.pilot.initContainers", Schemas("io.k8s.api.core.v1.Container"), Used),
+    F("values.pilot.sidecarInjectorWebhookAnnotations", Labels, Used),
+    F("values.pilot.plugins", List, Gone(MIXER)),
     F("values.pilot.cni.enabled", Bool, Used),
     F("values.pilot.cni.chained", Bool, Moved("values.cni.chained")),
     F("values.pilot.cni.provider", OneOf(PROVIDERS), Mapped(CHAIN)),
@@ -181,10 +186,15 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.trustedZtunnelName", Text, Gone(NO_AMBIENT)),
     F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
     F("values.istiodRemote", Object, Gone(REMOTE)),
+    F(
+        "values.sidecarInjectorWebhookAnnotations",
+        Labels,
+        Moved("values.pilot.sidecarInjectorWebhookAnnotations"),
+    ),
     F("values.cni.enabled", Bool, Moved("components.cni.enabled")),
-    F("values.cni.hub", Text, Used),
-    F("values.cni.tag", Scalar, Used),
-    F("values.cni.image", Text, Mapped(ONE_IMAGE)),
+    F("values.cni.hub", Word(Form::Hub), Used),
+    F("values.cni.tag", Tag, Used),
+    F("values.cni.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.cni.variant", Text, Gone("there is one image, without a distribution in it")),
     F(
         "values.cni.pullPolicy",
@@ -196,7 +206,7 @@ pub const FIELDS: &[F] = &[
         Text,
         Gone("the agent's log has what the plugin does, see values.cni.logging.level"),
     ),
-    F("values.cni.logging.level", Text, Used),
+    F("values.cni.logging.level", Word(Form::Levels), Used),
     F("values.cni.cniBinDir", Text, Used),
     F("values.cni.cniConfDir", Text, Used),
     F("values.cni.cniConfFileName", Text, Used),
@@ -242,14 +252,17 @@ pub const FIELDS: &[F] = &[
     F("values.cni.repair.brokenPodLabelKey", Text, Used),
     F("values.cni.repair.brokenPodLabelValue", Scalar, Used),
     F("values.cni.repair.hub", Text, Gone(REPAIRS)),
-    F("values.cni.repair.tag", Scalar, Gone(REPAIRS)),
+    F("values.cni.repair.tag", Tag, Gone(REPAIRS)),
+    F("values.cni.repair.image", Text, Gone(REPAIRS)),
     F("values.cni.repair.createEvents", Any, Gone("every repaired pod has an Event")),
     F("values.cni.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
     F("values.cni.seLinuxOptions", Schema("io.k8s.api.core.v1.SELinuxOptions"), Used),
+    F("values.cni.resourceQuotas", Object, Gone(QUOTA)),
+    F("values.cni.resource_quotas", Object, Gone(QUOTA)),
     F(
-        "values.cni.resourceQuotas",
-        Object,
-        Gone("write the ResourceQuota for system-node-critical pods beside the installation"),
+        "values.cni.useAppArmorAnnotation",
+        Bool,
+        Gone("the profile is a field of the container's security context"),
     ),
     F("values.cni.rollingMaxUnavailable", IntOrText, Used),
     F("values.cni.updateStrategy", Schema("io.k8s.api.apps.v1.DaemonSetUpdateStrategy"), Used),
@@ -295,7 +308,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.sidecarInjectorWebhook.image", Text, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.hub", Text, Gone(INJECTOR)),
-    F("values.sidecarInjectorWebhook.tag", Scalar, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.tag", Tag, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.replicaCount", Int, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.resources", Schema(RESOURCES), Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.nodeSelector", Labels, Gone(INJECTOR)),

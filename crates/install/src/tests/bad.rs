@@ -220,10 +220,8 @@ fn an_overlay_of_nothing_is_told_with_what_there_is() {
     );
     check(
         overlay("istiod", "spec.template.spec.containers[name:x].image"),
-        &[
-            "spec.components.pilot.k8s.overlays[0].patches[0]: spec.template.spec.containers[name:x]: \
-           no such item, there are: discovery",
-        ],
+        &["spec.components.pilot.k8s.overlays[0].patches[0].path: Deployment istiod: \
+             spec.template.spec.containers[name:x]: no such item, there are: discovery"],
     );
 }
 

@@ -7,6 +7,7 @@ use lateen_inject::Settings;
 use serde_json::{Value, json};
 
 use super::{object, plan};
+use crate::form::Form;
 use crate::path::{self, Missing, Step};
 use crate::table::{self, Meaning, Type};
 use crate::{Plan, read, render};
@@ -36,7 +37,10 @@ fn the_injector_reads_from_the_cluster_what_the_file_says() {
             ("values.gateways.securityContext.runAsUser", "7"),
             ("values.global.proxy.privileged", "true"),
             ("values.global.proxy.seccompProfile.type", "RuntimeDefault"),
-            ("values.global.proxy.image", "registry.example/mine@sha256:abcd"),
+            (
+                "values.global.proxy.image",
+                "registry.example/mine@sha256:00112233445566778899aabbccddeeff",
+            ),
             ("values.global.tag", "1.10"),
             ("values.sidecarInjectorWebhook.injectLabel", "my-inj"),
             ("values.sidecarInjectorWebhook.aliases.both", "{sidecar, extra}"),
@@ -46,7 +50,10 @@ fn the_injector_reads_from_the_cluster_what_the_file_says() {
     assert!(settings.native_sidecar && settings.privileged);
     assert_eq!(settings.tags, ["prod"]);
     assert_eq!(settings.aliases["both"], ["sidecar", "extra"]);
-    assert_eq!(settings.image.reference(), "registry.example/mine@sha256:abcd");
+    assert_eq!(
+        settings.image.reference(),
+        "registry.example/mine@sha256:00112233445566778899aabbccddeeff"
+    );
     assert_eq!(settings.image.tag, "1.10");
     // All values, and not only those that are in the ConfigMap, mean the same.
     let mut all = plan.spec()["values"].clone();
@@ -99,9 +106,15 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
         Type::Bool => vec![json!(true), json!(false)],
         Type::Int | Type::Number => vec![json!(3)],
         Type::IntOrText => vec![json!("3%")],
-        Type::Text | Type::Domain | Type::Scalar | Type::Any => vec![json!("sample")],
+        Type::Word(Form::ProxyLevel) => vec![json!("debug")],
+        Type::Word(Form::Levels) => vec![json!("debug")],
+        Type::Word(Form::ProxyLevels) => vec![json!("misc:debug")],
+        Type::Word(Form::Ip) => vec![json!("10.0.0.9")],
+        Type::Word(Form::Address) => vec![json!("sample:15012")],
+        Type::Word(Form::Span) => vec![json!("9m")],
+        Type::Text | Type::Word(_) | Type::Scalar | Type::Tag | Type::Any => vec![json!("sample")],
         Type::OneOf(names) => names.iter().map(|name| json!(name)).collect(),
-        Type::Texts => vec![json!(["sample"])],
+        Type::Texts | Type::Words(_) => vec![json!(["sample"])],
         Type::Labels | Type::Environment | Type::Object => vec![json!({"sample": "x"})],
         Type::Schemas(name) if name.ends_with(".Toleration") => {
             vec![json!([{"operator": "Exists"}])]
@@ -170,6 +183,7 @@ fn own_samples() -> BTreeMap<&'static str, Value> {
         ("ports", json!([{"name": "x", "port": 9}])),
         ("ingressPorts", json!([{"name": "x", "port": 9}])),
         ("additionalContainers", json!([{"name": "x", "image": "y"}])),
+        ("initContainers", json!([{"name": "x", "image": "y"}])),
         ("IPRanges", json!("10.0.0.0/8")),
         ("Ports", json!("9")),
         ("lifecycle", json!({"preStop": {"exec": {"command": ["x"]}}})),

@@ -159,7 +159,8 @@ fn what_is_set_to_nothing_is_not_refused() {
 #[test]
 fn names_and_labels_that_the_api_refuses_are_refused() {
     check(&[("components.pilot.label.team", "a b")], "\"a b\" is no value of a label");
-    check(&[("values.revisionTags", "{A_B}")], "istio-revision-tag-A_B\" is no name");
+    check(&[("values.revisionTags", "{a,A_B}")], "spec.values.revisionTags[1]: \"A_B\" is no name");
+    check(&[("values.revisionTags", "{a,a}")], "a tag is there twice, remove one");
     check(&[("values.sidecarInjectorWebhook.injectLabel", "a b")], "\"a b\" is no key");
     let long = "r".repeat(60);
     check(&[("revision", &long)], "spec.revision: \"rrrr");

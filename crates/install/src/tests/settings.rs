@@ -100,8 +100,15 @@ fn only_istios_own_images_are_replaced() {
     let image = |name: &str| plan("default", &[("values.global.proxy.image", name)]);
     let of = |name: &str| image(name).image("values.global.proxy");
     assert_eq!(of("myreg/proxyv2-custom:1"), "myreg/proxyv2-custom:1");
-    assert_eq!(of("myreg/lateen@sha256:abcd"), "myreg/lateen@sha256:abcd");
-    for istios in ["docker.io/istio/proxyv2:1.6.13", "proxyv2", "gcr.io/x/proxyv2@sha256:12"] {
+    assert_eq!(
+        of("myreg/lateen@sha256:00112233445566778899aabbccddeeff"),
+        "myreg/lateen@sha256:00112233445566778899aabbccddeeff"
+    );
+    for istios in [
+        "docker.io/istio/proxyv2:1.6.13",
+        "proxyv2",
+        "gcr.io/x/proxyv2@sha256:00112233445566778899aabbccddeeff",
+    ] {
         assert_eq!(of(istios), format!("lateen-mesh/lateen:{}", env!("CARGO_PKG_VERSION")));
     }
 }
@@ -155,4 +162,64 @@ fn fields_of_mesh_config_that_nothing_reads_are_told() {
     assert!(wrong[0].starts_with("spec.meshConfig.enableAutoMtls: "), "{wrong:?}");
     let class = plan("default", &[("meshConfig.ingressClass", "5")]);
     assert_eq!(class.mesh_config()["ingressClass"], "5", "a text where the type says so");
+}
+
+/// The names are those of Istio's own list of values; each is read, or told to have no effect.
+#[test]
+fn every_value_of_istio_is_known() {
+    let names = std::fs::read_to_string(super::directory().join("istio_values.txt")).unwrap();
+    let names: Vec<&str> = names.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(names.len() > 400, "{}", names.len());
+    // Nothing is set to nothing, which any field takes.
+    let set: Vec<(String, String)> =
+        names.iter().map(|name| (format!("values.{name}"), String::new())).collect();
+    match crate::read(&super::load("minimal"), &set) {
+        Ok(_) => {}
+        Err(issues) => panic!("{issues:#?}"),
+    }
+}
+
+#[test]
+fn a_file_annotates_what_asks_for_injection() {
+    let set = [
+        ("values.sidecarInjectorWebhookAnnotations.a", "b"),
+        ("values.pilot.sidecarInjectorWebhookAnnotations.c", "d"),
+        ("values.revisionTags", "{canary}"),
+    ];
+    let objects = render(&plan("minimal", &set)).0;
+    for name in ["istio-sidecar-injector", "istio-revision-tag-canary"] {
+        let webhooks = object(&objects, "MutatingWebhookConfiguration", name);
+        assert_eq!(webhooks["metadata"]["annotations"], json!({"a": "b", "c": "d"}), "{name}");
+    }
+}
+
+#[test]
+fn a_files_probe_is_laid_over_the_usual_one_and_asks_in_one_way() {
+    let probe = |set: &[(&str, &str)]| {
+        let deployment = object(&render(&plan("minimal", set)).0, "Deployment", "istiod");
+        deployment["spec"]["template"]["spec"]["containers"][0]["readinessProbe"].clone()
+    };
+    let at = "components.pilot.k8s.readinessProbe";
+    let period = probe(&[(&format!("{at}.periodSeconds"), "9")]);
+    assert_eq!(
+        (&period["periodSeconds"], &period["httpGet"]["path"]),
+        (&json!(9), &json!("/ready"))
+    );
+    let other = probe(&[(&format!("{at}.tcpSocket.port"), "8080")]);
+    assert_eq!((&other["httpGet"], &other["periodSeconds"]), (&Value::Null, &json!(3)));
+}
+
+#[test]
+fn a_setting_of_nothing_must_be_a_field_too() {
+    let issues = |path: &str| {
+        crate::read(&[], &[(path.to_owned(), String::new())]).err().unwrap_or_default()
+    };
+    for wrong in ["hubb", "values.global.hubb", "components.ingressGateways[name:a].k8s.foo"] {
+        let told = issues(wrong);
+        assert!(
+            told.len() == 1 && told[0].message.starts_with("unknown field"),
+            "{wrong}: {told:?}"
+        );
+    }
+    assert_eq!(issues("values.global.hub"), []);
 }

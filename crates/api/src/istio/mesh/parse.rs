@@ -54,14 +54,15 @@ fn parse<T: DeserializeOwned + Default>(
         return (None, issues);
     }
     let faults = check(&value);
+    let issue = |fault: Fault| Issue::error(object.clone(), fault.path, code, fault.message);
     match typed(value) {
         Ok(config) => {
-            let issue =
-                |fault: Fault| Issue::error(object.clone(), fault.path, code, fault.message);
             issues.extend(faults.into_iter().map(issue));
             (Some(config), issues)
         }
         Err(FieldError { path, message }) => {
+            let others = faults.into_iter().filter(|fault| fault.path != path);
+            issues.extend(others.map(issue));
             issues.push(Issue::error(object.clone(), path, code, message));
             (None, issues)
         }
