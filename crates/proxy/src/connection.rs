@@ -254,7 +254,7 @@ impl Connection {
             self.attempts += 1;
             let shared = &self.context.shared;
             let cluster = &plan.cluster.compiled;
-            match connect(cluster, address, self.client(), shared.mark).await {
+            match connect(cluster, address, self.client(), shared.sockets).await {
                 Ok(stream) => return Ok(stream),
                 Err(error)
                     if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::collect::{self, Collectors};
 use crate::config::Config;
+use crate::connect::Sockets;
 use crate::decide::Demand;
 use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
@@ -118,7 +119,7 @@ fn shared(
         reasons: Reasons::default(),
         log: LogWriter::start(options.stdout_log.take()).map_err(StartError::Thread)?,
         collectors,
-        mark: options.mark,
+        sockets: Sockets { mark: options.mark, known_as: options.known_as },
         max_connections: options.max_connections,
         started: Instant::now(),
     }))

@@ -20,6 +20,7 @@ use crate::accept::accept;
 use crate::bind;
 use crate::collect::Collectors;
 use crate::config::Config;
+use crate::connect::Sockets;
 use crate::decide::Demand;
 use crate::log::LogWriter;
 use crate::records::Records;
@@ -44,7 +45,7 @@ pub struct Shared {
     pub reasons: Reasons,
     pub log: LogWriter,
     pub collectors: Collectors,
-    pub mark: Option<u32>,
+    pub sockets: Sockets,
     pub max_connections: usize,
     pub started: Instant,
 }
