@@ -64,7 +64,7 @@ const TELLING: [Flag; 10] = [
     Flag::UpstreamOverflow,
     Flag::StreamIdleTimeout,
     Flag::DurationTimeout,
-    Flag::UpstreamTermination,
+    Flag::UpstreamReset,
     Flag::DownstreamTermination,
     Flag::UpstreamRetryLimitExceeded,
 ];
@@ -139,7 +139,7 @@ fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
             format!("the connection lasted as long as it may, {}", seconds(connection)),
             "raise connectionPool.tcp.maxConnectionDuration in the DestinationRule".to_owned(),
         ),
-        Flag::UpstreamTermination => (
+        Flag::UpstreamReset => (
             format!("{server} broke the connection off: {reason}"),
             format!("look at the log of {server}, and of its sidecar, at that time ({endpoint})"),
         ),

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lateen_routing::{CompiledCluster, OriginalSource};
+use lateen_telemetry::record::NO_ANSWER;
 use tokio::net::TcpStream;
 
 use crate::bind;
@@ -86,7 +87,7 @@ async fn finish(
     let ready = poll_fn(|cx| stream.poll_write_ready(cx));
     match tokio::time::timeout(cluster.connect_timeout, ready).await {
         Err(_) => {
-            let cause = format!("no connection within {:?}", cluster.connect_timeout);
+            let cause = format!("{NO_ANSWER} {:?}", cluster.connect_timeout);
             return Err(DataError::new(Kind::ConnectTimeout, cause));
         }
         Ok(Err(error)) => return Err(failed(error)),
