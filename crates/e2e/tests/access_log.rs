@@ -207,8 +207,8 @@ data:
     ))?;
     let newest = |port: u16| {
         let all = log();
-        let lines = all.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["DOWNSTREAM_LOCAL_PORT"] == port).last()
+        let mut lines = all.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+        lines.find(|line: &Value| line["DOWNSTREAM_LOCAL_PORT"] == port)
     };
     let ended = |port: u16, end: &dyn Fn() -> Result<()>| {
         wait_until(&format!("a line of port {port}"), START, || {
@@ -274,7 +274,7 @@ fn however_a_connection_ends_its_line_is_stock_envoys() {
         let all: Vec<String> =
             names.flat_map(|name| differences(name, &own[name], &theirs[name])).collect();
         ensure!(all.is_empty(), "Lateen's and Envoy's:\n{}", all.join("\n"));
-        let flags: Vec<_> = own.iter().map(|(_, line)| &line["RESPONSE_FLAGS"]).collect();
+        let flags: Vec<_> = own.values().map(|line| &line["RESPONSE_FLAGS"]).collect();
         ensure!(flags == ["-", "-", "UH", "UO", "-", "UF,URX", "-", "UR"], "{flags:?}");
         envoy.stop()?;
         Ok(())
