@@ -1,6 +1,6 @@
 //! Providers that a Telemetry object names.
 //!
-//! In: the object and the mesh's ConfigMap. Out: warnings about those that are not there. It is no error: whoever
+//! In: the object, and which there are. Out: warnings about those that are not there. It is no error: whoever
 //! writes both may write them in any order.
 
 use serde_json::Value;
@@ -12,17 +12,17 @@ use crate::istio::mesh::parse_mesh_config;
 /// They are there without being written, as in Istio.
 const BUILT_IN: [&str; 3] = ["prometheus", "stackdriver", "envoy"];
 
-/// Warnings about providers that MeshConfig does not have.
-pub fn unknown_providers(
-    telemetry: &Value,
-    object: ObjectRef,
-    config: Option<&Value>,
-) -> Vec<Issue> {
-    let config = config.and_then(|map| map["data"][MESH_CONFIG.2].as_str());
-    let providers = config.map(|text| parse_mesh_config(text, &object).0);
-    let written = providers.flatten().unwrap_or_default().extension_providers;
-    let mut known: Vec<&str> = written.iter().map(|provider| provider.name.as_str()).collect();
-    known.extend(BUILT_IN);
+/// The names of MeshConfig's providers, in its ConfigMap, and the built-in ones.
+pub fn known_providers(config: Option<&Value>) -> Vec<String> {
+    let object = ObjectRef::default();
+    let text = config.and_then(|map| map["data"][MESH_CONFIG.2].as_str());
+    let written = text.and_then(|text| parse_mesh_config(text, &object).0).unwrap_or_default();
+    let written = written.extension_providers.into_iter().map(|provider| provider.name);
+    written.chain(BUILT_IN.map(str::to_owned)).collect()
+}
+
+/// Warnings about those that a Telemetry object names and that are not known.
+pub fn unknown_providers(telemetry: &Value, object: &ObjectRef, known: &[String]) -> Vec<Issue> {
     let mut found = Vec::new();
     for field in ["tracing", "metrics", "accessLogging"] {
         let items = telemetry["spec"][field].as_array();
@@ -50,7 +50,7 @@ pub fn unknown_providers(
 mod tests {
     use serde_json::json;
 
-    use super::unknown_providers;
+    use super::{known_providers, unknown_providers};
     use crate::issue::ObjectRef;
 
     #[test]
@@ -62,9 +62,9 @@ mod tests {
         }});
         let mesh = "extensionProviders: [{name: own, prometheus: {}}]";
         let config = json!({"data": {"mesh": mesh}});
-        let object = || ObjectRef::new("telemetry.istio.io", "Telemetry", "default", "a");
+        let object = ObjectRef::new("telemetry.istio.io", "Telemetry", "default", "a");
         let paths = |config| -> Vec<String> {
-            let found = unknown_providers(&telemetry, object(), config);
+            let found = unknown_providers(&telemetry, &object, &known_providers(config));
             assert!(found.iter().all(|issue| !issue.is_error()));
             found.into_iter().map(|issue| issue.path).collect()
         };
@@ -72,7 +72,7 @@ mod tests {
             ("spec.tracing[0].providers[0].name", "spec.accessLogging[0].providers[1].name");
         assert_eq!(paths(Some(&config)), [tracing, logging]);
         assert_eq!(paths(None), [tracing, "spec.metrics[0].providers[1].name", logging]);
-        let found = unknown_providers(&telemetry, object(), Some(&config));
+        let found = unknown_providers(&telemetry, &object, &known_providers(Some(&config)));
         let message = "meshConfig.extensionProviders has no \"zipkin\": use one of own, prometheus, stackdriver, envoy, or add it";
         assert_eq!(found[0].message, message);
     }

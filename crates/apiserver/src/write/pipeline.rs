@@ -117,7 +117,8 @@ impl Change<'_> {
         let maps = by_kind("", "ConfigMap").expect("invariant: the table holds it");
         let map = self.server.store.get(&catalog::key(maps, namespace, name));
         let config = map.and_then(|stored| serde_json::from_slice(&stored.bytes).ok());
-        let found = validate::unknown_providers(new, object_ref(kind, new), config.as_ref());
+        let known = validate::known_providers(config.as_ref());
+        let found = validate::unknown_providers(new, &object_ref(kind, new), &known);
         self.warnings.extend(found.iter().map(ToString::to_string));
     }
 
