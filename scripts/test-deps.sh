@@ -212,6 +212,17 @@ go_tools() {
   built containerd-2
 }
 
+# What reads Grafana's dashboards as Grafana's own types have them.
+dashboards() {
+  k=$root/testbins/dashboards
+  if ! same dashboards "$k"/go.* "$k/main.go" || [ ! -x "$cache/bin/dashboards" ]; then
+    go_toolchain
+    say "building the reader of Grafana's dashboards"
+    (cd "$k" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$cache/bin/dashboards" .)
+  fi
+  built dashboards
+}
+
 # A whole Kubernetes: its own programs, CoreDNS and the process that holds a pod's namespaces.
 cluster() {
   need buildah buildah
@@ -294,5 +305,6 @@ machine
 ansible
 envoy
 go_tools
+dashboards
 cluster
 say "ready: $cache"

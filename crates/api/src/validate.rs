@@ -7,6 +7,7 @@ mod destination_rule;
 mod envoy;
 mod gateway;
 mod names;
+mod providers;
 mod security;
 mod service_entry;
 mod telemetry;
@@ -24,6 +25,7 @@ use crate::issue::{Code, Issue, ObjectRef};
 use crate::istio::mesh::parse_mesh_config;
 use crate::kinds::Kind;
 use crate::resource::{self, Resource};
+pub use providers::{known_providers, unknown_providers};
 
 /// Every finding about one object: what [`resource::parse`] finds, then what its fields mean.
 pub fn validate(kind: &'static Kind, version: &str, value: &Value) -> Vec<Issue> {
@@ -35,7 +37,7 @@ pub fn validate(kind: &'static Kind, version: &str, value: &Value) -> Vec<Issue>
 }
 
 /// Where Istio keeps MeshConfig, with which name and under which key.
-const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
+pub const MESH_CONFIG: (&str, &str, &str) = ("istio-system", "istio", "mesh");
 
 fn check_mesh_config(report: &mut Report, map: &ConfigMap) {
     let (namespace, name, key) = MESH_CONFIG;

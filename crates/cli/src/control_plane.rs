@@ -173,6 +173,7 @@ fn standalone(home: &Home, state: &HomeState) -> Result<Standalone> {
     Ok(Standalone {
         node_name: node_name.trim().to_lowercase(),
         node_address: state.pod_cidr.hosts().next().map(Into::into),
+        gateway_address: state.gateway_address.map(Into::into),
         pod_cidr: state.pod_cidr.to_string(),
         home: home.dir().to_owned(),
     })

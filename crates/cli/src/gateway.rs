@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use lateen_proxy::agent::{self, probe::Probers};
-use lateen_proxy::{Handle, Options, Proxy, Role, Source};
+use lateen_proxy::{Handle, KnownAs, Options, Proxy, Role, Source};
 use lateen_runtime::descriptors;
 use lateen_runtime::tasks::{Supervisor, Tasks};
 use lateen_xds::client::AdsAddress;
@@ -31,7 +31,12 @@ pub async fn execute(command: GatewayCommand) -> Result<()> {
     let home = Home::new(Some(command.home))?;
     let node = NodeArgs::ingress_gateway(command.bind).to_proto();
     let source = Source::Ads(AdsAddress::Unix(home.ads_socket()));
+    let known_as = home.last_state().and_then(|state| {
+        let address = state.gateway_address?.into();
+        Some(KnownAs { address, within: state.pod_cidr.into() })
+    });
     let mut options = Options {
+        known_as,
         cache: Some(home.cache().join("gateway.pb")),
         admin_socket: Some(home.admin_socket("gateway")),
         stdout_log: Some(home.access_log("gateway")),

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::ErrorKind;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -45,6 +45,9 @@ pub struct HomeState {
     pub graph_url: String,
     /// The address that the ingress gateway listens on.
     pub gateway_bind: IpAddr,
+    /// The address from which it reaches workloads: the bridge's, where it is not Lateen's.
+    #[serde(default)]
+    pub gateway_address: Option<Ipv4Addr>,
     /// The process of `lateen up`.
     pub pid: u32,
 }

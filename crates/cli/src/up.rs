@@ -247,13 +247,20 @@ fn home_state(
     api: SocketAddr,
     graph: SocketAddr,
 ) -> Result<HomeState> {
+    let pod_cidr = lateen_netns::host::choose_subnet(home.dir())?;
+    let gateway_address = match command.gateway {
+        Gateway::Lateen => lateen_netns::ns::ingress(pod_cidr),
+        // Envoy cannot be told to use another one for workloads alone.
+        Gateway::None => lateen_netns::ns::gateway(pod_cidr),
+    };
     Ok(HomeState {
-        pod_cidr: lateen_netns::host::choose_subnet(home.dir())?,
+        pod_cidr,
         bridge: lateen_netns::host::bridge_name(home.dir()),
         service_cidr: SERVICE_CIDR.parse().expect("a constant range"),
         api_url: format!("https://{api}"),
         graph_url: format!("http://{graph}"),
         gateway_bind: command.gateway_bind,
+        gateway_address: Some(gateway_address),
         pid: std::process::id(),
     })
 }

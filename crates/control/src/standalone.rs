@@ -29,6 +29,8 @@ pub struct Standalone {
     pub node_name: String,
     /// The address under which local workloads reach this machine.
     pub node_address: Option<IpAddr>,
+    /// The one from which the ingress gateway reaches them.
+    pub gateway_address: Option<IpAddr>,
     /// Addresses of local workloads, such as `10.244.0.0/24`.
     pub pod_cidr: String,
 }
@@ -49,7 +51,7 @@ async fn describe(standalone: &Standalone, client: &Client) {
             tracing::error!(%error, "cannot describe this machine in the api");
         }
     }
-    if let Some(gateway) = standalone.node_address.map(gateway) {
+    if let Some(gateway) = standalone.gateway_address.map(gateway) {
         // Its address is a fact of this machine, whatever an earlier run has written.
         if let Err(error) = persist(|| client.apply(&gateway, MANAGER)).await {
             tracing::error!(%error, "cannot write the gateway's entry");
@@ -129,7 +131,7 @@ fn objects(standalone: &Standalone) -> Vec<(&'static Kind, Value)> {
     ]
 }
 
-/// The ingress gateway as workloads see it: its connections come from the machine's address.
+/// The ingress gateway as workloads see it: its connections come from that address.
 fn gateway(address: IpAddr) -> Value {
     let labels = json!({ "app": "istio-ingressgateway", "istio": "ingressgateway" });
     json!({

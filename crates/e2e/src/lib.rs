@@ -7,13 +7,15 @@ pub mod installed;
 pub mod pod;
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
 use lateen_testkit::kubectl::Version;
-use lateen_testkit::mesh::{Mesh, Options};
-use lateen_testkit::net::expect_answer;
+use lateen_testkit::mesh::{Mesh, Options, START};
+use lateen_testkit::net::{PATIENCE, expect_answer};
 use lateen_testkit::process::Process;
+use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
 
 /// The demo's YAML: Service, Deployment, Gateway and VirtualService.
@@ -47,6 +49,22 @@ pub fn echo_mesh() -> Result<(Mesh, Process)> {
     let server = mesh.echo_server("echo-server", "echo-server", "v1", 8020)?;
     answers(ECHO_GATEWAY, "v1> ")?;
     Ok((mesh, server))
+}
+
+/// A mesh whose gateway is stock Envoy.
+pub fn mesh_of_envoy() -> Result<(Mesh, Process)> {
+    let args = vec!["--gateway".to_owned(), "none".to_owned()];
+    let mesh = Mesh::up(Options { args, ..Options::default() })?;
+    let mut command = mesh.lateen(&["bootstrap", "--role", "gateway", "--home"])?;
+    let mut bootstrap = Process::spawn("lateen bootstrap", command.arg(mesh.home()))?;
+    let file = mesh.home().join("envoy.yaml");
+    std::fs::write(&file, bootstrap.success(PATIENCE)?)?;
+    let mut command = Command::new(tools::cached("envoy")?);
+    command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1"]);
+    command.args(["--file-flush-interval-msec", "50"]).stdin(Stdio::null());
+    let mut envoy = Process::spawn("envoy", &mut command)?;
+    envoy.wait_for("all dependencies initialized", START)?;
+    Ok((mesh, envoy))
 }
 
 /// Waits until `address` echoes with `prefix`.

@@ -378,3 +378,33 @@ fn an_empty_subset_and_a_missing_port_are_told_by_name_and_lead_to_nodes() {
         Ok(())
     });
 }
+
+#[test]
+fn what_the_host_itself_dials_is_no_traffic_of_the_gateway() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let entry = mesh.object("workloadentry", "echo-server")?;
+        let address = entry["spec"]["address"].as_str().context("an address")?;
+        let direct = format!("{address}:8020");
+        let server = "w.default.echo-server";
+        let opened =
+            |source: &str| sum(&mesh, server, "connections_opened", &[("source_workload", source)]);
+        let by_gateway = sum(&mesh, "gateway", "connections_opened", &SERVICE)?;
+        for _ in 0..3 {
+            ensure!(ask(&direct, "1234567\n")? == "v1> 1234567\n");
+        }
+        wait_until("the host's connections to be counted", COUNTED + SOON, || {
+            let found = (opened("istio-ingressgateway")?, opened("unknown")?);
+            ensure!(found == (by_gateway, 3), "{found:?} besides {by_gateway}");
+            Ok(())
+        })?;
+        let client = "client//clients outside the mesh>service/default/tcp-echo-server#tcp";
+        wait_until("the edge of an outside client", COUNTED, || {
+            let graph = api(&mesh, "graph?type=workload")?;
+            let edges = graph["edges"].as_array().context("a graph has edges")?;
+            let ids: Vec<&str> = edges.iter().filter_map(|edge| edge["id"].as_str()).collect();
+            ensure!(ids.contains(&client), "{ids:?}");
+            Ok(())
+        })
+    });
+}

@@ -2,16 +2,16 @@
 //! counted follows, and nothing is started again.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lateen_e2e::{
-    ECHO_GATEWAY, ECHO_YAML, SOON, answers, echo_mesh, gateway, service, virtual_service,
+    ECHO_GATEWAY, ECHO_YAML, SOON, answers, echo_mesh, gateway, mesh_of_envoy, service,
+    virtual_service,
 };
 use lateen_testkit::isolate::isolated;
-use lateen_testkit::mesh::{Mesh, Options, START};
-use lateen_testkit::net::{PATIENCE, ask, http_get};
+use lateen_testkit::mesh::{Mesh, START};
+use lateen_testkit::net::{ask, http_get};
 use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
@@ -183,7 +183,10 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
     isolated(|| {
         let mesh = lateen_e2e::mesh()?;
         let spec = "  accessLogging: [{providers: [{name: nowhere}]}]\n";
-        mesh.apply(&telemetry("default", "lost", ("app", "a"), spec))?;
+        let lost = telemetry("default", "lost", ("app", "a"), spec);
+        let warned = ["apply", "--warnings-as-errors", "-f", "-"];
+        let warned = mesh.kubectl_tool().fails_with_input(&warned, &lost)?;
+        ensure!(warned.contains("Warning: ") && warned.contains("has no \"nowhere\""), "{warned}");
         let all = |name: &str| {
             format!(
                 "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}}}\n\
@@ -209,6 +212,13 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
             "  accessLogging: [{filter: {expression: 'response.code >='}}]\n",
         ))?;
         ensure!(refused.contains("spec.accessLogging[0].filter.expression"), "{refused}");
+        let tags = "  metrics: [{overrides: [{tagOverrides: {le: {value: \"'a'\"}}}]}]\n";
+        let refused = mesh.apply_fails(&telemetry("default", "bad", ("app", "a"), tags))?;
+        ensure!(refused.contains("spec.metrics[0].overrides[0].tagOverrides[le]"), "{refused}");
+        let provider = "{name: own, envoyFileAccessLog: {path: /a, logFormat: {text: '%NOPE%'}}}";
+        let refused = mesh.apply_fails(&mesh_config(&[provider.to_owned()]))?;
+        let path = "extensionProviders[0].envoyFileAccessLog.logFormat.text";
+        ensure!(refused.contains(path) && refused.contains("%NOPE%"), "{refused}");
         Ok(())
     });
 }
@@ -317,7 +327,7 @@ fn the_log_service_of_mesh_config_gets_an_entry_of_each_connection_from_both_sid
 #[test]
 fn collectors_get_the_same_from_stock_envoy() {
     isolated(|| {
-        let (mesh, mut envoy) = with_envoy()?;
+        let (mesh, mut envoy) = mesh_of_envoy()?;
         mesh.apply(ECHO_YAML)?;
         let _server = mesh.echo_server("echo-server", "echo-server", "v1", 8020)?;
         answers(ECHO_GATEWAY, "v1> ")?;
@@ -327,22 +337,6 @@ fn collectors_get_the_same_from_stock_envoy() {
         envoy.stop()?;
         Ok(())
     });
-}
-
-/// A mesh whose gateway is stock Envoy.
-fn with_envoy() -> Result<(Mesh, Process)> {
-    let args = vec!["--gateway".to_owned(), "none".to_owned()];
-    let mesh = Mesh::up(Options { args, ..Options::default() })?;
-    let mut command = mesh.lateen(&["bootstrap", "--role", "gateway", "--home"])?;
-    let mut bootstrap = Process::spawn("lateen bootstrap", command.arg(mesh.home()))?;
-    let file = mesh.home().join("envoy.yaml");
-    std::fs::write(&file, bootstrap.success(PATIENCE)?)?;
-    let mut command = Command::new(tools::cached("envoy")?);
-    command.arg("-c").arg(&file).args(["--disable-hot-restart", "--concurrency", "1"]);
-    command.args(["--file-flush-interval-msec", "50"]).stdin(Stdio::null());
-    let mut envoy = Process::spawn("envoy", &mut command)?;
-    envoy.wait_for("all dependencies initialized", START)?;
-    Ok((mesh, envoy))
 }
 
 /// What a connection is the same by, whoever carries it.
@@ -391,7 +385,7 @@ fn stock_envoy_and_lateen_write_the_same_line() {
             let mesh = lateen_e2e::mesh()?;
             same_lines(&mesh, || mesh.logs())?
         };
-        let (mesh, mut envoy) = with_envoy()?;
+        let (mesh, mut envoy) = mesh_of_envoy()?;
         let theirs = same_lines(&mesh, || envoy.stdout())?;
         ensure!(own == theirs, "\n{own:#?}\n{theirs:#?}");
         ensure!(own[0].starts_with("SAME 0 - - - 5 9 -"), "{}", own[0]);

@@ -62,7 +62,7 @@ const TELLING: [Flag; 10] = [
     Flag::UpstreamOverflow,
     Flag::StreamIdleTimeout,
     Flag::DurationTimeout,
-    Flag::UpstreamTermination,
+    Flag::UpstreamReset,
     Flag::DownstreamTermination,
     Flag::UpstreamRetryLimitExceeded,
 ];

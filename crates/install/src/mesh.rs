@@ -3,28 +3,21 @@
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use lateen_api::istio::mesh::{parse_mesh_config, parse_mesh_networks};
-use lateen_telemetry::{Format, FormatError};
 use serde_json::{Value, json};
 
 use crate::plan::Plan;
 use crate::shape::UNKNOWN;
-use crate::{input, path, yaml};
+use crate::{input, yaml};
 
 /// Values of a wrong type that are told one by one; behind those, a file has more to mend first.
 const ROUNDS: usize = 32;
-/// Where providers have formats of access logs.
-const FORMATS: [&str; 3] = [
-    "envoyFileAccessLog.logFormat.text",
-    "envoyFileAccessLog.logFormat.labels",
-    "envoyOtelAls.logFormat.text",
-];
 
 /// Everything that is wrong with the mesh's settings but what is told already.
 pub fn check(mut config: Value, wrong: &[String], object: &ObjectRef) -> Vec<(String, String)> {
     for path in wrong {
         input::take_below(&mut config, path);
     }
-    let mut found = access_log(&config);
+    let mut found: Vec<(String, String)> = no_json(&config).into_iter().collect();
     for _ in 0..ROUNDS {
         let (read, issues) = parse_mesh_config(&yaml::text(&config), object);
         let errors = issues.into_iter().filter(Issue::is_error);
@@ -62,55 +55,14 @@ pub fn networks(plan: &Plan) -> Vec<Issue> {
     wrong
 }
 
-/// Formats of access logs: Envoy refuses one with an operator that there is not, and what it would listen to with it.
-fn access_log(config: &Value) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let at = "accessLogFormat";
-    let format = config[at].as_str().filter(|format| !format.is_empty());
-    match format.map(|format| (format, serde_json::from_str(format))) {
-        None => {}
-        Some((_, Ok(json @ Value::Object(_)))) if is_json(config) => {
-            look(at, Format::json(&json), &mut found);
-        }
-        Some(_) if is_json(config) => {
-            let message = "it is no JSON object, and accessLogEncoding is JSON: write one, or TEXT";
-            found.push((at.to_owned(), message.to_owned()));
-        }
-        Some((format, _)) => look(at, Format::text(format), &mut found),
-    }
-    for (index, _) in config["extensionProviders"].as_array().into_iter().flatten().enumerate() {
-        for field in FORMATS {
-            let at = format!("extensionProviders[{index}].{field}");
-            match path::at(config, &at) {
-                Some(Value::String(text)) => look(&at, Format::text(text), &mut found),
-                Some(labels @ Value::Object(_)) => look(&at, Format::json(labels), &mut found),
-                _ => {}
-            }
-        }
-    }
-    found
-}
-
-fn look(at: &str, format: Result<Format, FormatError>, found: &mut Vec<(String, String)>) {
-    match format {
-        Ok(format) => {
-            let unknown = format.notes().filter_map(unknown);
-            found.extend(unknown.map(|message| (at.to_owned(), message)));
-        }
-        Err(error) => found.push((at.to_owned(), error.to_string())),
-    }
-}
-
-fn is_json(config: &Value) -> bool {
-    config["accessLogEncoding"] == "JSON"
-}
-
-/// Of the notes on a format, the one that names an operator that there is not.
-fn unknown(note: &str) -> Option<String> {
-    let operator = note.strip_suffix(" is not known and gives -")?;
-    Some(format!(
-        "{operator} is not known, and Envoy refuses what it does not know: check its spelling"
-    ))
+/// A format that shall be JSON and is not: Istio's proxies would write their default instead.
+fn no_json(config: &Value) -> Option<(String, String)> {
+    let format = config["accessLogFormat"].as_str().filter(|format| !format.is_empty())?;
+    let is_object = || serde_json::from_str(format).is_ok_and(|json: Value| json.is_object());
+    (config["accessLogEncoding"] == "JSON" && !is_object()).then(|| {
+        let message = "it is no JSON object, and accessLogEncoding is JSON: write one, or TEXT";
+        ("accessLogFormat".to_owned(), message.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use ipnet::Ipv4Net;
 use lateen_runtime::process::ProcessId;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::ns::{gateway, ingress};
+
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     #[error("cannot use {path}: {source}")]
@@ -57,12 +59,12 @@ fn choose(
     name: &str,
     alive: impl Fn(ProcessId) -> bool,
 ) -> Option<Ipv4Addr> {
-    // The first host address is the bridge's.
+    // Two host addresses are the bridge's.
     let free: Vec<_> = subnet
         .hosts()
-        .skip(1)
         .filter(|address| {
-            !entries.iter().any(|entry| entry.address == *address && alive(entry.owner))
+            ![gateway(subnet), ingress(subnet)].contains(address)
+                && !entries.iter().any(|entry| entry.address == *address && alive(entry.owner))
         })
         .collect();
     let had = |entry: &&Entry| entry.name == name && free.contains(&entry.address);

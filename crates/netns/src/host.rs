@@ -18,7 +18,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::links::{Bridge, LinkError, on_links};
 use crate::nft::{self, NftError};
-use crate::ns::gateway;
+use crate::ns::{gateway, ingress};
 use crate::rules::{Action, Base, Chain, Match, Op, Rule, Ruleset, rule};
 use sysctl::Recorded;
 
@@ -82,16 +82,20 @@ pub fn existing_networks(bridge: &str) -> Result<Vec<Ipv4Net>, HostError> {
     })?)
 }
 
-/// Makes the bridge, its address, its rules and the forwarding switches what they should be.
+/// Makes the bridge, its addresses, its rules and the forwarding switches what they should be.
 /// Safe to repeat, and from several processes at once. `state` is the file that remembers what has
 /// to be put back; `state.lock` is its lock.
 pub fn ensure_bridge(bridge: &str, subnet: Ipv4Net, state: &Path) -> Result<(), HostError> {
-    let address = Ipv4Net::new(gateway(subnet), subnet.prefix_len())
-        .expect("the prefix length is that of a network");
+    let of_subnet = |address| {
+        Ipv4Net::new(address, subnet.prefix_len()).expect("the prefix length is that of a network")
+    };
+    let (address, ingress) = (of_subnet(gateway(subnet)), of_subnet(ingress(subnet)));
     let _locks = (sysctl::lock(state)?, sysctl::lock_host()?);
     let (index, uplinks, homes) = on_links(async |links| {
         let index = links.ensure_bridge(bridge, address.addr()).await?;
+        // What this machine dials comes from the first of them.
         links.ensure_address(index, address).await?;
+        links.ensure_address(index, ingress).await?;
         links.up(index).await?;
         let mut uplinks = Vec::new();
         for route in links.routes().await?.iter().filter(|route| route.net.prefix_len() == 0) {

@@ -127,6 +127,12 @@ pub fn gateway(subnet: Ipv4Net) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(subnet.network()) + 1)
 }
 
+/// By which workloads know the ingress gateway, which shares the machine with whoever dials from the bridge's
+/// address: the last of the subnet.
+pub fn ingress(subnet: Ipv4Net) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(subnet.broadcast()) - 1)
+}
+
 /// Runs `work` in a short-lived thread inside the namespace `netns`. Sockets made there stay in the
 /// namespace and can be used from anywhere afterwards.
 pub fn in_netns<T: Send>(

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::config::{ClusterEntry, HostLive, Listener};
 use crate::connect::{Client, connect};
-use crate::decide::{Addresses, Decision, Demand, Plan, Refusal, Upstream, decide};
+use crate::decide::{Addresses, Decision, Demand, Plan, Question, Refusal, Upstream};
 use crate::error::{DataError, Kind};
 use crate::inspect::inspect;
 use crate::records::Ended;
@@ -28,6 +28,9 @@ use crate::worker::Context;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same while there is no connection to the control plane.
 const AWAY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Endpoints that were dialled in vain and are told.
+const TRIED: usize = 15;
 
 /// Serves one connection to its end.
 pub async fn serve(
@@ -82,6 +85,7 @@ fn gone() -> DataError {
 /// What the record needs, gathered on the way.
 struct Connection {
     context: Arc<Context>,
+    id: u64,
     start: Instant,
     addresses: Addresses,
     listener: Arc<Listener>,
@@ -94,6 +98,10 @@ struct Connection {
     host: Option<Arc<HostLive>>,
     workload: Option<Arc<str>>,
     upstream: Option<SocketAddr>,
+    /// Those that were dialled before, if there are any.
+    tried: Option<Box<Tried>>,
+    /// The milliseconds that it took.
+    ready: Option<u32>,
     attempts: u32,
     error: Option<Box<DataError>>,
     ended: bool,
@@ -101,6 +109,10 @@ struct Connection {
     /// What the first bytes are, if they were looked at.
     seen: Option<Box<FirstBytes>>,
 }
+
+/// Endpoints, apart: few connections have them, and each takes room for as long as it goes on.
+#[derive(Default)]
+struct Tried(Vec<SocketAddr>);
 
 /// How it goes on once nothing more has to be asked for.
 enum Next {
@@ -112,6 +124,7 @@ impl Connection {
     fn new(context: Arc<Context>, listener: Arc<Listener>, addresses: Addresses) -> Self {
         context.active.fetch_add(1, Ordering::Relaxed);
         Self {
+            id: context.number(),
             context,
             start: Instant::now(),
             addresses,
@@ -123,6 +136,8 @@ impl Connection {
             host: None,
             workload: None,
             upstream: None,
+            tried: None,
+            ready: None,
             attempts: 0,
             error: None,
             ended: false,
@@ -138,7 +153,10 @@ impl Connection {
             Err(refusal) => return Err(self.refused(*refusal)),
         };
         let limits = self.planned(&plan);
-        Ok((self.open(&plan).await?, limits))
+        let begun = Instant::now();
+        let opened = self.open(&plan).await;
+        self.ready = u32::try_from(begun.elapsed().as_millis()).ok();
+        Ok((opened?, limits))
     }
 
     /// Decides, and asks the control plane for what is not known, until the deadline. Where the first
@@ -173,7 +191,7 @@ impl Connection {
         }
     }
 
-    fn decide(&self, final_answer: bool) -> Decision {
+    fn decide(&self, is_final: bool) -> Decision {
         let config = self.context.shared.config.load();
         if let Some(last_use) =
             self.addresses.original.and_then(|original| config.answered.get(&original))
@@ -181,8 +199,15 @@ impl Connection {
             let now = self.context.shared.started.elapsed().as_secs();
             last_use.0.store(now, Ordering::Relaxed);
         }
-        let seen = self.seen.as_deref();
-        decide(&config, &self.listener, &self.addresses, seen, self.context.random(), final_answer)
+        let question = Question {
+            config: &config,
+            bound: &self.listener,
+            addresses: &self.addresses,
+            seen: self.seen.as_deref(),
+            random: self.context.random(),
+            is_final,
+        };
+        question.decide()
     }
 
     async fn ask(&self) -> Result<Next, Box<Refusal>> {
@@ -254,7 +279,7 @@ impl Connection {
             self.attempts += 1;
             let shared = &self.context.shared;
             let cluster = &plan.cluster.compiled;
-            match connect(cluster, address, self.client(), shared.mark).await {
+            match connect(cluster, address, self.client(), shared.sockets).await {
                 Ok(stream) => return Ok(stream),
                 Err(error)
                     if error.retryable && self.attempts < plan.tcp_proxy().max_connect_attempts => {
@@ -276,7 +301,12 @@ impl Connection {
         }
         let before = std::mem::replace(&mut self.host, chosen.live);
         release(before.as_ref());
-        self.upstream = Some(chosen.address);
+        if let Some(before) = self.upstream.replace(chosen.address) {
+            let Tried(all) = &mut **self.tried.get_or_insert_default();
+            if all.len() < TRIED {
+                all.push(before);
+            }
+        }
         self.workload = chosen.workload;
     }
 
@@ -307,6 +337,9 @@ impl Connection {
         let chain = self.chain.as_ref();
         let origin = chain.map_or(&self.listener.compiled.origin, |chain| &chain.origin);
         AccessRecord {
+            id: self.id,
+            upstream_id: self.relay.as_ref().map(|_| self.id + 1),
+            proxy: self.context.shared.facts.clone(),
             start: now.checked_sub(duration).unwrap_or(now),
             duration,
             listener: self.listener.compiled.name.clone(),
@@ -321,6 +354,8 @@ impl Connection {
             original_destination: self.addresses.original,
             upstream_remote: self.upstream,
             upstream_local: self.relay.as_ref().and_then(|relay| relay.upstream.local_addr().ok()),
+            tried: self.tried.as_ref().map(|tried| tried.0.clone()).unwrap_or_default(),
+            ready: self.ready.map(|ready| Duration::from_millis(ready.into())),
             server_name: self.server_name(),
             bytes_received: received,
             bytes_sent: sent,

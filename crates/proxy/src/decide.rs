@@ -78,76 +78,118 @@ impl Plan {
     }
 }
 
-/// `seen`: what the first bytes are, if they were looked at. `final_answer`: asking is over, decide with
-/// what there is.
-pub fn decide(
-    config: &Config,
-    bound: &Arc<Listener>,
-    addresses: &Addresses,
-    seen: Option<&FirstBytes>,
-    random: u64,
-    final_answer: bool,
-) -> Decision {
-    let may_ask = config.asks_clusters && !final_answer;
-    let asks_destinations = config.asks_destinations && !final_answer;
-    let found = listener(config, bound, addresses, asks_destinations);
-    let listener = match &found {
-        Found::Listener(listener) => *listener,
-        Found::Refused(_) => bound,
-        Found::Unknown(demand) => return Decision::Ask(demand.clone()),
-    };
-    let refuse = |chain, cluster, error| {
-        Decision::Refuse(Box::new(Refusal { listener: listener.clone(), chain, cluster, error }))
-    };
-    if let Found::Refused(why) = found {
-        let cause = format!("the listener of {} was refused: {why}", addresses.destination());
-        return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
-    }
-    if listener.compiled.inspection.is_some() && seen.is_none() {
-        return Decision::Inspect(listener.clone());
-    }
-    let Some(chain) = chain(listener, addresses, seen) else {
-        let cause = format!("no filter chain takes {}{}", addresses.destination(), wish(seen));
-        return refuse(None, None, DataError::new(Kind::NoFilterChain, cause));
-    };
-    let Terminal::TcpProxy(proxy) = &chain.terminal else {
-        let error = DataError::new(Kind::NoFilterChain, "the filter chain closes connections");
-        return refuse(Some(chain.clone()), None, error);
-    };
-    let name = proxy.cluster(random);
-    if let Some(reason) = chain.reason.as_ref().filter(|_| &**name == BLACK_HOLE) {
-        let error = DataError::new(Kind::NoHealthyEndpoint, reason.to_string());
-        return refuse(Some(chain.clone()), Some(name.clone()), error);
-    }
-    let cause = match config.clusters.get(name) {
-        Some(Cluster::Present(cluster)) if cluster.is_resolved() => {
-            let (listener, chain) = (listener.clone(), chain.clone());
-            return Decision::Go(Plan { listener, chain, cluster: cluster.clone() });
-        }
-        Some(Cluster::Absent) => format!("cluster {name} does not exist"),
-        Some(Cluster::Refused(why)) => format!("cluster {name} was refused: {why}"),
-        _ if may_ask => return Decision::Ask(Demand::Cluster(name.clone())),
-        Some(Cluster::Present(_)) => format!("the endpoints of cluster {name} are not known yet"),
-        None => format!("cluster {name} is not known: no answer from the control plane"),
-    };
-    refuse(Some(chain.clone()), Some(name.clone()), DataError::new(Kind::NoCluster, cause))
+/// What is known of a connection when it is decided about.
+pub struct Question<'a> {
+    pub config: &'a Config,
+    /// The listener that accepted it.
+    pub bound: &'a Arc<Listener>,
+    pub addresses: &'a Addresses,
+    /// What the first bytes are, if they were looked at.
+    pub seen: Option<&'a FirstBytes>,
+    pub random: u64,
+    /// Asking is over: it is decided with what there is.
+    pub is_final: bool,
 }
 
-/// The chain that takes a connection.
-fn chain<'a>(
-    listener: &'a Listener,
-    addresses: &Addresses,
-    seen: Option<&FirstBytes>,
-) -> Option<&'a Arc<FilterChain>> {
-    let connection = Connection::tcp(addresses.remote, addresses.destination());
-    let Some(FirstBytes::Tls(hello)) = seen else { return listener.compiled.chain(&connection) };
-    let protocols: Vec<&str> = hello.application_protocols.iter().map(String::as_str).collect();
-    listener.compiled.chain(&Connection {
-        transport: Transport::Tls,
-        server_name: hello.server_name.as_deref(),
-        application_protocols: &protocols,
-        ..connection
-    })
+impl<'a> Question<'a> {
+    pub fn decide(&self) -> Decision {
+        self.plan().map_or_else(|other| other, Decision::Go)
+    }
+
+    fn plan(&self) -> Result<Plan, Decision> {
+        let listener = self.listener()?;
+        if listener.compiled.inspection.is_some() && self.seen.is_none() {
+            return Err(Decision::Inspect(listener.clone()));
+        }
+        let chain = self.chain(listener).ok_or_else(|| {
+            let to = self.addresses.destination();
+            let cause = format!("no filter chain takes {to}{}", wish(self.seen));
+            refuse(listener, None, None, DataError::new(Kind::NoFilterChain, cause))
+        })?;
+        let cluster = self.cluster(listener, chain)?;
+        Ok(Plan { listener: listener.clone(), chain: chain.clone(), cluster })
+    }
+
+    /// The listener that decides.
+    fn listener(&self) -> Result<&'a Arc<Listener>, Decision> {
+        let by_destination = self.bound.compiled.use_original_dst;
+        let Some(original) = self.addresses.original.filter(|_| by_destination) else {
+            return Ok(self.bound);
+        };
+        let config = self.config;
+        let may_ask = config.asks_destinations && !self.is_final;
+        let is_known =
+            config.answered.contains_key(&original) || config.handed.contains_key(&original);
+        if may_ask && !is_known {
+            return Err(Decision::Ask(Demand::Destination(original)));
+        }
+        match config.handed_to(original) {
+            Ok(listener) => Ok(listener.unwrap_or(self.bound)),
+            Err(why) => {
+                let to = self.addresses.destination();
+                let cause = format!("the listener of {to} was refused: {why}");
+                let error = DataError::new(Kind::NoFilterChain, cause);
+                Err(refuse(self.bound, None, None, error))
+            }
+        }
+    }
+
+    /// The chain that takes the connection.
+    fn chain(&self, listener: &'a Listener) -> Option<&'a Arc<FilterChain>> {
+        let connection = Connection::tcp(self.addresses.remote, self.addresses.destination());
+        let Some(FirstBytes::Tls(hello)) = self.seen else {
+            return listener.compiled.chain(&connection);
+        };
+        let protocols: Vec<&str> = hello.application_protocols.iter().map(String::as_str).collect();
+        listener.compiled.chain(&Connection {
+            transport: Transport::Tls,
+            server_name: hello.server_name.as_deref(),
+            application_protocols: &protocols,
+            ..connection
+        })
+    }
+
+    /// The cluster that a chain leads to.
+    fn cluster(
+        &self,
+        listener: &Arc<Listener>,
+        chain: &Arc<FilterChain>,
+    ) -> Result<Arc<ClusterEntry>, Decision> {
+        let refused = |name: Option<&Arc<str>>, kind, cause: String| {
+            refuse(listener, Some(chain), name, DataError::new(kind, cause))
+        };
+        let Terminal::TcpProxy(proxy) = &chain.terminal else {
+            let cause = "the filter chain closes connections";
+            return Err(refused(None, Kind::NoFilterChain, cause.to_owned()));
+        };
+        let name = proxy.cluster(self.random);
+        if let Some(reason) = chain.reason.as_ref().filter(|_| &**name == BLACK_HOLE) {
+            return Err(refused(Some(name), Kind::NoHealthyEndpoint, reason.to_string()));
+        }
+        let cause = match self.config.clusters.get(name) {
+            Some(Cluster::Present(cluster)) if cluster.is_resolved() => return Ok(cluster.clone()),
+            Some(Cluster::Absent) => format!("cluster {name} does not exist"),
+            Some(Cluster::Refused(why)) => format!("cluster {name} was refused: {why}"),
+            _ if self.config.asks_clusters && !self.is_final => {
+                return Err(Decision::Ask(Demand::Cluster(name.clone())));
+            }
+            Some(Cluster::Present(_)) => {
+                format!("the endpoints of cluster {name} are not known yet")
+            }
+            None => format!("cluster {name} is not known: no answer from the control plane"),
+        };
+        Err(refused(Some(name), Kind::NoCluster, cause))
+    }
+}
+
+fn refuse(
+    listener: &Arc<Listener>,
+    chain: Option<&Arc<FilterChain>>,
+    cluster: Option<&Arc<str>>,
+    error: DataError,
+) -> Decision {
+    let (chain, cluster) = (chain.cloned(), cluster.cloned());
+    Decision::Refuse(Box::new(Refusal { listener: listener.clone(), chain, cluster, error }))
 }
 
 /// What a client asked for, for the reason of a refusal.
@@ -159,32 +201,6 @@ fn wish(seen: Option<&FirstBytes>) -> String {
             Some(name) => format!(" with TLS for {name}"),
             None => " with TLS for no name".to_owned(),
         },
-    }
-}
-
-/// The listener that decides about a connection.
-enum Found<'a> {
-    Listener(&'a Arc<Listener>),
-    Refused(&'a Arc<str>),
-    Unknown(Demand),
-}
-
-fn listener<'a>(
-    config: &'a Config,
-    bound: &'a Arc<Listener>,
-    addresses: &Addresses,
-    may_ask: bool,
-) -> Found<'a> {
-    let Some(original) = addresses.original.filter(|_| bound.compiled.use_original_dst) else {
-        return Found::Listener(bound);
-    };
-    let known = config.answered.get(&original);
-    if known.is_none() && may_ask && !config.handed.contains_key(&original) {
-        return Found::Unknown(Demand::Destination(original));
-    }
-    match config.handed_to(original) {
-        Ok(listener) => Found::Listener(listener.unwrap_or(bound)),
-        Err(why) => Found::Refused(why),
     }
 }
 

@@ -50,7 +50,7 @@ impl Kind {
             Self::Overflow => &[Flag::UpstreamOverflow],
             Self::IdleTimeout => &[Flag::StreamIdleTimeout],
             Self::MaxDuration => &[Flag::DurationTimeout],
-            Self::UpstreamReset => &[Flag::UpstreamTermination],
+            Self::UpstreamReset => &[Flag::UpstreamReset],
             Self::DownstreamReset => &[Flag::DownstreamTermination],
         }
     }

@@ -38,6 +38,6 @@ mod view;
 mod worker;
 
 pub use error::{DataError, Kind, Side};
-pub use options::{Options, Role, Source, StaticResources};
+pub use options::{KnownAs, Options, Role, Source, StaticResources};
 pub use start::{Handle, Proxy, StartError};
 pub use view::View;

@@ -1,5 +1,6 @@
 //! How a proxy is started. In: choices of the process. Out: plain values.
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::config::listener::v3::Listener;
+use ipnet::IpNet;
 use lateen_xds::client::AdsAddress;
 
 /// Connections of one worker at the same time, unless configured.
@@ -21,6 +23,13 @@ pub enum Role {
     Gateway,
     /// `virtualOutbound` and `virtualInbound`, and more when an address is first dialled.
     Sidecar,
+}
+
+/// An address that is the proxy's alone, and the network in which it connects from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownAs {
+    pub address: IpAddr,
+    pub within: IpNet,
 }
 
 /// Where resources come from.
@@ -49,6 +58,8 @@ pub struct Options {
     pub netns: Option<OwnedFd>,
     /// `SO_MARK` of upstream sockets, so that interception leaves them alone.
     pub mark: Option<u32>,
+    /// For what shares its addresses with others of the machine.
+    pub known_as: Option<KnownAs>,
     /// A file with the last known resources, so that a restart serves without a control plane.
     pub cache: Option<PathBuf>,
     pub admin_socket: Option<PathBuf>,
@@ -72,6 +83,7 @@ impl Options {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             netns: None,
             mark: None,
+            known_as: None,
             cache: None,
             admin_socket: None,
             drain: DRAIN,

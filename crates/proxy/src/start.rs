@@ -1,6 +1,7 @@
 //! Starting and stopping a proxy. In: [`Options`]. Out: a [`Handle`]. The engine and the admin server
 //! run on the caller's runtime, traffic on the workers' threads.
 
+use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::IpAddr;
@@ -15,6 +16,7 @@ use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
 use lateen_runtime::admin::{self, Handler};
 use lateen_runtime::pages::reading;
+use lateen_telemetry::record::ProxyFacts;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -23,6 +25,7 @@ use tokio::time::timeout;
 
 use crate::collect::{self, Collectors};
 use crate::config::Config;
+use crate::connect::Sockets;
 use crate::decide::Demand;
 use crate::engine::{Binder, Engine, Inlets, Resources};
 use crate::log::LogWriter;
@@ -121,8 +124,10 @@ fn shared(
         reasons: Reasons::default(),
         log: LogWriter::start(options.stdout_log.take()).map_err(StartError::Thread)?,
         collectors,
-        mark: options.mark,
+        sockets: Sockets { mark: options.mark, known_as: options.known_as },
         max_connections: options.max_connections,
+        workers: count,
+        facts: Arc::new(facts()),
         started: Instant::now(),
     }))
 }
@@ -165,6 +170,20 @@ fn events(
             tasks.spawn(link);
             Ok(events)
         }
+    }
+}
+
+/// What is the same for all connections: the name that the machine or the pod has, and the process' variables.
+fn facts() -> ProxyFacts {
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    // What is no UTF-8 could not be in a line.
+    let texts = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    ProxyFacts {
+        hostname: hostname.trim().to_owned(),
+        environment: std::env::vars_os().filter_map(texts).collect(),
+        seed: seed(),
     }
 }
 

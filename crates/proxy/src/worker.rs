@@ -8,11 +8,12 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use lateen_telemetry::record::ProxyFacts;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
@@ -20,6 +21,7 @@ use crate::accept::accept;
 use crate::bind;
 use crate::collect::Collectors;
 use crate::config::Config;
+use crate::connect::Sockets;
 use crate::decide::Demand;
 use crate::log::LogWriter;
 use crate::records::Records;
@@ -44,8 +46,12 @@ pub struct Shared {
     pub reasons: Reasons,
     pub log: LogWriter,
     pub collectors: Collectors,
-    pub mark: Option<u32>,
+    pub sockets: Sockets,
     pub max_connections: usize,
+    /// How many there are.
+    pub workers: usize,
+    /// What records of connections say of the proxy.
+    pub facts: Arc<ProxyFacts>,
     pub started: Instant,
 }
 
@@ -74,6 +80,8 @@ pub struct Context {
     pub index: usize,
     pub shared: Arc<Shared>,
     pub active: AtomicUsize,
+    /// Connections so far.
+    count: AtomicU64,
 }
 
 thread_local! {
@@ -81,6 +89,13 @@ thread_local! {
 }
 
 impl Context {
+    /// The number of a new connection: no other one of the proxy has it, nor the one after it, which is that of the
+    /// connection to its upstream.
+    pub fn number(&self) -> u64 {
+        let own = self.count.fetch_add(1, Ordering::Relaxed);
+        2 * (own * self.shared.workers as u64 + self.index as u64)
+    }
+
     /// The next of the thread's random numbers (splitmix64, seeded by time and worker).
     pub fn random(&self) -> u64 {
         let state = match RANDOM.get() {
@@ -119,7 +134,12 @@ impl Worker {
         netns: Option<Arc<OwnedFd>>,
     ) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
-        let context = Arc::new(Context { index, shared, active: AtomicUsize::new(0) });
+        let context = Arc::new(Context {
+            index,
+            shared,
+            active: AtomicUsize::new(0),
+            count: AtomicU64::new(0),
+        });
         let own = context.clone();
         let thread =
             std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {

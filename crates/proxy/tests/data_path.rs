@@ -145,7 +145,7 @@ async fn an_upstream_reset_reaches_the_client_as_one() {
     drop(accepted);
     let error = client.read_u8().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    assert_eq!(rig.records(1).await[0]["flags"], serde_json::json!(["UC"]));
+    assert_eq!(rig.records(1).await[0]["flags"], serde_json::json!(["UR"]));
 }
 
 #[tokio::test]

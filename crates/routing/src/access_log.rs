@@ -51,14 +51,6 @@ impl AccessLog {
     pub fn wants(&self, record: &AccessRecord) -> bool {
         self.filter.as_ref().is_none_or(|filter| filter.wants(record))
     }
-
-    /// What is not written as it was asked for.
-    pub(crate) fn notes(&self) -> Vec<&str> {
-        match &self.output {
-            Output::Line(_, format) => format.notes().collect(),
-            Output::Entry(collector) => collector.notes(),
-        }
-    }
 }
 
 pub(crate) fn compile(logs: &[accesslog::AccessLog]) -> Result<Vec<AccessLog>, Refusal> {

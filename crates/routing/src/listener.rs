@@ -184,7 +184,6 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
     });
     let default_chain = default_chain.transpose()?;
     let access_log = access_log::compile(&source.access_log)?;
-    note_formats(&access_log, &mut notes);
     if chains.is_empty() && default_chain.is_none() {
         return Err(refuse("filter_chains", "there are none", "add a filter chain"));
     }
@@ -334,15 +333,6 @@ pub(crate) fn plain_transport(socket: Option<&TransportSocket>) -> Result<(), Re
     }
 }
 
-fn note_formats(logs: &[AccessLog], notes: &mut Vec<String>) {
-    let unknown = logs.iter().flat_map(AccessLog::notes);
-    for note in unknown.map(|note| format!("access log: {note}")) {
-        if !notes.contains(&note) {
-            notes.push(note);
-        }
-    }
-}
-
 fn terminal(
     filters: &[listener::Filter],
     whole: &Whole,
@@ -361,7 +351,6 @@ fn terminal(
             let config: tcp_proxy::TcpProxy =
                 convert::unpack(any).map_err(|r| r.within(&within))?;
             let compiled = TcpProxy::compile(&config).map_err(|refused| refused.within(&within))?;
-            note_formats(&compiled.access_log, notes);
             return Ok(Terminal::TcpProxy(compiled));
         }
         if convert::is::<PluginConfig>(any) {

@@ -23,7 +23,7 @@ use crate::{compile_cluster, compile_endpoints, compile_listener};
 const KEEPALIVE: &str = r#"{
     "apiVersion": "v1", "kind": "ConfigMap",
     "metadata": {"name": "istio", "namespace": "istio-system"},
-    "data": {"mesh": "tcpKeepalive:\n  probes: 3\n  time: 10s\n  interval: 5s\naccessLogFile: /dev/stdout\naccessLogFormat: '[%START_TIME(%s)%] %SOME_OPERATOR(x)%'\n"}
+    "data": {"mesh": "tcpKeepalive:\n  probes: 3\n  time: 10s\n  interval: 5s\naccessLogFile: /dev/stdout\naccessLogFormat: '[%START_TIME(%s)%] %REQ(x)%'\n"}
 }"#;
 
 fn field(value: &Value) -> Field {

@@ -33,9 +33,7 @@ impl AccessRecord {
             "requested_server_name" => {
                 Some(Value::Text(self.server_name.clone().unwrap_or_default()))
             }
-            "termination_details" if !self.flags.is_empty() => {
-                Some(Value::Text(self.close_reason.clone()))
-            }
+            "id" => Some(Value::Uint(self.id)),
             _ => None,
         }
     }
@@ -45,7 +43,7 @@ impl AccessRecord {
             "address" | "port" => endpoint(self.upstream_remote?, name),
             "local_address" => Some(Value::text(self.upstream_local?.to_string())),
             "transport_failure_reason" => {
-                Some(Value::Text(self.upstream_failure.clone().unwrap_or_default()))
+                Some(Value::text(self.transport_failure().unwrap_or_default()))
             }
             "request_attempt_count" => Some(Value::Uint(u64::from(self.attempts))),
             _ => None,
@@ -63,7 +61,7 @@ impl AccessRecord {
     fn response(&self, name: &str) -> Option<Value> {
         match name {
             "flags" => {
-                let flags = self.flags.iter().fold(0, |all, flag| all | flag.bit());
+                let flags = self.envoys_flags().fold(0, |all, flag| all | flag.bit());
                 i64::try_from(flags).ok().map(Value::Int)
             }
             "size" | "total_size" => i64::try_from(self.bytes_sent).ok().map(Value::Int),
@@ -124,7 +122,8 @@ mod tests {
     #[test]
     fn a_connection_has_envoys_attributes() {
         for text in [
-            "response.flags == 0x8020 && connection.termination_details == 'connection refused'",
+            "response.flags == 0x8020 && connection.id == 7u && !has(connection.termination_details)",
+            "upstream.transport_failure_reason == 'delayed connect error: Connection refused'",
             "source.address == '10.0.0.7:41000' && source.port == 41000 && destination.port == 8020",
             "upstream.address == '10.0.0.2:8020' && upstream.transport_failure_reason != ''",
             "!connection.mtls && connection.requested_server_name == ''",
@@ -137,9 +136,7 @@ mod tests {
             assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
         }
         let ended = AccessRecord { flags: &[], upstream_remote: None, ..record() };
-        for text in
-            ["response.flags != 0", "has(connection.termination_details)", "has(upstream.port)"]
-        {
+        for text in ["response.flags != 0", "has(upstream.port)"] {
             assert!(!Expression::parse(text).unwrap().is_true(&ended), "{text}");
         }
     }

@@ -60,6 +60,8 @@ pub fn full_entry(record: &AccessRecord) -> TcpAccessLogEntry {
             filter_metadata: filter_metadata.collect(),
             ..Metadata::default()
         }),
+        response_flags: (!record.flags.is_empty()).then(|| flags(record.flags)),
+        upstream_transport_failure_reason: text(record.upstream_failure.as_ref()),
         custom_tags: tags.map(|(name, text)| (name.to_owned(), text.to_string())).into(),
         ..common(record)
     };
@@ -68,7 +70,7 @@ pub fn full_entry(record: &AccessRecord) -> TcpAccessLogEntry {
 
 /// What entries of connections and of requests have in common.
 pub fn common(record: &AccessRecord) -> AccessLogCommon {
-    let termination = Some(&record.close_reason).filter(|_| !record.flags.is_empty());
+    let shown: Vec<Flag> = record.envoys_flags().collect();
     AccessLogCommon {
         downstream_remote_address: Some(address(record.downstream_remote)),
         downstream_direct_remote_address: Some(address(record.downstream_remote)),
@@ -79,9 +81,8 @@ pub fn common(record: &AccessRecord) -> AccessLogCommon {
         time_to_last_downstream_tx_byte: Some(duration(record.duration)),
         duration: Some(duration(record.duration)),
         upstream_cluster: text(record.cluster.as_ref()),
-        response_flags: (!record.flags.is_empty()).then(|| flags(record.flags)),
-        upstream_transport_failure_reason: text(record.upstream_failure.as_ref()),
-        connection_termination_details: text(termination),
+        response_flags: (!shown.is_empty()).then(|| flags(&shown)),
+        upstream_transport_failure_reason: record.transport_failure().unwrap_or_default(),
         upstream_request_attempt_count: record.attempts,
         downstream_wire_bytes_received: record.bytes_received,
         downstream_wire_bytes_sent: record.bytes_sent,
@@ -127,7 +128,7 @@ fn flags(set: &[Flag]) -> ResponseFlags {
             Flag::UpstreamRetryLimitExceeded => &mut flags.upstream_retry_limit_exceeded,
             Flag::NoRouteFound => &mut flags.no_route_found,
             Flag::NoClusterFound => &mut flags.no_cluster_found,
-            Flag::UpstreamTermination => &mut flags.upstream_connection_termination,
+            Flag::UpstreamReset => &mut flags.upstream_remote_reset,
             Flag::DownstreamTermination => &mut flags.downstream_connection_termination,
             Flag::StreamIdleTimeout => &mut flags.stream_idle_timeout,
             Flag::DurationTimeout => &mut flags.duration_timeout,
@@ -142,7 +143,7 @@ pub fn flags_of(flags: &ResponseFlags) -> Vec<Flag> {
     let all = [
         (flags.no_healthy_upstream, Flag::NoHealthyUpstream),
         (flags.upstream_connection_failure, Flag::UpstreamConnectionFailure),
-        (flags.upstream_connection_termination, Flag::UpstreamTermination),
+        (flags.upstream_remote_reset, Flag::UpstreamReset),
         (flags.upstream_overflow, Flag::UpstreamOverflow),
         (flags.no_route_found, Flag::NoRouteFound),
         (flags.downstream_connection_termination, Flag::DownstreamTermination),
@@ -221,7 +222,7 @@ mod tests {
         use Flag::{
             DownstreamTermination, DurationTimeout, NoClusterFound, NoHealthyUpstream,
             NoRouteFound, StreamIdleTimeout, UpstreamConnectionFailure, UpstreamOverflow,
-            UpstreamRetryLimitExceeded, UpstreamTermination,
+            UpstreamReset, UpstreamRetryLimitExceeded,
         };
         for flag in [
             NoHealthyUpstream,
@@ -230,7 +231,7 @@ mod tests {
             UpstreamRetryLimitExceeded,
             NoRouteFound,
             NoClusterFound,
-            UpstreamTermination,
+            UpstreamReset,
             DownstreamTermination,
             StreamIdleTimeout,
             DurationTimeout,

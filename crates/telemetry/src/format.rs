@@ -1,9 +1,9 @@
 //! Envoy's access-log format language, for TCP. In: a format string or a JSON template. Out: a
-//! compiled [`Format`] that writes one line for a record. Operators that need an HTTP request are
-//! accepted and give `-` (text) or null (JSON), as in Envoy on a TCP connection. So do operators that
-//! are not known: a log line is no reason to refuse traffic, and [`Format::notes`] tells of them.
+//! compiled [`Format`] that writes one line for a record, or what Envoy would refuse it for. Operators that need an HTTP
+//! request are accepted and give `-` (text) or null (JSON), as in Envoy on a TCP connection.
 
 mod operator;
+mod table;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -30,8 +30,13 @@ pub enum FormatError {
     #[error("unclosed % in the access log format after {0:?}: write %% for a percent sign")]
     Unclosed(String),
     #[error(
-        "{0} in the JSON access log format is neither text, a number, an object nor a list: write one of them"
+        "%{0}% in the access log format is no operator: write %NAME%, %NAME(ARGUMENT)% or %NAME(ARGUMENT):LENGTH%, \
+         and %% for a percent sign"
     )]
+    Shape(String),
+    #[error("operator %{text}% in the access log format {reason}")]
+    Operator { text: String, reason: String },
+    #[error("{0} is no JSON access log format: write an object")]
     Kind(String),
 }
 
@@ -53,7 +58,8 @@ enum Shape {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Member {
     Text(Template),
-    Number(Value),
+    /// A number, true, false or null.
+    Fixed(Value),
     Object(Vec<(String, Member)>),
     List(Vec<Member>),
 }
@@ -67,7 +73,7 @@ impl Format {
         Ok(Self { shape: Shape::Text(Template::parse(format)?), omits_empty: false })
     }
 
-    /// From an object whose texts are formats, with objects, lists and numbers in it.
+    /// From an object whose texts are formats, with objects, lists and fixed values in it.
     pub fn json(format: &Value) -> Result<Self, FormatError> {
         match Member::parse(format)? {
             Member::Object(members) => Ok(Self { shape: Shape::Json(members), omits_empty: false }),
@@ -79,18 +85,6 @@ impl Format {
     #[must_use]
     pub fn omitting_empty(self, omits_empty: bool) -> Self {
         Self { omits_empty, ..self }
-    }
-
-    /// What is not written as it was asked for.
-    pub fn notes(&self) -> impl Iterator<Item = &str> {
-        let mut all = Vec::new();
-        match &self.shape {
-            Shape::Text(template) => all.push(template),
-            Shape::Json(members) => {
-                members.iter().for_each(|(_, member)| member.templates(&mut all));
-            }
-        }
-        all.into_iter().flat_map(Template::notes)
     }
 
     /// Appends one line, its newline included.
@@ -117,32 +111,23 @@ impl Member {
     fn parse(format: &Value) -> Result<Self, FormatError> {
         Ok(match format {
             Value::String(text) => Self::Text(Template::parse(text)?),
-            Value::Number(_) => Self::Number(format.clone()),
             Value::Object(members) => {
                 let parsed = members.iter().map(|(key, one)| Ok((key.clone(), Self::parse(one)?)));
                 Self::Object(parsed.collect::<Result<_, FormatError>>()?)
             }
             Value::Array(all) => Self::List(all.iter().map(Self::parse).collect::<Result<_, _>>()?),
-            Value::Null | Value::Bool(_) => return Err(FormatError::Kind(format.to_string())),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self::Fixed(format.clone()),
         })
-    }
-
-    fn templates<'a>(&'a self, all: &mut Vec<&'a Template>) {
-        match self {
-            Self::Text(template) => all.push(template),
-            Self::Number(_) => {}
-            Self::Object(members) => members.iter().for_each(|(_, member)| member.templates(all)),
-            Self::List(members) => members.iter().for_each(|member| member.templates(all)),
-        }
     }
 
     fn value(&self, record: &AccessRecord, omits_empty: bool) -> Value {
         match self {
             Self::Text(template) => template.value(record),
-            Self::Number(value) => value.clone(),
+            Self::Fixed(value) => value.clone(),
             Self::Object(members) => Value::Object(object(members, record, omits_empty)),
             Self::List(members) => {
-                members.iter().map(|member| member.value(record, omits_empty)).collect()
+                let values = members.iter().map(|member| member.value(record, omits_empty));
+                values.filter(|value| !(omits_empty && value.is_null())).collect()
             }
         }
     }

@@ -175,6 +175,41 @@ pub fn cut(value: &str, longest: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}{CUT}", &value[..end]))
 }
 
+/// Bytes of a label's name.
+const LONGEST_NAME: usize = 256;
+
+/// The name under which a label of one's own is exported: what Prometheus does not take in names is `_`, as Envoy
+/// writes it.
+///
+/// # Errors
+/// With the reason why there can be no label of that name.
+pub fn exported_name(name: &str) -> Result<Cow<'_, str>, &'static str> {
+    match name {
+        "" => return Err("it is empty: write a name"),
+        "le" | "quantile" => {
+            return Err(
+                "Prometheus keeps that name for its histograms and summaries: use another one",
+            );
+        }
+        _ if name.len() > LONGEST_NAME => {
+            return Err("it has more than 256 bytes: use a shorter name");
+        }
+        _ => {}
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let exported = match name.chars().all(fits) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => Cow::Borrowed(name),
+        false => {
+            let digit = if name.starts_with(|c: char| c.is_ascii_digit()) { "_" } else { "" };
+            Cow::Owned(digit.to_owned() + &name.replace(|c| !fits(c), "_"))
+        }
+    };
+    match exported.starts_with("__") {
+        true => Err("Prometheus keeps names that begin with __ for itself: use another one"),
+        false => Ok(exported),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Facts, LONGEST, Reporter, Response, Security, Service, bounded};

@@ -1,6 +1,7 @@
 //! What is known of one connection when it ends. In: facts from the data path. Out: a plain struct
 //! that formatters read, and its JSON view.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,19 +20,25 @@ pub enum Flag {
     UpstreamRetryLimitExceeded,
     NoRouteFound,
     NoClusterFound,
-    UpstreamTermination,
+    UpstreamReset,
     DownstreamTermination,
     StreamIdleTimeout,
     DurationTimeout,
 }
 
 impl Flag {
+    /// Whether Envoy has it of connections too; the others are of its requests alone, and of connections the control plane
+    /// is told them.
+    pub fn is_of_connections(self) -> bool {
+        !matches!(self, Self::DownstreamTermination | Self::StreamIdleTimeout)
+    }
+
     /// Its number in Envoy's attribute `response.flags`.
     pub fn bit(self) -> u64 {
         match self {
             Self::NoHealthyUpstream => 0x2,
             Self::UpstreamConnectionFailure => 0x20,
-            Self::UpstreamTermination => 0x40,
+            Self::UpstreamReset => 0x10,
             Self::UpstreamOverflow => 0x80,
             Self::NoRouteFound => 0x100,
             Self::DownstreamTermination => 0x4000,
@@ -51,7 +58,7 @@ impl Flag {
             Self::UpstreamRetryLimitExceeded => "UpstreamRetryLimitExceeded",
             Self::NoRouteFound => "NoRouteFound",
             Self::NoClusterFound => "NoClusterFound",
-            Self::UpstreamTermination => "UpstreamConnectionTermination",
+            Self::UpstreamReset => "UpstreamRemoteReset",
             Self::DownstreamTermination => "DownstreamConnectionTermination",
             Self::StreamIdleTimeout => "StreamIdleTimeout",
             Self::DurationTimeout => "DurationTimeout",
@@ -66,7 +73,7 @@ impl Flag {
             Self::UpstreamRetryLimitExceeded => "URX",
             Self::NoRouteFound => "NR",
             Self::NoClusterFound => "NC",
-            Self::UpstreamTermination => "UC",
+            Self::UpstreamReset => "UR",
             Self::DownstreamTermination => "DC",
             Self::StreamIdleTimeout => "SI",
             Self::DurationTimeout => "DT",
@@ -74,11 +81,29 @@ impl Flag {
     }
 }
 
+/// What is the same for all connections of a proxy.
+#[derive(Debug, Default)]
+pub struct ProxyFacts {
+    pub hostname: String,
+    /// The process' variables.
+    pub environment: BTreeMap<String, String>,
+    /// A random number, from which ids are made.
+    pub seed: u64,
+}
+
+/// How a reason begins that is no error of the operating system: the proxy waited long enough.
+pub const NO_ANSWER: &str = "no connection within";
+
 /// One finished connection. Bytes are counted as Envoy counts them: received from and sent to the
 /// downstream peer. The three metadata fields are the `filter_metadata.istio` objects, as JSON text,
 /// of the filter chain (else its listener), the cluster and the endpoint.
 #[derive(Clone, Debug)]
 pub struct AccessRecord {
+    /// Of all connections that the proxy had, to either side, it alone has this number.
+    pub id: u64,
+    /// The number of the connection to the upstream.
+    pub upstream_id: Option<u64>,
+    pub proxy: Arc<ProxyFacts>,
     pub start: SystemTime,
     pub duration: Duration,
     pub listener: Arc<str>,
@@ -92,6 +117,10 @@ pub struct AccessRecord {
     pub original_destination: Option<SocketAddr>,
     pub upstream_remote: Option<SocketAddr>,
     pub upstream_local: Option<SocketAddr>,
+    /// Endpoints that were dialled in vain before that one, as many as are kept.
+    pub tried: Vec<SocketAddr>,
+    /// How long it took to connect to the upstream, or to give that up.
+    pub ready: Option<Duration>,
     /// What the client's TLS asked for, where that was looked at.
     pub server_name: Option<Arc<str>>,
     pub bytes_received: u64,
@@ -105,20 +134,27 @@ pub struct AccessRecord {
 }
 
 impl AccessRecord {
-    /// `UF,URX`; `-` when nothing went wrong.
+    /// The flags that Envoy has of connections.
+    pub fn envoys_flags(&self) -> impl Iterator<Item = Flag> {
+        self.flags.iter().copied().filter(|flag| flag.is_of_connections())
+    }
+
+    /// `UF,URX`; `-` when nothing went wrong that Envoy has a flag for.
     pub fn flags_text(&self) -> String {
-        if self.flags.is_empty() {
-            return "-".into();
-        }
-        self.flags.iter().map(|flag| flag.as_str()).collect::<Vec<_>>().join(",")
+        joined(self.envoys_flags().map(Flag::as_str))
     }
 
     /// The same by their full names.
     pub fn flags_long(&self) -> String {
-        if self.flags.is_empty() {
-            return "-".into();
-        }
-        self.flags.iter().map(|flag| flag.name()).collect::<Vec<_>>().join(",")
+        joined(self.envoys_flags().map(Flag::name))
+    }
+
+    /// The upstream's error in Envoy's words, which has none of what it has waited for in vain.
+    pub fn transport_failure(&self) -> Option<String> {
+        let reason = self.upstream_failure.as_deref().filter(|why| !why.starts_with(NO_ANSWER))?;
+        let words = reason.split(" (os error").next().unwrap_or(reason);
+        let (first, rest) = words.split_at(words.chars().next()?.len_utf8());
+        Some(format!("delayed connect error: {}{rest}", first.to_uppercase()))
     }
 
     /// The record as the admin server's `/records` shows it; durations in milliseconds.
@@ -149,6 +185,11 @@ impl AccessRecord {
             "upstream_failure": self.upstream_failure.as_deref(),
         })
     }
+}
+
+fn joined(flags: impl Iterator<Item = &'static str>) -> String {
+    let all = flags.collect::<Vec<_>>().join(",");
+    if all.is_empty() { "-".into() } else { all }
 }
 
 /// JSON text as a value; text that is no JSON stays a string.

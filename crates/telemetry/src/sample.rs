@@ -1,11 +1,15 @@
 //! The record that tests begin with: a connection whose server refused it. Other crates' tests include this file.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lateen_telemetry::{AccessRecord, Flag};
 
 pub fn record() -> AccessRecord {
     AccessRecord {
+        id: 7,
+        upstream_id: None,
+        proxy: Arc::default(),
         start: UNIX_EPOCH + Duration::from_millis(1500),
         duration: Duration::from_millis(12),
         listener: "0.0.0.0_8020".into(),
@@ -19,6 +23,8 @@ pub fn record() -> AccessRecord {
         original_destination: None,
         upstream_remote: Some("10.0.0.2:8020".parse().unwrap()),
         upstream_local: None,
+        tried: vec!["10.0.0.2:8020".parse().unwrap(); 2],
+        ready: Some(Duration::from_millis(12)),
         server_name: None,
         bytes_received: 5,
         bytes_sent: 7,

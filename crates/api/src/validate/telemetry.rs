@@ -3,6 +3,7 @@
 //! In: a spec. Out: findings in the report.
 
 use lateen_telemetry::cel::{CelError, Expression};
+use lateen_telemetry::labels::{cut, exported_name};
 
 use super::Report;
 use crate::istio::telemetry::{
@@ -65,6 +66,7 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
             report.error(format!("{path}.match.customMetric"), "it is empty, name a metric");
         }
         for (name, tag) in &item.tag_overrides {
+            check_name(report, &path, name);
             let path = format!("{path}.tagOverrides[{name}].value");
             match (tag.operation.unwrap_or_default(), tag.value.is_empty()) {
                 (TagOperation::Upsert, false) => check_expression(report, &path, &tag.value),
@@ -77,6 +79,21 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
                 (TagOperation::Remove, true) => {}
             }
         }
+    }
+}
+
+/// Prometheus must be able to take a tag's name; Envoy writes some of them in another way.
+fn check_name(report: &mut Report, path: &str, name: &str) {
+    let path = format!("{path}.tagOverrides[{}]", cut(name, 64));
+    match exported_name(name) {
+        Err(reason) => report.error(path, reason),
+        Ok(exported) if exported != name => {
+            let message = format!(
+                "Prometheus takes letters, digits and _ alone: it is exported as {exported}"
+            );
+            report.warning(path, message);
+        }
+        Ok(_) => {}
     }
 }
 

@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use lateen_api::kinds::Kind;
+use lateen_api::kinds::{Kind, by_kind};
+use lateen_api::resource::object_ref;
+use lateen_api::validate;
 use serde_json::Value;
 
 use super::addresses::Reservation;
@@ -97,11 +99,27 @@ impl Change<'_> {
         }
         let subresource = &self.target.subresource;
         check::meaning(kind, subresource, before, &new, refused, &mut self.warnings)?;
+        self.warn_of_providers(&new);
         crate::admission::validate(self, before, Some(&new)).await?;
         if self.dry_run {
             return Ok(new);
         }
         self.store(old, new, reservation).await
+    }
+
+    /// Of those that a Telemetry object names and MeshConfig does not have.
+    fn warn_of_providers(&mut self, new: &Value) {
+        let kind = self.kind();
+        if kind.kind != "Telemetry" || !self.target.subresource.is_empty() {
+            return;
+        }
+        let (namespace, name, _) = validate::MESH_CONFIG;
+        let maps = by_kind("", "ConfigMap").expect("invariant: the table holds it");
+        let map = self.server.store.get(&catalog::key(maps, namespace, name));
+        let config = map.and_then(|stored| serde_json::from_slice(&stored.bytes).ok());
+        let known = validate::known_providers(config.as_ref());
+        let found = validate::unknown_providers(new, &object_ref(kind, new), &known);
+        self.warnings.extend(found.iter().map(ToString::to_string));
     }
 
     /// Gives a Service its address and node ports.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use lateen_e2e::pod::NODE;
 use lateen_e2e::{SOON, gateway, virtual_service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::prometheus::{Histograms, Prometheus};
+use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
 use serde_json::Value;
 
@@ -115,6 +117,29 @@ fn empty(dashboard: &Value, prometheus: &Prometheus) -> Result<Vec<String>> {
         }
     }
     Ok(empty)
+}
+
+/// What Grafana's own types have against a dashboard; nothing if it fits.
+fn misfits(path: &Path) -> Result<String> {
+    let output = Command::new(tools::cached("dashboards")?).arg(path).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success() == said.is_empty(), "{}: {said}", output.status);
+    Ok(said)
+}
+
+#[test]
+fn dashboards_are_what_grafanas_own_types_have() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dashboards");
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, mut dashboard) in dashboards().unwrap() {
+        assert_eq!(misfits(&folder.join(&name)).unwrap(), "");
+        // The reader does look at what is in panels.
+        dashboard["panels"][1]["targets"][0]["expression"] = "up".into();
+        let path = scratch.path().join(&name);
+        std::fs::write(&path, dashboard.to_string()).unwrap();
+        let said = misfits(&path).unwrap();
+        assert!(said.contains("panels[1].targets[0]") && said.contains("'expression'"), "{said}");
+    }
 }
 
 #[test]

@@ -128,9 +128,8 @@ mod tests {
 
     #[test]
     fn a_refused_connection_that_both_ends_tell_of_is_one_with_two_views() {
-        let client = |port, time| {
-            (key(Reporter::Source, "UC"), connection(Flag::UpstreamTermination, port, time))
-        };
+        let client =
+            |port, time| (key(Reporter::Source, "UC"), connection(Flag::UpstreamReset, port, time));
         let server = |port, time| {
             let flag = Flag::UpstreamConnectionFailure;
             (key(Reporter::Destination, "UF"), accepted(flag, port, time))

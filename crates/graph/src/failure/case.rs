@@ -103,7 +103,7 @@ impl<'c> Case<'c> {
                 format!("the connection lasted as long as it may, {}", self.seconds()),
                 "raise connectionPool.tcp.maxConnectionDuration in the DestinationRule".to_owned(),
             ),
-            Flag::UpstreamTermination => (
+            Flag::UpstreamReset => (
                 format!("{server} broke the connection off: {reason}"),
                 format!("look at the log of {server}, and of its sidecar, at that time ({endpoint})"),
             ),

@@ -49,12 +49,15 @@ fn living_owners_never_share_and_a_name_gets_its_address_back() {
 #[test]
 fn a_killed_owner_loses_its_address_when_none_else_is_free() {
     let run = Run::new("killed");
-    let subnet = "10.201.7.0/30".parse().unwrap();
+    // Of six addresses the first and the last are the bridge's.
+    let subnet = "10.201.7.0/29".parse().unwrap();
     let me = ProcessId::current();
-    fs::write(run.0.join("addresses"), format!("10.201.7.2 {} {} gone\n", me.pid, me.start + 1))
-        .unwrap();
-    let taken = lease(&run.0, subnet, "new").unwrap();
-    assert_eq!(taken.address().to_string(), "10.201.7.2");
+    let gone = |last: u8| format!("10.201.7.{last} {} {} gone{last}\n", me.pid, me.start + 1);
+    fs::write(run.0.join("addresses"), (2..=5).map(gone).collect::<String>()).unwrap();
+    let names = ["new", "newer", "newest", "last"];
+    let taken: Vec<_> = names.map(|name| lease(&run.0, subnet, name).unwrap()).into();
+    let addresses: Vec<_> = taken.iter().map(|lease| lease.address().octets()[3]).collect();
+    assert_eq!(addresses, [2, 3, 4, 5]);
     assert!(matches!(lease(&run.0, subnet, "more"), Err(AddressError::Exhausted(_))));
 }
 

@@ -62,6 +62,9 @@ fn a_bridge_comes_twice_and_goes_without_a_trace() {
     .unwrap();
     assert_eq!(forwarding(), "1\n");
     assert_eq!(fs::read_to_string(&state).unwrap(), "up0\n");
+    let addresses = scratch::output(&host, "ip", &["-o", "-4", "address", "show", "ltntest"]);
+    let addresses: Vec<_> = addresses.lines().map(|line| line.split_whitespace().nth(3)).collect();
+    assert_eq!(addresses, [Some("10.201.4.1/24"), Some("10.201.4.254/24")], "the host's first");
     let rules = scratch::output(&host, "nft", &["list", "ruleset"]);
     assert!(rules.contains("ip saddr 10.201.4.0/24 oifname != \"ltntest\" masquerade"), "{rules}");
     assert!(rules.contains("iifname \"up0\" oifname != \"ltn*\" drop"), "{rules}");

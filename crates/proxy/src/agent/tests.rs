@@ -332,3 +332,27 @@ async fn pages_are_served_over_http() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     server.abort();
 }
+
+#[tokio::test]
+async fn a_scrape_of_a_proxy_that_ends_is_whole_or_its_length_says_that_it_is_not() {
+    let Rig { state, _proxy: proxy } = Rig::with(json!({})).await;
+    let listener = server::listen(Some(LOCAL), 0).unwrap();
+    let at = listener.local_addr().unwrap();
+    let server = tokio::spawn(server::serve(listener, status::all(&state)));
+    let scrape = async || {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let request = "GET /stats/prometheus HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        let length = format!("\r\ncontent-length: {}\r\n", page.len());
+        assert!(format!("{head}\r\n").contains(&length), "{head}");
+        assert!(page.contains("\nlateen_metrics_series 0\n") && page.ends_with('\n'), "{page}");
+    };
+    scrape().await;
+    assert!(proxy.drain_and_stop(None).await);
+    scrape().await;
+    server.abort();
+}

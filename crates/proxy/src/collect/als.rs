@@ -92,7 +92,9 @@ mod tests {
         let flags = common.response_flags.as_ref().unwrap();
         assert!(flags.upstream_connection_failure && flags.upstream_retry_limit_exceeded);
         assert!(!flags.no_healthy_upstream);
-        assert_eq!(common.connection_termination_details, "connection refused");
+        assert_eq!(common.connection_termination_details, "", "as Envoy's");
+        let reason = "delayed connect error: Connection refused";
+        assert_eq!(common.upstream_transport_failure_reason, reason);
         assert_eq!(common.upstream_request_attempt_count, 3);
     }
 }

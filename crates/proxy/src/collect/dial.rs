@@ -59,8 +59,9 @@ impl Dialer {
         let addresses = Addresses { remote: nowhere, local: nowhere, original: None };
         let random = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let chosen = entry.choose(&addresses, random as u64).map_err(|error| error.to_string())?;
-        let mark = self.shared.mark;
-        let stream = connect_from(self.netns.as_ref(), &entry.compiled, chosen.address, mark).await;
+        let sockets = self.shared.sockets;
+        let stream =
+            connect_from(self.netns.as_ref(), &entry.compiled, chosen.address, sockets).await;
         let stream = stream.map_err(|error| format!("{}: {error}", chosen.address))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(stream)

@@ -27,6 +27,8 @@ const BATCH: usize = 512;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Until the next attempt: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long the first batch of a stream is nobody's yet.
+const HEARD: Duration = Duration::from_millis(300);
 /// Without an entry for so long, the connection ends.
 const IDLE: Duration = Duration::from_secs(300);
 
@@ -52,7 +54,7 @@ enum Link {
         messages: mpsc::Sender<StreamAccessLogsMessage>,
         named: bool,
         /// Ends with the link.
-        _call: JoinSet<()>,
+        call: JoinSet<()>,
     },
     Otlp(Channel),
 }
@@ -140,14 +142,19 @@ impl Follower {
             }
         };
         match link {
-            Link::Als { messages, named, .. } => {
+            Link::Als { messages, named, call } => {
                 let node = (!*named).then_some(&self.node);
                 let message = als::message(&self.collector, node, batch);
-                let ended = |_| "it ended the stream".to_owned();
-                messages.send(message).await.map_err(ended)?;
-                *named = true;
+                let ended = || "it ended the stream".to_owned();
+                messages.send(message).await.map_err(|_| ended())?;
                 // Taken by the connection, which is all that a stream without answers tells.
-                messages.reserve().await.map(drop).map_err(|_| "it ended the stream".to_owned())
+                messages.reserve().await.map_err(|_| ended())?;
+                // Whoever does not speak gRPC, or knows no such service, says so at once.
+                let is_new = !std::mem::replace(named, true);
+                match is_new && timeout(HEARD, call.join_next()).await.is_ok() {
+                    true => Err(ended()),
+                    false => Ok(()),
+                }
             }
             Link::Otlp(channel) => otlp::export(channel.clone(), &self.collector, batch).await,
         }
@@ -168,6 +175,6 @@ impl Follower {
                 tracing::debug!(log_name, reason, "a stream of access log entries ended");
             }
         });
-        Ok(Link::Als { messages, named: false, _call: call })
+        Ok(Link::Als { messages, named: false, call })
     }
 }

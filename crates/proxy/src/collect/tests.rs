@@ -22,7 +22,7 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::opentelemetry::proto::common::v1::{AnyValue, any_value};
 use lateen_telemetry::exposition::{Exposition, Format};
 use prost::Message;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -223,6 +223,52 @@ async fn an_open_telemetry_collector_that_is_away_holds_nothing_up_either() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(counts(&proxy), [0, 0], "no other service's");
+}
+
+/// Takes connections and says what no HTTP/2 is.
+async fn nonsense(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            // Whoever hears that hangs up.
+            let _ = stream.write_all(&[0x5a; 4096]).await;
+            let _ = stream.read(&mut [0; 4096]).await;
+        });
+    }
+}
+
+/// A service that wants no entries.
+struct Unwilling;
+
+#[tonic::async_trait]
+impl AccessLogService for Unwilling {
+    async fn stream_access_logs(
+        &self,
+        _messages: Request<Streaming<StreamAccessLogsMessage>>,
+    ) -> Result<Response<StreamAccessLogsResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+#[tokio::test]
+async fn a_collector_that_answers_nonsense_or_refuses_holds_nothing_up_and_nothing_is_said_to_be_written()
+ {
+    let bind = || TcpListener::bind("127.0.0.1:0");
+    let (strange, unwilling) = (bind().await.unwrap(), bind().await.unwrap());
+    let (first, second) = (strange.local_addr().unwrap(), unwilling.local_addr().unwrap());
+    tokio::spawn(nonsense(strange));
+    let service = AccessLogServiceServer::new(Unwilling);
+    let server = tonic::transport::Server::builder().add_service(service);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(unwilling)));
+    for collector in [first, second] {
+        let (proxy, at) = refusing(collector, als()).await;
+        let count = super::WAITING + 1500;
+        let begun = Instant::now();
+        connect(at, count).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // A batch and the queue have room; the rest is dropped at once.
+        let least = (count - super::WAITING - 1024) as u64;
+        until(&proxy, |[written, dropped]| written == 0 && dropped >= least).await;
+    }
 }
 
 #[tokio::test]

@@ -482,7 +482,7 @@ async fn an_idle_connection_ends_at_its_timeout() {
     .await;
     let (mut client, _) = dial(at).await.unwrap();
     assert!(matches!(within(client.read(&mut [0])).await, Ok(0) | Err(_)));
-    assert_eq!(rig.records().await[0].flags_text(), "SI");
+    assert_eq!(rig.records().await[0].flags, [lateen_telemetry::Flag::StreamIdleTimeout]);
 }
 
 #[test]

@@ -278,6 +278,39 @@ async fn an_answer_on_its_way_is_waited_for() {
 }
 
 #[test]
+fn of_many_peers_that_come_and_go_every_connection_is_counted_and_not_every_name() {
+    let (questions, mut asked) = mpsc::channel(8192);
+    let own = Own { peer: Arc::default(), node: Value::Null };
+    let traffic = Traffic::new(own, Peers::new(Some(questions)), 1);
+    let count = 25_000_u32;
+    for at in 0..count {
+        let address = IpAddr::from((0x0a00_0000 + at).to_be_bytes());
+        traffic.refused(0, &inbound(End::Address(address)));
+        // The engine answers, and drops what is too much.
+        while let Ok(question) = asked.try_recv() {
+            let workload = Workload {
+                workload_name: format!("job-{question}"),
+                namespace: "jobs".into(),
+                ..Workload::default()
+            };
+            let answer = Address { r#type: Some(address::Type::Workload(workload)) };
+            traffic.peers.answer(question, Some(&answer.encode_to_vec())).unwrap();
+        }
+        if at % 1000 == 0 {
+            traffic.peers_changed();
+            traffic.peers.surplus();
+        }
+    }
+    traffic.tick(Instant::now() + 2 * PATIENCE);
+    let all = values(&traffic, "connections_closed", &[]);
+    assert_eq!(all.iter().sum::<u64>(), u64::from(count), "none is lost");
+    assert!(all.len() <= super::SERIES / 2 + 1, "{} series", all.len());
+    let rest = values(&traffic, "connections_closed", &["source_workload=\"overflow\""]);
+    assert!(rest[0] > 10_000, "{rest:?}");
+    assert!(traffic.registry.len() <= super::SERIES + 4, "{}", traffic.registry.len());
+}
+
+#[test]
 fn a_service_is_found_in_a_clusters_name_where_nothing_else_says_it() {
     let peer = Peer::default();
     let of = |name: &str| {

@@ -68,12 +68,6 @@ impl Collector {
         }
         Ok(None)
     }
-
-    pub(super) fn notes(&self) -> Vec<&str> {
-        let Protocol::Otlp(otlp) = &self.protocol else { return Vec::new() };
-        let formats = otlp.body.iter().chain(otlp.attributes.iter().map(|(_, format)| format));
-        formats.flat_map(Format::notes).collect()
-    }
 }
 
 fn common(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_telemetry::cel::{Attributes, Expression};
-use lateen_telemetry::labels::{Label, Labels, STANDARD, bounded};
+use lateen_telemetry::labels::{Label, Labels, STANDARD, bounded, cut, exported_name};
 use lateen_telemetry::peer::unknown;
 use lateen_telemetry::plugin::MetricConfig;
 use lateen_telemetry::standard::Metric;
@@ -119,22 +119,19 @@ fn tags(
         }
     }
     for (name, text) in &config.dimensions {
-        if !is_label(name) {
-            notes.push(format!("{name:?} is no name of a label: use letters, digits and _"));
-            continue;
-        }
+        let exported = match exported_name(name) {
+            Ok(exported) => exported.into_owned(),
+            Err(reason) => {
+                notes.push(format!("there is no label {:?}: {reason}", cut(name, 64)));
+                continue;
+            }
+        };
         match Expression::parse(text) {
-            Ok(expression) => drop(tags.insert(name.clone(), Some(Arc::new(expression)))),
+            Ok(expression) => drop(tags.insert(exported, Some(Arc::new(expression)))),
             Err(error) => notes.push(format!("the label {name} stays: {text:?}: {error}")),
         }
     }
     tags
-}
-
-/// As Prometheus takes it.
-fn is_label(name: &str) -> bool {
-    let first = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    first && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 #[cfg(test)]
@@ -195,11 +192,12 @@ mod tests {
     #[test]
     fn what_cannot_be_acted_on_is_noted_and_the_rest_is_done() {
         let mut notes = Vec::new();
-        let bad = config("", &[("a", "1 +"), ("b c", "'d'"), ("e", "'f'")], &["port"]);
+        let bad =
+            config("", &[("a", "1 +"), ("le", "'d'"), ("b-c", "'d'"), ("e", "'f'")], &["port"]);
         let other = config("mine", &[], &[]);
         let matching = MetricConfig { r#match: "true".to_owned(), ..config("", &[], &[]) };
         let changes = Changes::compile(&[bad, other, matching], &mut notes).unwrap();
-        let expected = "reporter=x source_app=x response_flags=x e=f";
+        let expected = "reporter=x source_app=x response_flags=x b_c=d e=f";
         assert_eq!(shown(&changes, Metric::TcpSent).as_deref(), Some(expected));
         assert_eq!(notes.len(), 5, "{notes:?}");
         assert_eq!(Changes::compile(&[], &mut notes), None);

@@ -1,12 +1,15 @@
-//! Operators of the format language, one table. In: a name and its argument. Out: what it writes of a record.
+//! What operators of the format language write of a record. In: an operator, a record. Out: text, or a JSON value of
+//! the operator's type.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 
 use serde_json::Value;
 
+use crate::cel::{self, Expression};
 use crate::labels::cut;
-use crate::record::AccessRecord;
+use crate::record::{AccessRecord, Flag};
 use crate::timestamp;
 
 /// Longer values are cut, so that a line is one that people and collectors can take.
@@ -14,33 +17,68 @@ pub const LONGEST: usize = 4096;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operator {
-    StartTime,
-    Duration,
+    /// In a format of strftime(3), else RFC 3339.
+    Time(Moment, Option<String>),
+    Duration(Unit),
     BytesReceived,
     BytesSent,
-    ResponseFlags,
-    ResponseCode,
-    TerminationDetails,
+    Flags,
+    FlagsLong,
+    CodeDetails,
     UpstreamFailure,
-    ResponseFlagsLong,
     /// The endpoint that was chosen.
     UpstreamRemote(Show),
     /// The same once there was a connection to it.
     Connected(Show),
     UpstreamLocal(Show),
+    /// All endpoints that were dialled.
+    Tried(Show),
     UpstreamCluster,
-    WireReceived,
-    WireSent,
-    /// A member of `filter_metadata.istio` of the endpoint or the cluster.
-    Metadata(Owner, String),
+    /// Of `filter_metadata`, below `istio`: the way to a member, empty for all of it.
+    Metadata(Owner, Vec<String>),
     LogType,
     UpstreamAttempts,
     DownstreamLocal(Show),
     DownstreamRemote(Show),
+    Listener,
     FilterChain,
     ServerName,
+    ConnectionId,
+    UpstreamConnectionId,
+    /// The ids of connections that were made to endpoints.
+    UpstreamConnectionIds,
+    /// A number of the connection (1) or of its line (2) that no other one has.
+    Unique(u8),
+    /// How long it took to reach the upstream, or to give it up.
+    UpstreamReady,
+    DetectedClose(Side),
+    LocalClose(Side),
+    Hostname,
+    Environment(String),
+    Expression(Box<Expression>, Typed),
+    /// The first of them that has a value.
+    First(Vec<(Operator, Option<usize>)>),
+    /// A number of requests, which a connection has none of.
+    Zero,
+    /// A text that is empty.
+    Empty,
+    /// The same if there was a connection to an upstream.
+    EmptyOnceConnected,
     /// Has no value on a TCP connection.
     Absent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    Start,
+    Emit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
 }
 
 /// What of an address.
@@ -49,6 +87,8 @@ pub enum Show {
     All,
     Ip,
     Port,
+    /// Its network, of so many bits.
+    Network(u8),
 }
 
 /// Whose metadata.
@@ -56,222 +96,283 @@ pub enum Show {
 pub enum Owner {
     Endpoint,
     Cluster,
+    FilterChain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Downstream,
+    Upstream,
+}
+
+/// Whether JSON has a value of its type, or its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typed {
+    Yes,
+    No,
 }
 
 impl Operator {
-    /// Whether it writes Envoy's response flags.
-    pub fn is_flags(&self) -> bool {
-        matches!(self, Self::ResponseFlags | Self::ResponseFlagsLong)
-    }
-
-    /// Whether it writes a number.
-    pub fn is_number(&self) -> bool {
-        matches!(
-            self,
-            Self::Duration
-                | Self::BytesReceived
-                | Self::BytesSent
-                | Self::ResponseCode
-                | Self::UpstreamAttempts
-                | Self::WireReceived
-                | Self::WireSent
-                | Self::UpstreamRemote(Show::Port)
-                | Self::Connected(Show::Port)
-                | Self::UpstreamLocal(Show::Port)
-                | Self::DownstreamLocal(Show::Port)
-                | Self::DownstreamRemote(Show::Port)
-        )
-    }
-
-    /// Writes its value, or a dash.
-    pub fn write(&self, record: &AccessRecord, out: &mut String) {
+    /// Its value of a record as JSON has it.
+    pub fn value(&self, record: &AccessRecord) -> Value {
         match self {
-            Self::StartTime => timestamp::write(out, record.start),
-            Self::Duration => number(out, record.duration.as_millis() as u64),
-            Self::BytesReceived => number(out, record.bytes_received),
-            Self::BytesSent => number(out, record.bytes_sent),
-            Self::ResponseFlags => out.push_str(&record.flags_text()),
-            Self::ResponseCode => out.push('0'),
-            // One word, and only when something went wrong, so that lines stay splittable.
-            Self::TerminationDetails if record.flags.is_empty() => out.push('-'),
-            Self::TerminationDetails => text(out, Some(&record.close_reason.replace(' ', "_"))),
-            Self::UpstreamFailure => text(out, record.upstream_failure.as_deref()),
-            Self::ResponseFlagsLong => text(out, Some(&record.flags_long())),
+            Self::Metadata(owner, path) => metadata(record, *owner, path).unwrap_or_default(),
+            Self::Expression(expression, Typed::Yes) => {
+                expression.value(record).map(typed).unwrap_or_default()
+            }
+            Self::First(all) => all
+                .iter()
+                .map(|(operator, longest)| shortened(operator.value(record), *longest))
+                .find(|value| !value.is_null())
+                .unwrap_or_default(),
+            _ => {
+                let mut text = String::new();
+                match self.write(record, &mut text) {
+                    false => Value::Null,
+                    true if self.is_number() => {
+                        text.parse::<u64>().map_or(Value::Null, Value::from)
+                    }
+                    true => Value::String(text),
+                }
+            }
+        }
+    }
+
+    fn is_number(&self) -> bool {
+        match self {
+            Self::UpstreamRemote(show)
+            | Self::Connected(show)
+            | Self::UpstreamLocal(show)
+            | Self::DownstreamLocal(show)
+            | Self::DownstreamRemote(show) => *show == Show::Port,
+            Self::Duration(_)
+            | Self::BytesReceived
+            | Self::BytesSent
+            | Self::UpstreamAttempts
+            | Self::ConnectionId
+            | Self::UpstreamConnectionId
+            | Self::UpstreamReady
+            | Self::Zero => true,
+            _ => false,
+        }
+    }
+
+    /// Writes its value; false if it has none.
+    pub fn write(&self, record: &AccessRecord, out: &mut String) -> bool {
+        match self {
+            Self::Time(moment, pattern) => time(record, *moment, pattern.as_deref(), out),
+            Self::Duration(unit) => number(out, Some(unit.of(record.duration))),
+            Self::BytesReceived => number(out, Some(record.bytes_received)),
+            Self::BytesSent => number(out, Some(record.bytes_sent)),
+            Self::Flags => text(out, Some(&record.flags_text())),
+            Self::FlagsLong => text(out, Some(&record.flags_long())),
+            Self::UpstreamAttempts => number(out, Some(u64::from(record.attempts))),
+            Self::ConnectionId => number(out, Some(record.id)),
+            Self::UpstreamConnectionId => number(out, Some(record.upstream_id.unwrap_or(0))),
+            Self::UpstreamConnectionIds => number(out, record.upstream_id),
+            Self::UpstreamReady => {
+                number(out, record.ready.map(|ready| Unit::Milliseconds.of(ready)))
+            }
+            Self::Zero => number(out, Some(0)),
+            Self::Empty => true,
+            Self::EmptyOnceConnected => record.upstream_local.is_some(),
+            Self::Absent => false,
+            Self::UpstreamRemote(_)
+            | Self::Connected(_)
+            | Self::UpstreamLocal(_)
+            | Self::DownstreamLocal(_)
+            | Self::DownstreamRemote(_)
+            | Self::Tried(_) => self.write_address(record, out),
+            Self::Metadata(..) | Self::Expression(_, Typed::Yes) | Self::First(_) => {
+                json_text(&self.value(record), out)
+            }
+            Self::Expression(expression, Typed::No) => {
+                let value = expression.value(record).map(|value| value.print());
+                value.inspect(|value| out.push_str(&cut(value, LONGEST))).is_some()
+            }
+            _ => self.write_text(record, out),
+        }
+    }
+
+    fn write_address(&self, record: &AccessRecord, out: &mut String) -> bool {
+        match self {
             Self::UpstreamRemote(show) => address(out, record.upstream_remote, *show),
             Self::Connected(show) => {
                 let connected = record.upstream_remote.filter(|_| record.upstream_local.is_some());
-                address(out, connected, *show);
+                address(out, connected, *show)
             }
-            Self::UpstreamCluster => text(out, record.cluster.as_deref()),
             Self::UpstreamLocal(show) => address(out, record.upstream_local, *show),
-            // Nothing is encrypted here, and TCP has no headers of its own.
-            Self::WireReceived => number(out, record.bytes_received),
-            Self::WireSent => number(out, record.bytes_sent),
-            Self::Metadata(owner, member) => {
-                let all = match owner {
-                    Owner::Endpoint => &record.workload,
-                    Owner::Cluster => &record.cluster_origin,
-                };
-                text(out, metadata(all.as_deref(), member).as_deref());
-            }
-            Self::LogType => out.push_str("TcpConnectionEnd"),
-            Self::UpstreamAttempts => number(out, u64::from(record.attempts)),
             Self::DownstreamLocal(show) => address(out, Some(record.downstream_local), *show),
             Self::DownstreamRemote(show) => address(out, Some(record.downstream_remote), *show),
+            Self::Tried(show) => {
+                for tried in &record.tried {
+                    address(out, Some(*tried), *show);
+                    out.push(',');
+                }
+                address(out, record.upstream_remote, *show)
+            }
+            _ => false,
+        }
+    }
+
+    fn write_text(&self, record: &AccessRecord, out: &mut String) -> bool {
+        let untaken = record.flags.contains(&Flag::NoRouteFound);
+        match self {
+            Self::UpstreamFailure => {
+                let reason = record.transport_failure();
+                text(out, reason.map(|reason| reason.replace(' ', "_")).as_deref())
+            }
+            Self::CodeDetails => text(out, untaken.then_some("filter_chain_not_found")),
+            Self::UpstreamCluster => text(out, record.cluster.as_deref()),
+            // Only what listeners log themselves is of no filter's.
+            Self::LogType => text(out, Some(if untaken { "NotSet" } else { "TcpConnectionEnd" })),
+            Self::Listener => text(out, Some(&record.listener)),
             Self::FilterChain => text(out, Some(&record.filter_chain)),
             Self::ServerName => text(out, record.server_name.as_deref()),
-            Self::Absent => out.push('-'),
+            Self::Unique(what) => text(out, Some(&unique(record, *what))),
+            Self::DetectedClose(side) => text(out, detected_close(record, *side)),
+            Self::LocalClose(side) => text(out, local_close(record, *side)),
+            Self::Hostname => text(out, Some(&record.proxy.hostname)),
+            Self::Environment(name) => {
+                // A dash is its value if there is no such variable.
+                text(out, Some(record.proxy.environment.get(name).map_or("-", String::as_str)))
+            }
+            _ => false,
         }
     }
 }
 
-/// The operator of a name; none if there is none. Those that need a request, TLS or a tracer have no value.
-pub fn operator(name: &str, argument: &str) -> Option<Operator> {
-    Some(match name {
-        "START_TIME" => Operator::StartTime,
-        "DURATION" => Operator::Duration,
-        "BYTES_RECEIVED" => Operator::BytesReceived,
-        "BYTES_SENT" => Operator::BytesSent,
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED" | "UPSTREAM_WIRE_BYTES_SENT" => Operator::WireReceived,
-        "DOWNSTREAM_WIRE_BYTES_SENT" | "UPSTREAM_WIRE_BYTES_RECEIVED" => Operator::WireSent,
-        "RESPONSE_FLAGS" => Operator::ResponseFlags,
-        "RESPONSE_FLAGS_LONG" => Operator::ResponseFlagsLong,
-        "RESPONSE_CODE" => Operator::ResponseCode,
-        "CONNECTION_TERMINATION_DETAILS" => Operator::TerminationDetails,
-        "UPSTREAM_TRANSPORT_FAILURE_REASON" => Operator::UpstreamFailure,
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
-        "UPSTREAM_REQUEST_ATTEMPT_COUNT" => Operator::UpstreamAttempts,
-        "FILTER_CHAIN_NAME" => Operator::FilterChain,
-        "REQUESTED_SERVER_NAME" => Operator::ServerName,
-        "ACCESS_LOG_TYPE" => Operator::LogType,
-        "UPSTREAM_METADATA" => of_istio(Owner::Endpoint, argument),
-        "CLUSTER_METADATA" => of_istio(Owner::Cluster, argument),
-        "METADATA" => match argument.split_once(':') {
-            Some(("UPSTREAM_HOST", rest)) => of_istio(Owner::Endpoint, rest),
-            Some(("CLUSTER", rest)) => of_istio(Owner::Cluster, rest),
-            _ => Operator::Absent,
-        },
-        _ if ABSENT.contains(&name) => Operator::Absent,
-        _ => return of_address(name),
-    })
-}
-
-/// What a TCP connection has no value for.
-const ABSENT: [&str; 65] = [
-    "COMMON_DURATION",
-    "CONNECTION_ID",
-    "DOWNSTREAM_DETECTED_CLOSE_TYPE",
-    "DOWNSTREAM_HANDSHAKE_DURATION",
-    "DOWNSTREAM_LOCAL_CLOSE_REASON",
-    "DOWNSTREAM_LOCAL_SUBJECT",
-    "DOWNSTREAM_LOCAL_URI_SAN",
-    "DOWNSTREAM_PEER_CERT",
-    "DOWNSTREAM_PEER_DNS_SAN",
-    "DOWNSTREAM_PEER_FINGERPRINT_1",
-    "DOWNSTREAM_PEER_FINGERPRINT_256",
-    "DOWNSTREAM_PEER_ISSUER",
-    "DOWNSTREAM_PEER_SERIAL",
-    "DOWNSTREAM_PEER_SUBJECT",
-    "DOWNSTREAM_PEER_URI_SAN",
-    "DOWNSTREAM_TLS_CIPHER",
-    "DOWNSTREAM_TLS_SESSION_ID",
-    "DOWNSTREAM_TLS_VERSION",
-    "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-    "DYNAMIC_METADATA",
-    "FILTER_STATE",
-    "GRPC_STATUS",
-    "GRPC_STATUS_NUMBER",
-    "PATH",
-    "PROTOCOL",
-    "QUERY_PARAM",
-    "QUERY_PARAMS",
-    "REQ",
-    "REQUEST_DURATION",
-    "REQUEST_HEADERS_BYTES",
-    "REQUEST_TX_DURATION",
-    "REQ_WITHOUT_QUERY",
-    "RESP",
-    "RESPONSE_CODE_DETAILS",
-    "RESPONSE_DURATION",
-    "RESPONSE_HEADERS_BYTES",
-    "RESPONSE_TRAILERS_BYTES",
-    "RESPONSE_TX_DURATION",
-    "ROUTE_NAME",
-    "SPAN_ID",
-    "STREAM_ID",
-    "TLS_JA3_FINGERPRINT",
-    "TLS_JA4_FINGERPRINT",
-    "TRACE_ID",
-    "TRAILER",
-    "UNIQUE_ID",
-    "UPSTREAM_CONNECTION_ID",
-    "UPSTREAM_CONNECTION_POOL_READY_DURATION",
-    "UPSTREAM_DETECTED_CLOSE_TYPE",
-    "UPSTREAM_FILTER_STATE",
-    "UPSTREAM_LOCAL_CLOSE_REASON",
-    "UPSTREAM_LOCAL_SUBJECT",
-    "UPSTREAM_LOCAL_URI_SAN",
-    "UPSTREAM_PEER_CERT",
-    "UPSTREAM_PEER_DNS_SAN",
-    "UPSTREAM_PEER_FINGERPRINT_1",
-    "UPSTREAM_PEER_FINGERPRINT_256",
-    "UPSTREAM_PEER_ISSUER",
-    "UPSTREAM_PEER_SERIAL",
-    "UPSTREAM_PEER_SUBJECT",
-    "UPSTREAM_PEER_URI_SAN",
-    "UPSTREAM_TLS_CIPHER",
-    "UPSTREAM_TLS_SESSION_ID",
-    "UPSTREAM_TLS_VERSION",
-    "VIRTUAL_CLUSTER_NAME",
-];
-
-/// `istio:workload` is all that endpoints and clusters have in their metadata here.
-fn of_istio(owner: Owner, argument: &str) -> Operator {
-    match argument.split_once(':') {
-        Some(("istio", member)) => Operator::Metadata(owner, member.to_owned()),
-        _ => Operator::Absent,
+impl Unit {
+    fn of(self, duration: std::time::Duration) -> u64 {
+        let count = match self {
+            Self::Milliseconds => duration.as_millis(),
+            Self::Microseconds => duration.as_micros(),
+            Self::Nanoseconds => duration.as_nanos(),
+        };
+        u64::try_from(count).unwrap_or(u64::MAX)
     }
 }
 
-/// An address, and what of it is shown.
-fn of_address(name: &str) -> Option<Operator> {
-    let (name, show) = match name.strip_suffix("_ADDRESS_WITHOUT_PORT") {
-        Some(name) => (name, Show::Ip),
-        None => match (name.strip_suffix("_ADDRESS"), name.strip_suffix("_PORT")) {
-            (Some(name), _) => (name, Show::All),
-            (None, Some(name)) => (name, Show::Port),
-            (None, None) => (name, Show::All),
-        },
-    };
-    Some(match (name, show) {
-        ("UPSTREAM_HOST" | "UPSTREAM_HOST_NAME", Show::All) => Operator::UpstreamRemote(show),
-        ("UPSTREAM_HOST_NAME_WITHOUT", Show::Port) => Operator::UpstreamRemote(Show::Ip),
-        ("UPSTREAM_REMOTE", _) => Operator::Connected(show),
-        ("UPSTREAM_LOCAL", _) => Operator::UpstreamLocal(show),
-        ("DOWNSTREAM_LOCAL" | "DOWNSTREAM_DIRECT_LOCAL", _) => Operator::DownstreamLocal(show),
-        ("DOWNSTREAM_REMOTE" | "DOWNSTREAM_DIRECT_REMOTE", _) => Operator::DownstreamRemote(show),
-        _ => return None,
-    })
+/// JSON as text: what is a text already has no quotes.
+fn json_text(value: &Value, out: &mut String) -> bool {
+    match value {
+        Value::Null => false,
+        Value::String(value) => text(out, Some(value)),
+        other => text(out, Some(&other.to_string())),
+    }
 }
 
-fn metadata(all: Option<&str>, member: &str) -> Option<String> {
-    let all: Value = serde_json::from_str(all?).ok()?;
-    let mut found = &all;
-    for part in member.split(':') {
-        found = found.get(part)?;
+/// A text of so many letters at most; what is no text has no length.
+pub fn shortened(value: Value, longest: Option<usize>) -> Value {
+    match (value, longest) {
+        (Value::String(text), Some(longest)) => Value::String(text.chars().take(longest).collect()),
+        (value, _) => value,
+    }
+}
+
+fn typed(value: cel::Value) -> Value {
+    match value {
+        cel::Value::Null => Value::Null,
+        cel::Value::Bool(value) => Value::from(value),
+        cel::Value::Int(value) => Value::from(value),
+        cel::Value::Uint(value) => Value::from(value),
+        cel::Value::Double(value) => Value::from(value),
+        cel::Value::Map(members) => {
+            let members =
+                members.iter().map(|(name, value)| (name.to_string(), typed(value.clone())));
+            Value::Object(members.collect())
+        }
+        cel::Value::List(items) => items.iter().cloned().map(typed).collect(),
+        cel::Value::Text(_) | cel::Value::Duration(_) => {
+            Value::from(cut(&value.print(), LONGEST).to_string())
+        }
+    }
+}
+
+fn time(record: &AccessRecord, moment: Moment, pattern: Option<&str>, out: &mut String) -> bool {
+    let at = match moment {
+        Moment::Start => record.start,
+        // A clock may be as wrong as can be.
+        Moment::Emit => record.start.checked_add(record.duration).unwrap_or(record.start),
+    };
+    match pattern {
+        Some(pattern) => timestamp::write_as(out, at, pattern),
+        None => timestamp::write(out, at),
+    }
+    true
+}
+
+fn metadata(record: &AccessRecord, owner: Owner, path: &[String]) -> Option<Value> {
+    let all = match owner {
+        Owner::Endpoint => &record.workload,
+        Owner::Cluster => &record.cluster_origin,
+        Owner::FilterChain => &record.origin,
+    };
+    let mut found: Value = serde_json::from_str(all.as_deref()?).ok()?;
+    for part in path {
+        found = found.get_mut(part)?.take();
     }
     Some(match found {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Value::String(cut(&text, LONGEST).to_string()),
+        other => other,
     })
 }
 
-fn number(out: &mut String, value: u64) {
-    write!(out, "{value}").expect("writing to a string cannot fail");
+fn detected_close(record: &AccessRecord, side: Side) -> Option<&'static str> {
+    let has = |flag| record.flags.contains(&flag);
+    Some(match side {
+        Side::Downstream if has(Flag::DownstreamTermination) => "RemoteReset",
+        Side::Downstream if has(Flag::UpstreamReset) => "LocalReset",
+        Side::Upstream if has(Flag::NoRouteFound) => return None,
+        Side::Upstream if has(Flag::UpstreamReset) => "RemoteReset",
+        Side::Downstream | Side::Upstream => "Normal",
+    })
 }
 
-fn text(out: &mut String, value: Option<&str>) {
-    match value.map(|value| cut(value, LONGEST)).as_deref() {
+/// Envoy's own words for why it ended a connection; the numbers are those of its pools' failures.
+fn local_close(record: &AccessRecord, side: Side) -> Option<&'static str> {
+    let reason = |flag: &Flag| {
+        Some(match flag {
+            Flag::StreamIdleTimeout => "tcp_session_idle_timeout",
+            Flag::DurationTimeout => "max_connection_duration_reached",
+            _ if side == Side::Upstream => return None,
+            Flag::UpstreamConnectionFailure => "tcp_initializion_failure:0",
+            Flag::NoHealthyUpstream => "tcp_initializion_failure:1",
+            Flag::UpstreamOverflow => "tcp_initializion_failure:2",
+            Flag::NoClusterFound => "tcp_initializion_failure:3",
+            _ => return None,
+        })
+    };
+    record.flags.iter().find_map(reason)
+}
+
+/// In the form of a random UUID.
+fn unique(record: &AccessRecord, what: u8) -> String {
+    let half = |number: u8| {
+        let mut hasher = DefaultHasher::new();
+        (record.proxy.seed, record.id, record.start, what, number).hash(&mut hasher);
+        hasher.finish()
+    };
+    let (high, low) = (half(0), half(1));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        0x8000 | (low >> 48) & 0x3fff,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+fn number(out: &mut String, value: Option<u64>) -> bool {
+    value
+        .inspect(|value| write!(out, "{value}").expect("writing to a string cannot fail"))
+        .is_some()
+}
+
+fn text(out: &mut String, value: Option<&str>) -> bool {
+    match value.filter(|value| !value.is_empty()).map(|value| cut(value, LONGEST)).as_deref() {
+        None => return false,
         // Some of it is a peer's own words: they must not end a line or steer a terminal.
         Some(value) if value.contains(char::is_control) => {
             for letter in value.chars() {
@@ -281,17 +382,34 @@ fn text(out: &mut String, value: Option<&str>) {
                 }
             }
         }
-        Some(value) if !value.is_empty() => out.push_str(value),
-        _ => out.push('-'),
+        Some(value) => out.push_str(value),
     }
+    true
 }
 
-fn address(out: &mut String, value: Option<SocketAddr>, show: Show) {
-    let written = match (value, show) {
-        (None, _) => return out.push('-'),
-        (Some(value), Show::All) => write!(out, "{value}"),
-        (Some(value), Show::Ip) => write!(out, "{}", value.ip()),
-        (Some(value), Show::Port) => write!(out, "{}", value.port()),
+fn address(out: &mut String, value: Option<SocketAddr>, show: Show) -> bool {
+    let Some(value) = value else { return false };
+    let written = match show {
+        Show::All => write!(out, "{value}"),
+        Show::Ip => write!(out, "{}", value.ip()),
+        Show::Port => write!(out, "{}", value.port()),
+        Show::Network(bits) => network(out, value.ip(), bits),
     };
     written.expect("writing to a string cannot fail");
+    true
+}
+
+fn network(out: &mut String, address: IpAddr, bits: u8) -> std::fmt::Result {
+    match address {
+        IpAddr::V4(address) => {
+            let bits = bits.min(32);
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+            write!(out, "{}/{bits}", std::net::Ipv4Addr::from(u32::from(address) & mask))
+        }
+        IpAddr::V6(address) => {
+            let bits = bits.min(128);
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+            write!(out, "{}/{bits}", std::net::Ipv6Addr::from(u128::from(address) & mask))
+        }
+    }
 }

@@ -1,35 +1,26 @@
-//! Text with operators in it: `%NAME(ARGUMENT)%`. In: a format string. Out: its parts, and what they write.
-
-use std::time::UNIX_EPOCH;
+//! Text with operators in it: `%NAME(ARGUMENT):LENGTH%`. In: a format string. Out: its parts, and what they write.
 
 use serde_json::Value;
 
 use super::FormatError;
-use super::operator::{LONGEST, Operator, operator};
-use crate::cel::Expression;
-use crate::labels::cut;
+use super::operator::{Operator, shortened};
+use super::table::{Written, operator};
 use crate::record::AccessRecord;
-use crate::timestamp;
 
 /// Literal text and operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    parts: Vec<Part>,
-    notes: Vec<String>,
-}
+pub struct Template(Vec<Part>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Operator(Operator),
-    /// The start in a format of its own.
-    Time(String),
-    Expression(Expression),
+    /// With the letters that its value may have.
+    Operator(Operator, Option<usize>),
 }
 
 impl Template {
     pub fn parse(format: &str) -> Result<Self, FormatError> {
-        let (mut parts, mut notes) = (Vec::new(), Vec::new());
+        let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = format;
         while let Some(at) = rest.find('%') {
@@ -44,68 +35,49 @@ impl Template {
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal)));
             }
-            parts.push(part(&after[..end], &mut notes));
+            parts.push(part(&after[..end])?);
             rest = &after[end + 1..];
         }
         literal.push_str(rest);
         if !literal.is_empty() {
             parts.push(Part::Literal(literal));
         }
-        Ok(Self { parts, notes })
+        Ok(Self(parts))
     }
 
-    /// What is not written as it was asked for.
-    pub fn notes(&self) -> impl Iterator<Item = &str> {
-        self.notes.iter().map(String::as_str)
-    }
-
+    /// What has no value is a dash, or nothing.
     pub fn write(&self, record: &AccessRecord, omits_empty: bool, out: &mut String) {
-        for part in &self.parts {
-            let start = out.len();
-            part.write(record, out);
-            if omits_empty && part.may_be_empty() && &out[start..] == "-" {
-                out.truncate(start);
+        for part in &self.0 {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Operator(operator, longest) => {
+                    let start = out.len();
+                    match operator.write(record, out) {
+                        true => shorten(out, start, *longest),
+                        false if omits_empty => {}
+                        false => out.push('-'),
+                    }
+                }
             }
         }
     }
 
     /// A lone operator keeps its type: numbers are numbers and nothing is null.
     pub fn value(&self, record: &AccessRecord) -> Value {
+        if let [Part::Operator(operator, longest)] = self.0.as_slice() {
+            return shortened(operator.value(record), *longest);
+        }
         let mut text = String::new();
         self.write(record, false, &mut text);
-        match self.parts.as_slice() {
-            [part] if part.may_be_empty() && text == "-" => Value::Null,
-            [Part::Operator(operator)] if operator.is_number() => {
-                text.parse::<u64>().map_or(Value::Null, Value::from)
-            }
-            _ => Value::String(text),
-        }
+        Value::String(text)
     }
 }
 
-impl Part {
-    fn write(&self, record: &AccessRecord, out: &mut String) {
-        match self {
-            Self::Literal(text) => out.push_str(text),
-            Self::Operator(operator) => operator.write(record, out),
-            Self::Time(pattern) => {
-                timestamp::write_as(out, record.start, pattern)
-                    .expect("the pattern was tried when it was parsed");
-            }
-            Self::Expression(expression) => match expression.value(record) {
-                Some(value) => out.push_str(&cut(&value.print(), LONGEST)),
-                None => out.push('-'),
-            },
-        }
-    }
-
-    /// Whether a dash is no value. No flags are a dash in Envoy, too.
-    fn may_be_empty(&self) -> bool {
-        match self {
-            Self::Literal(_) | Self::Time(_) => false,
-            Self::Operator(operator) => !operator.is_flags(),
-            Self::Expression(_) => true,
-        }
+/// Cuts what was written since `start`.
+fn shorten(out: &mut String, start: usize, longest: Option<usize>) {
+    let Some(longest) = longest else { return };
+    if let Some((at, _)) = out[start..].char_indices().nth(longest) {
+        out.truncate(start + at);
     }
 }
 
@@ -124,29 +96,27 @@ fn operator_end(text: &str) -> Option<usize> {
 }
 
 /// One operator, from between its percent signs.
-fn part(text: &str, notes: &mut Vec<String>) -> Part {
-    let name = text.split(['(', ':']).next().unwrap_or(text);
-    let argument = &text[name.len()..];
-    let argument = argument.strip_prefix('(').unwrap_or(argument);
-    let argument = argument.rsplit_once(')').map_or(argument, |(inside, _)| inside);
-    if name == "START_TIME" && !argument.is_empty() {
-        let Err(unknown) = timestamp::write_as(&mut String::new(), UNIX_EPOCH, argument) else {
-            return Part::Time(argument.to_owned());
-        };
-        notes.push(format!("%{text}% is written as RFC 3339: {unknown} is not supported"));
+fn part(text: &str) -> Result<Part, FormatError> {
+    let written = written(text).ok_or_else(|| FormatError::Shape(text.to_owned()))?;
+    match operator(written) {
+        Ok(operator) => Ok(Part::Operator(operator, written.longest)),
+        Err(reason) => Err(FormatError::Operator { text: text.to_owned(), reason }),
     }
-    if name == "CEL" {
-        match Expression::parse(argument) {
-            Ok(expression) => return Part::Expression(expression),
-            Err(error) => {
-                notes.push(format!("%{text}% gives -: no usable CEL expression: {error}"));
-                return Part::Operator(Operator::Absent);
-            }
+}
+
+fn written(text: &str) -> Option<Written<'_>> {
+    let is_name = |letter: char| matches!(letter, 'A'..='Z' | '0'..='9' | '_');
+    let (name, rest) = text.split_at(text.find(|letter| !is_name(letter)).unwrap_or(text.len()));
+    let (argument, rest) = match rest.strip_prefix('(') {
+        Some(inside) => inside.rsplit_once(')')?,
+        None => ("", rest),
+    };
+    let longest = match rest.strip_prefix(':') {
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            Some(digits.parse().ok()?)
         }
-    }
-    let operator = operator(name, argument).unwrap_or_else(|| {
-        notes.push(format!("operator %{text}% is not known and gives -"));
-        Operator::Absent
-    });
-    Part::Operator(operator)
+        None if rest.is_empty() => None,
+        _ => return None,
+    };
+    (!name.is_empty()).then_some(Written { name, argument, longest })
 }

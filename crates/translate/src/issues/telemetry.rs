@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_model::Snapshot;
-use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
-use lateen_model::telemetry::{LogFormat, Provider, ProviderKind, Telemetry};
-use lateen_telemetry::Format;
+use lateen_model::convert::CONFLICT;
+use lateen_model::telemetry::{Provider, Telemetry};
 use serde_json::Value;
 
 use crate::reporting::{find, unreachable};
@@ -65,9 +64,8 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
         if let Some(Err(reason)) = provider.backend().map(|backend| find(snapshot, backend)) {
             found.extend(unreachable(snapshot, &provider, &reason));
         }
-        formats(snapshot, &provider, found);
     }
-    format_of_mesh(snapshot, found);
+    found.extend(format_of_mesh(snapshot));
     found.extend(access_log_service(snapshot));
 }
 
@@ -174,68 +172,14 @@ fn by_default(
     }
 }
 
-fn formats(snapshot: &Snapshot, provider: &Provider, found: &mut BTreeSet<Issue>) {
-    let (Some(place), field) = (provider.place, provider.field()) else { return };
-    let path = format!("data.mesh.extensionProviders[{place}].{field}.logFormat");
-    match &provider.kind {
-        ProviderKind::File(file) => match &file.format {
-            LogFormat::Text(text) => check(snapshot, &path, Format::text(text), found),
-            LogFormat::Json(value) => check(snapshot, &path, Format::json(value), found),
-            LogFormat::OfMesh | LogFormat::Default => {}
-        },
-        ProviderKind::Otel(otel) => {
-            for text in std::iter::once(&otel.text).chain(otel.labels.values()) {
-                check(snapshot, &path, Format::text(text), found);
-            }
-        }
-        ProviderKind::Prometheus
-        | ProviderKind::Als(_)
-        | ProviderKind::Tracer(..)
-        | ProviderKind::Other(_) => {}
-    }
-}
-
-fn format_of_mesh(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
+/// Formats that cannot be read are told where MeshConfig is; this one is, and Istio does not use it.
+fn format_of_mesh(snapshot: &Snapshot) -> Option<Issue> {
     let settings = &snapshot.mesh().access_log;
-    if settings.format.is_empty() {
-        return;
+    let is_object = |text: &str| serde_json::from_str::<Value>(text).is_ok_and(|it| it.is_object());
+    if settings.format.is_empty() || !settings.json || is_object(&settings.format) {
+        return None;
     }
-    let path = "data.mesh.accessLogFormat";
-    if !settings.json {
-        return check(snapshot, path, Format::text(&settings.format), found);
-    }
-    match serde_json::from_str::<Value>(&settings.format).ok().filter(Value::is_object) {
-        Some(value) => check(snapshot, path, Format::json(&value), found),
-        None => {
-            let message =
-                "it is no JSON object, and accessLogEncoding is JSON: Istio's default is used";
-            found.extend(
-                snapshot.mesh().object.clone().map(|object| {
-                    Issue::error(object, path, Code::SCHEMA_VALIDATION_ERROR, message)
-                }),
-            );
-        }
-    }
-}
-
-fn check(
-    snapshot: &Snapshot,
-    path: &str,
-    format: Result<Format, lateen_telemetry::FormatError>,
-    found: &mut BTreeSet<Issue>,
-) {
-    let Some(object) = snapshot.mesh().object.clone() else { return };
-    match format {
-        Ok(format) => {
-            for note in format.notes() {
-                let message = format!("{note}; stock Envoy refuses what it does not know");
-                found.insert(Issue::warning(object.clone(), path, NOT_SUPPORTED, message));
-            }
-        }
-        Err(error) => {
-            let code = Code::SCHEMA_VALIDATION_ERROR;
-            let message = format!("{error}; nothing is logged by it");
-            found.insert(Issue::error(object, path, code, message));
-        }
-    }
+    let message = "it is no JSON object, and accessLogEncoding is JSON: Istio's default is used";
+    let (path, code) = ("data.mesh.accessLogFormat", Code::SCHEMA_VALIDATION_ERROR);
+    Some(Issue::error(snapshot.mesh().object.clone()?, path, code, message))
 }

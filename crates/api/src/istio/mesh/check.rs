@@ -2,6 +2,7 @@
 //! what proxies are told by variables. In: MeshConfig or ProxyConfig as JSON, in the form of their definitions.
 //! Out: what is wrong and how to write it, by path.
 
+mod formats;
 mod providers;
 mod variables;
 
@@ -11,6 +12,7 @@ use super::config::{LabelSelector, LabelSelectorRequirement};
 use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
 use crate::schema::definitions;
 use crate::words::{self, Check};
+use formats::unusable_formats;
 use providers::unusable_providers;
 
 const PREFIX: &str = "#/components/schemas/";
@@ -53,6 +55,7 @@ pub fn unusable_mesh_config(config: &Value) -> Vec<Fault> {
     let selectors: Vec<LabelSelector> = selectors.unwrap_or_default();
     faults.extend(unusable_selectors("discoverySelectors", &selectors));
     faults.extend(unusable_providers("extensionProviders", &config["extensionProviders"]));
+    faults.extend(unusable_formats(config));
     let inner = fields_of_proxy(&config["defaultConfig"]).into_iter();
     faults.extend(
         inner.map(|fault| Fault::new(format!("defaultConfig.{}", fault.path), fault.message)),

@@ -172,7 +172,7 @@ impl Server {
         let began = Instant::now();
         let (answer, outcome) = match route {
             Route::Inject { rest } => self.inject(&question, rest)?,
-            Route::Validate => validation::answer(&question),
+            Route::Validate => validation::answer(&question, self.providers().as_deref()),
         };
         self.counters.count(outcome, began.elapsed());
         Ok(review::encode(&question, &answer))
@@ -199,6 +199,12 @@ impl Server {
             held.grow(&self.memory, read.len() + data.len()).await;
             read.extend_from_slice(&data);
         }
+    }
+
+    /// The names of the mesh's providers, once it has been read.
+    fn providers(&self) -> Option<Vec<String>> {
+        let mesh = self.mesh.is_published().then(|| self.mesh.snapshot())?;
+        Some(mesh.mesh().providers.iter().map(|provider| provider.name.clone()).collect())
     }
 
     fn inject(&self, question: &Question, rest: &str) -> Result<(Answer, Outcome), Refusal> {

@@ -2,6 +2,7 @@
 //! is doubtful.
 
 use lateen_api::kinds::{Source, by_kind};
+use lateen_api::resource::object_ref;
 use lateen_api::validate;
 use serde_json::{Value, json};
 
@@ -34,8 +35,8 @@ pub fn probe(namespace: &str, revision_label: &str) -> Value {
     })
 }
 
-/// Whether one of Istio's objects may be stored.
-pub fn answer(question: &Question) -> (Answer, Outcome) {
+/// Whether one of Istio's objects may be stored. `providers` are the mesh's, if they are known.
+pub fn answer(question: &Question, providers: Option<&[String]>) -> (Answer, Outcome) {
     let metadata = &question.object["metadata"];
     let changes = matches!(question.operation.as_str(), "CREATE" | "UPDATE");
     // The last change of an object that goes is the end of its finalizers.
@@ -56,7 +57,11 @@ pub fn answer(question: &Question) -> (Answer, Outcome) {
         let (group, version) = (&question.group, &question.version);
         return deny(format!("unrecognized type {} in {group}/{version}", question.kind));
     };
-    let issues = validate::validate(kind, &question.version, &question.object);
+    let mut issues = validate::validate(kind, &question.version, &question.object);
+    if let Some(known) = providers.filter(|_| kind.kind == "Telemetry") {
+        let object = object_ref(kind, &question.object);
+        issues.extend(validate::unknown_providers(&question.object, &object, known));
+    }
     let warnings = review::warnings(&issues);
     match review::errors(&issues) {
         none if none.is_empty() => (Answer::Allow { patch: None, warnings }, Outcome::Valid),

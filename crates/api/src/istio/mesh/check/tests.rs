@@ -147,3 +147,40 @@ fn providers_that_nobody_could_use_are_told() {
         ]
     );
 }
+
+#[test]
+fn formats_that_envoy_would_refuse_are_told() {
+    for (config, said) in [
+        (
+            json!({"accessLogFormat": "%START_TIME% %NOPE%"}),
+            "accessLogFormat: operator %NOPE% in the access log format is not known: use one",
+        ),
+        (
+            json!({"accessLogFormat": "{\"a\": \"%REQ()%\"}", "accessLogEncoding": "JSON"}),
+            "accessLogFormat: operator %REQ()% in the access log format needs an argument",
+        ),
+        (
+            json!({"extensionProviders": [{"name": "a", "envoyFileAccessLog": {
+                "path": "/a", "logFormat": {"text": "%START_TIME(%n)%"},
+            }}]}),
+            "extensionProviders[0].envoyFileAccessLog.logFormat.text: operator %START_TIME(%n)%",
+        ),
+        (
+            json!({"extensionProviders": [{"name": "a", "envoyOtelAls": {
+                "service": "a", "port": 1, "logFormat": {"labels": {"a": "b%"}},
+            }}]}),
+            "extensionProviders[0].envoyOtelAls.logFormat.labels: unclosed %",
+        ),
+    ] {
+        let found = shown(unusable_mesh_config(&config));
+        assert!(found.len() == 1 && found[0].starts_with(said), "{config}: {found:?}");
+    }
+    for sound in [
+        json!({"accessLogFormat": ""}),
+        json!({"accessLogFormat": "{\"a\": \"%REQ(A)%\"}", "accessLogEncoding": "JSON"}),
+        json!({"accessLogFormat": "no object", "accessLogEncoding": "JSON"}),
+        json!({"extensionProviders": [{"name": "a", "envoyFileAccessLog": {"path": "/a"}}]}),
+    ] {
+        assert_eq!(unusable_mesh_config(&sound), [], "{sound}");
+    }
+}

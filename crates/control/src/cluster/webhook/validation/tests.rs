@@ -18,7 +18,7 @@ fn review(object: &Value) -> Value {
 }
 
 fn ask(review: &Value) -> Answer {
-    answer(&decode(review.to_string().as_bytes()).unwrap()).0
+    answer(&decode(review.to_string().as_bytes()).unwrap(), None).0
 }
 
 fn gateway() -> Value {
@@ -75,11 +75,30 @@ fn an_unknown_kind_is_refused_as_istio_does() {
 }
 
 #[test]
+fn a_provider_that_the_mesh_does_not_have_is_warned_of() {
+    let telemetry = json!({
+        "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
+        "metadata": {"name": "a", "namespace": "shop"},
+        "spec": {"accessLogging": [{"providers": [{"name": "nowhere"}]}]},
+    });
+    let question = decode(review(&telemetry).to_string().as_bytes()).unwrap();
+    let warned = |providers: Option<&[String]>| match answer(&question, providers).0 {
+        Answer::Allow { warnings, .. } => warnings,
+        Answer::Deny { message, .. } => panic!("{message}"),
+    };
+    assert_eq!(warned(None), [""; 0]);
+    assert_eq!(warned(Some(&["nowhere".to_owned()])), [""; 0]);
+    let warnings = warned(Some(&["own".to_owned()]));
+    let said = "meshConfig.extensionProviders has no \"nowhere\": use one of own, or add it";
+    assert!(warnings.len() == 1 && warnings[0].contains(said), "{warnings:?}");
+}
+
+#[test]
 fn no_object_is_too_strange_to_be_answered() {
     let samples = vec![review(&gateway())];
     fuzz::fuzz(2000, fuzz::objects(samples), |review| {
         if let Ok(question) = decode(review.to_string().as_bytes()) {
-            answer(&question);
+            answer(&question, Some(&[]));
         }
     });
 }
