@@ -13,6 +13,12 @@ pub fn raw(expression: &str) -> Value {
     Value::String(format!("{RAW}{expression}"))
 }
 
+/// A value without marks, as an expression.
+pub fn literal(value: &Value) -> String {
+    let parse = if value.is_array() { "fromJsonArray" } else { "fromJson" };
+    format!("({:?} | {parse})", value.to_string())
+}
+
 /// One object in all of its variants.
 pub fn learned(chart: &Chart, learned: &Learned) -> String {
     let variants: Vec<Variant<'_>> =
@@ -27,8 +33,12 @@ pub fn learned(chart: &Chart, learned: &Learned) -> String {
         let each = "{{- range $tag := .Values.revisionTags }}{{ with $ }}\n";
         return format!("{each}{text}{{{{- end }}}}{{{{ end }}}}\n");
     }
-    match chart.extras.conditions.iter().find(|(kind, _)| *kind == learned.kind) {
-        Some((_, condition)) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
+    let mut conditions = chart.extras.conditions.iter();
+    let own = conditions.find(|(kind, name, _)| {
+        *kind == learned.kind && (name.is_empty() || *name == learned.name)
+    });
+    match own {
+        Some((_, _, condition)) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
         None => text,
     }
 }
@@ -76,6 +86,7 @@ impl Writer<'_> {
         let (on, off): (Vec<_>, Vec<_>) = variants.iter().partition(|(bits, _)| bits & bit != 0);
         let switch = learn::switches(self.chart)[bit.trailing_zeros() as usize];
         let condition = match switch.way {
+            _ if switch.condition.is_some() => switch.condition.unwrap_or_default().to_owned(),
             Way::Name(_) => format!("include \"{}.revision\" .", self.chart.name),
             Way::Tags if self.of_tag => "eq $tag \"default\"".to_owned(),
             Way::Tags => format!("has \"default\" (.Values.{} | default list)", switch.path),
@@ -213,6 +224,14 @@ impl Writer<'_> {
                 let pad = if line.starts_with("{{-") { "" } else { &pad };
                 text.push_str(&format!("{pad}{line}\n"));
             }
+            return;
+        }
+        if let Some(Becomes { template, condition, .. }) = self.becomes(item) {
+            let line = format!("{pad}- {template}\n");
+            text.push_str(&match condition {
+                Some(condition) => format!("{{{{- if {condition} }}}}\n{line}{{{{- end }}}}\n"),
+                None => line,
+            });
             return;
         }
         if let Some(path) = self.variable_of(item) {

@@ -1,11 +1,14 @@
 //! The values of the chart `gateway`. In: nothing. Out: the chart, as [`super`] has the others. What an
 //! IstioOperator says otherwise than Istio's chart, or not at all, is put in by [`adapt`].
 
+use lateen_install::{Field, Meaning, Type};
 use serde_json::{Value, json};
 
+use super::super::{emit, schema};
 use super::{
-    Becomes, Chart, Extras, NAMESPACE, RELEASE, SYSTEM, Setting, Taken, VARIABLE, Way, affinity,
-    always, cluster_domain, common, of, optional, setting,
+    BUDGET, BUDGETS, Becomes, CLUSTER, CLUSTER_NAME, Chart, Extras, IMAGE, LEVEL, LOGGING,
+    NAMESPACE, OF_ISTIOD, RELEASE, SYSTEM, Setting, Taken, VARIABLE, Way, affinity, always,
+    cluster_domain, common, free, item, of, of_every_chart, optional, or_global, own, setting,
 };
 
 const ROLE: &str = "zz-role";
@@ -17,11 +20,18 @@ const KINDS: &str = "zz-plural-kind";
 const LABELS: &str = "zz/labels";
 const ANNOTATIONS: &str = "zz/annotations";
 const NETWORK: &str = "zz/network";
-const BUDGET: &str = "zz/budget";
+const SECURITY: &str = "zz/security";
+const OF_CONTAINER: &str = "zz/of-container";
+const SELECTOR: &str = "zz/selector";
 /// Items that stand for several or none.
 const NETWORKS: &str = "zz-networks";
 const VOLUMES: &str = "zz-volumes";
 const MOUNTS: &str = "zz-mounts";
+const SOURCES: &str = "zz-sources";
+const CONTAINERS: &str = "zz-containers";
+/// Whole values that the renderer does not have.
+const INIT_CONTAINERS: &str = "zz-init-containers";
+const LIFECYCLE: &str = "zz-lifecycle";
 const READY_SECONDS: u32 = 990_101;
 const GRACE_SECONDS: u32 = 990_102;
 const BEHAVIOR: u32 = 990_103;
@@ -30,6 +40,7 @@ const SPREAD: u32 = 990_104;
 pub fn gateway() -> Chart {
     let mut settings = common();
     settings.retain(|setting| setting.path != BUDGETS);
+    settings.extend(of_all_gateways());
     secrets_of_its_own(&mut settings);
     settings.push(of(
         "namespace",
@@ -66,14 +77,23 @@ pub fn gateway() -> Chart {
                     "label": {"istio": ROLE},
                 },
             ]},
-            "values": {"global": {"defaultPodDisruptionBudget": {"enabled": true}}},
+            "values": {"global": {
+                "defaultPodDisruptionBudget": {"enabled": true},
+                "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
+                "proxy": {"image": IMAGE}, "caAddress": "zz-authority",
+            }},
         }),
         settings,
         taken: vec![Taken {
             path: "name",
             about: "in place of the release's",
-            schema: json!({ "type": "string" }),
+            schema: json!({ "type": ["string", "null"] }),
         }],
+        parts: &["global"],
+        own: fields(),
+        passed: &[],
+        elsewhere: vec![("global.", OF_ISTIOD)],
+        nested: "",
         checks: "{{- if not (has .Values.kind (list \"Deployment\" \"DaemonSet\")) }}\n\
                  {{- fail (printf \"kind is %s: it is Deployment or DaemonSet\" .Values.kind) }}\n\
                  {{- end }}\n",
@@ -85,13 +105,61 @@ pub fn gateway() -> Chart {
             (ACCOUNT, "(include \"gateway.serviceAccountName\" .)"),
             (KIND, ".Values.kind"),
             (KINDS, "(printf \"%ss\" (lower .Values.kind))"),
+            (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
+            (LEVEL, LOGGING),
+            (CLUSTER, CLUSTER_NAME),
+            ("zz-authority", "(include \"gateway.authority\" .)"),
         ],
         helpers: include_str!("gateway.tpl"),
+        notes: "The gateway {{ default .Release.Name .Values.name }} is installed. Gateway objects choose it by \
+                istio: {{ include \"gateway.role\" . }}",
         extras: extras(),
     }
 }
 
-const BUDGETS: &str = "global.defaultPodDisruptionBudget.enabled";
+/// What no IstioOperator has.
+fn fields() -> Vec<Field> {
+    let mut fields = of_every_chart();
+    fields.extend([
+        Field("pilot", Type::Object, Meaning::Gone(OF_ISTIOD)),
+        Field("defaultRevision", Type::Text, Meaning::Gone("set revision")),
+        Field(
+            "unprivilegedPort",
+            Type::Any,
+            Meaning::Gone("ports below 1024 are allowed to the pod where the Service has one"),
+        ),
+    ]);
+    fields
+}
+
+/// What sidecars' settings are for gateways, too.
+fn of_all_gateways() -> Vec<Setting> {
+    let word = |path, about, name: &str| {
+        let template =
+            format!("{{name: {name:?}, value: {{{{ toJson (toString .Values.{path}) }}}}}}");
+        item(path, about, json!("zz-word"), json!({"name": name, "value": "zz-word"}), &template)
+    };
+    vec![
+        free("global.proxy.image", "the whole name of an image"),
+        setting(
+            "global.proxy.logLevel",
+            "of the proxy",
+            json!("warning"),
+            Way::Text("zz-proxy-level"),
+        ),
+        setting(
+            "global.proxy.componentLogLevel",
+            "of its parts",
+            json!("misc:error"),
+            Way::Text("zz-component-level"),
+        ),
+        word("global.meshID", "of the mesh", "ISTIO_META_MESH_ID"),
+        word("global.network", "of the pods", "ISTIO_META_NETWORK"),
+        free("global.caAddress", "in place of the control plane's"),
+        free("global.ipFamilies", "of the Service, if its own are not set"),
+        free("global.ipFamilyPolicy", "of the Service, if its own is not set"),
+    ]
+}
 
 /// Istio's chart has them beside `global`.
 fn secrets_of_its_own(settings: &mut [Setting]) {
@@ -116,33 +184,82 @@ fn secrets_of_its_own(settings: &mut [Setting]) {
 
 /// What [`adapt`] puts marks in for.
 fn own_values() -> Vec<Setting> {
-    let own = |path, about, default| setting(path, about, default, Way::Free);
+    let typed =
+        |path, about, kind| Setting { schema: Some(schema::of_type(kind)), ..free(path, about) };
     vec![
         own("kind", "Deployment or DaemonSet", json!("Deployment")),
         setting("labels", "of all objects and of pods", json!({}), Way::Texts),
         setting("annotations", "of workload, Service, autoscaler and role", json!({}), Way::Texts),
         own(BUDGETS, "whether there is a budget of one pod", json!(true)),
-        own("podDisruptionBudget", "another budget", json!({})),
+        typed(
+            "podDisruptionBudget",
+            "another budget",
+            Type::Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"),
+        ),
         own("networkGateway", "the network whose gateway it is", json!("")),
-        own("volumes", "of pods", json!([])),
-        own("volumeMounts", "of the container", json!([])),
+        typed("volumes", "of pods", Type::Schemas("io.k8s.api.core.v1.Volume")),
+        typed("volumeMounts", "of the container", Type::Schemas("io.k8s.api.core.v1.VolumeMount")),
+        typed(
+            "envVarFrom",
+            "variables from Secrets and ConfigMaps",
+            Type::Schemas("io.k8s.api.core.v1.EnvVar"),
+        ),
+        typed("initContainers", "of pods", Type::Schemas("io.k8s.api.core.v1.Container")),
+        typed("additionalContainers", "of pods", Type::Schemas("io.k8s.api.core.v1.Container")),
+        typed("securityContext", "of pods", Type::Schema("io.k8s.api.core.v1.PodSecurityContext")),
+        typed(
+            "containerSecurityContext",
+            "of the container",
+            Type::Schema("io.k8s.api.core.v1.SecurityContext"),
+        ),
+        typed("lifecycle", "of the container", Type::Schema("io.k8s.api.core.v1.Lifecycle")),
+        typed(
+            "readinessProbe",
+            "in place of the chart's",
+            Type::Schema("io.k8s.api.core.v1.Probe"),
+        ),
+        typed("runAsRoot", "whether the proxy is root", Type::Bool),
+        typed(
+            "service.selectorLabels",
+            "more labels by which the Service selects pods",
+            Type::Labels,
+        ),
         own("serviceAccount.create", "or it is there already", json!(true)),
         own("serviceAccount.name", "in place of the gateway's", json!("")),
         own("rbac.enabled", "the right to read certificates", json!(true)),
-        own("imagePullPolicy", "in place of global's", json!("")),
-        own("imagePullSecrets", "beside global's, as a pod has them", json!([])),
-        own("topologySpreadConstraints", "of pods", json!([])),
-        own("minReadySeconds", "of an update", json!(null)),
-        own("terminationGracePeriodSeconds", "of pods", json!(null)),
-        own("autoscaling.autoscaleBehavior", "how fast", json!({})),
-        own(
-            "strategy",
-            "of a Deployment's update",
-            json!({
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"},
-            }),
+        typed(
+            "imagePullPolicy",
+            "in place of global's",
+            Type::OneOf(&["", "Always", "IfNotPresent", "Never"]),
         ),
+        typed(
+            "imagePullSecrets",
+            "beside global's, as a pod has them",
+            Type::Schemas("io.k8s.api.core.v1.LocalObjectReference"),
+        ),
+        typed(
+            "topologySpreadConstraints",
+            "of pods",
+            Type::Schemas("io.k8s.api.core.v1.TopologySpreadConstraint"),
+        ),
+        typed("minReadySeconds", "of an update", Type::Int),
+        typed("terminationGracePeriodSeconds", "of pods", Type::Int),
+        typed(
+            "autoscaling.autoscaleBehavior",
+            "how fast",
+            Type::Schema("io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerBehavior"),
+        ),
+        Setting {
+            schema: Some(schema::of_type(Type::Schema("io.k8s.api.apps.v1.DeploymentStrategy"))),
+            ..own(
+                "strategy",
+                "of a Deployment's update",
+                json!({
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"},
+                }),
+            )
+        },
     ]
 }
 
@@ -165,13 +282,14 @@ fn extras() -> Extras {
     Extras {
         adapt: Some(adapt),
         conditions: vec![
-            ("ServiceAccount", ".Values.serviceAccount.create"),
-            ("Role", ".Values.rbac.enabled"),
-            ("RoleBinding", ".Values.rbac.enabled"),
-            ("Service", "ne .Values.service.type \"None\""),
-            ("HorizontalPodAutoscaler", "ne .Values.kind \"DaemonSet\""),
+            ("ServiceAccount", "", ".Values.serviceAccount.create"),
+            ("Role", "", ".Values.rbac.enabled"),
+            ("RoleBinding", "", ".Values.rbac.enabled"),
+            ("Service", "", "ne .Values.service.type \"None\""),
+            ("HorizontalPodAutoscaler", "", "ne .Values.kind \"DaemonSet\""),
             (
                 "PodDisruptionBudget",
+                "",
                 "or .Values.podDisruptionBudget .Values.global.defaultPodDisruptionBudget.enabled",
             ),
         ],
@@ -179,24 +297,34 @@ fn extras() -> Extras {
             (LABELS, "(.Values.labels | default dict)"),
             (ANNOTATIONS, "(.Values.annotations | default dict)"),
             (NETWORK, "(include \"gateway.network\" . | fromJson)"),
-            (BUDGET, "(.Values.podDisruptionBudget | default (dict \"minAvailable\" 1))"),
+            (BUDGET, "(include \"gateway.budget\" . | fromJson)"),
+            (SECURITY, "(include \"gateway.security\" . | fromJson)"),
+            (OF_CONTAINER, "(include \"gateway.containerSecurity\" . | fromJson)"),
+            (SELECTOR, "(.Values.service.selectorLabels | default dict)"),
         ],
         lines: vec![
             (
-                NETWORKS,
+                json!(NETWORKS),
                 "{{- with .Values.networkGateway }}\n\
                  - {name: \"ISTIO_META_NETWORK\", value: {{ toJson . }}}\n\
                  - {name: \"ISTIO_META_REQUESTED_NETWORK_VIEW\", value: {{ toJson . }}}\n\
                  {{- end }}",
             ),
-            (VOLUMES, "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
-            (MOUNTS, "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
+            (json!(SOURCES), "{{- range .Values.envVarFrom }}\n- {{ toJson . }}\n{{- end }}"),
+            (
+                json!(CONTAINERS),
+                "{{- range .Values.additionalContainers }}\n- {{ toJson . }}\n{{- end }}",
+            ),
+            (json!(VOLUMES), "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
+            (json!(MOUNTS), "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
         ],
         becomes: vec![
             optional(json!(READY_SECONDS), "minReadySeconds"),
             optional(json!(GRACE_SECONDS), "terminationGracePeriodSeconds"),
             optional(json!(SPREAD), "topologySpreadConstraints"),
             optional(json!(BEHAVIOR), "autoscaling.autoscaleBehavior"),
+            optional(json!(INIT_CONTAINERS), "initContainers"),
+            optional(json!(LIFECYCLE), "lifecycle"),
             strategy,
         ],
     }
@@ -214,7 +342,10 @@ fn adapt(object: &mut Value) {
     }
     match kind.as_str() {
         "Deployment" => adapt_workload(object),
-        "Service" => object["metadata"]["labels"][NETWORK] = json!(""),
+        "Service" => {
+            object["metadata"]["labels"][NETWORK] = json!("");
+            object["spec"]["selector"][SELECTOR] = json!("");
+        }
         "HorizontalPodAutoscaler" => object["spec"]["behavior"] = json!(BEHAVIOR),
         "PodDisruptionBudget" => {
             let selector = object["spec"]["selector"].take();
@@ -234,10 +365,23 @@ fn adapt_workload(object: &mut Value) {
     let pod = &mut spec["template"]["spec"];
     pod["terminationGracePeriodSeconds"] = json!(GRACE_SECONDS);
     pod["topologySpreadConstraints"] = json!(SPREAD);
+    pod["initContainers"] = json!(INIT_CONTAINERS);
+    // Its kernel setting is put in by the template.
+    if let Some(context) = pod["securityContext"].as_object_mut() {
+        context.shift_remove("sysctls");
+    }
+    pod["securityContext"][SECURITY] = json!("");
     push(&mut pod["volumes"], VOLUMES);
+    push(&mut pod["containers"], CONTAINERS);
     let container = &mut pod["containers"][0];
     push(&mut container["volumeMounts"], MOUNTS);
     push(&mut container["env"], NETWORKS);
+    push(&mut container["env"], SOURCES);
+    container["securityContext"][OF_CONTAINER] = json!("");
+    container["lifecycle"] = json!(LIFECYCLE);
+    let usual = emit::literal(&container["readinessProbe"]);
+    let probe = format!("toJson (.Values.readinessProbe | default {usual})");
+    container["readinessProbe"] = emit::raw(&probe);
     for variable in container["env"].as_array_mut().into_iter().flatten() {
         if let Some(owner) = variable["value"].as_str()
             && variable["name"] == "ISTIO_META_OWNER"
@@ -302,8 +446,37 @@ fn gateway_workload() -> Vec<Setting> {
                 json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
             ),
         ),
-        of("k8s.nodeSelector", optional("nodeSelector", "labels of nodes", json!({"zz": "nodes"}))),
-        of("k8s.tolerations", optional("tolerations", "of taints", json!([{"key": "zz-taint"}]))),
+        of(
+            "values.gateways.istio-ingressgateway.memory.targetAverageUtilization",
+            item(
+                "autoscaling.targetMemoryUtilizationPercentage",
+                "of the request",
+                json!(990_007),
+                json!({"type": "Resource", "resource": {
+                    "name": "memory", "target": {"type": "Utilization", "averageUtilization": 990_007},
+                }}),
+                "{\"type\": \"Resource\", \"resource\": {\"name\": \"memory\", \"target\": {\"type\": \"Utilization\", \
+                 \"averageUtilization\": {{ toJson .Values.autoscaling.targetMemoryUtilizationPercentage }}}}}",
+            ),
+        ),
+        of(
+            "k8s.nodeSelector",
+            or_global(
+                "nodeSelector",
+                "labels of nodes",
+                json!({"zz": "nodes"}),
+                "defaultNodeSelector",
+            ),
+        ),
+        of(
+            "k8s.tolerations",
+            or_global(
+                "tolerations",
+                "of taints",
+                json!([{"key": "zz-taint"}]),
+                "defaultTolerations",
+            ),
+        ),
         of("k8s.affinity", optional("affinity", "of pods", affinity())),
         of(
             "values.gateways.istio-ingressgateway.serviceAccount.annotations",
@@ -312,7 +485,10 @@ fn gateway_workload() -> Vec<Setting> {
                 ..optional("serviceAccount.annotations", "of the account", json!({"zz": "account"}))
             },
         ),
-        of("k8s.priorityClassName", optional("priorityClassName", "of pods", json!("zz-priority"))),
+        of(
+            "k8s.priorityClassName",
+            or_global("priorityClassName", "of pods", json!("zz-priority"), "priorityClassName"),
+        ),
         of(
             "k8s.podAnnotations",
             setting("podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
@@ -351,12 +527,6 @@ fn gateway_service() -> Vec<Setting> {
             template: "{{ include \"gateway.containerPorts\" . }}".to_owned(),
             condition: None,
         },
-        Becomes {
-            rendered: json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
-            template: "[{\"name\": \"net.ipv4.ip_unprivileged_port_start\", \"value\": \"0\"}]"
-                .to_owned(),
-            condition: Some("include \"gateway.privileged\" .".to_owned()),
-        },
     ];
     let usual = json!([
         {"name": "status-port", "port": 15021, "targetPort": 15021},
@@ -394,11 +564,30 @@ fn gateway_service() -> Vec<Setting> {
         ),
         of(
             "k8s.service.ipFamilies",
-            optional("service.ipFamilies", "IPv4 or IPv6 first", json!(["IPv6", "IPv4"])),
+            or_global(
+                "service.ipFamilies",
+                "IPv4 or IPv6 first",
+                json!(["IPv6", "IPv4"]),
+                "ipFamilies",
+            ),
         ),
         of(
             "k8s.service.ipFamilyPolicy",
-            optional("service.ipFamilyPolicy", "one or both", json!("PreferDualStack")),
+            or_global(
+                "service.ipFamilyPolicy",
+                "one or both",
+                json!("PreferDualStack"),
+                "ipFamilyPolicy",
+            ),
+        ),
+        of("k8s.service.clusterIP", optional("service.clusterIP", "a wish", json!("192.0.2.195"))),
+        of(
+            "k8s.service.internalTrafficPolicy",
+            optional("service.internalTrafficPolicy", "Local or Cluster", json!("Cluster")),
+        ),
+        of(
+            "k8s.service.trafficDistribution",
+            optional("service.trafficDistribution", "which endpoints first", json!("PreferClose")),
         ),
         of(
             "k8s.serviceAnnotations",

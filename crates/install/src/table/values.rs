@@ -86,6 +86,7 @@ pub const FIELDS: &[F] = &[
         Schema("io.k8s.api.core.v1.Affinity"),
         Moved("components.pilot.k8s.affinity"),
     ),
+    F("values.pilot.priorityClassName", Text, Moved("components.pilot.k8s.priorityClassName")),
     F("values.pilot.podAnnotations", Labels, Moved("components.pilot.k8s.podAnnotations")),
     F("values.pilot.serviceAnnotations", Labels, Moved("components.pilot.k8s.serviceAnnotations")),
     F(
