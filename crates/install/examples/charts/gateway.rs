@@ -32,6 +32,7 @@ const CONTAINERS: &str = "zz-containers";
 /// Whole values that the renderer does not have.
 const INIT_CONTAINERS: &str = "zz-init-containers";
 const LIFECYCLE: &str = "zz-lifecycle";
+const ALLOCATE: &str = "zz-allocate";
 const READY_SECONDS: u32 = 990_101;
 const GRACE_SECONDS: u32 = 990_102;
 const BEHAVIOR: u32 = 990_103;
@@ -219,6 +220,7 @@ fn own_values() -> Vec<Setting> {
             Type::Schema("io.k8s.api.core.v1.Probe"),
         ),
         typed("runAsRoot", "whether the proxy is root", Type::Bool),
+        typed("service.allocateLoadBalancerNodePorts", "ports of nodes, too", Type::Bool),
         typed(
             "service.selectorLabels",
             "more labels by which the Service selects pods",
@@ -325,6 +327,13 @@ fn extras() -> Extras {
             optional(json!(BEHAVIOR), "autoscaling.autoscaleBehavior"),
             optional(json!(INIT_CONTAINERS), "initContainers"),
             optional(json!(LIFECYCLE), "lifecycle"),
+            Becomes {
+                condition: Some(
+                    "not (kindIs \"invalid\" .Values.service.allocateLoadBalancerNodePorts)"
+                        .to_owned(),
+                ),
+                ..optional(json!(ALLOCATE), "service.allocateLoadBalancerNodePorts")
+            },
             strategy,
         ],
     }
@@ -345,6 +354,7 @@ fn adapt(object: &mut Value) {
         "Service" => {
             object["metadata"]["labels"][NETWORK] = json!("");
             object["spec"]["selector"][SELECTOR] = json!("");
+            object["spec"]["allocateLoadBalancerNodePorts"] = json!(ALLOCATE);
         }
         "HorizontalPodAutoscaler" => object["spec"]["behavior"] = json!(BEHAVIOR),
         "PodDisruptionBudget" => {
@@ -448,16 +458,22 @@ fn gateway_workload() -> Vec<Setting> {
         ),
         of(
             "values.gateways.istio-ingressgateway.memory.targetAverageUtilization",
-            item(
-                "autoscaling.targetMemoryUtilizationPercentage",
-                "of the request",
-                json!(990_007),
-                json!({"type": "Resource", "resource": {
-                    "name": "memory", "target": {"type": "Utilization", "averageUtilization": 990_007},
-                }}),
-                "{\"type\": \"Resource\", \"resource\": {\"name\": \"memory\", \"target\": {\"type\": \"Utilization\", \
+            Setting {
+                // Istio's chart has an empty object there.
+                schema: Some(
+                    json!({ "type": ["integer", "object", "null"], "minimum": 0, "maxProperties": 0 }),
+                ),
+                ..item(
+                    "autoscaling.targetMemoryUtilizationPercentage",
+                    "of the request",
+                    json!(990_007),
+                    json!({"type": "Resource", "resource": {
+                        "name": "memory", "target": {"type": "Utilization", "averageUtilization": 990_007},
+                    }}),
+                    "{\"type\": \"Resource\", \"resource\": {\"name\": \"memory\", \"target\": {\"type\": \"Utilization\", \
                  \"averageUtilization\": {{ toJson .Values.autoscaling.targetMemoryUtilizationPercentage }}}}}",
-            ),
+                )
+            },
         ),
         of(
             "k8s.nodeSelector",

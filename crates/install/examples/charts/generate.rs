@@ -39,9 +39,8 @@ pub fn files() -> Vec<(String, String)> {
         add("templates/_helpers.tpl", helpers(&chart));
         add("templates/zzz_values.yaml", whole(&chart, &values));
         add("templates/NOTES.txt", notes(&chart));
-        if !chart.checks.is_empty() {
-            add("templates/zzy_checks.yaml", chart.checks.to_owned());
-        }
+        let checks = include_str!("checks.tpl").to_owned() + chart.checks;
+        add("templates/zzy_checks.yaml", checks);
         if chart.component == "Base" {
             for object in learn::render(&chart, 0) {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();

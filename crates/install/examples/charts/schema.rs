@@ -11,6 +11,7 @@ const PREFIX: &str = "#/components/schemas/";
 /// As Kubernetes writes quantities and protobuf durations.
 const QUANTITY: &str =
     "^[+-]?([0-9]+|[0-9]+\\.[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$";
+const DOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\.?$";
 const DURATION: &str = "^-?([0-9]+(\\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$";
 
 pub fn closed() -> Value {
@@ -24,11 +25,6 @@ pub fn of_type(wanted: Type) -> Value {
         Type::Int => json!({ "type": ["integer", "null"], "minimum": 0 }),
         Type::Number => json!({ "type": ["number", "null"] }),
         Type::Text => json!({ "type": ["string", "null"] }),
-        Type::Domain => json!({
-            "type": ["string", "null"],
-            "pattern": "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\.?$",
-        }),
-        Type::Scalar => json!({ "type": ["string", "number", "null"] }),
         Type::IntOrText => json!({ "type": ["string", "integer", "null"] }),
         Type::OneOf(names) => {
             let named = names.iter().map(|name| json!(name));
@@ -42,6 +38,17 @@ pub fn of_type(wanted: Type) -> Value {
         Type::Object | Type::Autoscaler => json!({ "type": ["object", "null"] }),
         Type::List => json!({ "type": ["array", "null"] }),
         Type::Any | Type::Inherited => json!({}),
+        word => of_word(&format!("{word:?}")),
+    }
+}
+
+/// Of texts of a form, by the name of their type.
+fn of_word(name: &str) -> Value {
+    match name {
+        "Scalar" | "Tag" => json!({ "type": ["string", "number", "null"] }),
+        _ if name.contains("Domain") => json!({ "type": ["string", "null"], "pattern": DOMAIN }),
+        _ if name.starts_with("Words") => of_type(Type::Texts),
+        _ => of_type(Type::Text),
     }
 }
 

@@ -155,6 +155,8 @@ fn target(chart: &Chart, known: &Known, to: &str) -> Option<(String, Meaning)> {
 
 impl Values {
     fn tell(&mut self, chart: &Chart, path: &str, word: String) {
+        // What the fields of an IstioOperator are called here.
+        let word = word.replace("components.pilot.k8s", "pilot").replace("values.", "");
         if let Some(alias) = unnested(chart, path) {
             self.words.insert(alias.to_owned(), word.clone());
         }
@@ -243,6 +245,9 @@ fn narrowed(path: &str, kind: Type) -> Value {
         schema["pattern"] = json!("^[0-9]+%?$");
         schema["minimum"] = json!(0);
     }
+    if path == "revision" {
+        schema["pattern"] = json!("^[a-z0-9]?[a-z0-9-]*$");
+    }
     if path == "revisionTags" {
         schema["items"]["pattern"] = json!("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$");
     }
@@ -259,7 +264,7 @@ fn typed(setting: &Setting) -> Value {
         Way::Switch | Way::SwitchOf(_) => schema::of_type(Type::Bool),
         Way::Tags => schema::of_type(Type::Texts),
         Way::Name(_) => json!({ "type": ["string", "null"], "pattern": "^[a-z0-9]?[a-z0-9-]*$" }),
-        Way::Text(_) => schema::of_type(Type::Scalar),
+        Way::Text(_) => json!({ "type": ["string", "number", "null"] }),
         // Who sets one by --set has not always a text.
         Way::Entries(VARIABLE) => schema::of_type(Type::Environment),
         Way::Entries(_) | Way::Texts => schema::of_type(Type::Labels),
