@@ -5,6 +5,10 @@
 
 #[path = "../examples/charts/generate.rs"]
 mod generate;
+#[path = "charts/settings.rs"]
+mod settings;
+#[path = "charts/taken.rs"]
+mod taken;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -178,7 +178,11 @@ impl Writer<'_> {
         }
         let mut text = String::new();
         match own[0].1.filter(|_| are_alike(&own)) {
-            Some(item) => self.item(&mut text, item, indent),
+            Some(item) => {
+                let all = variants.iter().filter_map(|(_, list)| list.and_then(Value::as_array));
+                let variables = all.flatten().find_map(|item| self.variable_of(item));
+                self.named(&mut text, item, indent, variables);
+            }
             None => {
                 let mut inner = String::new();
                 self.fields(&mut inner, &own, indent + 2);
@@ -211,9 +215,26 @@ impl Writer<'_> {
             },
             Value::Array(list) => {
                 text.push('\n');
-                list.iter().for_each(|item| self.item(text, item, indent));
+                let variables = list.iter().find_map(|item| self.variable_of(item));
+                list.iter().for_each(|item| self.named(text, item, indent, variables));
             }
             scalar => text.push_str(&format!(" {}\n", self.scalar(scalar))),
+        }
+    }
+
+    /// An item whose name gives way to a variable of the user's, if it is one of those at `variables`.
+    fn named(&self, text: &mut String, item: &Value, indent: usize, variables: Option<&str>) {
+        let is_own = self.variable_of(item).is_none()
+            && self.chart.extras.lines.iter().all(|(mark, _)| mark != item);
+        match (variables, item["name"].as_str()) {
+            (Some(path), Some(name)) if is_own => {
+                text.push_str(&format!(
+                    "{{{{- if not (hasKey (.Values.{path} | default dict) {name:?}) }}}}\n"
+                ));
+                self.item(text, item, indent);
+                text.push_str("{{- end }}\n");
+            }
+            _ => self.item(text, item, indent),
         }
     }
 

@@ -10,6 +10,8 @@ use super::{
     optional_as, own, setting,
 };
 
+/// An entry that stands for labels of nodes.
+const NODES: &str = "zz/nodes";
 const GRACE_SECONDS: u32 = 990_201;
 
 /// The node agent.
@@ -27,7 +29,7 @@ pub fn cni() -> Chart {
         spec: json!({
             "profile": "empty",
             "namespace": NAMESPACE,
-            "components": {"cni": {"enabled": true}},
+            "components": {"cni": {"enabled": true, "k8s": {"nodeSelector": {NODES: "zz-value"}}}},
             "values": {
                 "global": {"logging": {"level": LEVEL}},
                 "cni": {"image": IMAGE, "cniConfFileName": "zz-file"},
@@ -68,6 +70,10 @@ pub fn cni() -> Chart {
                 cni.enabled=true.",
         extras: Extras {
             adapt: Some(adapt),
+            entries: vec![(
+                NODES,
+                "(.Values.nodeSelector | default .Values.global.defaultNodeSelector | default dict)",
+            )],
             becomes: vec![
                 Becomes {
                     rendered: json!({"name": "CNI_CONF_NAME", "value": "zz-file"}),
@@ -161,13 +167,7 @@ fn pod() -> Vec<Setting> {
                 "true",
             ),
         ),
-        of(
-            "components.cni.k8s.nodeSelector",
-            Setting {
-                default: None,
-                ..setting("nodeSelector", "labels of nodes", Value::Null, Way::Entries("zz/node"))
-            },
-        ),
+        of("components.cni.k8s.nodeSelector", free("nodeSelector", "labels of nodes")),
         of(
             "components.cni.k8s.priorityClassName",
             optional_as(

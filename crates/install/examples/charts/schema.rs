@@ -57,6 +57,23 @@ pub fn by_name(types: &[&str]) -> Value {
     json!({ "type": ["object", "null"], "additionalProperties": { "type": types } })
 }
 
+/// Of the field of an IstioOperator at this path, or within one.
+pub fn of_path(path: &str) -> Option<Value> {
+    let found = lateen_install::fields().filter_map(|(known, field)| {
+        let rest = path.strip_prefix(&*known)?;
+        (rest.is_empty() || rest.starts_with('.')).then(|| (field.1, rest.to_owned()))
+    });
+    let (kind, rest) = found.min_by_key(|(_, rest)| rest.len())?;
+    let Type::Schema(name) = kind else { return rest.is_empty().then(|| of_type(kind)) };
+    let steps = rest.split('.').filter(|step| !step.is_empty());
+    let schema = steps.fold(refer(name), |schema, step| {
+        let name = names(&schema).pop_first().expect("a message is a definition");
+        let inner = &definitions()[&name]["properties"][step];
+        convert_inner(&name, inner)
+    });
+    Some(schema)
+}
+
 fn refer(name: &str) -> Value {
     json!({ "$ref": format!("#/$defs/{name}") })
 }

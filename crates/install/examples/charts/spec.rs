@@ -3,8 +3,12 @@
 
 #[path = "gateway.rs"]
 mod gateway;
+#[path = "gateway_values.rs"]
+mod gateway_values;
 #[path = "istiod.rs"]
 mod istiod;
+#[path = "istiod_values.rs"]
+mod istiod_values;
 #[path = "node_agent.rs"]
 mod node_agent;
 

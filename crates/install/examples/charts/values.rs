@@ -254,10 +254,18 @@ fn narrowed(path: &str, kind: Type) -> Value {
     schema
 }
 
-/// Of a value that no IstioOperator has.
+/// Of a value by the field of an IstioOperator that is the same, or by what it is.
 fn typed(setting: &Setting) -> Value {
     if let Some(schema) = &setting.schema {
         return schema.clone();
+    }
+    let operator = setting.operator.map(|path| match path.strip_prefix("k8s.") {
+        Some(own) => format!("components.ingressGateways.[].k8s.{own}"),
+        None => path.to_owned(),
+    });
+    let is_name = matches!(setting.way, Way::Name(_));
+    if let Some(schema) = operator.filter(|_| !is_name).and_then(|path| schema::of_path(&path)) {
+        return schema;
     }
     let default = setting.default.as_ref();
     match &setting.way {
