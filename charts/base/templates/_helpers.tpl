@@ -25,6 +25,21 @@
 {{- if not (regexReplaceAll "null|\"\"|\\[\\]|[{},]" $values "") -}}yes{{- end -}}
 {{- end -}}
 
+{{- /* A null takes a default back. In: what a user sets, and the defaults. */ -}}
+{{- define "base.forget" -}}
+{{- $own := index . 0 -}}
+{{- $defaults := index . 1 -}}
+{{- range $name, $value := $own -}}
+{{- if kindIs "invalid" $value -}}
+{{- $_ := unset $own $name -}}
+{{- $_ := unset $defaults $name -}}
+{{- else if kindIs "map" $value -}}
+{{- $inner := get $defaults $name -}}
+{{- include "base.forget" (list $value (ternary $inner dict (kindIs "map" $inner))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Puts a value where it belongs today. In: the tree, the old steps, the new ones, whether what is there gives way. */ -}}
 {{- define "base.move" -}}
 {{- $tree := index . 0 -}}

@@ -102,6 +102,14 @@ fn whole(chart: &Chart, values: &Values) -> String {
         };
         of("$own", false) + &of("$defaults", true)
     });
+    let forget = |own: &str| {
+        format!("{{{{- include \"{}.forget\" (list {own} $defaults) -}}}}\n", chart.name)
+    };
+    let nested = format!("(get $own {:?} | default dict)", chart.nested);
+    let forgotten = match chart.nested {
+        "" => forget("$own"),
+        _ => forget(&nested) + &forget("$own"),
+    };
     let names: Vec<String> = values.nested.iter().map(|name| format!("{name:?}")).collect();
     let nesting = match chart.nested {
         "" => String::new(),
@@ -116,6 +124,7 @@ fn whole(chart: &Chart, values: &Values) -> String {
     };
     include_str!("zzz.tpl")
         .replace("CHART", chart.name)
+        .replace("FORGET", &forgotten)
         .replace("MOVES", &moves.collect::<String>())
         .replace("NESTING", &nesting)
         .replace("SKELETON", &skeleton(chart))

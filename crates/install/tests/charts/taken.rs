@@ -215,3 +215,17 @@ fn meshes_settings_are_taken_in_either_spelling_and_with_numbers_in_quotes() {
     let expected = ["meshConfig.enableTracing", "meshConfig.mixerCheckServer"];
     assert_eq!(said(&output), expected.map(str::to_owned).into());
 }
+
+#[test]
+fn a_null_takes_a_default_back_and_leaves_nothing_to_stumble_over() {
+    let plain = made(&case("istiod", json!({})));
+    let nothing = json!({
+        "memory": null, "affinity": null, "env": null, "pilot": {"podAnnotations": null, "cni": null},
+        "global": {"multiCluster": null, "meshNetworks": null}, "sidecarInjectorWebhook": {"objectSelector": null},
+        "gateways": null, "base": null,
+    });
+    assert_eq!(made(&case("istiod", nothing)), plain);
+    for values in [json!({"rollingMaxSurge": null}), json!({"pilot": {"rollingMaxSurge": null}})] {
+        assert!(!made(&case("istiod", values)).contains("maxSurge: \"100%\""));
+    }
+}
