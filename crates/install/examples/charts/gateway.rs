@@ -12,6 +12,8 @@ use super::{
     of_every_chart, setting,
 };
 
+/// A host and its port.
+const AUTHORITY: &str = "zz-authority:15012";
 const ROLE: &str = "zz-role";
 const APP: &str = "zz-app";
 const ACCOUNT: &str = "zz-gateway-account";
@@ -82,7 +84,7 @@ pub fn gateway() -> Chart {
             "values": {"global": {
                 "defaultPodDisruptionBudget": {"enabled": true},
                 "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
-                "proxy": {"image": IMAGE}, "caAddress": "zz-authority",
+                "proxy": {"image": IMAGE}, "caAddress": AUTHORITY,
             }},
         }),
         settings,
@@ -110,7 +112,7 @@ pub fn gateway() -> Chart {
             (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
             (LEVEL, LOGGING),
             (CLUSTER, CLUSTER_NAME),
-            ("zz-authority", "(include \"gateway.authority\" .)"),
+            (AUTHORITY, "(include \"gateway.authority\" .)"),
         ],
         helpers: include_str!("gateway.tpl"),
         notes: "The gateway {{ default .Release.Name .Values.name }} is installed. Gateway objects choose it by \

@@ -18,17 +18,12 @@ pub fn of_all_gateways() -> Vec<Setting> {
     };
     vec![
         free("global.proxy.image", "the whole name of an image"),
-        setting(
-            "global.proxy.logLevel",
-            "of the proxy",
-            json!("warning"),
-            Way::Text("zz-proxy-level"),
-        ),
+        setting("global.proxy.logLevel", "of the proxy", json!("warning"), Way::Text("critical")),
         setting(
             "global.proxy.componentLogLevel",
             "of its parts",
             json!("misc:error"),
-            Way::Text("zz-component-level"),
+            Way::Text("zz-part:debug"),
         ),
         word("global.meshID", "of the mesh", "ISTIO_META_MESH_ID"),
         word("global.network", "of the pods", "ISTIO_META_NETWORK"),

@@ -47,14 +47,7 @@ pub fn istiod() -> Chart {
         }],
         parts: PARTS,
         own: fields(),
-        passed: &[
-            "global.proxy.",
-            "global.proxy_init.",
-            "global.network",
-            "global.meshID",
-            "global.caAddress",
-            "sidecarInjectorWebhook.aliases",
-        ],
+        passed: &["global.proxy.", "global.proxy_init.", "sidecarInjectorWebhook.aliases"],
         elsewhere: vec![
             ("cni.", "set it in the chart cni"),
             ("istio_cni.", "set it in the chart cni"),

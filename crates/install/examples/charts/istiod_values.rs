@@ -55,8 +55,8 @@ pub fn scaling() -> Vec<Setting> {
             "components.pilot.k8s.replicaCount",
             always("pilot.replicaCount", "without autoscaler", json!(990_004), json!(1)),
         ),
-        always("pilot.rollingMaxSurge", "of an update", json!("zz-surge"), json!("100%")),
-        always("pilot.rollingMaxUnavailable", "of an update", json!("zz-less"), json!("25%")),
+        always("pilot.rollingMaxSurge", "of an update", json!("97%"), json!("100%")),
+        always("pilot.rollingMaxUnavailable", "of an update", json!("98%"), json!("25%")),
         Setting {
             schema: Some(json!({ "$ref": "#/$defs/io.k8s.api.policy.v1.PodDisruptionBudgetSpec" })),
             ..of(
@@ -161,7 +161,7 @@ pub fn pods() -> Vec<Setting> {
             "pilot.keepaliveMaxServerConnectionAge",
             "after which proxies connect anew",
             json!("30m"),
-            Way::Text("zz-age"),
+            Way::Text("990010s"),
         ),
     ]
 }
@@ -264,6 +264,9 @@ pub fn mesh() -> Vec<Setting> {
         ),
         cluster_domain(),
         free("global.meshNetworks", "other networks"),
+        free("global.meshID", "of the mesh"),
+        free("global.network", "of the pods"),
+        free("global.caAddress", "in place of the control plane's"),
         of(
             "meshConfig",
             own(

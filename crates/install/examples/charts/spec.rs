@@ -130,7 +130,7 @@ pub const VARIABLE: &str = "ZZ_VARIABLE";
 const SYSTEM: &str = "zz-system";
 /// A whole image name, which a template makes of its parts.
 const IMAGE: &str = "zz.example/image";
-const LEVEL: &str = "zz-level";
+const LEVEL: &str = "zz-level:debug";
 const CLUSTER: &str = "zz-cluster";
 const LOGGING: &str = ".Values.global.logging.level";
 const CLUSTER_NAME: &str = "(.Values.global.multiCluster.clusterName | default \"Kubernetes\")";

@@ -65,10 +65,19 @@ fn settings_of_all_pods_are_those_of_an_operator_file() {
 }
 
 #[test]
+fn what_is_empty_asks_for_nothing() {
+    let pilot =
+        json!({"ipFamilyPolicy": "", "ipFamilies": [], "affinity": {}, "priorityClassName": ""});
+    let spec = json!({"profile": "minimal", "values": {"pilot": pilot}});
+    check(&istiod(pilot, spec.clone()));
+    check(&istiod(json!({}), spec));
+}
+
+#[test]
 fn an_image_is_the_same_however_it_is_named() {
     for global in [
         json!({"proxy": {"image": "proxyv2"}, "proxy_init": {"image": "proxyv2"}}),
-        json!({"proxy": {"image": "reg:5000/own/proxy@sha256:1"}, "proxy_init": {"image": "reg/a:1"}}),
+        json!({"proxy": {"image": "reg:5000/own/proxy:1"}, "proxy_init": {"image": "reg/a:1"}}),
         json!({"proxy": {"image": "docker.io/istio/proxyv2:1.26.2"}, "tag": 1.5}),
         json!({"hub": "docker.io/istio", "tag": "1.26.2"}),
         json!({"hub": "gcr.io/istio-release"}),
