@@ -35,7 +35,7 @@ pub fn scaling() -> Vec<Setting> {
         optional(
             "pilot.autoscaleBehavior",
             "how fast",
-            json!({"scaleDown": {"stabilizationWindowSeconds": 990_008}}),
+            json!({"scaleDown": {"stabilizationWindowSeconds": 3599}}),
         ),
         always(
             "pilot.cpu.targetAverageUtilization",
