@@ -209,7 +209,10 @@ fn more_of_the_node_agent_is_that_of_an_operator_file() {
 
 #[test]
 fn more_of_a_gateway_is_that_of_an_operator_file() {
-    let probe = json!({"httpGet": {"path": "/ready", "port": 15021}, "periodSeconds": 9});
+    let probe = json!({
+        "failureThreshold": 2, "httpGet": {"path": "/ready", "port": 15021, "scheme": "HTTP"},
+        "initialDelaySeconds": 3, "periodSeconds": 9, "timeoutSeconds": 4,
+    });
     let service = json!({
         "type": "LoadBalancer", "clusterIP": "192.0.2.9", "internalTrafficPolicy": "Local",
         "allocateLoadBalancerNodePorts": false,
