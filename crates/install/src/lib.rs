@@ -38,6 +38,7 @@ pub use render::tags::{Tag, default_validator, tag};
 pub use render::webhook::DEFAULT_VALIDATOR;
 pub use render::{rank, render};
 pub use shape::Misfit;
+pub use table::{Entry as Field, Meaning, Type, all as fields};
 pub use yaml::{documents, text as yaml_text};
 
 use serde_json::Value;

@@ -13,6 +13,12 @@ pub fn raw(expression: &str) -> Value {
     Value::String(format!("{RAW}{expression}"))
 }
 
+/// A value without marks, as an expression.
+pub fn literal(value: &Value) -> String {
+    let parse = if value.is_array() { "fromJsonArray" } else { "fromJson" };
+    format!("({:?} | {parse})", value.to_string())
+}
+
 /// One object in all of its variants.
 pub fn learned(chart: &Chart, learned: &Learned) -> String {
     let variants: Vec<Variant<'_>> =
@@ -27,8 +33,12 @@ pub fn learned(chart: &Chart, learned: &Learned) -> String {
         let each = "{{- range $tag := .Values.revisionTags }}{{ with $ }}\n";
         return format!("{each}{text}{{{{- end }}}}{{{{ end }}}}\n");
     }
-    match chart.extras.conditions.iter().find(|(kind, _)| *kind == learned.kind) {
-        Some((_, condition)) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
+    let mut conditions = chart.extras.conditions.iter();
+    let own = conditions.find(|(kind, name, _)| {
+        *kind == learned.kind && (name.is_empty() || *name == learned.name)
+    });
+    match own {
+        Some((_, _, condition)) => format!("{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"),
         None => text,
     }
 }
@@ -76,6 +86,7 @@ impl Writer<'_> {
         let (on, off): (Vec<_>, Vec<_>) = variants.iter().partition(|(bits, _)| bits & bit != 0);
         let switch = learn::switches(self.chart)[bit.trailing_zeros() as usize];
         let condition = match switch.way {
+            _ if switch.condition.is_some() => switch.condition.unwrap_or_default().to_owned(),
             Way::Name(_) => format!("include \"{}.revision\" .", self.chart.name),
             Way::Tags if self.of_tag => "eq $tag \"default\"".to_owned(),
             Way::Tags => format!("has \"default\" (.Values.{} | default list)", switch.path),
@@ -167,7 +178,11 @@ impl Writer<'_> {
         }
         let mut text = String::new();
         match own[0].1.filter(|_| are_alike(&own)) {
-            Some(item) => self.item(&mut text, item, indent),
+            Some(item) => {
+                let all = variants.iter().filter_map(|(_, list)| list.and_then(Value::as_array));
+                let variables = all.flatten().find_map(|item| self.variable_of(item));
+                self.named(&mut text, item, indent, variables);
+            }
             None => {
                 let mut inner = String::new();
                 self.fields(&mut inner, &own, indent + 2);
@@ -200,9 +215,26 @@ impl Writer<'_> {
             },
             Value::Array(list) => {
                 text.push('\n');
-                list.iter().for_each(|item| self.item(text, item, indent));
+                let variables = list.iter().find_map(|item| self.variable_of(item));
+                list.iter().for_each(|item| self.named(text, item, indent, variables));
             }
             scalar => text.push_str(&format!(" {}\n", self.scalar(scalar))),
+        }
+    }
+
+    /// An item whose name gives way to a variable of the user's, if it is one of those at `variables`.
+    fn named(&self, text: &mut String, item: &Value, indent: usize, variables: Option<&str>) {
+        let is_own = self.variable_of(item).is_none()
+            && self.chart.extras.lines.iter().all(|(mark, _)| mark != item);
+        match (variables, item["name"].as_str()) {
+            (Some(path), Some(name)) if is_own => {
+                text.push_str(&format!(
+                    "{{{{- if not (hasKey (.Values.{path} | default dict) {name:?}) }}}}\n"
+                ));
+                self.item(text, item, indent);
+                text.push_str("{{- end }}\n");
+            }
+            _ => self.item(text, item, indent),
         }
     }
 
@@ -213,6 +245,14 @@ impl Writer<'_> {
                 let pad = if line.starts_with("{{-") { "" } else { &pad };
                 text.push_str(&format!("{pad}{line}\n"));
             }
+            return;
+        }
+        if let Some(Becomes { template, condition, .. }) = self.becomes(item) {
+            let line = format!("{pad}- {template}\n");
+            text.push_str(&match condition {
+                Some(condition) => format!("{{{{- if {condition} }}}}\n{line}{{{{- end }}}}\n"),
+                None => line,
+            });
             return;
         }
         if let Some(path) = self.variable_of(item) {

@@ -1,13 +1,19 @@
 //! The values of the chart `gateway`. In: nothing. Out: the chart, as [`super`] has the others. What an
 //! IstioOperator says otherwise than Istio's chart, or not at all, is put in by [`adapt`].
 
+use lateen_install::{Field, Meaning, Type};
 use serde_json::{Value, json};
 
+use super::super::emit;
+use super::gateway_values::{gateway_service, gateway_workload, of_all_gateways, own_values};
 use super::{
-    Becomes, Chart, Extras, NAMESPACE, RELEASE, SYSTEM, Setting, Taken, VARIABLE, Way, affinity,
-    always, cluster_domain, common, of, optional, setting,
+    BUDGET, BUDGETS, Becomes, CLUSTER, CLUSTER_NAME, Chart, Extras, IMAGE, LEVEL, LOGGING,
+    NAMESPACE, OF_ISTIOD, RELEASE, SYSTEM, Setting, Taken, Way, cluster_domain, common, of,
+    of_every_chart, setting,
 };
 
+/// A host and its port.
+const AUTHORITY: &str = "zz-authority:15012";
 const ROLE: &str = "zz-role";
 const APP: &str = "zz-app";
 const ACCOUNT: &str = "zz-gateway-account";
@@ -17,11 +23,19 @@ const KINDS: &str = "zz-plural-kind";
 const LABELS: &str = "zz/labels";
 const ANNOTATIONS: &str = "zz/annotations";
 const NETWORK: &str = "zz/network";
-const BUDGET: &str = "zz/budget";
+const SECURITY: &str = "zz/security";
+const OF_CONTAINER: &str = "zz/of-container";
+const SELECTOR: &str = "zz/selector";
 /// Items that stand for several or none.
 const NETWORKS: &str = "zz-networks";
 const VOLUMES: &str = "zz-volumes";
 const MOUNTS: &str = "zz-mounts";
+const SOURCES: &str = "zz-sources";
+const CONTAINERS: &str = "zz-containers";
+/// Whole values that the renderer does not have.
+const INIT_CONTAINERS: &str = "zz-init-containers";
+const LIFECYCLE: &str = "zz-lifecycle";
+const ALLOCATE: &str = "zz-allocate";
 const READY_SECONDS: u32 = 990_101;
 const GRACE_SECONDS: u32 = 990_102;
 const BEHAVIOR: u32 = 990_103;
@@ -30,6 +44,7 @@ const SPREAD: u32 = 990_104;
 pub fn gateway() -> Chart {
     let mut settings = common();
     settings.retain(|setting| setting.path != BUDGETS);
+    settings.extend(of_all_gateways());
     secrets_of_its_own(&mut settings);
     settings.push(of(
         "namespace",
@@ -66,14 +81,23 @@ pub fn gateway() -> Chart {
                     "label": {"istio": ROLE},
                 },
             ]},
-            "values": {"global": {"defaultPodDisruptionBudget": {"enabled": true}}},
+            "values": {"global": {
+                "defaultPodDisruptionBudget": {"enabled": true},
+                "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
+                "proxy": {"image": IMAGE}, "caAddress": AUTHORITY,
+            }},
         }),
         settings,
         taken: vec![Taken {
             path: "name",
             about: "in place of the release's",
-            schema: json!({ "type": "string" }),
+            schema: json!({ "type": ["string", "null"] }),
         }],
+        parts: &["global"],
+        own: fields(),
+        passed: &[],
+        elsewhere: vec![("global.", OF_ISTIOD)],
+        nested: "",
         checks: "{{- if not (has .Values.kind (list \"Deployment\" \"DaemonSet\")) }}\n\
                  {{- fail (printf \"kind is %s: it is Deployment or DaemonSet\" .Values.kind) }}\n\
                  {{- end }}\n",
@@ -85,13 +109,32 @@ pub fn gateway() -> Chart {
             (ACCOUNT, "(include \"gateway.serviceAccountName\" .)"),
             (KIND, ".Values.kind"),
             (KINDS, "(printf \"%ss\" (lower .Values.kind))"),
+            (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
+            (LEVEL, LOGGING),
+            (CLUSTER, CLUSTER_NAME),
+            (AUTHORITY, "(include \"gateway.authority\" .)"),
         ],
         helpers: include_str!("gateway.tpl"),
+        notes: "The gateway {{ default .Release.Name .Values.name }} is installed. Gateway objects choose it by \
+                istio: {{ include \"gateway.role\" . }}",
         extras: extras(),
     }
 }
 
-const BUDGETS: &str = "global.defaultPodDisruptionBudget.enabled";
+/// What no IstioOperator has.
+fn fields() -> Vec<Field> {
+    let mut fields = of_every_chart();
+    fields.extend([
+        Field("pilot", Type::Object, Meaning::Gone(OF_ISTIOD)),
+        Field("defaultRevision", Type::Text, Meaning::Gone("set revision")),
+        Field(
+            "unprivilegedPort",
+            Type::Any,
+            Meaning::Gone("ports below 1024 are allowed to the pod where the Service has one"),
+        ),
+    ]);
+    fields
+}
 
 /// Istio's chart has them beside `global`.
 fn secrets_of_its_own(settings: &mut [Setting]) {
@@ -114,38 +157,6 @@ fn secrets_of_its_own(settings: &mut [Setting]) {
     }
 }
 
-/// What [`adapt`] puts marks in for.
-fn own_values() -> Vec<Setting> {
-    let own = |path, about, default| setting(path, about, default, Way::Free);
-    vec![
-        own("kind", "Deployment or DaemonSet", json!("Deployment")),
-        setting("labels", "of all objects and of pods", json!({}), Way::Texts),
-        setting("annotations", "of workload, Service, autoscaler and role", json!({}), Way::Texts),
-        own(BUDGETS, "whether there is a budget of one pod", json!(true)),
-        own("podDisruptionBudget", "another budget", json!({})),
-        own("networkGateway", "the network whose gateway it is", json!("")),
-        own("volumes", "of pods", json!([])),
-        own("volumeMounts", "of the container", json!([])),
-        own("serviceAccount.create", "or it is there already", json!(true)),
-        own("serviceAccount.name", "in place of the gateway's", json!("")),
-        own("rbac.enabled", "the right to read certificates", json!(true)),
-        own("imagePullPolicy", "in place of global's", json!("")),
-        own("imagePullSecrets", "beside global's, as a pod has them", json!([])),
-        own("topologySpreadConstraints", "of pods", json!([])),
-        own("minReadySeconds", "of an update", json!(null)),
-        own("terminationGracePeriodSeconds", "of pods", json!(null)),
-        own("autoscaling.autoscaleBehavior", "how fast", json!({})),
-        own(
-            "strategy",
-            "of a Deployment's update",
-            json!({
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"},
-            }),
-        ),
-    ]
-}
-
 fn extras() -> Extras {
     let optional = |rendered: Value, path: &str| Becomes {
         rendered,
@@ -165,13 +176,14 @@ fn extras() -> Extras {
     Extras {
         adapt: Some(adapt),
         conditions: vec![
-            ("ServiceAccount", ".Values.serviceAccount.create"),
-            ("Role", ".Values.rbac.enabled"),
-            ("RoleBinding", ".Values.rbac.enabled"),
-            ("Service", "ne .Values.service.type \"None\""),
-            ("HorizontalPodAutoscaler", "ne .Values.kind \"DaemonSet\""),
+            ("ServiceAccount", "", ".Values.serviceAccount.create"),
+            ("Role", "", ".Values.rbac.enabled"),
+            ("RoleBinding", "", ".Values.rbac.enabled"),
+            ("Service", "", "ne .Values.service.type \"None\""),
+            ("HorizontalPodAutoscaler", "", "ne .Values.kind \"DaemonSet\""),
             (
                 "PodDisruptionBudget",
+                "",
                 "or .Values.podDisruptionBudget .Values.global.defaultPodDisruptionBudget.enabled",
             ),
         ],
@@ -179,24 +191,41 @@ fn extras() -> Extras {
             (LABELS, "(.Values.labels | default dict)"),
             (ANNOTATIONS, "(.Values.annotations | default dict)"),
             (NETWORK, "(include \"gateway.network\" . | fromJson)"),
-            (BUDGET, "(.Values.podDisruptionBudget | default (dict \"minAvailable\" 1))"),
+            (BUDGET, "(include \"gateway.budget\" . | fromJson)"),
+            (SECURITY, "(include \"gateway.security\" . | fromJson)"),
+            (OF_CONTAINER, "(include \"gateway.containerSecurity\" . | fromJson)"),
+            (SELECTOR, "(.Values.service.selectorLabels | default dict)"),
         ],
         lines: vec![
             (
-                NETWORKS,
+                json!(NETWORKS),
                 "{{- with .Values.networkGateway }}\n\
                  - {name: \"ISTIO_META_NETWORK\", value: {{ toJson . }}}\n\
                  - {name: \"ISTIO_META_REQUESTED_NETWORK_VIEW\", value: {{ toJson . }}}\n\
                  {{- end }}",
             ),
-            (VOLUMES, "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
-            (MOUNTS, "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
+            (json!(SOURCES), "{{- range .Values.envVarFrom }}\n- {{ toJson . }}\n{{- end }}"),
+            (
+                json!(CONTAINERS),
+                "{{- range .Values.additionalContainers }}\n- {{ toJson . }}\n{{- end }}",
+            ),
+            (json!(VOLUMES), "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
+            (json!(MOUNTS), "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
         ],
         becomes: vec![
             optional(json!(READY_SECONDS), "minReadySeconds"),
             optional(json!(GRACE_SECONDS), "terminationGracePeriodSeconds"),
             optional(json!(SPREAD), "topologySpreadConstraints"),
             optional(json!(BEHAVIOR), "autoscaling.autoscaleBehavior"),
+            optional(json!(INIT_CONTAINERS), "initContainers"),
+            optional(json!(LIFECYCLE), "lifecycle"),
+            Becomes {
+                condition: Some(
+                    "not (kindIs \"invalid\" .Values.service.allocateLoadBalancerNodePorts)"
+                        .to_owned(),
+                ),
+                ..optional(json!(ALLOCATE), "service.allocateLoadBalancerNodePorts")
+            },
             strategy,
         ],
     }
@@ -214,7 +243,11 @@ fn adapt(object: &mut Value) {
     }
     match kind.as_str() {
         "Deployment" => adapt_workload(object),
-        "Service" => object["metadata"]["labels"][NETWORK] = json!(""),
+        "Service" => {
+            object["metadata"]["labels"][NETWORK] = json!("");
+            object["spec"]["selector"][SELECTOR] = json!("");
+            object["spec"]["allocateLoadBalancerNodePorts"] = json!(ALLOCATE);
+        }
         "HorizontalPodAutoscaler" => object["spec"]["behavior"] = json!(BEHAVIOR),
         "PodDisruptionBudget" => {
             let selector = object["spec"]["selector"].take();
@@ -234,10 +267,23 @@ fn adapt_workload(object: &mut Value) {
     let pod = &mut spec["template"]["spec"];
     pod["terminationGracePeriodSeconds"] = json!(GRACE_SECONDS);
     pod["topologySpreadConstraints"] = json!(SPREAD);
+    pod["initContainers"] = json!(INIT_CONTAINERS);
+    // Its kernel setting is put in by the template.
+    if let Some(context) = pod["securityContext"].as_object_mut() {
+        context.shift_remove("sysctls");
+    }
+    pod["securityContext"][SECURITY] = json!("");
     push(&mut pod["volumes"], VOLUMES);
+    push(&mut pod["containers"], CONTAINERS);
     let container = &mut pod["containers"][0];
     push(&mut container["volumeMounts"], MOUNTS);
     push(&mut container["env"], NETWORKS);
+    push(&mut container["env"], SOURCES);
+    container["securityContext"][OF_CONTAINER] = json!("");
+    container["lifecycle"] = json!(LIFECYCLE);
+    let usual = emit::literal(&container["readinessProbe"]);
+    let probe = format!("toJson (.Values.readinessProbe | default {usual})");
+    container["readinessProbe"] = emit::raw(&probe);
     for variable in container["env"].as_array_mut().into_iter().flatten() {
         if let Some(owner) = variable["value"].as_str()
             && variable["name"] == "ISTIO_META_OWNER"
@@ -267,142 +313,4 @@ fn rename(value: &mut Value) {
         }
         _ => {}
     }
-}
-
-fn gateway_workload() -> Vec<Setting> {
-    vec![
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleEnabled",
-            setting("autoscaling.enabled", "by CPU", json!(true), Way::Switch),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleMin",
-            always("autoscaling.minReplicas", "at least", json!(990_001), json!(1)),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.autoscaleMax",
-            always("autoscaling.maxReplicas", "at most", json!(990_002), json!(5)),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.cpu.targetAverageUtilization",
-            always(
-                "autoscaling.targetCPUUtilizationPercentage",
-                "of the request",
-                json!(990_003),
-                json!(80),
-            ),
-        ),
-        of("k8s.replicaCount", replicas()),
-        of(
-            "k8s.resources",
-            always(
-                "resources",
-                "of the container",
-                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
-                json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
-            ),
-        ),
-        of("k8s.nodeSelector", optional("nodeSelector", "labels of nodes", json!({"zz": "nodes"}))),
-        of("k8s.tolerations", optional("tolerations", "of taints", json!([{"key": "zz-taint"}]))),
-        of("k8s.affinity", optional("affinity", "of pods", affinity())),
-        of(
-            "values.gateways.istio-ingressgateway.serviceAccount.annotations",
-            Setting {
-                default: Some(json!({})),
-                ..optional("serviceAccount.annotations", "of the account", json!({"zz": "account"}))
-            },
-        ),
-        of("k8s.priorityClassName", optional("priorityClassName", "of pods", json!("zz-priority"))),
-        of(
-            "k8s.podAnnotations",
-            setting("podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
-        ),
-        of(
-            "values.gateways.istio-ingressgateway.env",
-            setting("env", "variables by name", json!({}), Way::Entries(VARIABLE)),
-        ),
-    ]
-}
-
-fn replicas() -> Setting {
-    let becomes = vec![Becomes {
-        rendered: json!(990_004),
-        template: "{{ toJson .Values.replicaCount }}".to_owned(),
-        condition: Some("ne .Values.kind \"DaemonSet\"".to_owned()),
-    }];
-    let way = Way::Node { probe: json!(990_004), becomes };
-    setting("replicaCount", "without autoscaler", json!(1), way)
-}
-
-/// The pod's ports follow from the Service's, and so does the leave to listen below 1024.
-fn gateway_service() -> Vec<Setting> {
-    let probe = json!([{"name": "zz-port", "port": 99, "protocol": "TCP"}]);
-    let becomes = vec![
-        Becomes {
-            rendered: probe.clone(),
-            template: "{{ include \"gateway.servicePorts\" . }}".to_owned(),
-            condition: None,
-        },
-        Becomes {
-            rendered: json!([
-                {"containerPort": 99, "protocol": "TCP"},
-                {"containerPort": 15090, "name": "http-envoy-prom", "protocol": "TCP"},
-            ]),
-            template: "{{ include \"gateway.containerPorts\" . }}".to_owned(),
-            condition: None,
-        },
-        Becomes {
-            rendered: json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]),
-            template: "[{\"name\": \"net.ipv4.ip_unprivileged_port_start\", \"value\": \"0\"}]"
-                .to_owned(),
-            condition: Some("include \"gateway.privileged\" .".to_owned()),
-        },
-    ];
-    let usual = json!([
-        {"name": "status-port", "port": 15021, "targetPort": 15021},
-        {"name": "http2", "port": 80, "targetPort": 8080},
-        {"name": "https", "port": 443, "targetPort": 8443},
-    ]);
-    vec![
-        of(
-            "values.gateways.istio-ingressgateway.ports",
-            setting("service.ports", "as a Service has them", usual, Way::Node { probe, becomes }),
-        ),
-        of(
-            "k8s.service.type",
-            always("service.type", "of the Service", json!("NodePort"), json!("LoadBalancer")),
-        ),
-        of(
-            "k8s.service.externalIPs",
-            optional("service.externalIPs", "addresses of nodes", json!(["192.0.2.199"])),
-        ),
-        of(
-            "k8s.service.loadBalancerIP",
-            optional("service.loadBalancerIP", "a wish", json!("192.0.2.198")),
-        ),
-        of(
-            "k8s.service.loadBalancerSourceRanges",
-            optional("service.loadBalancerSourceRanges", "who may", json!(["192.0.2.196/31"])),
-        ),
-        of(
-            "k8s.service.externalTrafficPolicy",
-            optional("service.externalTrafficPolicy", "Local or Cluster", json!("Local")),
-        ),
-        of(
-            "k8s.service.loadBalancerClass",
-            optional("service.loadBalancerClass", "who balances", json!("zz.example/class")),
-        ),
-        of(
-            "k8s.service.ipFamilies",
-            optional("service.ipFamilies", "IPv4 or IPv6 first", json!(["IPv6", "IPv4"])),
-        ),
-        of(
-            "k8s.service.ipFamilyPolicy",
-            optional("service.ipFamilyPolicy", "one or both", json!("PreferDualStack")),
-        ),
-        of(
-            "k8s.serviceAnnotations",
-            setting("service.annotations", "of the Service", json!({}), Way::Entries("zz/service")),
-        ),
-    ]
 }

@@ -72,3 +72,32 @@ chart, istio-ingressgateway has istio=ingressgateway. */ -}}
 {{- if and (not (kindIs "string" $target)) (lt (int $target) 1024) -}}yes{{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* Where certificates come from. */ -}}
+{{- define "gateway.authority" -}}
+{{- $usual := printf "istiod%s.%s.svc:15012" (include "gateway.suffix" .) .Values.global.istioNamespace -}}
+{{- .Values.global.caAddress | default $usual -}}
+{{- end -}}
+
+{{- /* What a disruption budget says beside its selector. */ -}}
+{{- define "gateway.budget" -}}
+{{- $own := .Values.podDisruptionBudget | default (dict "minAvailable" 1) -}}
+{{- if not $own.unhealthyPodEvictionPolicy -}}{{- $own = omit $own "unhealthyPodEvictionPolicy" -}}{{- end -}}
+{{- toJson $own -}}
+{{- end -}}
+
+{{- /* What pods' security is beside the usual. */ -}}
+{{- define "gateway.security" -}}
+{{- $all := deepCopy (.Values.securityContext | default dict) -}}
+{{- if and (include "gateway.privileged" .) (not (hasKey $all "sysctls")) -}}
+{{- $_ := set $all "sysctls" (list (dict "name" "net.ipv4.ip_unprivileged_port_start" "value" "0")) -}}
+{{- end -}}
+{{- if .Values.runAsRoot -}}{{- $all = mustMergeOverwrite $all (dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false) -}}{{- end -}}
+{{- toJson $all -}}
+{{- end -}}
+
+{{- define "gateway.containerSecurity" -}}
+{{- $all := deepCopy (.Values.containerSecurityContext | default dict) -}}
+{{- if .Values.runAsRoot -}}{{- $all = mustMergeOverwrite $all (dict "runAsUser" 0 "runAsGroup" 0 "runAsNonRoot" false) -}}{{- end -}}
+{{- toJson $all -}}
+{{- end -}}

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::emit;
 use super::spec::{BARE, Chart, ELSEWHERE, LABEL, NAMESPACE, REVISION, SUFFIX, Setting, TAG, Way};
@@ -18,63 +18,98 @@ const TAGGED: &str = "istio-revision-tag-";
 /// One object over all combinations; `None` where it is not rendered.
 pub struct Learned {
     pub kind: String,
+    /// Without the revision.
+    pub name: String,
     /// There is one for each tag.
     pub of_tag: bool,
     pub variants: Vec<(u32, Option<Value>)>,
 }
 
 pub fn switches(chart: &Chart) -> Vec<&Setting> {
-    let settings = chart.settings.iter();
-    settings
-        .filter(|setting| matches!(setting.way, Way::Switch | Way::Name(_) | Way::Tags))
-        .collect()
+    let is_one = |setting: &&Setting| {
+        matches!(setting.way, Way::Switch | Way::SwitchOf(_) | Way::Name(_) | Way::Tags)
+    };
+    chart.settings.iter().filter(is_one).collect()
+}
+
+/// The switches, as bits, that make a difference to objects of a kind.
+fn bits_of(chart: &Chart, kind: &str) -> u32 {
+    let own = chart.settings.iter().any(|one| matches!(one.way, Way::SwitchOf(of) if of == kind));
+    let changes = |setting: &Setting| match setting.way {
+        Way::Switch => !own,
+        Way::SwitchOf(of) => of == kind,
+        _ => true,
+    };
+    let bits = switches(chart).into_iter().zip(0..).filter(|(setting, _)| changes(setting));
+    bits.fold(0, |bits, (_, at)| bits | 1 << at)
+}
+
+/// Every combination of these bits.
+fn combinations(bits: u32) -> impl Iterator<Item = u32> {
+    (0..=bits).filter(move |some| some & !bits == 0)
 }
 
 /// In the order of their installation.
 pub fn objects(chart: &Chart) -> Vec<Learned> {
-    let combinations = 0..1u32 << switches(chart).len();
-    let mut rendered: Vec<Vec<Value>> = combinations.map(|bits| render(chart, bits)).collect();
-    rendered.iter_mut().flatten().for_each(forget_namespace);
-    rendered.iter_mut().flatten().for_each(forget_tag);
-    rendered.iter_mut().flatten().for_each(open_texts);
+    let mut rendered: Rendered = BTreeMap::new();
+    let with_switches = chart.settings.iter().filter_map(|setting| match setting.way {
+        Way::SwitchOf(kind) => Some(kind),
+        _ => None,
+    });
+    for kind in with_switches.chain([""]) {
+        for bits in combinations(bits_of(chart, kind)) {
+            rendered.entry(bits).or_insert_with(|| render(chart, bits));
+        }
+    }
+    rendered.values_mut().flatten().for_each(forget_namespace);
+    rendered.values_mut().flatten().for_each(forget_tag);
+    rendered.values_mut().flatten().for_each(open_texts);
     forget_revision(chart, &mut rendered);
     let mut order: Vec<(String, String)> = Vec::new();
-    for object in rendered.iter().flatten() {
+    for object in rendered.values().flatten() {
         if !order.contains(&identity(object)) {
             order.push(identity(object));
         }
     }
-    let learned = order.into_iter().map(|name| {
-        let variants = rendered.iter().zip(0u32..).map(|(objects, bits)| {
-            let found = objects.iter().find(|object| identity(object) == name);
-            let adapted = found.map(|object| {
-                let mut object = texts_apart(chart, object);
-                if let Some(adapt) = chart.extras.adapt {
-                    adapt(&mut object);
-                }
-                object
-            });
-            (bits, adapted)
+    let learned = order.into_iter().map(|(kind, name)| {
+        let own = combinations(bits_of(chart, &kind));
+        let variants = own.map(|bits| {
+            let mut objects = rendered[&bits].iter();
+            let found = objects.find(|object| identity(object) == (kind.clone(), name.clone()));
+            (bits, found.map(|object| adapted(chart, object)))
         });
-        let of_tag = name.1.starts_with(TAGGED);
-        Learned { kind: name.0.clone(), of_tag, variants: variants.collect() }
+        let variants = variants.collect();
+        Learned { of_tag: name.starts_with(TAGGED), kind, name, variants }
     });
     learned.collect()
 }
 
+/// Objects by the switches that are on.
+type Rendered = BTreeMap<u32, Vec<Value>>;
+
+fn adapted(chart: &Chart, object: &Value) -> Value {
+    let mut object = texts_apart(chart, object);
+    if let Some(adapt) = chart.extras.adapt {
+        adapt(&mut object);
+    }
+    object
+}
+
 /// Texts that differ by the revision alone become one, with marks of its forms.
-fn forget_revision(chart: &Chart, rendered: &mut [Vec<Value>]) {
+fn forget_revision(chart: &Chart, rendered: &mut Rendered) {
     let switches = switches(chart);
     let at = switches.iter().position(|one| matches!(one.way, Way::Name(_)));
-    let bit = 1usize << at.expect("a chart with values has a revision");
-    for on in (0..rendered.len()).filter(|bits| bits & bit != 0) {
-        let (before, after) = rendered.split_at_mut(on);
-        for with in &mut after[0] {
-            let same = before[on & !bit].iter_mut().find(|one| identity(one) == identity(with));
-            if let Some(without) = same {
+    let bit = 1u32 << at.expect("a chart with values has a revision");
+    let on: Vec<u32> = rendered.keys().copied().filter(|bits| bits & bit != 0).collect();
+    for bits in on {
+        let mut with = rendered.remove(&bits).unwrap_or_default();
+        let before = rendered.get_mut(&(bits & !bit)).expect("both have been rendered");
+        for with in &mut with {
+            if let Some(without) = before.iter_mut().find(|one| identity(one) == identity(with)) {
                 unify(with, without);
             }
         }
+        rendered.insert(bits, with);
     }
 }
 
@@ -142,9 +177,6 @@ fn open_texts(object: &mut Value) {
         let mut mesh = lateen_install::documents(text).expect("the mesh's settings are YAML");
         data["mesh"] = mesh.remove(0);
     }
-    if let Some(text) = data["values"].as_str() {
-        data["values"] = serde_json::from_str(text).expect("the injector's values are JSON");
-    }
 }
 
 /// An object of a revision is the same one as that without.
@@ -163,7 +195,7 @@ pub fn render(chart: &Chart, bits: u32) -> Vec<Value> {
         let at = switches.iter().position(|switch| switch.path == setting.path);
         let on = at.is_some_and(|at| bits & (1 << at) != 0);
         let value = match &setting.way {
-            Way::Switch => json!(on),
+            Way::Switch | Way::SwitchOf(_) => json!(on),
             Way::Tags => json!([if on { "default" } else { TAG }]),
             Way::Name(mark) if on => json!(mark),
             Way::Name(_) | Way::Free | Way::Texts => continue,
@@ -221,53 +253,7 @@ fn texts_apart(chart: &Chart, object: &Value) -> Value {
             "toJson (toYaml (mustMergeOverwrite {mesh} (deepCopy .Values.meshConfig)))"
         ));
     }
-    if data["values"].is_object() {
-        let values = without_settings(chart, data["values"].take());
-        let values = emit::expression(chart, &values);
-        let own = "(dict \"global\" (deepCopy .Values.global) \
-                   \"sidecarInjectorWebhook\" (deepCopy .Values.sidecarInjectorWebhook))";
-        let variables = "(ternary (dict \"pilot\" (dict \"env\" .Values.pilot.env)) (dict) \
-                         (not (empty .Values.pilot.env)))";
-        let tags = "(ternary (dict \"revisionTags\" .Values.revisionTags) (dict) \
-                    (not (empty .Values.revisionTags)))";
-        data["values"] = emit::raw(&format!(
-            "toJson (toPrettyJson (mustMergeOverwrite {values} {own} {variables} {tags}))"
-        ));
-    }
     object
-}
-
-/// The chart's own values come from the chart.
-fn without_settings(chart: &Chart, mut values: Value) -> Value {
-    let injected = ["global.", "sidecarInjectorWebhook.", "pilot.env", "revisionTags"];
-    for setting in &chart.settings {
-        if !injected.iter().any(|part| setting.path.starts_with(part)) {
-            continue;
-        }
-        let mut steps: Vec<&str> = setting.path.split('.').collect();
-        let last = steps.pop().expect("a path has a step");
-        // The sidecars' image is no setting of the chart.
-        if matches!(setting.way, Way::Free) && setting.path == "global.proxy" {
-            let image = values["global"]["proxy"]["image"].take();
-            values["global"]["proxy"] = json!({ "image": image });
-            continue;
-        }
-        let parent = steps.iter().try_fold(&mut values, |place, step| place.get_mut(*step));
-        if let Some(Value::Object(parent)) = parent {
-            parent.shift_remove(last);
-        }
-    }
-    prune(&mut values);
-    values
-}
-
-/// Objects of which nothing is left.
-fn prune(value: &mut Value) {
-    if let Value::Object(map) = value {
-        map.values_mut().for_each(prune);
-        let kept = std::mem::take(map).into_iter();
-        *map = kept.filter(|(_, one)| *one != json!({})).collect::<Map<_, _>>();
-    }
 }
 
 /// By name, for who looks one up.

@@ -1,15 +1,24 @@
 //! The values of the chart `cni`. In: nothing. Out: the chart, as [`super`] has the others.
 
-use serde_json::json;
+use lateen_install::{Field, Meaning, Type};
+use serde_json::{Value, json};
 
+use super::super::emit;
 use super::{
-    Becomes, Chart, Extras, NAMESPACE, REVISION, Setting, Taken, VARIABLE, Way, affinity, always,
-    image, of, off, optional, setting,
+    Becomes, Chart, Extras, IMAGE, LEVEL, NAMESPACE, OF_ISTIOD, REVISION, Setting, Taken, VARIABLE,
+    Way, affinity, always, free, image, item, of, of_all_pods, of_every_chart, off, optional,
+    optional_as, own, setting,
 };
+
+/// An entry that stands for labels of nodes.
+const NODES: &str = "zz/nodes";
+const GRACE_SECONDS: u32 = 990_201;
 
 /// The node agent.
 pub fn cni() -> Chart {
     let mut settings = image();
+    pull_policy_of_its_own(&mut settings);
+    settings.extend(of_all_pods());
     settings.extend(node());
     settings.extend(repair());
     settings.extend(pod());
@@ -20,26 +29,113 @@ pub fn cni() -> Chart {
         spec: json!({
             "profile": "empty",
             "namespace": NAMESPACE,
-            "components": {"cni": {"enabled": true}},
+            "components": {"cni": {"enabled": true, "k8s": {"nodeSelector": {NODES: "zz-value"}}}},
+            "values": {
+                "global": {"logging": {"level": LEVEL}},
+                "cni": {"image": IMAGE, "cniConfFileName": "zz-file"},
+            },
         }),
         settings,
         taken: vec![
             Taken {
                 path: "chained",
                 about: "true: the plugin is always in the chain of the network provider",
-                schema: json!({ "enum": [true] }),
+                schema: json!({ "enum": [true, null] }),
             },
             Taken {
                 path: "provider",
                 about: "default, or nothing",
-                schema: json!({ "enum": ["", "default"] }),
+                schema: json!({ "enum": ["", "default", null] }),
             },
         ],
-        checks: "",
-        release: &[(NAMESPACE, ".Release.Namespace")],
+        parts: &["global", "cni"],
+        own: fields(),
+        passed: &[],
+        elsewhere: vec![("global.", OF_ISTIOD), ("cni.enabled", "leave the chart out")],
+        nested: "cni",
+        checks: "{{- if .Values.istioOwnedCNIConfig }}\n\
+                 {{- fail \"istioOwnedCNIConfig: the plugin is added to the chain of the node's network provider, \
+                 leave it out\" }}\n{{- end }}\n\
+                 {{- if .Values.ambient }}{{ if .Values.ambient.enabled }}\n\
+                 {{- fail \"ambient.enabled: ambient mode is not offered, leave it out\" }}\n\
+                 {{- end }}{{ end }}\n",
+        release: &[
+            (NAMESPACE, ".Release.Namespace"),
+            (IMAGE, "(include \"cni.image\" (list . .Values))"),
+            (LEVEL, "(.Values.logging.level | default .Values.global.logging.level)"),
+            ("zz-file", ".Values.cniConfFileName"),
+        ],
         helpers: "",
-        extras: Extras::default(),
+        notes: "The node agent is installed: it lays the rules of pods that the chart istiod injects with \
+                cni.enabled=true.",
+        extras: Extras {
+            adapt: Some(adapt),
+            entries: vec![(
+                NODES,
+                "(.Values.nodeSelector | default .Values.global.defaultNodeSelector | default dict)",
+            )],
+            becomes: vec![
+                Becomes {
+                    rendered: json!({"name": "CNI_CONF_NAME", "value": "zz-file"}),
+                    template:
+                        "{name: \"CNI_CONF_NAME\", value: {{ toJson .Values.cniConfFileName }}}"
+                            .to_owned(),
+                    condition: Some(".Values.cniConfFileName".to_owned()),
+                },
+                Becomes {
+                    rendered: json!(GRACE_SECONDS),
+                    template: "{{ toJson .Values.terminationGracePeriodSeconds }}".to_owned(),
+                    condition: None,
+                },
+            ],
+            ..Extras::default()
+        },
     }
+}
+
+fn pull_policy_of_its_own(settings: &mut Vec<Setting>) {
+    for setting in settings.iter_mut().filter(|setting| setting.path == "global.imagePullPolicy") {
+        let way = optional_as(
+            "pullPolicy",
+            "in place of global's",
+            json!("IfNotPresent"),
+            ".Values.pullPolicy | default .Values.global.imagePullPolicy",
+            "or .Values.pullPolicy .Values.global.imagePullPolicy",
+        );
+        setting.way = way.way;
+    }
+    settings.push(free("pullPolicy", "in place of global's"));
+}
+
+fn fields() -> Vec<Field> {
+    let mut fields = of_every_chart();
+    fields.extend([
+        Field(
+            "defaultRevision",
+            Type::Text,
+            Meaning::Gone("one agent serves the pods of all revisions"),
+        ),
+        Field(
+            "cni.useAppArmorAnnotation",
+            Type::Bool,
+            Meaning::Gone("the profile is a field of the container's security context"),
+        ),
+    ]);
+    fields
+}
+
+/// What follows from more than one value, and what the renderer has no setting for.
+fn adapt(object: &mut Value) {
+    if object["kind"] != "DaemonSet" {
+        return;
+    }
+    let strategy = "toJson (.Values.updateStrategy | default (dict \"type\" \"RollingUpdate\" \"rollingUpdate\" \
+                    (dict \"maxUnavailable\" .Values.rollingMaxUnavailable)))";
+    object["spec"]["updateStrategy"] = emit::raw(strategy);
+    let pod = &mut object["spec"]["template"]["spec"];
+    pod["terminationGracePeriodSeconds"] = json!(GRACE_SECONDS);
+    let privileged = emit::raw("toJson (.Values.privileged | default false)");
+    pod["containers"][0]["securityContext"]["privileged"] = privileged;
 }
 
 fn pod() -> Vec<Setting> {
@@ -60,7 +156,27 @@ fn pod() -> Vec<Setting> {
         ),
         of(
             "components.cni.k8s.tolerations",
-            always("tolerations", "of taints", json!([{"key": "zz-taint"}]), tolerations),
+            optional_as(
+                "tolerations",
+                "of taints; all, if neither these nor global's are set",
+                json!([{"key": "zz-taint"}]),
+                &format!(
+                    ".Values.tolerations | default .Values.global.defaultTolerations | default {}",
+                    emit::literal(&tolerations)
+                ),
+                "true",
+            ),
+        ),
+        of("components.cni.k8s.nodeSelector", free("nodeSelector", "labels of nodes")),
+        of(
+            "components.cni.k8s.priorityClassName",
+            optional_as(
+                "priorityClassName",
+                "of pods",
+                json!("zz-priority"),
+                ".Values.priorityClassName | default .Values.global.priorityClassName | default \"system-node-critical\"",
+                "true",
+            ),
         ),
         of("components.cni.k8s.affinity", optional("affinity", "of pods", affinity())),
         of(
@@ -80,6 +196,28 @@ fn pod() -> Vec<Setting> {
             ),
         ),
         of(
+            "values.cni.seLinuxOptions",
+            optional("seLinuxOptions", "of the container", json!({"type": "zz-type"})),
+        ),
+        of(
+            "values.cni.daemonSetLabels",
+            Setting {
+                default: None,
+                ..setting(
+                    "daemonSetLabels",
+                    "of the DaemonSet",
+                    Value::Null,
+                    Way::Entries("zz/set-label"),
+                )
+            },
+        ),
+        free("updateStrategy", "in place of rollingMaxUnavailable"),
+        free("privileged", "whether the container is"),
+        own("terminationGracePeriodSeconds", "of pods", json!(5)),
+        free("hub", "where the image is, if elsewhere"),
+        free("tag", "which image, if another one"),
+        free("image", "the whole name of an image"),
+        of(
             "values.cni.env",
             setting("env", "variables by name", json!({}), Way::Entries(VARIABLE)),
         ),
@@ -94,12 +232,8 @@ fn node() -> Vec<Setting> {
     };
     vec![
         of("revision", setting("revision", "of the control plane", json!(""), Way::Name(REVISION))),
-        setting(
-            "global.logging.level",
-            "as Istio writes it",
-            json!("default:info"),
-            Way::Text("zz-level:debug"),
-        ),
+        own("global.logging.level", "as Istio writes it", json!("default:info")),
+        free("logging.level", "the same for the agent alone"),
         off("global.logAsJson", "one object a line"),
         of(
             "values.cni.excludeNamespaces",
@@ -128,10 +262,8 @@ fn node() -> Vec<Setting> {
                 Way::Text("/zz-net"),
             ),
         ),
-        of(
-            "values.cni.rollingMaxUnavailable",
-            always("rollingMaxUnavailable", "of an update", json!("98%"), json!(1)),
-        ),
+        free("cniConfFileName", "the one of them that the plugin is put into"),
+        own("rollingMaxUnavailable", "of an update", json!(1)),
     ]
 }
 
@@ -153,5 +285,20 @@ fn repair() -> Vec<Setting> {
         ),
         of("values.cni.repair.deletePods", off("repair.deletePods", "or delete them")),
         of("values.cni.repair.labelPods", off("repair.labelPods", "or label them")),
+        word("repair.initContainerName", "REPAIR_INIT_CONTAINER_NAME", "zz-init"),
+        word("repair.brokenPodLabelKey", "REPAIR_BROKEN_POD_LABEL_KEY", "zz/key"),
+        word("repair.brokenPodLabelValue", "REPAIR_BROKEN_POD_LABEL_VALUE", "zz-broken"),
     ]
+}
+
+/// A variable that is there if its value is set.
+fn word(path: &'static str, name: &str, probe: &str) -> Setting {
+    let rendered = json!({"name": name, "value": probe});
+    let template = format!("{{name: {name:?}, value: {{{{ toJson (toString .Values.{path}) }}}}}}");
+    let operator = match path {
+        "repair.initContainerName" => "values.cni.repair.initContainerName",
+        "repair.brokenPodLabelKey" => "values.cni.repair.brokenPodLabelKey",
+        _ => "values.cni.repair.brokenPodLabelValue",
+    };
+    of(operator, item(path, "as in Istio", json!(probe), rendered, &template))
 }

@@ -3,12 +3,20 @@
 
 #[path = "gateway.rs"]
 mod gateway;
+#[path = "gateway_values.rs"]
+mod gateway_values;
+#[path = "istiod.rs"]
+mod istiod;
+#[path = "istiod_values.rs"]
+mod istiod_values;
 #[path = "node_agent.rs"]
 mod node_agent;
 
+use lateen_install::{Field, Meaning, Type};
 use serde_json::{Value, json};
 
 pub use gateway::gateway;
+pub use istiod::istiod;
 pub use node_agent::cni;
 
 pub struct Chart {
@@ -21,12 +29,24 @@ pub struct Chart {
     pub settings: Vec<Setting>,
     /// Values that Istio's users set and that change nothing here, as long as they have this schema.
     pub taken: Vec<Taken>,
+    /// The parts of an IstioOperator's values that its users may set.
+    pub parts: &'static [&'static str],
+    /// What no IstioOperator has, or has in another type.
+    pub own: Vec<Field>,
+    /// Beginnings of paths that are used without being found in what is rendered.
+    pub passed: &'static [&'static str],
+    /// Beginnings of paths of what other charts use, and what is said of them.
+    pub elsewhere: Vec<(&'static str, &'static str)>,
+    /// In older files, the chart's own values are within this one.
+    pub nested: &'static str,
     /// A template that refuses what a schema cannot.
     pub checks: &'static str,
     /// Marks that stand for what is no value: the release's name and namespace.
     pub release: &'static [(&'static str, &'static str)],
     /// Named templates.
     pub helpers: &'static str,
+    /// What is said after an installation.
+    pub notes: &'static str,
     pub extras: Extras,
 }
 
@@ -35,12 +55,12 @@ pub struct Chart {
 pub struct Extras {
     /// Puts marks into a rendered object.
     pub adapt: Option<fn(&mut Value)>,
-    /// Kinds of objects that are there under a condition alone.
-    pub conditions: Vec<(&'static str, &'static str)>,
+    /// Kinds of objects, with a name or all of them, that are there under a condition alone.
+    pub conditions: Vec<(&'static str, &'static str, &'static str)>,
     /// Names of entries, and the objects that take their place.
     pub entries: Vec<(&'static str, &'static str)>,
     /// Items of lists, and the lines that take their place.
-    pub lines: Vec<(&'static str, &'static str)>,
+    pub lines: Vec<(Value, &'static str)>,
     pub becomes: Vec<Becomes>,
 }
 
@@ -52,6 +72,10 @@ pub struct Setting {
     pub default: Option<Value>,
     pub about: &'static str,
     pub way: Way,
+    /// When a switch is on, if not when its value is true.
+    pub condition: Option<&'static str>,
+    /// Of a value that no IstioOperator has, if its default does not tell.
+    pub schema: Option<Value>,
 }
 
 pub struct Taken {
@@ -64,6 +88,8 @@ pub struct Taken {
 pub enum Way {
     /// True or false, which changes anything at all.
     Switch,
+    /// A switch that changes objects of this kind alone.
+    SwitchOf(&'static str),
     /// A name that may be left out, and is found within texts: a switch with a mark.
     Name(&'static str),
     /// Names of tags, each of which has objects of its own: a switch between the tag `default` and another one.
@@ -101,17 +127,35 @@ pub const TAG: &str = "zz-alias";
 pub const RELEASE: &str = "zz-release";
 /// Among environment variables.
 pub const VARIABLE: &str = "ZZ_VARIABLE";
-/// Whether pods are injected that do not say.
-const POLICY: &str = "zz-policy";
 const SYSTEM: &str = "zz-system";
+/// A whole image name, which a template makes of its parts.
+const IMAGE: &str = "zz.example/image";
+const LEVEL: &str = "zz-level:debug";
+const CLUSTER: &str = "zz-cluster";
+const LOGGING: &str = ".Values.global.logging.level";
+const CLUSTER_NAME: &str = "(.Values.global.multiCluster.clusterName | default \"Kubernetes\")";
+/// An entry in a budget's place.
+const BUDGET: &str = "zz/budget";
+const BUDGETS: &str = "global.defaultPodDisruptionBudget.enabled";
 
 fn setting(path: &'static str, about: &'static str, default: Value, way: Way) -> Setting {
-    Setting { path, operator: None, default: Some(default), about, way }
+    let (operator, condition, schema) = (None, None, None);
+    Setting { path, operator, default: Some(default), about, way, condition, schema }
+}
+
+/// A value that the chart's own templates use.
+fn own(path: &'static str, about: &'static str, default: Value) -> Setting {
+    setting(path, about, default, Way::Free)
+}
+
+/// The same without a default.
+fn free(path: &'static str, about: &'static str) -> Setting {
+    Setting { default: None, ..own(path, about, Value::Null) }
 }
 
 /// A switch that is off unless it is set.
 fn off(path: &'static str, about: &'static str) -> Setting {
-    Setting { path, operator: None, default: None, about, way: Way::Switch }
+    Setting { default: None, ..setting(path, about, Value::Null, Way::Switch) }
 }
 
 fn of(operator: &'static str, setting: Setting) -> Setting {
@@ -120,12 +164,37 @@ fn of(operator: &'static str, setting: Setting) -> Setting {
 
 /// A whole value that is rendered as it is, and left out when it is empty.
 fn optional(path: &'static str, about: &'static str, probe: Value) -> Setting {
+    let value = format!(".Values.{path}");
+    // A number may be 0.
+    let condition = match probe {
+        Value::Number(_) => format!("not (kindIs \"invalid\" {value})"),
+        _ => value.clone(),
+    };
+    optional_as(path, about, probe, &value, &condition)
+}
+
+/// The same with another expression.
+fn optional_as(
+    path: &'static str,
+    about: &'static str,
+    probe: Value,
+    expression: &str,
+    condition: &str,
+) -> Setting {
     let becomes = vec![Becomes {
         rendered: probe.clone(),
-        template: format!("{{{{ toJson .Values.{path} }}}}"),
-        condition: Some(format!(".Values.{path}")),
+        template: format!("{{{{ toJson ({expression}) }}}}"),
+        condition: Some(condition.to_owned()),
     }];
-    Setting { path, operator: None, default: None, about, way: Way::Node { probe, becomes } }
+    let way = Way::Node { probe, becomes };
+    Setting { default: None, ..setting(path, about, Value::Null, way) }
+}
+
+/// A whole value, or that of all components.
+fn or_global(path: &'static str, about: &'static str, probe: Value, global: &str) -> Setting {
+    let expression = format!(".Values.{path} | default .Values.global.{global}");
+    let condition = format!("or .Values.{path} .Values.global.{global}");
+    optional_as(path, about, probe, &expression, &condition)
 }
 
 /// A whole value that is always there.
@@ -136,6 +205,20 @@ fn always(path: &'static str, about: &'static str, probe: Value, default: Value)
         condition: None,
     }];
     setting(path, about, default, Way::Node { probe, becomes })
+}
+
+/// An item of a list that is there if the value is set.
+fn item(
+    path: &'static str,
+    about: &'static str,
+    probe: Value,
+    rendered: Value,
+    template: &str,
+) -> Setting {
+    let condition = Some(format!(".Values.{path}"));
+    let becomes = vec![Becomes { rendered, template: template.to_owned(), condition }];
+    let way = Way::Node { probe, becomes };
+    Setting { default: None, ..setting(path, about, Value::Null, way) }
 }
 
 fn image() -> Vec<Setting> {
@@ -149,16 +232,27 @@ fn image() -> Vec<Setting> {
     };
     let version = env!("CARGO_PKG_VERSION");
     vec![
-        setting("global.hub", "where the image is", json!("lateen-mesh"), Way::Text("zz-hub")),
-        setting("global.tag", "which image", json!(version), Way::Text("zz-tag")),
+        own("global.hub", "where the image is", json!("lateen-mesh")),
+        own("global.tag", "which image", json!(version)),
         optional("global.imagePullPolicy", "when it is pulled", json!("IfNotPresent")),
         Setting {
-            path: "global.imagePullSecrets",
-            operator: None,
             default: None,
-            about: "names of Secrets",
-            way: Way::Node { probe: json!(["zz-secret"]), becomes: vec![secrets] },
+            ..setting(
+                "global.imagePullSecrets",
+                "names of Secrets",
+                Value::Null,
+                Way::Node { probe: json!(["zz-secret"]), becomes: vec![secrets] },
+            )
         },
+    ]
+}
+
+/// What pods may ask of nodes where their chart says nothing.
+fn of_all_pods() -> Vec<Setting> {
+    vec![
+        free("global.defaultNodeSelector", "labels of nodes, for pods without nodeSelector"),
+        free("global.defaultTolerations", "for pods without tolerations"),
+        free("global.priorityClassName", "for pods without one"),
     ]
 }
 
@@ -171,26 +265,17 @@ fn affinity() -> Value {
 
 fn common() -> Vec<Setting> {
     let mut settings = image();
+    settings.extend(of_all_pods());
     settings.extend([
         of("revision", setting("revision", "of the control plane", json!(""), Way::Name(REVISION))),
-        setting(
-            "global.logging.level",
-            "as Istio writes it",
-            json!("default:info"),
-            Way::Text("zz-level:debug"),
-        ),
+        own("global.logging.level", "as Istio writes it", json!("default:info")),
         off("global.logAsJson", "one object a line"),
+        free("global.multiCluster.clusterName", "this cluster's, or Kubernetes"),
         setting(
-            "global.multiCluster.clusterName",
-            "this cluster's",
-            json!("Kubernetes"),
-            Way::Text("zz-cluster"),
-        ),
-        setting(
-            "global.defaultPodDisruptionBudget.enabled",
-            "whether there are budgets",
+            BUDGETS,
+            "whether there is a budget of one pod where no other is set",
             json!(true),
-            Way::Switch,
+            Way::Free,
         ),
     ]);
     settings
@@ -206,149 +291,68 @@ fn cluster_domain() -> Setting {
     )
 }
 
+const PROFILES: &str = "a chart has no profiles: set the values that the profile sets";
+const COMPATIBILITY: &str = "there is one set of defaults, that of this version";
+const OF_ISTIOD: &str = "set it in the chart istiod";
+
+/// What every chart of Istio has had.
+fn of_every_chart() -> Vec<Field> {
+    vec![
+        Field("profile", Type::Text, Meaning::Gone(PROFILES)),
+        Field("compatibilityVersion", Type::Text, Meaning::Gone(COMPATIBILITY)),
+        Field("platform", Type::Text, Meaning::Gone("the objects are the same on every platform")),
+        Field(
+            "ownerName",
+            Type::Text,
+            Meaning::Gone("the release is told by Helm's own annotations"),
+        ),
+        Field(
+            "global.readerServiceAccount",
+            Type::Object,
+            Meaning::Gone("several clusters are not joined here yet"),
+        ),
+    ]
+}
+
 pub fn base() -> Chart {
+    let mut fields = of_every_chart();
+    fields.extend([
+        Field("revision", Type::Text, Meaning::Gone("the definitions are those of all revisions")),
+        Field(
+            "base.validationFailurePolicy",
+            Type::Text,
+            Meaning::Gone("the control plane sets it as soon as it answers"),
+        ),
+        Field(
+            "experimental",
+            Type::Object,
+            Meaning::Gone("experimental values of Istio's charts have no meaning here"),
+        ),
+    ]);
+    let free = |path, about, default| Setting { schema: None, ..own(path, about, default) };
     Chart {
         name: "base",
         description: "CustomResourceDefinitions of Lateen, a service mesh with the API of Istio",
         component: "Base",
         spec: json!({ "profile": "minimal" }),
-        settings: Vec::new(),
+        settings: vec![
+            free("base.enableIstioConfigCRDs", "or the chart installs nothing", json!(true)),
+            free("base.excludedCRDs", "names of definitions that are left out", json!([])),
+        ],
         taken: vec![Taken {
             path: "defaultRevision",
             about: "default, or nothing; the chart istiod has its validators",
-            schema: json!({ "enum": ["", "default"] }),
+            schema: json!({ "enum": ["", "default", null] }),
         }],
+        parts: &["global", "base"],
+        own: fields,
+        passed: &[],
+        elsewhere: vec![("global.", OF_ISTIOD), ("base.", OF_ISTIOD)],
+        nested: "",
         checks: "",
         release: &[],
         helpers: "",
+        notes: "The definitions of the mesh's kinds are installed.",
         extras: Extras::default(),
     }
-}
-
-pub fn istiod() -> Chart {
-    let mut settings = common();
-    settings.extend(istiod_workload());
-    settings.extend(istiod_mesh());
-    Chart {
-        name: "istiod",
-        description: "The control plane of Lateen, a service mesh with the API of Istio",
-        component: "Pilot",
-        spec: json!({ "profile": "minimal", "namespace": NAMESPACE }),
-        settings,
-        taken: vec![Taken {
-            path: "global.istioNamespace",
-            about: "that of the release",
-            schema: json!({ "type": "string" }),
-        }],
-        checks: "{{- with .Values.global.istioNamespace }}{{ if ne . $.Release.Namespace }}\n\
-                 {{- fail (printf \"global.istioNamespace is %s: install into it, with --namespace %s\" . .) }}\n\
-                 {{- end }}{{ end }}\n",
-        release: &[
-            (NAMESPACE, ".Release.Namespace"),
-            (ELSEWHERE, "(include \"istiod.elsewhere\" .)"),
-            (POLICY, "(default \"enabled\" .Values.global.proxy.autoInject)"),
-        ],
-        helpers: "{{- define \"istiod.elsewhere\" -}}\n\
-                  {{- if ne .Release.Namespace \"istio-system\" -}}-{{ .Release.Namespace }}{{- end -}}\n\
-                  {{- end -}}\n",
-        extras: Extras { adapt: Some(adapt_injector), ..Extras::default() },
-    }
-}
-
-/// The injector's policy is a text within a text.
-fn adapt_injector(object: &mut Value) {
-    if let Some(Value::String(config)) = object.pointer_mut("/data/config") {
-        *config = config.replace("policy: enabled", &format!("policy: {POLICY}"));
-    }
-}
-
-fn istiod_workload() -> Vec<Setting> {
-    vec![
-        setting("pilot.autoscaleEnabled", "by CPU", json!(true), Way::Switch),
-        always("pilot.autoscaleMin", "replicas at least", json!(990_001), json!(1)),
-        always("pilot.autoscaleMax", "replicas at most", json!(990_002), json!(5)),
-        always(
-            "pilot.cpu.targetAverageUtilization",
-            "per cent of the request",
-            json!(990_003),
-            json!(80),
-        ),
-        always("pilot.replicaCount", "without autoscaler", json!(990_004), json!(1)),
-        always("pilot.rollingMaxSurge", "of an update", json!("97%"), json!("100%")),
-        always("pilot.rollingMaxUnavailable", "of an update", json!("98%"), json!("25%")),
-        setting(
-            "pilot.keepaliveMaxServerConnectionAge",
-            "after which proxies connect anew",
-            json!("30m"),
-            Way::Text("97h"),
-        ),
-        of(
-            "components.pilot.k8s.resources",
-            always(
-                "pilot.resources",
-                "of the container",
-                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
-                json!({"requests": {"cpu": "50m", "memory": "64Mi"}}),
-            ),
-        ),
-        optional("pilot.nodeSelector", "labels of nodes", json!({"zz": "nodes"})),
-        optional("pilot.tolerations", "of taints", json!([{"key": "zz-taint"}])),
-        optional("pilot.affinity", "of pods", affinity()),
-        of(
-            "components.pilot.k8s.priorityClassName",
-            optional("pilot.priorityClassName", "of pods", json!("zz-priority")),
-        ),
-        of(
-            "components.pilot.k8s.podAnnotations",
-            setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
-        ),
-        setting("pilot.env", "variables by name", json!({}), Way::Entries(VARIABLE)),
-        setting("revisionTags", "other names of this revision", json!([]), Way::Tags),
-    ]
-}
-
-/// What the control plane does with pods and proxies.
-fn istiod_mesh() -> Vec<Setting> {
-    vec![
-        off("sidecarInjectorWebhook.enableNamespacesByDefault", "inject everywhere"),
-        setting(
-            "pilot.cni.enabled",
-            "the chart cni is installed: it lays the rules of injected pods",
-            json!(false),
-            Way::Switch,
-        ),
-        setting(
-            "sidecarInjectorWebhook.rewriteAppHTTPProbe",
-            "probes through the proxy",
-            json!(true),
-            Way::Free,
-        ),
-        setting("global.configValidation", "by a webhook", json!(true), Way::Switch),
-        setting("global.proxy", "settings of sidecars", proxy(), Way::Free),
-        cluster_domain(),
-        of(
-            "meshConfig",
-            setting(
-                "meshConfig",
-                "the mesh's settings",
-                json!({
-                    "defaultConfig": {"proxyMetadata": {}},
-                    "enablePrometheusMerge": true,
-                    "trustDomain": "cluster.local",
-                }),
-                Way::Free,
-            ),
-        ),
-    ]
-}
-
-/// The profile's own.
-fn proxy() -> Value {
-    json!({
-        "autoInject": "enabled", "componentLogLevel": "misc:error", "logLevel": "warning", "includeIPRanges": "*",
-        "readinessInitialDelaySeconds": 0, "readinessPeriodSeconds": 15,
-        "readinessFailureThreshold": 4,
-        "startupProbe": {"enabled": true, "failureThreshold": 600}, "statusPort": 15020,
-        "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
-    })
 }

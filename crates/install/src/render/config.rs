@@ -60,14 +60,21 @@ fn injector(plan: &Plan) -> Value {
         },
         "templates": plan.object(&format!("{hook}.templates")),
     });
-    let values = serde_json::to_string_pretty(&values(plan))
-        .expect("invariant: a JSON value can be written");
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": meta(plan, "istio-sidecar-injector"),
-        "data": { "config": yaml::text(&config), "values": values },
+        "data": { "config": yaml::text(&config), "values": sorted(values(plan)) },
     })
+}
+
+/// The same text as Helm's templates make of the same values: keys in order, and escaped what means something in HTML.
+fn sorted(mut values: Value) -> String {
+    values.sort_all_objects();
+    let text =
+        serde_json::to_string_pretty(&values).expect("invariant: a JSON value can be written");
+    let escapes = [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026")];
+    escapes.into_iter().fold(text, |text, (letter, escape)| text.replace(letter, escape))
 }
 
 /// The values of the injector: what Istio picks of them, and the tags. The image and the namespace are

@@ -177,7 +177,9 @@ fn control_plane(plan: &Plan, workload: &Workload<'_>) -> Value {
     let mut spec = json!({ "ports": ports, "selector": workload.selector });
     for (field, name) in [("ipFamilies", "ipFamilies"), ("ipFamilyPolicy", "ipFamilyPolicy")] {
         let own = plan.get(&format!("values.pilot.{name}"));
-        if let Some(value) = own.or_else(|| plan.get(&format!("values.global.{name}"))) {
+        let own = own.filter(|value| !is_empty(value));
+        let global = plan.get(&format!("values.global.{name}"));
+        if let Some(value) = own.or(global).filter(|value| !is_empty(value)) {
             spec[field] = value.clone();
         }
     }

@@ -1,0 +1,15 @@
+{{- /* Helm renders this first. Defaults are apart from what the user sets, as in Istio's charts, so that a value at
+the top is told from a default; what is worked out here is what all other templates see. */ -}}
+{{- $own := deepCopy (omit .Values "_internal_defaults_do_not_set" "defaults") -}}
+{{- $defaults := deepCopy (get .Values "_internal_defaults_do_not_set") -}}
+{{- with get .Values "defaults" -}}{{- $defaults = mustMergeOverwrite $defaults (deepCopy .) -}}{{- end -}}
+FORGET{{- $said := include "CHART.words" (list . (list $own $defaults)) -}}
+MOVES{{- $plain := mustMergeOverwrite (deepCopy $defaults) (deepCopy $own) -}}
+NESTING{{- $said = regexReplaceAll "\\n+" (printf "%s\n%s" (include "CHART.hubs" $plain) $said | trim) "\n" -}}
+{{- if not (kindIs "map" $plain.global) -}}{{- $_ := set $plain "global" dict -}}{{- end -}}
+{{- $global := $plain.global -}}
+{{- if not $global.hub -}}{{- $_ := set $global "hub" "HUB" -}}{{- end -}}
+{{- if not $global.tag -}}{{- $_ := set $global "tag" "TAG" -}}{{- end -}}
+{{- $_ := set $ "Said" $said -}}
+{{- $_ := set $ "Plain" (deepCopy $plain) -}}
+{{- $_ := set $ "Values" (mustMergeOverwrite SKELETON $plain) -}}
