@@ -71,6 +71,8 @@ const DESTINATION: [&str; 6] = [
 const SERVICE: [&str; 3] =
     ["destination_service", "destination_service_name", "destination_service_namespace"];
 const SECURITY: &str = "connection_security_policy";
+/// Envoy's flag of a connection that its client broke off.
+const CLIENT_ENDED: &str = "DC";
 const MUTUAL_TLS: &str = "mutual_tls";
 
 /// What stands for workloads that a reader may not look at.
@@ -191,10 +193,11 @@ impl Key {
         labels
     }
 
-    /// Whether what it counts went wrong: a connection with flags, a 5xx, a status that is not OK.
+    /// Whether what it counts went wrong: a connection with flags, a 5xx, a status that is not OK. A client that breaks
+    /// its own connection off, as probes of load balancers do, says nothing of whom it spoke with.
     pub fn is_failure(&self) -> bool {
         match self.protocol {
-            Protocol::Tcp => !self.flags.is_empty(),
+            Protocol::Tcp => !matches!(&*self.flags, "" | CLIENT_ENDED),
             Protocol::Http => self.code.starts_with('5') || &*self.code == "0",
             Protocol::Grpc => !matches!(&*self.code, "" | "0"),
         }

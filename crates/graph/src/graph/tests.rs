@@ -404,6 +404,18 @@ fn kiali_reads_how_connections_ended_in_percent() {
 }
 
 #[test]
+fn clients_that_break_their_connections_off_make_no_server_sick() {
+    let mut store = Store::new(1 << 20, START);
+    let key = tcp(party("probe", "v1"), service("tcp-echo-server"), party("echo-server-v1", "v1"));
+    store.add(START, Key { flags: "DC".into(), ..key }, &connections(30));
+    let graph = graph(&store, &query(GraphType::Workload));
+    let into = graph.nodes.iter().find(|node| node.name == "echo-server-v1").unwrap();
+    assert_eq!(into.health.state, State::Healthy, "{:?}", into.health);
+    let tcp = into.r#in.tcp.as_ref().unwrap();
+    assert_eq!((tcp.failed, tcp.flags.len()), (0.0, 1), "they are counted: {tcp:?}");
+}
+
+#[test]
 fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
     let mut store = Store::new(1 << 20, START);
     let ends = (party("free", "v1"), party("echo-server-v1", "v1"));

@@ -69,6 +69,8 @@ fn definition(kind: &Kind) -> Value {
         "metadata": {
             "name": kind.full_name(),
             "labels": { "app": "istio-pilot", "chart": "istio", "release": "istio" },
+            // With a definition all objects of its kind would go.
+            "annotations": { "helm.sh/resource-policy": "keep" },
         },
         "spec": {
             "group": kind.group,

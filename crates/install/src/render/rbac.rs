@@ -165,14 +165,10 @@ pub const DASHBOARD: &[Rule] = &[
     },
 ];
 
-/// A gateway, in its own namespace.
-pub const GATEWAY: &[Rule] = &[Rule {
-    groups: &[""],
-    resources: &["secrets"],
-    verbs: &["get", "list", "watch"],
-    names: ALL,
-    why: "the certificates that Gateway objects name in credentialName",
-}];
+/// What a gateway may do with the API: it asks the control plane alone. The role is there all the same, for overlays
+/// that name it.
+const GATEWAY: &[Rule] = &[];
+const GATEWAY_WHY: &str = "none: a gateway asks the control plane, and reads no Secrets";
 
 /// The node agent, in every namespace.
 const NODE_AGENT: &[Rule] = &[
@@ -280,10 +276,9 @@ pub fn dashboard(plan: &Plan) -> Vec<Value> {
 /// A gateway's role and binding.
 pub fn gateway(name: &str, namespace: &str, account: &str, labels: &Value) -> Vec<Value> {
     let role_name = format!("{name}-sds");
-    vec![
-        role("Role", &role_name, Some(namespace), labels, GATEWAY),
-        binding("Role", &role_name, Some(namespace), labels, &subjects(account, namespace)),
-    ]
+    let mut role = role("Role", &role_name, Some(namespace), labels, GATEWAY);
+    role["metadata"]["annotations"][DESCRIPTION] = json!(GATEWAY_WHY);
+    vec![role, binding("Role", &role_name, Some(namespace), labels, &subjects(account, namespace))]
 }
 
 /// The node agent's roles and bindings.
@@ -320,6 +315,8 @@ fn subjects(account: &str, namespace: &str) -> Value {
     json!([{ "kind": "ServiceAccount", "name": account, "namespace": namespace }])
 }
 
+const DESCRIPTION: &str = "kubernetes.io/description";
+
 /// A role; why it needs what it may do stands in its description.
 fn role(kind: &str, name: &str, namespace: Option<&str>, labels: &Value, rules: &[Rule]) -> Value {
     let reasons: Vec<String> =
@@ -337,7 +334,7 @@ fn role(kind: &str, name: &str, namespace: Option<&str>, labels: &Value, rules: 
         })
         .collect();
     let mut metadata = metadata(name, namespace, labels);
-    metadata["annotations"] = json!({ "kubernetes.io/description": reasons });
+    metadata["annotations"] = json!({ DESCRIPTION: reasons });
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": kind,
