@@ -178,6 +178,7 @@ impl Collector for Stream {
         drop(families);
         let now = seconds();
         let mut store = self.traffic.now();
+        store.reach_back(report.covered);
         let mut open = self.open();
         let mut counted = Vec::with_capacity(report.points.len());
         for (key, point) in report.points {

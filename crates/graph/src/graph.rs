@@ -135,7 +135,8 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             way.led_to(service, Load::of(sum));
         }
     }
-    assemble(query, ways.all, places.into_nodes())
+    let known = u64::from(store.known(query.first(), query.at)) * STEP;
+    assemble(query, known, ways.all, places.into_nodes())
 }
 
 impl Ways {
@@ -199,8 +200,9 @@ fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
     all
 }
 
-fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> Graph {
-    let seconds = query.duration as f64;
+/// `known`: the seconds that something is known of.
+fn assemble(query: &Query, known: u64, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> Graph {
+    let seconds = known as f64;
     let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
     let mut wholes = Wholes::default();
     let ranks = ranks(&nodes);
@@ -218,7 +220,9 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
             [(service, load)] => Some((service.as_deref(), *load)),
             _ => None,
         };
-        let share = only.and_then(|(service, load)| wholes.share(*from, *protocol, service, load));
+        // What asked for no service is no part of anything.
+        let share =
+            only.and_then(|(service, load)| wholes.share(*from, *protocol, Some(service?), load));
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         Edge {
             id: format!("{source}>{target}#{}", protocol.name()),
@@ -253,7 +257,24 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
         duration: query.duration,
         edges,
         nodes: ranked.into_iter().map(|(_, node)| node).collect(),
-        notices: query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect(),
+        notices: notices(query, known),
+    }
+}
+
+fn notices(query: &Query, known: u64) -> Vec<String> {
+    let mut notices: Vec<String> =
+        query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect();
+    if known < query.duration {
+        let (known, wanted) = (span(known), span(query.duration));
+        notices.push(format!("rates are over the {known} of these {wanted} that are known"));
+    }
+    notices
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        ..120 => format!("{seconds} s"),
+        _ => format!("{} min", seconds / 60),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -26,6 +26,8 @@ pub struct Report {
     pub points: HashMap<Key, Point>,
     /// If there are any, all connections that are open after these points.
     pub standing: Vec<(Key, i64)>,
+    /// Seconds before it that it is of, if it says so.
+    pub covered: u64,
 }
 
 impl Report {
@@ -37,8 +39,13 @@ impl Report {
             .take(SAMPLES)
             .filter(|(_, sample)| sample.label.len() <= LABELS);
         for (name, sample) in samples {
+            let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
+            if name == COVERED {
+                report.covered = gauge as u64;
+                continue;
+            }
             if name == OPEN {
-                let count = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value()) as i64;
+                let count = gauge as i64;
                 let key = Key::of(&sample.label, &mut texts).filter(|_| count > 0);
                 report.standing.extend(key.map(|key| (key, count)));
                 continue;

@@ -22,6 +22,8 @@ pub use numbers::Route;
 pub const STEP: u64 = 5;
 /// Steps that are kept: an hour.
 pub const KEPT: u32 = 720;
+/// Seconds that a report may be over.
+const LONGEST: u64 = 30;
 /// Keys of which something is kept.
 const KEYS: usize = 40_000;
 /// About what a key costs besides its points and the numbers of its ends.
@@ -211,6 +213,20 @@ impl Store {
         for (key, line) in &mut self.lines {
             line.route = self.numbers.route(key);
         }
+    }
+
+    /// What comes now is of so many seconds, some of which may be from before this store was made: proxies keep what
+    /// they count for that long while nobody takes it.
+    pub fn reach_back(&mut self, seconds: u64) {
+        let steps = seconds.min(LONGEST).div_ceil(STEP) as u32;
+        if !self.is_short {
+            self.oldest = self.oldest.min((self.now + 1).saturating_sub(steps));
+        }
+    }
+
+    /// How many of these steps something is known of.
+    pub fn known(&self, first: u32, last: u32) -> u32 {
+        (last + 1).saturating_sub(first.max(self.oldest)).max(1)
     }
 
     /// The steps that can be asked for.

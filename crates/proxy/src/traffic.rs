@@ -281,14 +281,16 @@ impl Traffic {
         }
     }
 
-    /// What could not be told for so long is not told any more: it would look like traffic of this moment.
-    fn forget_stale(&self, untold: Duration) {
+    /// What could not be told for so long is not told any more: it would look like traffic of this moment. Whether
+    /// there is such.
+    fn forget_stale(&self, untold: Duration) -> bool {
         if untold <= STALE {
-            return;
+            return false;
         }
         self.registry.changes(&mut Exposition::new(Format::Protobuf));
         let reports = untold.as_millis() / self.interval().as_millis().max(1);
         self.unsent.fetch_add(u64::try_from(reports).unwrap_or(u64::MAX), Ordering::Relaxed);
+        true
     }
 
     /// The connections that are open as far as they were told. Those that are not are no more, whatever the

@@ -5,6 +5,8 @@ use crate::exposition::Kind;
 
 /// Lateen's own gauge: connections that are open, of all labels that have any. It begins a stream of reports.
 pub const OPEN: &str = "lateen_tcp_connections_open";
+/// Lateen's own gauge: the seconds that the first report of a stream is over.
+pub const COVERED: &str = "lateen_report_seconds";
 
 /// One of Istio's metrics of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,6 @@
 // The graph API, version 1: what the server sends. `crates/graph` and `crates/control` serialize the same
-// shapes. All rates are per second over `duration`; times are milliseconds since 1970; bytes are bytes;
+// shapes. All rates are per second over that part of `duration` of which something is known, and a notice says if that is
+// not all of it; times are milliseconds since 1970; bytes are bytes;
 // latencies are milliseconds. A field that is absent was not observed, which is not the same as zero.
 //
 // GET  /api/v1/status                          → Status

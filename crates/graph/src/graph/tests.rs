@@ -57,7 +57,7 @@ fn connections(count: u64) -> Point {
 
 /// The echo demo, with a weighted split and a database outside that refuses.
 fn echo() -> Store {
-    let mut store = Store::new(1 << 20, START);
+    let mut store = Store::new(1 << 20, START - 60);
     let echo = || service("tcp-echo-server");
     let (client, gateway) = (party("echo-client", "v1"), party("istio-ingressgateway", "latest"));
     let mut add = |key: Key, point: Point| store.add(START, key, &point);
@@ -192,7 +192,7 @@ fn without_traffic_there_is_nothing_but_what_is_idle() {
 
 #[test]
 fn a_server_reports_clients_that_have_no_proxy() {
-    let mut store = Store::new(1 << 20, START);
+    let mut store = Store::new(1 << 20, START - 60);
     let unknown = tcp(Party::default(), service("echo"), party("echo", "v1"));
     store.add(START, Key { reporter: Reporter::Destination, ..unknown }, &connections(1));
     let edges = edges(&store, &query(GraphType::Workload));
@@ -404,8 +404,24 @@ fn kiali_reads_how_connections_ended_in_percent() {
 }
 
 #[test]
-fn clients_that_break_their_connections_off_make_no_server_sick() {
+fn rates_are_over_the_time_that_something_is_known_of() {
+    let key = || tcp(party("a", "v1"), service("tcp-echo-server"), party("b", "v1"));
     let mut store = Store::new(1 << 20, START);
+    store.reach_back(15);
+    store.add(START, key(), &connections(30));
+    let query = Query { at: step_of(START), ..query(GraphType::Workload) };
+    let young = graph(&store, &query);
+    assert_eq!(young.edges[0].traffic.tcp.as_ref().unwrap().opened, 2.0);
+    assert_eq!(young.notices, ["rates are over the 15 s of these 60 s that are known"]);
+    store.add(START + 60, key(), &connections(30));
+    let grown = graph(&store, &Query { at: step_of(START + 60), ..query });
+    assert_eq!(grown.edges[0].traffic.tcp.as_ref().unwrap().opened, 0.5);
+    assert!(grown.notices.is_empty());
+}
+
+#[test]
+fn clients_that_break_their_connections_off_make_no_server_sick() {
+    let mut store = Store::new(1 << 20, START - 60);
     let key = tcp(party("probe", "v1"), service("tcp-echo-server"), party("echo-server-v1", "v1"));
     store.add(START, Key { flags: "DC".into(), ..key }, &connections(30));
     let graph = graph(&store, &query(GraphType::Workload));
@@ -417,7 +433,7 @@ fn clients_that_break_their_connections_off_make_no_server_sick() {
 
 #[test]
 fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
-    let mut store = Store::new(1 << 20, START);
+    let mut store = Store::new(1 << 20, START - 60);
     let ends = (party("free", "v1"), party("echo-server-v1", "v1"));
     let of = |reporter, service: Service| Key {
         reporter,
@@ -441,7 +457,7 @@ fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
 
 #[test]
 fn a_service_without_endpoints_is_itself_where_services_are_not_shown_too() {
-    let mut store = Store::new(1 << 20, START);
+    let mut store = Store::new(1 << 20, START - 60);
     let failed = |service| {
         let key = tcp(party("echo-client", "v1"), service, Party::default());
         Key { flags: "UH".into(), ..key }

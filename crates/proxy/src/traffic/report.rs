@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identifier;
-use lateen_telemetry::exposition::protobuf_families;
+use lateen_telemetry::exposition::{Kind, protobuf_families};
+use lateen_telemetry::standard::COVERED;
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -159,8 +160,15 @@ impl Reporter {
         // Nothing is taken from the counters before there is a place for it.
         let Ok(place) = open.messages.try_reserve() else { return false };
         let traffic = &self.shared.traffic;
-        traffic.forget_stale(self.told.elapsed());
-        let families = protobuf_families(|out| traffic.changes(!open.named, out));
+        let untold = self.told.elapsed();
+        let forgotten = traffic.forget_stale(untold);
+        let families = protobuf_families(|out| {
+            traffic.changes(!open.named, out);
+            if !open.named && !forgotten {
+                let help = "The seconds that this report is over";
+                out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
+            }
+        });
         if families.is_empty() && open.named {
             return true;
         }
