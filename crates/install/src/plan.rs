@@ -50,6 +50,7 @@ impl Plan {
         self.tell_of_other_targets();
         self.use_node_agent();
         self.tell_of_no_node_agent();
+        self.tell_of_replicas();
         let mut errors = self.misnamed();
         errors.extend(node_agent::check(self));
         errors.extend(mesh::networks(self));
@@ -72,6 +73,22 @@ impl Plan {
                            components.cni.enabled to true";
             let (operator, path) = (self.operator.clone(), "spec.values.pilot.cni.enabled");
             self.issues.push(Issue::warning(operator, path, Code::SCHEMA_WARNING, message));
+        }
+    }
+
+    /// As in Istio, the autoscaler alone says how many there are.
+    fn tell_of_replicas(&mut self) {
+        if !(self.flag("components.pilot.enabled") && self.flag("values.pilot.autoscaleEnabled")) {
+            return;
+        }
+        let least = self.get("values.pilot.autoscaleMin").and_then(Value::as_u64).unwrap_or(1);
+        for path in ["components.pilot.k8s.replicaCount", "values.pilot.replicaCount"] {
+            if self.get(path).and_then(Value::as_u64).is_some_and(|count| count > least) {
+                let message = "it has no effect while there is an autoscaler: set values.pilot.autoscaleMin, or \
+                               values.pilot.autoscaleEnabled to false";
+                let (operator, path) = (self.operator.clone(), format!("spec.{path}"));
+                self.issues.push(Issue::warning(operator, path, Code::SCHEMA_WARNING, message));
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod pilot;
 mod rbac;
 mod service;
 pub mod tags;
+mod trial;
 pub mod webhook;
 mod workload;
 
@@ -226,6 +227,7 @@ fn objects(plan: &Plan, wanted: impl Fn(Component) -> bool) -> (Vec<Value>, Appl
 fn refused(objects: &[Value]) -> Vec<Refusal> {
     let mut found: Vec<Refusal> = objects.iter().flat_map(refusals_of).collect();
     found.extend(twins(objects));
+    found.extend(trial::refusals(objects));
     found
 }
 

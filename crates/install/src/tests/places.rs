@@ -221,3 +221,30 @@ fn of_many_faults_the_first_are_told_each_and_the_others_together() {
     let last = told.last().unwrap();
     assert!(last.starts_with(&format!("{at}: there are two ports same")), "{last}");
 }
+
+#[test]
+fn settings_by_which_every_injected_pod_would_be_refused_are_told_where_they_are() {
+    let proxy = |value: Value| json!({"values": {"global": {"proxy": value}}});
+    check(
+        proxy(json!({"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "100m"}}})),
+        &[],
+        &["spec.values.global.proxy.resources.requests.cpu: \"500m\" is more than the limit"],
+    );
+    check(
+        proxy(json!({"statusPort": 15021})),
+        &[],
+        &["spec.values.global.proxy.statusPort: statusPort: 15021 is the proxy's port for health"],
+    );
+    check(
+        json!({}),
+        &[("values.global.proxy_init.resources.limits.memory", "1Mi")],
+        &["spec.values.global.proxy_init.resources.limits.memory: \"10Mi\" is more than"],
+    );
+    let annotations = json!({"injectedAnnotations": {"bad key": "x"}});
+    let injector = json!({"values": {"sidecarInjectorWebhook": annotations}});
+    for revision in ["", "canary"] {
+        let at =
+            "spec.values.sidecarInjectorWebhook.injectedAnnotations.bad key: \"bad key\" is no";
+        check(injector.clone(), &[("revision", revision)], &[at]);
+    }
+}

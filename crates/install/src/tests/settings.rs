@@ -223,3 +223,16 @@ fn a_setting_of_nothing_must_be_a_field_too() {
     }
     assert_eq!(issues("values.global.hub"), []);
 }
+
+#[test]
+fn replicas_that_an_autoscaler_overrules_are_told() {
+    let replicas = "components.pilot.k8s.replicaCount";
+    let told = |set: &[(&str, &str)]| -> Vec<String> {
+        let issues = plan("default", set).issues;
+        issues.into_iter().map(|issue| issue.path).filter(|path| path.ends_with("Count")).collect()
+    };
+    assert_eq!(told(&[(replicas, "2")]), [format!("spec.{replicas}")]);
+    assert!(told(&[(replicas, "1")]).is_empty());
+    assert!(told(&[(replicas, "2"), ("values.pilot.autoscaleEnabled", "false")]).is_empty());
+    assert!(told(&[(replicas, "2"), ("values.pilot.autoscaleMin", "2")]).is_empty());
+}
