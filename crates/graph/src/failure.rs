@@ -9,7 +9,7 @@ use lateen_telemetry::labels::Reporter;
 use serde::Serialize;
 
 use crate::connection::{Connection, Object};
-use crate::graph::{Query, neighbours, word};
+use crate::graph::{Query, neighbours};
 use crate::key::Key;
 use crate::view::GraphType;
 use case::Case;
@@ -78,7 +78,7 @@ pub fn failure(key: &Key, connection: &Connection, known: &Known) -> Option<Fail
         time: connection.time,
         source,
         target,
-        protocol: word(key.protocol),
+        protocol: key.protocol.name(),
         proxy: connection.proxy.to_string(),
         destination: connection.destination.clone(),
         server_name: connection.server_name.clone(),

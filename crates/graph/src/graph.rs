@@ -223,10 +223,10 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
         });
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         Edge {
-            id: format!("{source}>{target}#{}", word(*protocol)),
+            id: format!("{source}>{target}#{}", protocol.name()),
             source: source.clone(),
             target: target.clone(),
-            protocol: word(*protocol),
+            protocol: protocol.name(),
             service: only.and_then(|(service, _)| service).map(str::to_owned),
             mtls: match (way.mutual, way.plain) {
                 (0, _) => "none",
@@ -280,14 +280,6 @@ fn ranks(nodes: &[Node]) -> Vec<usize> {
         ranks[number] = rank;
     }
     ranks
-}
-
-pub fn word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Http => "http",
-        Protocol::Grpc => "grpc",
-    }
 }
 
 #[cfg(test)]
