@@ -67,13 +67,34 @@ export function validate(yaml) {
       path: "spec.tcp[0].route[1].weight",
     });
   }
-  if (/host:\s*nowhere/.test(yaml)) {
-    issues.push({
-      code: "LT0101",
-      severity: "warning",
-      message: "no service is named nowhere: check the host",
-      path: "spec.tcp[0].route[0].destination.host",
-    });
-  }
   return issues;
+}
+
+/** What the mesh would say of a text, were it saved: in the mock of a host called nowhere.
+ * @param {string} yaml */
+export function foresee(yaml) {
+  if (!/host:\s*nowhere/.test(yaml)) return { issues: [] };
+  const object = {
+    kind: "DestinationRule",
+    group: "networking.istio.io",
+    namespace: "default",
+    name: "other",
+  };
+  return {
+    issues: [
+      {
+        code: "LT0101",
+        severity: "error",
+        message: "no service is named nowhere: check the host",
+        path: "spec.tcp[0].route[0].destination.host",
+      },
+      {
+        code: "LT0101",
+        severity: "warning",
+        message: "nothing leads to its subset",
+        path: "spec.subsets[0]",
+        object,
+      },
+    ],
+  };
 }

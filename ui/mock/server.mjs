@@ -6,7 +6,7 @@ import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { failures, list, logs, namespaces, series } from "./answers.mjs";
-import { full, item, validate } from "./config.mjs";
+import { foresee, full, item, validate } from "./config.mjs";
 import { graph } from "./graph.mjs";
 import { big } from "./scenarios/big.mjs";
 import { bookinfo } from "./scenarios/bookinfo.mjs";
@@ -173,7 +173,8 @@ function config(state, parts, method, p, body, wanted, response) {
       issues: [{ code: "LT0001", severity: "error", message: "kind is missing", path: "kind" }],
     });
   const validation = validate(yaml);
-  if (p.get("dryRun") === "true") return send(response, 200, { ...full(found), yaml, validation });
+  const foreseen = validation.some((i) => i.severity === "error") ? undefined : foresee(yaml);
+  if (p.get("dryRun") === "true") return send(response, 200, { ...full(found), yaml, validation, foreseen });
   if (resourceVersion !== String(found.resourceVersion))
     return send(response, 409, { status: 409, message: "the object has changed since it was read" });
   if (validation.some((i) => i.severity === "error"))

@@ -103,6 +103,10 @@ impl Source for Door {
         Ok(Arc::new(Witness { namespace, inner, proxies: self.parts.proxies.clone() }))
     }
 
+    fn overweight(&self) {
+        self.parts.proxies.overweight();
+    }
+
     fn replica(&self, name: &str, peer: &Peer) -> Result<Box<dyn Replica>, Refusal> {
         let Parts { proxies, gateways, traffic, replicas, own, .. } = &self.parts;
         let unserved = || Refusal::Unserved("this control plane has no replicas".to_owned());

@@ -9,6 +9,7 @@ mod authority;
 mod confined;
 pub mod context;
 mod health;
+mod leads;
 mod peers;
 mod readers;
 mod rights;
@@ -22,7 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use futures::StreamExt;
-use lateen_kube::lease::{self, Candidate, Times};
+use lateen_kube::lease::Times;
 use lateen_kube::{Client, Source};
 use lateen_runtime::pages::{Access, Pages, all};
 use lateen_runtime::readiness::Readiness;
@@ -34,21 +35,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::core::{Core, Settings};
+use crate::published::Published;
 use crate::replicas::OwnAccount;
 use crate::{Debounce, MakePages};
 use authority::Material;
 use confined::Confined;
 use context::{Context, Place};
 use health::Health;
+use leads::Leads;
 use peers::Peers;
 use readers::Readers;
 use rights::Own;
 use tokens::Tokens;
 use webhook::{NativeSidecars, Webhooks};
 
-/// The Lease of the replica that writes for the whole mesh, and that of each revision; Istio names its
-/// elections so.
-const MESH_LEASE: &str = "istio-leader";
 /// The identity in the CA's own certificate.
 const TRUST_DOMAIN: &str = "cluster.local";
 
@@ -110,69 +110,71 @@ pub async fn start(
     let client = Client::connect(options.api).await?;
     let Listeners { secure, plaintext, webhooks, health, monitoring } = options.listeners;
     let place = Arc::new(options.place);
-    let leads_mesh = elect(MESH_LEASE.to_owned(), &client, &place, options.election, tasks);
-    let own = format!("{MESH_LEASE}-{}", place.revision_label());
-    let leads_revision = elect(own, &client, &place, options.election, tasks);
-
+    let leads = Leads::run(&client, &place, options.election, tasks);
     let first_snapshot = readiness.guard("first snapshot");
-    let answered = webhooks.is_some().then(|| readiness.guard("webhooks"));
-    let settings = Settings {
-        debounce: options.debounce,
-        mesh_config: (place.namespace.clone(), place.revised("istio")),
-        domain: place.domain.clone(),
-        only_mesh_config: true,
-    };
-    let core = Core::start(&client, settings, leads_mesh.clone(), tasks)
-        .collecting(options.traffic)
-        .replicated(OwnAccount {
-            namespace: place.namespace.clone(),
-            account: place.service_account.clone(),
-            name: place.pod.clone(),
-        });
-    let (tell_end, authority_ends) = watch::channel(SystemTime::UNIX_EPOCH);
-    let leases = [leads_mesh.clone(), leads_revision.clone()];
-    let counters = Arc::new(OnceLock::new());
-    let pages = Health::new(&core, readiness.clone(), options.version, leases, authority_ends);
+    let webhooks = webhooks.map(|listener| (listener, readiness.guard("webhooks")));
+    let core = core(&client, &place, options.debounce, &leads, tasks).collecting(options.traffic);
     let objects = core.objects(Arc::new(Own(client.clone())));
-    let more = all(vec![(options.pages)(core.inventory()), objects]);
-    let pages = pages.counting(counters.clone());
-    pages.serve(health, monitoring, core.pages(), more.clone(), tasks);
+    let pages = all(vec![(options.pages)(core.inventory()), objects]);
+    let (tell_end, authority_ends) = watch::channel(SystemTime::UNIX_EPOCH);
+    let counters = Arc::new(OnceLock::new());
+    Health::new(&core, readiness.clone(), options.version, leads.clone(), authority_ends)
+        .counting(counters.clone())
+        .serve(health, monitoring, core.pages(), pages.clone(), tasks);
 
     let settings = authority::Settings {
         namespace: place.namespace.clone(),
         trust_domain: TRUST_DOMAIN.to_owned(),
         names: server_names(&place, options.hosts),
     };
-    let material = authority(&client, settings, tell_end, readiness, tasks).await;
-    let Material { tls, roots } = material;
-    let published = core.published.clone();
-    let graph = Graph {
-        pages: Arc::new(Confined(more)),
-        access: Arc::new(Readers::new(client.clone(), published.clone())),
-        tls: tls.clone(),
-    };
-    let mesh = published.clone();
-    let writer = roots::run(client.clone(), roots.clone(), published, leads_mesh.clone());
-    tasks.essential("root certificates", writer);
-    let peers = Peers {
-        client: client.clone(),
-        place: place.clone(),
-        roots: roots.clone(),
-        token: options.token,
-        replicas: core.replicas.clone(),
-    };
-    tasks.essential("replicas", peers.run());
-    let tokens = Tokens::new(client.clone(), options.token_audiences);
-    let door = secure_door(secure, &tls, tokens, options.max_connection_age);
+    let Material { tls, roots } = authority(&client, settings, tell_end, readiness, tasks).await;
+    let context = Context { client, place, tls, roots, leads };
+    let mesh = core.published.clone();
+    let graph = graph(&context, &mesh, pages);
+    share(&context, &core, options.token, tasks);
+    let tokens = Tokens::new(context.client.clone(), options.token_audiences);
+    let door = secure_door(secure, &context.tls, tokens, options.max_connection_age);
     let doors = std::iter::once(door).chain(plaintext.map(Door::Plaintext)).collect();
     tasks.essential("ads", core.serve(doors, tasks.clone(), first_snapshot));
-    let context = Context { client, place, tls, roots, leads_mesh, leads_revision };
-    if let (Some(listener), Some(answered)) = (webhooks, answered) {
+    if let Some((listener, answered)) = webhooks {
         let native_sidecars = options.native_sidecars;
         let webhooks = Webhooks { context, mesh, listener, native_sidecars };
         counters.get_or_init(|| webhook::start(webhooks, tasks, answered));
     }
     Ok(graph)
+}
+
+/// What every control plane does, as one of several replicas here.
+fn core(client: &Client, place: &Place, debounce: Debounce, leads: &Leads, tasks: &Tasks) -> Core {
+    let settings = Settings {
+        debounce,
+        mesh_config: (place.namespace.clone(), place.revised("istio")),
+        domain: place.domain.clone(),
+        only_mesh_config: true,
+    };
+    Core::start(client, settings, leads.mesh.clone(), tasks).replicated(OwnAccount {
+        namespace: place.namespace.clone(),
+        account: place.service_account.clone(),
+        name: place.pod.clone(),
+    })
+}
+
+fn graph(context: &Context, mesh: &Arc<Published>, pages: Arc<dyn Pages>) -> Graph {
+    Graph {
+        pages: Arc::new(Confined(pages)),
+        access: Arc::new(Readers::new(context.client.clone(), mesh.clone())),
+        tls: context.tls.clone(),
+    }
+}
+
+/// Starts what tells others: the root to every namespace, what the own proxies tell to other replicas.
+fn share(context: &Context, core: &Core, token: PathBuf, tasks: &Tasks) {
+    let Context { client, place, roots, leads, .. } = context.clone();
+    let published = core.published.clone();
+    let writer = roots::run(client.clone(), roots.clone(), published, leads.mesh);
+    tasks.essential("root certificates", writer);
+    let peers = Peers { client, place, roots, token, replicas: core.replicas.clone() };
+    tasks.essential("replicas", peers.run());
 }
 
 /// Waits for the authority and starts its keeper.
@@ -203,28 +205,6 @@ fn secure_door(
         authenticate: Arc::new(tokens),
         max_age,
     }
-}
-
-/// Runs for a Lease; the answer is whether this replica holds it.
-fn elect(
-    name: String,
-    client: &Client,
-    place: &Place,
-    times: Times,
-    tasks: &Tasks,
-) -> watch::Receiver<bool> {
-    let candidate = Candidate {
-        namespace: place.namespace.clone(),
-        lease: name,
-        identity: place.pod.clone(),
-        times,
-    };
-    let (leading, leads) = watch::channel(false);
-    let (client, stopping) = (client.clone(), tasks.clone());
-    tasks.child("election", async move {
-        lease::run(client, candidate, leading, stopping.stopping()).await;
-    });
-    leads
 }
 
 /// The names of the server, as Istio's proxies and the API's webhook client know it.

@@ -25,6 +25,7 @@ use crate::objects::{Objects, Rights};
 use crate::published::Published;
 use crate::replicas::{OwnAccount, Replicas};
 use crate::selectors::{self, Gateways};
+use crate::whatif::WhatIf;
 use crate::writer::Meters;
 use crate::{Debounce, ads, report, writer};
 
@@ -69,6 +70,7 @@ pub struct Core {
     started: Instant,
     findings: Arc<Findings>,
     gateways: Arc<Gateways>,
+    whatif: WhatIf,
     pub replicas: Arc<Replicas>,
     own: Option<OwnAccount>,
     first_snapshot: oneshot::Receiver<()>,
@@ -98,8 +100,10 @@ impl Core {
             settings.debounce,
             synced,
         );
+        let gateways = Arc::new(Gateways::default());
+        let (whatif, questions) = WhatIf::new(gateways.clone());
         tasks.essential("snapshot writer", async move {
-            writer.run(watched).await;
+            writer.run(watched, questions).await;
             Ok(())
         });
         let (statuses, worker) = lateen_kube::status::writer(client.clone(), writes);
@@ -113,7 +117,6 @@ impl Core {
             first.changed().await?;
             reporter.await
         });
-        let gateways = Arc::new(Gateways::default());
         let selectors = selectors::run(gateways.clone(), published.clone(), findings.clone());
         tasks.essential("gateway selectors", selectors);
         Self {
@@ -123,6 +126,7 @@ impl Core {
             started: Instant::now(),
             findings,
             gateways,
+            whatif,
             replicas: Arc::default(),
             own: None,
             first_snapshot,
@@ -142,7 +146,8 @@ impl Core {
 
     /// Single objects, for whoever has the rights.
     pub fn objects(&self, rights: Arc<dyn Rights>) -> Arc<dyn Pages> {
-        Arc::new(Objects::new(self.inventory(), self.findings.clone(), rights))
+        let (findings, whatif) = (self.findings.clone(), self.whatif.clone());
+        Arc::new(Objects::new(self.inventory(), findings, rights, whatif))
     }
 
     /// What the control plane shows of itself.

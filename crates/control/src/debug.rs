@@ -79,6 +79,8 @@ pub struct Counts {
     pub convergence: Histogram,
     /// Telemetry of others that proxies told.
     pub foreign: u64,
+    /// Messages of telemetry that would have taken too much memory.
+    pub overweight: u64,
 }
 
 impl Proxies {
@@ -192,6 +194,10 @@ impl Proxies {
         if count > 0 {
             self.counting().foreign += count as u64;
         }
+    }
+
+    pub(crate) fn overweight(&self) {
+        self.counting().overweight += 1;
     }
 
     pub fn counts(&self) -> Counts {

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::acts::Acts;
 use crate::debug::Proxies;
 use crate::findings::{Count, Facts, Findings};
+use crate::known::Known;
 use crate::published::Published;
 use crate::replicas::Replicas;
 
@@ -112,6 +113,11 @@ impl Inventory {
             )
         };
         silent.map(said).collect()
+    }
+
+    /// To be asked about names and addresses by a reader who may look into these namespaces only, if they are given.
+    pub fn known(&self, only: Option<&Arc<BTreeSet<String>>>) -> Known {
+        Known::new(self.published.snapshot(), only.cloned())
     }
 
     /// What acts on what at this moment.

@@ -12,15 +12,18 @@ pub mod debug;
 mod events;
 pub mod findings;
 mod inventory;
+pub mod known;
 mod metrics;
 pub mod objects;
 pub mod owner;
 mod published;
 mod pushes;
+mod reading;
 mod replicas;
 mod report;
 mod selectors;
 mod standalone;
+mod whatif;
 mod witness;
 mod writer;
 

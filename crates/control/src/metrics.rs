@@ -186,6 +186,8 @@ fn pushed(text: &mut Text, facts: &Facts) {
     }
     let foreign = "Telemetry of a proxy that names another namespace as its own";
     text.counter("lateen_telemetry_refused_total", foreign, counts.foreign);
+    let overweight = "Messages of telemetry that would take too much memory";
+    text.counter("lateen_telemetry_overweight_total", overweight, counts.overweight);
     let mut single = |name: &str, help: &str, times: &Histogram| {
         text.histograms(name, help, std::iter::once((String::new(), times)));
     };
@@ -319,6 +321,7 @@ mod tests {
             rejects: [("LDS", 1)].into(),
             convergence,
             foreign: 3,
+            overweight: 2,
         };
         let facts = Facts {
             version: "0.1.0",
@@ -336,6 +339,7 @@ mod tests {
             "pilot_total_xds_rejects{type=\"lds\"} 1",
             "pilot_xds_lds_reject 2",
             "lateen_telemetry_refused_total 3",
+            "lateen_telemetry_overweight_total 2",
             "pilot_xds_cds_reject 0",
             "pilot_services 5",
             "pilot_eds_no_instances 3",

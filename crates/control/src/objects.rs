@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod contract;
+mod foreseen;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -26,7 +27,9 @@ use serde_json::{Value, json};
 
 use crate::findings::{Findings, Verdict};
 use crate::inventory::{Inventory, item};
-use crate::writer;
+use crate::reading::reading;
+use crate::whatif::WhatIf;
+use foreseen::Foreseen;
 
 /// How often a write is tried again that the status came before.
 const ATTEMPTS: usize = 4;
@@ -64,6 +67,7 @@ pub struct Objects {
     inventory: Inventory,
     findings: Arc<Findings>,
     rights: Arc<dyn Rights>,
+    whatif: WhatIf,
 }
 
 /// What a reader wrote.
@@ -85,8 +89,13 @@ impl Pages for Objects {
 }
 
 impl Objects {
-    pub fn new(inventory: Inventory, findings: Arc<Findings>, rights: Arc<dyn Rights>) -> Self {
-        Self { inventory, findings, rights }
+    pub fn new(
+        inventory: Inventory,
+        findings: Arc<Findings>,
+        rights: Arc<dyn Rights>,
+        whatif: WhatIf,
+    ) -> Self {
+        Self { inventory, findings, rights, whatif }
     }
 
     async fn page(&self, ask: &Ask, path: &str) -> Result<Page, Page> {
@@ -96,7 +105,7 @@ impl Objects {
             Method::GET | Method::HEAD => {
                 let object = current(&client, &key).await?;
                 let verdict = self.findings.verdicts().remove(&key.object_ref());
-                Seen { object, verdict: verdict.unwrap_or_default() }
+                Seen { object, verdict: verdict.unwrap_or_default(), foreseen: None }
             }
             Method::POST => {
                 let update: Update = ask.json()?;
@@ -105,10 +114,19 @@ impl Objects {
                     let text = format!("your account lacks the right to update {key}");
                     return Err(Page::problem(403, text));
                 }
-                let written = written(&client, &key, &update, dry_run).await?;
-                if dry_run == DryRun::No {
-                    let user = ask.reader.user().unwrap_or("the owner");
-                    tracing::info!(object = %key, user, "changed by the graph's page");
+                let mut written = written(&client, &key, &update, dry_run).await?;
+                match dry_run {
+                    DryRun::No => {
+                        let user = ask.reader.user().unwrap_or("the owner");
+                        tracing::info!(object = %key, user, "changed by the graph's page");
+                    }
+                    // What would be refused anyway would change nothing.
+                    DryRun::Yes if written.verdict.count().errors > 0 => {}
+                    DryRun::Yes => {
+                        let outlook = self.whatif.ask(key.kind, written.object.clone()).await;
+                        let known = &written.verdict.validation;
+                        written.foreseen = Some(Foreseen::new(outlook, known, &ask.reader));
+                    }
                 }
                 written
             }
@@ -119,7 +137,7 @@ impl Objects {
     }
 
     fn shown(&self, key: &Key, seen: Seen, editable: bool) -> Result<Page, Page> {
-        let Seen { object, verdict } = seen;
+        let Seen { object, verdict, foreseen } = seen;
         let created = object["metadata"]["creationTimestamp"].as_str();
         let created = created.and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let created = created.map_or(0, jiff::Timestamp::as_millisecond);
@@ -134,6 +152,9 @@ impl Objects {
         });
         let fields = shown.as_object_mut().into_iter().zip(more.as_object());
         fields.for_each(|(shown, more)| shown.extend(more.clone()));
+        if let Some(foreseen) = foreseen {
+            shown["foreseen"] = foreseen.shown(key);
+        }
         Ok(Page::json(&shown))
     }
 }
@@ -142,6 +163,8 @@ impl Objects {
 struct Seen {
     object: Value,
     verdict: Verdict,
+    /// What the mesh would say of it, if it was asked.
+    foreseen: Option<Foreseen>,
 }
 
 /// The object that a path names: `KIND.GROUP/NAMESPACE/NAME`, with `_` for no namespace. Objects that are not of the
@@ -195,7 +218,7 @@ async fn written(
     dry_run: DryRun,
 ) -> Result<Seen, Page> {
     let wanted = text::read(key, &update.yaml).map_err(|issue| not_valid(&[*issue]))?;
-    let found = writer::findings_of(key.kind, &wanted);
+    let found = reading(key.kind, wanted.clone()).issues;
     let has_errors = found.iter().any(|issue| issue.severity == Severity::Error);
     if has_errors && dry_run == DryRun::No {
         return Err(not_valid(&found.into_iter().collect::<Vec<_>>()));
@@ -209,17 +232,18 @@ async fn written(
         let next = text::complete(wanted.clone(), &present);
         let verdict = Verdict { validation: found.clone(), refusals: BTreeSet::new() };
         if has_errors {
-            return Ok(Seen { object: next, verdict });
+            return Ok(Seen { object: next, verdict, foreseen: None });
         }
         match client.update(key.kind, next.clone(), dry_run).await {
-            Ok(object) => return Ok(Seen { object, verdict }),
+            Ok(object) => return Ok(Seen { object, verdict, foreseen: None }),
             Err(error) if error.is_conflict() => {}
             Err(error) => match refusal(key, &error) {
                 None => return Err(trouble(error)),
                 Some(issue) if dry_run == DryRun::No => return Err(not_valid(&[issue])),
                 Some(issue) => {
                     let refusals = BTreeSet::from([issue]);
-                    return Ok(Seen { object: next, verdict: Verdict { refusals, ..verdict } });
+                    let verdict = Verdict { refusals, ..verdict };
+                    return Ok(Seen { object: next, verdict, foreseen: None });
                 }
             },
         }

@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::Stream;
-use lateen_xds::passed::{Entries, Families, News, Passed};
+use lateen_xds::passed::{Entries, Families, News, Passed, encoded};
 use lateen_xds::server::{Collection, Collector};
 use prost::Message;
 
@@ -34,10 +34,11 @@ pub use taken::{Places, Taken};
 const NAMES: [&str; 2] = ["NAME", "NAMESPACE"];
 const LABELS: &str = "LABELS";
 
-/// What the own proxies have open, and whom it is told. Locks are taken in this order.
+/// What the own proxies have open, and whom it is told. Locks are taken in this order, those of the reports
+/// themselves before the links.
 #[derive(Default)]
 pub struct Replicas {
-    reports: Mutex<BTreeMap<u64, Arc<dyn Collector>>>,
+    reports: Mutex<BTreeMap<u64, Arc<Telling>>>,
     sessions: Mutex<BTreeMap<u64, Node>>,
     links: Mutex<Links>,
     takers: Takers,
@@ -60,7 +61,14 @@ pub struct Passing {
 struct Report {
     replicas: Arc<Replicas>,
     stream: u64,
+    telling: Arc<Telling>,
+}
+
+/// Where a stream's metrics go. While one message is told nobody links up, so that it is either told or open by then;
+/// streams do not wait for each other.
+struct Telling {
     inner: Arc<dyn Collector>,
+    turn: Mutex<()>,
 }
 
 impl Replicas {
@@ -76,9 +84,10 @@ impl Replicas {
     /// A queue for another replica, which has no other one.
     pub fn link(&self) -> impl Stream<Item = Bytes> + Send + use<> {
         let (reports, sessions) = (locked(&self.reports), locked(&self.sessions));
+        let _turns: Vec<_> = reports.values().map(|telling| locked(&telling.turn)).collect();
         let here = sessions.iter().map(|(stream, node)| passed(*stream, session(node)));
-        let open = reports.iter().map(|(stream, inner)| {
-            let standing = Families { all: inner.standing() };
+        let open = reports.iter().map(|(stream, telling)| {
+            let standing = Families { all: telling.inner.standing() };
             let fits = standing.encoded_len() < LARGEST;
             passed(*stream, News::Reports(if fits { standing } else { Families::default() }))
         });
@@ -119,9 +128,10 @@ impl Collection for Passing {
         let (replicas, stream) = (self.replicas.clone(), self.replicas.number());
         let mut reports = locked(&replicas.reports);
         locked(&replicas.links).send(|| passed(stream, News::Reports(Families::default())));
-        reports.insert(stream, inner.clone());
+        let telling = Arc::new(Telling { inner, turn: Mutex::default() });
+        reports.insert(stream, telling.clone());
         drop(reports);
-        Some(Arc::new(Report { replicas, stream, inner }))
+        Some(Arc::new(Report { replicas, stream, telling }))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -132,19 +142,21 @@ impl Collection for Passing {
 }
 
 impl Collector for Report {
-    /// While the reports are held nobody links up, so that these are either told or open by then.
     fn metrics(&self, families: Vec<MetricFamily>) {
         if families.is_empty() {
             return;
         }
-        let _reports = locked(&self.replicas.reports);
+        let _turn = locked(&self.telling.turn);
+        let is_wanted = locked(&self.replicas.links).is_wanted();
         let news = || News::Metrics(Families { all: families.clone() });
-        locked(&self.replicas.links).send(|| passed(self.stream, news()));
-        self.inner.metrics(families);
+        // Others wait for the links: a message is made before they are held.
+        let message = is_wanted.then(|| encoded(&passed(self.stream, news())));
+        locked(&self.replicas.links).pass(message);
+        self.telling.inner.metrics(families);
     }
 
     fn standing(&self) -> Vec<MetricFamily> {
-        self.inner.standing()
+        self.telling.inner.standing()
     }
 }
 

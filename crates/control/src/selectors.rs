@@ -46,6 +46,11 @@ impl Gateways {
         }
     }
 
+    /// Their labels.
+    pub fn connected_now(&self) -> Vec<Labels> {
+        self.labels().values().cloned().collect()
+    }
+
     fn labels(&self) -> MutexGuard<'_, BTreeMap<u64, Labels>> {
         self.labels.lock().expect("no panic while the gateways are held")
     }
@@ -71,7 +76,7 @@ pub async fn run(
             () = gateways.changed.notified() => {}
             () = due => {}
         }
-        let connected: Vec<Labels> = gateways.labels().values().cloned().collect();
+        let connected = gateways.connected_now();
         let issues = verdicts.look(&published.snapshot(), connected, Instant::now());
         findings.set(Finder::Selectors, issues);
     }
@@ -115,7 +120,7 @@ impl Verdicts {
 
 /// The Gateways whose selector no gateway satisfies. A workload that does counts too: another control
 /// plane may serve it.
-fn unmatched(snapshot: &Snapshot, gateways: &[Labels]) -> BTreeSet<Issue> {
+pub fn unmatched(snapshot: &Snapshot, gateways: &[Labels]) -> BTreeSet<Issue> {
     let served = |selector: &Labels| {
         gateways.iter().any(|labels| matches(selector, labels))
             || snapshot.endpoint_index().workloads().any(|w| matches(selector, &w.labels))

@@ -10,16 +10,14 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
-use lateen_api::issue::{Issue, ObjectRef};
+use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::{Kind, Source, by_kind};
-use lateen_api::resource::{Key, Resource, object_ref};
-use lateen_api::validate::validate;
-use lateen_kube::watch::{Event, decode};
-use lateen_model::convert::NOT_SUPPORTED;
+use lateen_api::resource::{Key, Resource};
+use lateen_kube::watch::Event;
 use lateen_model::host::Domain;
 use lateen_model::{Change, Snapshot, World};
-use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::acts::Reach;
@@ -27,6 +25,8 @@ use crate::events::Events;
 use crate::findings::{Facts, Finder, Findings, Given};
 use crate::published::Published;
 use crate::pushes::{Making, Pushes, Stage};
+use crate::reading::{Reading, reading};
+use crate::whatif::Question;
 
 /// How events are gathered into one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,13 @@ const WATCHED: [(&str, &str, Why); 26] = [
     ("telemetry.istio.io", "Telemetry", Why::Model),
 ];
 
+/// Whether anything comes of the objects of a kind.
+pub fn follows(kind: &Kind) -> bool {
+    WATCHED
+        .iter()
+        .any(|(group, name, why)| (*group, *name) == (kind.group, kind.kind) && *why != Why::Status)
+}
+
 /// The kinds to watch.
 pub fn kinds() -> BTreeSet<&'static Kind> {
     WATCHED.iter().filter_map(|(group, kind, _)| by_kind(group, kind)).collect()
@@ -134,8 +141,12 @@ impl Writer {
         }
     }
 
-    /// Runs until the stream ends, which watches never do.
-    pub async fn run(mut self, mut events: impl Stream<Item = Event> + Unpin) {
+    /// Runs until the stream ends, which watches never do. Who asks gets a copy of the world, once it is whole.
+    pub async fn run(
+        mut self,
+        mut events: impl Stream<Item = Event> + Unpin,
+        mut questions: mpsc::Receiver<Question>,
+    ) {
         loop {
             let due = self.due();
             let publish = async {
@@ -147,6 +158,11 @@ impl Writer {
             tokio::select! {
                 biased;
                 () = publish => self.publish(),
+                // Before events, which may come without a pause; whoever asks does so one question at a time.
+                Some(question) = questions.recv(), if self.unseen.is_empty() => {
+                    // Who is gone does not want to know any more.
+                    let _ = question.send(self.world.clone());
+                }
                 event = events.next() => match event {
                     Some(event) => self.take(event),
                     None => return,
@@ -199,33 +215,15 @@ impl Writer {
         }
     }
 
-    fn read(&self, kind: &'static Kind, mut value: Value) -> (Key, Option<Resource>) {
+    fn read(&self, kind: &'static Kind, value: Value) -> (Key, Option<Resource>) {
         let key = Key::of(kind, &value);
-        let mut issues = BTreeSet::new();
-        if kind.source == Source::Istio {
-            let status = value.as_object_mut().and_then(|fields| fields.remove("status"));
-            let generation = value["metadata"]["generation"].as_i64();
-            let created = value["metadata"]["creationTimestamp"].as_str();
-            let created = created.and_then(|time| time.parse::<Timestamp>().ok());
-            let created = created.map_or(0, Timestamp::as_millisecond);
-            let status = status.unwrap_or_default();
-            // Without the status: it is not the user's text.
-            issues.extend(validate(kind, kind.storage_version(), &value));
-            match kind.kind {
-                "WorkloadEntry" => value["status"] = health(&status),
-                "ServiceEntry" => value["status"] = given(&status),
-                _ => {}
-            }
-            let reach = Arc::new(Reach::read(kind, &value, &self.domain));
-            self.findings.put_object(key.clone(), Facts { generation, created, status, reach });
+        let facts = (kind.source == Source::Istio).then(|| facts(kind, &value, &self.domain));
+        let Reading { object, resource, issues, status } = reading(kind, value);
+        if let Some(facts) = facts {
+            self.findings.put_object(key.clone(), Facts { status, ..facts });
         }
-        let without_effect = without_effect(kind, &value);
-        let decoded = decode(kind, value);
-        issues.extend(decoded.issues);
-        issues.extend(without_effect.map(|issue| issue(decoded.object.clone())));
-        let finder = Finder::Reading(decoded.object);
-        self.findings.set(finder, issues.into_iter().collect());
-        (key, decoded.resource)
+        self.findings.set(Finder::Reading(object), issues.into_iter().collect());
+        (key, resource)
     }
 
     fn publish(&mut self) {
@@ -254,53 +252,14 @@ impl Writer {
     }
 }
 
-/// What is wrong with an object, as far as its own text tells.
-pub fn findings_of(kind: &'static Kind, object: &Value) -> BTreeSet<Issue> {
-    let mut value = object.clone();
-    let mut issues = BTreeSet::new();
-    if kind.source == Source::Istio {
-        value.as_object_mut().and_then(|fields| fields.remove("status"));
-        issues.extend(validate(kind, kind.storage_version(), &value));
-    }
-    issues.extend(without_effect(kind, &value).map(|issue| issue(object_ref(kind, &value))));
-    issues.extend(decode(kind, value).issues);
-    issues
-}
-
-/// That nothing acts on an object, if that is so: an error where somebody might feel safe behind it.
-fn without_effect(kind: &Kind, object: &Value) -> Option<impl FnOnce(ObjectRef) -> Issue + use<>> {
-    let followed = |(group, name, why): &(&str, &str, Why)| {
-        (*group, *name) == (kind.group, kind.kind) && *why != Why::Status
-    };
-    let idle = kind.kind == "WorkloadGroup"
-        || kind.kind == "PeerAuthentication" && !demands_mtls(&object["spec"]);
-    if idle || WATCHED.iter().any(followed) {
-        return None;
-    }
-    let (name, protects) = (kind.kind, kind.group == "security.istio.io");
-    Some(move |object| match protects {
-        true => {
-            let text =
-                format!("{name} is not enforced yet: connections pass as if it were not there");
-            Issue::error(object, "", NOT_SUPPORTED, text)
-        }
-        false => {
-            let text = format!("{name} has no effect here yet: remove it or do without its effect");
-            Issue::warning(object, "", NOT_SUPPORTED, text)
-        }
-    })
-}
-
-/// Plain text, which is all that there is yet, is what every other mode takes.
-fn demands_mtls(spec: &Value) -> bool {
-    let ports = spec["portLevelMtls"].as_object().into_iter().flat_map(|ports| ports.values());
-    std::iter::once(&spec["mtls"]).chain(ports).any(|mtls| mtls["mode"] == "STRICT")
-}
-
-/// As much of a ServiceEntry's status as the mesh follows.
-fn given(status: &Value) -> Value {
-    let all = status["addresses"].as_array().into_iter().flatten();
-    json!({ "addresses": all.collect::<Vec<&Value>>() })
+/// What its status is computed from, but for that status.
+fn facts(kind: &'static Kind, value: &Value, domain: &Domain) -> Facts {
+    let generation = value["metadata"]["generation"].as_i64();
+    let created = value["metadata"]["creationTimestamp"].as_str();
+    let created = created.and_then(|time| time.parse::<Timestamp>().ok());
+    let created = created.map_or(0, Timestamp::as_millisecond);
+    let reach = Arc::new(Reach::read(kind, value, domain));
+    Facts { generation, created, status: Value::Null, reach }
 }
 
 /// The automatic addresses, by object.
@@ -313,11 +272,4 @@ fn automatic(snapshot: &Snapshot) -> BTreeMap<ObjectRef, Given> {
         }
     }
     found
-}
-
-/// As much of a WorkloadEntry's status as the mesh follows.
-fn health(status: &Value) -> Value {
-    let all = status["conditions"].as_array().into_iter().flatten();
-    let health: Vec<&Value> = all.filter(|condition| condition["type"] == "Healthy").collect();
-    json!({ "conditions": health })
 }

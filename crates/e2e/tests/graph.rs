@@ -242,6 +242,11 @@ fn objects_are_read_checked_and_written() {
         // What the mesh writes of its own is no change: a finding in the status, here.
         let odd = next.replace("istio: ingressgateway", "istio: nobody");
         let version = &written.body["resourceVersion"];
+        // What the mesh will find is told before.
+        let checked = api.post(&format!("{path}?dryRun=true"), &update(&odd, version))?;
+        let foreseen = &checked.body["foreseen"];
+        let said = foreseen["issues"][0]["message"].as_str().unwrap_or_default();
+        ensure!(said.contains("istio=nobody") && foreseen["missing"].is_null(), "{foreseen}");
         let written = api.post(&path, &update(&odd, version))?;
         ensure!(written.status == 200, "{}", written.body);
         wait_until("a finding in the status", SOON + SOON, || {

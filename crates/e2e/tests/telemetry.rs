@@ -281,9 +281,9 @@ fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go()
                 Ok(())
             })
         })?;
-        for (id, destination, flags, said) in [
-            (client, "10.7.7.8:3306", "UH", "REGISTRY_ONLY"),
-            (gateway, "127.0.0.1:31443", "NR", "without TLS"),
+        for (id, destination, flags, said, remedy) in [
+            (client, "10.7.7.8:3306", "UH", "REGISTRY_ONLY", "ALLOW_ANY in Sidecar default/narrow"),
+            (gateway, "127.0.0.1:31443", "NR", "without TLS", "give the Gateway a server"),
         ] {
             let failure = failure_of(&mesh, id)?;
             ensure!(failure["source"] == id, "{failure:#}");
@@ -292,7 +292,8 @@ fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go()
             ensure!(failure["flags"] == flags, "{failure:#}");
             let summary = failure["summary"].as_str().unwrap_or_default();
             ensure!(summary.contains(destination) && summary.contains(said), "{failure:#}");
-            ensure!(failure["remedy"].is_string(), "{failure:#}");
+            let told = failure["remedy"].as_str().unwrap_or_default();
+            ensure!(told.contains(remedy), "{failure:#}");
             wait_until("the edge", COUNTED, || {
                 let graph = api(&mesh, "graph?type=workload")?;
                 let edges = graph["edges"].as_array().context("a graph has edges")?;
@@ -309,6 +310,71 @@ fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go()
         // The gateway's own metrics are Istio's: Envoy counts nothing that no filter chain took.
         let counted = samples(&mesh, "gateway", "connections_opened")?;
         ensure!(!counted.iter().any(|(labels, _)| labels["response_flags"] == "NR"), "{counted:?}");
+        Ok(())
+    });
+}
+
+/// A service with one version, and a route to another one.
+const VERSIONS: &str = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop}
+spec:
+  hosts: [shop.example.com]
+  addresses: [10.7.7.9]
+  ports: [{number: 80, name: tcp, protocol: TCP}]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  endpoints: [{address: 10.201.255.254, labels: {version: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: versions}
+spec:
+  host: shop.example.com
+  subsets: [{name: second, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop.example.com]
+  tcp: [{route: [{destination: {host: shop.example.com, subset: second}}]}]
+";
+
+#[test]
+fn an_empty_subset_and_a_missing_port_are_told_by_name_and_lead_to_nodes() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(VERSIONS)?;
+        let script = "for port in 80 81; do nc -w3 10.7.7.9 $port </dev/null; done; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        for (destination, summary, remedy) in [
+            (
+                "10.7.7.9:80",
+                "subset second of shop.example.com has no",
+                "version=v2, by which DestinationRule default/versions",
+            ),
+            ("10.7.7.9:81", "ServiceEntry default/shop has no port 81", "a port that it has (80)"),
+        ] {
+            let failure = wait_until("the failure to be told", START + COUNTED, || {
+                let page = api(&mesh, "failures?id=workload/default/client")?;
+                let all = page["failures"].as_array().context("a list")?;
+                let found = all.iter().find(|one| one["destination"] == destination);
+                found.cloned().with_context(|| format!("not yet: {page:#}"))
+            })?;
+            let text = |field: &str| failure[field].as_str().unwrap_or_default();
+            ensure!(text("summary").contains(summary), "{failure:#}");
+            ensure!(text("remedy").contains(remedy), "{failure:#}");
+            for services in [true, false] {
+                wait_until("its end", COUNTED, || {
+                    let graph = api(&mesh, &format!("graph?type=workload&services={services}"))?;
+                    let nodes = graph["nodes"].as_array().context("a graph has nodes")?;
+                    let has_node = nodes.iter().any(|node| node["id"] == failure["target"]);
+                    ensure!(has_node, "{failure:#} {nodes:#?}");
+                    Ok(())
+                })?;
+            }
+        }
         Ok(())
     });
 }

@@ -48,7 +48,7 @@ pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<d
             "status" => Ok(Page::json(&status(&traffic, &about, &inventory, &ask.reader))),
             "graph" => graph_page(&traffic, &inventory, &parameters, &ask.reader),
             "series" => series_page(&traffic.now(), &parameters, &ask.reader),
-            "failures" => failures_page(&traffic, &parameters, &ask.reader),
+            "failures" => failures_page(&traffic, &inventory, &parameters, &ask.reader),
             "logs" => logs_page(&traffic, &parameters, &ask.reader),
             list => Ok(list_page(&traffic, &inventory, list, &ask.query)?),
         };
@@ -155,6 +155,7 @@ fn series_page(
 
 fn failures_page(
     traffic: &Traffic,
+    inventory: &Inventory,
     parameters: &Parameters<'_>,
     reader: &Reader,
 ) -> Result<Page, String> {
@@ -165,7 +166,9 @@ fn failures_page(
         at,
         limit,
     );
-    let failures: Vec<_> = failed.iter().filter_map(|(key, one)| failure(key, one)).collect();
+    let known = inventory.known(reader.confined_to());
+    let failures = failed.iter().filter_map(|(key, one)| failure(key, one, &known));
+    let failures: Vec<_> = failures.collect();
     Ok(Page::json(&json!({ "failures": failures })))
 }
 

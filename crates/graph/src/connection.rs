@@ -10,6 +10,7 @@ use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{Address, Metadata};
 use envoy_types::pb::envoy::data::accesslog::v3::{AccessLogCommon, TcpAccessLogEntry};
 use envoy_types::pb::google::protobuf::{Struct, value};
+use lateen_api::issue::ObjectRef;
 use lateen_telemetry::entry::{self, flags_of};
 use lateen_telemetry::{Flag, timestamp};
 use serde::Serialize;
@@ -59,6 +60,13 @@ pub struct Object {
     pub group: String,
     pub namespace: String,
     pub name: String,
+}
+
+impl From<&ObjectRef> for Object {
+    fn from(object: &ObjectRef) -> Self {
+        let ObjectRef { group, kind, namespace, name } = object.clone();
+        Self { kind, group, namespace, name }
+    }
 }
 
 impl Connection {

@@ -1,14 +1,18 @@
-//! Why a connection failed, in words, with the objects that decided. In: a connection and its edge. Out: the
-//! graph API's `Failure`.
+//! Why a connection failed, in words, with the objects that decided. In: a connection and its edge, and
+//! what the mesh has. Out: the graph API's `Failure`.
 
+mod case;
+
+use lateen_control::known::Known;
 use lateen_telemetry::Flag;
 use lateen_telemetry::labels::Reporter;
 use serde::Serialize;
 
 use crate::connection::{Connection, Object};
-use crate::graph::{BLACK_HOLE, Query, neighbours, word};
-use crate::key::{Key, Party};
+use crate::graph::{Query, neighbours};
+use crate::key::Key;
 use crate::view::GraphType;
+use case::Case;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,12 +53,6 @@ pub struct Step {
     pub failed: bool,
 }
 
-/// What is said of a failure: in one sentence, and what to check.
-struct Words {
-    summary: String,
-    remedy: String,
-}
-
 /// The most telling of Envoy's flags comes first.
 const TELLING: [Flag; 10] = [
     Flag::NoRouteFound,
@@ -70,16 +68,17 @@ const TELLING: [Flag; 10] = [
 ];
 
 /// `None` if it did not fail.
-pub fn failure(key: &Key, connection: &Connection) -> Option<Failure> {
+pub fn failure(key: &Key, connection: &Connection, known: &Known) -> Option<Failure> {
     let flag = TELLING.into_iter().find(|flag| connection.flags.contains(flag))?;
+    let case = Case::new(flag, key, connection, known);
     let ends = neighbours(&query(), key).into_iter().next();
     let (source, target) = ends.unwrap_or_default();
-    let words = words(flag, key, connection);
+    let words = case.words();
     Some(Failure {
         time: connection.time,
         source,
         target,
-        protocol: word(key.protocol),
+        protocol: key.protocol.name(),
         proxy: connection.proxy.to_string(),
         destination: connection.destination.clone(),
         server_name: connection.server_name.clone(),
@@ -87,7 +86,7 @@ pub fn failure(key: &Key, connection: &Connection) -> Option<Failure> {
         bytes_received: connection.received,
         bytes_sent: connection.sent,
         duration_ms: connection.duration.as_secs_f64() * 1000.0,
-        steps: steps(flag, key, connection, &words.summary),
+        steps: steps(&case, &words.summary),
         summary: words.summary,
         remedy: Some(words.remedy),
     })
@@ -106,108 +105,11 @@ fn query() -> Query {
     }
 }
 
-fn words(flag: Flag, key: &Key, connection: &Connection) -> Words {
-    let client = client(key, connection);
-    let (server, wanted) = (server(key, connection), wanted(key, connection));
-    let Connection { endpoint, reason, .. } = connection;
-    let (summary, remedy) = match flag {
-        Flag::NoRouteFound => nowhere(&client, key, connection),
-        Flag::NoHealthyUpstream if connection.cluster == BLACK_HOLE => {
-            nowhere(&client, key, connection)
-        }
-        Flag::NoClusterFound => (
-            format!("the route leads to {}, which the proxy does not know", connection.cluster),
-            "check that the Service, its port and the DestinationRule's subset exist".to_owned(),
-        ),
-        Flag::NoHealthyUpstream => (
-            format!("{wanted} has no endpoint that is ready"),
-            "check that its selector matches workloads, and that they are ready".to_owned(),
-        ),
-        Flag::UpstreamConnectionFailure | Flag::UpstreamRetryLimitExceeded => {
-            unreachable(&server, connection)
-        }
-        Flag::UpstreamOverflow => (
-            format!("{wanted} has as many connections as are allowed"),
-            "raise trafficPolicy.connectionPool.tcp.maxConnections in its DestinationRule".to_owned(),
-        ),
-        Flag::StreamIdleTimeout => (
-            format!("nothing was said for {}", seconds(connection)),
-            "send keepalives, or raise the idle timeout (connectionPool.tcp.idleTimeout in a DestinationRule)"
-                .to_owned(),
-        ),
-        Flag::DurationTimeout => (
-            format!("the connection lasted as long as it may, {}", seconds(connection)),
-            "raise connectionPool.tcp.maxConnectionDuration in the DestinationRule".to_owned(),
-        ),
-        Flag::UpstreamTermination => (
-            format!("{server} broke the connection off: {reason}"),
-            format!("look at the log of {server}, and of its sidecar, at that time ({endpoint})"),
-        ),
-        Flag::DownstreamTermination => (
-            format!("{client} broke the connection off: {reason}"),
-            format!("look at the log of {client} at that time"),
-        ),
-    };
-    Words { summary, remedy }
-}
-
-/// No route, or one to nowhere.
-fn nowhere(client: &str, key: &Key, connection: &Connection) -> (String, String) {
-    let Connection { destination, reason, unresolved, .. } = connection;
-    if !unresolved.is_empty() {
-        let summary = match reason.as_str() {
-            "" => format!("the route names {unresolved}, which does not exist"),
-            reason => reason.to_owned(),
-        };
-        let remedy = "correct the route's destination, or declare what it names: a Service or ServiceEntry with the \
-                      port, or a DestinationRule with the subset";
-        return (summary, remedy.to_owned());
-    }
-    let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-    let summary = format!("nothing leads {client} to {destination}{why}");
-    let remedy = match (connection.at_gateway, key.reporter) {
-        (true, _) => {
-            "give the Gateway a server, and a VirtualService a route, for this port and the host that was asked for"
-        }
-        (false, Reporter::Source) => {
-            "declare the destination by a Service or ServiceEntry with this port, or let everything pass \
-             (meshConfig.outboundTrafficPolicy.mode: ALLOW_ANY)"
-        }
-        (false, Reporter::Destination) => {
-            "connect to a port that a Service of the workload declares, in the protocol that it declares"
-        }
-    };
-    (summary, remedy.to_owned())
-}
-
-fn unreachable(server: &str, connection: &Connection) -> (String, String) {
-    let Connection { endpoint, unreachable, attempts, .. } = connection;
-    let times = match attempts {
-        0 | 1 => String::new(),
-        times => format!(", {times} times"),
-    };
-    if unreachable.contains("refused") {
-        let port = endpoint.rsplit(':').next().unwrap_or_default();
-        return (
-            format!("{server} refused the connection at {endpoint}{times}"),
-            format!("check that a program of {server} listens on port {port}"),
-        );
-    }
-    let why = if unreachable.is_empty() { "no reason is known" } else { unreachable };
-    (
-        format!("{server} could not be reached at {endpoint}{times}: {why}"),
-        "check that it runs, and that no NetworkPolicy or firewall is in between".to_owned(),
-    )
-}
-
-fn steps(flag: Flag, key: &Key, connection: &Connection, summary: &str) -> Vec<Step> {
-    let Connection { destination, listener, cluster, endpoint, route, policy, .. } = connection;
+fn steps(case: &Case<'_>, summary: &str) -> Vec<Step> {
+    let Case { key, connection, .. } = case;
+    let Connection { destination, listener, cluster, endpoint, route, .. } = connection;
     let mut steps = vec![Step {
-        what: format!(
-            "{} ({}) connected to {destination}",
-            client(key, connection),
-            connection.client
-        ),
+        what: format!("{} ({}) connected to {destination}", case.client(), connection.client),
         ..Step::default()
     }];
     let side = match key.reporter {
@@ -222,19 +124,21 @@ fn steps(flag: Flag, key: &Key, connection: &Connection, summary: &str) -> Vec<S
         failed: false,
     });
     if !cluster.is_empty() {
-        let field = policy.as_ref().map(|_| "spec.trafficPolicy");
-        steps.push(Step {
-            what: format!("it was to go to {cluster}"),
-            object: policy.clone(),
-            field: field.filter(|_| flag == Flag::UpstreamOverflow),
-            failed: false,
-        });
+        let (object, field) = case.policy();
+        let what = format!("it was to go to {cluster}");
+        steps.push(Step { what, object, field, failed: false });
     }
     if !endpoint.is_empty() {
-        let what = format!("{endpoint} of {} was chosen", server(key, connection));
+        let what = format!("{endpoint} of {} was chosen", case.server());
         steps.push(Step { what, ..Step::default() });
     }
-    steps.push(Step { what: summary.to_owned(), failed: true, ..Step::default() });
+    let portless = case.portless.as_ref();
+    steps.push(Step {
+        what: summary.to_owned(),
+        object: portless.map(|(found, _)| Object::from(&found.object)),
+        field: portless.map(|_| "spec.ports"),
+        failed: true,
+    });
     steps
 }
 
@@ -243,36 +147,9 @@ fn route_field(kind: &str) -> Option<&'static str> {
     match kind {
         "VirtualService" => Some("spec.tcp"),
         "Gateway" => Some("spec.servers"),
-        "Sidecar" => Some("spec.egress"),
+        "Sidecar" => Some("spec.outboundTrafficPolicy"),
         _ => None,
     }
-}
-
-fn client(key: &Key, connection: &Connection) -> String {
-    if connection.at_gateway {
-        return "a client of the gateway".to_owned();
-    }
-    party(&key.source).unwrap_or_else(|| "a client outside the mesh".to_owned())
-}
-
-fn server(key: &Key, connection: &Connection) -> String {
-    party(&key.destination).unwrap_or_else(|| wanted(key, connection))
-}
-
-fn party(party: &Party) -> Option<String> {
-    party.is_known().then(|| format!("{}/{}", party.namespace, party.workload))
-}
-
-/// What the client asked for.
-fn wanted(key: &Key, connection: &Connection) -> String {
-    match &*key.service.host {
-        "" => connection.destination.clone(),
-        host => host.to_owned(),
-    }
-}
-
-fn seconds(connection: &Connection) -> String {
-    format!("{:.1} s", connection.duration.as_secs_f64())
 }
 
 #[cfg(test)]

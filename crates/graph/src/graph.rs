@@ -22,7 +22,7 @@ pub const API_VERSION: &str = "graph.lateen.io/v1";
 /// The cluster with nothing behind it, as Istio has it: what may not leave the mesh goes there.
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The service of what was dialled by an address that no service has.
-const PASSTHROUGH: &str = "PassthroughCluster";
+pub const PASSTHROUGH: &str = "PassthroughCluster";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,10 +223,10 @@ fn assemble(query: &Query, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> 
         });
         let (source, target) = (&nodes[*from].id, &nodes[*to].id);
         Edge {
-            id: format!("{source}>{target}#{}", word(*protocol)),
+            id: format!("{source}>{target}#{}", protocol.name()),
             source: source.clone(),
             target: target.clone(),
-            protocol: word(*protocol),
+            protocol: protocol.name(),
             service: only.and_then(|(service, _)| service).map(str::to_owned),
             mtls: match (way.mutual, way.plain) {
                 (0, _) => "none",
@@ -280,14 +280,6 @@ fn ranks(nodes: &[Node]) -> Vec<usize> {
         ranks[number] = rank;
     }
     ranks
-}
-
-pub fn word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Http => "http",
-        Protocol::Grpc => "grpc",
-    }
 }
 
 #[cfg(test)]

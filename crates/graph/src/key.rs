@@ -1,11 +1,13 @@
 //! What an edge is told from others by. In: the labels of Istio's metrics. Out: a key.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use envoy_types::pb::io::prometheus::client::LabelPair;
 use lateen_telemetry::labels::{LONGEST, Reporter, STANDARD, cut};
 use lateen_telemetry::peer::UNKNOWN;
+
+use crate::texts::Texts;
 
 /// One end. An empty text is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,77 +50,70 @@ pub struct Key {
     pub code: Arc<str>,
 }
 
+/// The labels of either end, in the order of a party's texts.
+const SOURCE: [&str; 6] = [
+    "source_cluster",
+    "source_workload_namespace",
+    "source_workload",
+    "source_canonical_service",
+    "source_canonical_revision",
+    "source_principal",
+];
+const DESTINATION: [&str; 6] = [
+    "destination_cluster",
+    "destination_workload_namespace",
+    "destination_workload",
+    "destination_canonical_service",
+    "destination_canonical_revision",
+    "destination_principal",
+];
+/// Those of the service: host, name, namespace.
+const SERVICE: [&str; 3] =
+    ["destination_service", "destination_service_name", "destination_service_namespace"];
+const SECURITY: &str = "connection_security_policy";
 const MUTUAL_TLS: &str = "mutual_tls";
 
 /// What stands for workloads that a reader may not look at.
 const HIDDEN: &str = "other namespaces";
 
-/// Keeps one copy of each text.
-#[derive(Debug, Default)]
-pub struct Texts {
-    all: HashSet<Arc<str>>,
-    bytes: usize,
-}
+impl Protocol {
+    fn named(name: &str) -> Option<Self> {
+        [Self::Tcp, Self::Http, Self::Grpc].into_iter().find(|protocol| protocol.name() == name)
+    }
 
-impl Texts {
-    pub fn get(&mut self, text: &str) -> Arc<str> {
-        match self.all.get(text) {
-            Some(known) => known.clone(),
-            None => self.keep(text.into()),
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+            Self::Grpc => "grpc",
         }
     }
 
-    /// The copy that is kept, which is this one if there was none.
-    fn keep(&mut self, text: Arc<str>) -> Arc<str> {
-        if text.is_empty() {
-            // There is one for the whole process.
-            return Arc::default();
+    /// The label that says how it went.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc_response_status",
+            Self::Http | Self::Tcp => "response_code",
         }
-        if let Some(known) = self.all.get(&text) {
-            return known.clone();
-        }
-        self.bytes += cost(&text);
-        self.all.insert(text.clone());
-        text
     }
-
-    /// What they take.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    #[cfg(test)]
-    pub fn count(&self) -> usize {
-        self.all.len()
-    }
-
-    /// Forgets the texts that nobody else has.
-    pub fn sweep(&mut self) {
-        self.all.retain(|text| Arc::strong_count(text) > 1);
-        self.bytes = self.all.iter().map(cost).sum();
-    }
-}
-
-/// A text with its two counts and its place in the set.
-fn cost(text: &Arc<str>) -> usize {
-    text.len() + 2 * size_of::<usize>() + size_of::<Arc<str>>()
 }
 
 impl Party {
+    fn new([cluster, namespace, workload, app, version, principal]: [Arc<str>; 6]) -> Self {
+        Self { cluster, namespace, workload, app, version, principal }
+    }
+
+    fn texts(&self) -> [&Arc<str>; 6] {
+        let Self { cluster, namespace, workload, app, version, principal } = self;
+        [cluster, namespace, workload, app, version, principal]
+    }
+
     pub fn is_known(&self) -> bool {
         !self.workload.is_empty()
     }
 
     fn kept(&self, texts: &mut Texts) -> Self {
-        let mut kept = |text: &Arc<str>| texts.keep(text.clone());
-        Self {
-            cluster: kept(&self.cluster),
-            namespace: kept(&self.namespace),
-            workload: kept(&self.workload),
-            app: kept(&self.app),
-            version: kept(&self.version),
-            principal: kept(&self.principal),
-        }
+        Self::new(self.texts().map(|text| texts.keep(text.clone())))
     }
 
     fn hidden() -> Self {
@@ -157,85 +152,42 @@ impl Key {
             "destination" => Reporter::Destination,
             _ => return None,
         };
-        let protocol = match &*value("request_protocol") {
-            "tcp" => Protocol::Tcp,
-            "http" => Protocol::Http,
-            "grpc" => Protocol::Grpc,
-            _ => return None,
-        };
-        let mut party = |side: &str| {
-            let mut text = |name: &str| texts.get(&value(&format!("{side}_{name}")));
-            Party {
-                cluster: text("cluster"),
-                namespace: text("workload_namespace"),
-                workload: text("workload"),
-                app: text("canonical_service"),
-                version: text("canonical_revision"),
-                principal: text("principal"),
-            }
-        };
-        let (source, destination) = (party("source"), party("destination"));
-        let mut text = |name: &str| texts.get(&value(name));
-        let service = Service {
-            host: text("destination_service"),
-            name: text("destination_service_name"),
-            namespace: text("destination_service_namespace"),
-        };
-        let code = match protocol {
-            Protocol::Grpc => "grpc_response_status",
-            Protocol::Http | Protocol::Tcp => "response_code",
-        };
+        let protocol = Protocol::named(&value("request_protocol"))?;
         let flags = value("response_flags");
         let flags = if flags == "-" { "" } else { &*flags };
+        let flags = texts.get(flags);
+        let mut text = |name: &str| texts.get(&value(name));
+        let (source, destination) = (SOURCE.map(&mut text), DESTINATION.map(&mut text));
+        let [host, name, namespace] = SERVICE.map(&mut text);
         Some(Self {
             reporter,
-            source,
-            destination,
-            service,
+            source: Party::new(source),
+            destination: Party::new(destination),
+            service: Service { host, name, namespace },
             protocol,
-            mutual_tls: value("connection_security_policy") == MUTUAL_TLS,
-            code: texts.get(&value(code)),
-            flags: texts.get(flags),
+            mutual_tls: value(SECURITY) == MUTUAL_TLS,
+            code: text(protocol.code()),
+            flags,
         })
     }
 
     /// The labels that it is read from.
     pub fn labels(&self) -> Vec<LabelPair> {
         let mut labels = Vec::with_capacity(STANDARD.len());
-        let mut put = |name: String, value: &str| {
+        let mut put = |name: &str, value: &str| {
             let value = if value.is_empty() { UNKNOWN } else { value };
-            labels.push(LabelPair { name: Some(name), value: Some(value.to_owned()) });
+            labels.push(LabelPair { name: Some(name.to_owned()), value: Some(value.to_owned()) });
         };
-        for (side, party) in [("source", &self.source), ("destination", &self.destination)] {
-            for (name, value) in [
-                ("cluster", &party.cluster),
-                ("workload_namespace", &party.namespace),
-                ("workload", &party.workload),
-                ("canonical_service", &party.app),
-                ("canonical_revision", &party.version),
-                ("principal", &party.principal),
-            ] {
-                put(format!("{side}_{name}"), value);
-            }
+        for (names, party) in [(SOURCE, &self.source), (DESTINATION, &self.destination)] {
+            names.iter().zip(party.texts()).for_each(|(name, value)| put(name, value));
         }
-        let (protocol, code) = match self.protocol {
-            Protocol::Tcp => ("tcp", "response_code"),
-            Protocol::Http => ("http", "response_code"),
-            Protocol::Grpc => ("grpc", "grpc_response_status"),
-        };
-        let security = if self.mutual_tls { MUTUAL_TLS } else { "" };
-        for (name, value) in [
-            ("reporter", self.reporter.as_str()),
-            ("request_protocol", protocol),
-            ("destination_service", &*self.service.host),
-            ("destination_service_name", &*self.service.name),
-            ("destination_service_namespace", &*self.service.namespace),
-            ("connection_security_policy", security),
-            ("response_flags", &*self.flags),
-            (code, &*self.code),
-        ] {
-            put(name.to_owned(), value);
-        }
+        let Service { host, name, namespace } = &self.service;
+        SERVICE.iter().zip([host, name, namespace]).for_each(|(name, value)| put(name, value));
+        put("reporter", self.reporter.as_str());
+        put("request_protocol", self.protocol.name());
+        put(SECURITY, if self.mutual_tls { MUTUAL_TLS } else { "" });
+        put("response_flags", &self.flags);
+        put(self.protocol.code(), &self.code);
         labels
     }
 

@@ -1,9 +1,9 @@
 //! The graph as Kiali's own API has it, for what reads that. In: a graph. Out: Cytoscape elements with rates as
 //! texts. Source: Kiali's graph API (`/api/namespaces/graph`), format version 1.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::view::{Edge, Graph, GraphType, Http, Node, NodeKind, Tcp, Traffic};
 
@@ -81,17 +81,36 @@ struct EdgeTraffic<'g> {
     protocol: &'static str,
     rates: Rates,
     /// By code; `-` is none.
-    responses: BTreeMap<&'g str, Response<'g>>,
+    responses: Pairs<&'g str, Response<'g>>,
 }
 
 /// In percent of all.
 #[derive(Debug, Serialize)]
 struct Response<'g> {
-    flags: BTreeMap<&'g str, String>,
-    hosts: BTreeMap<&'g str, String>,
+    flags: Pairs<&'g str, Number>,
+    hosts: Pairs<&'g str, Number>,
 }
 
-type Rates = BTreeMap<&'static str, String>;
+/// A map that is only written. A graph has tens of thousands of them, nearly all with one pair.
+#[derive(Debug)]
+struct Pairs<K, V>(Vec<(K, V)>);
+
+type Rates = Pairs<&'static str, Number>;
+
+/// A number as a text.
+type Number = Cow<'static, str>;
+
+impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<K, V> FromIterator<(K, V)> for Pairs<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
 
 pub fn kiali(graph: &Graph) -> Kiali<'_> {
     Kiali {
@@ -148,13 +167,13 @@ fn node_traffic(node: &Node) -> Vec<NodeTraffic> {
         let rates = rates.filter(|(_, rate)| *rate > 0.0);
         NodeTraffic { protocol, rates: rates.map(|(name, rate)| (name, short(rate))).collect() }
     });
-    told.into_iter().filter(|one| !one.rates.is_empty()).collect()
+    told.into_iter().filter(|one| !one.rates.0.is_empty()).collect()
 }
 
 fn edge(edge: &Edge) -> EdgeData<'_> {
     let of = match &edge.traffic {
         Traffic { tcp: Some(tcp), .. } => {
-            Some((Rates::from([("tcp", short(tcp.sent + tcp.received))]), ends(tcp, edge), None))
+            Some((Pairs(vec![("tcp", short(tcp.sent + tcp.received))]), ends(tcp, edge), None))
         }
         Traffic { http: Some(http), .. } => {
             Some((requests(["http", "httpPercentErr"], http), codes(http, edge), http.latency))
@@ -178,43 +197,68 @@ fn edge(edge: &Edge) -> EdgeData<'_> {
 }
 
 /// How connections ended, by their flags.
-fn ends<'g>(tcp: &'g Tcp, edge: &'g Edge) -> BTreeMap<&'g str, Response<'g>> {
+fn ends<'g>(tcp: &'g Tcp, edge: &'g Edge) -> Pairs<&'g str, Response<'g>> {
     let flagged: f64 = tcp.flags.values().sum();
     let ended = tcp.closed.max(flagged);
     let all = tcp.flags.iter().map(|(flags, rate)| (flags.as_str(), *rate));
-    let all = all.chain([("-", ended - flagged)]).filter(|(_, rate)| *rate > 0.0);
+    let all = [("-", ended - flagged)].into_iter().chain(all).filter(|(_, rate)| *rate > 0.0);
     let flags = all.map(|(flags, rate)| (flags, percent(rate / ended))).collect();
-    BTreeMap::from([("-", Response { flags, hosts: hosts(edge, 1.0) })])
+    Pairs(vec![("-", Response { flags, hosts: hosts(edge, 1.0) })])
 }
 
 /// How requests were answered, by code.
-fn codes<'g>(http: &'g Http, edge: &'g Edge) -> BTreeMap<&'g str, Response<'g>> {
+fn codes<'g>(http: &'g Http, edge: &'g Edge) -> Pairs<&'g str, Response<'g>> {
     let response = |(code, rate): (&'g String, &f64)| {
         let part = rate / http.requests;
-        let flags = BTreeMap::from([("-", percent(part))]);
+        let flags = Pairs(vec![("-", percent(part))]);
         (code.as_str(), Response { flags, hosts: hosts(edge, part) })
     };
     http.codes.iter().map(response).collect()
 }
 
-fn hosts(edge: &Edge, part: f64) -> BTreeMap<&str, String> {
+fn hosts(edge: &Edge, part: f64) -> Pairs<&str, Number> {
     edge.service.iter().map(|host| (host.as_str(), percent(part))).collect()
 }
 
-fn percent(part: f64) -> String {
-    format!("{:.1}", part * 100.0)
+fn percent(part: f64) -> Number {
+    // What nearly every edge has.
+    if part == 1.0 { Cow::Borrowed("100.0") } else { Cow::Owned(decimal(part * 100.0, 1)) }
 }
 
 /// The rate, and the part that failed, if any did.
 fn requests([all, failed]: [&'static str; 2], http: &Http) -> Rates {
-    let mut rates = Rates::from([(all, short(http.requests))]);
+    let mut rates = vec![(all, short(http.requests))];
     if http.error_share > 0.0 {
-        rates.insert(failed, short(http.error_share * 100.0));
+        rates.push((failed, short(http.error_share * 100.0)));
     }
-    rates
+    Pairs(rates)
 }
 
 /// With two decimals.
-fn short(rate: f64) -> String {
-    format!("{rate:.2}")
+fn short(rate: f64) -> Number {
+    Cow::Owned(decimal(rate, 2))
+}
+
+/// A number with so many decimals. The formatter of floats is exact, and several times as slow.
+fn decimal(number: f64, places: u32) -> String {
+    let scale = 10_u64.pow(places);
+    let scaled = (number * scale as f64).round();
+    if !(0.0..1e15).contains(&scaled) {
+        return format!("{number:.*}", places as usize);
+    }
+    let (whole, part) = (scaled as u64 / scale, scaled as u64 % scale);
+    format!("{whole}.{part:0>width$}", width = places as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decimal, percent};
+
+    #[test]
+    fn numbers_have_their_decimals() {
+        for number in [0.0, 0.004, 0.005, 1.0, 16.6666, 99.996, 123_456.789, 1e17, -1.5, f64::NAN] {
+            assert_eq!(decimal(number, 2), format!("{number:.2}"), "{number}");
+        }
+        assert_eq!([percent(1.0), percent(0.0006), percent(2.0 / 3.0)], ["100.0", "0.1", "66.7"]);
+    }
 }

@@ -22,4 +22,5 @@ pub mod serve;
 pub mod store;
 pub mod tally;
 pub mod text;
+mod texts;
 pub mod view;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::connection::Connection;
-use crate::key::{Key, Texts};
+use crate::key::Key;
+use crate::texts::Texts;
 
 /// Of an edge, of those that went well and of those with the same flags each.
 const OF_EDGE: usize = 50;

@@ -8,8 +8,9 @@ use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
 use lateen_telemetry::standard::{Metric, OPEN};
 
-use crate::key::{Key, Texts};
+use crate::key::Key;
 use crate::point::Point;
+use crate::texts::Texts;
 
 /// Samples of one message that are looked at: a proxy has fewer series.
 const SAMPLES: usize = 1 << 16;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Query, by_client, counts, neighbours, word};
+use crate::graph::{Query, by_client, counts, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
 use crate::store::{STEP, Store};
@@ -46,7 +46,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             for (is_its, steps) in [(sides.inbound, &mut inbound), (sides.outbound, &mut outbound)]
             {
                 if is_its {
-                    let all = steps.0.entry(word(key.protocol));
+                    let all = steps.0.entry(key.protocol.name());
                     let all = all.or_insert_with(|| vec![Step::default(); length]);
                     all[(step - first) as usize].add(key, point);
                 }
@@ -97,7 +97,7 @@ fn sides(id: &str, query: &Query, key: &Key) -> Sides {
         return sides;
     }
     for (from, to) in neighbours(query, &key) {
-        let edge = format!("{from}>{to}#{}", word(key.protocol));
+        let edge = format!("{from}>{to}#{}", key.protocol.name());
         sides.inbound |= to == id;
         sides.outbound |= from == id || edge == id;
     }

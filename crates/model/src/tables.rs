@@ -17,7 +17,7 @@ pub type Name = (String, String);
 pub type Table<T> = BTreeMap<Name, Arc<T>>;
 
 /// Everything that translation may need, before it is indexed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Tables {
     pub services: Table<Service>,
     pub entries: Table<Entry>,

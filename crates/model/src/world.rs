@@ -54,13 +54,14 @@ pub enum Change {
     Replace(&'static Kind, Vec<Resource>),
 }
 
-/// Everything known, compiled once per object, and the last snapshot built from it.
-#[derive(Debug)]
+/// Everything known, compiled once per object, and the last snapshot built from it. A clone costs next to nothing: it
+/// shares all of it until one of the two takes in a change, which then has tables of its own.
+#[derive(Debug, Clone)]
 pub struct World {
     /// Namespace and name of the ConfigMap with MeshConfig.
     mesh_config: Name,
-    tables: Tables,
-    issues: BTreeMap<Key, Vec<Issue>>,
+    tables: Arc<Tables>,
+    issues: Arc<BTreeMap<Key, Vec<Issue>>>,
     current: Arc<Snapshot>,
     dirty: Dirty,
     mesh: Arc<Mesh>,
@@ -94,8 +95,8 @@ impl World {
     pub fn with_mesh_config(namespace: &str, name: &str) -> Self {
         Self {
             mesh_config: (namespace.to_owned(), name.to_owned()),
-            tables: Tables::default(),
-            issues: BTreeMap::new(),
+            tables: Arc::default(),
+            issues: Arc::default(),
             current: Arc::default(),
             dirty: Dirty::default(),
             mesh: Arc::default(),
@@ -135,7 +136,7 @@ impl World {
         }
         let tables = match &self.seen {
             Some(namespaces) => &self.tables.only(namespaces),
-            None => &self.tables,
+            None => &*self.tables,
         };
         let mut next = Snapshot::clone(&self.current);
         next.version += 1;
@@ -182,9 +183,15 @@ impl World {
         let issues = notes.finish();
         self.touch(&key);
         if issues.is_empty() {
-            self.issues.remove(&key);
+            self.forgive(&key);
         } else {
-            self.issues.insert(key, issues);
+            Arc::make_mut(&mut self.issues).insert(key, issues);
+        }
+    }
+
+    fn forgive(&mut self, key: &Key) {
+        if self.issues.contains_key(key) {
+            Arc::make_mut(&mut self.issues).remove(key);
         }
     }
 
@@ -194,7 +201,7 @@ impl World {
         let object = resource.meta();
         let labels = object.labels.clone().unwrap_or_default();
         let domain = &self.current.domain;
-        let tables = &mut self.tables;
+        let tables = Arc::make_mut(&mut self.tables);
         match resource {
             Resource::Namespace(_) => set(&mut tables.namespaces, meta.name.clone(), Some(labels)),
             Resource::Service(item) => {
@@ -289,7 +296,7 @@ impl World {
 
     fn remove(&mut self, key: &Key) {
         let name: Name = (key.namespace.clone(), key.name.clone());
-        let tables = &mut self.tables;
+        let tables = Arc::make_mut(&mut self.tables);
         match (key.kind.group, key.kind.kind) {
             ("", "Namespace") => drop(tables.namespaces.remove(&key.name)),
             ("", "Service") => drop(tables.services.remove(&name)),
@@ -308,7 +315,7 @@ impl World {
             ("telemetry.istio.io", "Telemetry") => drop(tables.telemetries.remove(&name)),
             _ => {}
         }
-        self.issues.remove(key);
+        self.forgive(key);
         self.touch(key);
     }
 

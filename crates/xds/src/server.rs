@@ -16,6 +16,8 @@ pub mod sotw;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod told;
+mod weight;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -106,6 +108,9 @@ pub trait Source: Send + Sync + 'static {
     fn collect(&self, _node: &Node, _peer: &Peer) -> Result<Arc<dyn Collection>, Refusal> {
         Err(Refusal::Unserved("telemetry is not collected here".to_owned()))
     }
+
+    /// Called when a message of telemetry is refused that would take too much memory.
+    fn overweight(&self) {}
 
     /// Called when somebody who says that it is this replica of the control plane opens a stream of what its proxies
     /// tell, with who that is; a refusal ends the stream.

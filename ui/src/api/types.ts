@@ -14,7 +14,7 @@
 // POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  ConfigUpdate → ConfigObject, or 409/422 Problem
 // An object without a namespace has `_` in its place, one of Kubernetes' core group no `.GROUP`. There are Istio's
 // kinds, the Gateway API's and Services. A dry run answers 200 with `validation` filled even if there are errors,
-// unless the text is no such object at all (422).
+// unless the text is no such object at all (422), and without errors with `foreseen`.
 //
 // SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
@@ -283,10 +283,21 @@ export interface ConfigObject extends ConfigItem {
   /** Of that text, and not of the API: a status that is written makes no other one. Opaque. */
   resourceVersion: string;
   validation: Issue[];
+  /** What the mesh would say if this were saved; it keeps nobody from saving it. */
+  foreseen?: Foreseen;
   /** Whether the reader's own rights in Kubernetes allow an update. */
   editable: boolean;
   /** Nodes of the workload graph that it acts on. */
   actsOn: string[];
+}
+
+export interface Foreseen {
+  /** Of the object first, then what would newly be wrong with others. */
+  issues: Issue[];
+  /** Issues that found no room. */
+  leftOut?: number;
+  /** Why the mesh could not be asked. */
+  missing?: string;
 }
 
 /** What the reader wrote, and the version that it was made from: 409 when the object has changed since. */
@@ -301,6 +312,8 @@ export interface Issue {
   message: string;
   /** Such as `spec.tcp[0].route[0].destination.host`. */
   path: string;
+  /** If it is another one than that which is looked at. */
+  object?: ObjectRef;
 }
 
 export interface Problem {

@@ -1,9 +1,9 @@
 // One Istio object: its YAML, what is wrong with it and where, what it acts on, and, for whoever may, a change.
 // A change is checked by the server first; it is saved only from the version that it was made from.
-import { batch, useSignal } from "@preact/signals";
+import { batch, type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ApiError } from "../api/client";
-import type { ConfigObject, Issue } from "../api/types";
+import type { ConfigObject, Foreseen, Issue } from "../api/types";
 import { formatRoute } from "../app/route";
 import { api, refused } from "../app/session";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
@@ -89,6 +89,8 @@ function Body({ object, url, reload, saved }: BodyProps) {
     begin.value = { text: yaml };
   };
   const issues = useSignal<Issue[]>(object.validation);
+  /** What the mesh would say of the text that was checked. */
+  const foreseen = useSignal<Foreseen | undefined>(undefined);
   const trouble = useSignal<ApiError | undefined>(undefined);
   const said = useSignal("");
   const working = useSignal(false);
@@ -114,13 +116,10 @@ function Body({ object, url, reload, saved }: BodyProps) {
       });
       batch(() => {
         issues.value = next.validation;
+        foreseen.value = next.foreseen;
         trouble.value = undefined;
         checked.value = dryRun ? yaml : undefined;
-        said.value = dryRun
-          ? next.validation.length === 0
-            ? "Checked: no issues"
-            : `Checked: ${count(next.validation.length, "issue")}`
-          : "Saved";
+        said.value = dryRun ? verdict(next) : "Saved";
       });
       if (!dryRun) {
         replace(next.yaml);
@@ -218,34 +217,32 @@ function Body({ object, url, reload, saved }: BodyProps) {
             <p class="muted">No issues.</p>
           ) : (
             <ul class="issues">
-              {issues.value.slice(0, 100).map((i) => {
-                const line = lineOfPath(text.value, i.path);
-                return (
-                  <li key={`${i.code} ${i.path} ${i.message}`}>
-                    <button
-                      type="button"
-                      onClick={() => {
-                        goTo.value = { line };
-                      }}
-                    >
-                      <span
-                        class={`tag tag-${i.severity === "error" ? "failing" : i.severity === "warning" ? "degraded" : "idle"}`}
-                      >
-                        {i.severity}
-                      </span>{" "}
-                      <span>{clean(i.message, 400)}</span>
-                      <small class="muted">
-                        line {line} · {i.path && <code>{clean(i.path, 120)}</code>}
-                        {i.path && " · "}
-                        {clean(i.code, 20)}
-                      </small>
-                    </button>
-                  </li>
-                );
-              })}
+              {issues.value.slice(0, 100).map((i) => (
+                <IssueRow key={`${i.code} ${i.path} ${i.message}`} issue={i} text={text.value} goTo={goTo} />
+              ))}
             </ul>
           )}
         </section>
+        {foreseen.value && checked.value === text.value && (
+          <section class="card">
+            <h2>If it is saved</h2>
+            {foreseen.value.missing && <p class="muted">{clean(foreseen.value.missing, 400)}</p>}
+            {foreseen.value.issues.length === 0 && !foreseen.value.missing && (
+              <p class="muted">The mesh would have nothing to say.</p>
+            )}
+            <ul class="issues">
+              {foreseen.value.issues.map((i) => (
+                <IssueRow
+                  key={`${i.object?.kind} ${i.object?.namespace} ${i.object?.name} ${i.path} ${i.message}`}
+                  issue={i}
+                  text={text.value}
+                  goTo={goTo}
+                />
+              ))}
+            </ul>
+            {foreseen.value.leftOut && <p class="muted">and {foreseen.value.leftOut} more</p>}
+          </section>
+        )}
         <section class="card">
           <h2>Acts on</h2>
           {object.actsOn.length === 0 ? (
@@ -263,6 +260,63 @@ function Body({ object, url, reload, saved }: BodyProps) {
         </section>
       </aside>
     </div>
+  );
+}
+
+function verdict({ validation, foreseen }: ConfigObject): string {
+  const found = validation.length + (foreseen?.issues.length ?? 0);
+  if (found > 0) return `Checked: ${count(found, "issue")}`;
+  return foreseen?.missing ? "Checked: the text has no issues" : "Checked: no issues";
+}
+
+/** An issue of the text leads to its line. One of another object leads nowhere: what is not saved would be lost. */
+function IssueRow({
+  issue,
+  text,
+  goTo,
+}: {
+  issue: Issue;
+  text: string;
+  goTo: Signal<{ line: number } | undefined>;
+}) {
+  const { object } = issue;
+  const line = lineOfPath(text, issue.path);
+  const words = (
+    <>
+      <span
+        class={`tag tag-${issue.severity === "error" ? "failing" : issue.severity === "warning" ? "degraded" : "idle"}`}
+      >
+        {issue.severity}
+      </span>{" "}
+      <span>{clean(issue.message, 400)}</span>
+      <small class="muted">
+        {object
+          ? `${clean(object.kind, 60)} ${clean(object.namespace, 80)}/${clean(object.name, 160)}`
+          : `line ${line}`}{" "}
+        · {issue.path && <code>{clean(issue.path, 120)}</code>}
+        {issue.path && " · "}
+        {clean(issue.code, 20)}
+      </small>
+    </>
+  );
+  if (object) {
+    return (
+      <li>
+        <div>{words}</div>
+      </li>
+    );
+  }
+  return (
+    <li>
+      <button
+        type="button"
+        onClick={() => {
+          goTo.value = { line };
+        }}
+      >
+        {words}
+      </button>
+    </li>
   );
 }
 

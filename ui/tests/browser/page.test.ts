@@ -283,6 +283,15 @@ describe("lists and objects", () => {
     expect(await page.locator(".cm-lint-marker-error").count()).toBe(1);
     expect(await page.isDisabled("text=Save")).toBe(true);
     await write("weight: 30", "weight: 20 ");
+    await write("host: tcp-echo-server", "host: nowhere");
+    await page.click("text=Check");
+    await page.waitForSelector("text=Checked: 2 issues");
+    await page.waitForSelector("h2 >> text=If it is saved");
+    await page.waitForSelector(".issues button >> text=no service is named nowhere");
+    await page.waitForSelector(".issues >> text=DestinationRule default/other");
+    expect(await page.isDisabled("text=Save")).toBe(false);
+    await write("host: nowhere", "host: tcp-echo-server");
+    expect(await page.locator("h2 >> text=If it is saved").count()).toBe(0);
     await page.click("text=Check");
     await page.waitForSelector("text=Checked: no issues");
     await page.click("text=Save");

@@ -141,7 +141,30 @@ export const object: Required<ConfigObject> = {
     }
   ],
   "editable": true,
-  "actsOn": []
+  "actsOn": [],
+  "foreseen": {
+    "issues": [
+      {
+        "code": "IST0106",
+        "severity": "error",
+        "message": "the port is none",
+        "path": "spec.servers"
+      },
+      {
+        "code": "IST0106",
+        "severity": "warning",
+        "message": "it would be none",
+        "path": "spec.servers[0]",
+        "object": {
+          "kind": "Gateway",
+          "group": "networking.istio.io",
+          "namespace": "shop",
+          "name": "other"
+        }
+      }
+    ],
+    "leftOut": 1
+  }
 };
 
 export const update: Required<ConfigUpdate> = {

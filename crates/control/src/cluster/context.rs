@@ -8,6 +8,8 @@ use lateen_model::host::Domain;
 use rustls::ServerConfig;
 use tokio::sync::watch;
 
+use super::leads::Leads;
+
 /// Where this control plane is, by its pod's environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -52,8 +54,5 @@ pub struct Context {
     pub tls: watch::Receiver<Arc<ServerConfig>>,
     /// The mesh's trusted roots as PEM: what is in `istio-ca-root-cert` and in the webhooks' CA bundles.
     pub roots: watch::Receiver<Arc<str>>,
-    /// Whether this replica writes for the whole mesh: statuses and the root's ConfigMaps.
-    pub leads_mesh: watch::Receiver<bool>,
-    /// Whether this replica writes for its revision: its webhooks' CA bundles.
-    pub leads_revision: watch::Receiver<bool>,
+    pub leads: Leads,
 }

@@ -11,6 +11,7 @@ use lateen_runtime::tasks::Tasks;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::leads::Leads;
 use super::unix_seconds;
 use super::webhook::Counters;
 use crate::core::Core;
@@ -23,8 +24,7 @@ pub struct Health {
     version: &'static str,
     metrics: Sources,
     replicas: Arc<Replicas>,
-    leads_mesh: watch::Receiver<bool>,
-    leads_revision: watch::Receiver<bool>,
+    leads: Leads,
     /// When the authority ends; 1970 while there is none.
     authority_ends: watch::Receiver<SystemTime>,
     /// Of the webhooks, once they are served.
@@ -36,7 +36,7 @@ impl Health {
         core: &Core,
         readiness: Readiness,
         version: &'static str,
-        [leads_mesh, leads_revision]: [watch::Receiver<bool>; 2],
+        leads: Leads,
         authority_ends: watch::Receiver<SystemTime>,
     ) -> Self {
         Self {
@@ -44,8 +44,7 @@ impl Health {
             version,
             metrics: core.metrics(version),
             replicas: core.replicas.clone(),
-            leads_mesh,
-            leads_revision,
+            leads,
             authority_ends,
             counters: Arc::default(),
         }
@@ -103,8 +102,8 @@ impl Health {
         OnCluster {
             root_ends: unix_seconds(ends),
             root_lasts: lasts.map_or(0.0, |lasts| lasts.as_secs_f64()),
-            leads_mesh: *self.leads_mesh.borrow(),
-            leads_revision: *self.leads_revision.borrow(),
+            leads_mesh: *self.leads.mesh.borrow(),
+            leads_revision: *self.leads.revision.borrow(),
             replicas: self.replicas.counts(),
             webhooks: self.counters.get().map(|counters| counters.counts()),
         }

@@ -7,15 +7,17 @@ use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_api::resource::{Key, parse};
 use lateen_model::{Change, World};
+use lateen_runtime::pages::Reader;
 use lateen_testkit::contract::check;
 use serde_json::{Value, json};
 
-use super::{Objects, Owner, Seen, Update, Verdict, not_valid};
+use super::{Foreseen, Objects, Owner, Seen, Update, Verdict, WhatIf, not_valid};
 use crate::acts::Reach;
 use crate::findings::{Facts, Findings};
 use crate::inventory::{Inventory, short_list};
 use crate::published::Published;
 use crate::pushes::Making;
+use crate::whatif::Outlook;
 
 fn gateway() -> Value {
     json!({
@@ -58,6 +60,16 @@ fn issue() -> Issue {
     Issue::error(key().object_ref(), "spec.servers", Code::SCHEMA_VALIDATION_ERROR, text)
 }
 
+/// Of the object itself and of more others than are told.
+fn outlook() -> Outlook {
+    let other = Key { name: "other".to_owned(), ..key() }.object_ref();
+    let path = |i: usize| format!("spec.servers[{i}]");
+    let others = (0..200).map(|i| {
+        Issue::warning(other.clone(), path(i), Code::SCHEMA_VALIDATION_ERROR, "it would be none")
+    });
+    Outlook { own: BTreeSet::from([issue()]), others: others.collect() }
+}
+
 #[test]
 fn what_is_told_of_lists_and_objects_is_what_the_page_reads() {
     let findings = Arc::new(Findings::default());
@@ -81,10 +93,17 @@ fn what_is_told_of_lists_and_objects_is_what_the_page_reads() {
     let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let home = tempfile::tempdir().unwrap();
     let client = tasks.block_on(super::tests::unreachable(home.path()));
-    let objects = Objects::new(inventory.clone(), findings, Arc::new(Owner(client)));
+    let (whatif, _) = WhatIf::new(Arc::default());
+    let objects = Objects::new(inventory.clone(), findings, Arc::new(Owner(client)), whatif);
     let verdict = Verdict { validation: BTreeSet::from([issue()]), ..Verdict::default() };
-    let page = objects.shown(&key(), Seen { object: gateway(), verdict }, true).unwrap();
-    let object: Value = serde_json::from_slice(&page.body).unwrap();
+    let foreseen = Some(Foreseen::new(Ok(outlook()), &BTreeSet::new(), &Reader::Owner));
+    let page = objects.shown(&key(), Seen { object: gateway(), verdict, foreseen }, true).unwrap();
+    let mut object: Value = serde_json::from_slice(&page.body).unwrap();
+    let foreseen = object["foreseen"].as_object_mut().unwrap();
+    assert_eq!(foreseen["leftOut"], 1);
+    foreseen["issues"].as_array_mut().unwrap().truncate(2);
+    let told = foreseen["issues"].as_array().unwrap();
+    assert_eq!((&told[0]["object"], &told[1]["object"]["name"]), (&Value::Null, &json!("other")));
     let update = json!({ "yaml": object["yaml"], "resourceVersion": object["resourceVersion"] });
     let read: Update = serde_json::from_value(update.clone()).unwrap();
     assert_eq!(

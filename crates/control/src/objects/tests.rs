@@ -1,13 +1,17 @@
 //! Which objects there are to ask for, and what a text may be.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::by_kind;
 use lateen_api::resource::Key;
 use lateen_kube::{Client, Source};
+use lateen_runtime::pages::{Reader, Secret, User};
 use serde_json::json;
 
-use super::{key, text};
+use super::{Foreseen, key, text};
+use crate::whatif::Outlook;
 
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -88,6 +92,34 @@ fn a_text_is_the_object_that_is_edited_or_nothing() {
     let without_namespace = format!("{head}metadata: {{name: front}}\n");
     let read = text::read(&gateway(), &without_namespace).unwrap();
     assert_eq!(read["metadata"]["namespace"], "shop");
+}
+
+#[test]
+fn what_is_foreseen_is_told_once_and_not_of_where_the_reader_may_not_look() {
+    let at = |key: Key, path: &str| {
+        Issue::error(key.object_ref(), path, Code::REFERENCED_RESOURCE_NOT_FOUND, "it is gone")
+    };
+    let known = at(gateway(), "spec.a");
+    let other = |namespace: &str| Key { namespace: namespace.to_owned(), ..gateway() };
+    let outlook = Outlook {
+        own: [known.clone(), at(gateway(), "spec.b")].into(),
+        others: [at(other("hidden"), "spec.c"), at(other("seen"), "spec.d")].into(),
+    };
+    let namespaces = ["shop", "seen"].map(str::to_owned);
+    let jane = Reader::User(User {
+        name: "jane".to_owned(),
+        groups: Vec::new(),
+        token: Secret::new("t"),
+        namespaces: Some(Arc::new(namespaces.into())),
+    });
+    let paths = |reader: &Reader| {
+        let told = Foreseen::new(Ok(outlook.clone()), &[known.clone()].into(), reader);
+        let shown = told.shown(&gateway());
+        let rows = shown["issues"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["path"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(&Reader::Owner), ["spec.b", "spec.c", "spec.d"]);
+    assert_eq!(paths(&jane), ["spec.b", "spec.d"]);
 }
 
 /// An API that nobody asks anything.

@@ -76,13 +76,21 @@ impl Links {
 
     /// To all of them, as far as they can be reached.
     pub fn send(&mut self, passed: impl FnOnce() -> Passed) {
+        let message = self.is_wanted().then(|| encoded(&passed()));
+        self.pass(message);
+    }
+
+    /// Whether anybody takes what is passed on.
+    pub fn is_wanted(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// The same of a message that was made while somebody took them.
+    pub fn pass(&mut self, message: Option<Bytes>) {
         let mut reached = 0;
-        if !self.open.is_empty() {
-            let message = encoded(&passed());
-            if message.len() <= LARGEST {
-                self.open.retain(|link| link.send(&message));
-                reached = self.open.len();
-            }
+        if let Some(message) = message.filter(|message| message.len() <= LARGEST) {
+            self.open.retain(|link| link.send(&message));
+            reached = self.open.len();
         }
         self.passed += reached as u64;
         self.dropped += self.others.len().saturating_sub(reached) as u64;

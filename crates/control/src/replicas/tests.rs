@@ -1,7 +1,8 @@
 //! Two replicas without a network between them.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -262,6 +263,46 @@ fn a_node_is_told_as_far_as_it_is_needed() {
     };
     assert_eq!(names("sidecar~10.0.0.1~a.shop~shop.svc.cluster.local"), ["NAMESPACE"]);
     assert_eq!(names("router~10.0.0.1~a.shop~shop.svc.cluster.local"), ["LABELS", "NAMESPACE"]);
+}
+
+/// Takes metrics only when another stream is being taken too.
+struct Together(Arc<Barrier>);
+
+impl Collection for Together {
+    fn stream(&self, _: &Node) -> Option<Arc<dyn Collector>> {
+        Some(Arc::new(Together(self.0.clone())))
+    }
+
+    fn connections(&self, _: &Node, _: Vec<TcpAccessLogEntry>) {}
+}
+
+impl Collector for Together {
+    fn metrics(&self, _: Vec<MetricFamily>) {
+        self.0.wait();
+    }
+
+    fn standing(&self) -> Vec<MetricFamily> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_report_that_is_being_read_keeps_no_other_waiting() {
+    let inner = Arc::new(Together(Arc::new(Barrier::new(2))));
+    let replicas = Arc::<Replicas>::default();
+    let _queue = replicas.link();
+    let passing = Passing { replicas, inner };
+    let (done, told) = mpsc::channel();
+    for name in ["web", "db"] {
+        let (stream, done) = (passing.stream(&sidecar(name)).unwrap(), done.clone());
+        std::thread::spawn(move || {
+            stream.metrics(vec![family(name)]);
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        told.recv_timeout(Duration::from_secs(20)).expect("they are read at the same time");
+    }
 }
 
 #[test]

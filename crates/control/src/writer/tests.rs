@@ -14,6 +14,7 @@ use super::{Debounce, Meters, WATCHED, Why, Writer, kinds};
 use crate::findings::Findings;
 use crate::published::Published;
 use crate::pushes::Stage;
+use crate::whatif::{Unanswered, WhatIf};
 
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) };
@@ -23,6 +24,7 @@ struct Rig {
     published: Arc<Published>,
     findings: Arc<Findings>,
     meters: Meters,
+    whatif: WhatIf,
     synced: oneshot::Receiver<()>,
 }
 
@@ -34,6 +36,7 @@ impl Rig {
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
         let meters = Meters::default();
+        let (whatif, questions) = WhatIf::new(Arc::default());
         let writer = Writer::new(
             World::new(),
             published.clone(),
@@ -46,8 +49,8 @@ impl Rig {
             stream::unfold(receiver, |mut receiver: mpsc::UnboundedReceiver<Event>| async {
                 Some((receiver.recv().await?, receiver))
             });
-        tokio::spawn(async move { writer.run(Box::pin(stream)).await });
-        Self { events, published, findings, meters, synced }
+        tokio::spawn(async move { writer.run(Box::pin(stream), questions).await });
+        Self { events, published, findings, meters, whatif, synced }
     }
 
     fn send(&self, event: Event) {
@@ -295,4 +298,28 @@ async fn a_snapshots_debounce_and_its_reasons_are_counted() {
     let added = counts.events.iter().filter(|((kind, _), _)| kind.kind == "Service");
     assert_eq!(added.map(|(_, count)| count).sum::<u64>(), 2);
     assert_eq!(counts.triggers["service"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_would_be_said_of_an_object_is_told_and_nothing_comes_of_it() {
+    let rig = Rig::new();
+    let kind = by_kind("networking.istio.io", "VirtualService").unwrap();
+    let route = json!({
+        "metadata": { "namespace": "default", "name": "v" },
+        "spec": { "hosts": ["a"], "tcp": [{ "route": [{ "destination": { "host": "gone" } }] }] },
+    });
+    let early = rig.whatif.ask(kind, route.clone()).await;
+    assert_eq!(early, Err(Unanswered), "the world is not whole yet");
+    let mut rig = rig;
+    rig.list_all();
+    (&mut rig.synced).await.unwrap();
+    let before = rig.published.snapshot().version();
+    let outlook = rig.whatif.ask(kind, route).await.unwrap();
+    let paths: Vec<&str> = outlook.own.iter().map(|issue| issue.path.as_str()).collect();
+    assert_eq!(paths, ["spec.tcp[0].route[0].destination.host"]);
+    rig.send(service("a"));
+    rig.published.changes().changed().await.unwrap();
+    assert_eq!(rig.published.snapshot().version(), before + 1);
+    assert!(rig.published.snapshot().routes().virtual_services().is_empty());
+    assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
 }

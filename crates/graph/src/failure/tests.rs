@@ -3,9 +3,14 @@
 use lateen_telemetry::Flag;
 use lateen_telemetry::labels::Reporter;
 
-use super::{TELLING, failure};
+use super::{Failure, TELLING};
 use crate::connection::{Connection, Object};
 use crate::key::{Key, Party, Protocol, Service};
+
+/// In a mesh of which nothing is known.
+fn failure(key: &Key, connection: &Connection) -> Option<Failure> {
+    super::failure(key, connection, &Default::default())
+}
 
 fn key() -> Key {
     let party = |workload: &str| Party {

@@ -47,9 +47,7 @@ impl Places {
         let service = self.services.then(|| self.service(key, route)).flatten();
         let target = match service {
             Some(_) if self.r#type == GraphType::Service => None,
-            None if !key.destination.is_known() => {
-                Some(self.outside(&key.service, route.map(|route| route.service)))
-            }
+            None if !key.destination.is_known() => Some(self.end(key, route)),
             _ if key.destination.is_known() => {
                 Some(self.party(&key.destination, route.map(|route| route.destination)))
             }
@@ -86,11 +84,16 @@ impl Places {
         place
     }
 
-    fn outside(&mut self, service: &Service, number: Option<u32>) -> usize {
+    /// Where a way ends of which no workload is known: at its service, if there is one.
+    fn end(&mut self, key: &Key, route: Option<Route>) -> usize {
+        if let Some(service) = self.service(key, route) {
+            return service;
+        }
+        let number = route.map(|route| route.service);
         if let Some(known) = number.and_then(|number| self.elsewhere.get(&number)) {
             return *known;
         }
-        let place = self.add(outside(service));
+        let place = self.add(outside(&key.service));
         self.elsewhere.extend(number.map(|number| (number, place)));
         place
     }

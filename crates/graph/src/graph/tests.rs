@@ -386,3 +386,24 @@ fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
     assert_eq!(shown.edges.iter().filter(|edge| edge.source == client.id).count(), 1);
     assert!(course.inbound.is_empty());
 }
+
+#[test]
+fn a_service_without_endpoints_is_itself_where_services_are_not_shown_too() {
+    let mut store = Store::new(1 << 20, START);
+    let failed = |service| {
+        let key = tcp(party("echo-client", "v1"), service, Party::default());
+        Key { flags: "UH".into(), ..key }
+    };
+    let database = Service { host: "db.example.com".into(), ..service("db.example.com") };
+    let lost = Service { name: "PassthroughCluster".into(), ..Service::default() };
+    for service in [service("empty"), database, lost] {
+        store.add(START, failed(service), &connections(1));
+    }
+    for services in [true, false] {
+        let query = Query { services, ..query(GraphType::Workload) };
+        let targets = graph(&store, &query).edges.into_iter().map(|edge| edge.target);
+        let named = ["service/default/empty", "serviceEntry/default/db.example.com"];
+        let expected = [named[0], named[1], "outside//PassthroughCluster"];
+        assert_eq!(targets.collect::<Vec<_>>(), expected, "services: {services}");
+    }
+}

@@ -8,10 +8,11 @@ use lateen_telemetry::histogram::BOUNDS;
 use lateen_telemetry::standard::Metric;
 
 use super::client::Series;
-use crate::key::{Key, Texts};
+use crate::key::Key;
 use crate::point::Point;
 use crate::report::count;
 use crate::store::{KEPT, STEP, Store};
+use crate::texts::Texts;
 
 /// Series that are followed; more are left out.
 pub const MOST: usize = 200_000;

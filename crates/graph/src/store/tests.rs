@@ -5,9 +5,10 @@ use lateen_telemetry::labels::Reporter;
 use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
-use crate::key::{Key, Party, Protocol, Service, Texts};
+use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
 use crate::point::tests::points;
+use crate::texts::Texts;
 
 const START: u64 = 1_800_000_000;
 

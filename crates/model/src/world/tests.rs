@@ -392,3 +392,16 @@ fn with_wrong_selectors_from_the_start_everything_is_seen_and_that_is_told() {
     );
     assert!(told[1].ends_with("every namespace is seen until this is mended"), "{told:?}");
 }
+
+#[test]
+fn a_clone_shares_everything_until_one_of_the_two_changes() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    let before = world.snapshot();
+    let mut copy = world.clone();
+    assert!(Arc::ptr_eq(&world.tables, &copy.tables) && Arc::ptr_eq(&before, &copy.snapshot()));
+    put(&mut copy, mk_service("b", "10.96.0.2", 80));
+    assert_eq!(copy.snapshot().services().all().len(), 2);
+    assert!(Arc::ptr_eq(&before, &world.snapshot()), "the original knows nothing of it");
+    assert_eq!(Arc::strong_count(&world.tables), 1, "what it does next copies nothing");
+}

@@ -5,22 +5,57 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
-use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::AccessLogService;
 use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
 use envoy_types::pb::envoy::service::accesslog::v3::{
     StreamAccessLogsMessage, StreamAccessLogsResponse,
 };
-use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::MetricsService;
 use envoy_types::pb::envoy::service::metrics::v3::{StreamMetricsMessage, StreamMetricsResponse};
+use tonic::codegen::BoxFuture;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Collection;
 use super::peer::{Peer, Refusal};
 use super::serve::{Ads, Until};
+use super::told::Telling;
+use super::weight::{LOGS, METRICS, Shape};
 
-#[tonic::async_trait]
-impl MetricsService for Ads {
-    async fn stream_metrics(
+/// Envoy's MetricsService.
+pub struct Metrics;
+/// Envoy's AccessLogService.
+pub struct AccessLogs;
+
+impl Telling for Metrics {
+    const SERVICE: &'static str = "envoy.service.metrics.v3.MetricsService";
+    const PATH: &'static str = "/envoy.service.metrics.v3.MetricsService/StreamMetrics";
+    const SHAPE: &'static Shape = &METRICS;
+    type Message = StreamMetricsMessage;
+    type Answer = StreamMetricsResponse;
+
+    fn take(
+        ads: Ads,
+        request: Request<Streaming<StreamMetricsMessage>>,
+    ) -> BoxFuture<Response<StreamMetricsResponse>, Status> {
+        Box::pin(async move { ads.metrics(request).await })
+    }
+}
+
+impl Telling for AccessLogs {
+    const SERVICE: &'static str = "envoy.service.accesslog.v3.AccessLogService";
+    const PATH: &'static str = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
+    const SHAPE: &'static Shape = &LOGS;
+    type Message = StreamAccessLogsMessage;
+    type Answer = StreamAccessLogsResponse;
+
+    fn take(
+        ads: Ads,
+        request: Request<Streaming<StreamAccessLogsMessage>>,
+    ) -> BoxFuture<Response<StreamAccessLogsResponse>, Status> {
+        Box::pin(async move { ads.access_logs(request).await })
+    }
+}
+
+impl Ads {
+    async fn metrics(
         &self,
         request: Request<Streaming<StreamMetricsMessage>>,
     ) -> Result<Response<StreamMetricsResponse>, Status> {
@@ -44,11 +79,8 @@ impl MetricsService for Ads {
         }
         Ok(Response::new(StreamMetricsResponse {}))
     }
-}
 
-#[tonic::async_trait]
-impl AccessLogService for Ads {
-    async fn stream_access_logs(
+    async fn access_logs(
         &self,
         request: Request<Streaming<StreamAccessLogsMessage>>,
     ) -> Result<Response<StreamAccessLogsResponse>, Status> {
@@ -71,9 +103,7 @@ impl AccessLogService for Ads {
             }
         }
     }
-}
 
-impl Ads {
     fn collection(
         &self,
         node: Option<Node>,

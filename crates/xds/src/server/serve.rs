@@ -16,9 +16,7 @@ use std::time::Duration;
 use discovery::aggregated_discovery_service_server::{
     AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
 };
-use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_server::AccessLogServiceServer;
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
-use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::MetricsServiceServer;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -30,9 +28,11 @@ use tonic::{Request, Response, Status, Streaming};
 use super::delta::Delta;
 use super::passing::Passing;
 use super::peer::{Authenticate, Entrance, Refusal};
+use super::reports::{AccessLogs, Metrics};
 use super::slots::Slots;
 use super::sotw::Sotw;
 use super::stream::{AdsStream, responses};
+use super::told::Told;
 use super::{Limits, Machine, Source};
 
 /// How long an idle connection stays quiet before it is probed, and how long the probe may take.
@@ -143,8 +143,8 @@ async fn over_unix(
 
 fn server(ads: Ads, max_age: Option<Duration>) -> tonic::transport::server::Router {
     let limit = ads.limits.request_bytes;
-    let metrics = MetricsServiceServer::new(ads.clone()).max_decoding_message_size(limit);
-    let logs = AccessLogServiceServer::new(ads.clone()).max_decoding_message_size(limit);
+    let metrics = Told::<Metrics>::new(ads.clone());
+    let logs = Told::<AccessLogs>::new(ads.clone());
     let passing = Passing(ads.clone());
     let service = AggregatedDiscoveryServiceServer::new(ads)
         .max_decoding_message_size(limit)

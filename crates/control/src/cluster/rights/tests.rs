@@ -22,6 +22,7 @@ use crate::inventory::Inventory;
 use crate::objects::{Objects, Rights};
 use crate::published::Published;
 use crate::pushes::Making;
+use crate::whatif::WhatIf;
 
 const GATEWAY: &str = "Gateway.networking.istio.io/shop/front";
 
@@ -136,7 +137,8 @@ impl Cluster {
         let lists = at_once(move |ask| {
             lists.list(ask.path.strip_prefix("/api/v1/")?, &ask.query, &|_| Value::Null)
         });
-        let objects = Objects::new(inventory, Arc::default(), Arc::new(Own(admin.clone())));
+        let (whatif, _) = WhatIf::new(Arc::default());
+        let objects = Objects::new(inventory, Arc::default(), Arc::new(Own(admin.clone())), whatif);
         let objects: Arc<dyn Pages> = Arc::new(objects);
         Self {
             readers: Readers::new(admin.clone(), published.clone()),
@@ -201,9 +203,12 @@ async fn who_may_update_an_object_tries_and_saves_it_until_somebody_else_has() {
     let update = cluster.edited(&editor, "31411").await;
     let (status, tried) = cluster.post(&editor, "dryRun=true", &update).await;
     assert_eq!((status, &tried["validation"]), (200, &json!([])), "{tried}");
+    let missing = tried["foreseen"]["missing"].as_str().unwrap();
+    assert!(missing.contains("was not looked at"), "here is no mesh to ask: {missing}");
     assert_eq!(cluster.port().await, 31410, "a dry run changes nothing");
     let (status, saved) = cluster.post(&editor, "", &update).await;
     assert_eq!((status, &saved["editable"]), (200, &json!(true)), "{saved}");
+    assert_eq!(saved["foreseen"], Value::Null);
     assert_eq!(cluster.port().await, 31411);
     let (status, late) = cluster.post(&editor, "", &update).await;
     assert_eq!(status, 409, "{late}");
@@ -252,7 +257,8 @@ async fn what_is_written_is_written_by_the_readers_own_hand() {
     let inventory =
         Inventory::new(cluster.published.clone(), Arc::default(), Arc::default(), Arc::default());
     let careless = Arc::new(Careless(Own(cluster.admin.clone())));
-    let objects = Objects::new(inventory, Arc::default(), careless);
+    let (whatif, _) = WhatIf::new(Arc::default());
+    let objects = Objects::new(inventory, Arc::default(), careless, whatif);
     let (status, refused) = answer(&objects, &posted(&viewer, "", &update)).await;
     let said = refused["message"].as_str().unwrap();
     assert!(status == 403 && said.contains("system:serviceaccount:shop:viewer"), "{refused}");

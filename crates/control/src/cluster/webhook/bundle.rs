@@ -22,7 +22,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 
 /// Works whenever this replica leads; what it does ends with the lease.
 pub async fn run(context: Context) -> anyhow::Result<()> {
-    let mut leads = context.leads_revision.clone();
+    let mut leads = context.leads.revision.clone();
     loop {
         leads.wait_for(|leads| *leads).await?;
         let mut keeper = Keeper::new(context.clone());

@@ -11,6 +11,7 @@ use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_client::MetricsServiceClient as Metrics;
 use envoy_types::pb::google::rpc;
+use envoy_types::pb::io::prometheus::client::{Metric, MetricFamily};
 use hyper_util::rt::TokioIo;
 use lateen_api::xds::ResourceType::{self, Listener};
 use tokio::net::UnixStream;
@@ -47,6 +48,10 @@ impl Source for Door {
             }
             _ => Ok(Arc::new(Seat(self.0.clone()))),
         }
+    }
+
+    fn overweight(&self) {
+        self.0.reports.send("overweight".to_owned()).unwrap();
     }
 }
 
@@ -260,6 +265,29 @@ async fn telemetry_takes_no_place_of_configuration() {
     peer.requests.send(first("proxy")).await.unwrap();
     assert_eq!(peer.answers.message().await.unwrap().unwrap().resources[0].name, "a");
     drop(held);
+}
+
+#[tokio::test]
+async fn telemetry_that_would_take_too_much_memory_is_not_read_and_counted() {
+    let limits = Limits { request_bytes: 1 << 20, ..Limits::default() };
+    let mut rig = Rig::new("overweight", limits);
+    let told = |samples: usize| {
+        let metric = vec![Metric::default(); samples];
+        let family = MetricFamily { metric, ..MetricFamily::default() };
+        StreamMetricsMessage { envoy_metrics: vec![family], ..StreamMetricsMessage::default() }
+    };
+    let mut client = Metrics::new(channel(&rig.path).await);
+    let mut tell =
+        async |samples| client.stream_metrics(tokio_stream::once(told(samples))).await.unwrap_err();
+    let read = tell(100).await;
+    assert_eq!(
+        (read.code(), read.message()),
+        (Code::InvalidArgument, "the first message names no node")
+    );
+    let refused = tell(100_000).await;
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("tell less at once"), "{}", refused.message());
+    assert_eq!(rig.reports.recv().await.as_deref(), Some("overweight"));
 }
 
 #[tokio::test]

@@ -1,0 +1,130 @@
+//! What would be said, of objects next to others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lateen_api::issue::Issue;
+use lateen_api::kinds::{by_kind, split_api_version};
+use lateen_model::service::Labels;
+use lateen_model::{Change, World};
+use serde_json::{Value, json};
+
+use super::{Gateways, PATIENCE, Unanswered, WhatIf, outlook};
+use crate::reading::reading;
+
+const NO_SUBSET: &str =
+    "VirtualService shop/v spec.tcp[0].route[0].destination.host: no destination rule defines";
+
+fn object(api_version: &str, kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": api_version, "kind": kind,
+        "metadata": { "name": name, "namespace": "shop" }, "spec": spec,
+    })
+}
+
+fn istio(kind: &str, name: &str, spec: Value) -> Value {
+    object("networking.istio.io/v1", kind, name, spec)
+}
+
+fn route(host: &str, subset: &str) -> Value {
+    let destination = json!({ "host": host, "subset": subset });
+    istio(
+        "VirtualService",
+        "v",
+        json!({ "hosts": ["echo"], "tcp": [{ "route": [{ "destination": destination }] }] }),
+    )
+}
+
+fn rule(subset: &str, version: &str) -> Value {
+    let subset = json!({ "name": subset, "labels": { "version": version } });
+    istio("DestinationRule", "d", json!({ "host": "echo", "subsets": [subset] }))
+}
+
+/// A service with an endpoint in a subset, and a route to it.
+fn shop() -> World {
+    let ports = json!([{ "port": 80, "name": "tcp" }]);
+    let labels = json!({ "app": "echo", "version": "v1" });
+    let mut world = World::new();
+    for object in [
+        object("v1", "Service", "echo", json!({ "ports": ports, "selector": { "app": "echo" } })),
+        istio("WorkloadEntry", "echo-1", json!({ "address": "10.0.0.1", "labels": labels })),
+        rule("v1", "v1"),
+        route("echo", "v1"),
+    ] {
+        let kind = kind(&object);
+        world.apply(Change::Put(Box::new(reading(kind, object).resource.unwrap())));
+    }
+    world
+}
+
+fn kind(object: &Value) -> &'static lateen_api::kinds::Kind {
+    let (group, _) = split_api_version(object["apiVersion"].as_str().unwrap());
+    by_kind(group, object["kind"].as_str().unwrap()).unwrap()
+}
+
+/// Each with the first words of what is said.
+fn lines(issues: &BTreeSet<Issue>) -> Vec<String> {
+    let words = |text: &str| text.split(' ').take(4).collect::<Vec<_>>().join(" ");
+    let line =
+        |issue: &Issue| format!("{} {}: {}", issue.object, issue.path, words(&issue.message));
+    issues.iter().map(line).collect()
+}
+
+/// What is said of the object, and of others, if it is saved in the shop.
+fn check(object: Value, own: &[&str], others: &[&str]) {
+    let outlook = outlook(shop(), kind(&object), object, &[]);
+    assert_eq!(lines(&outlook.own), own);
+    assert_eq!(lines(&outlook.others), others);
+}
+
+#[test]
+fn what_an_object_refers_to_and_is_not_there_is_told() {
+    let host = "VirtualService shop/v spec.tcp[0].route[0].destination.host: no service is called";
+    check(route("gone", ""), &[host], &[]);
+    check(route("echo", "v2"), &[NO_SUBSET], &[]);
+    check(route("echo", "v1"), &[], &[]);
+}
+
+#[test]
+fn what_would_newly_be_wrong_with_others_is_told_and_what_is_wrong_already_is_not() {
+    let empty =
+        "DestinationRule shop/d spec.subsets[0].labels: no endpoint of echo.shop.svc.cluster.local";
+    check(rule("v2", "v1"), &[], &[NO_SUBSET]);
+    check(rule("v1", "v9"), &[empty], &[]);
+    let labels = json!({ "app": "echo", "version": "v2" });
+    let entry =
+        istio("WorkloadEntry", "echo-1", json!({ "address": "10.0.0.1", "labels": labels }));
+    check(entry.clone(), &[], &[empty]);
+    let mut world = shop();
+    let broken = reading(kind(&rule("v2", "v9")), rule("v2", "v9")).resource.unwrap();
+    world.apply(Change::Put(Box::new(broken)));
+    let outlook = outlook(world, kind(&entry), entry, &[]);
+    assert_eq!(outlook.others, BTreeSet::new(), "the route was broken before");
+}
+
+#[test]
+fn a_selector_that_no_gateway_has_is_told_where_there_are_gateways() {
+    let spec = json!({ "selector": { "istio": "none" }, "servers": [] });
+    let gateway = istio("Gateway", "g", spec);
+    let of = |gateways: &[Labels]| {
+        lines(&outlook(shop(), kind(&gateway), gateway.clone(), gateways).own)
+            .into_iter()
+            .filter(|line| line.contains("spec.selector: no gateway proxy has"))
+            .count()
+    };
+    assert_eq!(of(&[]), 0);
+    assert_eq!(of(&[Labels::from([("istio".to_owned(), "ingressgateway".to_owned())])]), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_does_not_answer_keeps_nobody_waiting() {
+    let (whatif, questions) = WhatIf::new(Arc::new(Gateways::default()));
+    let start = tokio::time::Instant::now();
+    let two = tokio::join!(
+        whatif.ask(kind(&rule("v1", "v1")), rule("v1", "v1")),
+        whatif.ask(kind(&rule("v1", "v1")), rule("v1", "v1")),
+    );
+    assert_eq!(two, (Err(Unanswered), Err(Unanswered)));
+    assert_eq!(start.elapsed(), PATIENCE);
+    assert!(questions.len() <= 1, "one question at a time");
+}
