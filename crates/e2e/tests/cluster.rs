@@ -2,13 +2,14 @@
 //! the operator of the notes has it: an IstioOperator file, injected pods, a TCP port on an external IP.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::dashboard::shows_the_graph;
 use lateen_e2e::installed::{IMAGE, Node, START};
 use lateen_e2e::{ECHO_YAML, testdata};
-use lateen_testkit::cluster::{Image, NODE};
+use lateen_testkit::cluster::{Cluster, Image, NODE};
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::net::expect_answer;
 use lateen_testkit::tools;
@@ -102,6 +103,28 @@ spec:
   tcp: [{route: [{destination: {host: tcp-echo-server, port: {number: 8020}}}]}]
 ---
 ";
+
+#[test]
+fn an_archive_without_a_name_starts_no_cluster() {
+    isolated_for(LIMIT, || {
+        let scratch = tempfile::tempdir()?;
+        let folder = scratch.path().display();
+        let named = Image::of_static("localhost/echo:1", &tools::cached("pause")?);
+        let named = named.archive(scratch.path())?;
+        let script = format!(
+            "mkdir {folder}/x && tar -xf {} -C {folder}/x && \
+             sed -i 's/,\"annotations\":{{[^}}]*}}//' {folder}/x/index.json && \
+             ! grep -q ref.name {folder}/x/index.json && tar -cf {folder}/nameless.tar -C {folder}/x .",
+            named.display()
+        );
+        let done = Command::new("sh").args(["-c", &script]).status()?;
+        ensure!(done.success(), "{done}");
+        let refused = Cluster::start(&[scratch.path().join("nameless.tar")]).err();
+        let refused = format!("{:#}", refused.context("a cluster without its image is ready")?);
+        ensure!(refused.contains("nameless.tar brings no image"), "{refused}");
+        Ok(())
+    });
+}
 
 #[test]
 fn the_notes_story_from_the_operator_file_to_the_external_port() {

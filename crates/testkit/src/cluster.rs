@@ -25,7 +25,7 @@ const BUILD: Duration = Duration::from_secs(60);
 /// An image made from files alone.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Such as `localhost/pause:1`.
+    /// Such as `localhost/echo:1`.
     pub name: String,
     /// The path of its program.
     pub entrypoint: String,
@@ -107,10 +107,9 @@ impl Cluster {
     pub fn start(images: &[PathBuf]) -> Result<Cluster> {
         let folder = tempfile::Builder::new().prefix("lateen-k8s.").tempdir()?;
         let kubectl = Kubectl::new(Version::Current, folder.path())?;
-        let pause = Image::of_static("localhost/pause:1", &tools::cached("pause")?);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/cluster.sh");
         let mut command = Command::new(script);
-        command.arg("--here").arg(folder.path()).arg(pause.archive(folder.path())?).args(images);
+        command.arg("--here").arg(folder.path()).args(images);
         Journal::current().watch_folder(&folder.path().join("log"));
         let script = Process::spawn("cluster", command.stdin(Stdio::null()))?;
         let mut cluster = Cluster { script, kubectl, folder };
