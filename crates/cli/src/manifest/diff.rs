@@ -2,7 +2,7 @@
 //! two files of manifests. Out: a line for each object and field that differs, and kubectl diff's exit codes: 1 when
 //! something differs, 2 when it cannot be told.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
@@ -97,7 +97,7 @@ pub fn show(change: &Change, detail: Detail) {
     }
 }
 
-fn manifests(path: &PathBuf) -> Result<Vec<Value>> {
+fn manifests(path: &Path) -> Result<Vec<Value>> {
     let documents = lateen_install::documents(&bounded::read(path)?);
     let documents = documents.map_err(|reason| anyhow!("{} is {reason}", path.display()))?;
     let items = |document: Value| match document["kind"].as_str() {
