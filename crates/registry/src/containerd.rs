@@ -14,7 +14,7 @@ pub const FOLDER: &str = "/etc/containerd/certs.d";
 const EMPTY: &str = "version = 2\n";
 
 /// The newest version of a configuration whose sections are known.
-const NEWEST: i64 = 3;
+const NEWEST: i64 = 4;
 
 /// The plugin that pulls images in containerd 2.
 const MERGED: &str = "io.containerd.cri.v1.images";

@@ -16,7 +16,7 @@ pub enum Error {
     #[error("{0} is there twice: keep one of them first")]
     Twice(String),
     #[error(
-        "version = {0}: containerd's configurations are known here up to version 3: use a newer lateen, or set the registry by hand"
+        "version = {0}: containerd's configurations are known here up to version 4: use a newer lateen, or set the registry by hand"
     )]
     Version(i64),
     #[error(
