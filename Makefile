@@ -8,7 +8,7 @@ help:
 	@echo "make test    install what the tests need and run all of them"
 	@echo "make bench   measure Lateen beside stock Envoy, HAProxy and nginx"
 	@echo "make ui      build the graph's page with Node 20, which the next build takes in"
-	@echo "make image   build the container image with buildah or docker (IMAGE=hub/lateen:tag)"
+	@echo "make image   build the container image with buildah or docker (IMAGE=hub/lateen:tag, IPTABLES=yes)"
 	@echo "make lint    rustfmt, clippy and the repository's own checks"
 	@echo "make fmt     format all code"
 

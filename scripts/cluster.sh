@@ -2,8 +2,8 @@
 # A real Kubernetes of one node, for tests and for trying things: etcd, kube-apiserver,
 # kube-controller-manager, kube-scheduler, kubelet with containerd, kube-proxy and CoreDNS.
 #   scripts/cluster.sh [--here] DIR [IMAGE.tar …]
-# In:  an empty DIR of at most 60 characters for all of its state; archives of images for its node;
-#      the programs that scripts/test-deps.sh makes; root.
+# In:  an empty DIR of at most 60 characters for all of its state; archives of images for its node, with
+#      their names inside, as make image, buildah push oci-archive:FILE:NAME and docker save write them; the programs that scripts/test-deps.sh makes; root.
 # Out: DIR/kubeconfig (an administrator's), DIR/log/*, and DIR/ready when the node is. DIR/pid is a
 #      process in the node's namespaces, for nsenter. All of it ends with this script; with --here the
 #      network namespace is the caller's.
@@ -74,6 +74,49 @@ cgroups_remove() {
       done
     done
   done
+}
+
+# The image of what holds a pod's namespaces, which the containers' own images know nothing of.
+pause() {
+  local at=$dir/state/pause blobs=$dir/state/pause/blobs/sha256
+  mkdir -p "$blobs" "$at/layer"
+  cp "$cache/bin/pause" "$at/layer/pause"
+  tar -cf "$at/layer.tar" --sort=name --owner=0 --group=0 --mtime=@0 -C "$at/layer" pause
+  local layer; layer=$(blob "$at/layer.tar")
+  local config='{"architecture":"'$(go_architecture)'","os":"linux","config":{"Entrypoint":["/pause"]},"rootfs":{"type":"layers","diff_ids":["sha256:'
+  printf '%s%s"]}}' "$config" "${layer%% *}" >"$at/config"
+  local of=application/vnd.oci.image
+  printf '{"schemaVersion":2,"mediaType":"%s","config":%s,"layers":[%s]}' "$of.manifest.v1+json" \
+    "$(descriptor $of.config.v1+json "$(blob "$at/config")")" "$(descriptor $of.layer.v1.tar "$layer")" >"$at/manifest"
+  local named='"annotations":{"org.opencontainers.image.ref.name":"localhost/pause:1"}'
+  local manifest; manifest=$(descriptor $of.manifest.v1+json "$(blob "$at/manifest")")
+  printf '{"schemaVersion":2,"manifests":[%s,%s}]}' "${manifest%\}}" "$named" >"$at/index.json"
+  printf '{"imageLayoutVersion":"1.0.0"}' >"$at/oci-layout"
+  tar -cf "$dir/state/pause.tar" -C "$at" oci-layout index.json blobs
+  rm -rf "$at"
+}
+
+go_architecture() { case $(uname -m) in x86_64) echo amd64;; aarch64) echo arm64;; *) uname -m;; esac; }
+
+# blob FILE: moves it to where its digest has it; prints digest and size.
+blob() {
+  local digest; digest=$(sha256sum "$1" | cut -d' ' -f1)
+  echo "$digest $(stat -c %s "$1")"
+  mv "$1" "$blobs/$digest"
+}
+
+# descriptor TYPE "DIGEST SIZE"
+descriptor() { printf '{"mediaType":"%s","digest":"sha256:%s","size":%s}' "$1" "${2% *}" "${2#* }"; }
+
+# An archive without a name inside brings no image, and ctr says nothing of it.
+import() {
+  local brought
+  brought=$(ctr -a "$dir/run/containerd.sock" -n k8s.io images import "$1" 2>&1) ||
+    { echo "cluster: $1 is no archive of images: $brought" >&2; return 1; }
+  [ -n "$brought" ] || {
+    echo "cluster: $1 brings no image: none has a name inside, as make image writes it (org.opencontainers.image.ref.name)" >&2
+    return 1
+  }
 }
 
 certificates() {
@@ -262,10 +305,11 @@ inside() {
   mkdir -p "$dir/run/containerd"
   network
   start containerd containerd --config /etc/containerd/config.toml
+  until ctr -a "$dir/run/containerd.sock" version >/dev/null 2>&1; do sleep 0.1; done
+  pause
+  for image in "$dir/state/pause.tar" "$@"; do import "$image"; done
   certificates
   control_plane
-  until ctr -a "$dir/run/containerd.sock" version >/dev/null 2>&1; do sleep 0.1; done
-  for image in "$@"; do ctr -a "$dir/run/containerd.sock" -n k8s.io images import "$image" >/dev/null; done
   start kubelet kubelet --kubeconfig="$dir/pki/kubelet.conf" --config="$dir/etc/kubernetes/kubelet.yaml" \
     --root-dir="$dir/state/kubelet" --hostname-override=node1 --node-ip=$node
   start kube-proxy kube-proxy --config="$dir/etc/kubernetes/proxy.yaml"

@@ -162,6 +162,12 @@ impl Agent {
     /// Whether the DaemonSet stays, and on this node; what cannot be told stays.
     async fn is_wanted(&self) -> bool {
         let options = &self.options;
+        // What is in a namespace that goes, goes after its pods, or with them.
+        match self.client.get(kind("", "Namespace"), None, &options.namespace).await {
+            Ok(namespace) if !namespace.as_ref().is_some_and(is_kept) => return false,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the namespace cannot be asked for"),
+        }
         let (apps, namespace) = (kind("apps", "DaemonSet"), Some(options.namespace.as_str()));
         let daemon_set = match self.client.get(apps, namespace, &options.daemon_set).await {
             Ok(found) => found.filter(is_kept),
@@ -182,8 +188,8 @@ impl Agent {
     }
 }
 
-fn is_kept(daemon_set: &Value) -> bool {
-    daemon_set["metadata"]["deletionTimestamp"].is_null()
+fn is_kept(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_null()
 }
 
 fn kind(group: &str, name: &str) -> &'static Kind {
@@ -225,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_comes_back_unless_its_daemon_set_goes() {
+    fn an_agent_comes_back_unless_its_daemon_set_or_namespace_goes() {
         assert!(is_kept(&json!({"metadata": {}})));
         assert!(!is_kept(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})));
     }

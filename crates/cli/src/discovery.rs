@@ -20,13 +20,16 @@ use lateen_runtime::tls::Http1;
 use tokio::net::TcpListener;
 
 use crate::control_plane::traffic;
-use crate::process::until_ended;
+use crate::process::until_drained;
 pub use flags::DiscoveryCommand;
 
 /// Threads for watches and pushes; traffic is not the control plane's.
 const THREADS: usize = 2;
+/// A pod that ends is still asked until every node's kube-proxy has heard of it; a webhook that does not answer then
+/// would refuse pods.
+const DRAIN: Duration = Duration::from_secs(5);
 /// Streams are told to end; whoever does not listen by then is cut off.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Istio's times: a cluster changes in bursts, and many proxies are told.
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(100), longest: Duration::from_secs(10) };
@@ -63,13 +66,14 @@ async fn run(command: DiscoveryCommand) -> Result<()> {
         starter.stopping().await;
         Ok(())
     });
+    let ready = readiness.clone();
     tasks.child("memory", async move {
-        readiness.ready().await;
+        ready.ready().await;
         tracing::info!("ready");
         lateen_runtime::memory::release_startup_pages();
         lateen_runtime::memory::give_back().await;
     });
-    until_ended(supervisor, STOP_WITHIN).await
+    until_drained(supervisor, &readiness, DRAIN, STOP_WITHIN).await
 }
 
 /// The mesh is worth more than its picture: without a free port there is none.

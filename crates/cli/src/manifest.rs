@@ -39,7 +39,7 @@ pub struct ManifestCommand {
 enum Command {
     /// Print the manifests
     Generate(GenerateArgs),
-    /// Compare the manifests with the cluster, or two files; exit code 1 when they differ
+    /// Compare the manifests with the cluster, or two files; exit code 1 when they differ, 2 when that cannot be told
     Diff(diff::DiffArgs),
     /// Apply the manifests to the cluster
     Install(InstallArgs),
@@ -60,7 +60,7 @@ struct GenerateArgs {
 pub async fn execute(command: ManifestCommand) -> Result<ExitCode> {
     match command.command {
         Command::Generate(args) => generate(&args)?,
-        Command::Diff(args) => return diff::execute(args).await,
+        Command::Diff(args) => return Ok(diff::execute(args).await),
         Command::Install(args) => install(args).await?,
         Command::Upgrade(args) => upgrade(args).await?,
         Command::Uninstall(args) => uninstall(args).await?,

@@ -1,9 +1,11 @@
 //! The end of a long-running process. In: its tasks. Out: when a signal asks for it or an essential task has
-//! ended, an orderly stop.
+//! ended, an orderly stop, after a drain where others still come.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use lateen_runtime::readiness::Readiness;
+use lateen_runtime::signal::Termination;
 use lateen_runtime::tasks::Supervisor;
 
 /// Runs until SIGTERM or SIGINT, or until a task ends that must not, which is the error.
@@ -17,4 +19,34 @@ pub async fn until_ended(mut supervisor: Supervisor, stop_within: Duration) -> R
     };
     supervisor.stop(stop_within).await;
     exit.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+/// As [`until_ended`], but whoever still comes is served for `drain` after the signal, while `readiness` already says
+/// no. A second signal cuts that short.
+pub async fn until_drained(
+    mut supervisor: Supervisor,
+    readiness: &Readiness,
+    drain: Duration,
+    stop_within: Duration,
+) -> Result<()> {
+    let mut signals = Termination::listen().context("cannot listen for signals")?;
+    let mut ended = tokio::select! {
+        exit = supervisor.first_exit() => Some(exit),
+        signal = signals.next() => {
+            tracing::info!(signal, seconds = drain.as_secs(), "draining");
+            None
+        }
+    };
+    let _no_more = readiness.guard("the end of this process");
+    if ended.is_none() {
+        supervisor.drain();
+        ended = tokio::select! {
+            exit = supervisor.first_exit() => Some(exit),
+            () = tokio::time::sleep(drain) => None,
+            _ = signals.next() => None,
+        };
+        tracing::info!("stopping");
+    }
+    supervisor.stop(stop_within).await;
+    ended.map_or(Ok(()), |exit| Err(exit.into()))
 }

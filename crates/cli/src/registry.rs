@@ -51,7 +51,7 @@ struct RegistryCommand {
 
 #[derive(Debug, Subcommand)]
 enum Registry {
-    /// Let this node pull from a registry
+    /// Let this node pull from a registry; the last line says if a runtime must be restarted first
     Add(AddArgs),
     /// List the registries that this node's runtimes have settings for
     List(ListArgs),

@@ -87,6 +87,27 @@ fn every_node_is_told_of_the_registries_once() -> Result<()> {
 }
 
 #[test]
+fn a_no_that_is_a_text_is_a_no() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    // The values of an INI inventory and of `-e key=value` are texts.
+    let texts = "b private_registry_check=no private_registry_restart=off ";
+    let inventory = inventory(folder.path())?.replacen("b ", texts, 1);
+    let controller = Controller::new(&inventory)?;
+    let variables = json!({ "insecure_registries": ["r.example:5000"] });
+    let further =
+        ["-v", "--limit=a,b", "-e", "private_registry_check=false private_registry_restart=no"];
+    let given = controller.play("lateen.mesh.private_registry", &variables, &further)?;
+    ensure!(given.ok && changed(&given) == [("a", 1), ("b", 1)], "{}", given.output);
+    ensure!(!given.output.contains("--restart"), "{}", given.output);
+    let further = ["-v", "--limit=b"];
+    let own = controller.play("lateen.mesh.private_registry", &variables, &further)?;
+    ensure!(own.ok && changed(&own) == [("b", 0)], "{}", own.output);
+    ensure!(!own.output.contains("--restart"), "{}", own.output);
+    Ok(())
+}
+
+#[test]
 fn a_node_that_fails_is_named_and_leaves_the_following_ones_alone() -> Result<()> {
     let folder = tempfile::tempdir()?;
     nodes(folder.path())?;
@@ -330,12 +351,19 @@ fn the_mesh_is_installed_from_the_notes_file_once() {
         let text = controller.play("lateen.mesh.istio", &variables, &[])?;
         assert!(!text.ok && text.output.contains("are lists, write them as"), "{}", text.output);
         variables["istio_external_ips"] = json!([]);
+        // The notes' file names a hub of its own.
+        variables["istio_hub"] = json!("registry.example/lateen-mesh");
+        variables["istio_tag"] = json!("1.2.3");
+        variables["istio_set"] = json!(["values.global.logging.level=debug"]);
         let off = controller.play("lateen.mesh.istio", &json!({}), &[])?;
         ensure!(off.ok && changed(&off) == [("master", 0)], "{}", off.output);
 
         let first = controller.play("lateen.mesh.istio", &variables, &[])?;
         ensure!(first.ok, "{}", first.output);
         assert_eq!(mesh.kubectl(&EXTERNAL_IPS)?, "[\"10.0.1.179\"]");
+        let pilot = mesh.kubectl(&["get", "deployment", "-n=istio-system", "istiod", "-o=json"])?;
+        ensure!(pilot.contains("\"registry.example/lateen-mesh/lateen:1.2.3\""), "{pilot}");
+        ensure!(pilot.contains("debug"), "{pilot}");
         assert!(
             mesh.kubectl(&["get", "ns", "-L", "istio-injection", "default"])?.contains("enabled")
         );

@@ -2,6 +2,7 @@
 //! the operator of the notes has it: an IstioOperator file, injected pods, a TCP port on an external IP.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,11 +12,15 @@ use lateen_e2e::{ECHO_YAML, testdata};
 use lateen_testkit::cluster::{Image, NODE};
 use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::net::expect_answer;
+use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(400);
 const SOON: Duration = Duration::from_secs(30);
+
+/// What the init containers run, for pods that ask for iptables.
+const IPTABLES: &str = "localhost/lateen:test-iptables";
 
 /// The external address and port of the notes' file.
 const EXTERNAL: &str = "10.0.1.179:31400";
@@ -24,26 +29,32 @@ const EXTERNAL: &str = "10.0.1.179:31400";
 fn from_the_notes(scratch: &Path) -> Result<Node> {
     let server = tools::cached("go-echo-server")?;
     let client = tools::cached("go-echo-client")?;
+    let lateen = Image::lateen("localhost/lateen:test", scratch)?;
     let images = [
+        lateen.with_iptables(IPTABLES)?,
         Image::of_static("grd-dev.urad.com.tw/hank/echoserver:1.0.1", &server),
         Image::of_static("grd-dev.urad.com.tw/hank/echoclient:1.0.0", &client),
     ];
     let node = Node::with_images(&images, scratch)?;
     let notes = testdata("../../install/testdata/notes.yaml").display().to_string();
-    let install = [&["install", "-f", &notes, "-y"][..], &IMAGE].concat();
+    let init = format!("values.global.proxy_init.image={IPTABLES}");
+    let install = [&["install", "-f", &notes, "-y", "--set", &init][..], &IMAGE].concat();
     node.lateen(&install)?.success(START)?;
     Ok(node)
 }
 
-/// A Job of three lines through the mesh, with a native sidecar or a plain one. Its init container, which
+/// A Job of three lines through the mesh, with a native sidecar, or a plain one and iptables. Its init container, which
 /// only a native sidecar gives the network, sends one before.
 fn job(name: &str, native: bool) -> String {
     let image = "grd-dev.urad.com.tw/hank/echoclient:1.0.0";
-    let init = match native {
-        true => format!(
-            "initContainers: [{{name: first, image: '{image}', args: ['--count', '1', tcp-echo-server, '8020']}}]"
+    let (init, config) = match native {
+        true => (
+            format!(
+                "initContainers: [{{name: first, image: '{image}', args: ['--count', '1', tcp-echo-server, '8020']}}]"
+            ),
+            "{}",
         ),
-        false => String::new(),
+        false => (String::new(), "{proxyMetadata: {LATEEN_IPTABLES: usual}}"),
     };
     format!(
         "apiVersion: batch/v1
@@ -54,7 +65,7 @@ spec:
   template:
     metadata:
       labels: {{app: {name}}}
-      annotations: {{sidecar.istio.io/nativeSidecar: '{native}'}}
+      annotations: {{sidecar.istio.io/nativeSidecar: '{native}', proxy.istio.io/config: '{config}'}}
     spec:
       restartPolicy: Never
       {init}
@@ -104,6 +115,33 @@ spec:
 ";
 
 #[test]
+fn an_archive_without_a_name_starts_no_cluster() {
+    isolated_for(LIMIT, || {
+        let scratch = tempfile::tempdir()?;
+        let folder = scratch.path().display();
+        let named = Image::of_static("localhost/echo:1", &tools::cached("pause")?);
+        let named = named.archive(scratch.path())?;
+        let script = format!(
+            "mkdir {folder}/x && tar -xf {} -C {folder}/x && \
+             sed -i 's/,\"annotations\":{{[^}}]*}}//' {folder}/x/index.json && \
+             ! grep -q ref.name {folder}/x/index.json && tar -cf {folder}/nameless.tar -C {folder}/x .",
+            named.display()
+        );
+        let done = Command::new("sh").args(["-c", &script]).status()?;
+        ensure!(done.success(), "{done}");
+        let mut cluster =
+            Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/cluster.sh"));
+        cluster.arg("--here").arg(scratch.path().join("k8s"));
+        cluster.arg(scratch.path().join("nameless.tar"));
+        let mut cluster = Process::spawn("cluster", &mut cluster)?;
+        ensure!(cluster.exit_code(SOON)? == 1, "{}", cluster.stderr());
+        let refused = cluster.stderr();
+        ensure!(refused.contains("nameless.tar brings no image"), "{refused}");
+        Ok(())
+    });
+}
+
+#[test]
 fn the_notes_story_from_the_operator_file_to_the_external_port() {
     isolated_for(LIMIT, || {
         let scratch = tempfile::tempdir()?;
@@ -129,6 +167,8 @@ fn the_notes_story_from_the_operator_file_to_the_external_port() {
             Ok(())
         })
         .with_context(|| mesh.kubectl(&["describe", "pods"]).unwrap_or_default())?;
+        let rules = mesh.kubectl(&["logs", "job/plain", "-c", "istio-init"])?;
+        ensure!(rules.contains("*nat"), "{rules}");
         mesh.ready("default", "istio=own", "1/1")?;
         let node_port = format!("{NODE}:31500");
         wait_until("the node's port", SOON, || expect_answer(&node_port, "hello\n", "hello\n"))?;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::ECHO_YAML;
@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(400);
 const SOON: Duration = Duration::from_secs(30);
 const SYSTEM: &str = "istio-system";
+/// A pod that was replaced has ended by then.
+const AFTERMATH: Duration = Duration::from_secs(10);
 
 fn cluster(scratch: &Path) -> Result<Node> {
     // The node is this machine: its folder for the agent's socket is the test's own.
@@ -74,6 +76,22 @@ fn has_no_rights(pod: &Value) -> Result<()> {
         let security = &container["securityContext"];
         ensure!(security["capabilities"]["add"].is_null(), "{container}");
         ensure!(security["privileged"] != true, "{container}");
+    }
+    Ok(())
+}
+
+/// The webhook answers all the time while the control plane's pod is replaced, and a while after.
+fn admits_while_rolling(node: &Node) -> Result<()> {
+    node.kubectl(&["rollout", "restart", "-n", SYSTEM, "deployment/istiod"])?;
+    let mut rolled = None;
+    while rolled.is_none_or(|at: Instant| at.elapsed() < AFTERMATH) {
+        let run = ["run", "tried", "--image=localhost/tried:1", "--dry-run=server", "-o", "json"];
+        let admitted = node.kubectl(&run).context("while the control plane rolls")?;
+        ensure!(admitted.contains("istio-proxy"), "{admitted}");
+        let status = ["rollout", "status", "-n", SYSTEM, "deployment/istiod", "--watch=false"];
+        if node.kubectl(&status)?.contains("successfully rolled out") {
+            rolled.get_or_insert_with(Instant::now);
+        }
     }
     Ok(())
 }
@@ -148,10 +166,17 @@ fn pods_have_their_rules_from_the_node_and_those_that_were_too_early_are_repaire
         let events = node.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"])?;
         ensure!(events.contains("RepairBrokenPod"), "{events}");
 
+        admits_while_rolling(&node)?;
         node.lateen(&["uninstall", "-y", "--purge"])?.success(START)?;
-        wait_until("the plugin to leave the node", START, || {
-            ensure!(fs::read_to_string(&conflist)? == before && !plugin.exists(), "not yet");
-            Ok(())
-        })
+        let left = || {
+            wait_until("the plugin to leave the node", START, || {
+                ensure!(fs::read_to_string(&conflist)? == before && !plugin.exists(), "not yet");
+                Ok(())
+            })
+        };
+        left()?;
+        node.lateen(&install)?.success(START)?;
+        node.kubectl(&["delete", "namespace", SYSTEM, "--wait=false"])?;
+        left()
     });
 }

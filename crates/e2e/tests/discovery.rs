@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::{SOON, mesh};
@@ -12,6 +12,7 @@ use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::{ask, connect};
 use lateen_testkit::process::Process;
 use lateen_testkit::wait::wait_until;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 const CONFIG_MAP: &str = "istio-ca-root-cert";
@@ -20,6 +21,8 @@ const ROOTS: &str = "jsonpath={.data.root-cert\\.pem}";
 const GRAPH: u16 = 20002;
 /// A lease given back is found by the next look of another replica.
 const TAKEOVER: Duration = Duration::from_secs(20);
+/// How long a replica that ends is asked as if it did not, at least.
+const STILL_ASKED: Duration = Duration::from_secs(4);
 
 /// A replica whose ports are these plus an offset.
 struct Replica {
@@ -161,7 +164,27 @@ fn another_replica_takes_over_and_has_the_same_authority() {
         second.ready()?;
         let page = second.page(15014, "/metrics")?;
         ensure!(page.contains("lateen_leader{of=\"mesh\"} 0"), "two lead: {page}");
-        let ended = first.process.stop()?;
+        first.process.signal(Signal::SIGTERM)?;
+        let asked = Instant::now();
+        wait_until("a replica that says that it goes", SOON, || {
+            let answer = first.page(8080, "/ready")?;
+            ensure!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+            Ok(())
+        })?;
+        let holder = "jsonpath={.spec.holderIdentity}";
+        wait_until("the lease given up", STILL_ASKED, || {
+            let of = ["get", "lease", "istio-leader", "-n", "istio-system", "-o", holder];
+            ensure!(mesh.kubectl(&of)? != "istiod-0");
+            Ok(())
+        })?;
+        // Nodes that have not heard of it yet still send pods here.
+        while asked.elapsed() < STILL_ASKED {
+            let reviewed = curl(&mesh, 15017, "/inject", None)?.0;
+            ensure!(reviewed == "405", "the webhook answers {reviewed}");
+            connect("127.0.0.1:15012")?;
+            ensure!(first.page(8080, "/ready")?.starts_with("HTTP/1.1 503"));
+        }
+        let ended = first.process.wait(SOON)?;
         ensure!(ended.success(), "{ended}");
         second.leads(TAKEOVER)?;
         mesh.kubectl(&["create", "namespace", "late"])?;
@@ -235,19 +258,25 @@ fn only_namespaces_that_discovery_selectors_choose_are_seen() {
 
 /// The status and the body of a request for the graph's API.
 fn graph(mesh: &Mesh, token: Option<&str>, path: &str) -> Result<(String, Value)> {
+    let (status, body) = curl(mesh, GRAPH, path, token)?;
+    Ok((status, serde_json::from_str(&body).unwrap_or_default()))
+}
+
+/// The status and the body of a GET over TLS, of the first replica.
+fn curl(mesh: &Mesh, port: u16, path: &str, token: Option<&str>) -> Result<(String, String)> {
     let roots = mesh.home().join("roots.pem");
     std::fs::write(&roots, roots_of(mesh)?)?;
     let mut curl = Command::new("curl");
     curl.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"])
         .arg(&roots);
-    curl.args(["--resolve", &format!("istiod.istio-system.svc:{GRAPH}:127.0.0.1")]);
+    curl.args(["--resolve", &format!("istiod.istio-system.svc:{port}:127.0.0.1")]);
     if let Some(token) = token {
         curl.args(["--header", &format!("authorization: Bearer {token}")]);
     }
-    curl.arg(format!("https://istiod.istio-system.svc:{GRAPH}{path}"));
+    curl.arg(format!("https://istiod.istio-system.svc:{port}{path}"));
     let answer = Process::spawn("curl", &mut curl)?.success(SOON)?;
     let (body, status) = answer.rsplit_once('\n').context("curl writes the status")?;
-    Ok((status.to_owned(), serde_json::from_str(body).unwrap_or_default()))
+    Ok((status.to_owned(), body.to_owned()))
 }
 
 fn roots_of(mesh: &Mesh) -> Result<String> {

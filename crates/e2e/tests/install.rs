@@ -129,6 +129,15 @@ fn a_second_install_changes_nothing_and_a_new_setting_only_its_object() {
         let differs = output(&mesh, &[&diff[..], &set].concat())?;
         let shown = String::from_utf8(differs.stdout)?;
         ensure!(differs.status.code() == Some(1) && shown.contains("~ ConfigMap"), "{shown}");
+        for (arguments, told) in [
+            (&["--set", "values.nothing=1"][..], "nothing was done because of the error above"),
+            (&["-f", "no-such-file.yaml"], "no-such-file.yaml"),
+            (&["no-such-old.yaml", "no-such-new.yaml"], "no-such-old.yaml"),
+        ] {
+            let fails = output(&mesh, &[&diff[..], arguments].concat())?;
+            let said = String::from_utf8(fails.stderr)?;
+            ensure!(fails.status.code() == Some(2) && said.contains(told), "{said}");
+        }
         lateen(&mesh, &[&install[..], &set].concat())?;
         let second = versions(&mesh)?;
         let changed: Vec<&String> = first

@@ -134,15 +134,26 @@ fn every_runtime_is_told_once_and_forgets_again() -> Result<()> {
     assert!(trust.iter().all(|row| row["trust"] == "insecure"), "{list}");
     let removed = lateen(&node.args(&["remove", "r:5000"]))?;
     assert!(!removed.contains("without checking who answers"), "{removed}");
-    let mut wanted = before;
-    // The setting that lets containerd have folders for hosts stays: others may use it.
-    let config = node.read("etc/containerd/config.toml")?;
-    assert!(config.starts_with(CONFIG_TOML) && config.contains("config_path"), "{config}");
-    wanted
-        .iter_mut()
-        .filter(|(name, _)| name.ends_with("config.toml"))
-        .for_each(|file| file.1.clone_from(&config));
-    assert_eq!(node.files()?, wanted);
+    assert_eq!(node.files()?, before);
+    Ok(())
+}
+
+#[test]
+fn what_was_added_leaves_nothing_behind_and_what_others_need_stays() -> Result<()> {
+    for daemon in ["{ }", "{\"debug\": true}\n"] {
+        let node = Node::new(&[
+            ("etc/docker/daemon.json", daemon),
+            ("etc/containerd/config.toml", CONFIG_TOML),
+        ])?;
+        lateen(&node.args(&["add", "r:5000", "--insecure"]))?;
+        lateen(&node.args(&["add", "s:5000", "--insecure"]))?;
+        lateen(&node.args(&["remove", "r:5000"]))?;
+        let config = node.read("etc/containerd/config.toml")?;
+        ensure!(config.contains("config_path"), "s:5000 needs it: {config}");
+        lateen(&node.args(&["remove", "s:5000"]))?;
+        assert_eq!(node.read("etc/docker/daemon.json")?, daemon);
+        assert_eq!(node.read("etc/containerd/config.toml")?, CONFIG_TOML);
+    }
     Ok(())
 }
 

@@ -21,7 +21,8 @@ pub fn container(context: &Context) -> Option<Value> {
     }
     let settings = context.settings;
     let name = if settings.node_agent { VALIDATION_CONTAINER } else { INIT_CONTAINER };
-    let mut container = json!({"name": name, "image": context.image});
+    let own = settings.init_image.as_ref().filter(|_| !settings.node_agent);
+    let mut container = json!({"name": name, "image": own.unwrap_or(&context.image)});
     if !settings.image.pull_policy.is_empty() {
         container["imagePullPolicy"] = json!(settings.image.pull_policy);
     }

@@ -127,6 +127,8 @@ pub struct Settings {
     pub resources: Value,
     /// `resources` of the interception step; the proxy's if there are none.
     pub init_resources: Option<Value>,
+    /// The image of `istio-init`, where it is another one, such as the one with the iptables programs.
+    pub init_image: Option<String>,
     pub privileged: bool,
     /// `seccompProfile` of a sidecar's containers.
     pub seccomp: Option<Value>,

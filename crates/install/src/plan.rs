@@ -235,11 +235,16 @@ impl Plan {
 
     /// The image of a part, whose own hub, tag and image are below `part`.
     pub(crate) fn image(&self, part: &str) -> String {
-        let whole = self.text(&format!("{part}.image")).filter(|image| image.contains('/'));
-        if let Some(whole) = whole.filter(|image| !is_istios_image(image)) {
+        if let Some(whole) = self.whole_image(part) {
             return whole.to_owned();
         }
         self.image_of(self.get(&format!("{part}.hub")), self.get(&format!("{part}.tag")))
+    }
+
+    /// The image that a part names in full, if it is none of Istio's.
+    pub(crate) fn whole_image(&self, part: &str) -> Option<&str> {
+        let whole = self.text(&format!("{part}.image")).filter(|image| image.contains('/'));
+        whole.filter(|image| !is_istios_image(image))
     }
 
     /// The image with a hub and a tag, or those of the whole installation.

@@ -14,6 +14,9 @@ const SYSTEM: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 /// How long another program may hold the lock of the legacy kind.
 const LOCK_SECONDS: &str = "30";
 
+/// The lock's file where `/run`, its usual folder, cannot be written, as in a container of the node agent.
+const LOCK: &str = "/dev/shm/xtables.lock";
+
 /// Which of the two kinds of iptables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -26,7 +29,9 @@ pub enum Variant {
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
     #[error(
-        "there is no program {0}: install iptables, or leave --iptables away to use nftables without a program"
+        "there is no program {0}: in a pod the image of make image IPTABLES=yes has it (values.global.proxy_init.image, \
+         values.cni.image of a node agent); elsewhere install iptables. Without LATEEN_IPTABLES and --iptables the rules \
+         are nftables' and need no program"
     )]
     Missing(String),
     #[error("cannot run {program}: {source}")]
@@ -99,7 +104,11 @@ fn program(variant: Variant, family: Family, suffix: &str) -> String {
 fn run(program: &str, arguments: &[&str], input: &[u8]) -> Result<Output, ProgramError> {
     let path = find(program).ok_or_else(|| ProgramError::Missing(program.into()))?;
     let start = |source| ProgramError::Start { program: program.into(), source };
-    let mut child = Command::new(path)
+    let mut command = Command::new(path);
+    if nix::unistd::access("/run", nix::unistd::AccessFlags::W_OK).is_err() {
+        command.env("XTABLES_LOCKFILE", LOCK);
+    }
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

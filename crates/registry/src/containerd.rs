@@ -152,8 +152,10 @@ impl Config {
     /// The text with a folder for hosts.
     pub fn with_folder(mut self, folder: &str) -> Result<String, Error> {
         let [plugins, plugin] = self.plugin();
-        let table = toml::table(&mut self.document, &[plugins, plugin, "registry"])?;
-        toml::put(table, "config_path", folder);
+        let path = [plugins, plugin, "registry"];
+        let indent = toml::indent_below(toml::get(&self.document, &path));
+        let table = toml::table(&mut self.document, &path)?;
+        toml::put_indented(table, "config_path", folder, indent);
         Ok(toml::print(&self.document, &self.text))
     }
 

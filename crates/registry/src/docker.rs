@@ -16,6 +16,15 @@ pub fn set(text: &str, host: &Host, trust: Trust) -> Result<String, Error> {
     }
 }
 
+/// Whether `now` is what is left of `original` when the registry has come and gone: the original with an empty list,
+/// which it did not have.
+pub fn is_left_of(now: &str, original: &str, host: &Host) -> bool {
+    let came = set(original, host, Trust::Insecure);
+    let gone = came.and_then(|text| set(&text, host, Trust::System));
+    let had_list = json::parse(original).is_ok_and(|value| !value[LIST].is_null());
+    !had_list && original != now && gone.is_ok_and(|gone| gone == now)
+}
+
 /// The registries that need no valid certificate.
 pub fn insecure(text: &str) -> Result<Vec<String>, Error> {
     json::listed(text, LIST)
@@ -35,7 +44,7 @@ pub fn has_flag(arguments: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_flag, hosts, insecure, set};
+    use super::{has_flag, hosts, insecure, is_left_of, set};
     use crate::{Host, Trust};
 
     #[test]
@@ -47,6 +56,19 @@ mod tests {
         assert_eq!(insecure(&after).unwrap(), ["grd-dev.example.com"]);
         assert_eq!(set(&after, &host, Trust::Authority).unwrap(), before);
         assert_eq!(set(&after, &host, Trust::System).unwrap(), before);
+    }
+
+    #[test]
+    fn what_is_left_is_known_by_its_original() {
+        let host: Host = "r:5000".parse().unwrap();
+        for original in ["{ }", "{\"debug\": false}\n"] {
+            let added = set(original, &host, Trust::Insecure).unwrap();
+            let now = set(&added, &host, Trust::System).unwrap();
+            assert!(is_left_of(&now, original, &host) && now != original, "{now}");
+            assert!(!is_left_of(original, original, &host) && !is_left_of(&added, original, &host));
+        }
+        let with_list = "{\"insecure-registries\": []}";
+        assert!(!is_left_of(with_list, with_list, &host));
     }
 
     #[test]

@@ -4,6 +4,9 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 use crate::Error;
 
+/// As containerd's own files are indented.
+const DEEPER: &str = "  ";
+
 pub fn parse(text: &str) -> Result<DocumentMut, Error> {
     Error::refuse_mark(text)?;
     text.parse().map_err(|error: toml_edit::TomlError| {
@@ -15,13 +18,34 @@ pub fn parse(text: &str) -> Result<DocumentMut, Error> {
     })
 }
 
-/// The document's text with the line ends that `before` had.
+/// The document's text with the line ends and the headers' quotes that `before` had.
 pub fn print(document: &DocumentMut, before: &str) -> String {
-    let text = document.to_string();
+    let text = with_quotes(document.to_string(), before);
     match before.contains("\r\n") && !text.contains("\r\n") {
         true => text.replace('\n', "\r\n"),
         false => text,
     }
+}
+
+/// The document writes a key in all headers as the first one has it; where only that changed a line, it is put back.
+fn with_quotes(text: String, before: &str) -> String {
+    let is_header = |line: &str| line.trim_start().starts_with('[');
+    let bare = |line: &str| line.trim_end().replace(['"', '\''], "");
+    let mut headers = before.lines().filter(|line| is_header(line)).collect::<Vec<_>>().into_iter();
+    let mut restored = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let found = match is_header(line) {
+            true => headers.as_slice().iter().position(|header| bare(header) == bare(line)),
+            false => None,
+        };
+        match found.and_then(|at| headers.nth(at)) {
+            Some(header) => restored.extend([header.trim_end(), &line[line.trim_end().len()..]]),
+            None => restored.push_str(line),
+        }
+    }
+    // Lines of a long value may look like headers: nothing but quotes may differ for a reader either.
+    let is_same = restored.parse::<DocumentMut>().is_ok_and(|again| again.to_string() == text);
+    if is_same { restored } else { text }
 }
 
 /// What is at `path`, if there is something.
@@ -110,8 +134,25 @@ pub fn table<'a>(
     item.as_table_like_mut().ok_or(Error::Type { key: path.join("."), wanted: "a table" })
 }
 
+/// Where a line in a table would be that is indented but has none yet: deeper than its header.
+pub fn indent_below(item: Option<&Item>) -> Option<String> {
+    let header = item?.as_table()?.decor().prefix()?.as_str()?;
+    let indent = header.rsplit('\n').next().unwrap_or_default();
+    (!indent.is_empty() && indent.trim().is_empty()).then(|| format!("{indent}{DEEPER}"))
+}
+
 /// Sets a key of a table; the comment behind its line, and the indentation of the table's lines, stay.
 pub fn put(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
+    put_indented(table, key, value, None);
+}
+
+/// The same; `first` is the indentation of a table's first line.
+pub fn put_indented(
+    table: &mut dyn TableLike,
+    key: &str,
+    value: impl Into<Value>,
+    first: Option<String>,
+) {
     let mut value = value.into();
     if let Some(Item::Value(current)) = table.get_mut(key) {
         value.decor_mut().clone_from(current.decor());
@@ -123,7 +164,7 @@ pub fn put(table: &mut dyn TableLike, key: &str, value: impl Into<Value>) {
         Some(prefix.rsplit('\n').next().unwrap_or_default().to_owned())
     });
     table.insert(key, Item::Value(value));
-    let indent = indent.filter(|indent| !indent.is_empty() && indent.trim().is_empty());
+    let indent = indent.or(first).filter(|indent| !indent.is_empty() && indent.trim().is_empty());
     if let (Some(indent), Some(mut key)) = (indent, table.key_mut(key)) {
         key.leaf_decor_mut().set_prefix(indent);
     }

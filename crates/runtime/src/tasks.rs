@@ -32,6 +32,7 @@ pub struct Exit {
 pub struct Tasks {
     exits: mpsc::UnboundedSender<Exit>,
     tracker: TaskTracker,
+    drain: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -44,8 +45,9 @@ pub struct Supervisor {
 impl Supervisor {
     pub fn new() -> Self {
         let (sender, exits) = mpsc::unbounded_channel();
-        let tasks =
-            Tasks { exits: sender, tracker: TaskTracker::new(), stop: CancellationToken::new() };
+        let drain = CancellationToken::new();
+        let stop = CancellationToken::new();
+        let tasks = Tasks { exits: sender, tracker: TaskTracker::new(), drain, stop };
         Self { exits, tasks }
     }
 
@@ -58,8 +60,14 @@ impl Supervisor {
         self.exits.recv().await.expect("the supervisor itself holds a sender")
     }
 
+    /// Resolves [`Tasks::draining`]: another process takes over while this one goes on serving.
+    pub fn drain(&self) {
+        self.tasks.drain.cancel();
+    }
+
     /// Cancels [`Tasks::stopping`] and waits for all tasks, at most `deadline`. True when all ended.
     pub async fn stop(self, deadline: Duration) -> bool {
+        self.tasks.drain.cancel();
         self.tasks.stop.cancel();
         self.tasks.tracker.close();
         tokio::time::timeout(deadline, self.tasks.tracker.wait()).await.is_ok()
@@ -107,6 +115,11 @@ impl Tasks {
         });
     }
 
+    /// Resolves when the supervisor drains, or stops without.
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+
     /// Resolves when the supervisor stops.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
@@ -130,6 +143,19 @@ mod tests {
         let mut supervisor = Supervisor::new();
         supervisor.tasks().essential("reader", async { panic!("boom") });
         assert!(matches!(supervisor.first_exit().await.cause, ExitCause::Panicked(_)));
+    }
+
+    #[tokio::test]
+    async fn draining_stops_nobody_and_stopping_drains() {
+        let supervisor = Supervisor::new();
+        let tasks = supervisor.tasks();
+        supervisor.drain();
+        tasks.draining().await;
+        assert!(!tasks.stop.is_cancelled());
+        let undrained = Supervisor::new();
+        let tasks = undrained.tasks();
+        undrained.stop(Duration::ZERO).await;
+        tasks.draining().await;
     }
 
     #[tokio::test]

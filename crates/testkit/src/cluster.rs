@@ -25,7 +25,7 @@ const BUILD: Duration = Duration::from_secs(60);
 /// An image made from files alone.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// Such as `localhost/pause:1`.
+    /// Such as `localhost/echo:1`.
     pub name: String,
     /// The path of its program.
     pub entrypoint: String,
@@ -47,13 +47,25 @@ impl Image {
         let mut strip = Command::new("strip");
         strip.arg("-g").arg("-o").arg(&stripped).arg(&lateen);
         Process::spawn("strip", &mut strip)?.success(BUILD)?;
-        let mut ldd = Command::new("ldd");
-        let libraries = Process::spawn("ldd", ldd.arg(&lateen))?.success(BUILD)?;
         let entrypoint = "/usr/local/bin/lateen".to_owned();
         let mut files = vec![(stripped, entrypoint.clone())];
-        let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-        files.extend(paths.map(|path| (path.into(), path.to_owned())));
+        files.extend(libraries(&lateen)?);
         Ok(Image { name: name.to_owned(), entrypoint, files })
+    }
+
+    /// The same with the iptables programs of nftables' kind, as `make image IPTABLES=yes` adds them.
+    pub fn with_iptables(mut self, name: &str) -> Result<Image> {
+        let program = Path::new("/usr/sbin/xtables-nft-multi");
+        let names = ["iptables", "iptables-restore", "ip6tables", "ip6tables-restore"];
+        self.files.extend(names.map(|name| (program.to_owned(), format!("/usr/sbin/{name}"))));
+        self.files.extend(libraries(program)?);
+        for folder in fs::read_dir("/usr/lib")? {
+            for file in fs::read_dir(folder?.path().join("xtables")).into_iter().flatten() {
+                let path = file?.path();
+                self.files.push((path.clone(), path.display().to_string()));
+            }
+        }
+        Ok(Image { name: name.to_owned(), ..self })
     }
 
     /// Builds it into an archive in `scratch`.
@@ -88,6 +100,14 @@ impl Image {
     }
 }
 
+/// The libraries of a program, each at its own path.
+fn libraries(program: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let mut ldd = Command::new("ldd");
+    let listed = Process::spawn("ldd", ldd.arg(program))?.success(BUILD)?;
+    let paths = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    Ok(paths.map(|path| (path.into(), path.to_owned())).collect())
+}
+
 fn buildah(work: &Path, args: &[&str]) -> Result<()> {
     let mut command = Command::new("buildah");
     command.arg("--root").arg(work.join("root")).arg("--runroot").arg(work.join("run"));
@@ -107,10 +127,9 @@ impl Cluster {
     pub fn start(images: &[PathBuf]) -> Result<Cluster> {
         let folder = tempfile::Builder::new().prefix("lateen-k8s.").tempdir()?;
         let kubectl = Kubectl::new(Version::Current, folder.path())?;
-        let pause = Image::of_static("localhost/pause:1", &tools::cached("pause")?);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/cluster.sh");
         let mut command = Command::new(script);
-        command.arg("--here").arg(folder.path()).arg(pause.archive(folder.path())?).args(images);
+        command.arg("--here").arg(folder.path()).args(images);
         Journal::current().watch_folder(&folder.path().join("log"));
         let script = Process::spawn("cluster", command.stdin(Stdio::null()))?;
         let mut cluster = Cluster { script, kubectl, folder };

@@ -128,12 +128,17 @@ impl Server {
         target: &Target,
         verb: &str,
     ) -> Result<(), ApiError> {
+        // As in Kubernetes a namespace is in itself, so that a Role in it may speak of it.
+        let namespace = match target.kind.kind {
+            "Namespace" => &target.name,
+            _ => &target.namespace,
+        };
         let slash = if target.subresource.is_empty() { "" } else { "/" };
         let action = Action {
             verb,
             group: target.kind.group,
             resource: format!("{}{slash}{}", target.kind.plural, target.subresource),
-            namespace: &target.namespace,
+            namespace,
             name: &target.name,
             path: "",
         };

@@ -121,11 +121,33 @@ pub async fn changes(
                 ask_elsewhere(client, object).await?;
                 after.push(object.clone());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let remedy = remedy(object, &error.to_string());
+                let error = anyhow::Error::from(error);
+                return Err(match remedy {
+                    Some(remedy) => error.context(remedy),
+                    None => error,
+                });
+            }
         }
         before.extend(found);
     }
     Ok((lateen_install::diff(&before, &after), before))
+}
+
+/// What to do about an object that cannot become what is wanted, such as a Deployment with another selector.
+fn remedy(object: &Value, refusal: &str) -> Option<String> {
+    let (namespace, name) = place(object);
+    let namespace = namespace.map(|name| format!("-n {name} ")).unwrap_or_default();
+    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
+    refusal.contains("field is immutable").then(|| {
+        format!(
+            "nothing was done: {} can be made with this field but not changed to it. Leave the field as it was, or \
+             remove the object (kubectl delete {namespace}{kind} {name}; what it runs ends), and the same command makes \
+             it anew",
+            title(object)
+        )
+    })
 }
 
 /// Whether the API takes an object whose namespace is not there yet, asked in one that always is.
@@ -211,7 +233,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{ATTEMPTS, agreed, apply};
+    use super::{ATTEMPTS, agreed, apply, remedy};
 
     #[test]
     fn only_a_yes_is_one() {
@@ -220,6 +242,16 @@ mod tests {
         assert_eq!(said(b"n\ny\n"), Err("nothing was done".to_owned()));
         assert_eq!(said(b"\n"), Err("nothing was done".to_owned()));
         assert!(said(b"").unwrap_err().contains("--skip-confirmation"));
+    }
+
+    #[test]
+    fn what_cannot_be_changed_is_told_with_what_to_do() {
+        let object = json!({
+            "kind": "Deployment", "metadata": {"namespace": "istio-system", "name": "istiod"},
+        });
+        let told = remedy(&object, "spec.selector: Invalid value: {}: field is immutable").unwrap();
+        assert!(told.contains("kubectl delete -n istio-system deployment istiod;"), "{told}");
+        assert_eq!(remedy(&object, "spec.replicas: Invalid value: -1"), None);
     }
 
     /// Answers one request after the other with these codes, and then no more.

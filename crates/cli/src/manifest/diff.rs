@@ -1,5 +1,6 @@
 //! `lateen manifest diff`: what an installation would change. In: IstioOperator files and a cluster, or
-//! two files of manifests. Out: a line for each object and field that differs, and exit code 1.
+//! two files of manifests. Out: a line for each object and field that differs, and kubectl diff's exit codes: 1 when
+//! something differs, 2 when it cannot be told.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use super::helm::Releases;
 use super::input::InputArgs;
 use super::validators::keep_closed;
 use crate::bounded;
-use crate::output::say;
+use crate::output::{causes, note, say};
 use crate::tag::keep_default_tag;
 
 #[derive(Debug, Args)]
@@ -28,8 +29,27 @@ pub struct DiffArgs {
     cluster: ClusterArgs,
 }
 
-pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
-    let changes = match args.files.as_slice() {
+/// The exit code of what cannot be compared.
+const CANNOT: u8 = 2;
+
+pub async fn execute(args: DiffArgs) -> ExitCode {
+    match differences(args).await {
+        Ok(changes) if changes.is_empty() => ExitCode::SUCCESS,
+        Ok(changes) => {
+            for change in &changes {
+                show(change, Detail::Fields);
+            }
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            note(causes(&error));
+            ExitCode::from(CANNOT)
+        }
+    }
+}
+
+async fn differences(args: DiffArgs) -> Result<Vec<Change>> {
+    Ok(match args.files.as_slice() {
         [old, new] => {
             bounded::check_once(&args.files)?;
             lateen_install::diff(&manifests(old)?, &manifests(new)?)
@@ -45,11 +65,7 @@ pub async fn execute(args: DiffArgs) -> Result<ExitCode> {
             Releases::of(&client, &live).await?.warn();
             changes
         }
-    };
-    for change in &changes {
-        show(change, Detail::Fields);
-    }
-    Ok(if changes.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }
 
 /// How much is told of an object.

@@ -1,7 +1,7 @@
 //! Waits until an installation works. In: what was applied. Out: when its definitions are served, its
 //! Deployments are available and its webhooks have a certificate to trust; or what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -27,11 +27,31 @@ enum State {
     Stuck(String),
 }
 
+/// What was told of each object. A pod whose image cannot be pulled goes to and fro between two reasons.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<String, BTreeSet<String>>);
+
+impl Told {
+    fn is_news(&mut self, name: &str, reason: &str) -> bool {
+        self.0.entry(name.to_owned()).or_default().insert(without_numbers(reason))
+    }
+}
+
+/// A text without long numbers: ports and identifiers of one attempt differ from those of the next.
+fn without_numbers(text: &str) -> String {
+    let mut words = String::with_capacity(text.len());
+    for word in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+        words.push_str(if digits.len() < 4 { word } else { &word[digits.len()..] });
+    }
+    words
+}
+
 /// Waits at most `limit`; an object that can never become ready ends the waiting at once.
 pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result<()> {
     let start = Instant::now();
     let mut pending: Vec<&Value> = applied.iter().filter(|object| is_awaited(object)).collect();
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut told = Told::default();
     loop {
         let mut waiting = Vec::new();
         for object in pending {
@@ -43,9 +63,8 @@ pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result
                 State::Ready => {}
                 State::Stuck(reason) => bail!("{name} cannot become ready: {reason}"),
                 State::Waiting(reason) => {
-                    if start.elapsed() > SLOW && told.get(&name) != Some(&reason) {
+                    if start.elapsed() > SLOW && told.is_news(&name, &reason) {
                         say(format_args!("waiting for {name}: {reason}"));
-                        told.insert(name, reason.clone());
                     }
                     waiting.push((object, reason));
                 }
@@ -174,7 +193,18 @@ fn webhooks(found: &Value) -> State {
 mod tests {
     use serde_json::json;
 
-    use super::{State, daemon_set, deployment, webhooks};
+    use super::{State, Told, daemon_set, deployment, webhooks};
+
+    #[test]
+    fn what_goes_to_and_fro_is_told_once() {
+        let mut told = Told::default();
+        let pulls = |port: u16| format!("ErrImagePull: read udp 10.0.0.1:{port}->10.0.0.2:53");
+        let mut said = |name: &str, reason: &str| told.is_news(name, reason);
+        assert!(said("a", &pulls(40123)) && said("a", "ImagePullBackOff: back-off"));
+        assert!(!said("a", &pulls(51234)) && !said("a", "ImagePullBackOff: back-off"));
+        assert!(said("b", &pulls(40123)), "another object's");
+        assert!(said("a", "1 of 2 pods available") && said("a", "2 of 2 pods available"));
+    }
 
     #[test]
     fn a_daemon_set_is_ready_when_every_node_has_the_new_pod() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::files::{Edit, Root};
 use super::manager::Manager;
-use super::plan::{Wish, edits};
+use super::plan::{Wish, edits, leftovers};
 use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
 use super::{ChangeArgs, NodeArgs, Output, docker};
 use crate::output::{note, say, text};
@@ -43,7 +43,7 @@ pub async fn execute(
         true => None,
         false => Some(root.lock()?),
     };
-    let edits = edits(&root, host, wish, &runtimes)?;
+    let mut edits = edits(&root, host, wish, &runtimes)?;
     if runtimes.contains(&Runtime::Docker) && wish.trust() == Some(Trust::Insecure) {
         check_flag(&root)?;
     }
@@ -58,6 +58,17 @@ pub async fn execute(
     let mut told = Vec::new();
     for runtime in &runtimes {
         told.push((*runtime, tell(&root, *runtime, host, wish, &edits, args.restart).await?));
+    }
+    if matches!(wish, Wish::Remove) {
+        // Whoever goes on by its old settings has to find what makes it forget when it reads them.
+        let knows = |(runtime, told): &(Runtime, Told)| match told {
+            Told::NeedsRestart(_) => None,
+            _ => Some(*runtime),
+        };
+        let knowing: Vec<Runtime> = told.iter().filter_map(knows).collect();
+        let left = leftovers(&root, host, &knowing)?;
+        write(&root, &left, args.output)?;
+        edits.extend(left);
     }
     report(host, &edits, &told, args.output);
     Ok(ExitCode::SUCCESS)
@@ -109,7 +120,7 @@ fn show(edits: &[Edit], output: Output) {
 }
 
 fn write(root: &Root, edits: &[Edit], output: Output) -> Result<()> {
-    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
+    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string();
     for (at, edit) in edits.iter().enumerate() {
         let backup = root.write(edit, &stamp).with_context(|| match at {
             0 => "nothing was changed".to_owned(),
@@ -145,7 +156,7 @@ async fn tell(
                 }
             }
         },
-        Runtime::Containerd if is_stale(root, &daemon, edits)? => {
+        Runtime::Containerd if is_stale(root, &daemon, wish, edits)? => {
             Told::NeedsRestart(bound(root, runtime).await)
         }
         Runtime::Crio
@@ -166,10 +177,14 @@ async fn tell(
 }
 
 /// Whether containerd goes by an older text of its file.
-fn is_stale(root: &Root, daemon: &Daemon, edits: &[Edit]) -> Result<bool> {
+fn is_stale(root: &Root, daemon: &Daemon, wish: &Wish, edits: &[Edit]) -> Result<bool> {
     let (path, _) = runtime::Containerd::read(root)?.deciding();
-    // An earlier run may have changed the file and told nobody: its age tells.
-    Ok(edits.iter().any(|edit| edit.path == path) || runtime::is_stale(root, daemon)?)
+    if edits.iter().any(|edit| edit.path == path) {
+        return Ok(true);
+    }
+    // An earlier run may have changed the file and told nobody: its age tells. A registry's folder that is gone is gone
+    // for an old text as well.
+    Ok(!matches!(wish, Wish::Remove) && runtime::is_stale(root, daemon)?)
 }
 
 /// Units that systemd restarts with a runtime's. Docker's was bound to containerd's for some years.
@@ -259,6 +274,11 @@ fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output)
             }
             Told::NeedsRestart(with) => note(needs_restart(*runtime, with)),
         }
+    }
+    let waiting = told.iter().filter(|(_, told)| matches!(told, Told::NeedsRestart(_)));
+    let waiting: Vec<String> = waiting.map(|(runtime, _)| runtime.to_string()).collect();
+    if !waiting.is_empty() {
+        say(format_args!("not in effect yet: {} must be restarted first", waiting.join(" and ")));
     }
     if edits.iter().any(|edit| edit.path == KUBELET_CREDENTIALS) {
         say("the kubelet reads credentials again within five minutes");

@@ -14,6 +14,12 @@ use crate::{bounded, lock};
 /// Files with more bytes than this are not settings.
 const MOST: u64 = 4 << 20;
 
+/// What stands in a backup's name before and behind its time.
+const BACKUP: &str = ".lateen-";
+const BACKUP_END: &str = ".bak";
+/// As many are looked at.
+const MOST_BACKUPS: usize = 100;
+
 /// The root folder under which a node's files are.
 #[derive(Debug)]
 pub struct Root(PathBuf);
@@ -80,6 +86,15 @@ impl Root {
         names
     }
 
+    /// What a file was before this command changed it, the newest first.
+    pub fn backups(&self, path: &str) -> Vec<String> {
+        let Some((folder, name)) = path.rsplit_once('/') else { return Vec::new() };
+        let start = format!("{name}{BACKUP}");
+        let is_backup = |found: &String| found.starts_with(&start) && found.ends_with(BACKUP_END);
+        let names = self.names(folder).into_iter().rev().filter(is_backup).take(MOST_BACKUPS);
+        names.filter_map(|name| self.read(&format!("{folder}/{name}")).ok().flatten()).collect()
+    }
+
     /// One run at a time changes a node's files.
     pub fn lock(&self) -> Result<Flock<File>> {
         let folder = self.resolve("/run")?;
@@ -139,7 +154,7 @@ impl Root {
         let scratch = place.with_file_name(format!(".{}.lateen-new", file_name(&place)?));
         let backup = match (&edit.before, edit.secret) {
             (Some(before), false) => {
-                let name = format!("{}.lateen-{stamp}.bak", file_name(&place)?);
+                let name = format!("{}{BACKUP}{stamp}{BACKUP_END}", file_name(&place)?);
                 let backup = place.with_file_name(name);
                 put(&backup, &scratch, before, owner.as_ref(), edit.mode)
                     .with_context(|| format!("cannot write {}", backup.display()))?;

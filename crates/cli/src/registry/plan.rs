@@ -59,6 +59,42 @@ pub fn edits(root: &Root, host: &Host, wish: &Wish, runtimes: &[Runtime]) -> Res
     Ok(edits)
 }
 
+/// What is left of additions when the registry has gone and the runtimes know it: the files' original texts, where
+/// backups have them and nothing else has come since.
+pub fn leftovers(root: &Root, host: &Host, runtimes: &[Runtime]) -> Result<Vec<Edit>> {
+    let mut edits = Vec::new();
+    if runtimes.contains(&Runtime::Docker) {
+        let is_left = |now: &str, original: &str| docker::is_left_of(now, original, host);
+        edits.extend(original(root, DOCKER_SETTINGS, is_left)?);
+    }
+    // Another registry's folder needs the setting that leads to it.
+    if runtimes.contains(&Runtime::Containerd) && root.names(FOLDER).is_empty() {
+        let (path, _) = Containerd::read(root)?.deciding();
+        let is_left = |now: &str, original: &str| {
+            let original = Config::parse(original);
+            original.is_ok_and(|original| {
+                original.registries() == Registries::Unset
+                    && original.with_folder(FOLDER).is_ok_and(|text| text == now)
+            })
+        };
+        edits.extend(original(root, &path, is_left)?);
+    }
+    Ok(edits)
+}
+
+/// The edit that gives a file the text that it had, if `is_left` says of the present one that it came of that.
+fn original(root: &Root, path: &str, is_left: impl Fn(&str, &str) -> bool) -> Result<Option<Edit>> {
+    let Some(before) = root.read(path)? else { return Ok(None) };
+    let found = root.backups(path).into_iter().find(|backup| is_left(&before, backup));
+    Ok(found.map(|after| Edit {
+        path: path.to_owned(),
+        before: Some(before),
+        after: Some(after),
+        mode: 0o644,
+        secret: false,
+    }))
+}
+
 fn credentials(root: &Root, host: &Host, wish: &Wish) -> Result<Option<Edit>> {
     let before = root.read(KUBELET_CREDENTIALS)?;
     let text = before.as_deref().unwrap_or_default();

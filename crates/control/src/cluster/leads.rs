@@ -31,7 +31,8 @@ impl Leads {
     }
 }
 
-/// Runs for a Lease; the answer is whether this replica holds it.
+/// Runs for a Lease; the answer is whether this replica holds it. One that drains gives it up first, so that the next
+/// one leads when this one has gone.
 fn elect(
     name: String,
     client: &Client,
@@ -48,7 +49,11 @@ fn elect(
     let (leading, leads) = watch::channel(false);
     let (client, stopping) = (client.clone(), tasks.clone());
     tasks.child("election", async move {
-        lease::run(client, candidate, leading, stopping.stopping()).await;
+        let kept = leading.clone();
+        lease::run(client, candidate, leading, stopping.draining()).await;
+        // Those who watch it go on as long as this replica does.
+        stopping.stopping().await;
+        drop(kept);
     });
     leads
 }

@@ -36,6 +36,7 @@ impl Default for Settings {
                 "requests": {"cpu": "20m", "memory": "32Mi"},
             }),
             init_resources: None,
+            init_image: None,
             privileged: false,
             seccomp: None,
             gateway_security: None,

@@ -188,6 +188,11 @@ impl Reader<'_> {
         } else {
             image.name = name;
         }
+        let usual = image.reference();
+        let mut init = String::new();
+        self.text("global.proxy_init.image", &mut init);
+        let is_own = init.contains('/') && !is_istio_image(&init) && init != usual;
+        settings.init_image = Some(init).filter(|_| is_own);
     }
 
     fn proxy(&mut self, settings: &mut Settings) {

@@ -52,6 +52,7 @@ fn an_old_file_is_read() {
     assert_eq!(settings.image.name, "lateen");
     assert_eq!(settings.readiness.failures, 30);
     assert_eq!(settings.init_resources, Some(json!({"requests": {"cpu": "10m"}})));
+    assert_eq!(settings.init_image, None);
     assert_eq!(settings.startup, Some(Startup { failures: 600 }));
 }
 
@@ -147,6 +148,18 @@ fn templates_are_overlays_or_refused() {
     assert!(!settings.templates.contains_key("sidecar"));
     assert_eq!(settings.default_templates, ["sidecar", "plain"]);
     assert_eq!(settings.aliases["all"], ["sidecar", "plain"]);
+}
+
+#[test]
+fn the_init_containers_own_image_is_one_that_is_named_in_full() {
+    let named = |image: &str| {
+        let global = json!({"hub": "r", "tag": "1", "proxy_init": {"image": image}});
+        read(json!({"global": global}), "").0.init_image
+    };
+    assert_eq!(named("r/lateen:1-iptables").as_deref(), Some("r/lateen:1-iptables"));
+    for usual in ["r/lateen:1", "proxyv2", "docker.io/istio/proxyv2:1.6.0"] {
+        assert_eq!(named(usual), None);
+    }
 }
 
 #[test]

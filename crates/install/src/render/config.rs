@@ -87,6 +87,7 @@ pub fn values(plan: &Plan) -> Value {
         }
     }
     let image = plan.image("values.global.proxy");
+    let init = plan.whole_image("values.global.proxy_init").unwrap_or(&image);
     merge(
         &mut values,
         json!({
@@ -96,7 +97,7 @@ pub fn values(plan: &Plan) -> Value {
                 "tag": plan.tag(),
                 "istioNamespace": plan.namespace(),
                 "proxy": { "image": image },
-                "proxy_init": { "image": image },
+                "proxy_init": { "image": init },
             },
         }),
     );

@@ -189,13 +189,23 @@ const NODE_AGENT: &[Rule] = &[
 ];
 
 /// The node agent, where it runs.
-const NODE_AGENT_HOME: &[Rule] = &[Rule {
-    groups: &["apps"],
-    resources: &["daemonsets"],
-    verbs: &["get"],
-    names: &[super::cni::DAEMON_SET],
-    why: "whether the plugin stays on the node for the next agent",
-}];
+const NODE_AGENT_HOME: &[Rule] = &[
+    Rule {
+        groups: &["apps"],
+        resources: &["daemonsets"],
+        verbs: &["get"],
+        names: &[super::cni::DAEMON_SET],
+        why: "whether the plugin stays on the node for the next agent",
+    },
+    // A Role reaches no namespace but its own.
+    Rule {
+        groups: &[""],
+        resources: &["namespaces"],
+        verbs: &["get"],
+        names: ALL,
+        why: "whether all of it goes",
+    },
+];
 
 /// Pods that started without rules are found, and told of.
 const REPAIR: [Rule; 2] = [

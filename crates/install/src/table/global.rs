@@ -124,7 +124,11 @@ pub const FIELDS: &[F] = &[
     F(
         "values.global.nativeNftables",
         Bool,
-        Mapped("interception is by nftables, iptables is for those who ask for it"),
+        // Istio's default is false, and files have it written out: it asks for nothing.
+        Mapped(
+            "interception is by nftables whatever this says; meshConfig.defaultConfig.proxyMetadata.LATEEN_IPTABLES: usual \
+             or legacy asks for iptables, with the image of make image IPTABLES=yes in values.global.proxy_init.image",
+        ),
     ),
     F(
         "values.global.networkPolicy.enabled",

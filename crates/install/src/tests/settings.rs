@@ -48,6 +48,19 @@ fn a_text_is_taken_as_it_is_written_where_a_text_is_meant() {
 }
 
 #[test]
+fn the_init_container_may_have_an_image_of_its_own() {
+    let image = |given: &str| {
+        let settings = [("values.global.proxy_init.image", given)];
+        let objects = render(&plan("minimal", &settings)).0;
+        let values = &object(&objects, "ConfigMap", "istio-sidecar-injector")["data"]["values"];
+        let values: Value = serde_json::from_str(values.as_str().unwrap()).unwrap();
+        values["global"]["proxy_init"]["image"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(image("r.example/lateen:1-iptables"), "r.example/lateen:1-iptables");
+    assert!(image("docker.io/istio/proxyv2:1.6.0").starts_with("lateen-mesh/lateen:"));
+}
+
+#[test]
 fn a_tag_that_is_a_number_is_warned_of() {
     let told = check_issues(json!({"tag": 1.10, "values": {"pilot": {"tag": 2}}}));
     let words = "spec.tag: it is the number 1.1, of which YAML drops zeros at the end";

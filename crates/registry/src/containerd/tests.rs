@@ -67,6 +67,16 @@ fn the_socket_is_where_the_files_version_has_it() {
 }
 
 #[test]
+fn headers_keep_their_quotes_and_a_first_line_is_indented() {
+    let before = "version = 2\n\n[plugins]\n\n  [plugins.\"io.containerd.grpc.v1.cri\".registry] # ours\n\n  [plugins.'io.containerd.grpc.v1.cri'.containerd]\n    snapshotter = 'x'\n    args = [\n['a', \"b\"],\n    ]\n";
+    let line = "ours\n    config_path = \"/etc/containerd/certs.d\"\n";
+    check_folder(before, &before.replacen("ours\n", line, 1));
+    let crlf = before.replace('\n', "\r\n");
+    let after = read(&crlf).with_folder(FOLDER).unwrap();
+    assert_eq!(after, before.replacen("ours\n", line, 1).replace('\n', "\r\n"));
+}
+
+#[test]
 fn line_ends_stay() {
     check_folder(
         "version = 2\r\n[plugins.\"io.containerd.grpc.v1.cri\".registry]\r\nconfig_path = ''\r\n",
