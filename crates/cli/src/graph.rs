@@ -80,6 +80,10 @@ pub async fn execute(command: GraphCommand) -> Result<()> {
     let page = match command.prometheus.settings()? {
         Some(settings) => command.read_prometheus(settings).await?,
         None if command.cluster.is_given() => command.of_cluster().await?,
+        None if command.is_of_kubectls_cluster()? => {
+            let which = "of the cluster that kubectl uses (--home is a mesh of lateen up)";
+            command.of_cluster().await.context(which)?
+        }
         None => command.of_home().await?,
     };
     if page.is_empty() {
@@ -116,11 +120,17 @@ impl GraphCommand {
         String::from_utf8(page.body).context("the graph is no text")
     }
 
+    /// Whether no mesh is named, none runs here, and kubectl has a cluster.
+    fn is_of_kubectls_cluster(&self) -> Result<bool> {
+        Ok(self.home.is_none() && ClusterArgs::has_default() && Home::new(None)?.running().is_err())
+    }
+
     async fn of_home(&self) -> Result<String> {
         let home = Home::new(self.home.clone())?;
         let running = home.running().map(drop);
         if self.home.is_none() {
-            running.context("no --home, and no cluster by --context or --kubeconfig")?;
+            running
+                .context("no --home, and no cluster by --context, --kubeconfig or KUBECONFIG")?;
         } else {
             running?;
         }

@@ -92,7 +92,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("lateen-latin-{}", std::process::id()));
         std::fs::write(&file, b"hub: \xe9\n").unwrap();
         let args = InputArgs { filename: vec![file.clone()], set: Vec::new(), revision: None };
-        let error = args.plan().unwrap_err().to_string();
+        let error = format!("{:#}", args.plan().unwrap_err());
         assert!(
             error.ends_with("it is not text in UTF-8 from byte 5 on: save it as UTF-8"),
             "{error}"
