@@ -1,6 +1,7 @@
 // Starts the page.
 import { render } from "preact";
 import { App } from "./app/app";
+import { startDrafts } from "./app/drafts";
 import { startRouting } from "./app/route";
 import { startSession } from "./app/session";
 import { startStore } from "./app/store";
@@ -10,4 +11,5 @@ startSession();
 startTheme();
 startRouting();
 startStore();
+startDrafts();
 render(<App />, document.getElementById("app")!);

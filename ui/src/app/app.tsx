@@ -11,6 +11,7 @@ import { clean } from "../model/text";
 import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
 import { Icon, IconButton } from "../ui/widgets";
+import { drafts, keepDraft } from "./drafts";
 import { Help } from "./help";
 import { away } from "./live";
 import { formatRoute, type Page, route } from "./route";
@@ -84,7 +85,8 @@ export function App() {
 }
 
 function Current({ page, path }: { page: Page; path: string[] }) {
-  if (page === "config") return path.length >= 3 ? <ConfigPage path={path} /> : <ConfigList />;
+  if (page === "config")
+    return path.length >= 3 ? <ConfigPage key={path.join("/")} path={path} /> : <ConfigList />;
   if (page === "applications" || page === "workloads" || page === "services") {
     const [namespace, name] = path;
     return namespace && name ? (
@@ -189,6 +191,7 @@ function Banners() {
   return (
     <div class="banners">
       {lost && <AwayBanner />}
+      <DraftBanners />
       {shown.map((n) => (
         <div class="banner" role="status" key={n}>
           <Icon path={UI_ICONS.info} size={16} />
@@ -203,6 +206,27 @@ function Banners() {
         </div>
       ))}
     </div>
+  );
+}
+
+/** Text that waits elsewhere to be saved. */
+function DraftBanners() {
+  const here = formatRoute(route.value.page, route.value.path);
+  const waiting = [...drafts.value].filter(([hash]) => hash !== here);
+  return (
+    <>
+      {waiting.map(([hash, { title }]) => (
+        <div class="banner" role="status" key={hash}>
+          <Icon path={UI_ICONS.info} size={16} />
+          <span class="grow">
+            What you wrote in <a href={hash}>{clean(title, 200)}</a> is not saved.
+          </span>
+          <button type="button" class="button" onClick={() => keepDraft(hash, undefined)}>
+            Drop it
+          </button>
+        </div>
+      ))}
+    </>
   );
 }
 

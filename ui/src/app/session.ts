@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 import { Client } from "../api/client";
 import { takeToken } from "../api/token";
+import { dropDrafts } from "./drafts";
 
 const KEY = "lateen.token";
 
@@ -28,6 +29,7 @@ export function signIn(text: string): void {
 
 export function signOut(): void {
   sessionStorage.removeItem(KEY);
+  dropDrafts();
   token.value = undefined;
   refused.value = "you have signed out";
 }
