@@ -291,7 +291,7 @@ function SignIn({ why }: { why: string }) {
         <p class="muted">
           On a cluster this is a Kubernetes token, such as <code>kubectl create token ACCOUNT</code> prints.
           What you may see and change is what Kubernetes allows that account. With <code>lateen up</code> open
-          the address that it printed. The token stays in this tab.
+          the address that it printed. The token stays in the open tabs of this page.
         </p>
         <button type="submit" class="button primary">
           Sign in

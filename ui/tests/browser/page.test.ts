@@ -252,6 +252,29 @@ describe("the address", () => {
     clean();
   });
 
+  it("hands its token to other tabs, of which all sign out together", async () => {
+    const page = await start({ scenario: "echo", token: "s3cret" });
+    const [other] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.click("nav >> text=Workloads", { modifiers: ["Control"] }),
+    ]);
+    await other.waitForSelector("a:has-text('echo-client')");
+    const third = await page.context().newPage();
+    await third.goto(`${opened!.mock.url}#/services`);
+    await third.waitForSelector("a:has-text('tcp-echo-server')");
+    expect(opened!.mock.state.refused).toBe(0);
+    await third.click("text=Sign out");
+    for (const tab of [page, other, third]) await tab.waitForSelector("dialog >> text=you have signed out");
+    await third.reload();
+    await third.waitForSelector("dialog >> text=the token is missing or was refused");
+    // Signing in helps all of them again.
+    await third.fill("dialog input", "s3cret");
+    await third.click("dialog >> text=Sign in >> nth=-1");
+    for (const tab of [page, other, third]) await tab.waitForSelector("dialog", { state: "detached" });
+    await other.waitForSelector("a:has-text('echo-client')");
+    expect(await page.evaluate(() => [localStorage.length, document.cookie])).toEqual([0, ""]);
+  });
+
   it("asks for a token when there is none or it was refused", async () => {
     const page = await start({ scenario: "echo", token: "s3cret" });
     await page.evaluate(() => sessionStorage.setItem("lateen.token", "wrong"));
