@@ -54,7 +54,9 @@ export async function startMock(options = {}) {
         message:
           state.fault === 403
             ? "you need the right to list pods in namespace default: ask for a RoleBinding"
-            : "the graph is being started",
+            : state.fault === 424
+              ? "your token for the cluster has ended or is refused: start `lateen dashboard` again"
+              : "the graph is being started",
       });
     if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
       state.refused += 1;

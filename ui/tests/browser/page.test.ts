@@ -348,6 +348,23 @@ describe("trouble", () => {
     await page.waitForSelector("text=you need the right to list pods in namespace default");
   });
 
+  it("says that the token for the cluster has ended, and not that the server is in trouble", async () => {
+    const page = await start({ scenario: "echo" });
+    opened!.mock.state.fault = 424;
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(
+      ".banner-bad[role=alert] >> text=/^Your token for the cluster has ended .*start/",
+    );
+    expect(await page.locator("text=in trouble").count()).toBe(0);
+    expect(await page.locator("dialog").count()).toBe(0);
+    await page.click("nav >> text=Workloads");
+    await page.waitForSelector(".banner-bad >> text=start `lateen dashboard` again");
+    opened!.mock.state.fault = undefined;
+    await page.click("nav >> text=Graph");
+    await page.waitForSelector(".banner-bad", { state: "detached" });
+    expect(await ids(page, "graph-nodes")).toContain(SERVICE);
+  });
+
   it("says what to do when there is nothing, and shows notices", async () => {
     opened = await open(browser, { scenario: "empty" });
     opened.mock.state.notices.push("12 records were dropped: the store is full");

@@ -129,15 +129,15 @@ mod tests {
     #[test]
     fn a_refused_connection_that_both_ends_tell_of_is_one_with_two_views() {
         let client =
-            |port, time| (key(Reporter::Source, "UC"), connection(Flag::UpstreamReset, port, time));
+            |port, time| (key(Reporter::Source, "UR"), connection(Flag::UpstreamReset, port, time));
         let server = |port, time| {
             let flag = Flag::UpstreamConnectionFailure;
             (key(Reporter::Destination, "UF"), accepted(flag, port, time))
         };
-        let both = [("UF".to_owned(), Some("UC".to_owned()))];
+        let both = [("UF".to_owned(), Some("UR".to_owned()))];
         assert_eq!(told(&[client(1, 5), server(1, 5)]), both);
         assert_eq!(told(&[server(1, 5), client(1, 4)]), both);
-        let [alone, other] = ["UC", "UF"].map(|flags| (flags.to_owned(), None));
+        let [alone, other] = ["UR", "UF"].map(|flags| (flags.to_owned(), None));
         assert_eq!(told(&[client(1, 5), server(2, 5)]), [alone.clone(), other.clone()]);
         let later = [other.clone(), alone.clone()];
         assert_eq!(told(&[server(1, 20_000), client(1, 5)]), later, "its port is another's now");
