@@ -85,13 +85,14 @@ impl<'q> Parameters<'q> {
             .map_err(|_| format!("at {text:?} is not a time: give milliseconds since 1970"))?;
         let step = step_of(time / 1000).saturating_sub(u32::from(time.is_multiple_of(STEP * 1000)));
         match step {
-            step if step < oldest => {
+            _ if time < milliseconds(oldest) => {
                 Err(format!("at {text} is too long ago: the oldest is {}", milliseconds(oldest)))
             }
             step if step > now + AHEAD => {
                 Err(format!("at {text} is to come: now is {}", milliseconds(now + 1)))
             }
-            step => Ok(step.min(now)),
+            // At the oldest time itself its first step has only begun.
+            step => Ok(step.clamp(oldest, now)),
         }
     }
 
