@@ -38,6 +38,8 @@ export async function startMock(options = {}) {
     asked: /** @type {string[]} */ ([]),
     notices: /** @type {string[]} */ ([]),
     saved: 0,
+    /** Requests without the right token. */
+    refused: 0,
   };
   const now = options.now ?? Date.now;
   const server = createServer((request, response) => {
@@ -52,9 +54,12 @@ export async function startMock(options = {}) {
         message:
           state.fault === 403
             ? "you need the right to list pods in namespace default: ask for a RoleBinding"
-            : "the graph is being started",
+            : state.fault === 424
+              ? "your token for the cluster has ended or is refused: start `lateen dashboard` again"
+              : "the graph is being started",
       });
     if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
+      state.refused += 1;
       return send(response, 401, {
         status: 401,
         message: "the token is missing or was refused: open the address that `lateen up` printed",

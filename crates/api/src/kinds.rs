@@ -47,6 +47,12 @@ impl Kind {
         self.versions[0]
     }
 
+    /// The version that Kubernetes prefers, and kubectl shows: the newest stable one, or else of beta, or else of alpha.
+    pub fn preferred_version(&self) -> &'static str {
+        let newest = self.versions.iter().max_by_key(|version| priority(version));
+        newest.unwrap_or(&self.versions[0])
+    }
+
     pub fn serves(&self, version: &str) -> bool {
         self.versions.contains(&version)
     }
@@ -64,6 +70,17 @@ impl Kind {
             format!("{}.{}", self.plural, self.group)
         }
     }
+}
+
+/// How a version such as `v1`, `v1beta1` or `v1alpha3` compares with others.
+fn priority(version: &str) -> (u8, u32, u32) {
+    let numbers = version.strip_prefix('v').unwrap_or(version);
+    let unstable = ["alpha", "beta"].into_iter().zip(0..).find_map(|(stage, rank)| {
+        let (major, minor) = numbers.split_once(stage)?;
+        Some((rank, major, minor))
+    });
+    let (stage, major, minor) = unstable.unwrap_or((2, numbers, ""));
+    (stage, major.parse().unwrap_or(0), minor.parse().unwrap_or(0))
 }
 
 impl PartialEq for Kind {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use futures::future::BoxFuture;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_graph::relay::{Bidirectional, Relay, Way};
-use lateen_kube::Client;
+use lateen_graph::relay::{Bidirectional, Relay, Trouble, Way};
 use lateen_kube::credentials::Credentials;
+use lateen_kube::{Client, Error};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -220,12 +220,21 @@ impl Account {
 }
 
 impl Way for Remote {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, String>> {
-        Box::pin(async { self.dial().await.map_err(|error| causes(&error)) })
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, Trouble>> {
+        Box::pin(async { self.dial().await.map_err(|error| trouble(&error)) })
     }
 
-    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, String>> {
-        Box::pin(async { self.bearer().await.map_err(|error| causes(&error)) })
+    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, Trouble>> {
+        Box::pin(async { self.bearer().await.map_err(|error| trouble(&error)) })
+    }
+}
+
+fn trouble(error: &anyhow::Error) -> Trouble {
+    let said = causes(error);
+    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Error>());
+    match refusal.and_then(Error::code) {
+        Some(401) => Trouble::Unknown(said),
+        _ => Trouble::Other(said),
     }
 }
 
@@ -233,7 +242,7 @@ impl Way for Remote {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::choose;
+    use super::{Error, Trouble, choose, trouble};
 
     fn pod(name: &str, revision: &str, ready: &str) -> Value {
         json!({
@@ -246,6 +255,19 @@ mod tests {
         let pod = choose(pods.to_vec(), "istio-system", None, name);
         pod.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_refused_token_is_told_from_other_trouble() {
+        let refused = |code| Error::Refused {
+            action: "list pods".to_owned(),
+            code,
+            reason: "Why".to_owned(),
+            message: "no".to_owned(),
+        };
+        let said = |code| trouble(&anyhow::Error::from(refused(code)).context("asking"));
+        assert!(matches!(said(401), Trouble::Unknown(why) if why.contains("list pods")));
+        assert!(matches!(said(403), Trouble::Other(_)));
     }
 
     #[test]

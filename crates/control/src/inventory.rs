@@ -20,6 +20,7 @@ use crate::debug::Proxies;
 use crate::findings::{Count, Facts, Findings};
 use crate::known::Known;
 use crate::published::Published;
+use crate::query::{self, Pairs};
 use crate::replicas::Replicas;
 
 /// Rows of one answer; a page that needs more asks for less.
@@ -112,7 +113,23 @@ impl Inventory {
                 "traffic of proxies that are connected to {name} is not shown: it passes none on"
             )
         };
-        silent.map(said).collect()
+        let mut notices: Vec<String> = silent.map(said).collect();
+        let counts = self.proxies.counts();
+        for (count, why) in [
+            (
+                counts.overweight,
+                "messages of telemetry were dropped: each would take too much memory",
+            ),
+            (
+                counts.foreign,
+                "connections and samples were dropped: the proxies that told them are of other namespaces than they said",
+            ),
+        ] {
+            if count > 0 {
+                notices.push(format!("{count} {why}"));
+            }
+        }
+        notices
     }
 
     /// To be asked about names and addresses by a reader who may look into these namespaces only, if they are given.
@@ -144,8 +161,17 @@ impl Inventory {
 
     /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
     pub fn list(&self, name: &str, query: &str, health: Health<'_>) -> Option<Page> {
+        let names: &[&str] = match name {
+            "namespaces" => &[],
+            "services" | "workloads" | "applications" => &["namespaces", "search"],
+            "config" => &["namespaces", "search", "kind", "actsOn"],
+            _ => return None,
+        };
+        let wanted = match query::of_page(query, names) {
+            Ok(given) => Wanted::of(given),
+            Err(why) => return Some(Page::problem(400, why)),
+        };
         let snapshot = self.published.snapshot();
-        let wanted = Wanted::read(query);
         Some(Page::json(&match name {
             "namespaces" => json!({ "namespaces": namespaces(&snapshot, health) }),
             "services" => json!(self.services(&snapshot, &wanted, health)),
@@ -256,7 +282,7 @@ pub(crate) fn item(key: &Key, object: &ObjectRef, created: i64, issues: Count) -
         "group": object.group,
         "namespace": object.namespace,
         "name": object.name,
-        "version": key.kind.storage_version(),
+        "version": key.kind.preferred_version(),
         "created": created,
         "issues": issues,
     })
@@ -268,11 +294,8 @@ fn issues(acts: &Acts, id: &str) -> Count {
 }
 
 impl<'q> Wanted<'q> {
-    fn read(query: &'q str) -> Self {
-        let get = |name: &str| {
-            let mut all = form_urlencoded::parse(query.as_bytes());
-            all.find(|(key, _)| key == name).map(|(_, value)| value).filter(|v| !v.is_empty())
-        };
+    fn of(mut given: Pairs<'q>) -> Self {
+        let mut get = |name: &str| given.remove(name).filter(|value| !value.is_empty());
         let split = |text: Cow<'q, str>| -> BTreeSet<Cow<'q, str>> {
             text.split(',').map(|name| Cow::Owned(name.trim().to_owned())).collect()
         };

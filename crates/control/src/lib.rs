@@ -18,6 +18,7 @@ pub mod objects;
 pub mod owner;
 mod published;
 mod pushes;
+pub mod query;
 mod reading;
 mod replicas;
 mod report;

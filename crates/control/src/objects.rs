@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::findings::{Findings, Verdict};
 use crate::inventory::{Inventory, item};
+use crate::query;
 use crate::reading::reading;
 use crate::whatif::WhatIf;
 use foreseen::Foreseen;
@@ -194,8 +195,8 @@ fn key(path: &str) -> Result<Key, Page> {
 }
 
 fn dry_run(query: &str) -> Result<DryRun, Page> {
-    let mut all = form_urlencoded::parse(query.as_bytes());
-    match all.find(|(name, _)| name == "dryRun").map(|(_, value)| value).as_deref() {
+    let given = query::of_page(query, &["dryRun"]).map_err(|why| Page::problem(400, why))?;
+    match given.get("dryRun").map(|value| &**value) {
         None | Some("" | "false") => Ok(DryRun::No),
         Some("true") => Ok(DryRun::Yes),
         Some(other) => {

@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use crate::graph::{Query, by_client, counts, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
-use crate::store::{STEP, Store};
+use crate::store::{STEP, Store, Sum};
 use crate::view::{GraphType, Lines, Series};
 
-/// The points of one direction, by name, before they are numbers per second.
+/// One direction, by protocol, before it is numbers per second.
 #[derive(Default)]
-struct Steps(BTreeMap<&'static str, Vec<Step>>);
+struct Steps(BTreeMap<&'static str, Course>);
+
+/// The points of one protocol.
+struct Course {
+    steps: Vec<Step>,
+    /// Connections that are open at their end.
+    open: i64,
+}
 
 #[derive(Clone, Default)]
 struct Step {
@@ -25,15 +32,42 @@ struct Sides {
     outbound: bool,
 }
 
+impl Sides {
+    /// Those of both directions that it is on.
+    fn of<'s>(
+        self,
+        inbound: &'s mut Steps,
+        outbound: &'s mut Steps,
+    ) -> impl Iterator<Item = &'s mut Steps> {
+        let both = [(self.inbound, inbound), (self.outbound, outbound)];
+        both.into_iter().filter_map(|(is_its, steps)| is_its.then_some(steps))
+    }
+}
+
 /// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole
 /// `mesh`; of an edge and of the mesh all are outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
-    let keys = store.sums(first, last).filter(|(_, sum)| !sum.points.is_empty());
-    let by_client = by_client(keys.map(|(key, sum)| (&**key, sum.route)));
+    let of = |wanted: fn(&Sum) -> bool| {
+        let keys = store.sums(first, last).filter(move |(_, sum)| wanted(sum));
+        by_client(keys.map(|(key, sum)| (&**key, sum.route)))
+    };
+    let by_client = of(|sum| !sum.points.is_empty());
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
+    // A connection that nothing went over lately is open nevertheless.
+    let open_by_client = of(|sum| !sum.points.is_empty() || sum.open != 0);
+    for (key, sum) in store.sums(first, last).filter(|(_, sum)| sum.open != 0) {
+        let sides = sides(id, &query, key);
+        let is_its = sides.inbound || sides.outbound;
+        if is_its && counts(key, sum.route, &open_by_client) {
+            for steps in sides.of(&mut inbound, &mut outbound) {
+                let course = steps.course(key, length);
+                course.open = course.open.saturating_add(sum.open);
+            }
+        }
+    }
     store.points(
         first,
         last,
@@ -43,13 +77,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             (is_its && counts(key, route, &by_client)).then_some(sides)
         },
         |key, sides, step, point| {
-            for (is_its, steps) in [(sides.inbound, &mut inbound), (sides.outbound, &mut outbound)]
-            {
-                if is_its {
-                    let all = steps.0.entry(key.protocol.name());
-                    let all = all.or_insert_with(|| vec![Step::default(); length]);
-                    all[(step - first) as usize].add(key, point);
-                }
+            for steps in sides.of(&mut inbound, &mut outbound) {
+                steps.course(key, length).steps[(step - first) as usize].add(key, point);
             }
         },
     );
@@ -143,10 +172,34 @@ impl Step {
     }
 }
 
+impl Course {
+    /// Connections that were open at the end of each step: those at the end of all, without what came later.
+    fn open(&self) -> Vec<Option<f64>> {
+        let mut open = self.open;
+        let back = self.steps.iter().rev().map(|step| {
+            let then = open;
+            open = open.saturating_sub(step.point.net());
+            Some(then.max(0) as f64)
+        });
+        let mut open: Vec<_> = back.collect();
+        open.reverse();
+        open
+    }
+}
+
 impl Steps {
+    fn course(&mut self, key: &Key, length: usize) -> &mut Course {
+        let new = || Course { steps: vec![Step::default(); length], open: 0 };
+        self.0.entry(key.protocol.name()).or_insert_with(new)
+    }
+
     fn lines(self) -> Lines {
         let mut lines = Lines::new();
-        for (protocol, steps) in self.0 {
+        for (protocol, course) in self.0 {
+            if protocol == "tcp" {
+                lines.insert("tcp.active".to_owned(), course.open());
+            }
+            let steps = course.steps;
             let mut line = |name: &str, value: &dyn Fn(&Step) -> Option<f64>| {
                 lines.insert(format!("{protocol}.{name}"), steps.iter().map(value).collect());
             };

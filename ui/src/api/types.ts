@@ -21,7 +21,7 @@
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
 // Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403; a parameter that
 // is not known, or a value that is not allowed, is 400; an id that nothing in the mesh has, and no traffic of the last
-// hour, is 404.
+// hour, is 404. Behind `lateen dashboard`, 424 says that the reader's token for the cluster has ended.
 //
 // `/graph?format=text` is what `lateen graph` prints. `format=kiali` is Kiali's graph JSON, and takes Kiali's names:
 // `graphType`, `includeIdleEdges`, `injectServiceNodes`, `queryTime` (in seconds) and `rateTcp` (`sent`, the default:

@@ -6,16 +6,15 @@ import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
-import { age } from "../model/format";
 import { clean } from "../model/text";
 import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
-import { Icon, IconButton } from "../ui/widgets";
+import { IconButton } from "../ui/widgets";
+import { Banners } from "./banners";
 import { Help } from "./help";
-import { away } from "./live";
 import { formatRoute, type Page, route } from "./route";
 import { hasToken, refused, signIn, signOut } from "./session";
-import { choose, graph, graphFeed, graphHash, refreshAll, state, statusFeed } from "./store";
+import { choose, graphHash, refreshAll, state, statusFeed } from "./store";
 import { setTheme, type Theme, theme } from "./theme";
 
 const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; namespace: string; name: string }>(
@@ -84,7 +83,8 @@ export function App() {
 }
 
 function Current({ page, path }: { page: Page; path: string[] }) {
-  if (page === "config") return path.length >= 3 ? <ConfigPage path={path} /> : <ConfigList />;
+  if (page === "config")
+    return path.length >= 3 ? <ConfigPage key={path.join("/")} path={path} /> : <ConfigList />;
   if (page === "applications" || page === "workloads" || page === "services") {
     const [namespace, name] = path;
     return namespace && name ? (
@@ -181,65 +181,6 @@ function ThemeSwitch() {
   );
 }
 
-function Banners() {
-  const lost = away.value;
-  const notices = [...(statusFeed.state.value.data?.notices ?? []), ...(graph.value?.notices ?? [])];
-  const closed = useSignal<string[]>([]);
-  const shown = [...new Set(notices)].filter((n) => !closed.value.includes(n)).slice(0, 5);
-  return (
-    <div class="banners">
-      {lost && <AwayBanner />}
-      {shown.map((n) => (
-        <div class="banner" role="status" key={n}>
-          <Icon path={UI_ICONS.info} size={16} />
-          <span class="grow">{clean(n, 400)}</span>
-          <IconButton
-            icon={UI_ICONS.close}
-            label="Close this notice"
-            onClick={() => {
-              closed.value = [...closed.value.slice(-50), n];
-            }}
-          />
-        </div>
-      ))}
-    </div>
-  );
-}
-
-function AwayBanner() {
-  const now = useSignal(Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => {
-      now.value = Date.now();
-    }, 1000);
-    return () => clearInterval(timer);
-  }, [now]);
-  const lost = away.value;
-  if (!lost) return null;
-  const seen = graphFeed.state.value.at;
-  const wait = lost.retryAt ? Math.max(0, Math.ceil((lost.retryAt - now.value) / 1000)) : 0;
-  return (
-    <div class="banner banner-bad">
-      <Icon path={UI_ICONS.warning} size={16} />
-      <span class="grow">
-        <span role="alert">
-          {lost.message === "the server does not answer"
-            ? "The server does not answer."
-            : `The server is in trouble: ${clean(lost.message, 200)}.`}
-        </span>{" "}
-        {/* Nobody wants each second read aloud. */}
-        <span aria-hidden="true">
-          {seen > 0 && `What is shown is ${age(now.value - seen)} old.`}{" "}
-          {wait > 0 ? `Trying again in ${wait} s.` : "Trying again…"}
-        </span>
-      </span>
-      <button type="button" class="button" onClick={lost.retry}>
-        Try now
-      </button>
-    </div>
-  );
-}
-
 function SignIn({ why }: { why: string }) {
   const token = useSignal("");
   const submit = (e: Event) => {
@@ -267,7 +208,7 @@ function SignIn({ why }: { why: string }) {
         <p class="muted">
           On a cluster this is a Kubernetes token, such as <code>kubectl create token ACCOUNT</code> prints.
           What you may see and change is what Kubernetes allows that account. With <code>lateen up</code> open
-          the address that it printed. The token stays in this tab.
+          the address that it printed. The token stays in the open tabs of this page.
         </p>
         <button type="submit" class="button primary">
           Sign in

@@ -13,6 +13,9 @@ export interface Away {
 
 export const away = signal<Away | undefined>(undefined);
 
+/** What is said while the reader's token for the cluster has ended, behind `lateen dashboard`. */
+export const ended = signal<string | undefined>(undefined);
+
 const failing = new Set<{ refresh(): void }>();
 
 export const environment: FeedEnvironment = {
@@ -25,6 +28,7 @@ export const environment: FeedEnvironment = {
   now: Date.now,
   report({ error, retryAt, feed }) {
     if (error?.status === 401) refused.value = error.message;
+    ended.value = error?.status === 424 ? error.message : undefined;
     if (error?.away) failing.add(feed);
     else failing.delete(feed);
     if (failing.size === 0) {

@@ -61,16 +61,13 @@ const find = computed(() => check(state.value.find));
 const hide = computed(() => check(state.value.hide));
 export const expressions = { find, hide };
 
-/** Of a wrong expression the last right one stays in force. */
-function lastRight(checked: typeof find): () => ViewOptions["find"] {
-  let last: ViewOptions["find"];
-  return () => {
-    if (!checked.value.error) last = checked.value.expression;
-    return last;
-  };
+/** Of a wrong expression to hide by the last right one stays in force: nodes that come back with each letter would
+ * move the graph. A wrong one to find by finds nothing, and dims nothing. */
+let lastHide: ViewOptions["hide"];
+function rightHide(): ViewOptions["hide"] {
+  if (!hide.value.error) lastHide = hide.value.expression;
+  return lastHide;
 }
-const rightFind = lastRight(find);
-const rightHide = lastRight(hide);
 
 const viewOptions = computed<ViewOptions>(() => {
   const s = state.value;
@@ -78,7 +75,7 @@ const viewOptions = computed<ViewOptions>(() => {
     boxNamespaces: s.boxNamespaces,
     boxApps: s.boxApps && s.type === "versionedApp",
     labels: s.labels,
-    find: rightFind(),
+    find: find.value.error ? undefined : find.value.expression,
     hide: rightHide(),
   };
 });

@@ -1,9 +1,10 @@
 // One Istio object: its YAML, what is wrong with it and where, what it acts on, and, for whoever may, a change.
 // A change is checked by the server first; it is saved only from the version that it was made from.
 import { batch, type Signal, useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { ApiError } from "../api/client";
 import type { ConfigObject, Foreseen, Issue } from "../api/types";
+import { drafts, keepDraft } from "../app/drafts";
 import { formatRoute } from "../app/route";
 import { api, refused } from "../app/session";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
@@ -63,6 +64,7 @@ export default function ConfigPage({ path }: { path: string[] }) {
           key={url}
           object={it}
           url={url}
+          hash={formatRoute("config", path)}
           reload={() => load()}
           saved={(next) => {
             object.value = next;
@@ -76,14 +78,19 @@ export default function ConfigPage({ path }: { path: string[] }) {
 interface BodyProps {
   object: ConfigObject;
   url: string;
+  /** The address of this page. */
+  hash: string;
   reload(): Promise<ConfigObject | undefined>;
   saved(next: ConfigObject): void;
 }
 
-function Body({ object, url, reload, saved }: BodyProps) {
-  const text = useSignal(object.yaml);
+function Body({ object, url, hash, reload, saved }: BodyProps) {
+  const draft = drafts.peek().get(hash);
+  const text = useSignal(draft?.yaml ?? object.yaml);
+  /** The version that the text was made from. */
+  const base = useSignal(draft?.resourceVersion ?? object.resourceVersion);
   /** What the editor begins with; replaced to put other text into it. */
-  const begin = useSignal({ text: object.yaml });
+  const begin = useSignal({ text: text.peek() });
   const replace = (yaml: string) => {
     text.value = yaml;
     begin.value = { text: yaml };
@@ -92,19 +99,26 @@ function Body({ object, url, reload, saved }: BodyProps) {
   /** What the mesh would say of the text that was checked. */
   const foreseen = useSignal<Foreseen | undefined>(undefined);
   const trouble = useSignal<ApiError | undefined>(undefined);
-  const said = useSignal("");
+  const said = useSignal(draft ? "Your text from before, not saved yet" : "");
   const working = useSignal(false);
   /** The text that the server has checked. */
   const checked = useSignal<string | undefined>(undefined);
   const goTo = useSignal<{ line: number } | undefined>(undefined);
   const changed = text.value !== object.yaml;
+  useLayoutEffect(() => {
+    const { kind, namespace, name } = object;
+    const title = `${kind} ${namespace}/${name}`;
+    keepDraft(hash, changed ? { yaml: text.value, resourceVersion: base.value, title } : undefined);
+  }, [hash, changed, text.value, base.value]);
   const errors = issues.value.filter((i) => i.severity === "error").length;
 
   /** What the mesh says of a saved object comes a moment after it. */
   const followUp = async () => {
     await new Promise((done) => setTimeout(done, FINDINGS_AFTER));
     const next = await reload();
-    if (next && text.value === next.yaml) issues.value = next.validation;
+    if (!next || text.value !== next.yaml) return;
+    issues.value = next.validation;
+    base.value = next.resourceVersion;
   };
   const send = async (dryRun: boolean) => {
     working.value = true;
@@ -112,7 +126,7 @@ function Body({ object, url, reload, saved }: BodyProps) {
     try {
       const next = await api.post<ConfigObject>(`${url}?dryRun=${dryRun}`, {
         yaml,
-        resourceVersion: object.resourceVersion,
+        resourceVersion: base.value,
       });
       batch(() => {
         issues.value = next.validation;
@@ -122,6 +136,7 @@ function Body({ object, url, reload, saved }: BodyProps) {
         said.value = dryRun ? verdict(next) : "Saved";
       });
       if (!dryRun) {
+        base.value = next.resourceVersion;
         replace(next.yaml);
         saved(next);
         void followUp();
@@ -143,6 +158,7 @@ function Body({ object, url, reload, saved }: BodyProps) {
     if (!theirs) return;
     batch(() => {
       trouble.value = undefined;
+      base.value = theirs.resourceVersion;
       checked.value = undefined;
       issues.value = theirs.validation;
       if (!keepMine) replace(theirs.yaml);
@@ -189,6 +205,7 @@ function Body({ object, url, reload, saved }: BodyProps) {
                 disabled={!changed || working.value}
                 onClick={() => {
                   replace(object.yaml);
+                  base.value = object.resourceVersion;
                   issues.value = object.validation;
                   trouble.value = undefined;
                   said.value = "";

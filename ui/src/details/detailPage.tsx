@@ -9,8 +9,9 @@ import { Labels, Sidecars } from "../lists/columns";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
 import { view } from "../model/view";
+import { LogsTab } from "../panel/logs";
 import { select } from "../panel/selection";
-import { ConfigTab, FailuresTab, LogsTab, SeriesTab } from "../panel/tabs";
+import { ConfigTab, FailuresTab, SeriesTab } from "../panel/tabs";
 import { Neighbours, TrafficTable } from "../panel/trafficTable";
 import { HealthMark, IssueCount, Loading, Tabs, Trouble } from "../ui/widgets";
 

@@ -38,7 +38,9 @@ export default function GraphPage() {
       {s.replay && <Replay />}
       <div class={`graph-area ${shown ? "with-panel" : ""}`}>
         <div class="graph-column">
-          {feed.error && !feed.error.away && feed.error.status !== 401 && <GraphTrouble error={feed.error} />}
+          {feed.error && !feed.error.away && ![401, 424].includes(feed.error.status) && (
+            <GraphTrouble error={feed.error} />
+          )}
           {!view && !feed.error && <Loading what="the graph" />}
           {view && view.nodes.length === 0 ? <Empty /> : <Stage openDetails={openDetails} />}
           {view && view.nodes.length > 0 && <StatusLine />}

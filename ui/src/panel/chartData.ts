@@ -64,6 +64,12 @@ const CHARTS: {
     format: number,
   },
   {
+    id: "tcpOpen",
+    title: "TCP connections open",
+    lines: [["tcp.active", "open", "tcp"]],
+    format: number,
+  },
+  {
     id: "tcpBytes",
     title: "TCP bytes per second",
     lines: [

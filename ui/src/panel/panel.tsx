@@ -10,8 +10,9 @@ import type { PanelTab } from "../model/graphState";
 import { BADGE_NAMES } from "../model/kinds";
 import { clean } from "../model/text";
 import { HealthMark, Icon, IconButton, IssueCount, Tabs } from "../ui/widgets";
+import { LogsTab } from "./logs";
 import { named, type Selection, select } from "./selection";
-import { ConfigTab, FailuresTab, LogsTab, SeriesTab } from "./tabs";
+import { ConfigTab, FailuresTab, SeriesTab } from "./tabs";
 import { Neighbours, TrafficTable } from "./trafficTable";
 
 const TABS = [

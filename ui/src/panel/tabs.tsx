@@ -1,17 +1,17 @@
 // The tabs of the side panel and of the detail pages that ask the server about one selection: charts over time,
-// Istio objects, failed requests, logs.
-import { useRef } from "preact/hooks";
+// Istio objects, failed requests; the logs are in `logs.tsx`.
 import { query } from "../api/client";
-import type { ConfigItem, Failure, List, LogLine, ObjectRef, Series } from "../api/types";
+import type { ConfigItem, Failure, List, ObjectRef, Series } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
 import { UI_ICONS } from "../graph/icons";
 import { bytes, clock, latency } from "../model/format";
 import { configPath, explainFlags } from "../model/kinds";
-import { clean, cleanLines } from "../model/text";
+import { clean } from "../model/text";
 import { lazy } from "../ui/lazy";
 import { Icon, IssueCount, Loading, Trouble } from "../ui/widgets";
+import { Gone } from "./gone";
 
 const Charts = lazy("charts", () => import("./charts"));
 const EVERY = 10_000;
@@ -20,11 +20,6 @@ const LIMIT = 50;
 interface Props {
   id: string;
   at?: number;
-}
-
-/** The server knows of nothing with this id any more. */
-function Gone() {
-  return <p class="muted">It is not in the mesh any more, and had no traffic in the last hour.</p>;
 }
 
 export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
@@ -138,30 +133,6 @@ function Explanation({ failure: f }: { failure: Failure }) {
         {clean(f.proxy, 160)}. {bytes(f.bytesSent)} sent, {bytes(f.bytesReceived)} received,{" "}
         {latency(f.durationMs)}
       </p>
-    </div>
-  );
-}
-
-export function LogsTab({ id, at }: Props) {
-  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, limit: 200, at }), {
-    load: (key, abort) => api.get(`/logs${key}`, abort),
-    interval: () => 5000,
-  });
-  const list = useRef<HTMLDivElement>(null);
-  if (error?.status === 404) return <Gone />;
-  if (error && !data) return <Trouble error={error} retry={refresh} />;
-  if (!data) return <Loading what="logs" />;
-  if (data.lines.length === 0) return <p class="muted">No line was logged lately.</p>;
-  return (
-    <div class="logs" ref={list} tabIndex={0} role="log" aria-label="Log lines" aria-live="off">
-      {data.lines.slice(-200).map((l, i) => (
-        <div key={`${l.time} ${i}`} class="log-line">
-          <span class="log-head">
-            <time>{clock(l.time)}</time> {clean(l.from, 60)}
-          </span>
-          <span class="log-text">{cleanLines(l.text, 2000)}</span>
-        </div>
-      ))}
     </div>
   );
 }

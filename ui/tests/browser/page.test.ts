@@ -170,6 +170,7 @@ describe("the graph of the echo demo", () => {
     await page.fill("[data-field=find]", "name contians x");
     const message = await page.waitForSelector(".expression-error mark");
     expect(await message.textContent()).toBe("contians");
+    expect(await page.locator("[data-found]").count()).toBe(0);
     await page.fill("[data-field=find]", "");
     await page.keyboard.type("nam");
     await page.keyboard.press("ArrowDown");
@@ -251,6 +252,29 @@ describe("the address", () => {
     clean();
   });
 
+  it("hands its token to other tabs, of which all sign out together", async () => {
+    const page = await start({ scenario: "echo", token: "s3cret" });
+    const [other] = await Promise.all([
+      page.context().waitForEvent("page"),
+      page.click("nav >> text=Workloads", { modifiers: ["Control"] }),
+    ]);
+    await other.waitForSelector("a:has-text('echo-client')");
+    const third = await page.context().newPage();
+    await third.goto(`${opened!.mock.url}#/services`);
+    await third.waitForSelector("a:has-text('tcp-echo-server')");
+    expect(opened!.mock.state.refused).toBe(0);
+    await third.click("text=Sign out");
+    for (const tab of [page, other, third]) await tab.waitForSelector("dialog >> text=you have signed out");
+    await third.reload();
+    await third.waitForSelector("dialog >> text=the token is missing or was refused");
+    // Signing in helps all of them again.
+    await third.fill("dialog input", "s3cret");
+    await third.click("dialog >> text=Sign in >> nth=-1");
+    for (const tab of [page, other, third]) await tab.waitForSelector("dialog", { state: "detached" });
+    await other.waitForSelector("a:has-text('echo-client')");
+    expect(await page.evaluate(() => [localStorage.length, document.cookie])).toEqual([0, ""]);
+  });
+
   it("asks for a token when there is none or it was refused", async () => {
     const page = await start({ scenario: "echo", token: "s3cret" });
     await page.evaluate(() => sessionStorage.setItem("lateen.token", "wrong"));
@@ -260,6 +284,46 @@ describe("the address", () => {
     await page.click("dialog >> text=Sign in >> nth=-1");
     await settled(page);
     expect(await page.$("dialog[open]")).toBeNull();
+  });
+});
+
+describe("logs", () => {
+  it("stay at the newest line until the reader scrolls up, who is then told of newer ones", async () => {
+    let now = Date.UTC(2030, 0, 1);
+    const page = await start({
+      scenario: "bookinfo",
+      hash: "#/graph?selected=namespace%2Fbookinfo&tab=logs",
+      now: () => now,
+    });
+    await page.waitForSelector(".logs .log-line");
+    const place = () =>
+      page.$eval(".logs", (e) => ({
+        tall: e.scrollHeight - e.clientHeight,
+        left: e.scrollHeight - e.clientHeight - e.scrollTop,
+      }));
+    const last = () => page.$eval(".logs .log-line:last-child time", (e) => e.textContent);
+    const newer = async () => {
+      const before = await last();
+      now += 5000;
+      await page.waitForFunction(
+        (t) => document.querySelector(".logs .log-line:last-child time")?.textContent !== t,
+        before,
+      );
+    };
+    expect((await place()).tall).toBeGreaterThan(100);
+    expect((await place()).left).toBeLessThan(2);
+    await newer();
+    expect((await place()).left).toBeLessThan(2);
+    expect(await page.locator(".logs-more").count()).toBe(0);
+    await page.$eval(".logs", (e) => e.scrollTo(0, 0));
+    await page.waitForFunction(() => document.querySelector(".logs")?.scrollTop === 0);
+    await newer();
+    await page.waitForSelector(".logs-more");
+    expect((await place()).left).toBeGreaterThan(100);
+    await page.click(".logs-more");
+    expect((await place()).left).toBeLessThan(2);
+    await page.waitForSelector(".logs-more", { state: "detached" });
+    clean();
   });
 });
 
@@ -282,6 +346,23 @@ describe("trouble", () => {
     opened!.mock.state.fault = 403;
     await page.click("[aria-label='Refresh now']");
     await page.waitForSelector("text=you need the right to list pods in namespace default");
+  });
+
+  it("says that the token for the cluster has ended, and not that the server is in trouble", async () => {
+    const page = await start({ scenario: "echo" });
+    opened!.mock.state.fault = 424;
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(
+      ".banner-bad[role=alert] >> text=/^Your token for the cluster has ended .*start/",
+    );
+    expect(await page.locator("text=in trouble").count()).toBe(0);
+    expect(await page.locator("dialog").count()).toBe(0);
+    await page.click("nav >> text=Workloads");
+    await page.waitForSelector(".banner-bad >> text=start `lateen dashboard` again");
+    opened!.mock.state.fault = undefined;
+    await page.click("nav >> text=Graph");
+    await page.waitForSelector(".banner-bad", { state: "detached" });
+    expect(await ids(page, "graph-nodes")).toContain(SERVICE);
   });
 
   it("says what to do when there is nothing, and shows notices", async () => {
@@ -393,6 +474,46 @@ describe("lists and objects", () => {
     await page.click("text=Save");
     await page.waitForFunction(() => document.querySelector(".editor-bar")?.textContent?.includes("Saved"));
     expect(opened!.mock.state.mesh.objects[0]!.yaml).toContain("# mine");
+  });
+
+  it("keep what is written and not saved, and ask before it would be lost", async () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    const page = await start({ scenario: "echo-split", hash }, false);
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    await page.click("nav >> text=Services");
+    await page.waitForSelector("h1:has-text('Services')");
+    await page.waitForSelector(".banner >> text=VirtualService default/tcp-echo-server");
+    await page.goBack();
+    await page.waitForSelector(".cm-content >> text=# mine");
+    expect(await page.locator(".banner").count()).toBe(0);
+    await page.waitForSelector(".editor-bar >> text=not saved yet");
+    // Somebody else's change in the meantime is not overwritten by what waited.
+    await page.click("nav >> text=Services");
+    opened!.mock.state.mesh.objects[0]!.resourceVersion += 1;
+    await page.click(".banner a");
+    await page.click("text=Check");
+    await page.waitForSelector("text=Checked: no issues");
+    await page.click("text=Save");
+    await page.waitForSelector("text=Somebody else changed this object");
+    const asked: string[] = [];
+    page.once("dialog", (d) => {
+      asked.push(d.type());
+      void d.accept();
+    });
+    await page.reload();
+    await page.waitForSelector(".cm-content >> text=weight: 80");
+    expect(asked).toEqual(["beforeunload"]);
+    expect(await page.locator(".cm-content >> text=# mine").count()).toBe(0);
+    // Nothing is unsaved now: nobody is asked.
+    page.once("dialog", (d) => {
+      asked.push(d.type());
+      void d.accept();
+    });
+    await page.reload();
+    await page.locator(".cm-content").waitFor();
+    expect(asked).toHaveLength(1);
   });
 
   it("are shown only to whoever may not change them", async () => {

@@ -715,6 +715,9 @@ export const series: Required<Series> = {
     "http.requests": [
       0.4
     ],
+    "tcp.active": [
+      0.0
+    ],
     "tcp.failed": [
       0.4
     ],

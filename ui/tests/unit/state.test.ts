@@ -9,6 +9,17 @@ import { interval, isError, marks, phase } from "../../src/graph/particles";
 import { DEFAULTS, formatGraphState, parseGraphState } from "../../src/model/graphState";
 import { configPath, parseConfigPath } from "../../src/model/kinds";
 import { errorShare, isIdle, sum, totals } from "../../src/model/traffic";
+import { charts } from "../../src/panel/chartData";
+
+describe("the charts", () => {
+  it("show the connections that are open, also where none is opened", () => {
+    const shown = charts({ "tcp.opened": [0, 0], "tcp.active": [4, 4] });
+    expect(shown.map((c) => [c.title, c.lines.map((l) => l.values)])).toEqual([
+      ["TCP connections per second", [[0, 0]]],
+      ["TCP connections open", [[4, 4]]],
+    ]);
+  });
+});
 
 describe("the address", () => {
   it("holds only what differs from the default, and gives it back", () => {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::columns::lookup;
-use super::{KINDS, Source, by_kind, find, split_api_version};
+use super::{KINDS, Source, by_kind, find, priority, split_api_version};
 
 #[test]
 fn the_same_plural_in_two_groups_is_two_kinds() {
@@ -78,4 +78,20 @@ fn a_path_selects_by_index_star_and_key() {
 fn an_api_version_splits_into_group_and_version() {
     assert_eq!(split_api_version("v1"), ("", "v1"));
     assert_eq!(split_api_version("apps/v1"), ("apps", "v1"));
+}
+
+#[test]
+fn the_preferred_version_is_the_newest_of_the_most_stable() {
+    for (group, kind, version) in [
+        ("telemetry.istio.io", "Telemetry", "v1"),
+        ("networking.istio.io", "EnvoyFilter", "v1alpha3"),
+        ("networking.istio.io", "ProxyConfig", "v1beta1"),
+        ("networking.istio.io", "VirtualService", "v1"),
+        ("", "Service", "v1"),
+    ] {
+        assert_eq!(by_kind(group, kind).unwrap().preferred_version(), version, "{kind}");
+    }
+    let mut sorted = ["v1", "v2", "v1beta1", "v1alpha3", "v2beta1", "v1alpha1"];
+    sorted.sort_by_key(|version| priority(version));
+    assert_eq!(sorted, ["v1alpha1", "v1alpha3", "v1beta1", "v2beta1", "v1", "v2"]);
 }

@@ -80,6 +80,34 @@ fn lists_are_narrowed_by_namespace_and_by_words() {
 }
 
 #[test]
+fn telemetry_that_was_dropped_is_noticed() {
+    let proxies = Arc::<Proxies>::default();
+    let inventory = Inventory::new(world(), Arc::default(), proxies.clone(), Arc::default());
+    assert_eq!(inventory.notices(), [""; 0]);
+    proxies.overweight();
+    proxies.refused(3);
+    let [overweight, foreign] = &inventory.notices()[..] else { panic!("two are dropped") };
+    assert!(overweight.starts_with("1 messages of telemetry were dropped"), "{overweight}");
+    assert!(foreign.starts_with("3 connections and samples were dropped"), "{foreign}");
+}
+
+#[test]
+fn parameters_that_a_list_does_not_take_are_refused() {
+    let inventory = Inventory::new(world(), Arc::default(), Arc::default(), Arc::default());
+    for (list, query, said) in [
+        ("workloads", "namespace=shop", "it takes namespaces, search"),
+        ("services", "kind=Service", "it takes namespaces, search"),
+        ("applications", "search=a&search=b", "is given twice"),
+        ("config", "actson=mesh", "it takes namespaces, search, kind, actsOn"),
+        ("namespaces", "search=shop", "takes no parameters"),
+    ] {
+        let page = inventory.list(list, query, &|_| Value::Null).unwrap();
+        let body = String::from_utf8(page.body).unwrap();
+        assert!(page.status == 400 && body.contains(said), "{list}?{query}: {body}");
+    }
+}
+
+#[test]
 fn ten_thousand_workloads_are_a_list_that_says_how_many_it_leaves_out() {
     let mut world = World::new();
     for number in 0..10_000 {

@@ -10,7 +10,7 @@ use lateen_kube::{Client, Source};
 use lateen_runtime::pages::{Reader, Secret, User};
 use serde_json::json;
 
-use super::{Foreseen, key, text};
+use super::{Foreseen, dry_run, key, text};
 use crate::whatif::Outlook;
 
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -64,6 +64,29 @@ fn a_status_makes_no_other_version_and_is_not_edited() {
         (&completed["resourceVersion"], &completed["annotations"][APPLIED]),
         (&json!("7"), &json!("7"))
     );
+}
+
+#[test]
+fn an_object_is_shown_in_the_version_that_kubectl_shows_and_taken_in_any() {
+    let kind = by_kind("telemetry.istio.io", "Telemetry").unwrap();
+    let key = Key { kind, namespace: "shop".to_owned(), name: "all".to_owned() };
+    let stored = json!({
+        "apiVersion": "telemetry.istio.io/v1alpha1", "kind": "Telemetry",
+        "metadata": { "name": "all", "namespace": "shop" }, "spec": {},
+    });
+    let shown = text::content(kind, stored.clone());
+    assert_eq!(shown["apiVersion"], "telemetry.istio.io/v1");
+    let written = text::write(&shown).unwrap();
+    assert_eq!(text::read(&key, &written).unwrap(), stored);
+    assert_eq!(text::read(&key, &written.replace("/v1", "/v1alpha1")).unwrap(), stored);
+}
+
+#[test]
+fn whoever_misspells_a_dry_run_changes_nothing() {
+    assert!(dry_run("").is_ok() && dry_run("dryRun=true").is_ok());
+    for query in ["dryrun=true", "dryRun=yes", "dryRun=true&dryRun=false"] {
+        assert_eq!(dry_run(query).map(drop).unwrap_err().status, 400, "{query}");
+    }
 }
 
 #[test]

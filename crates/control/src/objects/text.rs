@@ -13,8 +13,10 @@ const KEPT: [&str; 3] = ["managedFields", "resourceVersion", "generation"];
 /// kubectl's note of what it applied last: as long as the object, and nobody's to edit.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What a writer can change of an object, and what tells it from others.
+/// What a writer can change of an object, and what tells it from others; in the version that kubectl shows, as all
+/// versions of a kind have the same fields.
 pub fn content(kind: &Kind, mut object: Value) -> Value {
+    object["apiVersion"] = kind.api_version(kind.preferred_version()).into();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.retain(|name, _| !KEPT.contains(&name.as_str()));
         let annotations = metadata.get_mut("annotations").and_then(Value::as_object_mut);

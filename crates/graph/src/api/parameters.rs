@@ -2,9 +2,9 @@
 //! what it takes. Nothing is rounded, and no name that is not known is passed over: whoever misspells would be
 //! shown another graph than they asked for.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use lateen_control::query::{Pairs, not_taken, pairs};
 use lateen_runtime::pages::Reader;
 
 use crate::graph::Query;
@@ -16,8 +16,6 @@ use crate::view::GraphType;
 const DURATION: u64 = 60;
 /// Steps that a time may be ahead: clocks differ a little.
 const AHEAD: u32 = 1;
-/// Characters of a name that are repeated to whoever gave it.
-const NAMED: usize = 64;
 
 pub const STATUS: &[&str] = &[];
 pub const GRAPH: &[&str] = &["type", "namespaces", "duration", "at", "services", "idle", "format"];
@@ -25,7 +23,7 @@ pub const SERIES: &[&str] = &["id", "type", "namespaces", "duration", "at", "ser
 pub const SELECTION: &[&str] = &["id", "at", "limit"];
 
 /// What a query gives.
-pub struct Parameters<'q>(BTreeMap<Cow<'q, str>, Cow<'q, str>>);
+pub struct Parameters<'q>(Pairs<'q>);
 
 impl<'q> Parameters<'q> {
     /// Of a page that takes these; with `format=kiali` those that Kiali's clients send, too.
@@ -33,12 +31,7 @@ impl<'q> Parameters<'q> {
     /// # Errors
     /// If one is not among them, or is given twice.
     pub fn read(query: &'q str, names: &[&str]) -> Result<Self, String> {
-        let mut all = BTreeMap::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if all.insert(name.clone(), value).is_some() {
-                return Err(format!("{} is given twice", short(&name)));
-            }
-        }
+        let mut all = pairs(query)?;
         let for_kiali =
             names.contains(&"format") && all.get("format").is_some_and(|format| format == "kiali");
         if for_kiali {
@@ -50,14 +43,7 @@ impl<'q> Parameters<'q> {
             Some(name) if kiali::is_parameter(name) => {
                 Err(format!("{name} is a parameter of Kiali's: it is read with format=kiali only"))
             }
-            Some(name) if names.is_empty() => {
-                Err(format!("{} is not known: this page takes no parameters", short(name)))
-            }
-            Some(name) => Err(format!(
-                "{} is not a parameter of this page: it takes {}",
-                short(name),
-                names.join(", ")
-            )),
+            Some(name) => Err(not_taken(name, names)),
         }
     }
 
@@ -105,6 +91,7 @@ impl<'q> Parameters<'q> {
             step if step > now + AHEAD => {
                 Err(format!("at {text} is to come: now is {}", milliseconds(now + 1)))
             }
+            // At the oldest time itself its first step has only begun.
             step => Ok(step.clamp(oldest, now)),
         }
     }
@@ -125,11 +112,6 @@ impl<'q> Parameters<'q> {
             idle: self.flag("idle", false)?,
         })
     }
-}
-
-/// A name as it is repeated: whoever gave it may have given any.
-fn short(name: &str) -> String {
-    format!("{:?}", name.chars().take(NAMED).collect::<String>())
 }
 
 pub fn milliseconds(step: u32) -> u64 {

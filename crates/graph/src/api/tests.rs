@@ -72,6 +72,21 @@ fn a_time_that_is_a_step_ahead_is_now() {
 }
 
 #[test]
+fn the_oldest_time_can_be_asked_for_and_none_before_it() {
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let pages = pages(Traffic::new(1 << 20), about, Inventory::default());
+    let get = |path: &str, query: &str| {
+        let ask = Ask::get(path, query);
+        pages.answer(&ask).now_or_never().unwrap().unwrap()
+    };
+    let status = get("/api/v1/status", "").body;
+    let status: serde_json::Value = serde_json::from_slice(&status).unwrap();
+    let oldest = status["oldest"].as_u64().unwrap();
+    assert_eq!(get("/api/v1/graph", &format!("at={oldest}")).status, 200);
+    assert_eq!(get("/api/v1/graph", &format!("at={}", oldest - 1)).status, 400);
+}
+
+#[test]
 fn what_kialis_clients_always_send_is_taken_or_passed_over() {
     let now = crate::collect::seconds();
     let query = format!(

@@ -36,15 +36,15 @@ struct Direct {
 }
 
 impl Way for Direct {
-    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, String>> {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, Trouble>> {
         self.made.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
-            let stream = TcpStream::connect(self.to).await.map_err(|error| error.to_string())?;
+            let stream = TcpStream::connect(self.to).await.map_err(other)?;
             Ok(Box::new(stream) as Box<dyn Bidirectional>)
         })
     }
 
-    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, String>> {
+    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, Trouble>> {
         Box::pin(std::future::ready(Ok("janes".into())))
     }
 }
@@ -104,6 +104,61 @@ async fn whoever_shows_the_own_token_is_asked_for_by_the_readers() {
     let page = ask(address, "GET / HTTP/1.1\r\n").await;
     assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
     assert_eq!(made.load(Ordering::Relaxed), 1, "one connection serves them one after the other");
+}
+
+/// A cluster that does not know its user any more.
+struct Ended;
+
+impl Way for Ended {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, Trouble>> {
+        Box::pin(std::future::ready(Err(Trouble::Unknown("401 <b>Unauthorized</b>".to_owned()))))
+    }
+
+    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, Trouble>> {
+        Box::pin(std::future::ready(Ok("old".into())))
+    }
+}
+
+/// Reaches a control plane that does not know the token any more.
+struct Stale(Direct);
+
+impl Way for Stale {
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Bidirectional>, Trouble>> {
+        self.0.connect()
+    }
+
+    fn token(&self) -> BoxFuture<'_, Result<Arc<str>, Trouble>> {
+        Box::pin(std::future::ready(Ok("old".into())))
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_is_told_with_what_to_do() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let stale = Stale(Direct { to: control_plane().await, made });
+    let ways: [Box<dyn Way>; 2] = [Box::new(Ended), Box::new(stale)];
+    for way in ways {
+        let (listener, address) = bound().await;
+        tokio::spawn(serve(listener, Arc::new(Token::new("own")), Arc::new(Relay::new(way))));
+        let called = "GET /api/v1/graph HTTP/1.1\r\nauthorization: Bearer own\r\n";
+        let called = ask(address, &format!("{called}accept: text/html\r\n")).await;
+        assert!(called.starts_with("HTTP/1.1 424") && called.contains("\"message\""), "{called}");
+        assert!(called.contains("start `lateen dashboard` again"), "{called}");
+    }
+}
+
+#[tokio::test]
+async fn a_browser_is_shown_a_page_where_a_script_is_sent_json() {
+    let (listener, address) = bound().await;
+    let relay = Arc::new(Relay::new(Box::new(Ended)));
+    tokio::spawn(serve(listener, Arc::new(Token::new("own")), relay));
+    let accept = "accept: text/html,application/xhtml+xml;q=0.9\r\n";
+    let page = ask(address, &format!("GET / HTTP/1.1\r\n{accept}")).await;
+    assert!(page.contains("content-type: text/html; charset=utf-8"), "{page}");
+    assert!(page.contains("start `lateen dashboard` again (401 &lt;b&gt;Unauthor"), "{page}");
+    assert!(page.contains("content-security-policy: default-src 'self'"), "{page}");
+    let script = ask(address, "GET / HTTP/1.1\r\n").await;
+    assert!(script.contains("content-type: application/json"), "{script}");
 }
 
 /// Answers one request on each connection and ends it without a word.

@@ -59,3 +59,34 @@ fn what_both_ends_report_is_counted_once() {
     assert_eq!(of("mesh").outbound.get("tcp.opened"), opened);
     assert!(of("workload/b/other").inbound.is_empty());
 }
+
+#[test]
+fn connections_are_open_from_step_to_step() {
+    let mut store = Store::new(1 << 20, START);
+    let mut at = |seconds: u64, opened, closed| {
+        let point = Point { opened, closed, ..Point::default() };
+        store.add(START + seconds, key(Reporter::Source, ""), &point);
+    };
+    at(0, 5, 0);
+    at(60, 1, 2);
+    at(70, 0, 3);
+    let now = step_of(START + 300);
+    store.advance(START + 300);
+    let query = |last: u32, duration| Query {
+        r#type: GraphType::Workload,
+        namespaces: None,
+        confined_to: None,
+        duration,
+        at: last,
+        services: true,
+        idle: false,
+    };
+    let active = |last, duration| {
+        let edge = "workload/a/client>service/b/s#tcp";
+        let mut series = series(&store, edge, &query(last, duration));
+        series.outbound.remove("tcp.active").unwrap_or_default()
+    };
+    assert_eq!(active(step_of(START + 75), 25), [5, 4, 4, 1, 1].map(|n| Some(f64::from(n))));
+    assert_eq!(active(now, 10), [Some(1.0); 2], "none was opened or closed in that time");
+    assert_eq!(active(step_of(START + 30), 5), [Some(5.0)]);
+}
