@@ -24,6 +24,10 @@ pub struct Told {
     by_client: Option<Box<Failure>>,
 }
 
+/// The same where the client's proxy does not tell from which port it dialled: the connection was reset while it was
+/// being made.
+const CLOSE: u64 = 1_000;
+
 /// A connection between two proxies: from where it was dialled, and what.
 type Ends<'c> = (&'c str, &'c str);
 
@@ -39,8 +43,13 @@ pub fn both_views(failed: &[(&Key, &Connection)], known: &Known) -> Vec<Told> {
         let server = *servers.get(&dialled(key, one)?)?;
         (failed[server].1.time.abs_diff(one.time) <= APART).then_some(server)
     };
-    let clients: HashMap<usize, usize> =
+    let mut clients: HashMap<usize, usize> =
         (0..failed.len()).rev().filter_map(|at| Some((server_of(at)?, at))).collect();
+    for at in 0..failed.len() {
+        if let Some(server) = nearest(failed, at, &clients) {
+            clients.insert(server, at);
+        }
+    }
     let paired: HashMap<usize, usize> =
         clients.iter().map(|(server, client)| (*client, *server)).collect();
     let told = |at: usize| {
@@ -56,6 +65,31 @@ pub fn both_views(failed: &[(&Key, &Connection)], known: &Known) -> Vec<Told> {
         Some(Told { failure: read(server)?, by_client: client.and_then(read).map(Box::new) })
     };
     (0..failed.len()).filter_map(told).collect()
+}
+
+/// The server's view of a connection of which the client's proxy does not know its own port: from the same host to the
+/// same place, at nearly the same time, and no other one's.
+fn nearest(
+    failed: &[(&Key, &Connection)],
+    client: usize,
+    taken: &HashMap<usize, usize>,
+) -> Option<usize> {
+    let (key, one) = failed[client];
+    if key.reporter != Reporter::Source || !one.local.is_empty() {
+        return None;
+    }
+    let ends = (host(&one.client)?, &*one.endpoint);
+    let apart = |server: &usize| failed[*server].1.time.abs_diff(one.time);
+    let fits = |server: &usize| {
+        let accepted = accepted(failed[*server].0, failed[*server].1);
+        let accepted = accepted.and_then(|(from, to)| Some((host(from)?, to)));
+        accepted == Some(ends) && apart(server) <= CLOSE && !taken.contains_key(server)
+    };
+    (0..failed.len()).filter(fits).min_by_key(apart)
+}
+
+fn host(address: &str) -> Option<&str> {
+    address.rsplit_once(':').map(|(host, _)| host)
 }
 
 fn dialled<'c>(key: &Key, one: &'c Connection) -> Option<Ends<'c>> {
@@ -146,5 +180,23 @@ mod tests {
             told(&[client(1, 9), client(2, 8), server(2, 8), server(1, 7), client(3, 6)]),
             [first, second, alone]
         );
+    }
+
+    #[test]
+    fn a_connection_that_was_reset_while_it_was_made_is_told_once_too() {
+        let client = |time| {
+            let one = connection(Flag::UpstreamConnectionFailure, 1, time);
+            let one = Connection { local: String::new(), ..one };
+            (key(Reporter::Source, "UF,URX"), one)
+        };
+        let server = |port, time| {
+            let flag = Flag::UpstreamConnectionFailure;
+            (key(Reporter::Destination, "UF"), accepted(flag, port, time))
+        };
+        let both = ("UF".to_owned(), Some("UF".to_owned()));
+        let twice = [client(900), server(8, 890), client(5), server(7, 5)];
+        assert_eq!(told(&twice[2..]), std::slice::from_ref(&both));
+        assert_eq!(told(&twice), [both.clone(), both]);
+        assert_eq!(told(&[client(5000), server(7, 5)]).len(), 2, "too long ago");
     }
 }
