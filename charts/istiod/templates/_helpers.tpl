@@ -6,17 +6,21 @@
 {{- if and .Values.revision (ne .Values.revision "default") -}}-{{ .Values.revision }}{{- end -}}
 {{- end -}}
 
+{{- /* An image that is named in full and none of Istio's; or nothing. */ -}}
+{{- define "istiod.ownImage" -}}
+{{- $image := . | default "" -}}
+{{- $name := regexFind "^[^:@]*" (last (splitList "/" $image)) -}}
+{{- if and (contains "/" $image) (not (has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni"))) -}}
+{{- $image -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* A whole image name. In: the root, and a part that may have image, hub and tag. */ -}}
 {{- define "istiod.image" -}}
 {{- $global := (index . 0).Values.global -}}
 {{- $part := index . 1 | default dict -}}
-{{- $image := $part.image | default "" -}}
-{{- $name := regexFind "^[^:@]*" (last (splitList "/" $image)) -}}
-{{- if and (contains "/" $image) (not (has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni"))) -}}
-{{- $image -}}
-{{- else -}}
-{{- printf "%v/lateen:%v" ($part.hub | default $global.hub) ($part.tag | default $global.tag) -}}
-{{- end -}}
+{{- $whole := printf "%v/lateen:%v" ($part.hub | default $global.hub) ($part.tag | default $global.tag) -}}
+{{- include "istiod.ownImage" $part.image | default $whole -}}
 {{- end -}}
 
 {{- /* Whether a value asks for nothing at all: of its JSON, nothing but brackets is left. */ -}}
@@ -148,11 +152,12 @@
 {{- with pick (.Plain.gateways | default dict) "securityContext" "seccompProfile" -}}{{- $_ := set $values "gateways" . -}}{{- end -}}
 {{- with .Plain.revisionTags -}}{{- $_ := set $values "revisionTags" . -}}{{- end -}}
 {{- $image := include "istiod.image" (list . .Values.global.proxy) -}}
+{{- $init := include "istiod.ownImage" (.Values.global.proxy_init | default dict).image | default $image -}}
 {{- $fixed := dict
   "revision" (include "istiod.revision" .)
   "global" (dict
     "hub" (toString .Values.global.hub) "tag" (toString .Values.global.tag) "istioNamespace" .Release.Namespace
-    "proxy" (dict "image" $image) "proxy_init" (dict "image" $image)) -}}
+    "proxy" (dict "image" $image) "proxy_init" (dict "image" $init)) -}}
 {{- toPrettyJson (mustMergeOverwrite $values $fixed) -}}
 {{- end -}}
 

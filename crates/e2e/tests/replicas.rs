@@ -158,9 +158,14 @@ impl Replica {
         let own = edges.iter().find(|edge| edge["source"] == "workload/default/web");
         let Some(own) = own else { return Ok((0, 0)) };
         ensure!(own["target"].as_str().is_some_and(|id| id.contains("echo.example")), "{own}");
-        let tcp = &own["traffic"]["tcp"];
-        let opened = tcp["opened"].as_f64().context("no rate")? * OVER as f64;
-        Ok((opened.round() as u64, tcp["active"].as_u64().context("no number")?))
+        let active = own["traffic"]["tcp"]["active"].as_u64().context("no number")?;
+        let id = own["id"].as_str().context("an id")?;
+        let id = id.replace('>', "%3E").replace('#', "%23");
+        let series = self.json(&format!("/api/v1/series?id={id}&duration={OVER}"))?;
+        let rates = series["outbound"]["tcp.opened"].as_array().context("a line")?;
+        let step = series["step"].as_f64().context("a step")? / 1000.0;
+        let opened: f64 = rates.iter().filter_map(Value::as_f64).map(|rate| rate * step).sum();
+        Ok((opened.round() as u64, active))
     }
 
     fn has(&self, opened: u64, active: u64) -> Result<()> {

@@ -1,14 +1,18 @@
+{{- /* An image that is named in full and none of Istio's; or nothing. */ -}}
+{{- define "CHART.ownImage" -}}
+{{- $image := . | default "" -}}
+{{- $name := regexFind "^[^:@]*" (last (splitList "/" $image)) -}}
+{{- if and (contains "/" $image) (not (has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni"))) -}}
+{{- $image -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* A whole image name. In: the root, and a part that may have image, hub and tag. */ -}}
 {{- define "CHART.image" -}}
 {{- $global := (index . 0).Values.global -}}
 {{- $part := index . 1 | default dict -}}
-{{- $image := $part.image | default "" -}}
-{{- $name := regexFind "^[^:@]*" (last (splitList "/" $image)) -}}
-{{- if and (contains "/" $image) (not (has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni"))) -}}
-{{- $image -}}
-{{- else -}}
-{{- printf "%v/lateen:%v" ($part.hub | default $global.hub) ($part.tag | default $global.tag) -}}
-{{- end -}}
+{{- $whole := printf "%v/lateen:%v" ($part.hub | default $global.hub) ($part.tag | default $global.tag) -}}
+{{- include "CHART.ownImage" $part.image | default $whole -}}
 {{- end -}}
 
 {{- /* Whether a value asks for nothing at all: of its JSON, nothing but brackets is left. */ -}}

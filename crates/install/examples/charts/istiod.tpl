@@ -32,11 +32,12 @@
 {{- with pick (.Plain.gateways | default dict) "securityContext" "seccompProfile" -}}{{- $_ := set $values "gateways" . -}}{{- end -}}
 {{- with .Plain.revisionTags -}}{{- $_ := set $values "revisionTags" . -}}{{- end -}}
 {{- $image := include "istiod.image" (list . .Values.global.proxy) -}}
+{{- $init := include "istiod.ownImage" (.Values.global.proxy_init | default dict).image | default $image -}}
 {{- $fixed := dict
   "revision" (include "istiod.revision" .)
   "global" (dict
     "hub" (toString .Values.global.hub) "tag" (toString .Values.global.tag) "istioNamespace" .Release.Namespace
-    "proxy" (dict "image" $image) "proxy_init" (dict "image" $image)) -}}
+    "proxy" (dict "image" $image) "proxy_init" (dict "image" $init)) -}}
 {{- toPrettyJson (mustMergeOverwrite $values $fixed) -}}
 {{- end -}}
 
