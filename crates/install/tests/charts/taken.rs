@@ -229,3 +229,11 @@ fn a_null_takes_a_default_back_and_leaves_nothing_to_stumble_over() {
         assert!(!made(&case("istiod", values)).contains("maxSurge: \"100%\""));
     }
 }
+
+#[test]
+fn bounds_of_no_autoscaler_are_not_compared() {
+    for setting in ["autoscaleMin=9,autoscaleEnabled=false", "autoscaleMin=9,autoscaleMax=null"] {
+        let output = helm(&case("istiod", json!({})), &["--set", setting]);
+        assert!(output.status.success(), "{setting}: {output:?}");
+    }
+}
