@@ -137,7 +137,11 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
       });
       if (!dryRun) {
         base.value = next.resourceVersion;
-        replace(next.yaml);
+        // What was written meanwhile stays, and is not saved yet.
+        if (text.value === yaml) {
+          replace(next.yaml);
+          keepDraft(hash, undefined);
+        }
         saved(next);
         void followUp();
       }

@@ -15,7 +15,8 @@ use crate::view::ShareOf;
 pub struct Load {
     requests: u64,
     opened: u64,
-    open: u64,
+    /// Less those that ended under another key, so that a part of it may be below nothing.
+    open: i64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -30,8 +31,7 @@ pub struct Wholes<'s>(FxHashMap<(usize, bool, Option<&'s str>), Load>);
 
 impl Load {
     pub fn of(sum: &Sum) -> Self {
-        let open = u64::try_from(sum.open).unwrap_or(0);
-        Self { requests: sum.points.requests, opened: sum.points.opened, open }
+        Self { requests: sum.points.requests, opened: sum.points.opened, open: sum.open }
     }
 
     pub fn add(&mut self, other: Self) {
@@ -59,11 +59,15 @@ impl<'s> Wholes<'s> {
             (Protocol::Http | Protocol::Grpc, _) => {
                 (ShareOf::Requests, load.requests, whole.requests)
             }
-            (Protocol::Tcp, 0) => (ShareOf::Open, load.open, whole.open),
+            (Protocol::Tcp, 0) => (ShareOf::Open, positive(load.open), positive(whole.open)),
             (Protocol::Tcp, opened) => (ShareOf::Opened, load.opened, opened),
         };
         (whole > 0).then(|| Share { part: part as f64 / whole as f64, of })
     }
+}
+
+fn positive(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -78,7 +82,7 @@ mod tests {
         loads.map(|load| wholes.share(7, protocol, Some("echo"), load))
     }
 
-    fn tcp(opened: u64, open: u64) -> Load {
+    fn tcp(opened: u64, open: i64) -> Load {
         Load { opened, open, requests: 0 }
     }
 
@@ -101,6 +105,13 @@ mod tests {
             shares(ShareOf::Open, [0.9, 0.1])
         );
         assert_eq!(split(Protocol::Tcp, [tcp(0, 0), tcp(0, 0)]), [None, None]);
+    }
+
+    #[test]
+    fn those_that_ended_under_another_key_are_not_open() {
+        let mut first = tcp(0, 100);
+        first.add(tcp(0, -90));
+        assert_eq!(split(Protocol::Tcp, [first, tcp(0, 30)]), shares(ShareOf::Open, [0.25, 0.75]));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Operator {
             }
             Self::Expression(expression, Typed::No) => {
                 let value = expression.value(record).map(|value| value.print());
-                value.inspect(|value| out.push_str(&cut(value, LONGEST))).is_some()
+                value.inspect(|value| printable(out, &cut(value, LONGEST))).is_some()
             }
             _ => self.write_text(record, out),
         }
@@ -371,20 +371,26 @@ fn number(out: &mut String, value: Option<u64>) -> bool {
 }
 
 fn text(out: &mut String, value: Option<&str>) -> bool {
-    match value.filter(|value| !value.is_empty()).map(|value| cut(value, LONGEST)).as_deref() {
-        None => return false,
-        // Some of it is a peer's own words: they must not end a line or steer a terminal.
-        Some(value) if value.contains(char::is_control) => {
-            for letter in value.chars() {
-                match letter.is_control() {
-                    true => out.extend(letter.escape_default()),
-                    false => out.push(letter),
-                }
-            }
+    match value.filter(|value| !value.is_empty()) {
+        None => false,
+        Some(value) => {
+            printable(out, &cut(value, LONGEST));
+            true
         }
-        Some(value) => out.push_str(value),
     }
-    true
+}
+
+/// Some of it is a peer's own words: they must not end a line or steer a terminal.
+fn printable(out: &mut String, value: &str) {
+    if !value.contains(char::is_control) {
+        return out.push_str(value);
+    }
+    for letter in value.chars() {
+        match letter.is_control() {
+            true => out.extend(letter.escape_default()),
+            false => out.push(letter),
+        }
+    }
 }
 
 fn address(out: &mut String, value: Option<SocketAddr>, show: Show) -> bool {

@@ -329,3 +329,11 @@ fn a_value_without_end_is_cut_and_marked_in_lines_of_text_and_of_json() {
         assert!(line.contains(" end"), "what follows is there");
     }
 }
+
+#[test]
+fn a_clients_words_end_no_line() {
+    let record = AccessRecord { server_name: Some("a\n[forged]\u{1b}[2J".into()), ..record() };
+    for format in ["%REQUESTED_SERVER_NAME%", "%CEL(connection.requested_server_name)%"] {
+        assert_eq!(line(format, &record), "a\\n[forged]\\u{1b}[2J", "{format}");
+    }
+}
