@@ -42,6 +42,19 @@ pub fn mesh_with(kubectl: Version) -> Result<Mesh> {
     Mesh::up(Options { kubectl, ..Options::default() })
 }
 
+/// A database outside the mesh that refuses connections.
+pub const DATABASE: &str = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.example.com]
+  addresses: [10.7.7.7]
+  ports: [{number: 3306, name: tcp, protocol: TCP}]
+  location: MESH_EXTERNAL
+  resolution: STATIC
+  endpoints: [{address: 10.201.255.254}]
+";
+
 /// The demo with one server of version v1 that answers `v1> …` through the gateway.
 pub fn echo_mesh() -> Result<(Mesh, Process)> {
     let mesh = mesh()?;

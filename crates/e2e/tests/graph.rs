@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{ECHO_GATEWAY, SOON, answers, echo_mesh, service};
+use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, answers, echo_mesh, service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::{ask, connect, is_listening};
@@ -41,18 +41,6 @@ spec:
   hosts: ['*']
   gateways: [edited]
   tcp: [{route: [{destination: {host: tcp-echo-server, port: {number: 8020}}}]}]
-";
-/// A database outside the mesh that refuses connections.
-const REFUSING: &str = "apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: db}
-spec:
-  hosts: [db.example.com]
-  addresses: [10.7.7.7]
-  ports: [{number: 3306, name: tcp, protocol: TCP}]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  endpoints: [{address: 10.201.255.254}]
 ";
 const GATEWAY: &str = "Gateway.networking.istio.io/default/edited";
 
@@ -335,7 +323,7 @@ fn a_connection_of_a_killed_sidecar_is_not_open_any_more() {
 fn what_a_short_program_did_is_told_at_its_end() {
     isolated(|| {
         let (mesh, _server) = echo_mesh()?;
-        mesh.apply(REFUSING)?;
+        mesh.apply(DATABASE)?;
         let api = Api::of(&mesh)?;
         let script = "nc -w1 10.7.7.7 3306 </dev/null; echo hello | nc -q1 tcp-echo-server 8020";
         let mut client = mesh.run("short", "app=short", &["sh", "-c", script])?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::pod::get;
-use lateen_e2e::{ECHO_GATEWAY, SOON, echo_mesh};
+use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, echo_mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, START};
 use lateen_testkit::net::{ask, http_get};
@@ -153,19 +153,6 @@ fn both_ends_count_exactly_what_was_sent_and_know_each_other() {
         Ok(())
     });
 }
-
-/// A ServiceEntry for a database that refuses connections.
-const DATABASE: &str = "apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: db}
-spec:
-  hosts: [db.example.com]
-  addresses: [10.7.7.7]
-  ports: [{number: 3306, name: tcp, protocol: TCP}]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  endpoints: [{address: 10.201.255.254}]
-";
 
 #[test]
 fn a_refused_connection_is_counted_with_its_flags_and_its_service() {
