@@ -6,6 +6,7 @@ mod cluster;
 mod diff;
 mod helm;
 mod input;
+mod owners;
 mod pods;
 mod uninstall;
 mod validators;
