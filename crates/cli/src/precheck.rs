@@ -2,7 +2,6 @@
 //! cluster, or nodes that ssh reaches. Out: what is wrong, with the node that it is wrong on; exit code 1 if something is. A short-lived
 //! DaemonSet lets every node pull the images and lay the rules of interception in a pod.
 
-mod image;
 mod judge;
 mod objects;
 mod secrets;
@@ -26,6 +25,7 @@ use crate::output::{note, printable, say};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
 use objects::{Image, LABEL};
+use ssh::HOW;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,7 +38,7 @@ pub struct PrecheckCommand {
     cluster: ClusterArgs,
     /// An image that every node has to pull, as HOST/NAME:TAG or HOST/NAME@DIGEST: its registry is asked even by a node that
     /// has it. Lateen's own image is pulled as the installation would, by its imagePullPolicy
-    #[arg(long = "pull", value_name = "IMAGE", value_parser = image::parse)]
+    #[arg(long = "pull", value_name = "IMAGE", value_parser = parse_image)]
     pull: Vec<String>,
     /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST
     #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
@@ -53,6 +53,12 @@ pub struct PrecheckCommand {
     /// How the result is printed
     #[arg(long, short, value_enum, default_value = "text")]
     output: Output,
+}
+
+/// As installations take images.
+fn parse_image(text: &str) -> Result<String, String> {
+    let checked = lateen_install::check_image(text);
+    checked.map(|()| text.to_owned()).map_err(|reason| format!("{reason} ({HOW})"))
 }
 
 pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
@@ -253,8 +259,11 @@ mod tests {
         for (option, value, told) in [
             ("--within", "0", "0 is not in 1..=86400"),
             ("--within", "-1", "-1"),
-            ("--pull", "A B", "\"A B\" is not an image"),
-            ("--pull", "", "\"\" is not an image"),
+            ("--pull", "A B", "the image \"A B\" has a space in it (write HOST/NAME:TAG"),
+            ("--pull", "", "the image \"\" has no path"),
+            // As an installation refuses them.
+            ("--pull", "r:5000/a@sha256:1f", "has no digest behind its @"),
+            ("--pull", "r:5000/a..b", "has no path"),
         ] {
             let parsed = Line::try_parse_from(["precheck", &format!("{option}={value}")]);
             let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
