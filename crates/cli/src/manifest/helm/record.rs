@@ -97,10 +97,10 @@ mod tests {
     fn a_record_of_either_store_has_the_releases_objects() {
         let text = stored(
             "---\n# Source: a\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n# nothing\n---\n\
-             apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: b, namespace: n}\n---\n\
-             apiVersion: example.com/v1\nkind: Own\nmetadata: {name: c, namespace: n}\n",
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: b, namespace: other}\n---\n\
+             apiVersion: example.com/v1\nkind: Own\nmetadata: {name: c, namespace: other}\n",
         );
-        let expected = ["ConfigMap home/a", "ClusterRole b", "Own n/c"];
+        let expected = ["ConfigMap home/a", "ClusterRole b", "Own other/c"];
         let config = json!({ "kind": "ConfigMap", "data": { "release": text } });
         assert_eq!(titles(&config), expected);
         let secret = json!({ "kind": "Secret", "data": { "release": STANDARD.encode(&text) } });
