@@ -14,13 +14,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::kinds::{Kind, by_kind};
+use lateen_install::Plan;
 use lateen_kube::Client;
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::manifest::{ClusterArgs, InputArgs, Releases, live, rendered};
+use crate::manifest::{ClusterArgs, InputArgs, Releases, foreign, live, rendered};
 use crate::output::{note, printable, say};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
@@ -91,7 +92,7 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     let mut findings: Vec<Finding> = nodes.iter().flat_map(judge::node).collect();
     let services = client.list(kind("", "Service")?, "", None).await?;
     findings.extend(judge::services(&wanted, &services));
-    findings.extend(of_helm(&client, &wanted).await?);
+    findings.extend(of_others(&client, &plan, &wanted).await?);
     let names: Vec<String> = nodes.iter().filter(|node| judge::is_linux(node)).map(name).collect();
     if !args.no_pods {
         let image = objects::image(&wanted).context("the settings install nothing: check --set")?;
@@ -100,19 +101,21 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     Ok((findings, names.len()))
 }
 
-/// Objects of the installation that a Helm release has.
-async fn of_helm(client: &Client, wanted: &[Value]) -> Result<Vec<Finding>> {
+/// Objects of the installation that a Helm release or another installation has.
+async fn of_others(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec<Finding>> {
     let mut there = Vec::new();
     for object in wanted {
         there.extend(live(client, object).await?);
     }
     let releases = Releases::of(client, &there).await?;
-    let finding = |told: String| {
-        let text =
-            format!("{told}: remove them by {}, or install with --take-over", releases.uninstall());
-        Finding { place: "cluster".to_owned(), text, fatal: true }
-    };
-    Ok(releases.told().into_iter().map(finding).collect())
+    let helms = releases.told().into_iter().map(|told| {
+        format!("{told}: remove them by {}, or install with --take-over", releases.uninstall())
+    });
+    let others = foreign(plan, &there).into_iter().map(|told| {
+        format!("{told}: give the file the other one's metadata.name, or install with --take-over")
+    });
+    let finding = |text| Finding { place: "cluster".to_owned(), text, fatal: true };
+    Ok(helms.chain(others).map(finding).collect())
 }
 
 fn kind(group: &str, name: &str) -> Result<&'static Kind> {

@@ -61,6 +61,10 @@ fn a_control_plane_of_another_name_is_taken_over_by_a_word_and_not_silently() {
             let whose = "Deployment istio-system/istiod was installed by the IstioOperator mine";
             ensure!(said.contains(whose) && said.contains("--take-over"), "{said}");
         }
+        let checked = output(&mesh, &["precheck", "--no-pods", "--set", "profile=minimal"])?;
+        let told = String::from_utf8_lossy(&checked.stdout);
+        let finding = "error: cluster: Deployment istio-system/istiod was installed by";
+        ensure!(checked.status.code() == Some(1) && told.contains(finding), "{told}");
         ensure!(versions(&mesh)?.keys().eq(before.keys()), "something was changed");
         // Another revision of the same file takes its gateways along, as an upgrade does.
         lateen(&mesh, &["install", "-y", "--wait=false", "-f", &mine, "--revision", "1-1"])?;
