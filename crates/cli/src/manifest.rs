@@ -6,6 +6,7 @@ mod cluster;
 mod diff;
 mod helm;
 mod input;
+mod owners;
 mod pods;
 mod uninstall;
 mod validators;
@@ -22,6 +23,7 @@ pub use apply::InstallArgs;
 pub use cluster::{ClusterArgs, confirm, live};
 pub use helm::Releases;
 pub use input::InputArgs;
+pub use owners::foreign;
 pub use pods::of_pod as pod_trouble;
 pub use uninstall::UninstallArgs;
 

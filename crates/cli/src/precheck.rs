@@ -2,7 +2,6 @@
 //! cluster, or nodes that ssh reaches. Out: what is wrong, with the node that it is wrong on; exit code 1 if something is. A short-lived
 //! DaemonSet lets every node pull the images and lay the rules of interception in a pod.
 
-mod image;
 mod judge;
 mod objects;
 mod secrets;
@@ -15,17 +14,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::kinds::{Kind, by_kind};
+use lateen_install::Plan;
 use lateen_kube::Client;
 use serde_json::{Value, json};
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::manifest::{ClusterArgs, InputArgs, Releases, live, rendered};
+use crate::manifest::{ClusterArgs, InputArgs, Releases, foreign, live, rendered};
 use crate::output::{note, printable, say};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
 use objects::{Image, LABEL};
+use ssh::HOW;
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -38,7 +39,7 @@ pub struct PrecheckCommand {
     cluster: ClusterArgs,
     /// An image that every node has to pull, as HOST/NAME:TAG or HOST/NAME@DIGEST: its registry is asked even by a node that
     /// has it. Lateen's own image is pulled as the installation would, by its imagePullPolicy
-    #[arg(long = "pull", value_name = "IMAGE", value_parser = image::parse)]
+    #[arg(long = "pull", value_name = "IMAGE", value_parser = parse_image)]
     pull: Vec<String>,
     /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST
     #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
@@ -53,6 +54,12 @@ pub struct PrecheckCommand {
     /// How the result is printed
     #[arg(long, short, value_enum, default_value = "text")]
     output: Output,
+}
+
+/// As installations take images.
+fn parse_image(text: &str) -> Result<String, String> {
+    let checked = lateen_install::check_image(text);
+    checked.map(|()| text.to_owned()).map_err(|reason| format!("{reason} ({HOW})"))
 }
 
 pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
@@ -85,7 +92,7 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     let mut findings: Vec<Finding> = nodes.iter().flat_map(judge::node).collect();
     let services = client.list(kind("", "Service")?, "", None).await?;
     findings.extend(judge::services(&wanted, &services));
-    findings.extend(of_helm(&client, &wanted).await?);
+    findings.extend(of_others(&client, &plan, &wanted).await?);
     let names: Vec<String> = nodes.iter().filter(|node| judge::is_linux(node)).map(name).collect();
     if !args.no_pods {
         let image = objects::image(&wanted).context("the settings install nothing: check --set")?;
@@ -94,19 +101,21 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     Ok((findings, names.len()))
 }
 
-/// Objects of the installation that a Helm release has.
-async fn of_helm(client: &Client, wanted: &[Value]) -> Result<Vec<Finding>> {
+/// Objects of the installation that a Helm release or another installation has.
+async fn of_others(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec<Finding>> {
     let mut there = Vec::new();
     for object in wanted {
         there.extend(live(client, object).await?);
     }
     let releases = Releases::of(client, &there).await?;
-    let finding = |told: String| {
-        let text =
-            format!("{told}: remove them by {}, or install with --take-over", releases.uninstall());
-        Finding { place: "cluster".to_owned(), text, fatal: true }
-    };
-    Ok(releases.told().into_iter().map(finding).collect())
+    let helms = releases.told().into_iter().map(|told| {
+        format!("{told}: remove them by {}, or install with --take-over", releases.uninstall())
+    });
+    let others = foreign(plan, &there).into_iter().map(|told| {
+        format!("{told}: give the file the other one's metadata.name, or install with --take-over")
+    });
+    let finding = |text| Finding { place: "cluster".to_owned(), text, fatal: true };
+    Ok(helms.chain(others).map(finding).collect())
 }
 
 fn kind(group: &str, name: &str) -> Result<&'static Kind> {
@@ -253,8 +262,11 @@ mod tests {
         for (option, value, told) in [
             ("--within", "0", "0 is not in 1..=86400"),
             ("--within", "-1", "-1"),
-            ("--pull", "A B", "\"A B\" is not an image"),
-            ("--pull", "", "\"\" is not an image"),
+            ("--pull", "A B", "the image \"A B\" has a space in it (write HOST/NAME:TAG"),
+            ("--pull", "", "the image \"\" has no path"),
+            // As an installation refuses them.
+            ("--pull", "r:5000/a@sha256:1f", "has no digest behind its @"),
+            ("--pull", "r:5000/a..b", "has no path"),
         ] {
             let parsed = Line::try_parse_from(["precheck", &format!("{option}={value}")]);
             let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();

@@ -43,6 +43,9 @@ enum Node {
 }
 
 /// Tell this node's container runtimes about private registries
+///
+/// What a changed file was is kept beside it, as FILE.lateen-TIME.bak: the last 10 times, the first time, and the last
+/// time without a setting of registries, which `remove` may give back.
 #[derive(Debug, Args)]
 struct RegistryCommand {
     #[command(subcommand)]

@@ -4,6 +4,8 @@
 
 mod validator;
 
+pub use validator::tell_of_end as tell_of_no_validator;
+
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use lateen_api::kinds::{Kind, by_kind};
@@ -339,6 +341,14 @@ async fn remove(args: RemoveArgs) -> Result<()> {
             "the default revision's own webhooks stay switched off: lateen install with its settings \
              switches them on again",
         );
+    }
+    if args.name == DEFAULT
+        && let Some(revision) = validator::revision(&client).await?
+    {
+        note(format_args!(
+            "revision {revision} goes on validating objects without a revision, as long as it is there: lateen install \
+             of the default revision, or lateen tag set default, changes that"
+        ));
     }
     Ok(())
 }

@@ -108,6 +108,46 @@ spec:
           - {path: spec.sessionAffinity, value: Sometimes}
 ";
 
+/// Words that Kubernetes leaves to whoever reads them.
+const ODD: &str = "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: odd}
+spec:
+  components:
+    pilot:
+      k8s:
+        affinity:
+          nodeAffinity:
+            requiredDuringSchedulingIgnoredDuringExecution:
+              nodeSelectorTerms:
+              - matchExpressions:
+                - {key: example.com/rack, operator: Gt, values: ['5.5']}
+    ingressGateways:
+    - name: istio-ingressgateway
+      enabled: true
+      k8s:
+        service: {loadBalancerIP: pool-a}
+";
+
+/// An autoscaler that only some clusters take.
+const TO_ZERO: &str = "
+apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  components:
+    ingressGateways:
+    - name: istio-ingressgateway
+      enabled: true
+      k8s:
+        hpaSpec:
+          minReplicas: 0
+          maxReplicas: 2
+          metrics:
+          - type: External
+            external: {metric: {name: requests}, target: {type: Value, value: 1}}
+";
+
 /// Tags belong to the installation that has them.
 const TAGS: &str = "
 apiVersion: install.istio.io/v1alpha1
@@ -125,11 +165,14 @@ fn a_real_api_takes_what_is_installed_and_keeps_nothing_of_it() {
         let cluster = Cluster::start(&[])?;
         let scratch = tempfile::tempdir()?;
         let refused = scratch.path().join("refused.yaml");
-        fs::write(&refused, REFUSED)?;
-        let file = refused.display().to_string();
-        let said = output(&cluster, &["install", "-y", "--wait=false", "-f", &file])?;
-        let error = String::from_utf8_lossy(&said.stderr);
-        ensure!(!said.status.success() && error.contains("sessionAffinity"), "{error}");
+        for (text, field) in [(REFUSED, "sessionAffinity"), (TO_ZERO, "spec.minReplicas: Invalid")]
+        {
+            fs::write(&refused, text)?;
+            let file = refused.display().to_string();
+            let said = output(&cluster, &["install", "-y", "--wait=false", "-f", &file])?;
+            let error = String::from_utf8_lossy(&said.stderr);
+            ensure!(!said.status.success() && error.contains(field), "{error}");
+        }
         let crds = cluster.kubectl().ok(&["get", "crd,namespaces", "-o", "name"])?;
         ensure!(!crds.contains("istio"), "something was applied: {crds}");
 
@@ -137,7 +180,11 @@ fn a_real_api_takes_what_is_installed_and_keeps_nothing_of_it() {
         fs::write(&tags, TAGS)?;
         let notes = concat!(env!("CARGO_MANIFEST_DIR"), "/../install/testdata/notes.yaml");
         comes_and_goes(&cluster, &["-f", notes])?;
-        comes_and_goes(&cluster, &["-f", &tags.display().to_string()])?;
+        let odd = scratch.path().join("odd.yaml");
+        fs::write(&odd, ODD)?;
+        for file in [tags, odd] {
+            comes_and_goes(&cluster, &["-f", &file.display().to_string()])?;
+        }
         for profile in ["default", "minimal", "demo", "empty"] {
             comes_and_goes(&cluster, &["--set", &format!("profile={profile}")])?;
         }

@@ -1,6 +1,11 @@
 //! Installations into an API, with real kubectl: the manifests are taken, a second install changes
 //! nothing, a bad file applies nothing, and a run that was killed is finished by the next one.
 
+#[path = "install/helm.rs"]
+mod helm;
+#[path = "install/others.rs"]
+mod others;
+
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
@@ -8,7 +13,6 @@ use anyhow::{Context, Result, ensure};
 use lateen_e2e::{SOON, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
-use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
 use serde_json::{Value, json};
 
@@ -308,6 +312,10 @@ fn the_tag_default_takes_over_from_the_default_revision_and_keeps_it() {
         let said = output(&mesh, &["tag", "remove", "default", "-y"])?;
         let said = String::from_utf8(said.stderr)?;
         ensure!(said.contains("webhooks stay switched off: lateen install"), "{said}");
+        ensure!(said.contains("revision blue goes on validating objects without a"), "{said}");
+        let said = output(&mesh, &["uninstall", "--dry-run", "--revision", "blue"])?;
+        let said = String::from_utf8(said.stderr)?;
+        ensure!(said.contains("istiod-default-validator goes too: nobody validates"), "{said}");
         lateen(&mesh, &minimal)?;
         ensure!(!off(&mesh)?, "nobody would inject");
         ensure!(validator(&mesh)? == before, "the default revision validates again");
@@ -351,90 +359,5 @@ fn a_tag_names_a_revision_until_it_is_removed() {
         lateen(&mesh, &["tag", "remove", "prod", "-y"])?;
         mesh.kubectl_fails(&["get", hook, "istio-revision-tag-prod"])?;
         Ok(())
-    });
-}
-
-/// A chart with one object that the mesh's installation has too, and the rest of Helm's home.
-fn helm(mesh: &Mesh) -> Result<impl Fn(&[&str]) -> Result<Output>> {
-    let chart = mesh.home().join("chart");
-    std::fs::create_dir_all(chart.join("templates"))?;
-    let about = json!({ "apiVersion": "v2", "name": "mesh", "version": "1.0.0" });
-    std::fs::write(chart.join("Chart.yaml"), about.to_string())?;
-    let object = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "data": { "values": "{}" },
-        "metadata": {
-            "name": "istio-sidecar-injector", "namespace": "istio-system",
-            "labels": { "operator.istio.io/managed": "Reconcile", "istio.io/rev": "default" },
-        },
-    });
-    std::fs::write(chart.join("templates/injector.yaml"), object.to_string())?;
-    let (program, home) = (tools::cached("helm")?, mesh.home().to_owned());
-    Ok(move |args: &[&str]| {
-        let mut helm = Command::new(&program);
-        helm.args(args).env("KUBECONFIG", home.join("kubeconfig")).env("HOME", &home);
-        helm.current_dir(&home).output().context("starting helm")
-    })
-}
-
-#[test]
-fn what_a_helm_release_has_is_taken_over_by_a_word_and_not_silently() {
-    isolated(|| {
-        let mesh = mesh()?;
-        let helm = helm(&mesh)?;
-        let install = ["install", "release", "./chart", "-n", "istio-system"];
-        let made = helm(&[&install[..], &["--create-namespace"]].concat())?;
-        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let config = ["get", "cm", "istio-sidecar-injector", "-n", "istio-system", "-o", "json"];
-        let before = mesh.kubectl(&config)?;
-        let plain = ["install", "-y", "--wait=false"];
-        for more in [&[][..], &["--dry-run"]] {
-            let error = lateen_fails(&mesh, &[&plain[..], more].concat())?;
-            let release = "Helm's release istio-system/release has ConfigMap istio-system/istio-sidecar-injector";
-            ensure!(error.contains(release), "{error}");
-            ensure!(error.contains("helm uninstall release -n istio-system"), "{error}");
-            ensure!(error.contains("--take-over"), "{error}");
-        }
-        let checked = output(&mesh, &["precheck", "--no-pods"])?;
-        let told = String::from_utf8_lossy(&checked.stdout);
-        let finding = "error: cluster: Helm's release istio-system/release has ConfigMap";
-        ensure!(checked.status.code() == Some(1) && told.contains(finding), "{told}");
-        let error = lateen_fails(&mesh, &["uninstall", "--revision", "default", "-y"])?;
-        ensure!(error.contains("nothing was removed: helm uninstall release"), "{error}");
-        ensure!(mesh.kubectl(&config)? == before, "the release's object was changed");
-        let none = mesh.kubectl(&["get", "deploy", "-n", "istio-system", "-o", "name"])?;
-        ensure!(none.is_empty(), "{none}");
-
-        let said = lateen(&mesh, &[&plain[..], &["--take-over"]].concat())?;
-        let forget = ["delete", "secret", "-n", "istio-system", "-l", "owner=helm,name=release"];
-        ensure!(said.contains(&format!("kubectl {}", forget.join(" "))), "{said}");
-        let after = mesh.kubectl(&config)?;
-        ensure!(!after.contains("meta.helm.sh") && !after.contains("managed-by"), "{after}");
-        ensure!(lateen(&mesh, &plain)?.contains("nothing to change"));
-        mesh.kubectl(&forget)?;
-        // And Helm does not take over what is installed by others.
-        let again = helm(&install)?;
-        let error = String::from_utf8_lossy(&again.stderr);
-        ensure!(!again.status.success() && error.contains("invalid ownership metadata"), "{error}");
-        Ok(())
-    });
-}
-
-#[test]
-fn marks_of_a_release_that_is_gone_hold_nothing_up() {
-    isolated(|| {
-        let mesh = mesh()?;
-        let helm = helm(&mesh)?;
-        let made =
-            helm(&["install", "release", "./chart", "-n", "istio-system", "--create-namespace"])?;
-        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let config = ["get", "cm", "istio-sidecar-injector", "-n", "istio-system", "-o", "json"];
-        let mut kept: Value = serde_json::from_str(&mesh.kubectl(&config)?)?;
-        let gone = helm(&["uninstall", "release", "-n", "istio-system"])?;
-        ensure!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
-        kept["metadata"]["resourceVersion"].take();
-        kept["metadata"]["uid"].take();
-        mesh.apply(&kept.to_string())?;
-        ensure!(mesh.kubectl(&config)?.contains("meta.helm.sh/release-name"));
-        lateen(&mesh, &["install", "-y", "--wait=false"]).map(drop)
     });
 }

@@ -158,6 +158,31 @@ fn what_was_added_leaves_nothing_behind_and_what_others_need_stays() -> Result<(
 }
 
 #[test]
+fn backups_of_a_file_stay_few_and_the_text_before_all_additions_comes_back() -> Result<()> {
+    let node = Node::new(&[("etc/docker/daemon.json", "{ }")])?;
+    lateen(&node.args(&["add", "r:5000", "--insecure"]))?;
+    lateen(&node.args(&["remove", "r:5000"]))?;
+    let own = "{\"debug\": true}\n";
+    fs::write(node.path("etc/docker/daemon.json"), own)?;
+    for verb in ["add", "remove"] {
+        for at in 0..14 {
+            let host = format!("r{at}:5000");
+            let args = [verb, &host, "--runtime", "docker"];
+            let trust = if verb == "add" { &["--insecure"][..] } else { &[] };
+            lateen(&node.args(&[&args[..], trust].concat()))?;
+        }
+    }
+    assert_eq!(node.read("etc/docker/daemon.json")?, own);
+    let names = fs::read_dir(node.path("etc/docker"))?;
+    let is_backup = |name: &str| name.starts_with("daemon.json.lateen-") && name.ends_with(".bak");
+    let names = names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let backups: Vec<String> = names.collect::<Result<_>>()?;
+    let count = backups.iter().filter(|name| is_backup(name)).count();
+    ensure!(count == 12, "{count}: {backups:?}");
+    Ok(())
+}
+
+#[test]
 fn a_registry_that_others_have_reached_without_tls_is_told_of_when_it_is_removed() -> Result<()> {
     let hosts = "[host.\"http://r:5000\"]\n  capabilities = [\"pull\"]\n";
     let node = Node::new(&[

@@ -18,7 +18,7 @@ use crate::shape::Required;
 use table::FACTS;
 
 pub use together::{ACTIONS, is_nothing};
-pub use words::{domain_name, image, ip, label_value};
+pub use words::{domain_name, image, label_value};
 
 /// A type by the end of its definition's name, fields of it, and what may stand there.
 struct Fact(&'static str, &'static [&'static str], Rule);

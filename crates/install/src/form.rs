@@ -16,7 +16,6 @@ pub enum Form {
     Label,
     /// A label's value.
     Value,
-    Ip,
     /// An image, or its name alone.
     Image,
     /// A registry and a path in it.
@@ -48,7 +47,6 @@ impl Form {
             Form::Name => facts::domain_name,
             Form::Label => words::namespace,
             Form::Value => facts::label_value,
-            Form::Ip => facts::ip,
             Form::Image => facts::image,
             Form::Hub => hub,
             Form::Tag => tag,
@@ -118,7 +116,6 @@ mod tests {
             (Form::Name, "pull.secret-1", "a b"),
             (Form::Label, "mesh-1", "a.b"),
             (Form::Value, "Network_1", "a b"),
-            (Form::Ip, "fd00::1", "abc"),
             (Form::Image, "proxyv2", "a b"),
             (Form::Hub, "registry.example:5000/mesh", "é.example/mesh"),
             (Form::Hub, "docker.io", "https://docker.io"),

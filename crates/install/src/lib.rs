@@ -31,6 +31,7 @@ mod yaml;
 mod tests;
 
 pub use diff::{Change, ChangeKind, FieldChange, diff};
+pub use facts::image as check_image;
 pub use plan::Plan;
 pub use read::read;
 pub use render::labels;

@@ -21,8 +21,12 @@ pub fn set(text: &str, host: &Host, trust: Trust) -> Result<String, Error> {
 pub fn is_left_of(now: &str, original: &str, host: &Host) -> bool {
     let came = set(original, host, Trust::Insecure);
     let gone = came.and_then(|text| set(&text, host, Trust::System));
-    let had_list = json::parse(original).is_ok_and(|value| !value[LIST].is_null());
-    !had_list && original != now && gone.is_ok_and(|gone| gone == now)
+    !has_list(original) && original != now && gone.is_ok_and(|gone| gone == now)
+}
+
+/// Whether a text says which registries need no valid certificate, be it none.
+pub fn has_list(text: &str) -> bool {
+    json::parse(text).is_ok_and(|value| !value[LIST].is_null())
 }
 
 /// The registries that need no valid certificate.

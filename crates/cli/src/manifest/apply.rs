@@ -16,9 +16,10 @@ use super::cluster::{self, ClusterArgs, confirm, kind_of, place, title};
 use super::diff::{Detail, show};
 use super::helm::Releases;
 use super::input::InputArgs;
+use super::owners;
 use super::validators::keep_closed;
 use super::wait;
-use crate::output::say;
+use crate::output::{note, say};
 use crate::tag::{keep_default_tag, tell_of_no_default};
 
 /// An object that takes longer than this is worth a line of its own.
@@ -36,7 +37,7 @@ pub struct InstallArgs {
     /// Say what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take objects over that a Helm release has, instead of refusing to
+    /// Take objects over that a Helm release or an installation of another name has, instead of refusing to
     #[arg(long)]
     take_over: bool,
     /// Wait until everything that was installed works; --wait=false for no waiting
@@ -70,14 +71,20 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     keep_control_plane(&plan, &unwanted)?;
     let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
     let releases = Releases::of(&client, &live).await?;
+    let foreign = owners::foreign(&plan, &live);
+    foreign.iter().for_each(note);
     match args.take_over {
         true => releases.warn(),
-        false => releases.refuse_install()?,
+        false => {
+            owners::refuse(&foreign)?;
+            releases.refuse_install()?;
+        }
     }
     for change in &changes {
         show(change, Detail::Objects);
     }
     let (count, owner) = (wanted.len(), plan.owner());
+    let known = [&wanted[..], &unwanted].concat();
     let done = match changes.is_empty() {
         true => {
             format!("nothing to change: all {count} objects of {owner} are as the settings say")
@@ -85,6 +92,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
         false => format!("installed {count} objects for {owner}"),
     };
     if args.dry_run {
+        releases.tell_of_rest(&client, &known).await;
         say(if changes.is_empty() { &done } else { "nothing was done: this was a dry run" });
         return Ok(());
     }
@@ -95,7 +103,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     ensure_namespaces(&client, &plan, &wanted).await?;
     apply_all(&client, &wanted).await?;
     remove(&client, &unwanted).await?;
-    releases.take_over(&client).await?;
+    releases.take_over(&client, &known).await?;
     say(done);
     tell_of_no_default(&client, &wanted, plan.revision()).await?;
     match args.wait && !args.readiness_timeout.is_zero() {

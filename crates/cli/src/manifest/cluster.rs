@@ -137,17 +137,28 @@ pub async fn changes(
 
 /// What to do about an object that cannot become what is wanted, such as a Deployment with another selector.
 fn remedy(object: &Value, refusal: &str) -> Option<String> {
-    let (namespace, name) = place(object);
-    let namespace = namespace.map(|name| format!("-n {name} ")).unwrap_or_default();
-    let kind = object["kind"].as_str().unwrap_or_default().to_lowercase();
     refusal.contains("field is immutable").then(|| {
         format!(
             "nothing was done: {} can be made with this field but not changed to it. Leave the field as it was, or \
-             remove the object (kubectl delete {namespace}{kind} {name}; what it runs ends), and the same command makes \
-             it anew",
-            title(object)
+             remove the object ({}; what it runs ends), and the same command makes it anew",
+            title(object),
+            kubectl_delete(object)
         )
     })
+}
+
+/// The command that removes an object.
+pub fn kubectl_delete(object: &Value) -> String {
+    let (namespace, name) = place(object);
+    let namespace = namespace.map(|name| format!("-n {name} ")).unwrap_or_default();
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let mut kind = text("kind").to_lowercase();
+    // Two groups have a Gateway.
+    let (group, _) = split_api_version(text("apiVersion"));
+    if group.contains('.') {
+        kind = format!("{kind}.{group}");
+    }
+    format!("kubectl delete {namespace}{kind} {name}")
 }
 
 /// Whether the API takes an object whose namespace is not there yet, asked in one that always is.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::cluster::{self, ClusterArgs};
 use super::helm::Releases;
 use super::input::InputArgs;
+use super::owners;
 use super::validators::keep_closed;
 use crate::bounded;
 use crate::output::{causes, note, say};
@@ -62,6 +63,7 @@ async fn differences(args: DiffArgs) -> Result<Vec<Change>> {
             keep_closed(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
             let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
+            owners::foreign(&plan, &live).iter().for_each(note);
             Releases::of(&client, &live).await?.warn();
             changes
         }

@@ -1,15 +1,16 @@
 //! Objects that Helm installed. In: a cluster and objects of it. Out: the releases that have them, what to say of that,
 //! and objects without Helm's marks.
 
-use std::collections::BTreeMap;
+mod record;
 
-use anyhow::{Context, Result, bail};
-use lateen_api::kinds::by_kind;
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
 use lateen_kube::Client;
 use serde_json::{Value, json};
 
-use super::cluster::{kind_of, place, title};
-use crate::output::{note, say};
+use super::cluster::{kind_of, kubectl_delete, live, place, title};
+use crate::output::{causes, note, say};
 
 const NAME: &str = "meta.helm.sh/release-name";
 const NAMESPACE: &str = "meta.helm.sh/release-namespace";
@@ -89,15 +90,21 @@ impl Releases {
         self.0.keys().map(command).collect::<Vec<_>>().join("; ")
     }
 
-    /// Removes Helm's marks, by which it would take the objects for its own.
-    pub async fn take_over(&self, client: &Client) -> Result<()> {
+    /// Removes Helm's marks, by which it would take the objects for its own. `known` are those that were applied or
+    /// removed.
+    pub async fn take_over(&self, client: &Client, known: &[Value]) -> Result<()> {
         let annotations = json!({ NAME: null, NAMESPACE: null });
         let patch =
             json!({ "metadata": { "annotations": annotations, "labels": { MANAGED_BY: null } } });
         for object in self.0.values().flatten() {
             let (namespace, name) = place(object);
-            client.patch(kind_of(object)?, namespace, name, &patch).await?;
+            match client.patch(kind_of(object)?, namespace, name, &patch).await {
+                // It was not wanted any more.
+                Err(error) if error.is_not_found() => {}
+                patched => patched?,
+            }
         }
+        self.tell_of_rest(client, known).await;
         for (namespace, name) in self.0.keys() {
             say(format_args!(
                 "taken over from Helm's release {namespace}/{name}: make Helm forget it, helm uninstall would remove what is \
@@ -105,6 +112,37 @@ impl Releases {
             ));
         }
         Ok(())
+    }
+
+    /// Names what else the releases have: nobody looks after it when Helm has forgotten them. `known` objects are
+    /// applied or removed by the installation.
+    pub async fn tell_of_rest(&self, client: &Client, known: &[Value]) {
+        let known: BTreeSet<String> = known.iter().map(title).collect();
+        for (namespace, name) in self.0.keys() {
+            let release = format!("Helm's release {namespace}/{name}");
+            let objects = match record::objects(client, namespace, name).await {
+                Ok(objects) => objects,
+                Err(error) => {
+                    note(format_args!(
+                        "what else {release} has is not known ({}): helm get manifest {name} -n {namespace} has it, and it \
+                         would be nobody's when Helm has forgotten the release",
+                        causes(&error)
+                    ));
+                    continue;
+                }
+            };
+            for object in objects.iter().filter(|object| !known.contains(&title(object))) {
+                // What cannot be looked at may be there.
+                if !matches!(live(client, object).await, Ok(None)) {
+                    note(format_args!(
+                        "{} is {release}'s too, and these settings do not have it: it stays, and is nobody's when Helm \
+                         has forgotten the release: remove it by {}, or go on without it being looked after",
+                        title(object),
+                        kubectl_delete(object)
+                    ));
+                }
+            }
+        }
     }
 }
 
@@ -115,19 +153,13 @@ fn release(object: &Value) -> Option<(String, String)> {
     Some((namespace.unwrap_or_else(|| "default".to_owned()), text(NAME)?))
 }
 
-/// Whether Helm knows a release, by either of its stores in a cluster. Who may not look has to believe the mark.
+/// Whether Helm knows a release. Who may not look has to believe the mark.
 async fn is_there(client: &Client, (namespace, name): &(String, String)) -> Result<bool> {
-    let selector = format!("owner=helm,name={name}");
-    for kind in ["Secret", "ConfigMap"] {
-        let kind = by_kind("", kind).context("the table of kinds has Helm's stores")?;
-        match client.list_in(kind, namespace, &selector).await {
-            Ok(records) if records.is_empty() => {}
-            Ok(_) => return Ok(true),
-            Err(error) if error.code() == Some(403) => return Ok(true),
-            Err(error) => return Err(error.into()),
-        }
+    match record::all(client, namespace, name).await {
+        Ok(records) => Ok(!records.is_empty()),
+        Err(error) if error.code() == Some(403) => Ok(true),
+        Err(error) => Err(error.into()),
     }
-    Ok(false)
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `lateen uninstall`. In: a file, a revision, or everything. Out: a cluster without what the
 //! installation put there; definitions and namespaces stay, users' objects would go with them.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lateen_api::kinds::by_kind;
@@ -14,7 +16,7 @@ use super::helm::Releases;
 use super::input::InputArgs;
 use super::pods;
 use crate::output::{note, say};
-use crate::tag::tell_of_ending_tags;
+use crate::tag::{tell_of_ending_tags, tell_of_no_validator};
 
 /// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
 const MESH_LEASE: &str = "istio-leader";
@@ -36,6 +38,9 @@ pub struct UninstallArgs {
     /// Say what would be removed and remove nothing
     #[arg(long)]
     dry_run: bool,
+    /// Remove a control plane even where gateways stay that have no other one
+    #[arg(long)]
+    force: bool,
 }
 
 pub async fn execute(args: UninstallArgs) -> Result<()> {
@@ -51,10 +56,19 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
         say(format_args!("- {}", title(object)));
     }
     let control_planes: Vec<&Value> = found.iter().filter(is_control_plane).collect();
+    let left = left_gateways(&client, &found, &control_planes).await?;
+    left.iter().for_each(note);
+    if !(left.is_empty() || args.force) {
+        bail!(
+            "nothing was removed: remove these gateways first, by their own file or release or all that is of the \
+             revision by --revision REVISION, or leave them without a control plane by --force"
+        );
+    }
     if !args.purge {
         warn_of_gateways(&found);
         warn_of_node_agent(&found);
         tell_of_ending_tags(&client, &found).await?;
+        tell_of_no_validator(&client, &found).await?;
     }
     warn_of_pods(&client, &found, &control_planes).await?;
     if args.dry_run {
@@ -74,8 +88,51 @@ fn is_control_plane(object: &&Value) -> bool {
     object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
 }
 
+fn label<'a>(object: &'a Value, name: &str) -> &'a str {
+    object["metadata"]["labels"][name].as_str().unwrap_or_default()
+}
+
 fn revision(object: &Value) -> &str {
-    object["metadata"]["labels"][labels::REVISION].as_str().unwrap_or_default()
+    label(object, labels::REVISION)
+}
+
+/// A line for each gateway that another file installed and that goes on with nobody to tell it of changes; its new
+/// pods have nobody to start with.
+async fn left_gateways(
+    client: &Client,
+    found: &[Value],
+    control_planes: &[&Value],
+) -> Result<Vec<String>> {
+    let removed: BTreeSet<String> = found.iter().map(title).collect();
+    let mut lines = Vec::new();
+    for control_plane in control_planes {
+        let revision = revision(control_plane);
+        let selector = format!(
+            "{}={revision},{} in (IngressGateways,EgressGateways)",
+            labels::REVISION,
+            labels::COMPONENT
+        );
+        let home = label(control_plane, labels::OWNER_NAMESPACE);
+        let gateways = cluster::installed(client, &selector).await?;
+        let left = gateways.iter().filter(|gateway| {
+            let (owner, namespace) =
+                (label(gateway, labels::OWNER), label(gateway, labels::OWNER_NAMESPACE));
+            matches!(gateway["kind"].as_str(), Some("Deployment" | "DaemonSet"))
+                // A chart has no control plane's namespace to write there.
+                && (namespace == home || owner.starts_with("unknown"))
+                && !removed.contains(&title(gateway))
+        });
+        lines.extend(left.map(|gateway| {
+            let owner = label(gateway, labels::OWNER);
+            let owner = if owner.starts_with("unknown") { "a chart" } else { owner };
+            format!(
+                "{}, which {owner} owns, stays and has no control plane without {}",
+                title(gateway),
+                title(control_plane)
+            )
+        }));
+    }
+    Ok(lines)
 }
 
 /// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.

@@ -40,7 +40,8 @@ pub fn check_name(name: &str) -> Result<String, String> {
     }
 }
 
-const HOW: &str = "write HOST/NAME:TAG or HOST/NAME@DIGEST";
+/// How an image is written of which a registry is asked.
+pub const HOW: &str = "write HOST/NAME:TAG or HOST/NAME@DIGEST";
 
 /// What is run on the node: a line for the kernel, one for the rules, one for each image.
 fn script(pull: &[String]) -> Result<String> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::files::{Edit, Root};
 use super::manager::Manager;
-use super::plan::{Wish, edits, leftovers};
+use super::plan::{Wish, edits, is_original, leftovers};
 use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
 use super::{ChangeArgs, NodeArgs, Output, docker};
 use crate::output::{note, say, text};
@@ -126,6 +126,7 @@ fn write(root: &Root, edits: &[Edit], output: Output) -> Result<()> {
             0 => "nothing was changed".to_owned(),
             _ => format!("changed {at} of {} files: run this again", edits.len()),
         })?;
+        root.prune(&edit.path, |text| is_original(&edit.path, text));
         if output == Output::Text {
             let before = backup.map(|path| format!(", before it {}", path.display()));
             say(format_args!("{} {}{}", edit.word(), edit.path, before.unwrap_or_default()));

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use lateen_registry::{Host, Trust, auth};
 use serde_json::json;
 
@@ -68,12 +68,11 @@ pub async fn execute(args: &CheckArgs) -> Result<ExitCode> {
 fn image(host: &Host, name: Option<&str>) -> Result<String> {
     let name = name.unwrap_or(ABSENT);
     let name = name.strip_prefix(&format!("{host}/")).unwrap_or(name);
-    let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-    ensure!(
-        !name.is_empty() && name.chars().all(valid),
-        "{name:?} is not an image: write NAME, NAME:TAG or NAME@DIGEST, without the host"
-    );
-    Ok(format!("{host}/{name}"))
+    let image = format!("{host}/{name}");
+    lateen_install::check_image(&image).map_err(|reason| {
+        anyhow!("{reason}: write NAME, NAME:TAG or NAME@DIGEST, without the host")
+    })?;
+    Ok(image)
 }
 
 async fn pull(
@@ -185,7 +184,9 @@ mod tests {
         let host: Host = "r:5000".parse().unwrap();
         assert_eq!(image(&host, Some("a/b:1")).unwrap(), "r:5000/a/b:1");
         assert_eq!(image(&host, Some("r:5000/a:1")).unwrap(), "r:5000/a:1");
-        assert_eq!(image(&host, Some("a@sha256:1f")).unwrap(), "r:5000/a@sha256:1f");
+        let pinned = format!("a@sha256:{}", "1f".repeat(32));
+        assert_eq!(image(&host, Some(&pinned)).unwrap(), format!("r:5000/{pinned}"));
+        assert!(image(&host, Some("a@sha256:1f")).is_err());
         assert!(image(&host, Some("a HTTP/1.1\r\nX: y")).is_err());
         assert!(image(&host, Some("a?b=c&d")).is_err());
     }

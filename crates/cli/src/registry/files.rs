@@ -17,8 +17,8 @@ const MOST: u64 = 4 << 20;
 /// What stands in a backup's name before and behind its time.
 const BACKUP: &str = ".lateen-";
 const BACKUP_END: &str = ".bak";
-/// As many are looked at.
-const MOST_BACKUPS: usize = 100;
+/// As many of a file are kept, and the first one, and the last one that is an original.
+pub const KEPT: usize = 10;
 
 /// The root folder under which a node's files are.
 #[derive(Debug)]
@@ -87,12 +87,41 @@ impl Root {
     }
 
     /// What a file was before this command changed it, the newest first.
-    pub fn backups(&self, path: &str) -> Vec<String> {
-        let Some((folder, name)) = path.rsplit_once('/') else { return Vec::new() };
+    pub fn backups(&self, path: &str) -> impl Iterator<Item = String> {
+        self.backup_files(path).into_iter().filter_map(|file| text_of(&file))
+    }
+
+    /// Removes backups of a file that nobody needs any more: all but the newest ones, the first one, and the newest one
+    /// that is an original, to which a file may be given back.
+    pub fn prune(&self, path: &str, is_original: impl Fn(&str) -> bool) {
+        let files = self.backup_files(path);
+        let Some(old) = files.get(KEPT..).and_then(|old| old.split_last()).map(|(_, old)| old)
+        else {
+            return;
+        };
+        let original =
+            files.iter().find(|file| text_of(file).is_some_and(|text| is_original(&text)));
+        for file in old.iter().filter(|file| Some(*file) != original) {
+            // The next run tries again.
+            let _ = fs::remove_file(file);
+        }
+    }
+
+    /// They are beside the file itself, behind links.
+    fn backup_files(&self, path: &str) -> Vec<PathBuf> {
+        let Ok(place) = self.resolve(path) else { return Vec::new() };
+        let (Some(folder), Ok(name)) = (place.parent(), file_name(&place)) else {
+            return Vec::new();
+        };
         let start = format!("{name}{BACKUP}");
-        let is_backup = |found: &String| found.starts_with(&start) && found.ends_with(BACKUP_END);
-        let names = self.names(folder).into_iter().rev().filter(is_backup).take(MOST_BACKUPS);
-        names.filter_map(|name| self.read(&format!("{folder}/{name}")).ok().flatten()).collect()
+        let is_backup = |name: &str| name.starts_with(&start) && name.ends_with(BACKUP_END);
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries
+            .filter(|entry| entry.file_name().to_str().is_some_and(is_backup))
+            .map(|entry| entry.path())
+            .collect();
+        files.sort_by(|a, b| b.cmp(a));
+        files
     }
 
     /// One run at a time changes a node's files.
@@ -175,6 +204,12 @@ impl Root {
 /// The contents of a file of settings, which a device without an end is not.
 pub fn read_bytes(file: impl Read) -> Result<Vec<u8>> {
     bounded::bytes(file, MOST)
+}
+
+/// Of a file among others, which may be no text.
+fn text_of(file: &Path) -> Option<String> {
+    let is_file = fs::symlink_metadata(file).is_ok_and(|metadata| metadata.is_file());
+    is_file.then(|| File::open(file).ok())?.and_then(|file| read_text(file).ok())
 }
 
 /// The same as text.

@@ -82,10 +82,18 @@ pub fn leftovers(root: &Root, host: &Host, runtimes: &[Runtime]) -> Result<Vec<E
     Ok(edits)
 }
 
+/// Whether [`leftovers`] may give a file this text again: one that says nothing of registries.
+pub fn is_original(path: &str, text: &str) -> bool {
+    match path == DOCKER_SETTINGS {
+        true => !docker::has_list(text),
+        false => Config::parse(text).is_ok_and(|it| it.registries() == Registries::Unset),
+    }
+}
+
 /// The edit that gives a file the text that it had, if `is_left` says of the present one that it came of that.
 fn original(root: &Root, path: &str, is_left: impl Fn(&str, &str) -> bool) -> Result<Option<Edit>> {
     let Some(before) = root.read(path)? else { return Ok(None) };
-    let found = root.backups(path).into_iter().find(|backup| is_left(&before, backup));
+    let found = root.backups(path).find(|backup| is_left(&before, backup));
     Ok(found.map(|after| Edit {
         path: path.to_owned(),
         before: Some(before),

@@ -19,6 +19,35 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// The revision that validates objects without a revision, if one does.
+pub async fn revision(client: &Client) -> Result<Option<String>> {
+    let live = client.get(validators()?, None, DEFAULT_VALIDATOR).await?;
+    Ok(live.map(|live| label(&live, labels::REVISION).to_owned()))
+}
+
+/// As in Istio, the default validator goes with the revision that it asks; the tag `default` may have gone before.
+pub async fn tell_of_end(client: &Client, removed: &[Value]) -> Result<()> {
+    let is_gone = |name: &str| {
+        let of = |object: &&Value| object["kind"] == "ValidatingWebhookConfiguration";
+        removed.iter().filter(of).any(|object| self::name(object) == name)
+    };
+    let has_tag = removed.iter().any(|object| label(object, labels::TAG) == DEFAULT);
+    if has_tag || !is_gone(DEFAULT_VALIDATOR) {
+        return Ok(());
+    }
+    let all = client.list(validators()?, labels::REVISION, None).await?;
+    let stay = all.iter().filter(|own| !is_gone(name(own)));
+    let stay: Vec<&str> = stay.map(|own| label(own, labels::REVISION)).collect();
+    if let Some(revision) = stay.first() {
+        note(format_args!(
+            "{DEFAULT_VALIDATOR} goes too: nobody validates objects without a revision, until an install of the default \
+             revision or lateen tag set default --revision {revision} (there is {})",
+            stay.join(", ")
+        ));
+    }
+    Ok(())
+}
+
 /// The default validator, for a revision that validates.
 pub async fn of_revision(client: &Client, revision: &str) -> Result<Option<Value>> {
     let found =

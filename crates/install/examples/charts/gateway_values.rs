@@ -116,6 +116,13 @@ pub fn own_values() -> Vec<Setting> {
 }
 
 pub fn gateway_workload() -> Vec<Setting> {
+    let mut settings = scaling();
+    settings.extend(pods());
+    settings
+}
+
+/// How many pods there are.
+fn scaling() -> Vec<Setting> {
     vec![
         of(
             "values.gateways.istio-ingressgateway.autoscaleEnabled",
@@ -140,15 +147,6 @@ pub fn gateway_workload() -> Vec<Setting> {
         ),
         of("k8s.replicaCount", replicas()),
         of(
-            "k8s.resources",
-            always(
-                "resources",
-                "of the container",
-                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
-                json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
-            ),
-        ),
-        of(
             "values.gateways.istio-ingressgateway.memory.targetAverageUtilization",
             Setting {
                 // Istio's chart has an empty object there.
@@ -166,6 +164,20 @@ pub fn gateway_workload() -> Vec<Setting> {
                  \"averageUtilization\": {{ toJson .Values.autoscaling.targetMemoryUtilizationPercentage }}}}}",
                 )
             },
+        ),
+    ]
+}
+
+fn pods() -> Vec<Setting> {
+    vec![
+        of(
+            "k8s.resources",
+            always(
+                "resources",
+                "of the container",
+                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
+                json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
+            ),
         ),
         of(
             "k8s.nodeSelector",
@@ -218,8 +230,15 @@ fn replicas() -> Setting {
     setting("replicaCount", "without autoscaler", json!(1), way)
 }
 
-/// The pod's ports follow from the Service's, and so does the leave to listen below 1024.
 pub fn gateway_service() -> Vec<Setting> {
+    let mut settings = vec![ports(), kind_of_service()];
+    settings.extend(addresses());
+    settings.extend(distribution());
+    settings
+}
+
+/// The pod's ports follow from the Service's, and so does the leave to listen below 1024.
+fn ports() -> Setting {
     let probe = json!([{"name": "zz-port", "port": 99, "protocol": "TCP"}]);
     let becomes = vec![
         Becomes {
@@ -241,25 +260,32 @@ pub fn gateway_service() -> Vec<Setting> {
         {"name": "http2", "port": 80, "targetPort": 8080},
         {"name": "https", "port": 443, "targetPort": 8443},
     ]);
+    of(
+        "values.gateways.istio-ingressgateway.ports",
+        setting("service.ports", "as a Service has them", usual, Way::Node { probe, becomes }),
+    )
+}
+
+fn kind_of_service() -> Setting {
+    of(
+        "k8s.service.type",
+        Setting {
+            schema: Some(json!({
+                "enum": ["ClusterIP", "NodePort", "LoadBalancer", "None", null],
+            })),
+            ..always(
+                "service.type",
+                "of the Service, or None",
+                json!("NodePort"),
+                json!("LoadBalancer"),
+            )
+        },
+    )
+}
+
+/// Where the Service is reached, and by whom.
+fn addresses() -> Vec<Setting> {
     vec![
-        of(
-            "values.gateways.istio-ingressgateway.ports",
-            setting("service.ports", "as a Service has them", usual, Way::Node { probe, becomes }),
-        ),
-        of(
-            "k8s.service.type",
-            Setting {
-                schema: Some(json!({
-                    "enum": ["ClusterIP", "NodePort", "LoadBalancer", "None", null],
-                })),
-                ..always(
-                    "service.type",
-                    "of the Service, or None",
-                    json!("NodePort"),
-                    json!("LoadBalancer"),
-                )
-            },
-        ),
         of(
             "k8s.service.externalIPs",
             optional("service.externalIPs", "addresses of nodes", json!(["192.0.2.199"])),
@@ -299,6 +325,12 @@ pub fn gateway_service() -> Vec<Setting> {
             ),
         ),
         of("k8s.service.clusterIP", optional("service.clusterIP", "a wish", json!("192.0.2.195"))),
+    ]
+}
+
+/// Which pods get its traffic.
+fn distribution() -> Vec<Setting> {
+    vec![
         of(
             "k8s.service.internalTrafficPolicy",
             optional("service.internalTrafficPolicy", "Local or Cluster", json!("Cluster")),

@@ -72,15 +72,21 @@ pub fn scaling() -> Vec<Setting> {
 }
 
 pub fn pods() -> Vec<Setting> {
-    let sources = |path, about, probe: Value| Setting {
-        default: None,
-        ..setting(
-            path,
-            about,
-            Value::Null,
-            Way::Node { probe: json!([probe]), becomes: Vec::new() },
-        )
-    };
+    let mut settings = container();
+    settings.extend(nodes());
+    settings.extend(marks());
+    settings.extend(additions());
+    settings.push(setting(
+        "pilot.keepaliveMaxServerConnectionAge",
+        "after which proxies connect anew",
+        json!("30m"),
+        Way::Text("990010s"),
+    ));
+    settings
+}
+
+/// The image, and what its container needs.
+fn container() -> Vec<Setting> {
     vec![
         free("pilot.hub", "where the image is, if elsewhere"),
         free("pilot.tag", "which image, if another one"),
@@ -94,6 +100,12 @@ pub fn pods() -> Vec<Setting> {
                 json!({"requests": {"cpu": "50m", "memory": "64Mi"}}),
             ),
         ),
+    ]
+}
+
+/// Where pods run.
+fn nodes() -> Vec<Setting> {
+    vec![
         of(
             "components.pilot.k8s.nodeSelector",
             or_global(
@@ -129,6 +141,12 @@ pub fn pods() -> Vec<Setting> {
                 "maxSkew": 1, "topologyKey": "zz-zone", "whenUnsatisfiable": "ScheduleAnyway",
             }]),
         ),
+    ]
+}
+
+/// How pods end, are confined, and are marked.
+fn marks() -> Vec<Setting> {
+    vec![
         optional("pilot.terminationGracePeriodSeconds", "of pods", json!(990_009)),
         optional(
             "pilot.seccompProfile",
@@ -140,6 +158,21 @@ pub fn pods() -> Vec<Setting> {
             setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
         ),
         setting("pilot.podLabels", "of pods", json!({}), Way::Entries("zz/pod-label")),
+    ]
+}
+
+/// What users add to pods.
+fn additions() -> Vec<Setting> {
+    let sources = |path, about, probe: Value| Setting {
+        default: None,
+        ..setting(
+            path,
+            about,
+            Value::Null,
+            Way::Node { probe: json!([probe]), becomes: Vec::new() },
+        )
+    };
+    vec![
         of("components.pilot.k8s.volumes", sources("pilot.volumes", "of pods", volume())),
         of(
             "components.pilot.k8s.volumeMounts",
@@ -157,12 +190,6 @@ pub fn pods() -> Vec<Setting> {
             })),
             ..free("pilot.initContainers", "of pods")
         },
-        setting(
-            "pilot.keepaliveMaxServerConnectionAge",
-            "after which proxies connect anew",
-            json!("30m"),
-            Way::Text("990010s"),
-        ),
     ]
 }
 

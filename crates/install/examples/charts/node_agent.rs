@@ -139,21 +139,29 @@ fn adapt(object: &mut Value) {
 }
 
 fn pod() -> Vec<Setting> {
+    let mut settings = vec![of(
+        "components.cni.k8s.resources",
+        always(
+            "resources",
+            "of the container",
+            json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
+            json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
+        ),
+    )];
+    settings.extend(nodes());
+    settings.extend(marks());
+    settings.extend(container());
+    settings
+}
+
+/// Where pods run: everywhere, if nobody says otherwise.
+fn nodes() -> Vec<Setting> {
     let tolerations = json!([
         {"effect": "NoSchedule", "operator": "Exists"},
         {"key": "CriticalAddonsOnly", "operator": "Exists"},
         {"effect": "NoExecute", "operator": "Exists"},
     ]);
     vec![
-        of(
-            "components.cni.k8s.resources",
-            always(
-                "resources",
-                "of the container",
-                json!({"requests": {"cpu": "990005m", "memory": "990006Mi"}}),
-                json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
-            ),
-        ),
         of(
             "components.cni.k8s.tolerations",
             optional_as(
@@ -179,6 +187,12 @@ fn pod() -> Vec<Setting> {
             ),
         ),
         of("components.cni.k8s.affinity", optional("affinity", "of pods", affinity())),
+    ]
+}
+
+/// How pods and their DaemonSet are marked and confined.
+fn marks() -> Vec<Setting> {
+    vec![
         of(
             "components.cni.k8s.podAnnotations",
             setting("podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
@@ -211,6 +225,12 @@ fn pod() -> Vec<Setting> {
                 )
             },
         ),
+    ]
+}
+
+/// How pods are replaced and what they run.
+fn container() -> Vec<Setting> {
+    vec![
         free("updateStrategy", "in place of rollingMaxUnavailable"),
         free("privileged", "whether the container is"),
         own("terminationGracePeriodSeconds", "of pods", json!(5)),

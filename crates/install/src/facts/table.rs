@@ -77,7 +77,6 @@ pub const FACTS: &[F] = &[
     F("core.v1.ServiceSpec", &["ipFamilyPolicy"], OneOf(FAMILIES)),
     F("core.v1.ServiceSpec", &["ipFamilies"], Words(words::family)),
     F("core.v1.ServiceSpec", &["externalIPs"], Words(words::external_address)),
-    F("core.v1.ServiceSpec", &["loadBalancerIP"], Word(words::ip)),
     F("core.v1.ServiceSpec", &["loadBalancerSourceRanges"], Words(words::range)),
     F("core.v1.ServiceSpec", &["clusterIP"], Word(words::cluster_ip)),
     F("core.v1.ServiceSpec", &["clusterIPs"], Words(words::cluster_ip)),
@@ -156,11 +155,9 @@ pub const FACTS: &[F] = &[
     F("apps.v1.DaemonSetUpdateStrategy", &["type"], OneOf(&["RollingUpdate", "OnDelete"])),
     F("apps.v1.RollingUpdateDeployment", &["maxSurge", "maxUnavailable"], Share),
     F("apps.v1.RollingUpdateDaemonSet", &["maxSurge", "maxUnavailable"], Share),
-    F(
-        "autoscaling.v2.HorizontalPodAutoscalerSpec",
-        &["minReplicas", "maxReplicas"],
-        Number(1, MOST),
-    ),
+    // 0 where the cluster has HPAScaleToZero, as newer ones have by default.
+    F("autoscaling.v2.HorizontalPodAutoscalerSpec", &["minReplicas"], Number(0, MOST)),
+    F("autoscaling.v2.HorizontalPodAutoscalerSpec", &["maxReplicas"], Number(1, MOST)),
     F(
         "autoscaling.v2.MetricSpec",
         &["type"],

@@ -11,6 +11,21 @@ fn told(name: &str, value: Value) -> Vec<String> {
     found.into_iter().map(|one| format!("{}: {}", one.path, one.message)).collect()
 }
 
+fn cpu() -> Value {
+    let target = json!({"type": "Utilization", "averageUtilization": 80});
+    json!({"type": "Resource", "resource": {"name": "cpu", "target": target}})
+}
+
+#[test]
+fn an_autoscaler_without_metrics_is_known_to_have_none_when_it_is_whole() {
+    let spec =
+        json!({"scaleTargetRef": {"kind": "a", "name": "a"}, "minReplicas": 0, "maxReplicas": 1});
+    let name = "autoscaling.v2.HorizontalPodAutoscalerSpec";
+    assert_eq!(told(name, spec.clone()), Vec::<String>::new());
+    let whole = shape::check(&format!("io.k8s.api.{name}"), &spec, "x", Required::Check);
+    assert!(whole[0].message.starts_with("minReplicas is 0"), "{whole:?}");
+}
+
 #[test]
 fn what_the_api_refuses_is_told_where_it_stands() {
     for (name, value, expected) in [
@@ -102,8 +117,18 @@ fn what_the_api_refuses_is_told_where_it_stands() {
         ),
         (
             "core.v1.NodeSelectorRequirement",
-            json!({"key": "a", "operator": "Gt", "values": ["x"]}),
+            json!({"key": "a", "operator": "Gt", "values": ["1", "2"]}),
             "x.values: Gt needs one value",
+        ),
+        (
+            "autoscaling.v2.HorizontalPodAutoscalerSpec",
+            json!({"minReplicas": -1, "maxReplicas": 1}),
+            "x.minReplicas: -1 is less than 0",
+        ),
+        (
+            "autoscaling.v2.HorizontalPodAutoscalerSpec",
+            json!({"minReplicas": 0, "maxReplicas": 1, "metrics": [cpu()]}),
+            "x.metrics: minReplicas is 0, and none is of type Object or External",
         ),
         (
             "core.v1.NodeSelectorRequirement",
@@ -129,11 +154,6 @@ fn what_the_api_refuses_is_told_where_it_stands() {
             "core.v1.VolumeMount",
             json!({"name": "a", "mountPath": "/a", "subPath": "../b"}),
             "x.subPath: \"../b\" leads",
-        ),
-        (
-            "core.v1.ServiceSpec",
-            json!({"loadBalancerIP": "abc"}),
-            "x.loadBalancerIP: \"abc\" is no IP address",
         ),
         (
             "core.v1.ServiceSpec",
@@ -166,6 +186,17 @@ fn what_the_api_takes_is_not_told() {
             json!({"limits": {"cpu": "2", "example.com/gpu": 1, "hugepages-2Mi": 0}}),
         ),
         ("core.v1.Volume", json!({"name": "a"})),
+        ("core.v1.ServiceSpec", json!({"loadBalancerIP": "pool-a"})),
+        (
+            "core.v1.NodeSelectorRequirement",
+            json!({"key": "a", "operator": "Lt", "values": ["5.5"]}),
+        ),
+        (
+            "autoscaling.v2.HorizontalPodAutoscalerSpec",
+            json!({"minReplicas": 0, "maxReplicas": 1, "metrics": [cpu(), {
+                "type": "External", "external": {"metric": {"name": "q"}, "target": {"type": "Value", "value": 1}},
+            }]}),
+        ),
         (
             "core.v1.ServicePort",
             json!({"port": 80, "targetPort": 0, "nodePort": 0, "protocol": ""}),

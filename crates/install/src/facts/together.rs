@@ -35,6 +35,9 @@ pub fn check(name: &str, fields: &Fields, required: Required, found: &mut Vec<Fo
         let message = "it does nothing: write httpGet, tcpSocket, grpc or exec";
         found.push((String::new(), message.to_owned()));
     }
+    if name == "autoscaling.v2.HorizontalPodAutoscalerSpec" {
+        found.extend(to_zero(fields, required));
+    }
     let wrong =
         RULES.iter().filter(|(known, _)| *known == name).filter_map(|(_, rule)| rule(fields));
     found.extend(wrong.map(|(field, message)| (field.to_owned(), message)));
@@ -59,7 +62,6 @@ fn set<'a>(fields: &'a Fields, but: &[&str]) -> Vec<&'a str> {
 
 fn requirement(fields: &Fields) -> Option<(&'static str, String)> {
     let values = fields.get("values").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let is_number = |value: &Value| value.as_str().is_some_and(|text| text.parse::<i64>().is_ok());
     match (text(fields, "operator"), values) {
         (operator @ ("In" | "NotIn"), []) => Some((
             "values",
@@ -68,7 +70,8 @@ fn requirement(fields: &Fields) -> Option<(&'static str, String)> {
         (operator @ ("Exists" | "DoesNotExist"), [_, ..]) => {
             Some(("values", format!("{operator} takes no values: remove them, or use In or NotIn")))
         }
-        (operator @ ("Gt" | "Lt"), values) if values.len() != 1 || !is_number(&values[0]) => {
+        // Whether it is a number is asked by the scheduler alone, for which another one fits no node.
+        (operator @ ("Gt" | "Lt"), values) if values.len() != 1 => {
             Some(("values", format!("{operator} needs one value, a whole number in quotes")))
         }
         _ => None,
@@ -146,6 +149,19 @@ fn metric(fields: &Fields) -> Option<(&'static str, String)> {
     }
     let other = others.first()?;
     Some(("", format!("a metric of type {kind} has {source} and no {other}: remove it")))
+}
+
+/// An autoscaler of a file of settings may leave its metrics to the default ones.
+fn to_zero(fields: &Fields, required: Required) -> Option<Found> {
+    let metrics = fields.get("metrics").and_then(Value::as_array);
+    let is_known = required == Required::Check || metrics.is_some();
+    let counts = |metric: &Value| metric["type"] == "Object" || metric["type"] == "External";
+    let zero = fields.get("minReplicas").and_then(Value::as_i64) == Some(0);
+    (zero && is_known && !metrics.is_some_and(|all| all.iter().any(counts))).then(|| {
+        let message = "minReplicas is 0, and none is of type Object or External, which alone can tell when pods are \
+                       needed again: add one, or set minReplicas to 1";
+        ("metrics".to_owned(), message.to_owned())
+    })
 }
 
 fn budget(fields: &Fields) -> Option<(&'static str, String)> {

@@ -3,11 +3,11 @@
 
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Used};
+use super::ROUTES;
 use super::Type::{
     Any, Bool, Environment, Int, IntOrText, Labels, List, Object, OneOf, Schema, Schemas, Text,
-    Texts, Word,
+    Texts,
 };
-use super::{Form, ROUTES};
 
 const TYPES: &[&str] = &["", "ClusterIP", "NodePort", "LoadBalancer"];
 
@@ -30,7 +30,7 @@ pub const GATEWAY: &[F] = &[
     F("replicaCount", Int, Used),
     F("type", OneOf(TYPES), Used),
     F("externalIPs", Texts, Used),
-    F("loadBalancerIP", Word(Form::Ip), Used),
+    F("loadBalancerIP", Text, Used),
     F("loadBalancerSourceRanges", Texts, Used),
     F("externalTrafficPolicy", OneOf(&["", "Local", "Cluster"]), Used),
     F("ipFamilies", Texts, Used),

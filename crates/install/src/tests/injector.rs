@@ -109,7 +109,6 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
         Type::Word(Form::ProxyLevel) => vec![json!("debug")],
         Type::Word(Form::Levels) => vec![json!("debug")],
         Type::Word(Form::ProxyLevels) => vec![json!("misc:debug")],
-        Type::Word(Form::Ip) => vec![json!("10.0.0.9")],
         Type::Word(Form::Address) => vec![json!("sample:15012")],
         Type::Word(Form::Span) => vec![json!("9m")],
         Type::Text | Type::Word(_) | Type::Scalar | Type::Tag | Type::Any => vec![json!("sample")],

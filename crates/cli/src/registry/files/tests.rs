@@ -55,6 +55,25 @@ fn a_changed_file_keeps_its_mode_and_leaves_a_backup() {
 }
 
 #[test]
+fn backups_are_few_and_the_originals_are_among_them() {
+    let scratch = Scratch::new("prune");
+    let (root, mut before) = (scratch.root(), "first".to_owned());
+    fs::create_dir(scratch.0.join("own")).unwrap();
+    fs::write(scratch.0.join("own/a"), &before).unwrap();
+    // Backups are beside the file, not beside a link to it.
+    symlink(scratch.0.join("own/a"), scratch.0.join("etc/a")).unwrap();
+    for at in 0..30 {
+        let after = if at == 7 { "original".to_owned() } else { format!("text {at}") };
+        root.write(&edit("/etc/a", Some(&before), Some(&after)), &format!("{at:02}")).unwrap();
+        root.prune("/etc/a", |text| text == "original");
+        before = after;
+    }
+    let mut expected: Vec<String> = (19..29).rev().map(|at| format!("text {at}")).collect();
+    expected.extend(["original".to_owned(), "first".to_owned()]);
+    assert_eq!(root.backups("/etc/a").collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_new_file_has_its_folder_made_and_removed_with_it() {
     let scratch = Scratch::new("new");
     let (root, path) = (scratch.root(), "/etc/certs.d/r:5000/hosts.toml");

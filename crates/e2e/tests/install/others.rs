@@ -1,0 +1,79 @@
+//! Installations of several IstioOperators beside each other: none takes from another what it does not name.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use lateen_e2e::mesh;
+use lateen_testkit::isolate::isolated;
+use lateen_testkit::mesh::Mesh;
+
+use super::{lateen, lateen_fails, output, versions};
+
+/// A file with an IstioOperator of a name.
+fn file(mesh: &Mesh, name: &str, spec: &str) -> Result<String> {
+    let path: PathBuf = mesh.home().join(format!("{name}.yaml"));
+    let text = format!(
+        "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+    );
+    std::fs::write(&path, text)?;
+    Ok(path.display().to_string())
+}
+
+#[test]
+fn a_control_plane_is_not_taken_from_under_the_gateways_of_another_file() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let plane = file(&mesh, "plane", "{profile: minimal}")?;
+        let gateway =
+            "{profile: empty, components: {ingressGateways: [{name: edge, enabled: true}]}}";
+        let gateways = file(&mesh, "gateways", gateway)?;
+        for file in [&plane, &gateways] {
+            lateen(&mesh, &["install", "-y", "--wait=false", "-f", file])?;
+        }
+        let before = versions(&mesh)?;
+        let uninstall = ["manifest", "uninstall", "-y", "-f", &plane];
+        let said = lateen_fails(&mesh, &uninstall)?;
+        let named = "Deployment istio-system/edge, which gateways owns, stays and has no control plane without \
+                     Deployment istio-system/istiod";
+        ensure!(said.contains(named) && said.contains("--revision REVISION"), "{said}");
+        ensure!(versions(&mesh)?.keys().eq(before.keys()), "something was removed");
+        let all = output(&mesh, &["uninstall", "--dry-run", "--revision", "default"])?;
+        ensure!(all.status.success(), "{}", String::from_utf8_lossy(&all.stderr));
+        lateen(&mesh, &[&uninstall[..], &["--force"]].concat())?;
+        mesh.kubectl_fails(&["get", "deployment", "istiod", "-n", "istio-system"])?;
+        mesh.kubectl(&["get", "deployment", "edge", "-n", "istio-system"])?;
+        lateen(&mesh, &["install", "-y", "--wait=false", "-f", &plane])?;
+        lateen(&mesh, &["uninstall", "-y", "-f", &gateways])?;
+        lateen(&mesh, &uninstall).map(drop)
+    });
+}
+
+#[test]
+fn a_control_plane_of_another_name_is_taken_over_by_a_word_and_not_silently() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let mine = file(&mesh, "mine", "{profile: default}")?;
+        lateen(&mesh, &["install", "-y", "--wait=false", "-f", &mine])?;
+        let before = versions(&mesh)?;
+        let minimal = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+        for more in [&[][..], &["--dry-run"]] {
+            let said = lateen_fails(&mesh, &[&minimal[..], more].concat())?;
+            let whose = "Deployment istio-system/istiod was installed by the IstioOperator mine";
+            ensure!(said.contains(whose) && said.contains("--take-over"), "{said}");
+        }
+        let checked = output(&mesh, &["precheck", "--no-pods", "--set", "profile=minimal"])?;
+        let told = String::from_utf8_lossy(&checked.stdout);
+        let finding = "error: cluster: Deployment istio-system/istiod was installed by";
+        ensure!(checked.status.code() == Some(1) && told.contains(finding), "{told}");
+        ensure!(versions(&mesh)?.keys().eq(before.keys()), "something was changed");
+        // Another revision of the same file takes its gateways along, as an upgrade does.
+        lateen(&mesh, &["install", "-y", "--wait=false", "-f", &mine, "--revision", "1-1"])?;
+        lateen(&mesh, &[&minimal[..], &["--take-over"]].concat())?;
+        let label = "{.metadata.labels.install\\.operator\\.istio\\.io/owning-resource}";
+        let path = format!("jsonpath={label}");
+        let args = ["get", "deployment", "istiod", "-n", "istio-system", "-o", &path];
+        ensure!(mesh.kubectl(&args)? == "installed-state");
+        ensure!(lateen(&mesh, &minimal)?.contains("nothing to change"));
+        Ok(())
+    });
+}
