@@ -28,7 +28,8 @@ export function scenario(name) {
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 
-/** @param {{scenario?: string, dist?: string, token?: string, port?: number, now?: () => number}} [options] */
+/** @param {{scenario?: string, dist?: string, token?: string, port?: number, now?: () => number, delay?: number}} [options]
+ * `delay`: milliseconds that each answer of the API takes */
 export async function startMock(options = {}) {
   const state = {
     mesh: scenario(options.scenario ?? "echo"),
@@ -40,13 +41,17 @@ export async function startMock(options = {}) {
     saved: 0,
     /** Requests without the right token. */
     refused: 0,
+    /** Answers of the API wait for it. */
+    held: /** @type {Promise<unknown> | undefined} */ (undefined),
   };
   const now = options.now ?? Date.now;
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? "/", "http://mock");
     if (!url.pathname.startsWith("/api/")) return void file(options.dist, url.pathname, response);
     state.asked.push(`${request.method} ${url.pathname}${url.search}`);
     if (state.asked.length > 500) state.asked.shift();
+    if (options.delay) await new Promise((done) => setTimeout(done, options.delay));
+    await state.held;
     if (state.fault === "drop") return void request.socket.destroy();
     if (state.fault)
       return send(response, state.fault, {

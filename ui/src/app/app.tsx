@@ -1,7 +1,7 @@
 // The frame of the page: masthead, banners, the page that the address asks for, dialogs, and keys that hold
 // everywhere.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
@@ -34,7 +34,7 @@ const NAV: [page: Page, name: string, short?: string][] = [
 
 export function App() {
   const help = useSignal(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const keys = (e: KeyboardEvent) =>
       onKey(e, () => {
         help.value = true;

@@ -662,6 +662,56 @@ describe("the look", () => {
   });
 });
 
+describe("the keyboard", () => {
+  const focused = (page: Page) =>
+    page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.id);
+
+  it("comes back from a dialog at once, and is not taken from wherever it went since", async () => {
+    const page = await start({ scenario: "echo" });
+    await page.focus("[aria-label=Legend]");
+    await page.keyboard.press("?");
+    await page.waitForSelector("dialog[open]");
+    const after = await page.evaluate(async () => {
+      const closed = new Promise<string | null | undefined>((done) =>
+        new MutationObserver(() => {
+          if (document.querySelector("dialog")) return;
+          const at = document.activeElement?.getAttribute("aria-label");
+          document.querySelector<HTMLElement>(".canvas")!.focus();
+          done(at);
+        }).observe(document.getElementById("app")!, { childList: true, subtree: true }),
+      );
+      document.querySelector<HTMLElement>("dialog [aria-label=Close]")!.click();
+      const at = await closed;
+      // Longer than effects after a paint are put off.
+      await new Promise((done) => setTimeout(done, 200));
+      return [at, document.activeElement?.className];
+    });
+    expect(after[0]).toBe("Legend");
+    expect(after[1]).toContain("canvas");
+    clean();
+  });
+
+  it("gets into the details as soon as they are drawn, unless it has gone elsewhere", async () => {
+    const selected = `#/graph?selected=${encodeURIComponent(SERVICE)}`;
+    const page = await start({ scenario: "echo", hash: selected });
+    for (const elsewhere of [false, true]) {
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.reload();
+      await page.focus(".canvas");
+      await page.keyboard.press("Enter");
+      expect(await page.locator(".panel").count()).toBe(0);
+      if (elsewhere) await page.focus("[aria-label=Legend]");
+      answer();
+      await page.waitForSelector(".panel h2:has-text('tcp-echo-server')");
+      expect(await focused(page)).toBe(elsewhere ? "Legend" : "tab-traffic");
+    }
+    clean();
+  });
+});
+
 describe("replay", () => {
   it("leads back to now from a time that is not kept any more", async () => {
     const page = await start({ scenario: "echo" });
