@@ -6,7 +6,7 @@ import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
-import { clean } from "../model/text";
+import { clean, sentence } from "../model/text";
 import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
 import { IconButton } from "../ui/widgets";
@@ -192,7 +192,7 @@ function SignIn({ why }: { why: string }) {
   return (
     <Dialog title="Sign in">
       <form class="sign-in" onSubmit={submit}>
-        <p>{clean(why, 300)}</p>
+        <p>{sentence(clean(why, 300))}</p>
         {drafts.value.size > 0 && (
           <p class="notice">
             What you wrote in {clean(draftTitles().join(", "), 300)} is not saved: it waits for you, and is

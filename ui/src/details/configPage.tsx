@@ -12,7 +12,7 @@ import { configPath, parseConfigPath } from "../model/kinds";
 import { clean, count } from "../model/text";
 import { lazy } from "../ui/lazy";
 import { IssueCount, Loading, Trouble } from "../ui/widgets";
-import { IssueRow } from "./issueRow";
+import { IfSaved, Validation } from "./findings";
 import { absent, GoneNotice, SaveTrouble } from "./saveTrouble";
 
 const Editor = lazy<import("../editor/editor").EditorProps>("the editor", () => import("../editor/editor"));
@@ -138,6 +138,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     const title = `${kind} ${namespace}/${name}`;
     keepDraft(hash, changed ? { yaml: text.value, resourceVersion: base.value, title } : undefined);
   }, [hash, changed, text.value, base.value]);
+  const isUnchecked = changed && checked.value !== text.value;
   const errors = issues.value.filter((i) => i.severity === "error").length;
 
   /** What the mesh says of a saved object comes a moment after it. */
@@ -227,7 +228,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
               <button
                 type="button"
                 class="button primary"
-                disabled={!changed || checked.value !== text.value || errors > 0 || working.value}
+                disabled={!changed || isUnchecked || errors > 0 || working.value}
                 onClick={() => send(false)}
                 title={`What was checked can be ${isGone ? "created" : "saved"}`}
               >
@@ -259,40 +260,9 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         </div>
       </div>
       <aside class="editor-side">
-        <section class="card">
-          <h2>Validation</h2>
-          {changed && checked.value !== text.value && (
-            <p class="muted">The text has changed since: Check tells of what it is now.</p>
-          )}
-          {issues.value.length === 0 ? (
-            <p class="muted">No issues.</p>
-          ) : (
-            <ul class="issues">
-              {issues.value.slice(0, 100).map((i) => (
-                <IssueRow key={`${i.code} ${i.path} ${i.message}`} issue={i} text={text.value} goTo={goTo} />
-              ))}
-            </ul>
-          )}
-        </section>
+        <Validation issues={issues.value} text={text.value} isOld={isUnchecked} goTo={goTo} />
         {foreseen.value && checked.value === text.value && (
-          <section class="card">
-            <h2>If it is saved</h2>
-            {foreseen.value.missing && <p class="muted">{clean(foreseen.value.missing, 400)}</p>}
-            {foreseen.value.issues.length === 0 && !foreseen.value.missing && (
-              <p class="muted">The mesh would have nothing to say.</p>
-            )}
-            <ul class="issues">
-              {foreseen.value.issues.map((i) => (
-                <IssueRow
-                  key={`${i.object?.kind} ${i.object?.namespace} ${i.object?.name} ${i.path} ${i.message}`}
-                  issue={i}
-                  text={text.value}
-                  goTo={goTo}
-                />
-              ))}
-            </ul>
-            {foreseen.value.leftOut && <p class="muted">and {foreseen.value.leftOut} more</p>}
-          </section>
+          <IfSaved foreseen={foreseen.value} text={text.value} goTo={goTo} />
         )}
         <section class="card">
           <h2>Acts on</h2>

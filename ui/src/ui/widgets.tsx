@@ -27,7 +27,7 @@ export function HealthMark({ state, text = true }: { state: Health["state"]; tex
 }
 
 export function IssueCount({ issues }: { issues?: { errors: number; warnings: number } }) {
-  if (!issues || issues.errors + issues.warnings === 0) return <span class="muted">None</span>;
+  if (!issues || issues.errors + issues.warnings === 0) return <span class="muted">No issues</span>;
   return (
     <span class="issue-count">
       {issues.errors > 0 && (

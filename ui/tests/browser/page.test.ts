@@ -748,6 +748,36 @@ describe("the look", () => {
     clean();
   });
 
+  it("tells the whole of what a narrow cell cuts off, to whoever points at it", async () => {
+    const page = await start({ scenario: "bookinfo", hash: "#/graph?table=true" });
+    const cell = page.locator(".graph-table [role=cell]:has-text('Refused: nothing leads on')");
+    await cell.hover();
+    expect(await cell.getAttribute("title")).toBe("Refused: nothing leads on");
+    const whole = page.locator(".graph-table [role=cell]:text-is('bookinfo')").first();
+    await whole.hover();
+    expect(await whole.getAttribute("title")).toBeFalsy();
+    clean();
+  });
+
+  it("covers no name of the graph on a small screen with details open", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?selected=${encodeURIComponent(SERVER)}`,
+      context: { viewport: { width: 360, height: 740 } },
+    });
+    const [line, zoom, stage] = await Promise.all(
+      [".status-line", ".zoom", ".stage"].map(async (s) => (await (await page.$(s))!.boundingBox())!),
+    );
+    for (const id of await ids(page, "graph-nodes")) {
+      const at = (await rendered(page, id)).y + stage!.y;
+      // A box's name stands above its nodes.
+      expect(at, id).toBeGreaterThan(line!.y + line!.height + 24);
+      expect(at, id).toBeLessThan(zoom!.y);
+    }
+    expect(await page.$$eval(".toolbar select", (all) => all.every((e) => e.clientWidth > 150))).toBe(true);
+    clean();
+  });
+
   it("has text with enough contrast in both modes", async () => {
     for (const colorScheme of ["light", "dark"] as const) {
       const page = await start({ scenario: "echo", context: { colorScheme } });
