@@ -28,7 +28,8 @@ export function scenario(name) {
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 
-/** @param {{scenario?: string, dist?: string, token?: string, port?: number, now?: () => number}} [options] */
+/** @param {{scenario?: string, dist?: string, token?: string, port?: number, now?: () => number, delay?: number}} [options]
+ * `delay`: milliseconds that each answer of the API takes */
 export async function startMock(options = {}) {
   const state = {
     mesh: scenario(options.scenario ?? "echo"),
@@ -38,17 +39,28 @@ export async function startMock(options = {}) {
     asked: /** @type {string[]} */ ([]),
     notices: /** @type {string[]} */ ([]),
     saved: 0,
+    /** Objects that were there: of these new ones can be created. */
+    deleted: /** @type {import("./config.mjs").StoredObject[]} */ ([]),
+    /** Only on paths that this matches there is the fault. */
+    faulty: /** @type {RegExp} */ (/^/),
+    /** Who has which token; with none of them nobody needs one. */
+    users: new Map(options.token ? [[options.token, "mock"]] : []),
     /** Requests without the right token. */
     refused: 0,
+    /** Answers of the API wait for it. */
+    held: /** @type {Promise<unknown> | undefined} */ (undefined),
   };
   const now = options.now ?? Date.now;
-  const server = createServer((request, response) => {
+  const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? "/", "http://mock");
     if (!url.pathname.startsWith("/api/")) return void file(options.dist, url.pathname, response);
     state.asked.push(`${request.method} ${url.pathname}${url.search}`);
     if (state.asked.length > 500) state.asked.shift();
-    if (state.fault === "drop") return void request.socket.destroy();
-    if (state.fault)
+    if (options.delay) await new Promise((done) => setTimeout(done, options.delay));
+    await state.held;
+    const isFaulty = state.faulty.test(url.pathname);
+    if (state.fault === "drop" && isFaulty) return void request.socket.destroy();
+    if (state.fault && state.fault !== "drop" && isFaulty)
       return send(response, state.fault, {
         status: state.fault,
         message:
@@ -58,7 +70,8 @@ export async function startMock(options = {}) {
               ? "your token for the cluster has ended or is refused: start `lateen dashboard` again"
               : "the graph is being started",
       });
-    if (options.token && request.headers.authorization !== `Bearer ${options.token}`) {
+    const user = state.users.get(request.headers.authorization?.replace(/^Bearer /, "") ?? "");
+    if (state.users.size > 0 && user === undefined) {
       state.refused += 1;
       return send(response, 401, {
         status: 401,
@@ -67,7 +80,9 @@ export async function startMock(options = {}) {
     }
     const chunks = /** @type {Buffer[]} */ ([]);
     request.on("data", (c) => chunks.push(c));
-    request.on("end", () => answer(state, now(), request, url, Buffer.concat(chunks).toString(), response));
+    request.on("end", () =>
+      answer(state, now(), request, url, user ?? "mock", Buffer.concat(chunks).toString(), response),
+    );
   });
   await new Promise((ready) => server.listen(options.port ?? 0, "127.0.0.1", () => ready(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -84,8 +99,8 @@ export async function startMock(options = {}) {
 
 /** @typedef {Awaited<ReturnType<typeof startMock>>["state"]} State */
 
-/** @param {State} state @param {number} now @param {import("node:http").IncomingMessage} request @param {URL} url @param {string} body @param {import("node:http").ServerResponse} response */
-function answer(state, now, request, url, body, response) {
+/** @param {State} state @param {number} now @param {import("node:http").IncomingMessage} request @param {URL} url @param {string} user @param {string} body @param {import("node:http").ServerResponse} response */
+function answer(state, now, request, url, user, body, response) {
   const { mesh } = state;
   const p = url.searchParams;
   const at = Number(p.get("at") ?? Math.floor(now / 5000) * 5000);
@@ -105,7 +120,7 @@ function answer(state, now, request, url, body, response) {
         now,
         oldest: now - 3_600_000,
         step: 5000,
-        user: "mock",
+        user,
         proxies: mesh.workloads.length,
         store: { bytes: 4_000_000, limit: 64_000_000, edges: mesh.flows.length, edgesDropped: 0 },
         notices: state.notices,
@@ -162,9 +177,11 @@ function config(state, parts, method, p, body, wanted, response) {
       items: acting.filter((o) => wanted(o) && (!p.get("kind") || o.kind === p.get("kind"))).map(item),
     });
   }
-  const found = objects.find(
-    (o) => `${o.kind}.${o.group}` === parts[0] && o.namespace === parts[1] && o.name === parts[2],
-  );
+  const is = (/** @type {import("./config.mjs").StoredObject} */ o) =>
+    `${o.kind}.${o.group}` === parts[0] && o.namespace === parts[1] && o.name === parts[2];
+  const gone = method === "POST" && JSON.parse(body).resourceVersion === "" && state.deleted.find(is);
+  const present = objects.find(is);
+  const found = present ?? (gone ? { ...gone } : undefined);
   if (!found) return send(response, 404, { status: 404, message: `there is no ${parts.join("/")}` });
   if (method === "GET") return send(response, 200, full(found));
   if (!found.editable)
@@ -182,11 +199,12 @@ function config(state, parts, method, p, body, wanted, response) {
   const validation = validate(yaml);
   const foreseen = validation.some((i) => i.severity === "error") ? undefined : foresee(yaml);
   if (p.get("dryRun") === "true") return send(response, 200, { ...full(found), yaml, validation, foreseen });
-  if (resourceVersion !== String(found.resourceVersion))
+  if (resourceVersion !== (present ? String(present.resourceVersion) : ""))
     return send(response, 409, { status: 409, message: "the object has changed since it was read" });
   if (validation.some((i) => i.severity === "error"))
     return send(response, 422, { status: 422, message: "the object has errors", issues: validation });
   Object.assign(found, { yaml, validation, resourceVersion: found.resourceVersion + 1 });
+  if (!present) objects.push(found);
   state.saved += 1;
   return send(response, 200, full(found));
 }

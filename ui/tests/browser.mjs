@@ -1,4 +1,5 @@
-// Starts Debian's Chromium and the mock for tests and screenshots.
+// Starts Debian's Chromium and the mock for tests and screenshots. In: SLOWER, how many times slower the page is to run,
+// and DELAY, the milliseconds that each answer is to take: no test may need a fast machine.
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { startMock } from "../mock/server.mjs";
@@ -31,9 +32,15 @@ export async function open(browser, options = {}) {
     token: options.token,
     dist: DIST,
     now: options.now,
+    delay: Number(process.env.DELAY ?? 0),
   });
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options.context });
   const page = await context.newPage();
+  const slower = Number(process.env.SLOWER ?? 1);
+  if (slower > 1) {
+    const session = await context.newCDPSession(page);
+    await session.send("Emulation.setCPUThrottlingRate", { rate: slower });
+  }
   /** @type {string[]} */
   const problems = [];
   page.on("console", (m) => {

@@ -8,7 +8,7 @@ await mkdir(folder, { recursive: true });
 const browser = await launch();
 const server = "app/default/echo-server/v2";
 const REFUSED = `service/default/tcp-echo-server>${server}#tcp`;
-/** @type {{name: string, scenario: string, hash?: string, width?: number, height?: number, dark?: boolean, graph?: boolean, grows?: string[], act?: (p: import("playwright-core").Page) => Promise<void>}[]} */
+/** @type {{name: string, scenario: string, hash?: string, width?: number, height?: number, dark?: boolean, graph?: boolean, grows?: string[], token?: string, act?: (p: import("playwright-core").Page, mock: Awaited<ReturnType<typeof open>>["mock"]) => Promise<void>}[]} */
 const shots = [
   { name: "echo-light", scenario: "echo" },
   { name: "echo-all-light", scenario: "echo-all" },
@@ -82,6 +82,21 @@ const shots = [
     hash: "#/config/DestinationRule.networking.istio.io/default/tcp-echo-server",
     graph: false,
   },
+  { name: "sign-in", scenario: "echo", graph: false, token: "s3cret" },
+  {
+    name: "draft-gone",
+    scenario: "echo-split",
+    hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server",
+    graph: false,
+    act: async (p, mock) => {
+      await p.locator(".cm-content").click();
+      await p.keyboard.press("Control+End");
+      await p.keyboard.type("# mine");
+      mock.state.mesh.objects = [];
+      await p.click(".editor-bar >> text=Check");
+      await p.waitForSelector(".notice-warn");
+    },
+  },
   { name: "empty", scenario: "empty", graph: false },
   { name: "help", scenario: "echo", act: (p) => p.click("[aria-label=Help]") },
 ];
@@ -90,6 +105,7 @@ for (const s of shots.filter((x) => !only || x.name.includes(only))) {
   const { mock, page, problems, close } = await open(browser, {
     scenario: s.scenario,
     hash: s.hash,
+    token: s.token,
     context: {
       viewport: { width: s.width ?? 1440, height: s.height ?? 860 },
       colorScheme: s.dark ? "dark" : "light",
@@ -102,7 +118,12 @@ for (const s of shots.filter((x) => !only || x.name.includes(only))) {
     await page.waitForTimeout(700);
     await settled(page);
   }
-  await s.act?.(page);
+  if (s.token) {
+    await page.evaluate(() => sessionStorage.setItem("lateen.token", "wrong"));
+    await page.reload();
+    await page.waitForSelector("dialog");
+  }
+  await s.act?.(page, mock);
   await page.waitForTimeout(900);
   await page.screenshot({ path: `${folder}/${s.name}.png` });
   console.log(s.name, ...problems);

@@ -76,7 +76,7 @@ pub struct Objects {
 #[serde(rename_all = "camelCase")]
 struct Update {
     yaml: String,
-    /// The version that it was made from.
+    /// The version that it was made from; empty: there is none, and the object is created.
     resource_version: String,
 }
 
@@ -224,18 +224,28 @@ async fn written(
     if has_errors && dry_run == DryRun::No {
         return Err(not_valid(&found.into_iter().collect::<Vec<_>>()));
     }
+    let creates = update.resource_version.is_empty();
     for _ in 0..ATTEMPTS {
-        let present = current(client, key).await?;
-        let made_from = text::version(&text::content(key.kind, present.clone()));
-        if dry_run == DryRun::No && update.resource_version != made_from {
-            break;
-        }
-        let next = text::complete(wanted.clone(), &present);
+        let next = if creates {
+            wanted.clone()
+        } else {
+            let present = current(client, key).await?;
+            let made_from = text::version(&text::content(key.kind, present.clone()));
+            if dry_run == DryRun::No && update.resource_version != made_from {
+                break;
+            }
+            text::complete(wanted.clone(), &present)
+        };
         let verdict = Verdict { validation: found.clone(), refusals: BTreeSet::new() };
         if has_errors {
             return Ok(Seen { object: next, verdict, foreseen: None });
         }
-        match client.update(key.kind, next.clone(), dry_run).await {
+        let outcome = if creates {
+            client.create_or_try(key.kind, next.clone(), dry_run).await
+        } else {
+            client.update(key.kind, next.clone(), dry_run).await
+        };
+        match outcome {
             Ok(object) => return Ok(Seen { object, verdict, foreseen: None }),
             Err(error) if error.is_conflict() => {}
             Err(error) => match refusal(key, &error) {

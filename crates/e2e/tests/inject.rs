@@ -39,8 +39,15 @@ fn the_cluster_that_kubectl_would_use_has_the_settings() {
         let found = inject(&mesh, &kubeconfig, &["-r", "1-2"])?;
         let (out, error) = (text(&found.stdout), text(&found.stderr));
         ensure!(found.status.success() && out.contains("registry.example/lateen:"), "{out}{error}");
+        let which = "lateen: asking context lateen of kubectl's configuration for the mesh's settings, at https://";
+        let lines = error.lines().filter(|line| line.starts_with(which));
+        ensure!(lines.count() == 1 && error.contains("both --values and --mesh-config"), "{error}");
+        let named = kubeconfig.display().to_string();
+        let named = inject(&mesh, &kubeconfig, &["-r", "1-2", "--kubeconfig", &named])?;
+        ensure!(named.status.success() && !text(&named.stderr).contains("asking"), "it was named");
         let nowhere = inject(&mesh, Path::new("/dev/null"), &[])?;
         let (out, error) = (text(&nowhere.stdout), text(&nowhere.stderr));
+        ensure!(!error.contains("asking"), "{error}");
         ensure!(nowhere.status.success() && out.contains("lateen-mesh/lateen:"), "{out}{error}");
         ensure!(error.contains("the built-in settings are used"), "{error}");
 

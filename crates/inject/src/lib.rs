@@ -21,6 +21,7 @@ mod probes;
 mod prometheus;
 mod proxy;
 mod proxy_configs;
+pub mod quantity;
 mod selector;
 mod settings;
 mod strip;

@@ -5,7 +5,7 @@
 mod defaults;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lateen_api::issue::Issue;
@@ -182,6 +182,11 @@ impl Settings {
     /// Reads the injector's values and MeshConfig.
     pub fn from_config(values: &Value, mesh: &MeshConfig, revision: &str) -> (Self, Vec<Issue>) {
         read::settings(values, mesh, revision)
+    }
+
+    /// The paths of the values that matter here, as in `global.proxy.image`; a map counts with all that is in it.
+    pub fn paths_of_values() -> BTreeSet<String> {
+        read::paths()
     }
 
     /// Reads them as the ConfigMaps `istio-sidecar-injector` and `istio` hold them: YAML texts.

@@ -18,7 +18,6 @@ mod origins;
 mod path;
 mod plan;
 mod profile;
-mod quantity;
 mod read;
 mod render;
 mod rules;
@@ -42,6 +41,7 @@ pub use shape::Misfit;
 pub use table::{Entry as Field, Meaning, Type, all as fields};
 pub use yaml::{documents, text as yaml_text};
 
+use lateen_inject::quantity;
 use serde_json::Value;
 
 /// What keeps a Kubernetes API from taking an object: fields that its kind does not have, wrong types,

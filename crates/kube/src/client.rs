@@ -160,13 +160,24 @@ impl Client {
 
     /// Creates an object; its name and namespace are in its metadata.
     pub async fn create(&self, kind: &Kind, object: Value) -> Result<Value, Error> {
+        self.create_or_try(kind, object, DryRun::No).await
+    }
+
+    /// As [`Client::create`]; in a dry run the API's webhooks are asked and nothing is stored.
+    pub async fn create_or_try(
+        &self,
+        kind: &Kind,
+        object: Value,
+        dry_run: DryRun,
+    ) -> Result<Value, Error> {
         let named = object_ref(kind, &object);
         let namespace = Some(named.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let action = describe("create", kind, namespace, &named.name);
+        let verb = if dry_run == DryRun::Yes { "try to create" } else { "create" };
+        let action = describe(verb, kind, namespace, &named.name);
         let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
         let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
         let api = self.api(kind, namespace);
-        let params = PostParams::default();
+        let params = PostParams { dry_run: dry_run == DryRun::Yes, field_manager: None };
         let created = self.bounded(&action, api.create(&params, &object)).await?;
         to_value(&action, kind, created)
     }

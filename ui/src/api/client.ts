@@ -56,12 +56,17 @@ export class Client {
     headers.set("Accept", "application/json");
     const token = this.token();
     if (token) headers.set("Authorization", `Bearer ${token}`);
-    try {
-      return await fetch(this.base + path, { ...init, headers, cache: "no-store", credentials: "omit" });
-    } catch (e) {
+    const response = await fetch(this.base + path, {
+      ...init,
+      headers,
+      cache: "no-store",
+      credentials: "omit",
+    }).catch((e) => {
       if (init.signal?.aborted) throw e;
       throw new ApiError(0, "the server does not answer");
-    }
+    });
+    // Another token came while the one that was sent was being refused.
+    return response.status === 401 && this.token() !== token ? this.send(path, init) : response;
   }
 }
 

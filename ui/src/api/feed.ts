@@ -21,6 +21,8 @@ export interface FeedEnvironment {
   random(): number;
   now(): number;
   report(result: { error?: ApiError; retryAt?: number; feed: { refresh(): void } }): void;
+  /** The feed asks for nothing any more: what it reported is over. */
+  forget(feed: { refresh(): void }): void;
 }
 
 export interface FeedOptions<T> {
@@ -49,6 +51,7 @@ export class Feed<T> {
     if (key === this.key) return;
     this.key = key;
     this.failures = 0;
+    if (key === undefined) this.environment.forget(this);
     this.refresh();
   }
 
@@ -67,6 +70,7 @@ export class Feed<T> {
     this.stop();
     this.key = undefined;
     this.unwatch();
+    this.environment.forget(this);
   }
 
   private stop(): void {
@@ -104,7 +108,7 @@ export class Feed<T> {
     this.timer = undefined;
     const error = this.state.peek().error;
     const wait = this.wait(error);
-    if (error)
+    if (error && this.key !== undefined)
       this.environment.report({
         error,
         retryAt: wait ? this.environment.now() + wait : undefined,

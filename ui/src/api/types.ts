@@ -317,7 +317,8 @@ export interface Foreseen {
   missing?: string;
 }
 
-/** What the reader wrote, and the version that it was made from: 409 when the object has changed since. */
+/** What the reader wrote, and the version that it was made from: 409 when the object has changed since. No version, "",
+ *  is that of an object that is not there: it is created. */
 export interface ConfigUpdate {
   yaml: string;
   resourceVersion: string;

@@ -1,20 +1,21 @@
 // The frame of the page: masthead, banners, the page that the address asks for, dialogs, and keys that hold
 // everywhere.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { focusGraph } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
 import { ConfigList, ItemList } from "../lists/listPage";
-import { clean } from "../model/text";
+import { clean, sentence } from "../model/text";
 import { Dialog } from "../ui/dialog";
 import { lazy } from "../ui/lazy";
 import { IconButton } from "../ui/widgets";
 import { Banners } from "./banners";
+import { drafts, draftTitles } from "./drafts";
 import { Help } from "./help";
 import { formatRoute, type Page, route } from "./route";
-import { hasToken, refused, signIn, signOut } from "./session";
-import { choose, graphHash, refreshAll, state, statusFeed } from "./store";
+import { acceptOffer, hasToken, offer, refused, signIn, signOut } from "./session";
+import { choose, graphHash, state, statusFeed } from "./store";
 import { setTheme, type Theme, theme } from "./theme";
 
 const DetailPage = lazy<{ what: "applications" | "workloads" | "services"; namespace: string; name: string }>(
@@ -34,7 +35,7 @@ const NAV: [page: Page, name: string, short?: string][] = [
 
 export function App() {
   const help = useSignal(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const keys = (e: KeyboardEvent) =>
       onKey(e, () => {
         help.value = true;
@@ -158,7 +159,7 @@ function Masthead({ help }: { help(): void }) {
         <button
           type="button"
           class="link sign-out"
-          title={status?.user ? `Signed in as ${clean(status.user, 80)}` : undefined}
+          title={`${status?.user ? `Signed in as ${clean(status.user, 80)}. ` : ""}Signs out in all tabs`}
           onClick={signOut}
         >
           Sign out
@@ -187,12 +188,24 @@ function SignIn({ why }: { why: string }) {
     e.preventDefault();
     if (!token.value.trim()) return;
     signIn(token.value.trim());
-    refreshAll();
   };
   return (
     <Dialog title="Sign in">
       <form class="sign-in" onSubmit={submit}>
-        <p>{clean(why, 300)}</p>
+        <p>{sentence(clean(why, 300))}</p>
+        {drafts.value.size > 0 && (
+          <p class="notice">
+            What you wrote in {clean(draftTitles().join(", "), 300)} is not saved: it waits for you, and is
+            dropped if another user signs in.
+          </p>
+        )}
+        {offer.value && (
+          <p>
+            <button type="button" class="button" onClick={acceptOffer}>
+              Go on as {clean(offer.value.user, 80) || "the owner"}, as in another tab
+            </button>
+          </p>
+        )}
         <label>
           Token
           <input

@@ -3,7 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { UI_ICONS } from "../graph/icons";
 import { age } from "../model/format";
-import { clean } from "../model/text";
+import { clean, sentence } from "../model/text";
 import { Icon, IconButton } from "../ui/widgets";
 import { drafts, keepDraft } from "./drafts";
 import { away, ended } from "./live";
@@ -95,8 +95,4 @@ function AwayBanner() {
       </button>
     </div>
   );
-}
-
-function sentence(text: string): string {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }

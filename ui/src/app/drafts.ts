@@ -23,7 +23,11 @@ export function keepDraft(hash: string, draft: Draft | undefined): void {
   drafts.value = next;
 }
 
-/** As when the reader signs out: the text is nobody else's to see. */
+export function draftTitles(): string[] {
+  return [...drafts.peek().values()].map((d) => d.title);
+}
+
+/** As when the reader signs out, here or in another tab: the text is nobody else's to see. */
 export function dropDrafts(): void {
   drafts.value = new Map();
 }

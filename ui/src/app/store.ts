@@ -6,9 +6,9 @@ import { check } from "../model/expression/evaluate";
 import { formatGraphState, type GraphState, parseGraphState } from "../model/graphState";
 import { Lru } from "../model/lru";
 import { layoutKey, type View, type ViewOptions, view } from "../model/view";
-import { feed } from "./live";
+import { feed, retryRefused } from "./live";
 import { formatRoute, go, route } from "./route";
-import { api } from "./session";
+import { api, currentToken, identify } from "./session";
 
 const graphQuery = signal(new URLSearchParams());
 
@@ -46,7 +46,12 @@ export const graphFeed = feed<Graph>({
 });
 
 export const statusFeed = feed<Status>({
-  load: (_, abort) => api.get("/status", abort),
+  async load(_, abort) {
+    const asked = currentToken();
+    const status = await api.get<Status>("/status", abort);
+    if (!abort.aborted) identify(asked, status.user ?? "");
+    return status;
+  },
   interval: () => 15_000,
 });
 
@@ -133,4 +138,5 @@ export function refreshAll(): void {
   graphFeed.refresh();
   statusFeed.refresh();
   namespacesFeed.refresh();
+  retryRefused();
 }

@@ -1,6 +1,6 @@
 // One Istio object: its YAML, what is wrong with it and where, what it acts on, and, for whoever may, a change.
 // A change is checked by the server first; it is saved only from the version that it was made from.
-import { batch, type Signal, useSignal } from "@preact/signals";
+import { batch, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { ApiError } from "../api/client";
 import type { ConfigObject, Foreseen, Issue } from "../api/types";
@@ -10,9 +10,10 @@ import { api, refused } from "../app/session";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { configPath, parseConfigPath } from "../model/kinds";
 import { clean, count } from "../model/text";
-import { lineOfPath } from "../model/yamlPath";
 import { lazy } from "../ui/lazy";
 import { IssueCount, Loading, Trouble } from "../ui/widgets";
+import { IfSaved, Validation } from "./findings";
+import { absent, GoneNotice, SaveTrouble } from "./saveTrouble";
 
 const Editor = lazy<import("../editor/editor").EditorProps>("the editor", () => import("../editor/editor"));
 
@@ -23,6 +24,7 @@ export default function ConfigPage({ path }: { path: string[] }) {
   const [kindGroup = "", namespace = "", name = ""] = path;
   const ref = parseConfigPath(kindGroup, namespace, name);
   const url = `/config/${configPath(ref)}`;
+  const hash = formatRoute("config", path);
   const object = useSignal<ConfigObject | undefined>(undefined);
   const error = useSignal<ApiError | undefined>(undefined);
   const load = async (abort?: AbortSignal) => {
@@ -36,7 +38,12 @@ export default function ConfigPage({ path }: { path: string[] }) {
     } catch (e) {
       if (!(e instanceof ApiError)) return undefined;
       if (e.status === 401) refused.value = e.message;
-      error.value = e;
+      // What was written of an object that is gone is not.
+      const isGone = e.status === 404 && drafts.peek().has(hash);
+      batch(() => {
+        if (isGone) object.value = absent(ref);
+        error.value = isGone ? undefined : e;
+      });
       return undefined;
     }
   };
@@ -46,6 +53,10 @@ export default function ConfigPage({ path }: { path: string[] }) {
     void load(abort.signal);
     return () => abort.abort();
   }, [url]);
+  const signedIn = refused.value === undefined;
+  useEffect(() => {
+    if (signedIn && error.peek()?.status === 401) void load();
+  }, [signedIn]);
   const it = object.value;
   return (
     <main class="detail-page" id="main">
@@ -64,10 +75,15 @@ export default function ConfigPage({ path }: { path: string[] }) {
           key={url}
           object={it}
           url={url}
-          hash={formatRoute("config", path)}
+          hash={hash}
           reload={() => load()}
           saved={(next) => {
             object.value = next;
+          }}
+          drop={() => {
+            keepDraft(hash, undefined);
+            object.value = undefined;
+            void load();
           }}
         />
       )}
@@ -82,9 +98,11 @@ interface BodyProps {
   hash: string;
   reload(): Promise<ConfigObject | undefined>;
   saved(next: ConfigObject): void;
+  /** Of an object that is gone: leaves its text. */
+  drop(): void;
 }
 
-function Body({ object, url, hash, reload, saved }: BodyProps) {
+function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
   const draft = drafts.peek().get(hash);
   const text = useSignal(draft?.yaml ?? object.yaml);
   /** The version that the text was made from. */
@@ -105,11 +123,22 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
   const checked = useSignal<string | undefined>(undefined);
   const goTo = useSignal<{ line: number } | undefined>(undefined);
   const changed = text.value !== object.yaml;
+  const isGone = object.resourceVersion === "";
+  useLayoutEffect(() => {
+    if (!isGone) return;
+    batch(() => {
+      base.value = "";
+      trouble.value = undefined;
+      checked.value = undefined;
+      issues.value = [];
+    });
+  }, [isGone]);
   useLayoutEffect(() => {
     const { kind, namespace, name } = object;
     const title = `${kind} ${namespace}/${name}`;
     keepDraft(hash, changed ? { yaml: text.value, resourceVersion: base.value, title } : undefined);
   }, [hash, changed, text.value, base.value]);
+  const isUnchecked = changed && checked.value !== text.value;
   const errors = issues.value.filter((i) => i.severity === "error").length;
 
   /** What the mesh says of a saved object comes a moment after it. */
@@ -133,7 +162,7 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
         foreseen.value = next.foreseen;
         trouble.value = undefined;
         checked.value = dryRun ? yaml : undefined;
-        said.value = dryRun ? verdict(next) : "Saved";
+        said.value = dryRun ? verdict(next) : isGone ? "Created" : "Saved";
       });
       if (!dryRun) {
         base.value = next.resourceVersion;
@@ -148,8 +177,9 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
     } catch (e) {
       if (!(e instanceof ApiError)) throw e;
       if (e.status === 401) refused.value = e.message;
+      const wentAway = e.status === 404 && !isGone && !(await reload());
       batch(() => {
-        trouble.value = e;
+        trouble.value = wentAway ? undefined : e;
         if (e.issues.length > 0) issues.value = e.issues;
         checked.value = undefined;
         said.value = "";
@@ -172,6 +202,7 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
   return (
     <div class="config-body">
       <div class="editor-column">
+        {isGone && <GoneNotice text={text.value} drop={drop} />}
         {trouble.value && <SaveTrouble error={trouble.value} take={takeTheirs} />}
         <Editor
           start={begin.value}
@@ -197,16 +228,16 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
               <button
                 type="button"
                 class="button primary"
-                disabled={!changed || checked.value !== text.value || errors > 0 || working.value}
+                disabled={!changed || isUnchecked || errors > 0 || working.value}
                 onClick={() => send(false)}
-                title="What was checked can be saved"
+                title={`What was checked can be ${isGone ? "created" : "saved"}`}
               >
-                Save
+                {isGone ? "Create" : "Save"}
               </button>
               <button
                 type="button"
                 class="button"
-                disabled={!changed || working.value}
+                disabled={!changed || isGone || working.value}
                 onClick={() => {
                   replace(object.yaml);
                   base.value = object.resourceVersion;
@@ -229,40 +260,9 @@ function Body({ object, url, hash, reload, saved }: BodyProps) {
         </div>
       </div>
       <aside class="editor-side">
-        <section class="card">
-          <h2>Validation</h2>
-          {changed && checked.value !== text.value && (
-            <p class="muted">The text has changed since: Check tells of what it is now.</p>
-          )}
-          {issues.value.length === 0 ? (
-            <p class="muted">No issues.</p>
-          ) : (
-            <ul class="issues">
-              {issues.value.slice(0, 100).map((i) => (
-                <IssueRow key={`${i.code} ${i.path} ${i.message}`} issue={i} text={text.value} goTo={goTo} />
-              ))}
-            </ul>
-          )}
-        </section>
+        <Validation issues={issues.value} text={text.value} isOld={isUnchecked} goTo={goTo} />
         {foreseen.value && checked.value === text.value && (
-          <section class="card">
-            <h2>If it is saved</h2>
-            {foreseen.value.missing && <p class="muted">{clean(foreseen.value.missing, 400)}</p>}
-            {foreseen.value.issues.length === 0 && !foreseen.value.missing && (
-              <p class="muted">The mesh would have nothing to say.</p>
-            )}
-            <ul class="issues">
-              {foreseen.value.issues.map((i) => (
-                <IssueRow
-                  key={`${i.object?.kind} ${i.object?.namespace} ${i.object?.name} ${i.path} ${i.message}`}
-                  issue={i}
-                  text={text.value}
-                  goTo={goTo}
-                />
-              ))}
-            </ul>
-            {foreseen.value.leftOut && <p class="muted">and {foreseen.value.leftOut} more</p>}
-          </section>
+          <IfSaved foreseen={foreseen.value} text={text.value} goTo={goTo} />
         )}
         <section class="card">
           <h2>Acts on</h2>
@@ -290,81 +290,10 @@ function verdict({ validation, foreseen }: ConfigObject): string {
   return foreseen?.missing ? "Checked: the text has no issues" : "Checked: no issues";
 }
 
-/** An issue of the text leads to its line. One of another object leads nowhere: what is not saved would be lost. */
-function IssueRow({
-  issue,
-  text,
-  goTo,
-}: {
-  issue: Issue;
-  text: string;
-  goTo: Signal<{ line: number } | undefined>;
-}) {
-  const { object } = issue;
-  const line = lineOfPath(text, issue.path);
-  const words = (
-    <>
-      <span
-        class={`tag tag-${issue.severity === "error" ? "failing" : issue.severity === "warning" ? "degraded" : "idle"}`}
-      >
-        {issue.severity}
-      </span>{" "}
-      <span>{clean(issue.message, 400)}</span>
-      <small class="muted">
-        {object
-          ? `${clean(object.kind, 60)} ${clean(object.namespace, 80)}/${clean(object.name, 160)}`
-          : `line ${line}`}{" "}
-        · {issue.path && <code>{clean(issue.path, 120)}</code>}
-        {issue.path && " · "}
-        {clean(issue.code, 20)}
-      </small>
-    </>
-  );
-  if (object) {
-    return (
-      <li>
-        <div>{words}</div>
-      </li>
-    );
-  }
-  return (
-    <li>
-      <button
-        type="button"
-        onClick={() => {
-          goTo.value = { line };
-        }}
-      >
-        {words}
-      </button>
-    </li>
-  );
-}
-
 function nodeHref(id: string): string {
   return formatRoute(
     "graph",
     [],
     formatGraphState({ ...DEFAULTS, type: "workload", idle: true, selected: id }),
-  );
-}
-
-function SaveTrouble({ error, take }: { error: ApiError; take(keepMine: boolean): void }) {
-  if (error.status !== 409) return <Trouble error={error} title="Nothing was saved" />;
-  return (
-    <div class="notice notice-warn" role="alert">
-      <div>
-        <strong>Somebody else changed this object</strong>
-        <p>{error.message}. Nothing was saved.</p>
-        <div class="actions">
-          <button type="button" class="button" onClick={() => take(false)}>
-            Show theirs, drop mine
-          </button>
-          <button type="button" class="button" onClick={() => take(true)}>
-            Keep my text on top of theirs
-          </button>
-        </div>
-      </div>
-    </div>
   );
 }

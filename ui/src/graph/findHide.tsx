@@ -1,7 +1,7 @@
 // The find and hide expressions: two fields with suggestions, and a message that points at what is wrong.
 import { type ReadonlySignal, useComputed, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { choose, currentView, expressions, graph, state } from "../app/store";
 import { complete, type Suggestion, type Vocabulary } from "../model/expression/complete";
 import type { Checked } from "../model/expression/evaluate";
@@ -47,7 +47,8 @@ function Field({
     // The address may change without this field, as with the back button.
     if (document.activeElement !== input.current) text.value = state.value[kind];
   }, [state.value[kind]]);
-  useEffect(() => () => clearTimeout(timer.current), []);
+  // At once: fired after the reader has left the graph it would bring them back.
+  useLayoutEffect(() => () => clearTimeout(timer.current), []);
   const suggestions = useComputed<Suggestion[]>(() =>
     open.value ? complete(text.value, caret.value, vocabulary()) : [],
   );

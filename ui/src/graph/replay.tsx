@@ -1,7 +1,7 @@
 // Replay: a slider over the time that the server keeps, with play, pause and speed. While it plays the address
 // stays as it is (browsers limit how often it may change); when it stands still it holds the time.
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { choose, graphFeed, playing, shownTime, state, statusFeed } from "../app/store";
 import { age, clock, date } from "../model/format";
 import { IconButton, Select } from "../ui/widgets";
@@ -21,7 +21,7 @@ export function Replay() {
   const on = playing.value !== undefined;
   const { oldest, newest, step } = range(status, Date.now());
   const at = Math.min(newest, Math.max(oldest, shownTime.value ?? newest));
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!on) return;
     const timer = setInterval(() => {
       // A slow server sets the pace: the next frame waits for the one before.
@@ -33,7 +33,7 @@ export function Replay() {
     return () => clearInterval(timer);
   }, [on, step, newest, speed]);
   // Leaving replay must not leave it playing.
-  useEffect(
+  useLayoutEffect(
     () => () => {
       playing.value = undefined;
     },

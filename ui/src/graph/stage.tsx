@@ -11,6 +11,7 @@ import { clean, count } from "../model/text";
 import type { View } from "../model/view";
 import { IconButton } from "../ui/widgets";
 import { GraphCanvas } from "./controller";
+import { focusPanel } from "./focus";
 import { UI_ICONS } from "./icons";
 import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
@@ -170,8 +171,7 @@ function onKey(key: string, shift: boolean, it: GraphCanvas): boolean {
   if (key === "+" || key === "=") it.zoom(1.25);
   else if (key === "-") it.zoom(0.8);
   else if (key === "0" || key === "f") it.fit();
-  else if (key === "Enter")
-    document.querySelector<HTMLElement>(".panel [role=tab][aria-selected=true]")?.focus();
+  else if (key === "Enter") focusPanel();
   else return false;
   return true;
 }

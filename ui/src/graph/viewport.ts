@@ -76,7 +76,7 @@ export class Viewport {
 
   private fitOnce(): void {
     const narrow = this.cy.width() < NARROW;
-    const [side, top, bottom] = !narrow ? [36, 48, 64] : this.cy.height() > LOW ? [10, 92, 64] : [10, 40, 58];
+    const [side, top, bottom] = !narrow ? [36, 48, 64] : this.cy.height() > LOW ? [10, 92, 64] : [10, 60, 58];
     const left = side + (narrow ? 0 : this.is.covered());
     const box = this.is.big() ? this.rough() : this.exact();
     const width = Math.max(1, box.x2 - box.x1);

@@ -111,7 +111,12 @@ export function Grid<T>({ label, columns, items, id, selected, choose, order: fi
                 onClick={() => choose?.(item)}
               >
                 {columns.map((c) => (
-                  <div role="cell" key={c.id} class={c.wide ? "wide" : ""}>
+                  <div
+                    role="cell"
+                    key={c.id}
+                    class={c.wide ? "wide" : ""}
+                    onPointerEnter={(e) => tellWhole(e.currentTarget)}
+                  >
                     {c.cell(item)}
                   </div>
                 ))}
@@ -122,4 +127,10 @@ export function Grid<T>({ label, columns, items, id, selected, choose, order: fi
       </div>
     </div>
   );
+}
+
+/** A cell that is too narrow for its text tells it to whoever points at it. */
+function tellWhole(cell: HTMLElement): void {
+  const cut = [cell, ...cell.children].some((e) => e.scrollWidth > e.clientWidth && e.clientWidth > 0);
+  cell.title = cut ? (cell.textContent ?? "") : "";
 }

@@ -1,9 +1,9 @@
 // The panel beside the graph: what is selected (a node, an edge, a box or the whole graph), in numbers and in words.
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Health } from "../api/types";
 import { formatRoute } from "../app/route";
 import { choose, currentView, graph, shownTime, state } from "../app/store";
-import { focusGraph } from "../graph/focus";
+import { focusGraph, panelDrawn } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
 import { describeShare, mtls } from "../model/describe";
 import type { PanelTab } from "../model/graphState";
@@ -26,7 +26,11 @@ export function Panel({ close }: { close(): void }) {
   const panel = useRef<HTMLElement>(null);
   const { value: s } = state;
   const id = s.selected;
+  const drawn = graph.value !== undefined && currentView.value !== undefined;
   useEffect(() => panel.current?.scrollTo(0, 0), [id]);
+  useLayoutEffect(() => {
+    if (drawn) panelDrawn();
+  }, [drawn]);
   if (!graph.value || !currentView.value) return null;
   const it = select(graph.value, currentView.value, id);
   const gone = id !== undefined && it.kind === "mesh";

@@ -137,6 +137,8 @@ function around(graph: Graph, nodes: Map<string, Node>, inside: (n: Node | undef
 }
 
 const MOST_REASONS = 8;
+/** Kinds that are said before a name; those of other nodes are sentences of their own. */
+const INSIDE: readonly Node["kind"][] = ["workload", "app", "service", "serviceEntry"];
 
 function own(health: Health): Reason[] {
   return health.reasons.map((text) => ({ state: health.state, text }));
@@ -146,7 +148,7 @@ function together(all: Node[]): Pick<Selection, "health" | "reasons"> {
   const of = (state: Health["state"]) => all.filter((a) => a.health.state === state);
   const reasons = [...of("failing"), ...of("degraded")].slice(0, MOST_REASONS).map((a) => ({
     state: a.health.state,
-    text: `${kindOf(a)} ${named(a)}: ${a.health.reasons[0] ?? a.health.state}`,
+    text: `${INSIDE.includes(a.kind) ? `${kindOf(a)} ` : ""}${named(a)}: ${a.health.reasons[0] ?? a.health.state}`,
   }));
   const health = { state: worst(all.map((a) => a.health)), reasons: reasons.map((r) => r.text) };
   return { health, reasons };

@@ -1,6 +1,7 @@
-// A dialog above the page. In: its title, what is in it, and how to close it. What had the keyboard gets it back.
+// A dialog above the page. In: its title, what is in it, and how to close it. What had the keyboard gets it back, and
+// that at once: effects that wait for the next paint would take it from wherever the reader has gone since.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { UI_ICONS } from "../graph/icons";
 import { IconButton } from "./widgets";
 
@@ -14,10 +15,11 @@ export function Dialog({
   close?(): void;
 }) {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement as HTMLElement | null;
-    dialog.current?.showModal();
-    return () => before?.focus();
+  useLayoutEffect(() => {
+    const it = dialog.current;
+    it?.showModal();
+    // While it is open nothing else can have the keyboard; closing gives it back.
+    return () => it?.close();
   }, []);
   return (
     <dialog

@@ -1,7 +1,7 @@
 // Small parts that all pages share: icons, states of health, menus, lines to copy, messages.
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import type { Health } from "../api/types";
 import { HEALTH_ICONS, UI_ICONS } from "../graph/icons";
@@ -27,7 +27,7 @@ export function HealthMark({ state, text = true }: { state: Health["state"]; tex
 }
 
 export function IssueCount({ issues }: { issues?: { errors: number; warnings: number } }) {
-  if (!issues || issues.errors + issues.warnings === 0) return <span class="muted">None</span>;
+  if (!issues || issues.errors + issues.warnings === 0) return <span class="muted">No issues</span>;
   return (
     <span class="issue-count">
       {issues.errors > 0 && (
@@ -83,7 +83,7 @@ export function Menu({
   const open = useSignal(false);
   const root = useRef<HTMLDivElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open.value) return;
     const outside = (e: Event) => {
       if (!root.current?.contains(e.target as Element)) open.value = false;

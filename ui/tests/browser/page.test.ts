@@ -275,6 +275,115 @@ describe("the address", () => {
     expect(await page.evaluate(() => [localStorage.length, document.cookie])).toEqual([0, ""]);
   });
 
+  it("signs in one tab for another user and no other tab, which it offers that to once theirs is refused", async () => {
+    const page = await start({ scenario: "echo", token: "s3cret" });
+    const { users } = opened!.mock.state;
+    users.set("b0b", "bob");
+    const who = (tab: Page) => tab.waitForSelector(".sign-out").then((b) => b.getAttribute("title"));
+    const tokenOf = (tab: Page) => tab.evaluate(() => sessionStorage.getItem("lateen.token"));
+    const other = await page.context().newPage();
+    await other.goto(`${opened!.mock.url}#token=b0b`);
+    await other.waitForSelector(".sign-out[title*='as bob']");
+    expect(other.url()).not.toContain("b0b");
+    await page.click("[aria-label='Refresh now']");
+    expect(await tokenOf(page)).toBe("s3cret");
+    expect(await who(page)).toContain("as mock");
+    // A new tab follows the one that the reader was in last.
+    await page.bringToFront();
+    await page.evaluate(() => window.dispatchEvent(new Event("focus")));
+    const third = await page.context().newPage();
+    await third.goto(`${opened!.mock.url}#/services`);
+    await third.waitForSelector(".sign-out[title*='as mock']");
+    // The first one's token ends: the other's is offered, and taken only by the reader.
+    users.delete("s3cret");
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector("dialog >> text=the token is missing or was refused");
+    await other.reload();
+    await page.click("dialog >> text=Go on as bob, as in another tab");
+    await page.waitForSelector(".sign-out[title*='as bob']");
+    await settled(page);
+    // The same user's new token is taken by all of theirs that wait.
+    await third.click("nav >> text=Workloads");
+    await third.waitForSelector("dialog");
+    users.set("n3w", "mock");
+    const fourth = await page.context().newPage();
+    await fourth.goto(`${opened!.mock.url}#token=n3w`);
+    await third.waitForSelector("dialog", { state: "detached" });
+    expect(await Promise.all([page, other, third, fourth].map(tokenOf))).toEqual([
+      "b0b",
+      "b0b",
+      "n3w",
+      "n3w",
+    ]);
+  });
+
+  it("takes a token that comes while the page is open, and nothing of the user before stays", async () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    const page = await start({ scenario: "echo-split", token: "s3cret", hash }, false);
+    opened!.mock.state.users.set("b0b", "bob").set("n3w", "mock");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    const asked: string[] = [];
+    const answer = (yes: boolean) =>
+      page.once("dialog", (d) => {
+        asked.push(d.message());
+        void (yes ? d.accept() : d.dismiss());
+      });
+    const arrive = (token: string) =>
+      page.evaluate((t) => {
+        location.hash = `#/config?token=${t}`;
+      }, token);
+    answer(false);
+    await arrive("b0b");
+    await page.waitForSelector("h1:has-text('Istio config')");
+    expect(page.url()).not.toContain("token");
+    expect(await page.evaluate(() => sessionStorage.getItem("lateen.token"))).toBe("s3cret");
+    // One more of the same user changes nothing of what they wrote.
+    answer(true);
+    await arrive("n3w");
+    await expect.poll(() => page.evaluate(() => sessionStorage.getItem("lateen.token"))).toBe("n3w");
+    await page.click(".banner a");
+    await page.waitForSelector(".cm-content >> text=# mine");
+    answer(true);
+    await arrive("b0b");
+    await page.waitForSelector(".sign-out[title*='as bob']");
+    expect(asked).toHaveLength(3);
+    expect(asked[0]).toContain("VirtualService default/tcp-echo-server");
+    await page.click("a:has-text('tcp-echo-server') >> nth=0");
+    await page.waitForSelector(".cm-content >> text=kind:");
+    expect(await page.locator(".cm-content >> text=# mine").count()).toBe(0);
+    expect(await page.locator(".banner").count()).toBe(0);
+  });
+
+  it("drops what is not saved in any tab when one signs out, and says so before", async () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    const page = await start({ scenario: "echo-split", token: "s3cret", hash }, false);
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    const other = await page.context().newPage();
+    await other.goto(`${opened!.mock.url}#/services`);
+    await other.waitForSelector("a:has-text('tcp-echo-server')");
+    const asked: string[] = [];
+    for (const yes of [false, true]) {
+      other.once("dialog", (d) => {
+        asked.push(d.message());
+        void (yes ? d.accept() : d.dismiss());
+      });
+      await other.click("text=Sign out");
+      await expect.poll(() => asked.length).toBe(yes ? 2 : 1);
+      if (!yes) expect(await page.locator(".cm-content >> text=# mine").count()).toBe(1);
+    }
+    expect(asked[0]).toContain("VirtualService default/tcp-echo-server");
+    await page.waitForSelector("dialog >> text=you have signed out");
+    expect(await page.locator("dialog >> text=not saved").count()).toBe(0);
+    await page.fill("dialog input", "s3cret");
+    await page.click("dialog >> text=Sign in >> nth=-1");
+    await page.waitForSelector(".cm-content >> text=kind:");
+    expect(await page.locator(".cm-content >> text=# mine").count()).toBe(0);
+  });
+
   it("asks for a token when there is none or it was refused", async () => {
     const page = await start({ scenario: "echo", token: "s3cret" });
     await page.evaluate(() => sessionStorage.setItem("lateen.token", "wrong"));
@@ -336,8 +445,14 @@ describe("trouble", () => {
       ".banner-bad:has([role=alert]:text('The server does not answer')) >> text=/is .* old/",
     );
     expect(await ids(page, "graph-nodes")).toContain(SERVICE);
+    // No answer comes before the reader asked: the page asks by itself, too.
+    let answer = () => {};
+    opened!.mock.state.held = new Promise<void>((done) => {
+      answer = done;
+    });
     opened!.mock.state.fault = undefined;
     await page.click("text=Try now");
+    answer();
     await page.waitForSelector(".banner-bad", { state: "detached" });
   });
 
@@ -363,6 +478,34 @@ describe("trouble", () => {
     await page.click("nav >> text=Graph");
     await page.waitForSelector(".banner-bad", { state: "detached" });
     expect(await ids(page, "graph-nodes")).toContain(SERVICE);
+  });
+
+  it("goes on saying so while others are answered, until whoever was refused is", async () => {
+    const page = await start({ scenario: "echo" });
+    Object.assign(opened!.mock.state, { fault: 424, faulty: /\/graph$/ });
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(".banner-bad >> text=/^Your token for the cluster has ended/");
+    const answered = page.waitForResponse((r) => r.url().includes("/logs") && r.ok());
+    await page.click(".panel >> text=Logs");
+    await answered;
+    await page.waitForSelector(".logs .log-line");
+    expect(await page.locator(".banner-bad").count()).toBe(1);
+    opened!.mock.state.fault = undefined;
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(".banner-bad", { state: "detached" });
+  });
+
+  it("asks at once for all that failed alike when one of them is answered again", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?tab=logs" });
+    Object.assign(opened!.mock.state, { fault: 424, faulty: /\/(graph|logs)$/ });
+    await page.click("[aria-label='Refresh now']");
+    const refused = () => page.waitForResponse((r) => r.url().includes("/logs") && r.status() === 424);
+    await refused();
+    opened!.mock.state.fault = undefined;
+    opened!.mock.state.asked.length = 0;
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(".banner-bad", { state: "detached" });
+    expect(opened!.mock.state.asked.filter((a) => a.includes("/logs"))).not.toEqual([]);
   });
 
   it("says what to do when there is nothing, and shows notices", async () => {
@@ -516,6 +659,49 @@ describe("lists and objects", () => {
     expect(asked).toHaveLength(1);
   });
 
+  it("that were deleted meanwhile leave what was written to copy, drop or create anew", async () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    const context = { permissions: ["clipboard-read", "clipboard-write"] };
+    const page = await start({ scenario: "echo-split", hash, context }, false);
+    const { state } = opened!.mock;
+    const write = async (what: string) => {
+      await page.locator(".cm-content").click();
+      await page.keyboard.press("Control+End");
+      await page.keyboard.type(what);
+    };
+    const remove = () => {
+      state.deleted.push(...state.mesh.objects.filter((o) => o.kind === "VirtualService"));
+      state.mesh.objects = state.mesh.objects.filter((o) => o.kind !== "VirtualService");
+    };
+    await write("# mine");
+    await page.click("nav >> text=Services");
+    remove();
+    await page.click(".banner a");
+    await page.waitForSelector("[role=alert] >> text=This object was deleted");
+    await page.waitForSelector(".cm-content >> text=# mine");
+    await page.click("text=Copy the text");
+    await page.waitForSelector("[role=status] >> text=Copied");
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toContain("# mine");
+    await page.click(".editor-bar >> text=Check");
+    await page.waitForSelector("text=Checked: no issues");
+    await page.click(".editor-bar >> text=Create");
+    await page.waitForSelector(".editor-bar >> text=Created");
+    expect(state.mesh.objects.find((o) => o.kind === "VirtualService")?.yaml).toContain("# mine");
+    expect(await page.locator("text=This object was deleted").count()).toBe(0);
+    // While it is open: whoever wants to save learns of it, and may drop what they wrote.
+    await write("# more");
+    remove();
+    await page.click(".editor-bar >> text=Check");
+    await page.waitForSelector("[role=alert] >> text=This object was deleted");
+    await page.waitForSelector(".cm-content >> text=# more");
+    await page.click("button:text-is('Drop it')");
+    await page.waitForSelector("[role=alert] >> text=Not found");
+    expect(await page.locator(".cm-content").count()).toBe(0);
+    await page.click("nav >> text=Services");
+    await page.waitForSelector("h1:has-text('Services')");
+    expect(await page.locator(".banner").count()).toBe(0);
+  });
+
   it("are shown only to whoever may not change them", async () => {
     const page = await start(
       { scenario: "echo", hash: "#/config/PeerAuthentication.security.istio.io/default/default" },
@@ -559,6 +745,36 @@ describe("the look", () => {
       all.map((a) => a.getBoundingClientRect().right),
     );
     expect(Math.max(...ends), "pages that cannot be seen").toBeLessThanOrEqual(360);
+    clean();
+  });
+
+  it("tells the whole of what a narrow cell cuts off, to whoever points at it", async () => {
+    const page = await start({ scenario: "bookinfo", hash: "#/graph?table=true" });
+    const cell = page.locator(".graph-table [role=cell]:has-text('Refused: nothing leads on')");
+    await cell.hover();
+    expect(await cell.getAttribute("title")).toBe("Refused: nothing leads on");
+    const whole = page.locator(".graph-table [role=cell]:text-is('bookinfo')").first();
+    await whole.hover();
+    expect(await whole.getAttribute("title")).toBeFalsy();
+    clean();
+  });
+
+  it("covers no name of the graph on a small screen with details open", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?selected=${encodeURIComponent(SERVER)}`,
+      context: { viewport: { width: 360, height: 740 } },
+    });
+    const [line, zoom, stage] = await Promise.all(
+      [".status-line", ".zoom", ".stage"].map(async (s) => (await (await page.$(s))!.boundingBox())!),
+    );
+    for (const id of await ids(page, "graph-nodes")) {
+      const at = (await rendered(page, id)).y + stage!.y;
+      // A box's name stands above its nodes.
+      expect(at, id).toBeGreaterThan(line!.y + line!.height + 24);
+      expect(at, id).toBeLessThan(zoom!.y);
+    }
+    expect(await page.$$eval(".toolbar select", (all) => all.every((e) => e.clientWidth > 150))).toBe(true);
     clean();
   });
 
@@ -659,6 +875,56 @@ describe("the look", () => {
     await page.keyboard.press("Escape");
     await page.waitForSelector(".legend", { state: "detached" });
     expect(await focused()).toContain("canvas");
+  });
+});
+
+describe("the keyboard", () => {
+  const focused = (page: Page) =>
+    page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.id);
+
+  it("comes back from a dialog at once, and is not taken from wherever it went since", async () => {
+    const page = await start({ scenario: "echo" });
+    await page.focus("[aria-label=Legend]");
+    await page.keyboard.press("?");
+    await page.waitForSelector("dialog[open]");
+    const after = await page.evaluate(async () => {
+      const closed = new Promise<string | null | undefined>((done) =>
+        new MutationObserver(() => {
+          if (document.querySelector("dialog")) return;
+          const at = document.activeElement?.getAttribute("aria-label");
+          document.querySelector<HTMLElement>(".canvas")!.focus();
+          done(at);
+        }).observe(document.getElementById("app")!, { childList: true, subtree: true }),
+      );
+      document.querySelector<HTMLElement>("dialog [aria-label=Close]")!.click();
+      const at = await closed;
+      // Longer than effects after a paint are put off.
+      await new Promise((done) => setTimeout(done, 200));
+      return [at, document.activeElement?.className];
+    });
+    expect(after[0]).toBe("Legend");
+    expect(after[1]).toContain("canvas");
+    clean();
+  });
+
+  it("gets into the details as soon as they are drawn, unless it has gone elsewhere", async () => {
+    const selected = `#/graph?selected=${encodeURIComponent(SERVICE)}`;
+    const page = await start({ scenario: "echo", hash: selected });
+    for (const elsewhere of [false, true]) {
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.reload();
+      await page.focus(".canvas");
+      await page.keyboard.press("Enter");
+      expect(await page.locator(".panel").count()).toBe(0);
+      if (elsewhere) await page.focus("[aria-label=Legend]");
+      answer();
+      await page.waitForSelector(".panel h2:has-text('tcp-echo-server')");
+      expect(await focused(page)).toBe(elsewhere ? "Legend" : "tab-traffic");
+    }
+    clean();
   });
 });
 

@@ -109,7 +109,7 @@ describe("a page that is open for a day", () => {
     expect(asked).toBeGreaterThan(20 * questions);
     expect((await held()) - before).toBeLessThan(MOST);
 
-    for (const tab of tabs) live.endFeed(tab);
+    for (const tab of tabs) tab.close();
     end();
     await vi.advanceTimersByTimeAsync(1000);
     expect(vi.getTimerCount()).toBe(0);

@@ -106,6 +106,7 @@ describe("a feed", () => {
   let hidden = false;
   let change = () => {};
   const reports: unknown[] = [];
+  const forgotten: unknown[] = [];
   const environment: FeedEnvironment = {
     hidden: () => hidden,
     onVisibility: (c) => {
@@ -117,6 +118,7 @@ describe("a feed", () => {
     random: () => 1,
     now: () => Date.now(),
     report: (r) => reports.push(r),
+    forget: (f) => forgotten.push(f),
   };
   let calls: string[] = [];
   let answer: (key: string) => Promise<string>;
@@ -205,12 +207,18 @@ describe("a feed", () => {
     expect(calls).toHaveLength(2);
   });
 
-  it("ends", async () => {
+  it("ends, and is in no trouble any more", async () => {
+    feed.ask("a");
+    await pass(0);
+    forgotten.length = 0;
+    feed.ask(undefined);
+    expect(forgotten).toEqual([feed]);
     feed.ask("a");
     await pass(0);
     feed.close();
+    expect(forgotten).toEqual([feed, feed]);
     await pass(60_000);
-    expect(calls).toHaveLength(1);
+    expect(calls).toHaveLength(2);
     expect(vi.getTimerCount()).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 //! The mesh's settings in files. In: the files of `--values` and `--mesh-config`. Out: the entries of the ConfigMaps
 //! that they stand for, and everything that is wrong with them, by file and path.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
@@ -100,7 +101,8 @@ impl Given {
         self.of(part?).map(|source| source.name.as_str())
     }
 
-    /// What an installation by these settings would be refused for, then what injection by them would.
+    /// What an installation by these settings would be refused for in what injection reads, then what injection by them
+    /// would.
     fn faults(&self) -> Vec<String> {
         let mut told: Vec<(Part, String, String)> = self.refused();
         let entries = |part| self.of(part).map(|source| &source.entries).unwrap_or(&Value::Null);
@@ -121,7 +123,8 @@ impl Given {
         told.into_iter().filter_map(line).collect()
     }
 
-    /// An installation knows every field of both, where injection knows those that it reads.
+    /// An installation knows every field of both, and finds slips in their names. Values that are none of injection's,
+    /// as a live Istio of another version may have them, keep nothing from being injected.
     fn refused(&self) -> Vec<(Part, String, String)> {
         let mut spec = json!({});
         for part in [Part::Values, Part::Mesh] {
@@ -136,8 +139,26 @@ impl Given {
         });
         let refused = lateen_install::read(&[(String::new(), document)], &[]).err();
         let errors = refused.unwrap_or_default().into_iter().filter(Issue::is_error);
-        errors.filter_map(|issue| placed(&issue)).collect()
+        let paths = Settings::paths_of_values();
+        let matters = |(part, path, message): &(Part, String, String)| {
+            *part == Part::Mesh || is_read(path, &paths) || is_read(meant(message), &paths)
+        };
+        errors.filter_map(|issue| placed(&issue)).filter(matters).collect()
     }
+}
+
+/// Whether a path leads to one of these, or into it.
+fn is_read(path: &str, paths: &BTreeSet<String>) -> bool {
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_prefix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    };
+    !path.is_empty() && paths.iter().any(|read| within(path, read) || within(read, path))
+}
+
+/// The path that a misspelt one was meant for, if that is told.
+fn meant(message: &str) -> &str {
+    message.split_once("did you mean ").map_or("", |(_, path)| path.trim_end_matches('?'))
 }
 
 /// An issue of a spec as one of the part that it is in.

@@ -13,7 +13,7 @@ use super::given::Given;
 use super::{InjectCommand, Objects};
 use crate::home::Home;
 use crate::manifest::ClusterArgs;
-use crate::output::note;
+use crate::output::{note, printable};
 
 /// The ConfigMaps of the default revision.
 const INJECTOR: &str = "istio-sidecar-injector";
@@ -70,10 +70,16 @@ pub fn found(command: &InjectCommand, given: &Given) -> Result<Found> {
     }
     let is_whole = given.values.is_some() && given.mesh.is_some();
     if command.cluster.is_given() {
-        return crate::on_one_thread(from_cluster(command, given));
+        return crate::on_one_thread(async {
+            from_cluster(&command.cluster.connect().await?, command, given).await
+        });
     }
     if !is_whole && ClusterArgs::has_default() {
-        let found = crate::on_one_thread(from_cluster(command, given));
+        let found = crate::on_one_thread(async {
+            let client = command.cluster.connect().await?;
+            tell_of(&client);
+            from_cluster(&client, command, given).await
+        });
         return found.context(
             "the kubeconfig that kubectl uses, too, names the mesh's cluster: with both --values and --mesh-config, or \
              with KUBECONFIG=/dev/null, none is asked",
@@ -92,9 +98,19 @@ pub fn found(command: &InjectCommand, given: &Given) -> Result<Found> {
     Ok(Found { texts, proxy_configs: Objects::new(), nodes: None, from_cluster: false })
 }
 
-async fn from_cluster(command: &InjectCommand, given: &Given) -> Result<Found> {
-    let client = command.cluster.connect().await?;
-    let mut found = from_api(&client, command, given).await?;
+/// Nobody named the cluster: it may not be the one that is meant.
+fn tell_of(client: &Client) {
+    let context = Client::current_context().map(|name| format!("context {} of ", printable(&name)));
+    note(format_args!(
+        "asking {}kubectl's configuration for the mesh's settings, at {}: with both --values and --mesh-config no \
+         cluster is asked",
+        context.unwrap_or_default(),
+        printable(client.address()),
+    ));
+}
+
+async fn from_cluster(client: &Client, command: &InjectCommand, given: &Given) -> Result<Found> {
+    let mut found = from_api(client, command, given).await?;
     let nodes = kinds::by_kind("", "Node").context("the kinds have a Node")?;
     found.nodes = Some(client.list(nodes, "", None).await.unwrap_or_else(|error| {
         note(format_args!(

@@ -1,12 +1,14 @@
-//! Values of the ProxyConfig with which the proxy could not run. In: the context of an injection. Out: an error
+//! Values with which the proxy could not run, or its pod be created. In: the context of an injection. Out: an error
 //! for each, whoever wrote it: the pod, the mesh's settings or a ProxyConfig object.
 
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{Fault, unusable_proxy_config};
 
+use serde_json::Value;
+
 use super::{Context, Target};
-use crate::INVALID_ANNOTATION;
-use crate::annotation::PROXY_CONFIG;
+use crate::annotation::{self as names, PROXY_CONFIG};
+use crate::{INVALID_ANNOTATION, PROXY_CONTAINER, pod, quantity};
 
 const FROM_OTHERS: &str = " (it comes from meshConfig.defaultConfig or from a ProxyConfig object)";
 
@@ -19,5 +21,32 @@ pub fn of_config(context: &Context, target: &Target) -> Vec<Issue> {
             let message = format!("{path}: {message}{from}");
             target.error(&target.annotation(PROXY_CONFIG), INVALID_ANNOTATION, message)
         });
+    issues.collect()
+}
+
+/// Annotations by which the proxy would ask for more than its limit, which Kubernetes refuses without naming them. In:
+/// the injected pod, whose own container may have a say, too.
+pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
+    let Some(proxy) = pod::container(pod, PROXY_CONTAINER) else { return Vec::new() };
+    let rows =
+        [("cpu", names::CPU, names::CPU_LIMIT), ("memory", names::MEMORY, names::MEMORY_LIMIT)];
+    let issues = rows.into_iter().filter_map(|(resource, request_name, limit_name)| {
+        let request = &proxy["resources"]["requests"][resource];
+        let limit = &proxy["resources"]["limits"][resource];
+        let (amount, most) = (quantity::of(request)?, quantity::of(limit)?);
+        // The same amount may have been written in two ways.
+        if amount <= most * (1.0 + 1e-9) {
+            return None;
+        }
+        let mut written = [(request_name, request), (limit_name, limit)].into_iter();
+        let (name, _) = written.find(|(name, value)| {
+            value.is_string() && context.annotations.get(name) == value.as_str()
+        })?;
+        let message = format!(
+            "the proxy would ask for {request} of {resource} and be limited to {limit}, which Kubernetes refuses: \
+             lower {request_name} or raise {limit_name}"
+        );
+        Some(target.error(&target.annotation(name), INVALID_ANNOTATION, message))
+    });
     issues.collect()
 }

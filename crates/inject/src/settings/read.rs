@@ -4,6 +4,9 @@
 
 mod access;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::istio::mesh::MeshConfig;
 use lateen_api::{plain, words};
@@ -41,6 +44,8 @@ const OF_CONFIG: [(&str, &str); 7] = [
 struct Reader<'a> {
     values: &'a Value,
     issues: Vec<Issue>,
+    /// The paths that were asked for.
+    paths: RefCell<BTreeSet<String>>,
 }
 
 /// The object that holds the injector's values.
@@ -76,7 +81,17 @@ pub fn overlay(mut values: Value, config: &Value) -> Value {
 }
 
 pub fn settings(values: &Value, mesh: &MeshConfig, revision: &str) -> (Settings, Vec<Issue>) {
-    let mut reader = Reader { values, issues: Vec::new() };
+    let (settings, reader) = read(values, mesh, revision);
+    (settings, reader.issues)
+}
+
+/// The values' paths that are read.
+pub fn paths() -> BTreeSet<String> {
+    read(&Value::Null, &MeshConfig::default(), "").1.paths.into_inner()
+}
+
+fn read<'a>(values: &'a Value, mesh: &MeshConfig, revision: &str) -> (Settings, Reader<'a>) {
+    let mut reader = Reader { values, issues: Vec::new(), paths: RefCell::default() };
     let mut settings = Settings { revision: revision.to_owned(), ..Settings::default() };
     if !values.is_object() && !values.is_null() {
         reader.error("", "the values are not a map");
@@ -92,7 +107,7 @@ pub fn settings(values: &Value, mesh: &MeshConfig, revision: &str) -> (Settings,
     reader.templates(&mut settings);
     reader.without_effect();
     from_mesh(mesh, &mut settings, &mut reader);
-    (settings, reader.issues)
+    (settings, reader)
 }
 
 /// MeshConfig counts where the values say nothing of the same matter.

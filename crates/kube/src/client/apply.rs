@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Config};
 use lateen_api::kinds::{Kind, by_kind, split_api_version};
@@ -42,6 +42,16 @@ impl Client {
         Self::new(config, ANSWER_TIMEOUT)
     }
 
+    /// The API's address, for people.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The context that kubectl would take where none is named.
+    pub fn current_context() -> Option<String> {
+        Kubeconfig::read().ok()?.current_context
+    }
+
     /// As [`Client::apply`]; returns the object as it is afterwards, or as it would be.
     pub async fn apply_object(
         &self,
@@ -78,14 +88,7 @@ impl Client {
 
     /// Whether the API would take a new object, its webhooks having been asked; nothing is stored.
     pub async fn try_create(&self, kind: &Kind, object: Value) -> Result<(), Error> {
-        let named = object_ref(kind, &object);
-        let namespace = Some(named.namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let action = describe("try to create", kind, namespace, &named.name);
-        let not_an_object = |source| Error::NotAnObject { action: action.clone(), source };
-        let object: DynamicObject = serde_json::from_value(object).map_err(not_an_object)?;
-        let params = PostParams { dry_run: true, ..PostParams::default() };
-        let api = self.api(kind, namespace);
-        self.bounded(&action, api.create(&params, &object)).await.map(|_| ())
+        self.create_or_try(kind, object, DryRun::Yes).await.map(drop)
     }
 
     /// The objects of a kind in all namespaces that a label selector chooses; `limit` of them.

@@ -130,3 +130,28 @@ fn values_of_an_installation_are_taken_as_they_are() {
     });
     assert_eq!(told(&values.to_string(), "trustDomain: td\n"), Vec::<String>::new());
 }
+
+/// Of a version that has what is not known here, and settings of parts that injection has nothing to do with.
+#[test]
+fn only_the_values_that_injection_reads_are_checked() {
+    let foreign = json!({
+        "ambient": {"reconcileOnStartup": 1}, "base": {"newest": {}}, "pilot": {"autoscaleMin": "many", "futureField": 1},
+        "gateways": {"istio-ingressgateway": {"no such": []}}, "global": {"waypointOfTheFuture": {"a": 1}},
+        "ztunnel": "none",
+    });
+    assert_eq!(told(&foreign.to_string(), "trustDomain: td\n"), Vec::<String>::new());
+    for (values, line) in [
+        (
+            "global: {proxi: {image: x}}",
+            "error: values: global.proxi: unknown field, did you mean global.proxy?",
+        ),
+        ("global: {proxy: []}", "error: values: global.proxy: it is a list and must be a map"),
+        (
+            "pilot: {env: {ENABLE_NATIVE_SIDECARS: 7}}",
+            "error: values: pilot.env.ENABLE_NATIVE_SIDECARS: ",
+        ),
+    ] {
+        let found = told(values, "trustDomain: td\n");
+        assert!(matches!(found.as_slice(), [one] if one.starts_with(line)), "{values}: {found:?}");
+    }
+}

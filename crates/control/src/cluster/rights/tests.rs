@@ -61,7 +61,7 @@ fn gateway(namespace: &str) -> Value {
 
 /// What accounts of `shop` may do there: by name, the verbs on gateways.
 const ACCOUNTS: [(&str, &[&str]); 3] =
-    [("editor", &["get", "update"]), ("viewer", &["get"]), ("blind", &["update"])];
+    [("editor", &["get", "update", "create"]), ("viewer", &["get"]), ("blind", &["update"])];
 
 fn objects() -> Vec<Value> {
     let rbac = "rbac.authorization.k8s.io/v1";
@@ -222,6 +222,31 @@ async fn who_may_update_an_object_tries_and_saves_it_until_somebody_else_has() {
     assert_eq!(status, 422, "{refused}");
     assert!(refused["issues"][0]["path"].as_str().unwrap().contains("port"), "{refused}");
     assert_eq!(cluster.port().await, 31411);
+}
+
+#[tokio::test]
+async fn an_object_that_was_deleted_is_created_anew_from_what_was_written() {
+    let cluster = Cluster::start().await;
+    let editor = cluster.reader("editor").await.unwrap();
+    let update = cluster.edited(&editor, "31411").await;
+    let anew = json!({ "yaml": update["yaml"], "resourceVersion": "" });
+    // One that is there is not overwritten so.
+    let (status, late) = cluster.post(&editor, "", &anew).await;
+    assert_eq!(status, 409, "{late}");
+    let kind = by_kind("networking.istio.io", "Gateway").unwrap();
+    let object = cluster.admin.get(kind, Some("shop"), "front").await.unwrap().unwrap();
+    let uid = object["metadata"]["uid"].as_str().unwrap();
+    assert!(cluster.admin.delete_exact(kind, Some("shop"), "front", uid).await.unwrap());
+
+    let (status, gone) = cluster.post(&editor, "", &update).await;
+    assert_eq!(status, 404, "{gone}");
+    let (status, tried) = cluster.post(&editor, "dryRun=true", &anew).await;
+    assert_eq!((status, &tried["validation"]), (200, &json!([])), "{tried}");
+    assert_eq!(cluster.admin.get(kind, Some("shop"), "front").await.unwrap(), None);
+    let (status, created) = cluster.post(&editor, "", &anew).await;
+    assert_eq!(status, 200, "{created}");
+    assert_eq!(cluster.port().await, 31411);
+    assert!(!created["resourceVersion"].as_str().unwrap().is_empty(), "{created}");
 }
 
 #[tokio::test]

@@ -81,6 +81,43 @@ fn bad_annotations_refuse_the_pod_and_are_named_with_a_remedy() {
 }
 
 #[test]
+fn more_than_the_limit_is_refused_by_the_annotations_name() {
+    let run = |annotations: Value, own: Value| {
+        let mut pod = plain();
+        pod["metadata"]["annotations"] = annotations;
+        let proxy = json!({"name": PROXY_CONTAINER, "image": "auto", "resources": own});
+        pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
+        run(&pod, &Settings::default()).map(|injected| injected.issues)
+    };
+    let [cpu, cpu_limit, memory, memory_limit] = ["CPU", "CPULimit", "Memory", "MemoryLimit"]
+        .map(|end| format!("sidecar.istio.io/proxy{end}"));
+    let none = json!({});
+    for (annotations, own, named) in [
+        (json!({&cpu: "2", &cpu_limit: "500m"}), &none, &cpu),
+        (json!({&memory: "1Gi", &memory_limit: "1G"}), &none, &memory),
+        (json!({&cpu: "2"}), &json!({"limits": {"cpu": 1}}), &cpu),
+        (json!({&memory_limit: "64Mi"}), &json!({"requests": {"memory": "1Gi"}}), &memory_limit),
+    ] {
+        let refused = run(annotations, own.clone()).unwrap_err();
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let place = format!("metadata.annotations[{named:?}]: the proxy would ask for ");
+        assert!(refused[0].contains(&place), "{refused:?}");
+        assert!(refused[0].contains("Limit"), "{refused:?}");
+    }
+    for (annotations, own) in [
+        (json!({&cpu: "1100m", &cpu_limit: "1.1"}), &none),
+        (json!({&memory: "1Gi"}), &none),
+        // What the pod's own container says counts, and the API names it.
+        (
+            json!({&cpu: "2", &cpu_limit: "3"}),
+            &json!({"requests": {"cpu": "1"}, "limits": {"cpu": "500m"}}),
+        ),
+    ] {
+        assert_eq!(run(annotations, own.clone()), Ok(Vec::new()));
+    }
+}
+
+#[test]
 fn good_annotations_are_taken() {
     let cases = [
         ("traffic.sidecar.istio.io/includeInboundPorts", ""),

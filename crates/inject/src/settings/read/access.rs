@@ -13,6 +13,7 @@ use crate::selector::Selector;
 
 impl Reader<'_> {
     pub fn find(&self, path: &str) -> Option<&Value> {
+        self.paths.borrow_mut().insert(path.to_owned());
         let mut at = self.values;
         for part in path.split('.') {
             at = at.get(part)?;

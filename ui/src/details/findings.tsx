@@ -1,0 +1,93 @@
+// What is found about an object's text, and what the mesh would say of it. In: issues and the text. Out: their words,
+// which lead to its lines.
+import type { Signal } from "@preact/signals";
+import type { Foreseen, Issue } from "../api/types";
+import { clean } from "../model/text";
+import { lineOfPath } from "../model/yamlPath";
+
+type GoTo = Signal<{ line: number } | undefined>;
+
+/** `isOld`: the issues are of another text. */
+export function Validation(of: { issues: Issue[]; text: string; isOld: boolean; goTo: GoTo }) {
+  const { issues, text, isOld, goTo } = of;
+  return (
+    <section class="card">
+      <h2>Validation</h2>
+      {isOld && <p class="muted">The text has changed since: Check tells of what it is now.</p>}
+      {issues.length === 0 && !isOld && <p class="muted">No issues.</p>}
+      {issues.length > 0 && (
+        <ul class="issues">
+          {issues.slice(0, 100).map((i) => (
+            <IssueRow key={`${i.code} ${i.path} ${i.message}`} issue={i} text={text} goTo={goTo} />
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+export function IfSaved({ foreseen, text, goTo }: { foreseen: Foreseen; text: string; goTo: GoTo }) {
+  return (
+    <section class="card">
+      <h2>If it is saved</h2>
+      {foreseen.missing && <p class="muted">{clean(foreseen.missing, 400)}</p>}
+      {foreseen.issues.length === 0 && !foreseen.missing && (
+        <p class="muted">The mesh would have nothing to say.</p>
+      )}
+      <ul class="issues">
+        {foreseen.issues.map((i) => (
+          <IssueRow
+            key={`${i.object?.kind} ${i.object?.namespace} ${i.object?.name} ${i.path} ${i.message}`}
+            issue={i}
+            text={text}
+            goTo={goTo}
+          />
+        ))}
+      </ul>
+      {foreseen.leftOut && <p class="muted">and {foreseen.leftOut} more</p>}
+    </section>
+  );
+}
+
+/** An issue of the text leads to its line. One of another object leads nowhere: what is not saved would be lost. */
+function IssueRow({ issue, text, goTo }: { issue: Issue; text: string; goTo: GoTo }) {
+  const { object } = issue;
+  const line = lineOfPath(text, issue.path);
+  const words = (
+    <>
+      <span
+        class={`tag tag-${issue.severity === "error" ? "failing" : issue.severity === "warning" ? "degraded" : "idle"}`}
+      >
+        {issue.severity}
+      </span>{" "}
+      <span>{clean(issue.message, 400)}</span>
+      <small class="muted">
+        {object
+          ? `${clean(object.kind, 60)} ${clean(object.namespace, 80)}/${clean(object.name, 160)}`
+          : `line ${line}`}{" "}
+        · {issue.path && <code>{clean(issue.path, 120)}</code>}
+        {issue.path && " · "}
+        {clean(issue.code, 20)}
+      </small>
+    </>
+  );
+  if (object) {
+    return (
+      <li>
+        <div>{words}</div>
+      </li>
+    );
+  }
+  return (
+    <li>
+      <button
+        type="button"
+        onClick={() => {
+          goTo.value = { line };
+        }}
+      >
+        {words}
+      </button>
+    </li>
+  );
+}
