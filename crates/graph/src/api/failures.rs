@@ -64,9 +64,9 @@ fn pairs(failed: &[Row]) -> HashMap<usize, usize> {
     let mut clients: HashMap<usize, usize> =
         (0..failed.len()).rev().filter_map(|at| Some((server_of(at)?, at))).collect();
     let mut lone = lone(failed, &clients);
-    for at in 0..failed.len() {
-        let near = resets(&failed[at]).and_then(|ends| lone.get_mut(&ends));
-        if let Some(server) = near.and_then(|servers| take_nearest(servers, failed[at].1.time)) {
+    for (at, row) in failed.iter().enumerate() {
+        let near = resets(row).and_then(|ends| lone.get_mut(&ends));
+        if let Some(server) = near.and_then(|servers| take_nearest(servers, row.1.time)) {
             clients.insert(server, at);
         }
     }
