@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::acts::Connected;
+use crate::dropped::{Dropped, Why};
 use crate::findings::Findings;
 use crate::metrics::Histogram;
 use crate::published::Published;
@@ -65,6 +66,7 @@ pub struct Proxies {
     /// Those that are connected to other replicas.
     elsewhere: Mutex<BTreeMap<u64, Workload>>,
     counts: Mutex<Counts>,
+    dropped: Dropped,
 }
 
 /// Whose a proxy is: namespace, name and its role.
@@ -189,15 +191,22 @@ impl Proxies {
         self.all().values().cloned().collect()
     }
 
-    /// So many connections and samples were not the proxy's to tell.
-    pub(crate) fn refused(&self, count: usize) {
+    /// So many connections and samples were not this namespace's proxy's to tell.
+    pub(crate) fn refused(&self, namespace: &str, count: usize) {
         if count > 0 {
             self.counting().foreign += count as u64;
+            self.dropped.add(Why::Foreign, namespace, count as u64, Instant::now());
         }
     }
 
     pub(crate) fn overweight(&self) {
         self.counting().overweight += 1;
+        self.dropped.add(Why::Overweight, "", 1, Instant::now());
+    }
+
+    /// What telemetry was dropped lately.
+    pub(crate) fn dropped(&self) -> &Dropped {
+        &self.dropped
     }
 
     pub fn counts(&self) -> Counts {

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use lateen_api::issue::ObjectRef;
 use lateen_api::resource::Key;
@@ -105,30 +106,20 @@ impl Inventory {
         Self { published, findings, proxies, replicas, kept: Arc::default() }
     }
 
-    /// What whoever looks at the traffic should know of where it comes from.
-    pub fn notices(&self) -> Vec<String> {
+    /// What a reader should know of where the traffic comes from, who may look into these namespaces only, if they are
+    /// given: to them the control plane's own have no names.
+    pub fn notices(&self, only: Option<&Arc<BTreeSet<String>>>) -> Vec<String> {
         let silent = self.replicas.silent().into_iter();
         let said = |name| {
             format!(
                 "traffic of proxies that are connected to {name} is not shown: it passes none on"
             )
         };
-        let mut notices: Vec<String> = silent.map(said).collect();
-        let counts = self.proxies.counts();
-        for (count, why) in [
-            (
-                counts.overweight,
-                "messages of telemetry were dropped: each would take too much memory",
-            ),
-            (
-                counts.foreign,
-                "connections and samples were dropped: the proxies that told them are of other namespaces than they said",
-            ),
-        ] {
-            if count > 0 {
-                notices.push(format!("{count} {why}"));
-            }
-        }
+        let mut notices: Vec<String> = match only {
+            None => silent.map(said).collect(),
+            Some(_) => silent.take(1).map(|_| said("another control plane".to_owned())).collect(),
+        };
+        notices.extend(self.proxies.dropped().notices(only.map(|only| &**only), Instant::now()));
         notices
     }
 

@@ -9,6 +9,7 @@ pub mod cluster;
 mod condition;
 mod core;
 pub mod debug;
+mod dropped;
 mod events;
 pub mod findings;
 mod inventory;

@@ -32,7 +32,7 @@ impl Collection for Witness<dyn Collection> {
             let tags = entry.common_properties.as_ref().map(|common| &common.custom_tags);
             self.saw(|name| tags?.get(name).map(String::as_str))
         });
-        self.proxies.refused(before - entries.len());
+        self.proxies.refused(&self.namespace, before - entries.len());
         self.inner.connections(node, entries);
     }
 }
@@ -48,7 +48,7 @@ impl Collector for Witness<dyn Collector> {
             });
             refused += before - family.metric.len();
         }
-        self.proxies.refused(refused);
+        self.proxies.refused(&self.namespace, refused);
         self.inner.metrics(families);
     }
 

@@ -14,10 +14,12 @@ use serde_json::json;
 
 use crate::collect::Traffic;
 use crate::connection::Connection;
+use crate::failure::failure;
 use crate::graph::{graph, left_out};
 use crate::key::Key;
 use crate::kiali::{TcpRate, kiali};
 use crate::mesh::{Healths, mark};
+use crate::recent::Row;
 use crate::series::{has_traffic, selects, series};
 use crate::store::{STEP, Store};
 use crate::text::text;
@@ -87,7 +89,7 @@ impl Refusal {
 fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Reader) -> Status {
     let store = traffic.now();
     let (fill, (oldest, now)) = (store.fill(), store.range());
-    let mut notices = notices(traffic, &store, inventory);
+    let mut notices = notices(traffic, &store, inventory, reader);
     notices.extend(reader.confined_to().map(|namespaces| left_out(namespaces)));
     Status {
         version: about.version,
@@ -108,13 +110,18 @@ fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Read
     }
 }
 
-/// What is not shown, to whomever.
-fn notices(traffic: &Traffic, store: &Store, inventory: &Inventory) -> Vec<String> {
+/// What is not shown.
+fn notices(
+    traffic: &Traffic,
+    store: &Store,
+    inventory: &Inventory,
+    reader: &Reader,
+) -> Vec<String> {
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = traffic.notices();
-    notices.extend(inventory.notices());
-    if fill.dropped > 0 {
-        notices.push(format!("{} counts of edges found no room and are not shown", fill.dropped));
+    notices.extend(inventory.notices(reader.confined_to()));
+    if fill.lately > 0 {
+        notices.push(format!("{} counts of edges found no room and are not shown", fill.lately));
     }
     if fill.is_short {
         let minutes = u64::from(now - oldest) * STEP / 60;
@@ -145,7 +152,7 @@ fn graph_page(
         let store = traffic.now();
         let query = parameters.graph(&store, reader)?;
         let is_past = query.at < store.range().1.saturating_sub(1);
-        (graph(&store, &query), query, is_past, notices(traffic, &store, inventory))
+        (graph(&store, &query), query, is_past, notices(traffic, &store, inventory, reader))
     };
     mark(&mut graph, &inventory.acts(), query.services, is_past);
     graph.notices.extend(notices);
@@ -182,10 +189,10 @@ fn failures_page(
     reader: &Reader,
 ) -> Result<Page, Refusal> {
     let chosen = Selection::read(traffic, inventory, query, reader)?;
-    let recent = traffic.recent();
-    let failed = recent.newest(|key| key.is_failure() && chosen.has(key), chosen.until, ROWS);
+    let failed = chosen.newest(traffic, Key::is_failure, ROWS);
     let known = inventory.known(reader.confined_to());
-    let failures = both_views(&failed, &known).into_iter().take(chosen.limit).collect::<Vec<_>>();
+    let told = both_views(&failed, |(key, one)| failure(key, one, &known));
+    let failures: Vec<_> = told.take(chosen.limit).collect();
     Ok(Page::json(&json!({ "failures": failures })))
 }
 
@@ -196,11 +203,10 @@ fn logs_page(
     reader: &Reader,
 ) -> Result<Page, Refusal> {
     let chosen = Selection::read(traffic, inventory, query, reader)?;
-    let recent = traffic.recent();
-    let newest = recent.newest(|key| chosen.has(key), chosen.until, chosen.limit);
+    let newest = chosen.newest(traffic, |_| true, chosen.limit);
     let line =
         |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
-    let lines: Vec<_> = newest.into_iter().rev().map(|(_, one)| line(one)).collect();
+    let lines: Vec<_> = newest.iter().rev().map(|(_, one)| line(one)).collect();
     Ok(Page::json(&json!({ "lines": lines })))
 }
 
@@ -225,11 +231,16 @@ impl<'r> Selection<'r> {
         let until = milliseconds(parameters.at(&traffic.now())? + 1);
         let chosen = Self { id, reader, until, limit: parameters.limit(ROWS)? };
         let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
-        let has_ended = || !traffic.recent().newest(|key| chosen.has(key), until, 1).is_empty();
+        let has_ended = || !chosen.newest(traffic, |_| true, 1).is_empty();
         if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
             return Err(Refusal::unknown(&chosen.id));
         }
         Ok(chosen)
+    }
+
+    /// The newest of them, of which nobody waits for what is made.
+    fn newest(&self, traffic: &Traffic, wanted: fn(&Key) -> bool, limit: usize) -> Vec<Row> {
+        traffic.recent().newest(|key| wanted(key) && self.has(key), self.until, limit)
     }
 
     /// Whether all that is said of an edge's connections is of namespaces that the reader may look into.

@@ -17,7 +17,7 @@ use crate::key::Key;
 use crate::point::signed;
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::store::Store;
+use crate::store::{STEP, Span, Store};
 
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
@@ -51,6 +51,8 @@ struct Stream {
     traffic: Arc<Traffic>,
     /// By its ways without flags, of which a connection may end with others than it began with.
     open: Mutex<HashMap<Key, Open>>,
+    /// Of its next report, if there was one.
+    span: Mutex<Option<Span>>,
 }
 
 /// Connections of one way that began on this stream and have not ended.
@@ -67,7 +69,7 @@ impl Collection for Inlet {
             return None;
         }
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
-        Some(Arc::new(Stream { traffic: self.0.clone(), open: Mutex::default() }))
+        Some(Arc::new(Stream::new(self.0.clone())))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -176,14 +178,13 @@ impl Collector for Stream {
         // Before the store is held: others wait for it.
         let report = Report::read(&families);
         drop(families);
-        let now = seconds();
         let mut store = self.traffic.now();
-        store.reach_back(report.covered);
+        let span = self.span(&mut store, &report);
         let mut open = self.open();
         let mut counted = Vec::with_capacity(report.points.len());
         for (key, point) in report.points {
             let (opened, closed) = (point.opened, point.closed);
-            counted.extend(store.add(now, key, &point).map(|key| (key, opened, closed)));
+            counted.extend(store.tell(key, &point, span).map(|key| (key, opened, closed)));
         }
         for (key, opened, _) in counted.iter().filter(|(_, opened, _)| *opened > 0) {
             follow(&mut store, &mut open, key, signed(*opened));
@@ -248,6 +249,23 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 }
 
 impl Stream {
+    fn new(traffic: Arc<Traffic>) -> Self {
+        Self { traffic, open: Mutex::default(), span: Mutex::default() }
+    }
+
+    /// What a report is of. One that does not say it is of a step; what was before the first one is not known, then.
+    fn span(&self, store: &mut Store, report: &Report) -> Span {
+        let mut next = self.span.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = match (*next, report.covered) {
+            (Some(span), None) => span,
+            (_, Some(covered)) => store.begin(covered, report.is_first),
+            (None, None) if report.points.is_empty() => store.begin(0, false),
+            (None, None) => store.begin(STEP, false),
+        };
+        *next = Some(span.later());
+        span
+    }
+
     fn open(&self) -> MutexGuard<'_, HashMap<Key, Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

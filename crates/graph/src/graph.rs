@@ -1,23 +1,21 @@
 //! The graph of a range of steps. In: the store and what is asked for. Out: nodes and edges.
-//!
-//! Both ends of a connection may report it. The client's report counts, because it knows of what never
-//! arrived; the server's counts where the client has no proxy, and it alone tells whether TLS was mutual.
 
 mod nodes;
+mod reports;
 mod shares;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lateen_telemetry::labels::Reporter;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Protocol};
-use crate::store::{Route, STEP, Store, Sum};
+use crate::store::{STEP, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
+pub use reports::Reports;
 use shares::{Load, Wholes};
 
 pub const API_VERSION: &str = "graph.lateen.io/v1";
@@ -73,14 +71,6 @@ struct Ways {
 
 type Ends = (usize, usize, Protocol);
 
-/// What the ends of a route say of it.
-#[derive(Default)]
-struct Reports {
-    /// How much of it was mutual TLS, and how much was not, as the servers' proxies say.
-    mutual: u64,
-    plain: u64,
-}
-
 impl Query {
     pub fn first(&self) -> u32 {
         self.at.saturating_sub((self.duration / STEP).saturating_sub(1) as u32)
@@ -114,15 +104,11 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         .filter(|(key, _)| query.shown(key).is_some())
         .map(|(key, sum)| (&**key, sum))
         .collect();
-    let reports = reports(&sums);
-    let by_client = by_client(sums.iter().map(|(key, sum)| (*key, sum.route)));
+    let reports = Reports::of(&sums);
     let mut ways = Ways::default();
     let mut places = Places::new(query);
     for (key, sum) in &sums {
-        let about = &reports[&sum.route];
-        if !counts(key, sum.route, &by_client) {
-            continue;
-        }
+        let Some(report) = reports.counted(key, sum.route) else { continue };
         let Some(seen) = query.visible(key) else { continue };
         // What is hidden has no number of its own.
         let route = matches!(seen, Cow::Borrowed(_)).then_some(sum.route);
@@ -130,13 +116,14 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         for (from, to) in places.hops(&seen, route) {
             let way = ways.between((from, to, seen.protocol));
             way.tally.add(&seen, sum);
-            way.mutual = way.mutual.saturating_add(about.mutual);
-            way.plain = way.plain.saturating_add(about.plain);
+            way.mutual = way.mutual.saturating_add(report.mutual);
+            way.plain = way.plain.saturating_add(report.plain);
             way.led_to(service, Load::of(sum));
         }
     }
-    let known = u64::from(store.known(query.first(), query.at)) * STEP;
-    assemble(query, known, ways.all, places.into_nodes())
+    let known = sums.iter().map(|(_, sum)| sum.steps);
+    let known = known.clone().min().zip(known.max()).map(|(least, most)| [least, most]);
+    assemble(query, notices(query, known), ways.all, places.into_nodes())
 }
 
 impl Ways {
@@ -158,51 +145,12 @@ pub fn neighbours(query: &Query, key: &Key) -> Vec<(String, String)> {
     hops.into_iter().map(|(from, to)| (nodes[from].id.clone(), nodes[to].id.clone())).collect()
 }
 
-/// What clients report.
-#[derive(Debug, Default)]
-pub struct ByClient {
-    routes: FxHashSet<Route>,
-    /// Ends between which workloads' own addresses are dialled: only the server knows of which service they are.
-    direct: FxHashSet<(u32, u32, Protocol)>,
-}
-
-pub fn by_client<'k>(routes: impl Iterator<Item = (&'k Key, Route)>) -> ByClient {
-    let mut all = ByClient::default();
-    for (key, route) in routes.filter(|(key, _)| key.reporter == Reporter::Source) {
-        all.routes.insert(route);
-        if &*key.service.name == PASSTHROUGH && key.destination.is_known() {
-            all.direct.insert((route.source, route.destination, route.protocol));
-        }
-    }
-    all
-}
-
-/// Whether a key is shown, and not only another report of what is shown.
-pub fn counts(key: &Key, route: Route, by_client: &ByClient) -> bool {
-    let ends = (route.source, route.destination, route.protocol);
-    key.reporter == Reporter::Source
-        || !(by_client.routes.contains(&route) || by_client.direct.contains(&ends))
-}
-
-/// What there is of each route.
-fn reports(sums: &[(&Key, Sum)]) -> FxHashMap<Route, Reports> {
-    let mut all: FxHashMap<Route, Reports> = FxHashMap::default();
-    for (key, Sum { route, points, .. }) in sums {
-        let own = all.entry(*route).or_default();
-        if key.reporter == Reporter::Source {
-            continue;
-        }
-        let began = points.opened.saturating_add(points.requests);
-        let count = began.saturating_add(points.closed);
-        let side = if key.mutual_tls { &mut own.mutual } else { &mut own.plain };
-        *side = side.saturating_add(count);
-    }
-    all
-}
-
-/// `known`: the seconds that something is known of.
-fn assemble(query: &Query, known: u64, mut ways: Vec<(Ends, Way)>, mut nodes: Vec<Node>) -> Graph {
-    let seconds = known as f64;
+fn assemble(
+    query: &Query,
+    notices: Vec<String>,
+    mut ways: Vec<(Ends, Way)>,
+    mut nodes: Vec<Node>,
+) -> Graph {
     let mut sides: Vec<(Tally, Tally)> = vec![Default::default(); nodes.len()];
     let mut wholes = Wholes::default();
     let ranks = ranks(&nodes);
@@ -235,7 +183,7 @@ fn assemble(query: &Query, known: u64, mut ways: Vec<(Ends, Way)>, mut nodes: Ve
                 (_, 0) => "full",
                 _ => "partial",
             },
-            traffic: way.tally.traffic(seconds),
+            traffic: way.tally.traffic(),
             share: share.as_ref().map(|share| share.part),
             share_of: share.map(|share| share.of),
             health: way.tally.health(),
@@ -243,8 +191,8 @@ fn assemble(query: &Query, known: u64, mut ways: Vec<(Ends, Way)>, mut nodes: Ve
     };
     let edges = ways.iter().map(edge).collect();
     for (node, (into, out)) in nodes.iter_mut().zip(&sides) {
-        node.r#in = into.traffic(seconds);
-        node.out = out.traffic(seconds);
+        node.r#in = into.traffic();
+        node.out = out.traffic();
         // What goes wrong is the server's matter, and a client's that has nothing coming in.
         node.health = if into.is_empty() { out.health() } else { into.health() };
     }
@@ -257,16 +205,19 @@ fn assemble(query: &Query, known: u64, mut ways: Vec<(Ends, Way)>, mut nodes: Ve
         duration: query.duration,
         edges,
         nodes: ranked.into_iter().map(|(_, node)| node).collect(),
-        notices: notices(query, known),
+        notices,
     }
 }
 
-fn notices(query: &Query, known: u64) -> Vec<String> {
+/// `known`: the fewest and the most steps that something is known of.
+fn notices(query: &Query, known: Option<[u32; 2]>) -> Vec<String> {
     let mut notices: Vec<String> =
         query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect();
-    if known < query.duration {
-        let (known, wanted) = (span(known), span(query.duration));
-        notices.push(format!("rates are over the {known} of these {wanted} that are known"));
+    let known = known.map(|steps| steps.map(|steps| u64::from(steps) * STEP));
+    if let Some([least, most]) = known.filter(|[least, _]| *least < query.duration) {
+        let to = if most > least { format!(" to {}", span(most)) } else { String::new() };
+        let (known, wanted) = (span(least), span(query.duration));
+        notices.push(format!("rates are over the {known}{to} of these {wanted} that are known"));
     }
     notices
 }

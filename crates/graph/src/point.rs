@@ -49,6 +49,20 @@ impl Point {
         self.latency.merge(&other.latency);
     }
 
+    /// One of so many parts, which are nearly equal and add up to the whole.
+    pub fn part(&self, index: u64, of: u64) -> Self {
+        let until = |count: u64, end: u64| count / of * end + count % of * end / of;
+        let share = |count: u64| until(count, index + 1) - until(count, index);
+        let mut part = Self::default();
+        for (own, count) in part.counts_mut().into_iter().zip(self.counts()) {
+            *own = share(count);
+        }
+        part.latency.zeros = share(self.latency.zeros);
+        let buckets = self.latency.buckets.iter().map(|(index, count)| (*index, share(*count)));
+        part.latency.buckets = buckets.filter(|(_, count)| *count > 0).collect();
+        part
+    }
+
     fn counts(&self) -> [u64; FIELDS] {
         let Self { opened, closed, sent, received, requests, .. } = *self;
         let Self { request_bytes, response_bytes, request_messages, response_messages, .. } = *self;
@@ -272,6 +286,17 @@ pub(crate) mod tests {
             added.add_encoded(&mut bytes.as_slice()).unwrap();
             expected.add(&other);
             prop_assert_eq!(added, expected);
+        }
+
+        #[test]
+        fn parts_are_nearly_equal_and_add_up_to_the_whole(whole in points(), of in 1u64..7) {
+            let parts: Vec<Point> = (0..of).map(|index| whole.part(index, of)).collect();
+            let mut sum = Point::default();
+            for part in &parts {
+                sum.add(part);
+                prop_assert!(part.sent.abs_diff(whole.sent / of) <= 1);
+            }
+            prop_assert_eq!(sum, whole);
         }
 
         #[test]

@@ -19,10 +19,13 @@ const SWEEP: u64 = 512;
 /// Milliseconds.
 const AGE: u64 = 3_600_000;
 
+/// A connection and its edge, to be looked at for as long as anybody likes.
+pub type Row = (Arc<Key>, Arc<Connection>);
+
 #[derive(Debug, Default)]
 pub struct Recent {
     texts: Texts,
-    edges: FxHashMap<Arc<Key>, VecDeque<(u64, Connection)>>,
+    edges: FxHashMap<Arc<Key>, VecDeque<(u64, Arc<Connection>)>>,
     /// Whose turn it is to be forgotten; some are forgotten already.
     order: VecDeque<(u64, Arc<Key>)>,
     kept: usize,
@@ -39,7 +42,7 @@ impl Recent {
         };
         self.count += 1;
         let ring = self.edges.entry(key.clone()).or_default();
-        ring.push_back((self.count, connection));
+        ring.push_back((self.count, Arc::new(connection)));
         match ring.len() > OF_EDGE {
             true => drop(ring.pop_front()),
             false => self.kept += 1,
@@ -78,20 +81,15 @@ impl Recent {
     }
 
     /// Those of the edges that are `wanted`, at most an hour before `at` in milliseconds.
-    pub fn newest(
-        &self,
-        wanted: impl Fn(&Key) -> bool,
-        at: u64,
-        limit: usize,
-    ) -> Vec<(&Key, &Connection)> {
+    pub fn newest(&self, wanted: impl Fn(&Key) -> bool, at: u64, limit: usize) -> Vec<Row> {
         let edges = self.edges.iter().filter(|(key, _)| wanted(key));
         let mut all: Vec<_> = edges
-            .flat_map(|(key, ring)| ring.iter().map(move |(count, one)| (*count, &**key, one)))
+            .flat_map(|(key, ring)| ring.iter().map(move |(count, one)| (*count, key, one)))
             .filter(|(_, _, one)| one.time <= at && at - one.time <= AGE)
             .collect();
         all.sort_by_key(|(count, _, one)| std::cmp::Reverse((one.time, *count)));
         all.truncate(limit);
-        all.into_iter().map(|(_, key, one)| (key, one)).collect()
+        all.into_iter().map(|(_, key, one)| (key.clone(), one.clone())).collect()
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -27,7 +27,9 @@ pub struct Report {
     /// If there are any, all connections that are open after these points.
     pub standing: Vec<(Key, i64)>,
     /// Seconds before it that it is of, if it says so.
-    pub covered: u64,
+    pub covered: Option<u64>,
+    /// Before them there was nothing.
+    pub is_first: bool,
 }
 
 impl Report {
@@ -41,7 +43,11 @@ impl Report {
         for (name, sample) in samples {
             let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
             if name == COVERED {
-                report.covered = gauge as u64;
+                report.covered = Some(gauge as u64);
+                continue;
+            }
+            if name == FIRST {
+                report.is_first = true;
                 continue;
             }
             if name == OPEN {

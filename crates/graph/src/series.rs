@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::{Query, by_client, counts, neighbours};
+use crate::graph::{Query, Reports, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
-use crate::store::{STEP, Store, Sum};
+use crate::store::{STEP, Store};
 use crate::view::{GraphType, Lines, Series};
 
 /// One direction, by protocol, before it is numbers per second.
@@ -47,21 +47,17 @@ impl Sides {
 /// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole
 /// `mesh`; of an edge and of the mesh all are outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
-    let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
+    let query = having(id, query);
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
-    let of = |wanted: fn(&Sum) -> bool| {
-        let keys = store.sums(first, last).filter(move |(_, sum)| wanted(sum));
-        by_client(keys.map(|(key, sum)| (&**key, sum.route)))
-    };
-    let by_client = of(|sum| !sum.points.is_empty());
+    let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
+    let reports = Reports::of(&sums);
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
     // A connection that nothing went over lately is open nevertheless.
-    let open_by_client = of(|sum| !sum.points.is_empty() || sum.open != 0);
-    for (key, sum) in store.sums(first, last).filter(|(_, sum)| sum.open != 0) {
+    for (key, sum) in sums.iter().filter(|(_, sum)| sum.open != 0) {
         let sides = sides(id, &query, key);
         let is_its = sides.inbound || sides.outbound;
-        if is_its && counts(key, sum.route, &open_by_client) {
+        if is_its && reports.count(key, sum.route) {
             for steps in sides.of(&mut inbound, &mut outbound) {
                 let course = steps.course(key, length);
                 course.open = course.open.saturating_add(sum.open);
@@ -74,7 +70,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         |key, route| {
             let sides = sides(id, &query, key);
             let is_its = sides.inbound || sides.outbound;
-            (is_its && counts(key, route, &by_client)).then_some(sides)
+            (is_its && reports.count(key, route)).then_some(sides)
         },
         |key, sides, step, point| {
             for steps in sides.of(&mut inbound, &mut outbound) {
@@ -93,7 +89,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
 
 /// Whether anything that is kept, and that the reader may see, is of what an id names.
 pub fn has_traffic(store: &Store, id: &str, query: &Query) -> bool {
-    let query = Query { r#type: type_of(id).unwrap_or(query.r#type), ..query.clone() };
+    let query = having(id, query);
     store.keys().any(|key| {
         let sides = sides(id, &query, key);
         sides.inbound || sides.outbound
@@ -103,7 +99,7 @@ pub fn has_traffic(store: &Store, id: &str, query: &Query) -> bool {
 /// Whether an edge is, or touches, what an id names.
 pub fn selects(id: &str, key: &Key) -> bool {
     let query = Query {
-        r#type: type_of(id).unwrap_or(GraphType::VersionedApp),
+        r#type: GraphType::VersionedApp,
         namespaces: None,
         confined_to: None,
         duration: STEP,
@@ -111,8 +107,21 @@ pub fn selects(id: &str, key: &Key) -> bool {
         services: true,
         idle: true,
     };
-    let sides = sides(id, &query, key);
+    let sides = sides(id, &having(id, &query), key);
     sides.inbound || sides.outbound
+}
+
+/// The query of a graph that has what an id names. An edge with no service at either end is of one where services are
+/// not shown, or were not asked for.
+fn having(id: &str, query: &Query) -> Query {
+    let types = id.split('>').filter_map(type_of);
+    let r#type = types.max_by_key(|r#type| *r#type == GraphType::VersionedApp);
+    let is_direct = id.contains('>') && !id.split('>').any(|end| end.starts_with("service"));
+    Query {
+        r#type: r#type.unwrap_or(query.r#type),
+        services: query.services && !is_direct,
+        ..query.clone()
+    }
 }
 
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {
@@ -152,7 +161,6 @@ fn may_name(id: &str, key: &Key) -> bool {
 
 /// The type of graph that has such a node.
 fn type_of(id: &str) -> Option<GraphType> {
-    let id = id.split_once('>').map_or(id, |(from, _)| from);
     let mut parts = id.split('/');
     match parts.next()? {
         "workload" => Some(GraphType::Workload),

@@ -5,6 +5,7 @@
 mod chunk;
 mod line;
 mod numbers;
+mod span;
 
 use std::sync::Arc;
 
@@ -17,13 +18,12 @@ use chunk::CHUNK;
 use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
+pub use span::Span;
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
 /// Steps that are kept: an hour.
 pub const KEPT: u32 = 720;
-/// Seconds that a report may be over.
-const LONGEST: u64 = 30;
 /// Keys of which something is kept.
 const KEYS: usize = 40_000;
 /// About what a key costs besides its points and the numbers of its ends.
@@ -36,11 +36,14 @@ pub struct Store {
     lines: FxHashMap<Arc<Key>, Line>,
     texts: Texts,
     numbers: Numbers,
-    /// The newest step, and the first that is whole.
+    /// The newest step, the first that is kept, and the one in which the store was made.
     now: u32,
     oldest: u32,
+    begun: u32,
     bytes: usize,
     dropped: u64,
+    /// Those of the last minutes, and the step of the last one.
+    lately: (u64, u32),
     /// The first step was forgotten before it was an hour old.
     is_short: bool,
 }
@@ -51,6 +54,8 @@ pub struct Sum {
     /// The way of the key.
     pub route: Route,
     pub points: Point,
+    /// Steps that they are of: fewer than were asked for where the others are not known.
+    pub steps: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
 }
@@ -61,8 +66,9 @@ pub struct Fill {
     pub bytes: usize,
     pub limit: usize,
     pub edges: usize,
-    /// Points that found no room.
+    /// Points that found no room, and those without five minutes in which there were none.
     pub dropped: u64,
+    pub lately: u64,
     /// Whether less than an hour is kept, for want of room.
     pub is_short: bool,
 }
@@ -78,8 +84,10 @@ impl Store {
             numbers: Numbers::default(),
             now,
             oldest: now,
+            begun: now,
             bytes: 0,
             dropped: 0,
+            lately: (0, now),
             is_short: false,
         }
     }
@@ -88,13 +96,26 @@ impl Store {
     /// or else the key as it is kept.
     pub fn add(&mut self, seconds: u64, key: Key, point: &Point) -> Option<Arc<Key>> {
         self.advance(seconds);
+        self.tell(key, point, self.always())
+    }
+
+    /// The same of a stream's report that is there now.
+    pub fn tell(&mut self, key: Key, point: &Point, span: Span) -> Option<Arc<Key>> {
         let line = self.line(key)?;
-        let before = line.current.heap();
-        line.current.add(point);
-        let grown = line.current.heap() - before;
+        line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
-        self.bytes += grown;
+        let (before, after);
+        if span.steps > 1 && !point.is_empty() {
+            before = line.cost();
+            line.spread(point, span.steps);
+            after = line.cost();
+        } else {
+            before = line.current.heap();
+            line.current.add(point);
+            after = line.current.heap();
+        }
+        self.bytes = (self.bytes + after).saturating_sub(before);
         Some(key)
     }
 
@@ -112,6 +133,7 @@ impl Store {
         while is_new && self.lines.len() >= KEYS && self.makes_room() {}
         if !has_room || (is_new && self.lines.len() >= KEYS) {
             self.dropped += 1;
+            self.lately = (self.dropped_lately() + 1, self.now);
             return None;
         }
         if is_new {
@@ -183,6 +205,7 @@ impl Store {
     fn go_back(&mut self, step: u32) {
         self.now = step;
         self.oldest = self.oldest.min(step);
+        self.begun = self.begun.min(step);
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);
@@ -215,20 +238,6 @@ impl Store {
         }
     }
 
-    /// What comes now is of so many seconds, some of which may be from before this store was made: proxies keep what
-    /// they count for that long while nobody takes it.
-    pub fn reach_back(&mut self, seconds: u64) {
-        let steps = seconds.min(LONGEST).div_ceil(STEP) as u32;
-        if !self.is_short {
-            self.oldest = self.oldest.min((self.now + 1).saturating_sub(steps));
-        }
-    }
-
-    /// How many of these steps something is known of.
-    pub fn known(&self, first: u32, last: u32) -> u32 {
-        (last + 1).saturating_sub(first.max(self.oldest)).max(1)
-    }
-
     /// The steps that can be asked for.
     pub fn range(&self) -> (u32, u32) {
         (self.oldest, self.now)
@@ -236,7 +245,13 @@ impl Store {
 
     pub fn fill(&self) -> Fill {
         let Self { limit, dropped, is_short, .. } = *self;
-        Fill { bytes: self.size(), limit, edges: self.lines.len(), dropped, is_short }
+        let (edges, lately) = (self.lines.len(), self.dropped_lately());
+        Fill { bytes: self.size(), limit, edges, dropped, lately, is_short }
+    }
+
+    fn dropped_lately(&self) -> u64 {
+        let (count, last) = self.lately;
+        if self.now.saturating_sub(last) < CHUNK { count } else { 0 }
     }
 
     /// All that something is kept of.
@@ -244,16 +259,20 @@ impl Store {
         self.lines.keys().map(|key| &**key)
     }
 
-    /// What each key has in the steps from `first` to `last`, in no order; keys without any are empty. If the last is
-    /// the step that is not over, a key that has nothing in it yet has as many steps before it: proxies tell once in
-    /// a step, and until then the rates would be too low.
+    /// What each key has in the steps from `first` to `last`, as far as they are known, in no order; keys without any
+    /// are empty. If the last is the step that is not over, a key that has nothing in it yet has as many steps before
+    /// it: proxies tell once in a step, and until then the rates would be too low.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
             let early = u32::from(last == self.now && line.step != last);
-            let points = line.sum(first.saturating_sub(early), last - early);
+            let last = last.min(self.now) - early;
+            let known = line.since.max(self.oldest).min(last);
+            let first = first.saturating_sub(early).max(known);
+            let points = line.sum(first, last);
             // Nothing comes after the present, of which is asked most.
-            let open = if last >= self.now { line.open } else { line.open_at(last) };
-            (key, Sum { route: line.route, points, open })
+            let open = if last + early == self.now { line.open } else { line.open_at(last) };
+            let steps = last.saturating_sub(first).saturating_add(1);
+            (key, Sum { route: line.route, points, steps, open })
         })
     }
 

@@ -1,5 +1,6 @@
 //! Sums of points as the API shows them. In: points with their keys. Out: rates, shares, latencies and health.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lateen_telemetry::histogram::Native;
@@ -17,31 +18,38 @@ const FAILING: f64 = 0.1;
 /// What went over an edge, or into or out of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    tcp: Option<Box<Sum>>,
-    http: Option<Box<Sum>>,
-    grpc: Option<Box<Sum>>,
+    tcp: Sums,
+    http: Sums,
+    grpc: Sums,
 }
+
+/// What is known of for as many steps each: nearly always one.
+#[derive(Clone, Debug, Default)]
+struct Sums(Vec<Sum>);
 
 #[derive(Clone, Debug, Default)]
 struct Sum {
+    steps: u32,
     all: Point,
     /// Connections that are open now.
     open: i64,
     /// Connections or requests that failed.
     failed: u64,
-    flags: BTreeMap<String, u64>,
-    codes: BTreeMap<String, u64>,
+    flags: Counts,
+    codes: Counts,
 }
+
+type Counts = BTreeMap<String, u64>;
 
 impl Tally {
     pub fn add(&mut self, key: &Key, counted: &store::Sum) {
         let point = &counted.points;
-        let sum = match key.protocol {
+        let sums = match key.protocol {
             Protocol::Tcp => &mut self.tcp,
             Protocol::Http => &mut self.http,
             Protocol::Grpc => &mut self.grpc,
         };
-        let sum = sum.get_or_insert_default();
+        let sum = sums.of(counted.steps);
         sum.all.add(point);
         sum.open = sum.open.saturating_add(counted.open);
         // A connection is failed when it is over.
@@ -58,37 +66,27 @@ impl Tally {
     }
 
     pub fn merge(&mut self, other: &Self) {
-        let pairs = [
-            (&mut self.tcp, &other.tcp),
-            (&mut self.http, &other.http),
-            (&mut self.grpc, &other.grpc),
-        ];
-        for (own, other) in pairs {
-            if let Some(other) = other {
-                own.get_or_insert_default().merge(other);
-            }
+        let Self { tcp, http, grpc } = self;
+        for (own, other) in [(tcp, &other.tcp), (http, &other.http), (grpc, &other.grpc)] {
+            other.0.iter().for_each(|sum| own.of(sum.steps).merge(sum));
         }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.tcp.is_none() && self.http.is_none() && self.grpc.is_none()
+        [&self.tcp, &self.http, &self.grpc].into_iter().all(|sums| sums.0.is_empty())
     }
 
-    /// Rates over as many seconds.
-    pub fn traffic(&self, seconds: f64) -> Traffic {
-        Traffic {
-            tcp: self.tcp.as_ref().map(|sum| sum.tcp(seconds)),
-            http: self.http.as_ref().map(|sum| sum.http(seconds, false)),
-            grpc: self.grpc.as_ref().map(|sum| sum.http(seconds, true)),
-        }
+    /// Rates over the time that each part is known of.
+    pub fn traffic(&self) -> Traffic {
+        Traffic { tcp: self.tcp.tcp(), http: self.http.http(false), grpc: self.grpc.http(true) }
     }
 
     pub fn health(&self) -> Health {
         let mut health = Health::default();
-        for (sum, what) in
+        for (sums, what) in
             [(&self.tcp, "connections"), (&self.http, "requests"), (&self.grpc, "gRPC requests")]
         {
-            let Some(sum) = sum.as_ref().filter(|sum| !sum.all.is_empty()) else { continue };
+            let Some(sum) = sums.whole().filter(|sum| !sum.all.is_empty()) else { continue };
             let (state, reason) = sum.health(what);
             health.state = health.state.max(state);
             health.reasons.extend(reason);
@@ -97,7 +95,74 @@ impl Tally {
     }
 }
 
+impl Sums {
+    /// That of what is known of for so many steps.
+    fn of(&mut self, steps: u32) -> &mut Sum {
+        let known = self.0.iter().position(|sum| sum.steps == steps);
+        let at = known.unwrap_or(self.0.len());
+        if known.is_none() {
+            self.0.reserve_exact(1);
+            self.0.push(Sum { steps, ..Sum::default() });
+        }
+        &mut self.0[at]
+    }
+
+    /// All of it, if there is any.
+    fn whole(&self) -> Option<Cow<'_, Sum>> {
+        let (first, more) = self.0.split_first()?;
+        let mut whole = Cow::Borrowed(first);
+        more.iter().for_each(|sum| whole.to_mut().merge(sum));
+        Some(whole)
+    }
+
+    fn rate(&self, count: fn(&Sum) -> u64) -> f64 {
+        self.0.iter().map(|sum| count(sum) as f64 / sum.seconds()).sum()
+    }
+
+    fn rates(&self, counts: fn(&Sum) -> &Counts) -> BTreeMap<String, f64> {
+        let mut rates = BTreeMap::new();
+        for sum in &self.0 {
+            for (name, count) in counts(sum) {
+                *rates.entry(name.clone()).or_default() += *count as f64 / sum.seconds();
+            }
+        }
+        rates
+    }
+
+    fn tcp(&self) -> Option<Tcp> {
+        let whole = self.whole()?;
+        Some(Tcp {
+            sent: self.rate(|sum| sum.all.sent),
+            received: self.rate(|sum| sum.all.received),
+            opened: self.rate(|sum| sum.all.opened),
+            closed: self.rate(|sum| sum.all.closed),
+            failed: self.rate(|sum| sum.failed),
+            active: whole.open.max(0) as u64,
+            flags: self.rates(|sum| &sum.flags),
+        })
+    }
+
+    fn http(&self, grpc: bool) -> Option<Http> {
+        let whole = self.whole()?;
+        Some(Http {
+            requests: self.rate(|sum| sum.all.requests),
+            error_share: share(whole.failed, whole.all.requests),
+            latency: latency(&whole.all.latency),
+            request_bytes: self.rate(|sum| sum.all.request_bytes),
+            response_bytes: self.rate(|sum| sum.all.response_bytes),
+            codes: self.rates(|sum| &sum.codes),
+            flags: self.rates(|sum| &sum.flags),
+            request_messages: grpc.then(|| self.rate(|sum| sum.all.request_messages)),
+            response_messages: grpc.then(|| self.rate(|sum| sum.all.response_messages)),
+        })
+    }
+}
+
 impl Sum {
+    fn seconds(&self) -> f64 {
+        f64::from(self.steps) * store::STEP as f64
+    }
+
     fn merge(&mut self, other: &Self) {
         self.all.add(&other.all);
         self.open = self.open.saturating_add(other.open);
@@ -106,34 +171,6 @@ impl Sum {
             for (name, count) in other {
                 add(own, name, *count);
             }
-        }
-    }
-
-    fn tcp(&self, seconds: f64) -> Tcp {
-        let rate = |count: u64| count as f64 / seconds;
-        Tcp {
-            sent: rate(self.all.sent),
-            received: rate(self.all.received),
-            opened: rate(self.all.opened),
-            closed: rate(self.all.closed),
-            failed: rate(self.failed),
-            active: self.open.max(0) as u64,
-            flags: rates(&self.flags, seconds),
-        }
-    }
-
-    fn http(&self, seconds: f64, grpc: bool) -> Http {
-        let rate = |count: u64| count as f64 / seconds;
-        Http {
-            requests: rate(self.all.requests),
-            error_share: share(self.failed, self.all.requests),
-            latency: latency(&self.all.latency),
-            request_bytes: rate(self.all.request_bytes),
-            response_bytes: rate(self.all.response_bytes),
-            codes: rates(&self.codes, seconds),
-            flags: rates(&self.flags, seconds),
-            request_messages: grpc.then(|| rate(self.all.request_messages)),
-            response_messages: grpc.then(|| rate(self.all.response_messages)),
         }
     }
 
@@ -151,7 +188,7 @@ impl Sum {
     }
 }
 
-fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+fn add(counts: &mut Counts, name: &str, count: u64) {
     match counts.get_mut(name) {
         Some(own) => *own = own.saturating_add(count),
         None => {
@@ -163,10 +200,6 @@ fn add(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
 fn latency(all: &Native) -> Option<Latency> {
     let of = |share| all.quantile(share);
     Some(Latency { p50: of(0.5)?, p95: of(0.95)?, p99: of(0.99)? })
-}
-
-fn rates(counts: &BTreeMap<String, u64>, seconds: f64) -> BTreeMap<String, f64> {
-    counts.iter().map(|(name, count)| (name.clone(), *count as f64 / seconds)).collect()
 }
 
 fn share(part: u64, whole: u64) -> f64 {

@@ -4,7 +4,7 @@
 //! A series may be for the page alone, or for reports alone: where labels are changed by a user's wish, reports
 //! keep the standard ones. There are at most as many series as was said. When they are used up, those that nobody holds and that
 //! have not changed for long make room; else what is new is counted in one series per metric, whose labels
-//! say so.
+//! say so, and for which places are kept.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -18,6 +18,8 @@ use crate::standard::{About, Metric};
 
 /// The value of every label of a series that stands for all that found no room.
 pub const OVERFLOW: &str = "overflow";
+/// Places that are kept for such series, of each metric for each view; fewer where there are few.
+const SPARE: usize = 3 * Metric::ALL.len();
 
 /// A counter.
 #[derive(Debug, Default)]
@@ -120,10 +122,13 @@ impl Registry {
         if let Some(found) = all.get(&(metric, labels.clone(), view)) {
             return found.value.clone();
         }
-        let full = all.len() >= self.limit;
-        let labels = if full { self.overflow(labels) } else { labels.clone() };
+        let is_short = all.len() >= self.limit - SPARE.min(self.limit / 4);
+        let labels = if is_short { self.overflow(labels) } else { labels.clone() };
+        let is_full = all.len() >= self.limit;
         match all.entry((metric, labels, view)) {
             Slot::Occupied(found) => found.get().value.clone(),
+            // Labels of other names, again and again: what they count is in no series.
+            Slot::Vacant(_) if is_full => new(),
             Slot::Vacant(place) => place.insert(Series::new(new())).value.clone(),
         }
     }
@@ -350,15 +355,29 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_counted_and_said() {
-        let registry = Registry::new(3);
+        let registry = Registry::new(4);
         for name in ["a", "b", "c", "d", "e"] {
             registry.counter(Metric::TcpClosed, &labels(name)).add(1);
         }
         let page = page(&registry);
+        assert!(page.contains("\nlateen_metrics_series 4\n"), "{page}");
         assert!(page.contains("{source_workload=\"c\"} 1\n"));
         assert!(page.contains("{source_workload=\"overflow\"} 2\n"), "{page}");
         assert!(page.contains("\nlateen_metrics_overflow_total 2\n"), "{page}");
-        assert_eq!(registry.len(), 4, "the limit, and one for all others");
+    }
+
+    #[test]
+    fn series_that_stand_for_others_are_within_the_limit_too() {
+        let registry = Registry::new(100);
+        for name in 0..200 {
+            for metric in [Metric::TcpOpened, Metric::TcpClosed, Metric::TcpSent] {
+                registry.counter(metric, &labels(&name.to_string())).add(1);
+                let own = Label { name: format!("tag-{name}").into(), value: "a".into() };
+                registry.counter_for(View::Page, metric, &[own].into()).add(1);
+            }
+        }
+        assert_eq!(registry.len(), 100);
+        assert!(page(&registry).contains("{source_workload=\"overflow\"} 1"));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::exposition::Kind;
 pub const OPEN: &str = "lateen_tcp_connections_open";
 /// Lateen's own gauge: the seconds that the first report of a stream is over.
 pub const COVERED: &str = "lateen_report_seconds";
+/// Lateen's own gauge of one that has told nobody anything before.
+pub const FIRST: &str = "lateen_report_first";
 
 /// One of Istio's metrics of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

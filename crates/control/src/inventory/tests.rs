@@ -83,10 +83,12 @@ fn lists_are_narrowed_by_namespace_and_by_words() {
 fn telemetry_that_was_dropped_is_noticed() {
     let proxies = Arc::<Proxies>::default();
     let inventory = Inventory::new(world(), Arc::default(), proxies.clone(), Arc::default());
-    assert_eq!(inventory.notices(), [""; 0]);
+    assert_eq!(inventory.notices(None), [""; 0]);
     proxies.overweight();
-    proxies.refused(3);
-    let [overweight, foreign] = &inventory.notices()[..] else { panic!("two are dropped") };
+    proxies.refused("shop", 3);
+    let confined = Arc::new(["data".to_owned()].into());
+    assert_eq!(inventory.notices(Some(&confined)), [""; 0]);
+    let [overweight, foreign] = &inventory.notices(None)[..] else { panic!("two are dropped") };
     assert!(overweight.starts_with("1 messages of telemetry were dropped"), "{overweight}");
     assert!(foreign.starts_with("3 connections and samples were dropped"), "{foreign}");
 }

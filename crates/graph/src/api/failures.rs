@@ -1,15 +1,13 @@
 //! Failed connections, each once. In: what proxies told of them. Out: the graph API's failures; where both ends told of
 //! the same connection, the server's view with the client's beside it: the server is nearer to the cause.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use lateen_control::known::Known;
 use lateen_telemetry::labels::Reporter;
 use serde::Serialize;
 
-use crate::connection::Connection;
-use crate::failure::{Failure, failure};
-use crate::key::Key;
+use crate::failure::Failure;
+use crate::recent::Row;
 
 /// Milliseconds between the ends of one connection at its two proxies; after that its port may be another's.
 const APART: u64 = 10_000;
@@ -31,28 +29,15 @@ const CLOSE: u64 = 1_000;
 /// A connection between two proxies: from where it was dialled, and what.
 type Ends<'c> = (&'c str, &'c str);
 
-/// In the order that they came in; of two the place of the newer.
-pub fn both_views(failed: &[(&Key, &Connection)], known: &Known) -> Vec<Told> {
-    // Of one that was used again the newest counts.
-    let servers: HashMap<Ends<'_>, usize> = (0..failed.len())
-        .rev()
-        .filter_map(|at| Some((accepted(failed[at].0, failed[at].1)?, at)))
-        .collect();
-    let server_of = |client: usize| {
-        let (key, one) = failed[client];
-        let server = *servers.get(&dialled(key, one)?)?;
-        (failed[server].1.time.abs_diff(one.time) <= APART).then_some(server)
-    };
-    let mut clients: HashMap<usize, usize> =
-        (0..failed.len()).rev().filter_map(|at| Some((server_of(at)?, at))).collect();
-    for at in 0..failed.len() {
-        if let Some(server) = nearest(failed, at, &clients) {
-            clients.insert(server, at);
-        }
-    }
+/// In the order that they came in; of two the place of the newer. Each is explained when it is asked for.
+pub fn both_views<'c>(
+    failed: &'c [Row],
+    mut explain: impl FnMut(&Row) -> Option<Failure> + 'c,
+) -> impl Iterator<Item = Told> + 'c {
+    let clients = pairs(failed);
     let paired: HashMap<usize, usize> =
         clients.iter().map(|(server, client)| (*client, *server)).collect();
-    let told = |at: usize| {
+    (0..failed.len()).filter_map(move |at| {
         let (client, server) = match (paired.get(&at), clients.get(&at)) {
             (Some(server), _) => (Some(at), *server),
             (_, Some(client)) => (Some(*client), at),
@@ -61,53 +46,87 @@ pub fn both_views(failed: &[(&Key, &Connection)], known: &Known) -> Vec<Told> {
         if client.is_some_and(|client| at > client.min(server)) {
             return None;
         }
-        let read = |at: usize| failure(failed[at].0, failed[at].1, known);
+        let mut read = |at: usize| explain(&failed[at]);
         Some(Told { failure: read(server)?, by_client: client.and_then(read).map(Box::new) })
-    };
-    (0..failed.len()).filter_map(told).collect()
+    })
 }
 
-/// The server's view of a connection of which the client's proxy does not know its own port: from the same host to the
-/// same place, at nearly the same time, and no other one's.
-fn nearest(
-    failed: &[(&Key, &Connection)],
-    client: usize,
-    taken: &HashMap<usize, usize>,
-) -> Option<usize> {
-    let (key, one) = failed[client];
-    if key.reporter != Reporter::Source || !one.local.is_empty() {
-        return None;
-    }
-    let ends = (host(&one.client)?, &*one.endpoint);
-    let apart = |server: &usize| failed[*server].1.time.abs_diff(one.time);
-    let fits = |server: &usize| {
-        let accepted = accepted(failed[*server].0, failed[*server].1);
-        let accepted = accepted.and_then(|(from, to)| Some((host(from)?, to)));
-        accepted == Some(ends) && apart(server) <= CLOSE && !taken.contains_key(server)
+/// The client's view of each server's that has one.
+fn pairs(failed: &[Row]) -> HashMap<usize, usize> {
+    // Of one that was used again the newest counts.
+    let servers: HashMap<Ends<'_>, usize> =
+        (0..failed.len()).rev().filter_map(|at| Some((accepted(&failed[at])?, at))).collect();
+    let server_of = |client: usize| {
+        let server = *servers.get(&dialled(&failed[client])?)?;
+        let apart = failed[server].1.time.abs_diff(failed[client].1.time);
+        (apart <= APART).then_some(server)
     };
-    (0..failed.len()).filter(fits).min_by_key(apart)
+    let mut clients: HashMap<usize, usize> =
+        (0..failed.len()).rev().filter_map(|at| Some((server_of(at)?, at))).collect();
+    let mut lone = lone(failed, &clients);
+    for (at, row) in failed.iter().enumerate() {
+        let near = resets(row).and_then(|ends| lone.get_mut(&ends));
+        if let Some(server) = near.and_then(|servers| take_nearest(servers, row.1.time)) {
+            clients.insert(server, at);
+        }
+    }
+    clients
+}
+
+/// Servers' views without a client's: by host and place, in the order of time.
+fn lone<'c>(
+    failed: &'c [Row],
+    taken: &HashMap<usize, usize>,
+) -> HashMap<Ends<'c>, BTreeSet<(u64, usize)>> {
+    let mut all: HashMap<Ends<'_>, BTreeSet<_>> = HashMap::new();
+    for (at, row) in failed.iter().enumerate().filter(|(at, _)| !taken.contains_key(at)) {
+        let ends = accepted(row).and_then(|(from, to)| Some((host(from)?, to)));
+        if let Some(ends) = ends {
+            all.entry(ends).or_default().insert((row.1.time, at));
+        }
+    }
+    all
+}
+
+/// A connection of which the client's proxy does not know its own port: from a host to a place.
+fn resets((key, one): &Row) -> Option<Ends<'_>> {
+    let is_reset = key.reporter == Reporter::Source && one.local.is_empty();
+    is_reset.then_some((host(&one.client)?, &*one.endpoint))
+}
+
+/// The one of nearly the same time, which is no other connection's then.
+fn take_nearest(servers: &mut BTreeSet<(u64, usize)>, time: u64) -> Option<usize> {
+    let later = servers.range((time, 0)..).next();
+    let both = [servers.range(..(time, 0)).next_back(), later];
+    let apart = |one: &&(u64, usize)| one.0.abs_diff(time);
+    let nearest = *both.into_iter().flatten().min_by_key(apart)?;
+    (apart(&&nearest) <= CLOSE && servers.remove(&nearest)).then_some(nearest.1)
 }
 
 fn host(address: &str) -> Option<&str> {
     address.rsplit_once(':').map(|(host, _)| host)
 }
 
-fn dialled<'c>(key: &Key, one: &'c Connection) -> Option<Ends<'c>> {
+fn dialled((key, one): &Row) -> Option<Ends<'_>> {
     let is_client = key.reporter == Reporter::Source && !one.local.is_empty();
     is_client.then_some((&*one.local, &*one.endpoint))
 }
 
-fn accepted<'c>(key: &Key, one: &'c Connection) -> Option<Ends<'c>> {
+fn accepted((key, one): &Row) -> Option<Ends<'_>> {
     let is_server = key.reporter == Reporter::Destination && !one.client.is_empty();
     is_server.then_some((&*one.client, &*one.destination))
 }
 
 #[cfg(test)]
 mod tests {
+    use lateen_control::known::Known;
     use lateen_telemetry::Flag;
     use serde_json::Value;
 
-    use super::{Connection, Key, Known, Reporter, both_views};
+    use super::{Reporter, Row, both_views};
+    use crate::connection::Connection;
+    use crate::failure::failure;
+    use crate::key::Key;
     use crate::sample;
 
     fn key(reporter: Reporter, flags: &str) -> Key {
@@ -151,10 +170,29 @@ mod tests {
         }
     }
 
+    fn rows(all: &[(Key, Connection)]) -> Vec<Row> {
+        all.iter().map(|(key, one)| (key.clone().into(), one.clone().into())).collect()
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_not_explained() {
+        let one = |port| {
+            (key(Reporter::Source, "UF"), connection(Flag::UpstreamConnectionFailure, port, 5))
+        };
+        let (all, known) = (rows(&[1, 2, 3, 4].map(one)), Known::default());
+        let explained = std::cell::Cell::new(0);
+        let views = both_views(&all, |(key, one)| {
+            explained.set(explained.get() + 1);
+            failure(key, one, &known)
+        });
+        assert_eq!((views.take(2).count(), explained.get()), (2, 2));
+    }
+
     /// Each failure's flags, and those of the client's view of it.
     fn told(all: &[(Key, Connection)]) -> Vec<(String, Option<String>)> {
-        let all: Vec<_> = all.iter().map(|(key, one)| (key, one)).collect();
-        let views = serde_json::to_value(both_views(&all, &Known::default())).unwrap();
+        let (all, known) = (rows(all), Known::default());
+        let views = both_views(&all, |(key, one)| failure(key, one, &known));
+        let views = serde_json::to_value(views.collect::<Vec<_>>()).unwrap();
         let flags = |one: &Value| one["flags"].as_str().map(str::to_owned);
         let told = |one: &Value| (flags(one).unwrap(), flags(&one["byClient"]));
         views.as_array().unwrap().iter().map(told).collect()

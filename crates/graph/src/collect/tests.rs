@@ -1,13 +1,15 @@
 //! What proxies send, and what is known of it afterwards.
 
-use envoy_types::pb::io::prometheus::client::Counter;
+use envoy_types::pb::io::prometheus::client::{Counter, Gauge};
 use lateen_telemetry::exposition::protobuf_families;
 use lateen_telemetry::labels::{Facts, Labels, Reporter, Security, Service};
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::registry::Registry;
-use lateen_telemetry::standard::Metric;
+use lateen_telemetry::standard::{COVERED, FIRST, Metric};
 
-use super::{Arc, Collection, Inlet, MetricFamily, Node, Sample, Traffic};
+use crate::point::Point;
+
+use super::{Arc, Collection, Inlet, MetricFamily, Node, Report, Sample, Traffic};
 
 #[test]
 fn what_began_and_ended_between_two_messages_is_not_open() {
@@ -125,11 +127,10 @@ fn changes(registry: &Registry) -> Vec<MetricFamily> {
 
 /// Opened and closed connections, bytes from clients, and what is open.
 fn total(traffic: &Traffic) -> (u64, u64, u64, i64) {
-    let store = traffic.now();
-    store.sums(0, u32::MAX).fold((0, 0, 0, 0), |all, (_, sum)| {
-        let points = &sum.points;
-        (all.0 + points.opened, all.1 + points.closed, all.2 + points.sent, all.3 + sum.open)
-    })
+    let (store, mut all) = (traffic.now(), Point::default());
+    store.points(0, u32::MAX, |_, _| Some(()), |_, (), _, point| all.add(point));
+    let open = store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum();
+    (all.opened, all.closed, all.sent, open)
 }
 
 #[test]
@@ -195,10 +196,13 @@ fn connections_that_began_elsewhere_are_open_and_no_traffic() {
     let open = |traffic: &Arc<Traffic>| Inlet(traffic.clone()).stream(&Node::default());
     let sum = |traffic: &Traffic| {
         let store = traffic.now();
-        let mut sums = store.sums(0, u32::MAX).map(|(key, sum)| (key.clone(), sum));
-        let (key, sum) = sums.next().unwrap();
+        let mut sums = store.sums(0, u32::MAX).map(|(key, sum)| (key.clone(), sum.open));
+        let (key, open) = sums.next().unwrap();
         assert!(sums.next().is_none());
-        (key, sum.points.opened, sum.points.closed, sum.open)
+        drop(sums);
+        drop(store);
+        let (opened, closed, ..) = total(traffic);
+        (key, opened, closed, open)
     };
     let near = open(&here).unwrap();
     assert!(near.standing().is_empty());
@@ -216,4 +220,29 @@ fn connections_that_began_elsewhere_are_open_and_no_traffic() {
     assert_eq!((sum(&here), sum(&there)), ((key.clone(), 3, 2, 1), (key.clone(), 0, 1, 1)));
     drop((near, far));
     assert_eq!((sum(&here).3, sum(&there).3), (0, 0));
+}
+
+#[test]
+fn a_report_says_what_it_is_over_and_whether_there_was_anything_before() {
+    let gauge = |name: &str, value| {
+        let gauge = Some(Gauge { value: Some(value) });
+        let metric = vec![Sample { gauge, ..Sample::default() }];
+        MetricFamily { name: Some(name.to_owned()), metric, ..MetricFamily::default() }
+    };
+    let steps = |more: &[MetricFamily]| {
+        let traffic = Traffic::new(1 << 20);
+        let registry = Registry::new(100);
+        registry.counter(Metric::TcpReceived, &labels("client")).add(60);
+        let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+        stream.metrics(changes(&registry).into_iter().chain(more.iter().cloned()).collect());
+        let store = traffic.now();
+        let mut points = Vec::new();
+        store.points(0, u32::MAX, |_, _| Some(()), |_, (), _, point| points.push(point.sent));
+        points
+    };
+    assert_eq!(steps(&[]), [60]);
+    assert_eq!(steps(&[gauge(COVERED, 14.0)]), [20; 3]);
+    assert_eq!(steps(&[gauge(COVERED, 1e300), gauge(FIRST, 1.0)]), [10; 6]);
+    let read = |all: &[MetricFamily]| Report::read(all).is_first;
+    assert!(read(&[gauge(FIRST, 1.0)]) && !read(&[gauge(COVERED, 14.0)]));
 }

@@ -280,8 +280,12 @@ fn whatever_is_shown_has_a_course() {
     for r#type in types {
         for query in [query(r#type), Query { r#type, ..confined("default") }] {
             let shown = graph(&store, &query);
-            for edge in &shown.edges {
-                assert!(!series(&store, &edge.id, &query).outbound.is_empty(), "{}", edge.id);
+            let direct = graph(&store, &Query { services: false, ..query.clone() });
+            for edge in shown.edges.iter().chain(&direct.edges) {
+                let course = series(&store, &edge.id, &query);
+                let steps = course.outbound["tcp.opened"].iter().flatten().sum::<f64>();
+                let rate = edge.traffic.tcp.as_ref().unwrap().opened;
+                assert!((steps * 5.0 - rate * 60.0).abs() < 0.1, "{}", edge.id);
             }
             // A graph of services does not show where they lead.
             for node in shown.nodes.iter().filter(|_| r#type != GraphType::Service) {
@@ -407,8 +411,8 @@ fn kiali_reads_how_connections_ended_in_percent() {
 fn rates_are_over_the_time_that_something_is_known_of() {
     let key = || tcp(party("a", "v1"), service("tcp-echo-server"), party("b", "v1"));
     let mut store = Store::new(1 << 20, START);
-    store.reach_back(15);
-    store.add(START, key(), &connections(30));
+    let span = store.begin(15, false);
+    store.tell(key(), &connections(30), span);
     let query = Query { at: step_of(START), ..query(GraphType::Workload) };
     let young = graph(&store, &query);
     assert_eq!(young.edges[0].traffic.tcp.as_ref().unwrap().opened, 2.0);
@@ -417,6 +421,67 @@ fn rates_are_over_the_time_that_something_is_known_of() {
     let grown = graph(&store, &Query { at: step_of(START + 60), ..query });
     assert_eq!(grown.edges[0].traffic.tcp.as_ref().unwrap().opened, 0.5);
     assert!(grown.notices.is_empty());
+}
+
+/// The connections per second that each client opens, in the order of their names.
+fn opened(store: &Store, at: u64) -> Vec<f64> {
+    let query = Query { at: step_of(at), ..query(GraphType::Service) };
+    let edges = graph(store, &query).edges;
+    edges.iter().map(|edge| edge.traffic.tcp.as_ref().unwrap().opened).collect()
+}
+
+fn from(client: &str) -> Key {
+    tcp(party(client, "v1"), service("tcp-echo-server"), party("b", "v1"))
+}
+
+#[test]
+fn a_young_store_waits_for_the_present_step_without_lower_rates() {
+    let mut store = Store::new(1 << 20, START);
+    for step in 0..3 {
+        let now = START + 5 * step;
+        store.advance(now);
+        let expected = if step == 0 { [].as_slice() } else { &[2.0] };
+        assert_eq!(opened(&store, now), expected, "before the report of step {step}");
+        store.add(now, from("a"), &connections(10));
+        assert_eq!(opened(&store, now), [2.0], "after that of step {step}");
+    }
+    store.add(START + 15, from("other"), &connections(40));
+    assert_eq!(opened(&store, START + 15), [2.0, 2.0], "one waits, the other does not");
+    let young = graph(&store, &Query { at: step_of(START + 15), ..query(GraphType::Workload) });
+    assert_eq!(young.notices, ["rates are over the 15 s to 20 s of these 60 s that are known"]);
+    let server = young.nodes.iter().find(|node| node.name == "b").unwrap();
+    assert_eq!(server.r#in.tcp.as_ref().unwrap().opened, 4.0);
+}
+
+#[test]
+fn a_proxy_that_reaches_back_changes_nobody_elses_rates() {
+    let mut store = Store::new(1 << 20, START);
+    let (long, short) = (store.begin(30, false), store.begin(5, false));
+    store.tell(from("a"), &connections(60), long);
+    store.tell(from("b"), &connections(10), short);
+    // Of one workload there are two.
+    store.tell(from("c"), &connections(60), long);
+    store.tell(from("c"), &connections(10), short);
+    assert_eq!(opened(&store, START), [2.0, 2.0, 4.0]);
+    for (client, count) in [("a", 10), ("b", 10), ("c", 20)] {
+        store.add(START + 5, from(client), &connections(count));
+    }
+    assert_eq!(opened(&store, START + 5), [2.0, 2.0, 4.0]);
+}
+
+#[test]
+fn what_was_before_a_proxy_that_comes_later_is_known() {
+    let mut store = Store::new(1 << 20, START);
+    store.add(START + 40, from("old"), &connections(45));
+    let late = store.begin(5, false);
+    store.tell(from("new"), &connections(45), late);
+    assert_eq!(opened(&store, START + 40), [1.0, 1.0]);
+    // Nor one that says so, however young the store is.
+    let mut store = Store::new(1 << 20, START);
+    store.add(START + 15, from("old"), &connections(40));
+    let first = store.begin(5, true);
+    store.tell(from("old"), &connections(40), first);
+    assert_eq!(opened(&store, START + 15), [4.0]);
 }
 
 #[test]

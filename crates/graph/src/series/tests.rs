@@ -60,6 +60,50 @@ fn what_both_ends_report_is_counted_once() {
     assert!(of("workload/b/other").inbound.is_empty());
 }
 
+fn query(at: u64, duration: u64) -> Query {
+    Query {
+        r#type: GraphType::Workload,
+        namespaces: None,
+        confined_to: None,
+        duration,
+        at: step_of(at),
+        services: true,
+        idle: false,
+    }
+}
+
+#[test]
+fn one_end_is_heard_for_all_lines() {
+    let mut store = Store::new(1 << 20, START);
+    let client = || key(Reporter::Source, "");
+    store.add(START, client(), &Point { opened: 5, ..Point::default() });
+    let server = Point { opened: 3, sent: 50, ..Point::default() };
+    store.add(START + 60, key(Reporter::Destination, ""), &server);
+    let of = |at: u64, name: &str| {
+        let series = series(&store, "namespace/b", &query(at, 5));
+        series.inbound.get(name).map(|line| line[0].unwrap())
+    };
+    assert_eq!((of(START, "tcp.active"), of(START, "tcp.opened")), (Some(5.0), Some(1.0)));
+    // The client tells nothing of what moved then: nor of what was open.
+    let then = START + 60;
+    assert_eq!((of(then, "tcp.active"), of(then, "tcp.sent")), (Some(3.0), Some(10.0)));
+}
+
+#[test]
+fn the_traffic_of_an_outage_is_shown_when_it_was() {
+    let mut store = Store::new(1 << 20, START);
+    let count = |sent| Point { sent, ..Point::default() };
+    store.add(START + 5, key(Reporter::Source, ""), &count(1000));
+    store.advance(START + 10);
+    let span = store.begin(20, false);
+    store.tell(key(Reporter::Source, ""), &count(2000), span);
+    store.tell(key(Reporter::Source, ""), &count(7), span.later());
+    let sent = series(&store, "mesh", &query(START + 10, 25)).outbound["tcp.sent"].clone();
+    let expected = [0, 500, 500, 1500, 507].map(|bytes| Some(f64::from(bytes) / 5.0));
+    assert_eq!(sent, expected);
+    assert_eq!(store.range().0, step_of(START - 5), "it can be looked at");
+}
+
 #[test]
 fn connections_are_open_from_step_to_step() {
     let mut store = Store::new(1 << 20, START);

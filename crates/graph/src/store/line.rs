@@ -1,7 +1,7 @@
 //! The points of one key. In: what is added to the step that is not over. Out: the points of a range, or their sum; what
 //! it costs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::Route;
@@ -22,6 +22,8 @@ pub struct Line {
     /// nobody who asks for all of a chunk reads its points.
     sums: Vec<u8>,
     sum: Point,
+    /// The first step since which all that report it have told everything.
+    pub since: u32,
     /// The step that is not over, and what it has so far.
     pub step: u32,
     pub current: Point,
@@ -33,7 +35,7 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        Self { key, route, chunks, sums, sum, step: 0, current, open: 0 }
+        Self { key, route, chunks, sums, sum, since: 0, step: 0, current, open: 0 }
     }
 
     /// What its points cost.
@@ -75,9 +77,41 @@ impl Line {
         finished + self.growing()
     }
 
+    /// Adds a point in equal parts to the last so many steps.
+    pub fn spread(&mut self, point: &Point, steps: u32) {
+        let first = (self.step + 1).saturating_sub(steps);
+        let mut points = self.take_since(first);
+        for (index, step) in (0..).zip(first..=self.step) {
+            points.entry(step).or_default().add(&point.part(index, u64::from(steps)));
+        }
+        for (step, point) in points {
+            self.close();
+            (self.step, self.current) = (step, point);
+        }
+    }
+
+    /// Takes the chunks that are not over before a step out, and what is not over yet.
+    fn take_since(&mut self, first: u32) -> BTreeMap<u32, Point> {
+        let mut points = BTreeMap::from([(self.step, std::mem::take(&mut self.current))]);
+        let (mut rest, mut sums) = (self.sums.as_slice(), Vec::new());
+        while let Some(sum) = Point::decode(&mut rest) {
+            sums.push(sum);
+        }
+        sums.push(std::mem::take(&mut self.sum));
+        while let Some(chunk) = self.chunks.pop_back_if(|chunk| chunk.last() >= first) {
+            sums.pop();
+            chunk.each(0, u32::MAX, |step, point| points.entry(step).or_default().add(point));
+        }
+        self.sum = sums.pop().unwrap_or_default();
+        self.sums.clear();
+        sums.iter().for_each(|sum| sum.encode(&mut self.sums));
+        points
+    }
+
     /// Forgets what is after a step.
     pub fn go_back(&mut self, last: u32) {
-        let mut rest = Self { open: self.open, ..Self::new(self.key.clone(), self.route) };
+        let (open, since) = (self.open, self.since.min(last));
+        let mut rest = Self { open, since, ..Self::new(self.key.clone(), self.route) };
         self.each(0, last, |step, point| {
             rest.close();
             rest.step = step;

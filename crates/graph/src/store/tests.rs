@@ -137,7 +137,10 @@ fn keys_without_room_are_counted() {
     for edge in 0..KEYS + 7 {
         store.add(START, key(&format!("e{edge}")), &opened(1));
     }
-    assert_eq!((store.fill().edges, store.fill().dropped), (KEYS, 7));
+    let fill = store.fill();
+    assert_eq!((fill.edges, fill.dropped, fill.lately), (KEYS, 7, 7));
+    store.advance(START + 300);
+    assert_eq!((store.fill().dropped, store.fill().lately), (7, 0), "that is over");
 }
 
 /// The labels of a series of the standard metrics between a client and a workload that is there for a moment.
@@ -240,6 +243,42 @@ proptest! {
             prop_assert_eq!(&decoded, &expected);
             let summed = store.sums(first, last).next().map(|(_, sum)| sum.points);
             prop_assert_eq!(summed, Some(expected));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_spread_is_found_in_the_steps_that_it_is_of(
+        all in prop::collection::vec((0u64..40, 0u64..40, points()), 1..40),
+        from in 0u32..KEPT,
+        length in 1u32..KEPT,
+    ) {
+        let mut store = Store::new(1 << 24, START - 3600);
+        let (mut seconds, mut added) = (START, Vec::new());
+        for (gap, covered, point) in all {
+            seconds += gap * STEP;
+            store.advance(seconds);
+            let (span, now) = (store.begin(covered, false), store.range().1);
+            store.tell(key("a"), &point, span);
+            let steps = ((covered.min(30) + 2) / STEP).max(1);
+            for index in 0..steps {
+                added.push((now - (steps - 1 - index) as u32, point.part(index, steps)));
+            }
+        }
+        let (oldest, _) = store.range();
+        let bytes: usize = store.lines.values().map(|line| line.cost() + super::KEY_BYTES).sum();
+        prop_assert_eq!(store.bytes, bytes);
+        let (first, last) = (oldest + from, oldest + from + length - 1);
+        for (first, last) in [(first, last), (oldest, u32::MAX)] {
+            let mut expected = Point::default();
+            let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
+            asked.for_each(|(_, point)| expected.add(point));
+            let mut decoded = Point::default();
+            let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
+            store.points(first, last, |_, _| Some(()), take);
+            prop_assert_eq!(&decoded, &expected);
+            prop_assert_eq!(store.lines[&key("a")].sum(first, last), expected);
         }
     }
 }

@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identifier;
 use lateen_telemetry::exposition::{Kind, protobuf_families};
-use lateen_telemetry::standard::COVERED;
+use lateen_telemetry::standard::{COVERED, FIRST};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -46,7 +46,8 @@ struct Reporter {
     stream: Option<Stream>,
     /// When another stream may be opened over the same connection, and how long the pause after that will be.
     again: (Instant, Duration),
-    /// When everything had been told last.
+    /// When it began, and when everything had been told last.
+    began: Instant,
     told: Instant,
     ended: Told,
     /// Connections that are on their way.
@@ -90,6 +91,7 @@ impl Reporter {
             uplink: None,
             stream: None,
             again: (now, DELAY.0),
+            began: now,
             told: now,
             ended: Told::default(),
             telling: JoinSet::new(),
@@ -167,6 +169,9 @@ impl Reporter {
             if !open.named && !forgotten {
                 let help = "The seconds that this report is over";
                 out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
+                if self.told == self.began {
+                    out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
+                }
             }
         });
         if families.is_empty() && open.named {

@@ -10,7 +10,7 @@ use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
 use lateen_telemetry::labels::Reporter as Side;
-use lateen_telemetry::standard::{Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, Metric, OPEN};
 use lateen_xds::client::{AdsAddress, Event, connect};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -165,6 +165,8 @@ async fn a_stream_that_ends_is_opened_again_and_nothing_is_lost() {
     rig.closed(meters);
     let third = rig.told().await;
     assert_eq!(counts(&third), [None, Some(5.0), None]);
+    let said = |name| [&first, &second, &third].map(|message| sum(message, name).is_some());
+    assert_eq!((said(COVERED), said(FIRST)), ([true; 3], [true, false, false]));
     assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 0);
 }
 
