@@ -44,6 +44,10 @@ check_static() {
   case $headers in
     *INTERP*|*NEEDED*) die "$1 is not static: check that libc.a is installed (libc6-dev)";;
   esac
+  case $headers in
+    *RELRO*BIND_NOW*) ;;
+    *) die "$1 has tables of addresses that stay writable: link it with -z relro -z now";;
+  esac
 }
 
 check_size() {
