@@ -34,12 +34,16 @@ mod write;
 
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use lateen_api::kinds::Kind;
 use lateen_identity::{Ca, private_dir, read_or_create_token};
+
+use serde_json::Value;
 
 pub use server::Clock;
 
@@ -60,6 +64,10 @@ pub struct Config {
     /// The time; [`system_clock`] outside tests.
     pub clock: Clock,
 }
+
+/// Tells what would newly be wrong with others if an object were stored.
+pub type Foresee =
+    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 
 /// Why a server cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +122,7 @@ impl ApiServer {
             address,
             clock,
             owned: owned::Owned::default(),
+            foresee: Arc::default(),
             stop: tokio::sync::watch::Sender::new(false),
         });
         seed::populate(&server).await?;
@@ -132,6 +141,11 @@ impl ApiServer {
             STANDARD.encode(&self.server.ca_pem),
             self.admin_token,
         )
+    }
+
+    /// The place of what foresees, from which users are warned: it can be there only after the API.
+    pub fn foresight(&self) -> Arc<OnceLock<Foresee>> {
+        self.server.foresee.clone()
     }
 
     /// The certificate of the CA that signed the server's own.

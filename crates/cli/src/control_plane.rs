@@ -6,12 +6,12 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lateen_apiserver::{ApiServer, Config};
+use lateen_apiserver::{ApiServer, Config, Foresee};
 use lateen_control::{Debounce, Options, Standalone};
 use lateen_graph::api::About;
 use lateen_graph::collect::{Inlet, Traffic};
@@ -81,7 +81,7 @@ async fn run(
     let page = tokio::net::TcpListener::from_std(page).context("the graph's socket")?;
     let supervisor = Supervisor::new();
     let tasks = supervisor.tasks();
-    start_api(&home, &state, api, &tasks).await?;
+    let foresight = start_api(&home, &state, api, &tasks).await?;
     let readiness = Readiness::new();
     let (traffic, inlet) = traffic(prometheus, &tasks);
     let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
@@ -94,6 +94,7 @@ async fn run(
         debounce: Debounce::default(),
         traffic: Some(inlet),
         pages: Box::new(|inventory| lateen_graph::api::pages(traffic, about, inventory)),
+        foresight: Some(foresight),
     };
     let graph = lateen_control::start(options, &tasks, readiness.guard("first snapshot")).await?;
     let access = Arc::new(Token::new(&home.graph_token()?));
@@ -149,7 +150,7 @@ async fn start_api(
     state: &HomeState,
     listener: TcpListener,
     tasks: &Tasks,
-) -> Result<()> {
+) -> Result<Arc<OnceLock<Foresee>>> {
     let config = Config {
         data_dir: home.data(),
         service_cidr: state.service_cidr,
@@ -159,12 +160,12 @@ async fn start_api(
     };
     let server = ApiServer::open(config).await?;
     write_private(&home.kubeconfig(), server.admin_kubeconfig().as_bytes())?;
-    let stopping = tasks.clone();
+    let (stopping, foresight) = (tasks.clone(), server.foresight());
     tasks.essential("api", async move {
         server.serve(async move { stopping.stopping().await }).await;
         Ok(())
     });
-    Ok(())
+    Ok(foresight)
 }
 
 fn standalone(home: &Home, state: &HomeState) -> Result<Standalone> {

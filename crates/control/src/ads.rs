@@ -14,6 +14,7 @@ use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::xds::ResourceType;
 use lateen_model::Snapshot;
 use lateen_translate::{Proxy, translate};
+use lateen_xds::passed::{Origin, Refused};
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal};
 use lateen_xds::server::{Collection, Protocol, Replica, Resource, Session, Source, View, Want};
@@ -90,7 +91,7 @@ impl Source for Door {
             course: Arc::default(),
             gateways: gateways.clone(),
             refused: Mutex::default(),
-            _attendance: replicas.session(node),
+            attendance: replicas.session(node),
         }))
     }
 
@@ -108,11 +109,12 @@ impl Source for Door {
     }
 
     fn replica(&self, name: &str, peer: &Peer) -> Result<Box<dyn Replica>, Refusal> {
-        let Parts { proxies, gateways, traffic, replicas, own, .. } = &self.parts;
+        let Parts { proxies, findings, gateways, traffic, replicas, own, .. } = &self.parts;
         let unserved = || Refusal::Unserved("this control plane has no replicas".to_owned());
         own.as_ref().ok_or_else(unserved)?.admit(name, peer)?;
         let places = Places {
             proxies: proxies.clone(),
+            findings: findings.clone(),
             gateways: gateways.clone(),
             traffic: traffic.clone(),
             sessions: self.next.clone(),
@@ -156,7 +158,7 @@ struct Seat {
     /// What the proxy refuses at the moment, and the message, so that each is logged once.
     refused: Mutex<BTreeMap<(ResourceType, String), String>>,
     /// Tells the other replicas.
-    _attendance: Attendance,
+    attendance: Attendance,
 }
 
 /// One proxy's resources by one snapshot.
@@ -276,10 +278,28 @@ impl Seat {
         let snapshot = self.published.snapshot();
         let want = lateen_translate::Want::Names(&names);
         let output = translate(&snapshot, &self.proxy, kind, want);
-        let origins = output.resources.into_iter().flat_map(|resource| resource.origins).collect();
+        let resources = output.resources.into_iter();
+        let origins: BTreeSet<_> = resources.flat_map(|resource| resource.origins).collect();
+        self.pass(kind, name, Some(message), &origins);
         let issues = refusal(origins, kind, name, message, &self.proxy.name);
         let resource = name.to_owned();
         self.findings.set(Finder::Refusal { session: self.id, kind, resource }, issues);
+    }
+
+    /// Tells other replicas what the proxy says of a resource: nothing, if it refuses it no more.
+    fn pass(&self, kind: ResourceType, name: &str, said: Option<&str>, of: &BTreeSet<ObjectRef>) {
+        let origin = |ObjectRef { group, kind, namespace, name }: ObjectRef| Origin {
+            group,
+            kind,
+            namespace,
+            name,
+        };
+        self.attendance.refusal(Refused {
+            kind: kind.type_url().to_owned(),
+            resource: name.to_owned(),
+            message: said.map(str::to_owned),
+            origins: of.iter().cloned().map(origin).collect(),
+        });
     }
 
     fn cleared(&self, kind: ResourceType, name: &str) {
@@ -287,6 +307,7 @@ impl Seat {
         if refused.remove(&(kind, name.to_owned())).is_some() {
             let proxy = &self.proxy.id;
             tracing::info!(proxy, kind = kind.short_name(), resource = name, "refused no more");
+            self.pass(kind, name, None, &BTreeSet::new());
             let resource = name.to_owned();
             self.findings.set(Finder::Refusal { session: self.id, kind, resource }, Vec::new());
         }
@@ -312,7 +333,7 @@ fn is_port_taken(message: &str) -> bool {
 
 /// The issues of a refusal, on the objects that the resource comes from. A port that is taken is the
 /// Gateways' concern only: what is routed behind it has no part in it.
-fn refusal(
+pub fn refusal(
     origins: BTreeSet<ObjectRef>,
     kind: ResourceType,
     resource: &str,

@@ -10,7 +10,7 @@ use lateen_kube::watch::{Scope, watch_each};
 use lateen_model::World;
 use lateen_model::host::Domain;
 use lateen_runtime::admin::Handler;
-use lateen_runtime::pages::Pages;
+use lateen_runtime::pages::{Pages, Reader};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::serve::{self, Door};
@@ -27,7 +27,7 @@ use crate::replicas::{OwnAccount, Replicas};
 use crate::selectors::{self, Gateways};
 use crate::whatif::WhatIf;
 use crate::writer::Meters;
-use crate::{Debounce, ads, report, writer};
+use crate::{Debounce, Foresee, ads, report, writer};
 
 /// How the mesh is read.
 pub struct Settings {
@@ -148,6 +148,19 @@ impl Core {
     pub fn objects(&self, rights: Arc<dyn Rights>) -> Arc<dyn Pages> {
         let (findings, whatif) = (self.findings.clone(), self.whatif.clone());
         Arc::new(Objects::new(self.inventory(), findings, rights, whatif))
+    }
+
+    /// What would newly be wrong with others, for whoever is about to store an object.
+    pub fn foresee(&self) -> Foresee {
+        let whatif = self.whatif.clone();
+        Arc::new(move |kind, object| {
+            let whatif = whatif.clone();
+            Box::pin(async move {
+                // Without an answer it is stored all the same, and findings are told later.
+                let outlook = whatif.ask(&Reader::Owner, kind, object).await.unwrap_or_default();
+                outlook.others.iter().map(ToString::to_string).collect()
+            })
+        })
     }
 
     /// What the control plane shows of itself.

@@ -93,7 +93,7 @@ pub struct Findings {
 
 #[derive(Default)]
 struct State {
-    issues: BTreeMap<Finder, Vec<Issue>>,
+    issues: BTreeMap<Finder, Arc<[Issue]>>,
     /// Objects of Istio's kinds, whose status is ours to write.
     objects: BTreeMap<Key, Facts>,
     addresses: BTreeMap<ObjectRef, Given>,
@@ -104,6 +104,7 @@ struct State {
 impl Findings {
     /// Replaces what this finder said before.
     pub fn set(&self, finder: Finder, issues: Vec<Issue>) {
+        let issues: Arc<[Issue]> = issues.into();
         let mut state = self.state();
         let same = match issues.is_empty() {
             true => state.issues.remove(&finder).is_none(),
@@ -113,6 +114,11 @@ impl Findings {
         if !same {
             self.told();
         }
+    }
+
+    /// What this finder said last, as it said it.
+    pub fn said(&self, finder: &Finder) -> Arc<[Issue]> {
+        self.state().issues.get(finder).cloned().unwrap_or_default()
     }
 
     /// Replaces the automatic addresses of all objects.

@@ -31,8 +31,10 @@ mod writer;
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use futures::future::BoxFuture;
+use lateen_api::kinds::Kind;
 use lateen_kube::{Client, Source};
 use lateen_runtime::admin::Handler;
 use lateen_runtime::pages::{Pages, all, reading};
@@ -40,6 +42,7 @@ use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
+use serde_json::Value;
 use tokio::sync::watch;
 
 pub use inventory::Inventory;
@@ -66,7 +69,13 @@ pub struct Options {
     pub traffic: Option<Arc<dyn Collection>>,
     /// Makes the pages of the graph API.
     pub pages: MakePages,
+    /// Where an API of this process is told what would come of an object.
+    pub foresight: Option<Arc<OnceLock<Foresee>>>,
 }
+
+/// Tells what would newly be wrong with others if an object were stored; nothing if that is not known.
+pub type Foresee =
+    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<String>> + Send + Sync>;
 
 /// Makes pages of what the control plane knows.
 pub type MakePages = Box<dyn FnOnce(Inventory) -> Arc<dyn Pages> + Send>;
@@ -92,6 +101,10 @@ pub async fn start(
         _ => None,
     });
     let pages = (options.pages)(core.inventory());
+    if let Some(place) = options.foresight {
+        // It is empty: there is one control plane.
+        let _ = place.set(core.foresee());
+    }
     let objects = core.objects(Arc::new(Owner(client.clone())));
     let api = all(vec![pages, reading(scraped), objects]);
     let pages = all(vec![reading(core.pages()), api.clone()]);

@@ -124,7 +124,8 @@ impl Objects {
                     // What would be refused anyway would change nothing.
                     DryRun::Yes if written.verdict.count().errors > 0 => {}
                     DryRun::Yes => {
-                        let outlook = self.whatif.ask(key.kind, written.object.clone()).await;
+                        let object = written.object.clone();
+                        let outlook = self.whatif.ask(&ask.reader, key.kind, object).await;
                         let known = &written.verdict.validation;
                         written.foreseen = Some(Foreseen::new(outlook, known, &ask.reader));
                     }

@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::Stream;
-use lateen_xds::passed::{Entries, Families, News, Passed, encoded};
+use lateen_xds::passed::{Entries, Families, News, Passed, Refused, encoded};
 use lateen_xds::server::{Collection, Collector};
 use prost::Message;
 
@@ -39,10 +39,17 @@ const LABELS: &str = "LABELS";
 #[derive(Default)]
 pub struct Replicas {
     reports: Mutex<BTreeMap<u64, Arc<Telling>>>,
-    sessions: Mutex<BTreeMap<u64, Node>>,
+    sessions: Mutex<BTreeMap<u64, Sitting>>,
     links: Mutex<Links>,
     takers: Takers,
     last: AtomicU64,
+}
+
+/// A proxy that is connected.
+struct Sitting {
+    node: Node,
+    /// What it refuses, by type and name.
+    refused: BTreeMap<(String, String), Refused>,
 }
 
 /// A session that is over when this is dropped.
@@ -77,7 +84,7 @@ impl Replicas {
         let (stream, node) = (self.number(), trimmed(node));
         let mut sessions = locked(&self.sessions);
         locked(&self.links).send(|| passed(stream, session(&node)));
-        sessions.insert(stream, node);
+        sessions.insert(stream, Sitting { node, refused: BTreeMap::new() });
         Attendance { replicas: self.clone(), stream }
     }
 
@@ -85,7 +92,10 @@ impl Replicas {
     pub fn link(&self) -> impl Stream<Item = Bytes> + Send + use<> {
         let (reports, sessions) = (locked(&self.reports), locked(&self.sessions));
         let _turns: Vec<_> = reports.values().map(|telling| locked(&telling.turn)).collect();
-        let here = sessions.iter().map(|(stream, node)| passed(*stream, session(node)));
+        let here = sessions.iter().flat_map(|(stream, Sitting { node, refused })| {
+            let refused = refused.values().cloned().map(News::Refusal);
+            std::iter::once(session(node)).chain(refused).map(|news| passed(*stream, news))
+        });
         let open = reports.iter().map(|(stream, telling)| {
             let standing = Families { all: telling.inner.standing() };
             let fits = standing.encoded_len() < LARGEST;
@@ -111,6 +121,21 @@ impl Replicas {
 
     fn number(&self) -> u64 {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Attendance {
+    /// The proxy refuses a resource, or does not any more.
+    pub fn refusal(&self, refused: Refused) {
+        let mut sessions = locked(&self.replicas.sessions);
+        let Some(sitting) = sessions.get_mut(&self.stream) else { return };
+        let news = || News::Refusal(refused.clone());
+        locked(&self.replicas.links).send(|| passed(self.stream, news()));
+        let resource = (refused.kind.clone(), refused.resource.clone());
+        match refused.message {
+            Some(_) => drop(sitting.refused.insert(resource, refused)),
+            None => drop(sitting.refused.remove(&resource)),
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the mesh would say of an object if it were saved. In: an object as its author wrote it, and a copy of the
-//! writer's world. Out: what would be wrong with it, and what would newly be wrong with others.
+//! writer's world with what is said of it. Out: what would be wrong with the object, and what newly with others.
 //!
-//! The writer gives a copy away and goes on: it costs it nothing but one copy of its tables, if a change comes
-//! before the copy has tables of its own. One question is looked at at a time, apart from the tasks that push.
+//! The writer gives a copy away and goes on: tables are copied apart from it, unless a change comes in that moment.
+//! One copy is looked at at a time, beside the tasks that push, and a reader has few questions under way.
 
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,26 +16,34 @@ use lateen_api::issue::Issue;
 use lateen_api::kinds::Kind;
 use lateen_api::resource::Key;
 use lateen_model::service::Labels;
-use lateen_model::{Change, World};
+use lateen_model::{Change, Snapshot, World};
+use lateen_runtime::pages::Reader;
 use serde_json::Value;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::reading::reading;
 use crate::selectors::{Gateways, unmatched};
+use turns::Turns;
 
 /// How long an answer may take, the turns of others included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where the writer sends a copy of its world.
-pub type Question = oneshot::Sender<World>;
+pub type Question = oneshot::Sender<Present>;
+
+/// The world as it was published last.
+pub struct Present {
+    pub world: World,
+    /// What was found in it as a whole, in order.
+    pub said: Arc<[Issue]>,
+}
 
 /// Asks the writer.
 #[derive(Clone)]
 pub struct WhatIf {
     writer: mpsc::Sender<Question>,
     gateways: Arc<Gateways>,
-    /// Held by whoever looks at a copy, until it is done, whether or not somebody waits for it still.
-    turn: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// What would be said.
@@ -48,61 +57,72 @@ pub struct Outlook {
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the mesh was not looked at: the control plane is busy or has not read all objects yet; check again in a moment"
-)]
-pub struct Unanswered;
+pub enum Unanswered {
+    #[error(
+        "the mesh was not looked at: the control plane is busy or has not read all objects yet; check again in a moment"
+    )]
+    Busy,
+    #[error(
+        "the mesh was not looked at: your last checks are still under way; check again in a moment"
+    )]
+    TooMany,
+}
 
 impl WhatIf {
     /// With the writer's end of the questions.
     pub fn new(gateways: Arc<Gateways>) -> (Self, mpsc::Receiver<Question>) {
         let (writer, questions) = mpsc::channel(1);
-        (Self { writer, gateways, turn: Arc::new(Semaphore::new(1)) }, questions)
+        (Self { writer, gateways, turns: Turns::default() }, questions)
     }
 
     /// As if this object were in the API.
     ///
     /// # Errors
-    /// If it takes too long.
-    pub async fn ask(&self, kind: &'static Kind, object: Value) -> Result<Outlook, Unanswered> {
-        let answer = tokio::time::timeout(PATIENCE, self.answer(kind, object)).await;
-        answer.ok().flatten().ok_or(Unanswered)
-    }
-
-    /// `None` while the process stops.
-    async fn answer(&self, kind: &'static Kind, object: Value) -> Option<Outlook> {
-        let turn = self.turn.clone().acquire_owned().await.ok()?;
-        let (question, world) = oneshot::channel();
-        self.writer.send(question).await.ok()?;
-        let (world, gateways) = (world.await.ok()?, self.gateways.connected_now());
-        let looking = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            outlook(world, kind, object, &gateways)
-        });
-        looking.await.ok()
+    /// If it takes too long, or the reader asks too much.
+    pub async fn ask(
+        &self,
+        reader: &Reader,
+        kind: &'static Kind,
+        object: Value,
+    ) -> Result<Outlook, Unanswered> {
+        let place = self.turns.place(reader).ok_or(Unanswered::TooMany)?;
+        let answer = async {
+            let turn = place.turn().await?;
+            let (question, present) = oneshot::channel();
+            self.writer.send(question).await.ok()?;
+            let (present, gateways) = (present.await.ok()?, self.gateways.connected_now());
+            let looking = tokio::task::spawn_blocking(move || {
+                // Held until this is done, whether or not somebody waits for it still.
+                let _turn = turn;
+                outlook(present, kind, object, &gateways)
+            });
+            looking.await.ok()
+        };
+        tokio::time::timeout(PATIENCE, answer).await.ok().flatten().ok_or(Unanswered::Busy)
     }
 }
 
-fn outlook(mut world: World, kind: &'static Kind, object: Value, gateways: &[Labels]) -> Outlook {
-    let key = Key::of(kind, &object);
-    let before = said(&mut world, gateways);
+fn outlook(present: Present, kind: &'static Kind, object: Value, gateways: &[Labels]) -> Outlook {
+    let mut world = present.world.apart();
+    let (key, before) = (Key::of(kind, &object), world.snapshot());
     world.apply(match reading(kind, object).resource {
         Some(resource) => Change::Put(Box::new(resource)),
         // The mesh takes what it cannot read as gone.
         None => Change::Delete(key.clone()),
     });
-    let (after, name) = (said(&mut world, gateways), key.object_ref());
-    let (own, others) = after.into_iter().partition(|issue: &Issue| issue.object == name);
-    Outlook { own, others: &others - &before }
+    let after = world.snapshot();
+    let name = key.object_ref();
+    let mut all: BTreeSet<Issue> = lateen_translate::mesh_issues(&after).into_iter().collect();
+    all.extend(unserved(&after, gateways));
+    all.retain(|issue| after.sees(&issue.object));
+    let (own, mut others): (BTreeSet<_>, BTreeSet<_>) =
+        all.into_iter().partition(|issue| issue.object == name);
+    let unserved = unserved(&before, gateways);
+    others.retain(|issue| present.said.binary_search(issue).is_err() && !unserved.contains(issue));
+    Outlook { own, others }
 }
 
-/// What is said of a world as a whole.
-fn said(world: &mut World, gateways: &[Labels]) -> BTreeSet<Issue> {
-    let snapshot = world.snapshot();
-    let mut all: BTreeSet<Issue> = lateen_translate::mesh_issues(&snapshot).into_iter().collect();
-    if !gateways.is_empty() {
-        all.extend(unmatched(&snapshot, gateways));
-    }
-    all.retain(|issue| snapshot.sees(&issue.object));
-    all
+/// The Gateways that no gateway serves, if there is one.
+fn unserved(snapshot: &Snapshot, gateways: &[Labels]) -> BTreeSet<Issue> {
+    if gateways.is_empty() { BTreeSet::new() } else { unmatched(snapshot, gateways) }
 }

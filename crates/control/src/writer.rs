@@ -26,7 +26,7 @@ use crate::findings::{Facts, Finder, Findings, Given};
 use crate::published::Published;
 use crate::pushes::{Making, Pushes, Stage};
 use crate::reading::{Reading, reading};
-use crate::whatif::Question;
+use crate::whatif::{Present, Question};
 
 /// How events are gathered into one snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Writer {
         }
     }
 
-    /// Runs until the stream ends, which watches never do. Who asks gets a copy of the world, once it is whole.
+    /// Runs until the stream ends, which watches never do. Who asks gets a copy of the world as it was published last.
     pub async fn run(
         mut self,
         mut events: impl Stream<Item = Event> + Unpin,
@@ -159,9 +159,10 @@ impl Writer {
                 biased;
                 () = publish => self.publish(),
                 // Before events, which may come without a pause; whoever asks does so one question at a time.
-                Some(question) = questions.recv(), if self.unseen.is_empty() => {
+                Some(question) = questions.recv(), if self.is_published() => {
+                    let said = self.findings.said(&Finder::Mesh);
                     // Who is gone does not want to know any more.
-                    let _ = question.send(self.world.clone());
+                    let _ = question.send(Present { world: self.world.clone(), said });
                 }
                 event = events.next() => match event {
                     Some(event) => self.take(event),
@@ -169,6 +170,11 @@ impl Writer {
                 },
             }
         }
+    }
+
+    /// Whether nothing has come since the last publication, which was one of a whole world.
+    fn is_published(&self) -> bool {
+        self.unseen.is_empty() && self.pending.is_none()
     }
 
     /// When the next snapshot is due; never before every kind has been listed.
@@ -231,9 +237,7 @@ impl Writer {
         let debounce = first.map(|first| first.elapsed()).unwrap_or_default();
         let began = std::time::Instant::now();
         let snapshot = self.world.snapshot();
-        let mut issues = snapshot.issues().to_vec();
-        issues.extend(lateen_translate::mesh_issues(&snapshot));
-        self.findings.set(Finder::Mesh, issues);
+        self.findings.set(Finder::Mesh, lateen_translate::mesh_issues(&snapshot));
         self.findings.set_addresses(automatic(&snapshot));
         if !self.published.is_published()
             || snapshot.version() != self.published.snapshot().version()

@@ -83,3 +83,44 @@ spec: {host: nobody}
         status_is_clean(&mesh, RULE, "versions", "IST0173")
     });
 }
+
+/// A rule with one subset, and a route to it.
+const ROUTED: &str = "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: shop}
+spec:
+  hosts: [shop.example.com]
+  ports: [{number: 80, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.201.255.254, labels: {version: v1}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop.example.com]
+  tcp: [{route: [{destination: {host: shop.example.com, subset: first}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec:
+  host: shop.example.com
+  subsets: [{name: first, labels: {version: v1}}]
+";
+
+#[test]
+fn kubectl_is_warned_of_what_a_change_does_to_another_object() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(ROUTED)?;
+        let renamed = ROUTED.rsplit("---\n").next().unwrap_or_default().replace("first", "other");
+        let apply = ["apply", "--dry-run=server", "--warnings-as-errors", "-f", "-"];
+        wait_until("the warning", SOON, || {
+            let said = mesh.kubectl_tool().fails_with_input(&apply, &renamed)?;
+            let told = said.contains("Warning: ") && said.contains("VirtualService default/shop");
+            ensure!(told, "{said}");
+            Ok(())
+        })
+    });
+}

@@ -13,8 +13,8 @@ use crate::workload::Workload;
 /// Namespace and name.
 pub type Name = (String, String);
 
-/// Objects of one kind.
-pub type Table<T> = BTreeMap<Name, Arc<T>>;
+/// Objects of one kind. Clones share it until one of them changes it, which copies this table alone.
+pub type Table<T> = Arc<BTreeMap<Name, Arc<T>>>;
 
 /// Everything that translation may need, before it is indexed.
 #[derive(Debug, Default, Clone)]
@@ -29,15 +29,33 @@ pub struct Tables {
     pub gateways: Table<Gateway>,
     pub sidecars: Table<Sidecar>,
     pub telemetries: Table<Telemetry>,
-    pub namespaces: BTreeMap<String, Labels>,
+    pub namespaces: Arc<BTreeMap<String, Labels>>,
 }
 
 impl Tables {
+    /// Copies what is shared with a clone.
+    pub fn part(&mut self) {
+        fn part<K: Clone, V: Clone>(table: &mut Arc<BTreeMap<K, V>>) {
+            Arc::make_mut(table);
+        }
+        part(&mut self.services);
+        part(&mut self.entries);
+        part(&mut self.workloads);
+        part(&mut self.pods);
+        part(&mut self.slices);
+        part(&mut self.virtual_services);
+        part(&mut self.destination_rules);
+        part(&mut self.gateways);
+        part(&mut self.sidecars);
+        part(&mut self.telemetries);
+        part(&mut self.namespaces);
+    }
+
     /// What is in these namespaces.
     pub fn only(&self, namespaces: &BTreeSet<String>) -> Self {
         fn only<T>(table: &Table<T>, namespaces: &BTreeSet<String>) -> Table<T> {
             let seen = table.iter().filter(|((namespace, _), _)| namespaces.contains(namespace));
-            seen.map(|(name, object)| (name.clone(), Arc::clone(object))).collect()
+            Arc::new(seen.map(|(name, object)| (name.clone(), Arc::clone(object))).collect())
         }
         let labels = self.namespaces.iter().filter(|(name, _)| namespaces.contains(*name));
         Self {
@@ -51,7 +69,9 @@ impl Tables {
             gateways: only(&self.gateways, namespaces),
             sidecars: only(&self.sidecars, namespaces),
             telemetries: only(&self.telemetries, namespaces),
-            namespaces: labels.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
+            namespaces: Arc::new(
+                labels.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
+            ),
         }
     }
 }

@@ -105,18 +105,27 @@ impl Workload {
 
     /// The canonical service of Istio's telemetry.
     pub fn canonical_name(&self) -> &str {
-        ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]
-            .iter()
-            .find_map(|key| self.labels.get(*key))
-            .map_or(&self.owner.name, String::as_str)
+        self.labelled_name().unwrap_or(&self.owner.name)
+    }
+
+    /// As the labels say it.
+    pub fn labelled_name(&self) -> Option<&str> {
+        self.label(["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
     }
 
     /// The canonical revision of Istio's telemetry.
     pub fn canonical_revision(&self) -> &str {
-        ["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"]
-            .iter()
-            .find_map(|key| self.labels.get(*key))
-            .map_or("latest", String::as_str)
+        self.labelled_revision().unwrap_or("latest")
+    }
+
+    /// As the labels say it.
+    pub fn labelled_revision(&self) -> Option<&str> {
+        self.label(["service.istio.io/canonical-revision", "app.kubernetes.io/version", "version"])
+    }
+
+    /// The first of these that there is.
+    fn label(&self, keys: [&str; 3]) -> Option<&str> {
+        keys.iter().find_map(|key| self.labels.get(*key)).map(String::as_str)
     }
 }
 

@@ -55,12 +55,12 @@ pub enum Change {
 }
 
 /// Everything known, compiled once per object, and the last snapshot built from it. A clone costs next to nothing: it
-/// shares all of it until one of the two takes in a change, which then has tables of its own.
+/// shares every table until one of the two changes that table, or the clone is taken [`World::apart`].
 #[derive(Debug, Clone)]
 pub struct World {
     /// Namespace and name of the ConfigMap with MeshConfig.
     mesh_config: Name,
-    tables: Arc<Tables>,
+    tables: Tables,
     issues: Arc<BTreeMap<Key, Vec<Issue>>>,
     current: Arc<Snapshot>,
     dirty: Dirty,
@@ -95,7 +95,7 @@ impl World {
     pub fn with_mesh_config(namespace: &str, name: &str) -> Self {
         Self {
             mesh_config: (namespace.to_owned(), name.to_owned()),
-            tables: Arc::default(),
+            tables: Tables::default(),
             issues: Arc::default(),
             current: Arc::default(),
             dirty: Dirty::default(),
@@ -108,6 +108,13 @@ impl World {
     pub fn with_domain(self, domain: Domain) -> Self {
         let current = Snapshot { domain, ..Snapshot::clone(&self.current) };
         Self { current: Arc::new(current), ..self }
+    }
+
+    /// The same world with copies of all tables, so that what it was cloned from goes on without a copy of any.
+    pub fn apart(mut self) -> Self {
+        self.tables.part();
+        Arc::make_mut(&mut self.issues);
+        self
     }
 
     /// Takes in one change. Cheap: indexes are rebuilt by [`World::snapshot`].
@@ -136,7 +143,7 @@ impl World {
         }
         let tables = match &self.seen {
             Some(namespaces) => &self.tables.only(namespaces),
-            None => &*self.tables,
+            None => &self.tables,
         };
         let mut next = Snapshot::clone(&self.current);
         next.version += 1;
@@ -153,8 +160,8 @@ impl World {
         if dirty.telemetry {
             next.telemetry = Arc::new(TelemetryIndex::build(tables));
         }
-        if *next.namespaces != tables.namespaces {
-            next.namespaces = Arc::new(tables.namespaces.clone());
+        if next.namespaces != tables.namespaces {
+            next.namespaces = Arc::clone(&tables.namespaces);
         }
         let told = self.issues.iter().filter(|(key, _)| next.sees(&key.object_ref()));
         next.issues = Arc::new(told.flat_map(|(_, issues)| issues).cloned().collect());
@@ -201,7 +208,7 @@ impl World {
         let object = resource.meta();
         let labels = object.labels.clone().unwrap_or_default();
         let domain = &self.current.domain;
-        let tables = Arc::make_mut(&mut self.tables);
+        let tables = &mut self.tables;
         match resource {
             Resource::Namespace(_) => set(&mut tables.namespaces, meta.name.clone(), Some(labels)),
             Resource::Service(item) => {
@@ -296,23 +303,23 @@ impl World {
 
     fn remove(&mut self, key: &Key) {
         let name: Name = (key.namespace.clone(), key.name.clone());
-        let tables = Arc::make_mut(&mut self.tables);
+        let tables = &mut self.tables;
         match (key.kind.group, key.kind.kind) {
-            ("", "Namespace") => drop(tables.namespaces.remove(&key.name)),
-            ("", "Service") => drop(tables.services.remove(&name)),
-            ("", "Pod") => drop(tables.pods.remove(&name)),
+            ("", "Namespace") => gone(&mut tables.namespaces, &key.name),
+            ("", "Service") => gone(&mut tables.services, &name),
+            ("", "Pod") => gone(&mut tables.pods, &name),
             ("", "ConfigMap") if name == self.mesh_config => self.mesh = Arc::default(),
-            ("discovery.k8s.io", "EndpointSlice") => drop(tables.slices.remove(&name)),
+            ("discovery.k8s.io", "EndpointSlice") => gone(&mut tables.slices, &name),
             ("networking.istio.io", kind) => match kind {
-                "ServiceEntry" => drop(tables.entries.remove(&name)),
-                "WorkloadEntry" => drop(tables.workloads.remove(&name)),
-                "VirtualService" => drop(tables.virtual_services.remove(&name)),
-                "DestinationRule" => drop(tables.destination_rules.remove(&name)),
-                "Gateway" => drop(tables.gateways.remove(&name)),
-                "Sidecar" => drop(tables.sidecars.remove(&name)),
+                "ServiceEntry" => gone(&mut tables.entries, &name),
+                "WorkloadEntry" => gone(&mut tables.workloads, &name),
+                "VirtualService" => gone(&mut tables.virtual_services, &name),
+                "DestinationRule" => gone(&mut tables.destination_rules, &name),
+                "Gateway" => gone(&mut tables.gateways, &name),
+                "Sidecar" => gone(&mut tables.sidecars, &name),
                 _ => {}
             },
-            ("telemetry.istio.io", "Telemetry") => drop(tables.telemetries.remove(&name)),
+            ("telemetry.istio.io", "Telemetry") => gone(&mut tables.telemetries, &name),
             _ => {}
         }
         self.forgive(key);
@@ -381,10 +388,16 @@ impl World {
     }
 }
 
-fn set<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+fn set<K: Ord + Clone, V: Clone>(table: &mut Arc<BTreeMap<K, V>>, key: K, value: Option<V>) {
     match value {
-        Some(value) => drop(table.insert(key, value)),
-        None => drop(table.remove(&key)),
+        Some(value) => drop(Arc::make_mut(table).insert(key, value)),
+        None => gone(table, &key),
+    }
+}
+
+fn gone<K: Ord + Clone, V: Clone>(table: &mut Arc<BTreeMap<K, V>>, key: &K) {
+    if table.contains_key(key) {
+        Arc::make_mut(table).remove(key);
     }
 }
 

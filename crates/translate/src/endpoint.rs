@@ -129,7 +129,7 @@ fn lb_endpoint(context: &Context<'_>, endpoint: &Endpoint) -> LbEndpoint {
         host_identifier: Some(host(address)),
         health_status: HealthStatus::Healthy.into(),
         load_balancing_weight: Some(uint(workload.weight)),
-        metadata: (!workload.synthetic).then(|| describe(workload, &context.proxy.cluster)),
+        metadata: describe(context, workload),
     }
 }
 
@@ -140,18 +140,26 @@ fn host(address: Address) -> lb_endpoint::HostIdentifier {
     })
 }
 
-/// Istio's compact form: `name;namespace;canonical name;canonical revision;cluster`.
-fn describe(workload: &Workload, cluster: &str) -> Metadata {
-    let line = format!(
-        "{};{};{};{};{cluster}",
-        workload.owner.name,
-        workload.meta.namespace,
-        workload.canonical_name(),
-        workload.canonical_revision()
-    );
+/// Who it is, in Istio's compact form: `name;namespace;canonical name;canonical revision;cluster`. An endpoint
+/// written in a ServiceEntry is no workload: its labels are told, unless a workload has its address.
+fn describe(context: &Context<'_>, workload: &Workload) -> Option<Metadata> {
+    let (name, revision) = (workload.labelled_name(), workload.labelled_revision());
+    let who = match workload.synthetic {
+        false => {
+            let Workload { owner, meta, .. } = workload;
+            format!("{};{};{}", owner.name, meta.namespace, workload.canonical_name())
+        }
+        true if name.or(revision).is_none() || is_taken(context, workload) => return None,
+        true => format!(";;{}", name.unwrap_or_default()),
+    };
+    let line = format!("{who};{};{}", workload.canonical_revision(), context.proxy.cluster);
     let istio = Struct { fields: HashMap::from([("workload".to_owned(), text(&line))]) };
     let filter_metadata = HashMap::from([("istio".to_owned(), istio)]);
-    Metadata { filter_metadata, ..Default::default() }
+    Some(Metadata { filter_metadata, ..Default::default() })
+}
+
+fn is_taken(context: &Context<'_>, endpoint: &Workload) -> bool {
+    endpoint.address.ip().is_some_and(|ip| context.snapshot.workload(ip).is_some())
 }
 
 fn place(locality: &Locality) -> PbLocality {

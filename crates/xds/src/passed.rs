@@ -19,7 +19,7 @@ pub struct Passed {
     #[prost(uint64, tag = "1")]
     pub stream: u64,
     /// What an older replica does not know is none.
-    #[prost(oneof = "News", tags = "2, 3, 4, 5, 6")]
+    #[prost(oneof = "News", tags = "2, 3, 4, 5, 6, 7")]
     pub news: Option<News>,
 }
 
@@ -40,6 +40,36 @@ pub enum News {
     /// What was open is not any more.
     #[prost(message, tag = "6")]
     Over(()),
+    /// The proxy of a session refuses a resource, or does not any more.
+    #[prost(message, tag = "7")]
+    Refusal(Refused),
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Refused {
+    /// The resource: the URL of its type, and its name.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    #[prost(string, tag = "2")]
+    pub resource: String,
+    /// What the proxy says, while it refuses it.
+    #[prost(string, optional, tag = "3")]
+    pub message: Option<String>,
+    /// The objects that the resource comes from.
+    #[prost(message, repeated, tag = "4")]
+    pub origins: Vec<Origin>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Origin {
+    #[prost(string, tag = "1")]
+    pub group: String,
+    #[prost(string, tag = "2")]
+    pub kind: String,
+    #[prost(string, tag = "3")]
+    pub namespace: String,
+    #[prost(string, tag = "4")]
+    pub name: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -2,7 +2,7 @@
 //! to the modules that do the work.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -20,7 +20,7 @@ use crate::route::{self, Query, Target};
 use crate::serve::Visit;
 use crate::store::Store;
 use crate::write::{Addresses, Writer, body};
-use crate::{containers, discovery, openapi, read, reviews};
+use crate::{Foresee, containers, discovery, openapi, read, reviews};
 
 /// Where the time comes from.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -36,6 +36,7 @@ pub struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Clock,
     pub(crate) owned: Owned,
+    pub(crate) foresee: Arc<OnceLock<Foresee>>,
     pub(crate) stop: tokio::sync::watch::Sender<bool>,
 }
 

@@ -3,11 +3,13 @@
 //! validating webhooks, store: in this order, and nothing is stored before all have agreed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use lateen_api::kinds::{Kind, by_kind};
+use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::object_ref;
 use lateen_api::validate;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::addresses::Reservation;
 use super::{check, defaults, prepare};
@@ -20,6 +22,9 @@ use crate::rbac;
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
+
+/// How long a write waits to know what it would do to others.
+const SOON: Duration = Duration::from_millis(300);
 
 /// What a webhook is told that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +106,7 @@ impl Change<'_> {
         check::meaning(kind, subresource, before, &new, refused, &mut self.warnings)?;
         self.warn_of_providers(&new);
         crate::admission::validate(self, before, Some(&new)).await?;
+        self.warn_of_others(&new).await;
         if self.dry_run {
             return Ok(new);
         }
@@ -120,6 +126,19 @@ impl Change<'_> {
         let known = validate::known_providers(config.as_ref());
         let found = validate::unknown_providers(new, &object_ref(kind, new), &known);
         self.warnings.extend(found.iter().map(ToString::to_string));
+    }
+
+    /// Of what would newly be wrong with other objects, as far as that is known soon. Programs do not read it.
+    async fn warn_of_others(&mut self, new: &Value) {
+        let kind = self.kind();
+        let is_user_s = self.manager.starts_with("kubectl") && self.target.subresource.is_empty();
+        let foresee = self.server.foresee.get();
+        let Some(foresee) = foresee.filter(|_| is_user_s && kind.source == Source::Istio) else {
+            return;
+        };
+        if let Ok(said) = timeout(SOON, foresee(kind, new.clone())).await {
+            self.warnings.extend(said);
+        }
     }
 
     /// Gives a Service its address and node ports.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Buf, Bytes};
 use http::Request;
@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
-use lateen_apiserver::{ApiServer, Config, system_clock};
+use lateen_apiserver::{ApiServer, Config, Foresee, system_clock};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 /// A running server; dropped, it ends without any farewell.
 pub struct Api {
     pub client: Client,
+    pub foresight: Arc<OnceLock<Foresee>>,
     pub kubeconfig: String,
     tasks: JoinSet<()>,
     shutdown: oneshot::Sender<()>,
@@ -49,11 +50,11 @@ impl Api {
             ca: server.ca_pem().to_owned(),
             token: server.admin_token().to_owned(),
         };
-        let kubeconfig = server.admin_kubeconfig();
+        let (kubeconfig, foresight) = (server.admin_kubeconfig(), server.foresight());
         let mut tasks = JoinSet::new();
         let (shutdown, stop) = oneshot::channel::<()>();
         tasks.spawn(server.serve(async { drop(stop.await) }));
-        Self { client, kubeconfig, tasks, shutdown }
+        Self { client, foresight, kubeconfig, tasks, shutdown }
     }
 
     /// Ends it and waits until the data directory is free for another.

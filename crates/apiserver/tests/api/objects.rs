@@ -1,5 +1,9 @@
 //! Objects: create, read, replace, patch, delete, and the refusals that kubectl users know.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, CONFIGS, SERVICES, config_map, service};
@@ -394,4 +398,44 @@ async fn an_object_that_is_being_deleted_gets_no_more_finalizers() {
     );
     let patch = json!({"metadata": {"finalizers": null}});
     assert_eq!(api.client.patch(&path, "application/merge-patch+json", patch).await.0, 200);
+}
+
+#[tokio::test]
+async fn users_are_warned_of_what_they_do_to_others_and_wait_for_it_only_so_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let foresee = |kind: &'static lateen_api::kinds::Kind, object: Value| {
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+        let said: futures::future::BoxFuture<'static, _> = Box::pin(async move {
+            if name == "slow" {
+                std::future::pending::<()>().await;
+            }
+            vec![format!("{} {name} harms", kind.kind)]
+        });
+        said
+    };
+    assert!(api.foresight.set(Arc::new(foresee)).is_ok());
+    let warned = async |path: &str, manager: &str, object: Value| {
+        let path = format!("{path}?fieldManager={manager}");
+        let body = Bytes::from(object.to_string());
+        let request = api.client.request("POST", &path, "application/json", body);
+        let (parts, made) = api.client.send(request).await;
+        assert_eq!(parts.status, 201, "{made}");
+        parts.headers.get("warning").map(|text| text.to_str().unwrap().to_owned())
+    };
+    let rules = "/apis/networking.istio.io/v1/namespaces/default/destinationrules";
+    let rule = |name: &str| {
+        json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+            "metadata": { "name": name }, "spec": { "host": "echo" },
+        })
+    };
+    let user = "kubectl-client-side-apply";
+    let told = warned(rules, user, rule("a")).await;
+    assert_eq!(told.as_deref(), Some("299 - \"DestinationRule a harms\""));
+    assert_eq!(warned(rules, "controller", rule("b")).await, None, "a program reads no warnings");
+    assert_eq!(warned(CONFIGS, user, config_map("c", json!({}))).await, None, "not of the mesh");
+    let begun = Instant::now();
+    assert_eq!(warned(rules, user, rule("slow")).await, None);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -35,7 +35,7 @@ fn seat() -> Seat {
         course: Arc::default(),
         gateways: Arc::default(),
         refused: Mutex::default(),
-        _attendance: Arc::<Replicas>::default().session(&node),
+        attendance: Arc::<Replicas>::default().session(&node),
     }
 }
 

@@ -1,21 +1,29 @@
 //! What another replica passes on. In: its messages. Out: its proxies among those that are connected, their traffic
 //! in the collection. All of it is over when the connection is, or when the replica opens another one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
+use lateen_api::issue::ObjectRef;
+use lateen_api::xds::ResourceType;
 use lateen_translate::Proxy;
-use lateen_xds::passed::{Entries, News, Passed};
+use lateen_xds::passed::{Entries, News, Origin, Passed, Refused};
 use lateen_xds::server::{Collection, Collector, Replica};
 
 use super::{Replicas, locked};
+use crate::ads::refusal;
 use crate::debug::Proxies;
+use crate::findings::{Finder, Findings};
 use crate::selectors::Gateways;
 
 /// What one replica may have open: a session and a stream of metrics for each stream that it may have.
 const OPEN: usize = 2 * 4096;
+
+/// What one proxy may refuse, and objects of which one of these comes.
+const REFUSED: usize = 256;
+const ORIGINS: usize = 64;
 
 /// What each replica that tells something has open, by its name.
 #[derive(Default)]
@@ -26,13 +34,15 @@ struct Told(Mutex<Option<HashMap<u64, Open>>>);
 
 /// Something that is over when this is dropped.
 enum Open {
-    Session { _over: Elsewhere },
+    Session(Elsewhere),
     Reports(Arc<dyn Collector>),
 }
 
 /// A proxy that is connected to another replica.
 struct Elsewhere {
     session: u64,
+    name: String,
+    refused: BTreeSet<(ResourceType, String)>,
     places: Places,
 }
 
@@ -40,6 +50,7 @@ struct Elsewhere {
 #[derive(Clone)]
 pub struct Places {
     pub proxies: Arc<Proxies>,
+    pub findings: Arc<Findings>,
     pub gateways: Arc<Gateways>,
     pub traffic: Option<Arc<dyn Collection>>,
     /// Numbers of sessions, the own ones too.
@@ -78,7 +89,8 @@ impl Taken {
         let session = self.places.sessions.fetch_add(1, Ordering::Relaxed);
         self.places.proxies.connected_elsewhere(session, &proxy);
         self.places.gateways.connected(session, &proxy);
-        Some(Open::Session { _over: Elsewhere { session, places: self.places.clone() } })
+        let (name, places) = (proxy.name, self.places.clone());
+        Some(Open::Session(Elsewhere { session, name, refused: BTreeSet::new(), places }))
     }
 }
 
@@ -105,6 +117,12 @@ impl Replica for Taken {
             Some(News::Metrics(families)) => {
                 if let Some(Open::Reports(collector)) = told.get(&stream) {
                     collector.metrics(families.all);
+                }
+                None
+            }
+            Some(News::Refusal(refused)) => {
+                if let Some(Open::Session(elsewhere)) = told.get_mut(&stream) {
+                    elsewhere.refuses(refused);
                 }
                 None
             }
@@ -137,8 +155,32 @@ impl Told {
     }
 }
 
+impl Elsewhere {
+    fn refuses(&mut self, Refused { kind, resource, message, origins }: Refused) {
+        let Some(kind) = ResourceType::from_type_url(&kind) else { return };
+        let key = (kind, resource.clone());
+        let issues = match message {
+            Some(message) if self.refused.len() < REFUSED || self.refused.contains(&key) => {
+                self.refused.insert(key);
+                let origins = origins.into_iter().take(ORIGINS).map(object).collect();
+                refusal(origins, kind, &resource, &message, &self.name)
+            }
+            Some(_) => return,
+            None if self.refused.remove(&key) => Vec::new(),
+            None => return,
+        };
+        let finder = Finder::Refusal { session: self.session, kind, resource };
+        self.places.findings.set(finder, issues);
+    }
+}
+
+fn object(Origin { group, kind, namespace, name }: Origin) -> ObjectRef {
+    ObjectRef { group, kind, namespace, name }
+}
+
 impl Drop for Elsewhere {
     fn drop(&mut self) {
+        self.places.findings.clear_session(self.session);
         self.places.proxies.gone_elsewhere(self.session);
         self.places.gateways.disconnected(self.session);
     }

@@ -10,9 +10,10 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::{FutureExt, Stream, StreamExt};
+use lateen_api::xds::ResourceType;
 use lateen_testkit::fuzz;
 use lateen_translate::Role;
-use lateen_xds::passed::{News, Passed};
+use lateen_xds::passed::{News, Origin, Passed, Refused};
 use lateen_xds::server::{Collection, Collector, Replica};
 use prost::Message;
 
@@ -90,6 +91,7 @@ impl Here {
         let traffic: Arc<dyn Collection> = Arc::new(Collected(log.clone()));
         let places = Places {
             proxies: Arc::default(),
+            findings: Arc::default(),
             gateways: Arc::default(),
             traffic: Some(traffic),
             sessions: Arc::default(),
@@ -104,6 +106,12 @@ impl Here {
 
     fn taking(&self, name: &str) -> Taken {
         Taken::new(&self.replicas, name, self.places.clone())
+    }
+
+    /// What proxies refuse, as it is told of objects.
+    fn refusals(&self) -> Vec<String> {
+        let verdicts = self.places.findings.verdicts().into_values();
+        verdicts.flat_map(|verdict| verdict.refusals).map(|issue| issue.to_string()).collect()
     }
 
     fn workloads(&self) -> Vec<(String, Role)> {
@@ -240,6 +248,45 @@ fn those_who_cannot_be_reached_are_counted() {
     assert_eq!(a.replicas.counts(), Counts { others: 1, links: 0, passed: 2, dropped: 2 });
 }
 
+fn refused(resource: &str, message: Option<&str>) -> Refused {
+    let text = str::to_owned;
+    let (group, kind) = (text("networking.istio.io"), text("Gateway"));
+    let origin = Origin { group, kind, namespace: text("shop"), name: text("front") };
+    Refused {
+        kind: ResourceType::Listener.type_url().to_owned(),
+        resource: resource.to_owned(),
+        message: message.map(str::to_owned),
+        origins: vec![origin],
+    }
+}
+
+#[test]
+fn what_a_proxy_refuses_is_told_of_the_object_wherever_the_proxy_is_connected() {
+    let (a, b) = (Here::new(), Here::new());
+    let web = a.replicas.session(&sidecar("web"));
+    web.refusal(refused("l1", Some("no filter chain")));
+    web.refusal(refused("l2", Some("no such filter")));
+    web.refusal(refused("l2", None));
+    let (mut queue, mut taken) = (a.replicas.link(), b.taking("a"));
+    pass(&mut queue, &mut taken);
+    let said = b.refusals();
+    assert_eq!(said.len(), 1, "what it refuses no more is none: {said:?}");
+    assert!(said[0].contains("Gateway shop/front") && said[0].contains("proxy web refused LDS l1"));
+    web.refusal(refused("l1", None));
+    web.refusal(refused("l3", Some("too long")));
+    pass(&mut queue, &mut taken);
+    let said = b.refusals();
+    assert!(said.len() == 1 && said[0].contains("LDS l3: too long"), "{said:?}");
+    for number in 0..1000 {
+        web.refusal(refused(&number.to_string(), Some("no")));
+    }
+    pass(&mut queue, &mut taken);
+    assert_eq!(b.refusals().len(), 256, "of one proxy");
+    drop(web);
+    pass(&mut queue, &mut taken);
+    assert!(b.refusals().is_empty(), "it is gone");
+}
+
 #[test]
 fn a_node_is_told_as_far_as_it_is_needed() {
     let text = |text: &str| Value { kind: Some(value::Kind::StringValue(text.to_owned())) };
@@ -309,14 +356,15 @@ fn a_report_that_is_being_read_keeps_no_other_waiting() {
 fn no_message_of_another_replica_does_harm() {
     let (a, b) = (Here::new(), Here::new());
     let passing = a.passing();
-    let _web = a.replicas.session(&sidecar("web"));
+    let web = a.replicas.session(&sidecar("web"));
     let stream = passing.stream(&sidecar("web")).unwrap();
     let mut queue = a.replicas.link();
+    web.refusal(refused("l", Some("no filter chain")));
     stream.metrics(vec![family("after")]);
     passing.connections(&sidecar("web"), vec![TcpAccessLogEntry::default()]);
     drop(stream);
     let samples = waiting(&mut queue).0;
-    assert_eq!(samples.len(), 5);
+    assert_eq!(samples.len(), 6);
     let samples = samples.iter().map(Passed::encode_to_vec).collect();
     fuzz::fuzz(2000, fuzz::bytes(samples), |bytes| {
         let mut taken = b.taking("a");
@@ -324,6 +372,6 @@ fn no_message_of_another_replica_does_harm() {
             taken.take(passed);
         }
         drop(taken);
-        assert!(b.workloads().is_empty());
+        assert!(b.workloads().is_empty() && b.refusals().is_empty());
     });
 }

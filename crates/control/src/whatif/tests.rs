@@ -7,9 +7,10 @@ use lateen_api::issue::Issue;
 use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_model::service::Labels;
 use lateen_model::{Change, World};
+use lateen_runtime::pages::{Reader, Secret, User};
 use serde_json::{Value, json};
 
-use super::{Gateways, PATIENCE, Unanswered, WhatIf, outlook};
+use super::{Gateways, Outlook, PATIENCE, Present, Unanswered, WhatIf};
 use crate::reading::reading;
 
 const NO_SUBSET: &str =
@@ -70,9 +71,19 @@ fn lines(issues: &BTreeSet<Issue>) -> Vec<String> {
     issues.iter().map(line).collect()
 }
 
+/// As the writer gives it away.
+fn present(mut world: World) -> Present {
+    let said = lateen_translate::mesh_issues(&world.snapshot()).into();
+    Present { world, said }
+}
+
+fn outlook(world: World, object: &Value, gateways: &[Labels]) -> Outlook {
+    super::outlook(present(world), kind(object), object.clone(), gateways)
+}
+
 /// What is said of the object, and of others, if it is saved in the shop.
 fn check(object: Value, own: &[&str], others: &[&str]) {
-    let outlook = outlook(shop(), kind(&object), object, &[]);
+    let outlook = outlook(shop(), &object, &[]);
     assert_eq!(lines(&outlook.own), own);
     assert_eq!(lines(&outlook.others), others);
 }
@@ -98,7 +109,7 @@ fn what_would_newly_be_wrong_with_others_is_told_and_what_is_wrong_already_is_no
     let mut world = shop();
     let broken = reading(kind(&rule("v2", "v9")), rule("v2", "v9")).resource.unwrap();
     world.apply(Change::Put(Box::new(broken)));
-    let outlook = outlook(world, kind(&entry), entry, &[]);
+    let outlook = outlook(world, &entry, &[]);
     assert_eq!(outlook.others, BTreeSet::new(), "the route was broken before");
 }
 
@@ -107,7 +118,7 @@ fn a_selector_that_no_gateway_has_is_told_where_there_are_gateways() {
     let spec = json!({ "selector": { "istio": "none" }, "servers": [] });
     let gateway = istio("Gateway", "g", spec);
     let of = |gateways: &[Labels]| {
-        lines(&outlook(shop(), kind(&gateway), gateway.clone(), gateways).own)
+        lines(&outlook(shop(), &gateway, gateways).own)
             .into_iter()
             .filter(|line| line.contains("spec.selector: no gateway proxy has"))
             .count()
@@ -116,15 +127,60 @@ fn a_selector_that_no_gateway_has_is_told_where_there_are_gateways() {
     assert_eq!(of(&[Labels::from([("istio".to_owned(), "ingressgateway".to_owned())])]), 1);
 }
 
+#[test]
+fn what_the_writer_said_is_not_looked_for_again() {
+    let object = rule("v2", "v1");
+    let said = outlook(shop(), &object, &[]).others;
+    assert_eq!(lines(&said), [NO_SUBSET]);
+    let present = Present { said: said.into_iter().collect(), ..present(shop()) };
+    let outlook = super::outlook(present, kind(&object), object, &[]);
+    assert_eq!(outlook.others, BTreeSet::new());
+}
+
+fn user(name: &str) -> Reader {
+    let (groups, token) = (Vec::new(), Secret::new("t"));
+    Reader::User(User { name: name.to_owned(), groups, token, namespaces: None })
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_writer_that_does_not_answer_keeps_nobody_waiting() {
     let (whatif, questions) = WhatIf::new(Arc::new(Gateways::default()));
     let start = tokio::time::Instant::now();
+    let (jane, joe) = (user("jane"), user("joe"));
     let two = tokio::join!(
-        whatif.ask(kind(&rule("v1", "v1")), rule("v1", "v1")),
-        whatif.ask(kind(&rule("v1", "v1")), rule("v1", "v1")),
+        whatif.ask(&jane, kind(&rule("v1", "v1")), rule("v1", "v1")),
+        whatif.ask(&joe, kind(&rule("v1", "v1")), rule("v1", "v1")),
     );
-    assert_eq!(two, (Err(Unanswered), Err(Unanswered)));
+    assert_eq!(two, (Err(Unanswered::Busy), Err(Unanswered::Busy)));
     assert_eq!(start.elapsed(), PATIENCE);
     assert!(questions.len() <= 1, "one question at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_reader_s_questions_leave_others_their_turns() {
+    let (whatif, mut questions) = WhatIf::new(Arc::new(Gateways::default()));
+    let object = rule("v1", "v1");
+    let ask = |reader: Reader| {
+        let (whatif, object) = (whatif.clone(), object.clone());
+        async move { whatif.ask(&reader, kind(&object), object).await }
+    };
+    let mut janes: Vec<_> = (0..5).map(|_| tokio::spawn(ask(user("jane")))).collect();
+    for late in janes.drain(2..) {
+        assert_eq!(
+            late.await.unwrap(),
+            Err(Unanswered::TooMany),
+            "at once, and not after the others"
+        );
+    }
+    let joe = tokio::spawn(ask(user("joe")));
+    // A question that nobody waits for any more has no place in the queue.
+    janes.remove(1).abort();
+    for _ in 0..2 {
+        assert!(questions.recv().await.unwrap().send(present(shop())).is_ok());
+    }
+    assert_eq!(joe.await.unwrap(), Ok(Outlook::default()));
+    assert_eq!(janes.remove(0).await.unwrap(), Ok(Outlook::default()));
+    let jane = tokio::spawn(ask(user("jane")));
+    assert!(questions.recv().await.unwrap().send(present(shop())).is_ok());
+    assert_eq!(jane.await.unwrap(), Ok(Outlook::default()), "her places are free again");
 }

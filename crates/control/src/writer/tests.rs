@@ -7,6 +7,7 @@ use futures::stream;
 use lateen_api::kinds::{KINDS, Source, by_kind};
 use lateen_kube::watch::Event;
 use lateen_model::World;
+use lateen_runtime::pages::Reader;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,7 +15,7 @@ use super::{Debounce, Meters, WATCHED, Why, Writer, kinds};
 use crate::findings::Findings;
 use crate::published::Published;
 use crate::pushes::Stage;
-use crate::whatif::{Unanswered, WhatIf};
+use crate::whatif::{Present, Question, Unanswered, WhatIf};
 
 const DEBOUNCE: Debounce =
     Debounce { quiet: Duration::from_millis(10), longest: Duration::from_millis(100) };
@@ -31,12 +32,18 @@ struct Rig {
 impl Rig {
     /// A writer on a stream that the test feeds.
     fn new() -> Self {
+        let (whatif, questions) = WhatIf::new(Arc::default());
+        Self { whatif, ..Self::asked(questions) }
+    }
+
+    /// A writer that is asked what the test sends.
+    fn asked(questions: mpsc::Receiver<Question>) -> Self {
         let (events, receiver) = mpsc::unbounded_channel();
         let (sender, synced) = oneshot::channel();
         let published = Arc::new(Published::default());
         let findings = Arc::new(Findings::default());
         let meters = Meters::default();
-        let (whatif, questions) = WhatIf::new(Arc::default());
+        let (whatif, _) = WhatIf::new(Arc::default());
         let writer = Writer::new(
             World::new(),
             published.clone(),
@@ -308,18 +315,42 @@ async fn what_would_be_said_of_an_object_is_told_and_nothing_comes_of_it() {
         "metadata": { "namespace": "default", "name": "v" },
         "spec": { "hosts": ["a"], "tcp": [{ "route": [{ "destination": { "host": "gone" } }] }] },
     });
-    let early = rig.whatif.ask(kind, route.clone()).await;
-    assert_eq!(early, Err(Unanswered), "the world is not whole yet");
+    let early = rig.whatif.ask(&Reader::Owner, kind, route.clone()).await;
+    assert_eq!(early, Err(Unanswered::Busy), "the world is not whole yet");
     let mut rig = rig;
     rig.list_all();
     (&mut rig.synced).await.unwrap();
     let before = rig.published.snapshot().version();
-    let outlook = rig.whatif.ask(kind, route).await.unwrap();
+    let mut changes = rig.published.changes();
+    changes.mark_unchanged();
+    rig.send(service("a"));
+    let outlook = rig.whatif.ask(&Reader::Owner, kind, route).await.unwrap();
     let paths: Vec<&str> = outlook.own.iter().map(|issue| issue.path.as_str()).collect();
     assert_eq!(paths, ["spec.tcp[0].route[0].destination.host"]);
-    rig.send(service("a"));
-    rig.published.changes().changed().await.unwrap();
+    changes.changed().await.unwrap();
     assert_eq!(rig.published.snapshot().version(), before + 1);
     assert!(rig.published.snapshot().routes().virtual_services().is_empty());
     assert!(rig.findings.verdicts().is_empty(), "{:?}", rig.findings.verdicts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_gets_the_world_of_the_last_publication_with_what_was_said_of_it() {
+    let (ask, questions) = mpsc::channel(1);
+    let mut rig = Rig::asked(questions);
+    rig.list_all();
+    (&mut rig.synced).await.unwrap();
+    let kind = by_kind("networking.istio.io", "VirtualService").unwrap();
+    rig.send(Event::Put(kind, json!({
+        "metadata": { "namespace": "default", "name": "v" },
+        "spec": { "hosts": ["a"], "tcp": [{ "route": [{ "destination": { "host": "gone" } }] }] },
+    })));
+    tokio::task::yield_now().await;
+    let (question, answer) = oneshot::channel();
+    ask.send(question).await.unwrap();
+    let Present { mut world, said } = answer.await.unwrap();
+    let published = rig.published.snapshot();
+    assert_eq!(published.routes().virtual_services().len(), 1, "events are published first");
+    assert!(Arc::ptr_eq(&world.snapshot(), &published));
+    assert!(!said.is_empty());
+    assert_eq!(*said, *lateen_translate::mesh_issues(&published));
 }

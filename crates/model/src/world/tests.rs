@@ -394,14 +394,37 @@ fn with_wrong_selectors_from_the_start_everything_is_seen_and_that_is_told() {
 }
 
 #[test]
-fn a_clone_shares_everything_until_one_of_the_two_changes() {
+fn a_clone_shares_each_table_until_one_of_the_two_changes_it() {
     let mut world = World::new();
     put(&mut world, mk_service("a", "10.96.0.1", 80));
+    put(&mut world, mk_workload("a-1", "a", "10.0.0.1", json!({})));
     let before = world.snapshot();
     let mut copy = world.clone();
-    assert!(Arc::ptr_eq(&world.tables, &copy.tables) && Arc::ptr_eq(&before, &copy.snapshot()));
+    assert!(Arc::ptr_eq(&before, &copy.snapshot()));
     put(&mut copy, mk_service("b", "10.96.0.2", 80));
     assert_eq!(copy.snapshot().services().all().len(), 2);
     assert!(Arc::ptr_eq(&before, &world.snapshot()), "the original knows nothing of it");
-    assert_eq!(Arc::strong_count(&world.tables), 1, "what it does next copies nothing");
+    assert_eq!(Arc::strong_count(&world.tables.services), 1, "a change copies nothing");
+    assert!(Arc::ptr_eq(&world.tables.workloads, &copy.tables.workloads));
+    let kind = by_kind("networking.istio.io", "WorkloadEntry").unwrap();
+    let unknown = Key { kind, namespace: "default".to_owned(), name: "a-2".to_owned() };
+    world.apply(Change::Delete(unknown));
+    assert!(Arc::ptr_eq(&world.tables.workloads, &copy.tables.workloads), "nothing has changed");
+}
+
+#[test]
+fn what_a_world_is_taken_apart_from_goes_on_without_a_copy() {
+    let mut world = World::new();
+    put(&mut world, mk_service("a", "10.96.0.1", 80));
+    put(&mut world, mk_workload("a-1", "a", "10.0.0.1", json!({})));
+    let before = world.snapshot();
+    let mut copy = world.clone().apart();
+    assert!(Arc::ptr_eq(&before, &copy.snapshot()), "it is the same world");
+    let tables =
+        |world: &World| (Arc::as_ptr(&world.tables.services), Arc::as_ptr(&world.tables.workloads));
+    let own = tables(&world);
+    put(&mut world, mk_service("b", "10.96.0.2", 80));
+    put(&mut world, mk_workload("b-1", "b", "10.0.0.2", json!({})));
+    assert_eq!(tables(&world), own, "the writer's own tables, changed in place");
+    assert_eq!(copy.snapshot().services().all().len(), 1);
 }

@@ -12,9 +12,10 @@ use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_client::AccessLogServiceClient;
 use lateen_routing::{Collector, Protocol};
 use lateen_telemetry::AccessRecord;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -48,13 +49,16 @@ pub struct Follower {
     failing: bool,
 }
 
+/// A message, and a word to whoever sent it once the connection takes it.
+type Message = (StreamAccessLogsMessage, oneshot::Sender<()>);
+
 enum Link {
     /// A stream of Envoy's access log service; the first message says who it is.
     Als {
-        messages: mpsc::Sender<StreamAccessLogsMessage>,
+        messages: mpsc::Sender<Message>,
         named: bool,
-        /// Ends with the link.
-        call: JoinSet<()>,
+        /// Ends with the link; says why the collector ended it, if that was not in order.
+        call: JoinSet<Result<(), String>>,
     },
     Otlp(Channel),
 }
@@ -113,9 +117,14 @@ impl Follower {
         loop {
             // It may answer, and read nothing.
             let sent = timeout_at(until, self.send(batch)).await;
-            let Err(reason) = sent.unwrap_or_else(|_| Err("it takes nothing".to_owned())) else {
-                self.failing = false;
-                return count.write_entries(batch.len());
+            let reason = match sent.unwrap_or_else(|_| Err("it takes nothing".to_owned())) {
+                Ok(refused) => {
+                    self.failing = false;
+                    let refused = refused.min(batch.len());
+                    count.drop_entries(refused);
+                    return count.write_entries(batch.len() - refused);
+                }
+                Err(reason) => reason,
             };
             self.link = None;
             if !std::mem::replace(&mut self.failing, true) {
@@ -133,7 +142,9 @@ impl Follower {
         }
     }
 
-    async fn send(&mut self, batch: &[AccessRecord]) -> Result<(), String> {
+    /// How many of the entries it did not want.
+    async fn send(&mut self, batch: &[AccessRecord]) -> Result<usize, String> {
+        self.close();
         let link = match &mut self.link {
             Some(link) => link,
             None => {
@@ -146,18 +157,39 @@ impl Follower {
                 let node = (!*named).then_some(&self.node);
                 let message = als::message(&self.collector, node, batch);
                 let ended = || "it ended the stream".to_owned();
-                messages.send(message).await.map_err(|_| ended())?;
-                // Taken by the connection, which is all that a stream without answers tells.
-                messages.reserve().await.map_err(|_| ended())?;
-                // Whoever does not speak gRPC, or knows no such service, says so at once.
-                let is_new = !std::mem::replace(named, true);
-                match is_new && timeout(HEARD, call.join_next()).await.is_ok() {
-                    true => Err(ended()),
-                    false => Ok(()),
+                let (taken, is_taken) = oneshot::channel();
+                messages.send((message, taken)).await.map_err(|_| ended())?;
+                // All that a stream without answers tells. What the connection did not take was not sent.
+                is_taken.await.map_err(|_| ended())?;
+                if std::mem::replace(named, true) {
+                    return Ok(0);
+                }
+                // Whoever does not speak gRPC, or knows no such service, says so at once. Whoever ends a stream in
+                // order has what came before.
+                match timeout(HEARD, call.join_next()).await {
+                    Ok(Some(over)) => over.unwrap_or_else(|_| Err(ended())).map(|()| 0),
+                    Ok(None) | Err(_) => Ok(0),
                 }
             }
             Link::Otlp(channel) => otlp::export(channel.clone(), &self.collector, batch).await,
         }
+    }
+
+    /// Leaves a stream that the collector has ended since.
+    fn close(&mut self) {
+        let Some(Link::Als { messages, call, .. }) = &mut self.link else { return };
+        let over = call.try_join_next();
+        if over.is_none() && !call.is_empty() && !messages.is_closed() {
+            return;
+        }
+        if let Some(Ok(Err(reason))) = over {
+            let Collector { cluster, log_name, .. } = &*self.collector;
+            tracing::warn!(
+                %cluster, log_name, reason,
+                "a stream of access log entries was broken off: the last of them may be lost"
+            );
+        }
+        self.link = None;
     }
 
     async fn open(&self) -> Result<Link, String> {
@@ -165,15 +197,16 @@ impl Follower {
         if matches!(self.collector.protocol, Protocol::Otlp(_)) {
             return Ok(Link::Otlp(channel));
         }
-        let (messages, receiver) = mpsc::channel(1);
-        let log_name = self.collector.log_name.clone();
+        let (messages, receiver) = mpsc::channel::<Message>(1);
+        let sent = ReceiverStream::new(receiver).map(|(message, taken)| {
+            // Nobody waits for it any more.
+            let _ = taken.send(());
+            message
+        });
         let mut call = JoinSet::new();
         call.spawn(async move {
-            let mut client = AccessLogServiceClient::new(channel);
-            if let Err(status) = client.stream_access_logs(ReceiverStream::new(receiver)).await {
-                let reason = status.message();
-                tracing::debug!(log_name, reason, "a stream of access log entries ended");
-            }
+            let answer = AccessLogServiceClient::new(channel).stream_access_logs(sent).await;
+            answer.map(drop).map_err(|status| status.message().to_owned())
         });
         Ok(Link::Als { messages, named: false, call })
     }

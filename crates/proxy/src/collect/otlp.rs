@@ -51,11 +51,20 @@ pub struct LogRecord {
     pub attributes: Vec<KeyValue>,
 }
 
-/// What part of an export was not taken is the collector's to say in its own log.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ExportLogsServiceResponse {}
+pub struct ExportLogsServiceResponse {
+    #[prost(message, optional, tag = "1")]
+    pub partial_success: Option<ExportLogsPartialSuccess>,
+}
 
-/// Sends some records.
+/// Why it did not want them is the collector's to say in its own log.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ExportLogsPartialSuccess {
+    #[prost(int64, tag = "1")]
+    pub rejected_log_records: i64,
+}
+
+/// Sends some records; the answer is how many of them the collector did not want. It will not want them later either.
 ///
 /// # Errors
 /// With the collector's reason.
@@ -63,7 +72,7 @@ pub async fn export(
     channel: Channel,
     collector: &Collector,
     batch: &[AccessRecord],
-) -> Result<(), String> {
+) -> Result<usize, String> {
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|error| error.to_string())?;
     let mut request = Request::new(message(collector, batch));
@@ -74,7 +83,10 @@ pub async fn export(
     match tokio::time::timeout(TIMEOUT, answered).await {
         Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
         Ok(Err(status)) => Err(status.message().to_owned()),
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(answer)) => {
+            let part = answer.into_inner().partial_success.unwrap_or_default();
+            Ok(usize::try_from(part.rejected_log_records).unwrap_or_default())
+        }
     }
 }
 

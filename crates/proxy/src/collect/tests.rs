@@ -137,7 +137,7 @@ fn counts_of(proxy: &Handle, service: &str) -> [u64; 2] {
     })
 }
 
-async fn until(proxy: &Handle, fits: impl Fn([u64; 2]) -> bool) {
+pub(super) async fn until(proxy: &Handle, fits: impl Fn([u64; 2]) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !fits(counts(proxy)) {
         assert!(Instant::now() < deadline, "{:?}", counts(proxy));

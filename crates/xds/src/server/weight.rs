@@ -38,8 +38,8 @@ impl Shape {
     }
 }
 
-/// Numbers in a row, which may have one byte each.
-static PACKED: Shape = Shape { each: 0, per_byte: size_of::<u64>(), fields: &[] };
+/// Numbers, each in a field of its own or in a row, which may have one byte each.
+static NUMBERS: Shape = Shape { each: size_of::<u64>(), per_byte: size_of::<u64>(), fields: &[] };
 static STRING: Shape = Shape::of::<String>(&[]);
 static TEXTS: Shape = Shape::of::<(String, String)>(&[]);
 
@@ -73,11 +73,11 @@ static SPAN: Shape = Shape::of::<BucketSpan>(&[]);
 static HISTOGRAM: Shape = Shape::around(&[
     (3, &BUCKET),
     (9, &SPAN),
-    (10, &PACKED),
-    (11, &PACKED),
+    (10, &NUMBERS),
+    (11, &NUMBERS),
     (12, &SPAN),
-    (13, &PACKED),
-    (14, &PACKED),
+    (13, &NUMBERS),
+    (14, &NUMBERS),
     (16, &EXEMPLAR),
 ]);
 static METRIC: Shape =

@@ -89,6 +89,24 @@ fn numbers_in_a_row_are_counted() {
 }
 
 #[test]
+fn numbers_one_by_one_are_counted() {
+    let many = 1_000_000;
+    for (one, read) in [
+        (Histogram { positive_delta: vec![0; many], ..Histogram::default() }, 2 * many),
+        (Histogram { negative_delta: vec![0; many], ..Histogram::default() }, 2 * many),
+        (Histogram { positive_count: vec![0.0; many / 3], ..Histogram::default() }, 3 * many),
+        (Histogram { negative_count: vec![0.0; many / 3], ..Histogram::default() }, 3 * many),
+    ] {
+        let numbers = one.positive_delta.len().max(one.negative_delta.len());
+        let numbers = numbers.max(one.positive_count.len()).max(one.negative_count.len());
+        let bytes = metrics(vec![histogram(one)]).encode_to_vec();
+        assert!((read..read + 100).contains(&bytes.len()), "{} bytes", bytes.len());
+        assert!(!fits(&bytes, &METRICS, numbers * size_of::<u64>()), "{numbers} numbers");
+        assert!(fits(&bytes, &METRICS, (numbers + 1000) * size_of::<u64>()), "{numbers} numbers");
+    }
+}
+
+#[test]
 fn entries_and_what_a_node_says_are_counted() {
     let log_entry = vec![TcpAccessLogEntry::default(); 10_000];
     let log_entries = Some(LogEntries::TcpLogs(TcpAccessLogEntries { log_entry }));
