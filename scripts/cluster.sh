@@ -6,7 +6,7 @@
 #      their names inside, as make image, buildah push oci-archive:FILE:NAME and docker save write them; the programs that scripts/test-deps.sh makes; root.
 # Out: DIR/kubeconfig (an administrator's), DIR/log/*, and DIR/ready when the node is. DIR/pid is a
 #      process in the node's namespaces, for nsenter. All of it ends with this script; with --here the
-#      network namespace is the caller's.
+#      network namespace is the caller's. /var/run is the node's own either way.
 # Addresses: node 10.99.0.1, API 10.99.0.1:6443, Services 10.96.0.0/16, pods 10.88.0.0/24.
 set -euo pipefail
 
@@ -19,11 +19,16 @@ node=10.99.0.1
 outside() {
   dir=$(realpath -m "$1"); shift
   [ "${#dir}" -le 60 ] || { echo "cluster: $dir is too long a path for Unix sockets" >&2; exit 1; }
-  mkdir -p "$dir"
   for image in "$@"; do
     [ -r "$image" ] || { echo "cluster: cannot read the image $image" >&2; exit 1; }
     shift; set -- "$@" "$(realpath "$image")"
   done
+  for one in "$dir" "$cache" "$root" "$@"; do
+    case $one in "$(realpath -m /var/run)"/*)
+      echo "cluster: $one would be hidden by the cluster's own /var/run: take another folder" >&2; exit 1 ;;
+    esac
+  done
+  mkdir -p "$dir"
   enter=(unshare --mount --pid --fork --kill-child --mount-proc)
   [ "$here" = yes ] || enter+=(--net)
   # Whatever ends this script ends the cluster: killed, it cannot say so itself.
@@ -288,18 +293,20 @@ control_plane() {
   done
 }
 
-# containerd keeps pods' network namespaces here; what it leaves behind ends with this mount namespace.
-namespaces() {
-  local at; at=$(realpath -m /var/run/netns)
+# The node's own: containerd keeps pods' network namespaces and its shims' sockets here, pods sockets of theirs,
+# and what they leave behind ends with this mount namespace.
+own_run() {
+  local at; at=$(realpath -m /var/run)
   mkdir -p "$at"
   mount -t tmpfs -o mode=755 tmpfs "$at"
+  mkdir "$at/netns"
 }
 
 inside() {
   dir=$1; shift
   declare -gA started=()
   mount --make-rshared /
-  namespaces
+  own_run
   cgroups_mount
   files
   mkdir -p "$dir/run/containerd"

@@ -76,6 +76,49 @@ spec:
     )
 }
 
+/// The second container has no image until somebody brings it.
+const LATE: &str = "apiVersion: batch/v1
+kind: Job
+metadata: {name: late}
+spec:
+  backoffLimit: 0
+  template:
+    metadata:
+      labels: {app: late}
+      annotations: {sidecar.istio.io/nativeSidecar: 'false'}
+    spec:
+      restartPolicy: Never
+      containers:
+      - {name: short, image: 'grd-dev.urad.com.tw/hank/echoclient:1.0.0', args: ['--count', '1', tcp-echo-server, '8020']}
+      - {name: late, image: 'localhost/late:1', args: ['--count', '3', tcp-echo-server, '8020', '10']}
+";
+
+/// A plain sidecar waits for a container that starts long after the other one has ended.
+fn waits_for_a_late_container(mesh: &Node) -> Result<()> {
+    mesh.cluster.apply(LATE)?;
+    let short = "jsonpath={.items[*].status.containerStatuses[?(@.name=='short')].state}";
+    wait_until("the first container to have ended", START, || {
+        let state = mesh.kubectl(&["get", "pods", "-l", "app=late", "-o", short])?;
+        ensure!(state.contains("Completed"), "{state}");
+        Ok(())
+    })?;
+    let socket = mesh.cluster.folder().join("run/containerd.sock");
+    let mut tag = mesh.cluster.on_node(&tools::cached("ctr")?)?;
+    tag.arg("-a").arg(socket).args(["-n", "k8s.io", "images", "tag"]);
+    tag.args(["grd-dev.urad.com.tw/hank/echoclient:1.0.0", "localhost/late:1"]);
+    Process::spawn("ctr", &mut tag)?.success(SOON)?;
+    wait_until("the job to end", START, || {
+        let succeeded = "jsonpath={.status.succeeded}/{.status.failed}";
+        let ended = mesh.kubectl(&["get", "job", "late", "-o", succeeded])?;
+        ensure!(ended == "1/", "{ended}");
+        Ok(())
+    })
+    .with_context(|| mesh.kubectl(&["describe", "pods", "-l", "app=late"]).unwrap_or_default())?;
+    let said = mesh.kubectl(&["logs", "job/late", "-c", "late"])?;
+    ensure!(said.contains("reply: message 1\n"), "{said}");
+    Ok(())
+}
+
 /// A gateway by injection, on a port of the node.
 const OWN_GATEWAY: &str = "apiVersion: apps/v1
 kind: Deployment
@@ -142,6 +185,17 @@ fn an_archive_without_a_name_starts_no_cluster() {
 }
 
 #[test]
+fn a_folder_that_the_node_would_not_see_starts_no_cluster() {
+    let folder = "/var/run/lateen-k8s";
+    let mut cluster =
+        Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/cluster.sh"));
+    let output = cluster.args(["--here", folder]).output().unwrap();
+    let refused = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && refused.contains("take another folder"), "{refused}");
+    assert!(!Path::new(folder).exists());
+}
+
+#[test]
 fn the_notes_story_from_the_operator_file_to_the_external_port() {
     isolated_for(LIMIT, || {
         let scratch = tempfile::tempdir()?;
@@ -167,6 +221,7 @@ fn the_notes_story_from_the_operator_file_to_the_external_port() {
             Ok(())
         })
         .with_context(|| mesh.kubectl(&["describe", "pods"]).unwrap_or_default())?;
+        waits_for_a_late_container(&mesh)?;
         let rules = mesh.kubectl(&["logs", "job/plain", "-c", "istio-init"])?;
         ensure!(rules.contains("*nat"), "{rules}");
         mesh.ready("default", "istio=own", "1/1")?;

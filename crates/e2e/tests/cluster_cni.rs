@@ -3,8 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::ECHO_YAML;
@@ -23,13 +22,10 @@ const SOON: Duration = Duration::from_secs(30);
 const SYSTEM: &str = "istio-system";
 /// A pod that was replaced has ended by then.
 const AFTERMATH: Duration = Duration::from_secs(10);
+/// Where the agent and its plugin meet.
+const SOCKET: &str = "/var/run/istio-cni/pluginevent.sock";
 
 fn cluster(scratch: &Path) -> Result<Node> {
-    // The node is this machine: its folder for the agent's socket is the test's own.
-    let folder = "/run/istio-cni";
-    fs::create_dir_all(folder)?;
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs", folder]).status()?;
-    ensure!(mounted.success(), "cannot mount {folder}");
     let images = [
         Image::of_static(
             "grd-dev.urad.com.tw/hank/echoserver:1.0.1",
@@ -41,6 +37,11 @@ fn cluster(scratch: &Path) -> Result<Node> {
         ),
     ];
     Node::with_images(&images, scratch)
+}
+
+/// Another cluster's on this machine, if there is one.
+fn foreign_socket() -> Option<SystemTime> {
+    fs::metadata(SOCKET).and_then(|socket| socket.modified()).ok()
 }
 
 /// The agent, on a node whose folders are not where they are elsewhere.
@@ -110,9 +111,13 @@ fn pods_have_their_rules_from_the_node_and_those_that_were_too_early_are_repaire
         let conflist = node.cluster.folder().join("etc/cni/10-bridge.conflist");
         let plugin = node.cluster.folder().join("plugins/istio-cni");
         let before = fs::read_to_string(&conflist)?;
+        let foreign = foreign_socket();
         let install = [&["install", "-f", &file, "-y"][..], &IMAGE].concat();
         node.lateen(&install)?.success(START)?;
         ensure!(fs::read_to_string(&conflist)?.contains("istio-cni"), "not in the chain");
+        let has_socket = node.cluster.on_node(Path::new("test"))?.args(["-S", SOCKET]).status()?;
+        ensure!(has_socket.success(), "the node has no socket of the agent");
+        ensure!(foreign_socket() == foreign, "the node's /var/run is this machine's");
 
         node.kubectl(&["label", "namespace", "default", "istio-injection=enabled"])?;
         node.cluster.apply(ECHO_YAML)?;

@@ -219,10 +219,11 @@ fn a_jobs_sidecar_ends_with_its_program() {
         std::fs::create_dir(&groups)?;
         // The pod's first process, the job's program for a while in a container's control group, and the proxy.
         let script = format!(
-            "mount -t cgroup2 cgroup2 {0} && mkdir -p {0}/lateen-test-job || exit
-             (echo 0 >{0}/lateen-test-job/cgroup.procs && exec sleep 4) &
-             \"$@\"; code=$?; rmdir {0}/lateen-test-job; exit $code",
-            groups.display()
+            "mount -t cgroup2 cgroup2 {0} && mkdir -p {0}/{1:064x} || exit
+             (echo 0 >{0}/{1:064x}/cgroup.procs && exec sleep 4) &
+             \"$@\"; code=$?; rmdir {0}/{1:064x}; exit $code",
+            groups.display(),
+            std::process::id()
         );
         let script = script.as_str();
         let namespace = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];

@@ -3,6 +3,7 @@
 //! merge templates and the pod's own `istio-proxy`, rewrite probes, label, order, and write the status.
 
 mod assemble;
+mod end;
 mod finish;
 mod remarks;
 mod surroundings;
@@ -18,10 +19,7 @@ use crate::owner;
 use crate::settings::{Settings, injector_config, is_istio_image};
 use crate::strip::strip;
 use crate::template::{self, BuiltIn};
-use crate::{
-    INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, WITH_PROCESSES,
-    WITH_SUCCESS, pod,
-};
+use crate::{INVALID_ANNOTATION, Injected, LIMITED, NO_EFFECT, Subject, TEMPLATE, pod};
 
 /// What all parts of an injection read.
 pub struct Context<'a> {
@@ -129,8 +127,9 @@ pub fn inject_into(
         issues.extend(remarks::of_proxy(&context, target));
     }
     if templates.built_in == Some(BuiltIn::Sidecar) {
+        issues.extend(unusable::of_names(&context, target));
         issues.extend(remarks::of_sidecar(&context, target));
-        issues.extend(end_with_application(&mut context, target));
+        issues.extend(end::with_application(&mut context, target));
     }
     let mut pod = assemble::assemble(&context, &templates);
     finish::finish(&mut pod, &context, &templates, target, &mut issues);
@@ -251,34 +250,6 @@ fn image(context: &mut Context, target: &Target) -> Option<Issue> {
     }
     context.image = wanted.to_owned();
     None
-}
-
-/// A plain sidecar would keep a Job from ending. It sees that the application has ended only where the
-/// containers share a process namespace.
-fn end_with_application(context: &mut Context, target: &Target) -> Option<Issue> {
-    if context.native || !context.owner.ends() {
-        return None;
-    }
-    let spec = &context.base["spec"];
-    if spec["hostPID"] == true {
-        let message = "the proxy sees the node's processes and not when the job's program ends, so the job \
-                       will not end: remove this, or use a cluster with native sidecars";
-        return Some(target.warning("spec.hostPID", LIMITED, message));
-    }
-    if spec["shareProcessNamespace"] == false {
-        let message = "the proxy cannot see when the job's program ends, so the job will not end: remove \
-                       this, or use a cluster with native sidecars";
-        return Some(target.warning("spec.shareProcessNamespace", LIMITED, message));
-    }
-    if spec["restartPolicy"] != "OnFailure" {
-        context.ends_with = Some(WITH_PROCESSES);
-        return None;
-    }
-    context.ends_with = Some(WITH_SUCCESS);
-    let message = "the proxy cannot see whether the program failed and is started again, so the job ends half a \
-                   minute after its program does, and later after failures: use Never, with which the job \
-                   starts a new pod for each attempt, or a cluster with native sidecars";
-    Some(target.warning("spec.restartPolicy", LIMITED, message))
 }
 
 /// An object of what is there, for statuses and overrides.

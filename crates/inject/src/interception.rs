@@ -14,13 +14,16 @@ const PROXY_USER: &str = "1337";
 /// What makes a check of an interception.
 pub const VALIDATION: [&str; 2] = ["--run-validation", "--skip-rule-apply"];
 
+/// The name of the init container; `None` where nothing is intercepted.
+pub fn name(context: &Context) -> Option<&'static str> {
+    let name = if context.settings.node_agent { VALIDATION_CONTAINER } else { INIT_CONTAINER };
+    (context.mode != "NONE").then_some(name)
+}
+
 /// `None` where nothing is intercepted.
 pub fn container(context: &Context) -> Option<Value> {
-    if context.mode == "NONE" {
-        return None;
-    }
+    let name = name(context)?;
     let settings = context.settings;
-    let name = if settings.node_agent { VALIDATION_CONTAINER } else { INIT_CONTAINER };
     let own = settings.init_image.as_ref().filter(|_| !settings.node_agent);
     let mut container = json!({"name": name, "image": own.unwrap_or(&context.image)});
     if !settings.image.pull_policy.is_empty() {
@@ -31,8 +34,7 @@ pub fn container(context: &Context) -> Option<Value> {
     if !variables.is_empty() {
         container["env"] = Value::Array(variables);
     }
-    let resources = || proxy::resources(context);
-    container["resources"] = settings.init_resources.clone().unwrap_or_else(resources);
+    container["resources"] = settings.init_resources.clone();
     container["securityContext"] = security_context(context);
     Some(container)
 }

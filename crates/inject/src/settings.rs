@@ -1,6 +1,6 @@
 //! What injection depends on. In: the injector's values (key `values` of the ConfigMap
 //! `istio-sidecar-injector`), MeshConfig and the revision. Out: [`Settings`] and issues; what is not
-//! given has Istio's default, except for the proxy's resources, which are Lateen's.
+//! given has Istio's default, except for resources, which are Lateen's.
 
 mod defaults;
 mod read;
@@ -125,8 +125,8 @@ pub struct Settings {
     pub image: Image,
     /// `resources` of the proxy.
     pub resources: Value,
-    /// `resources` of the interception step; the proxy's if there are none.
-    pub init_resources: Option<Value>,
+    /// `resources` of the interception step.
+    pub init_resources: Value,
     /// The image of `istio-init`, where it is another one, such as the one with the iptables programs.
     pub init_image: Option<String>,
     pub privileged: bool,

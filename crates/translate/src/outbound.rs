@@ -101,7 +101,7 @@ pub fn by_address(context: &mut Context<'_>, ip: IpAddr, port: u16) -> Option<Na
         let own = context.proxy.addresses.contains(&ip);
         ids = direct.filter(|id| !own && context.chosen(*id, port)).collect();
     } else {
-        shared_address(context, &ids, &format!("address {ip}, port {port}"));
+        shared_address(context, &ids, port, &format!("address {ip}, port {port}"));
     }
     let service = context.service(*ids.first()?);
     let mut origins = vec![service.meta.object.clone()];
@@ -119,20 +119,23 @@ pub fn by_port(context: &mut Context<'_>, port: u16) -> Option<Named> {
         ids.into_iter().partition(|id| context.service(*id).ranges.is_empty());
     let mut origins = Vec::new();
     let mut chains: Vec<FilterChain> = Vec::new();
-    for id in &ranged {
+    for (at, id) in ranged.iter().enumerate() {
         let service = context.service(*id);
         origins.push(service.meta.object.clone());
         for chain in service_chains(context, service, port, &service.ranges, &mut origins) {
             let matching = chain.filter_chain_match.clone().unwrap_or_default();
-            if taken(&chains, &matching) {
-                let message = format!("an older object has the same addresses on port {port}");
-                context.issue(&service.meta, "spec.addresses", conflict(), message);
-            } else {
+            if !taken(&chains, &matching) {
                 chains.push(chain);
+            } else if !ranged[..at].iter().any(|one| lead_to_one(context, *one, *id, port)) {
+                let message = format!(
+                    "an older object or host has the same addresses on port {port} as {}",
+                    service.hostname
+                );
+                context.issue(&service.meta, "spec.addresses", conflict(), message);
             }
         }
     }
-    shared_address(context, &anywhere, &format!("any address, port {port}"));
+    shared_address(context, &anywhere, port, &format!("any address, port {port}"));
     match anywhere.first() {
         Some(id) => {
             let service = context.service(*id);
@@ -155,18 +158,40 @@ fn conflict() -> Code {
     lateen_model::convert::CONFLICT
 }
 
-/// The oldest service has a shared address; the others hear of it.
-fn shared_address(context: &mut Context<'_>, ids: &[ServiceId], place: &str) {
+/// The oldest service has a shared address; the others hear of it, but for hosts of its own object that lead to
+/// the same place.
+fn shared_address(context: &mut Context<'_>, ids: &[ServiceId], port: u16, place: &str) {
     let Some((first, rest)) = ids.split_first() else { return };
     let winner = Arc::clone(context.service(*first));
     for id in rest {
+        if lead_to_one(context, *first, *id, port) {
+            continue;
+        }
         let loser = context.service(*id);
+        let (who, remedy) = if winner.meta.object == loser.meta.object {
+            (format!("its host {} alone", winner.hostname), "an object with ")
+        } else {
+            (format!("{} instead, which is older", winner.meta.object), "")
+        };
         let message = format!(
-            "{} is served by {} instead, which is older: give {} an address or port of its own",
-            place, winner.meta.object, loser.hostname
+            "{place} is served by {who}: give {} {remedy}an address or port of its own",
+            loser.hostname
         );
         context.issue(&loser.meta, "", conflict(), message);
     }
+}
+
+/// Whether two hosts are of one object, with the same endpoints and the same routes.
+fn lead_to_one(context: &Context<'_>, first: ServiceId, other: ServiceId, port: u16) -> bool {
+    let endpoints = |id| context.snapshot.endpoints(id).port(port);
+    let routes = |id| {
+        let service = context.service(id);
+        let tls = service.port(port).and_then(|port| context.tls_routes(&service.hostname, port));
+        (tls, context.tcp_routes(&service.hostname, port))
+    };
+    context.service(first).meta.object == context.service(other).meta.object
+        && endpoints(first) == endpoints(other)
+        && routes(first) == routes(other)
 }
 
 /// The chains of a service's port: its VirtualServices' TLS and TCP routes, else its own cluster.

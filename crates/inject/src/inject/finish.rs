@@ -48,6 +48,7 @@ pub fn finish(
         pod::drop_empty(pod, field);
     }
     issues.extend(unfilled(pod, context, target));
+    issues.extend(alone(pod, context, templates, target));
 }
 
 fn lead_through_agent(
@@ -233,4 +234,17 @@ fn unfilled(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
         }
     }
     issues
+}
+
+/// The API takes no pod without containers, and a native sidecar is none: who writes the proxy alone has meant
+/// a gateway.
+fn alone(pod: &Value, context: &Context, templates: &Templates, target: &Target) -> Option<Issue> {
+    let own = pod::list(context.base, "containers");
+    let index = own.iter().position(|one| pod::name(one) == PROXY_CONTAINER)?;
+    if templates.built_in != Some(BuiltIn::Sidecar) || !pod::list(pod, "containers").is_empty() {
+        return None;
+    }
+    let message = "the proxy is the only container and would be a sidecar, of nothing: for a gateway, set the \
+                   annotation inject.istio.io/templates to gateway";
+    Some(target.error(&format!("spec.containers[{index}]"), IMAGE_AUTO, message))
 }

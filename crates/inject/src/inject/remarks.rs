@@ -1,8 +1,6 @@
 //! What a pod holds that will not be as its author may think. In: the context of its injection, before
 //! anything is added. Out: warnings, none of which keeps it from being injected.
 
-use std::collections::HashSet;
-
 use lateen_api::issue::{Code, Issue};
 use serde_json::Value;
 
@@ -101,15 +99,31 @@ fn proxy_user(context: &Context, target: &Target) -> Vec<Issue> {
     issues
 }
 
-fn before_proxy(context: &Context, target: &Target) -> Option<Issue> {
-    let wanted = context.annotations.get(names::BEFORE_PROXY)?;
-    let init = pod::list(context.base, "initContainers");
-    let there: HashSet<&str> = init.iter().map(pod::name).collect();
-    let mut wanted = wanted.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let missing = wanted.find(|name| !there.contains(name))?;
+fn before_proxy(context: &Context, target: &Target) -> Vec<Issue> {
+    let wanted = context.annotations.get(names::BEFORE_PROXY).unwrap_or_default();
+    let init = pod::by_name(pod::list(context.base, "initContainers"));
+    let wanted = wanted.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let (there, missing): (Vec<&str>, Vec<&str>) = wanted.partition(|name| init.contains_key(name));
     let path = target.annotation(names::BEFORE_PROXY);
-    let message = format!("the pod has no init container {missing:?}: check its spelling");
-    Some(target.warning(&path, INVALID_ANNOTATION, message))
+    let mut issues = Vec::new();
+    if let Some(missing) = missing.first() {
+        let message = format!("the pod has no init container {missing:?}: check its spelling");
+        issues.push(target.warning(&path, INVALID_ANNOTATION, message));
+    }
+    let as_proxy = |name: &str| {
+        let of_both = [&init[name]["securityContext"], &context.base["spec"]["securityContext"]];
+        of_both.iter().find_map(|one| one["runAsUser"].as_u64()) == Some(PROXY_USER)
+    };
+    let captured = context.native && context.settings.node_agent && context.mode != "NONE";
+    if let Some(name) = there.into_iter().find(|name| captured && !as_proxy(name)) {
+        let message = format!(
+            "{name:?} has no network: the node agent lays the rules before any container starts, and the proxy \
+             that they lead to starts after this one: leave it out here, and it has the network through the \
+             proxy, or run it as user {PROXY_USER}, and it has it without the mesh"
+        );
+        issues.push(target.warning(&path, LIMITED, message));
+    }
+    issues
 }
 
 /// Whether a container of the pod's own says which image it wants, and may have it.

@@ -1,5 +1,6 @@
-//! Values with which the proxy could not run, or its pod be created. In: the context of an injection. Out: an error
-//! for each, whoever wrote it: the pod, the mesh's settings or a ProxyConfig object.
+//! What a pod cannot be injected with. In: the context of an injection. Out: an error for each value with which the
+//! proxy could not run, or its pod be created, whoever wrote it (the pod, the mesh's settings or a ProxyConfig
+//! object), and for a container whose name is needed.
 
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{Fault, unusable_proxy_config};
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::{Context, Target};
 use crate::annotation::{self as names, PROXY_CONFIG};
-use crate::{INVALID_ANNOTATION, PROXY_CONTAINER, pod, quantity};
+use crate::{INVALID_ANNOTATION, LIMITED, PROXY_CONTAINER, interception, pod, quantity};
 
 const FROM_OTHERS: &str = " (it comes from meshConfig.defaultConfig or from a ProxyConfig object)";
 
@@ -49,4 +50,17 @@ pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issu
         Some(target.error(&target.annotation(name), INVALID_ANNOTATION, message))
     });
     issues.collect()
+}
+
+/// A container of the application cannot have the name of the init container that is injected: names are unique in
+/// a pod. Under `initContainers` it has settings of its author's for that one.
+pub fn of_names(context: &Context, target: &Target) -> Option<Issue> {
+    let wanted = interception::name(context)?;
+    let containers = pod::list(context.base, "containers");
+    let index = containers.iter().position(|container| pod::name(container) == wanted)?;
+    let message = format!(
+        "{wanted:?} is the name of the init container that is injected: give this one another name, or write it \
+         under initContainers if it is meant to change that one"
+    );
+    Some(target.error(&format!("spec.containers[{index}].name"), LIMITED, message))
 }

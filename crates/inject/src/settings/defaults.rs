@@ -1,5 +1,5 @@
-//! What holds where nothing is said. Out: Istio's defaults, but for the proxy's resources, which are
-//! Lateen's, and for applications, which wait for their proxies.
+//! What holds where nothing is said. Out: Istio's defaults, but for resources, which are those that the
+//! installer's profiles give, and for applications, which wait for their proxies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,11 +31,8 @@ impl Default for Settings {
             merge_metrics: true,
             hold_application: true,
             image: Image::default(),
-            resources: json!({
-                "limits": {"cpu": "2000m", "memory": "1024Mi"},
-                "requests": {"cpu": "20m", "memory": "32Mi"},
-            }),
-            init_resources: None,
+            resources: json!({"requests": {"cpu": "20m", "memory": "32Mi"}}),
+            init_resources: json!({"requests": {"cpu": "10m", "memory": "10Mi"}}),
             init_image: None,
             privileged: false,
             seccomp: None,

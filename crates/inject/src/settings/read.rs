@@ -221,7 +221,9 @@ impl Reader<'_> {
         if let Some(resources) = self.object("global.proxy.resources") {
             settings.resources = resources;
         }
-        settings.init_resources = self.object("global.proxy_init.resources");
+        if let Some(resources) = self.object("global.proxy_init.resources") {
+            settings.init_resources = resources;
+        }
         settings.lifecycle = self.filled("global.proxy.lifecycle");
         settings.seccomp = self.filled("global.proxy.seccompProfile");
     }

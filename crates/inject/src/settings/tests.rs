@@ -51,7 +51,7 @@ fn an_old_file_is_read() {
     assert_eq!(settings.object_selector, ObjectSelector::Ignored);
     assert_eq!(settings.image.name, "lateen");
     assert_eq!(settings.readiness.failures, 30);
-    assert_eq!(settings.init_resources, Some(json!({"requests": {"cpu": "10m"}})));
+    assert_eq!(settings.init_resources, json!({"requests": {"cpu": "10m"}}));
     assert_eq!(settings.init_image, None);
     assert_eq!(settings.startup, Some(Startup { failures: 600 }));
 }

@@ -8,7 +8,11 @@ use super::{Manual, Outcome, is_foreign_workload, take_items, workload};
 use crate::{Reason, Settings, Wish};
 
 fn object(api_version: &str, kind: &str, path: &[&str]) -> Value {
-    let spec = json!({"containers": [{"name": "app", "image": "app"}]});
+    let spec = json!({
+        "containers": [{"name": "app", "image": "app"}],
+        // Of a job's pod it would be told.
+        "shareProcessNamespace": true,
+    });
     let mut template = json!({"metadata": {"labels": {"app": "web"}}, "spec": spec});
     for part in path.iter().rev() {
         template = json!({*part: template});

@@ -66,6 +66,23 @@ fn the_injector_reads_from_the_cluster_what_the_file_says() {
     assert_eq!(Settings { image: settings.image.clone(), ..whole }, settings);
 }
 
+#[test]
+fn who_injects_without_settings_injects_as_a_default_installation_does() {
+    let built_in = Settings::default();
+    let installed = installed(&render(&plan("default", &[])).0, "");
+    assert_eq!(installed.image.reference(), built_in.image.reference());
+    // What an installation writes out of what holds anyway.
+    assert_eq!(installed.root_namespace(), built_in.root_namespace());
+    assert_eq!(installed.proxy_config["discoveryAddress"], built_in.control_plane());
+    let unwritten = Settings {
+        image: built_in.image.clone(),
+        root_namespace: String::new(),
+        proxy_config: built_in.proxy_config.clone(),
+        ..installed
+    };
+    assert_eq!(unwritten, built_in);
+}
+
 /// Everything that a spec leads to. What the injector would read is compared as it reads it, so that a
 /// value that is merely handed on to it does not count.
 fn outcome(spec: &Value) -> (Vec<Value>, Option<Settings>) {

@@ -4,7 +4,7 @@
 //! Nothing here tells how a program ended. Where the kubelet starts again what failed, a program has succeeded
 //! when it has been away for longer than the kubelet takes for that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -73,7 +73,7 @@ async fn ended_in(proc: &Path, Containers { later, restarts }: Containers) {
     loop {
         let others = others(proc);
         gone = others.is_empty().then(|| gone.unwrap_or_else(Instant::now));
-        seen.extend(others.into_values());
+        seen.extend(others.into_iter().flatten());
         let complete = seen.len() >= later;
         if complete && gone.is_some_and(|since| since.elapsed() >= restarts.patience(seen.len())) {
             return;
@@ -84,19 +84,41 @@ async fn ended_in(proc: &Path, Containers { later, restarts }: Containers) {
     }
 }
 
-/// Every process that is neither the pod's first nor in the agent's container, with its container's
-/// control group, which anybody may read. What `kubectl exec` runs is somebody.
-fn others(proc: &Path) -> BTreeMap<u32, String> {
-    let group = |folder: &Path| fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
-    let own = group(&proc.join("self"));
-    let Ok(entries) = fs::read_dir(proc) else { return BTreeMap::new() };
-    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let found = ids.filter(|id| *id != 1 && *id != std::process::id()).filter_map(|id: u32| {
-        let folder = proc.join(id.to_string());
-        let group = group(&folder);
-        (group != own && is_alive(&folder)).then_some((id, group))
-    });
+/// The container of every process that is neither the pod's first nor in the agent's own, by the control
+/// groups, which anybody may read. What `kubectl exec` runs is somebody; so is who is on the way into a
+/// container, which may be the agent's: it has none yet.
+fn others(proc: &Path) -> Vec<Option<String>> {
+    let groups = |folder: &Path| fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
+    let own = groups(&proc.join("self"));
+    let around = own.lines().map(ids).max_by_key(Vec::len).unwrap_or_default();
+    let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
+    let processes = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let found =
+        processes.filter(|id| *id != 1 && *id != std::process::id()).filter_map(|id: u32| {
+            let folder = proc.join(id.to_string());
+            let groups = groups(&folder);
+            let container = container(&groups, &around);
+            let is_own =
+                groups == own || (container.is_some() && container == around.last().copied());
+            (!is_own && is_alive(&folder)).then(|| container.map(str::to_owned))
+        });
     found.collect()
+}
+
+/// The container that groups are of: a runtime moves a process into them one after the other, so the first that
+/// says it counts. `around` are the ids in the agent's own path: its container's last, before it those of
+/// containers that the node itself is in. What a container makes below its group is in it.
+fn container<'a>(groups: &'a str, around: &[&str]) -> Option<&'a str> {
+    let nodes = around.split_last().map_or(around, |(_, nodes)| nodes);
+    groups.lines().find_map(|line| ids(line).into_iter().find(|id| !nodes.contains(id)))
+}
+
+/// The ids of containers in a group's path, the outermost first: 64 digits by themselves, or between words as in
+/// `cri-containerd-ID.scope` and `SLICE:cri-containerd:ID`. CRI-O's monitors have groups of their own.
+fn ids(path: &str) -> Vec<&str> {
+    let folders = path.split('/').filter(|folder| !folder.contains("conmon-"));
+    let words = folders.flat_map(|folder| folder.split(['-', ':', '.']));
+    words.filter(|word| word.len() == 64 && word.bytes().all(|c| c.is_ascii_hexdigit())).collect()
 }
 
 /// Not the remains of a process that its parent has not asked about.
@@ -108,106 +130,4 @@ fn is_alive(folder: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::{Path, PathBuf};
-
-    use std::time::Duration;
-
-    use tokio::time::Instant;
-
-    use super::{Containers, DELAY, LOOK, REST, Restarts, ended_in};
-
-    fn once(later: usize) -> Containers {
-        Containers { later, restarts: Restarts::Never }
-    }
-
-    const ID: u32 = 4_000_001;
-
-    fn process(proc: &Path, id: u32, state: char, group: &str) -> PathBuf {
-        let folder = proc.join(id.to_string());
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("stat"), format!("{id} (a) b) {state} 1 1")).unwrap();
-        fs::write(folder.join("cgroup"), group).unwrap();
-        folder
-    }
-
-    /// A pod with its first process and the agent's container, in which a hook runs.
-    fn pod() -> tempfile::TempDir {
-        let proc = tempfile::tempdir().unwrap();
-        process(proc.path(), 1, 'S', "0::/../pod");
-        process(proc.path(), ID + 100, 'R', "0::/");
-        fs::create_dir(proc.path().join("self")).unwrap();
-        fs::write(proc.path().join("self/cgroup"), "0::/").unwrap();
-        proc
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_has_ended_when_only_the_first_and_remains_are_left() {
-        let proc = pod();
-        process(proc.path(), ID, 'R', "0::/../app");
-        process(proc.path(), ID + 1, 'Z', "0::/../app");
-        let path = proc.path().to_owned();
-        let watch = tokio::spawn(async move { ended_in(&path, once(0)).await });
-        tokio::time::sleep(10 * REST).await;
-        assert!(!watch.is_finished());
-        process(proc.path(), ID, 'Z', "0::/../app");
-        watch.await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn containers_that_start_later_are_waited_for_however_short_they_are() {
-        let proc = pod();
-        ended_in(proc.path(), once(0)).await;
-        let path = proc.path().to_owned();
-        let watch = tokio::spawn(async move { ended_in(&path, once(2)).await });
-        for name in ["first", "second"] {
-            tokio::time::sleep(1000 * LOOK).await;
-            assert!(!watch.is_finished(), "{name} has not been there");
-            let folder = process(proc.path(), ID, 'S', &format!("0::/../{name}"));
-            tokio::time::sleep(2 * LOOK).await;
-            fs::remove_dir_all(folder).unwrap();
-        }
-        watch.await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_failed_is_waited_for_as_long_as_the_kubelet_takes() {
-        let proc = pod();
-        let path = proc.path().to_owned();
-        let restarts = Restarts::Failed { containers: 1 };
-        let watch =
-            tokio::spawn(async move { ended_in(&path, Containers { later: 1, restarts }).await });
-        let late = Duration::from_secs(20);
-        let mut gone = Instant::now();
-        for (start, back_off) in [0, 0, 10, 20, 40, 80, 160, 300, 300].into_iter().enumerate() {
-            tokio::time::sleep_until(gone + Duration::from_secs(back_off) + late).await;
-            assert!(!watch.is_finished(), "the program of start {start} finds no proxy");
-            let folder = process(proc.path(), ID, 'R', &format!("0::/../{start}"));
-            tokio::time::sleep(2 * LOOK).await;
-            fs::remove_dir_all(folder).unwrap();
-            gone = Instant::now();
-        }
-        watch.await.unwrap();
-        let waited = gone.elapsed();
-        assert!(waited < Duration::from_secs(300) + DELAY + REST, "{waited:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_program_that_succeeds_at_once_is_waited_for_half_a_minute() {
-        let proc = pod();
-        let since = Instant::now();
-        let restarts = Restarts::Failed { containers: 1 };
-        ended_in(proc.path(), Containers { later: 0, restarts }).await;
-        assert!((DELAY..DELAY + REST).contains(&since.elapsed()), "{:?}", since.elapsed());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_agent_that_was_started_again_waits_the_longest() {
-        let proc = pod();
-        let since = Instant::now();
-        let restarts = Restarts::FailedBefore;
-        ended_in(proc.path(), Containers { later: 0, restarts }).await;
-        assert!(since.elapsed() >= Duration::from_secs(300) + DELAY);
-    }
-}
+mod tests;

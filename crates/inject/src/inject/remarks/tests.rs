@@ -7,10 +7,14 @@ use serde_json::{Value, json};
 use crate::{PROXY_CONTAINER, Settings, Subject, inject, pod};
 
 fn injected(metadata: &Value, spec: &Value) -> (Vec<String>, Value) {
+    injected_by(&Settings::default(), metadata, spec)
+}
+
+fn injected_by(settings: &Settings, metadata: &Value, spec: &Value) -> (Vec<String>, Value) {
     let pod = json!({"metadata": metadata, "spec": spec});
     let labels = BTreeMap::new();
     let subject = Subject { namespace: "shop", namespace_labels: &labels, pod: &pod };
-    let injected = inject(&subject, &Settings::default()).unwrap();
+    let injected = inject(&subject, settings).unwrap();
     let issues = injected.issues.iter();
     (issues.map(|issue| format!("{} {}", issue.code, issue.path)).collect(), injected.pod)
 }
@@ -86,4 +90,20 @@ fn an_init_container_that_is_not_there_is_told() {
     assert!(injected(&metadata("seed, "), &spec).0.is_empty());
     let expected = [format!("IST0125 metadata.annotations[{name:?}]")];
     assert_eq!(injected(&metadata("seed,sed"), &spec).0, expected);
+}
+
+#[test]
+fn who_comes_before_the_proxy_and_after_the_node_agent_s_rules_is_told() {
+    let name = "sidecar.istio.io/init-containers-before-proxy";
+    let mut metadata = json!({"name": "web", "annotations": {name: "seed"}});
+    let seed = |user: u64| json!({"name": "seed", "securityContext": {"runAsUser": user}});
+    let spec = |user| json!({"containers": [{"name": "app"}], "initContainers": [seed(user)]});
+    let settings = Settings { native_sidecar: true, node_agent: true, ..Settings::default() };
+    let expected = [format!("LTN0203 metadata.annotations[{name:?}]")];
+    assert_eq!(injected_by(&settings, &metadata, &spec(5)).0, expected);
+    assert!(injected_by(&settings, &metadata, &spec(1337)).0.is_empty(), "it is let through");
+    let by_itself = Settings { node_agent: false, ..settings.clone() };
+    assert!(injected_by(&by_itself, &metadata, &spec(5)).0.is_empty(), "the rules come later");
+    metadata["annotations"]["sidecar.istio.io/interceptionMode"] = json!("NONE");
+    assert!(injected_by(&settings, &metadata, &spec(5)).0.is_empty(), "there are no rules");
 }

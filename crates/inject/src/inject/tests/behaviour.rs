@@ -454,6 +454,38 @@ fn an_image_that_nothing_fills_in_is_refused() {
 }
 
 #[test]
+fn a_proxy_alone_is_a_gateway_or_refused() {
+    let own = json!({"name": "istio-proxy", "image": "auto"});
+    let pod = pod_with(json!({"name": "web"}), json!({"containers": [own]}));
+    let refused = run(&pod, &native()).unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0].starts_with("error IST0147"), "{refused:?}");
+    assert!(refused[0].contains("spec.containers[0]: "), "{refused:?}");
+    let mut gateway = pod.clone();
+    gateway["metadata"]["annotations"] = json!({"inject.istio.io/templates": "gateway"});
+    let gateway = run(&gateway, &native()).unwrap().pod;
+    assert_eq!(names(&gateway, "containers"), ["istio-proxy"]);
+    let plain = run(&pod, &Settings::default()).unwrap().pod;
+    assert_eq!(names(&plain, "containers"), ["istio-proxy"], "the API takes it");
+}
+
+#[test]
+fn a_container_of_the_application_does_not_become_the_init_container() {
+    let mut pod = plain();
+    let own = json!({"name": "istio-init", "image": "mine"});
+    pod["spec"]["containers"].as_array_mut().unwrap().push(own.clone());
+    let refused = run(&pod, &Settings::default()).unwrap_err();
+    assert!(refused[0].contains("spec.containers[1].name: "), "{refused:?}");
+    let of_node = Settings { node_agent: true, ..Settings::default() };
+    let stays = run(&pod, &of_node).unwrap().pod;
+    assert_eq!(pod::find(pod::list(&stays, "containers"), "istio-init"), Some(&own));
+    let again = run(&stays, &of_node).unwrap().pod;
+    assert_eq!(patch(&stays, &again), json!([]));
+    pod["metadata"]["annotations"] = json!({"sidecar.istio.io/interceptionMode": "NONE"});
+    assert_eq!(names(&run(&pod, &Settings::default()).unwrap().pod, "containers").len(), 3);
+}
+
+#[test]
 fn issues_count_containers_as_their_author_did() {
     let own = json!({"name": "istio-proxy", "image": "auto"});
     let probe = json!({"httpGet": {"port": "web"}});
@@ -484,13 +516,27 @@ fn a_job_with_a_plain_sidecar_ends_and_says_where_it_cannot() {
     let proxy = pod::container(&never.pod, PROXY_CONTAINER).unwrap();
     assert_eq!(pod::variable(proxy, crate::END_WITH), Some("processes"));
     assert_eq!(never.pod["spec"]["shareProcessNamespace"], true);
-    assert_eq!(never.issues, []);
+    let told = |injected: &Injected| {
+        let paths = injected.issues.iter().map(|issue| issue.path.clone());
+        paths.collect::<Vec<_>>()
+    };
+    assert_eq!(told(&never), ["spec.shareProcessNamespace"]);
+    let shared = job(json!({"restartPolicy": "Never", "shareProcessNamespace": true}));
+    assert_eq!(
+        told(&run(&shared, &Settings::default()).unwrap()),
+        [""; 0],
+        "it is the author's own"
+    );
     let again = run(&job(json!({"restartPolicy": "OnFailure"})), &Settings::default()).unwrap();
     assert!(again.issues[0].message.contains("use Never"));
+    assert_eq!(told(&again), ["spec.restartPolicy", "spec.shareProcessNamespace"]);
     let proxy = pod::container(&again.pod, PROXY_CONTAINER).unwrap();
     assert_eq!(pod::variable(proxy, crate::END_WITH), Some("success"));
     let apart = run(&job(json!({"shareProcessNamespace": false})), &Settings::default()).unwrap();
     assert!(apart.issues[0].message.contains("will not end"));
+    assert_eq!(apart.pod["spec"]["shareProcessNamespace"], false);
+    let proxy = pod::container(&apart.pod, PROXY_CONTAINER).unwrap();
+    assert_eq!(pod::variable(proxy, crate::END_WITH), None);
     let of_the_node = run(&job(json!({"hostPID": true})), &Settings::default()).unwrap();
     assert!(of_the_node.issues[0].to_string().contains("spec.hostPID: "), "{of_the_node:?}");
     assert!(of_the_node.pod["spec"].get("shareProcessNamespace").is_none());
