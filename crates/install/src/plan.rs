@@ -5,6 +5,7 @@ use lateen_api::labels::{is_label, is_label_value, no_label};
 use lateen_inject::Image;
 use serde_json::{Value, json};
 
+use crate::check::is_empty;
 use crate::input::{self, Input};
 use crate::merge::merge;
 use crate::{mesh, node_agent, path};
@@ -48,6 +49,7 @@ impl Plan {
     pub(crate) fn complete(&mut self) -> Result<(), Vec<Issue>> {
         self.replace_istios_hub();
         self.tell_of_other_targets();
+        self.tell_of_other_ports();
         self.use_node_agent();
         self.tell_of_no_node_agent();
         self.tell_of_replicas();
@@ -140,8 +142,8 @@ impl Plan {
             let old = old.map_or_else(String::new, |tag| format!(":{}", scalar(&tag)));
             let own = Image::default().reference();
             let message = format!(
-                "{named}{old} is Istio's image and not Lateen's, {own} is taken; name the registry \
-                 that holds yours"
+                "{named}{old} is Istio's image and not Lateen's, {own} is taken; name the registry that holds yours \
+                 as hub, and its tag"
             );
             self.issues.push(Issue {
                 object: self.operator.clone(),
@@ -171,6 +173,34 @@ impl Plan {
                 look(self.input.gateway(list, at, gateway), name, &gateway["k8s"]);
             }
         }
+        self.warn(told);
+    }
+
+    /// Gateways with ports of their own have no others.
+    fn tell_of_other_ports(&mut self) {
+        let mut told = Vec::new();
+        for list in ["ingressGateways", "egressGateways"] {
+            let all = self.list(&format!("components.{list}")).iter();
+            let mut enabled = all.filter(|gateway| gateway["enabled"] == json!(true)).peekable();
+            let own = |one: &Value| !is_empty(&one["k8s"]["service"]["ports"]);
+            if enabled.peek().is_none() || !enabled.all(own) {
+                continue;
+            }
+            let name = list.to_lowercase();
+            for field in ["ports", "ingressPorts"] {
+                let path = format!("values.gateways.istio-{}.{field}", name.trim_end_matches('s'));
+                if self.get(&path) != path::get(&self.input.profile, &path) {
+                    let message = format!(
+                        "it has no effect beside k8s.service.ports of components.{list}: add them there"
+                    );
+                    told.push((format!("spec.{path}"), message));
+                }
+            }
+        }
+        self.warn(told);
+    }
+
+    fn warn(&mut self, told: Vec<(String, String)>) {
         let issue = |(path, message): (String, String)| {
             Issue::warning(self.operator.clone(), path, Code::SCHEMA_WARNING, message)
         };

@@ -239,7 +239,7 @@ fn settings_of_the_command_line_win() {
     let container = &istiod["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["requests"], json!({"cpu": "70m", "memory": "64Mi"}));
     assert_eq!(istiod["spec"]["template"]["metadata"]["annotations"]["a.b/c"], "1");
-    let port = &find("Service", "istio-ingressgateway")["spec"]["ports"][1];
+    let port = &find("Service", "istio-ingressgateway")["spec"]["ports"][0];
     assert_eq!((&port["port"], &port["targetPort"]), (&json!(80), &json!(8081)));
     let mesh = find("ConfigMap", "istio-blue")["data"]["mesh"].as_str().unwrap().to_owned();
     assert!(mesh.contains("- istio-system"), "{mesh}");

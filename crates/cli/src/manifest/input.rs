@@ -50,6 +50,12 @@ impl InputArgs {
             let documents = documents.map_err(|reason| anyhow!("{name} is {reason}"))?;
             // A template that came out empty must not install the defaults.
             ensure!(!documents.is_empty(), "{name} is empty: it must have an IstioOperator");
+            let operators = documents.iter().filter(|one| one["kind"] == "IstioOperator").count();
+            ensure!(
+                operators < 2,
+                "{name} has {operators} IstioOperators and may have one: write each in a file of its own, to lay \
+                 several over each other"
+            );
             files.extend(documents.into_iter().map(|document| (name.clone(), document)));
         }
         let mut set = self.set.clone();
@@ -85,6 +91,19 @@ mod tests {
         std::fs::remove_file(file).unwrap();
         let args = InputArgs { filename: Vec::new(), set: Vec::new(), revision: None };
         assert_eq!(args.plan().unwrap().owner(), "installed-state");
+    }
+
+    #[test]
+    fn a_file_has_one_operator() {
+        let file = std::env::temp_dir().join(format!("lateen-two-{}", std::process::id()));
+        let one = "apiVersion: install.istio.io/v1alpha1\nkind: IstioOperator\n---\n";
+        std::fs::write(&file, one.repeat(2)).unwrap();
+        let args = InputArgs { filename: vec![file.clone()], set: Vec::new(), revision: None };
+        let error = args.plan().unwrap_err().to_string();
+        assert!(error.contains("has 2 IstioOperators and may have one"), "{error}");
+        std::fs::write(&file, one).unwrap();
+        assert!(args.plan().is_ok());
+        std::fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::Flock;
 
+use crate::output::note;
 use crate::{bounded, lock};
 
 /// Files with more bytes than this are not settings.
@@ -19,6 +21,8 @@ const BACKUP: &str = ".lateen-";
 const BACKUP_END: &str = ".bak";
 /// As many of a file are kept, and the first one, and the last one that is an original.
 pub const KEPT: usize = 10;
+/// How long a run waits for another one.
+const LOCKED: Duration = Duration::from_secs(30);
 
 /// The root folder under which a node's files are.
 #[derive(Debug)]
@@ -128,8 +132,22 @@ impl Root {
     pub fn lock(&self) -> Result<Flock<File>> {
         let folder = self.resolve("/run")?;
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let lock = lock::take(&folder.join("lateen-registry.lock"))?;
-        lock.context("another lateen node registry is at work here: try again when it has ended")
+        let path = folder.join("lateen-registry.lock");
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            if let Some(lock) = lock::take(&path)? {
+                return Ok(lock);
+            }
+            ensure!(
+                begun.elapsed() < LOCKED,
+                "another lateen node registry is at work here: try again when it has ended"
+            );
+            if !told && begun.elapsed() > Duration::from_secs(1) {
+                note("waiting for another lateen node registry to end");
+                told = true;
+            }
+        }
     }
 
     /// The file itself, behind links. A link out of the root would change another machine's files.

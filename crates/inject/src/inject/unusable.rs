@@ -4,7 +4,6 @@
 
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{Fault, unusable_proxy_config};
-
 use serde_json::Value;
 
 use super::{Context, Target};

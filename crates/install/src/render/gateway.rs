@@ -135,12 +135,17 @@ fn pod_annotations(plan: &Plan, gateway: &Gateway) -> Value {
     with(&with(&fixed, &older), &gateway.settings["podAnnotations"])
 }
 
-/// The Service's ports: those of the values, with the component's on top.
+/// The Service's ports: the component's, or those of the values if it has none, as in Istio: a gateway opens no
+/// port beside those that its owner writes.
 fn ports(plan: &Plan, gateway: &Gateway) -> Vec<Value> {
     let older = |field: &str| json!({ "ports": plan.list(&format!("{}.{field}", gateway.values)) });
-    let mut spec = older("ports");
-    service::overlay(&mut spec, &older("ingressPorts"));
-    service::overlay(&mut spec, &json!({ "ports": gateway.settings["service"]["ports"] }));
+    let own = &gateway.settings["service"]["ports"];
+    let mut spec = json!({});
+    if own.as_array().is_none_or(|ports| ports.iter().all(Value::is_null)) {
+        spec = older("ports");
+        service::overlay(&mut spec, &older("ingressPorts"));
+    }
+    service::overlay(&mut spec, &json!({ "ports": own }));
     let mut ports = spec["ports"].as_array().cloned().unwrap_or_default();
     for port in &mut ports {
         if port["protocol"].as_str().is_none_or(str::is_empty) {

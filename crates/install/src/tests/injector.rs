@@ -243,6 +243,8 @@ fn surroundings(path: &str) -> Value {
         _ if path.contains(".cni.") && !path.contains("overlays.") => {
             json!({"components": {"cni": {"enabled": true}}})
         }
+        // The demonstration's gateway has ports of its own.
+        "ports" | "ingressPorts" if path.starts_with("values.") => json!({"profile": "default"}),
         "externalTrafficPolicy" | "loadBalancerSourceRanges" => {
             gateways(json!({"type": "LoadBalancer"}))
         }

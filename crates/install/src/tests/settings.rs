@@ -83,11 +83,6 @@ fn a_services_ports_merge_by_number_and_protocol() {
         ("components.pilot.k8s.service.ports[0].port", "15010"),
         ("components.pilot.k8s.service.ports[1].port", "15014"),
         ("components.pilot.k8s.service.ports[1].name", "metrics"),
-        ("components.ingressGateways[0].k8s.service.ports[0].port", "443"),
-        ("components.ingressGateways[0].k8s.service.ports[0].nodePort", "30443"),
-        ("components.ingressGateways[0].k8s.service.ports[1].port", "443"),
-        ("components.ingressGateways[0].k8s.service.ports[1].protocol", "UDP"),
-        ("components.ingressGateways[0].k8s.service.ports[1].name", "http3"),
     ];
     let objects = render(&plan("default", &settings)).0;
     assert_eq!(
@@ -100,12 +95,38 @@ fn a_services_ports_merge_by_number_and_protocol() {
             "https-graph 20001/TCP",
         ]
     );
-    let gateway = object(&objects, "Service", "istio-ingressgateway");
-    assert_eq!(
-        ports(&gateway),
-        ["status-port 15021/TCP", "http2 80/TCP", "https 443/TCP", "http3 443/UDP"]
-    );
-    assert_eq!(gateway["spec"]["ports"][2]["nodePort"], 30443);
+}
+
+#[test]
+fn a_gateway_has_the_ports_of_its_component_and_no_other() {
+    let gateway = |settings: &[(&str, &str)]| {
+        let objects = render(&plan("default", settings)).0;
+        object(&objects, "Service", "istio-ingressgateway")
+    };
+    let own = [
+        ("components.ingressGateways[0].k8s.service.ports[0].port", "443"),
+        ("components.ingressGateways[0].k8s.service.ports[0].name", "https"),
+        ("components.ingressGateways[0].k8s.service.ports[0].nodePort", "30443"),
+        ("components.ingressGateways[0].k8s.service.ports[1].port", "443"),
+        ("components.ingressGateways[0].k8s.service.ports[1].protocol", "UDP"),
+        ("components.ingressGateways[0].k8s.service.ports[1].name", "http3"),
+    ];
+    let service = gateway(&own);
+    assert_eq!(ports(&service), ["https 443/TCP", "http3 443/UDP"]);
+    assert_eq!(service["spec"]["ports"][0]["nodePort"], 30443);
+    let defaults = ["status-port 15021/TCP", "http2 80/TCP", "https 443/TCP"];
+    assert_eq!(ports(&gateway(&[])), defaults);
+    let empty = [("components.ingressGateways[0].k8s.service.ports", "[]")];
+    assert_eq!(ports(&gateway(&empty)), defaults);
+    let port = json!([{"name": "tcp", "port": 31400}]);
+    let told = check_issues(json!({
+        "components": {"ingressGateways": [
+            {"name": "istio-ingressgateway", "enabled": true, "k8s": {"service": {"ports": port}}},
+        ]},
+        "values": {"gateways": {"istio-ingressgateway": {"ports": port}}},
+    }));
+    let words = "istio-ingressgateway.ports: it has no effect beside k8s.service.ports";
+    assert!(told.iter().any(|one| one.contains(words)), "{told:?}");
 }
 
 #[test]

@@ -145,10 +145,8 @@ fn pod(plan: &Plan, gateway: &Gateway, ports: &[Value]) -> Value {
     let mut volumes = vec![
         json!({ "name": "istio-envoy", "emptyDir": {} }),
         json!({ "name": "istio-data", "emptyDir": {} }),
-        json!({
-            "name": "istiod-ca-cert",
-            "configMap": { "name": "istio-ca-root-cert", "optional": true },
-        }),
+        // The kubelet waits for it, and would look for one that may be missing a minute later only.
+        json!({ "name": "istiod-ca-cert", "configMap": { "name": "istio-ca-root-cert" } }),
         token(),
         json!({ "name": "podinfo", "downwardAPI": { "items": [
             label("labels", "metadata.labels"),
