@@ -160,6 +160,13 @@ fn mesh_page(text: &mut Text, facts: &Facts) {
         text.gauge(name, help, all.map(|(_, count)| *count as f64).sum());
     }
     text.head("lateen_issues", "gauge", "Findings about objects, by code and severity");
+    // Zero of what there is none of, so that the first one is a rise.
+    for severity in [Severity::Info, Severity::Warning, Severity::Error] {
+        if !facts.issues.keys().any(|(_, have)| *have == severity) {
+            let severity = severity.to_string().to_lowercase();
+            text.line("lateen_issues", &label("severity", &severity), 0.0);
+        }
+    }
     for ((code, severity), count) in &facts.issues {
         let severity = severity.to_string().to_lowercase();
         let labels = [label("code", code), label("severity", &severity)].join(",");
@@ -345,6 +352,8 @@ mod tests {
             "pilot_eds_no_instances 3",
             "pilot_vservice_dup_domain 2",
             "lateen_issues{code=\"IST0109\",severity=\"error\"} 2",
+            "lateen_issues{severity=\"warning\"} 0",
+            "lateen_issues{severity=\"info\"} 0",
             "pilot_proxy_convergence_time_bucket{le=\"0.1\"} 3",
             "pilot_proxy_convergence_time_bucket{le=\"0.5\"} 5",
             "pilot_proxy_convergence_time_bucket{le=\"30\"} 5",

@@ -142,13 +142,13 @@ impl Registry {
         if let Some(found) = all.get(&(metric, labels.clone(), view)) {
             return found.value.clone();
         }
-        let full = all.len() >= self.limit - SPARE.min(self.limit / 4);
-        let labels = if full { self.overflow(view, labels) } else { labels.clone() };
-        let is_last = all.len() >= self.limit;
+        let is_short = all.len() >= self.limit - SPARE.min(self.limit / 4);
+        let labels = if is_short { self.overflow(view, labels) } else { labels.clone() };
+        let is_full = all.len() >= self.limit;
         match all.entry((metric, labels, view)) {
             Slot::Occupied(found) => found.get().value.clone(),
             // Other ends, again and again: what they count is in no series.
-            Slot::Vacant(_) if is_last => new(),
+            Slot::Vacant(_) if is_full => new(),
             Slot::Vacant(place) => place.insert(Series::new(new())).value.clone(),
         }
     }
