@@ -34,8 +34,10 @@ const BATCH: usize = 256 << 10;
 const MOMENT: Duration = Duration::from_millis(50);
 /// What a pipe takes as a whole or not at all.
 const PIECE: usize = 4096;
-/// How long a pipe that was read from so far may take none, in milliseconds. Meanwhile nothing else is written.
+/// How long a pipe that was read from so far may take none, in milliseconds, and how long all may take. Meanwhile
+/// nothing else is written.
 const PATIENCE: u16 = 200;
+const LONGEST: Duration = Duration::from_secs(1);
 /// How often a named file is looked for under its name.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -230,19 +232,21 @@ impl Files {
 }
 
 /// Writes a file at once, and all else in pieces of whole lines as long as it takes them.
-fn put(mut out: impl Write + AsFd, text: &mut &str, patience: u16) -> io::Result<()> {
+fn put(mut out: impl Write + AsFd, text: &mut &str, mut patience: u16) -> io::Result<()> {
     if SFlag::from_bits_truncate(fstat(&out)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG {
         return out.write_all(text.as_bytes());
     }
+    let began = Instant::now();
     while !text.is_empty() {
         let mut ready = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-        if poll(&mut ready, patience)? == 0 {
+        if poll(&mut ready, patience)? == 0 || began.elapsed() > LONGEST {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let (piece, rest) = text.split_at(piece(text));
         out.write_all(piece.as_bytes())?;
         out.flush()?;
         *text = rest;
+        patience = PATIENCE;
     }
     Ok(())
 }

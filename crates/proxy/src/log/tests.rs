@@ -95,9 +95,27 @@ fn a_pipe_that_nobody_reads_from_holds_no_other_sink() {
     assert_eq!(text, line.repeat(taken), "whole lines");
     assert!(taken > 500, "{taken}");
     assert_eq!(log.dropped(), 1000 + 1000 - taken as u64);
-    log.line(&Sink::File(slow), "more\n");
+    log.line(&Sink::File(slow.clone()), "more\n");
     log.flush(Duration::from_secs(20));
     assert_eq!(log.dropped(), 2000 - taken as u64, "it takes more when it was read");
+    // Far more than a pipe holds, to a sink that has failed: somebody reads it now.
+    let (mut files, sink, text) = (Files::new(None), Sink::File(slow.clone()), line.repeat(40_000));
+    let mut pipe = fs::File::open(slow).unwrap();
+    let reads = std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    });
+    let (mut rest, mut parts, begin) = (text.as_str(), 0, Instant::now());
+    while !rest.is_empty() && begin.elapsed() < Duration::from_secs(20) {
+        let before = rest.len();
+        files.failing.insert(sink.clone());
+        let _ = files.write(&sink, &mut rest, Instant::now());
+        parts += u32::from(rest.len() < before);
+    }
+    drop((files, reader, log));
+    assert!(reads.join().unwrap().ends_with(&text), "{} bytes left", rest.len());
+    assert!(parts < 20, "{parts}: who begins to take lines is waited for again");
     fs::remove_dir_all(folder).unwrap();
 }
 
