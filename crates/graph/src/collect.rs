@@ -35,12 +35,14 @@ pub struct Traffic {
 }
 
 /// How reading goes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reading {
     address: String,
     has_read: bool,
     failure: Option<String>,
     left_out: u64,
+    /// How far the time before the present is read, while it is not.
+    behind: Option<String>,
 }
 
 /// Where proxies send their traffic.
@@ -92,7 +94,7 @@ impl Traffic {
 
     /// For what is read from a Prometheus, from this time on.
     pub fn of_prometheus(limit: usize, address: String, since: u64) -> Arc<Self> {
-        let reading = Reading { address, has_read: false, failure: None, left_out: 0 };
+        let reading = Reading { address, ..Reading::default() };
         Arc::new(Self::over(Store::new(limit, since), Some(reading)))
     }
 
@@ -112,6 +114,13 @@ impl Traffic {
             reading.has_read = true;
             reading.failure = None;
             reading.left_out = left_out;
+        }
+    }
+
+    /// How far it is with the time before that which is shown; `None` if nothing is missing.
+    pub fn is_behind(&self, how: Option<String>) {
+        if let Some(mut reading) = self.reading() {
+            reading.behind = how;
         }
     }
 
@@ -141,6 +150,7 @@ impl Traffic {
         if let Some(failure) = &reading.failure {
             notices.push(format!("what is shown ends when Prometheus was last read: {failure}"));
         }
+        notices.extend(reading.behind.clone());
         if reading.left_out > 0 {
             notices.push(format!("{} series of Prometheus found no room", reading.left_out));
         }

@@ -3,6 +3,7 @@
 
 mod parameters;
 mod shapes;
+mod told;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,7 @@ use shapes::{
     Data, EdgeData, EdgeTraffic, Elements, Gateway, Hosts, Kiali, NodeData, NodeTraffic, Number,
     Pairs, Rates, Response, ServiceEntry,
 };
+use told::Told;
 
 /// Decimals of a rate; a smaller one has as many as show a digit of it.
 const DECIMALS: u32 = 2;
@@ -31,6 +33,7 @@ const MARKS: &[(&str, &str)] = &[
 
 pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
     let nodes: Nodes<'_> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
+    let told = Told::of(graph, &nodes);
     Kiali {
         timestamp: graph.at / 1000,
         duration: graph.duration,
@@ -41,13 +44,13 @@ pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
             GraphType::Service => "service",
         },
         elements: Elements {
-            nodes: graph.nodes.iter().map(|one| Data { data: node(one, tcp) }).collect(),
+            nodes: graph.nodes.iter().map(|one| Data { data: node(one, &told, tcp) }).collect(),
             edges: graph.edges.iter().map(|one| Data { data: edge(one, &nodes, tcp) }).collect(),
         },
     }
 }
 
-fn node(node: &Node, tcp: TcpRate) -> NodeData<'_> {
+fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
     NodeData {
@@ -58,12 +61,13 @@ fn node(node: &Node, tcp: TcpRate) -> NodeData<'_> {
             NodeKind::Service | NodeKind::ServiceEntry => "service",
             NodeKind::Outside | NodeKind::Client | NodeKind::BlackHole => "unknown",
         },
-        cluster: node.cluster.as_deref().unwrap_or("unknown"),
+        cluster: told.cluster(node),
         namespace: node.namespace.as_deref().unwrap_or("unknown"),
         workload: node.workload.as_deref(),
         app: node.app.as_deref(),
         version: node.version.as_deref(),
         service: node.service.as_ref().map(|_| &*node.name),
+        dest_services: told.asked_for(node),
         is_service_entry: entry,
         is_gateway: node.gateway.map(|gateway| match gateway {
             "egress" => Gateway::EgressInfo(Hosts {}),

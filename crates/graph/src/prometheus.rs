@@ -9,13 +9,13 @@ mod client;
 mod counters;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
 use crate::collect::{Traffic, seconds};
-use crate::store::{KEPT, STEP, step_of};
-use client::Client;
+use crate::store::{KEPT, STEP, Store, step_of};
+use client::{Client, Series};
 use counters::{Counters, MOST};
 
 pub use client::{Address, Failure, Settings};
@@ -28,6 +28,9 @@ istio_tcp_connections_opened_total|istio_tcp_connections_closed_total|istio_requ
 istio_request_messages_total|istio_response_messages_total|istio_request_bytes_sum|istio_response_bytes_sum|\
 istio_request_duration_milliseconds_bucket|istio_build\"}";
 
+/// Seconds that are read first, so that the present is shown at once.
+const PRESENT: u64 = 60;
+
 /// What has been read so far.
 struct Reader {
     client: Client,
@@ -35,6 +38,13 @@ struct Reader {
     /// The first step that was not asked for yet.
     next: u32,
     batch: u32,
+}
+
+/// Follows the present, and reads what was before it in the time that is left. A store is filled in the order of time:
+/// the hour has one of its own, which takes the other's place when it has caught up.
+struct Follower {
+    present: Reader,
+    past: Option<(Reader, Store)>,
 }
 
 /// A place for the traffic of the last hour that [`follow`] fills.
@@ -46,13 +56,13 @@ const HOUR: u64 = KEPT as u64 * STEP;
 
 /// Follows Prometheus until dropped.
 pub async fn follow(settings: Settings, traffic: Arc<Traffic>) {
-    let mut reader = Reader::new(settings, HOUR);
+    let mut follower = Follower::new(settings, &traffic);
     let mut tick = tokio::time::interval(Duration::from_secs(STEP));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut said = String::new();
     loop {
         tick.tick().await;
-        match reader.catch_up(&traffic).await {
+        match follower.read_on(&traffic).await {
             Ok(()) if said.is_empty() => {}
             Ok(()) => {
                 tracing::info!("prometheus answers again");
@@ -89,32 +99,96 @@ impl Reader {
 
     /// Everything up to the last step that is over.
     async fn catch_up(&mut self, traffic: &Traffic) -> Result<(), Failure> {
-        let last = step_of(seconds()) - 1;
-        // What is too long ago is not kept anyway.
-        self.next = self.next.max(last.saturating_sub(KEPT));
+        let last = self.begin();
         while self.next <= last {
-            let until = (self.next + self.batch - 1).min(last);
-            // A step's counts are there at its end.
-            let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
-            let asked = until - self.next + 1;
-            let series = match self.client.range(QUERY, times, STEP).await {
-                Err(failure) if asked > 1 && failure.is_of_size() => {
-                    self.batch = asked.div_ceil(2);
-                    continue;
-                }
-                series => series?,
-            };
-            {
-                let mut store = traffic.now();
-                self.counters.take(&mut store, &series, self.next, until);
-                // The next step is the one that is not over.
-                store.advance((u64::from(until) + 1) * STEP);
-            }
-            self.next = until + 1;
+            let (series, until) = self.ask(last).await?;
+            self.take(&mut traffic.now(), &series, until);
             traffic.has_read(self.counters.proxies(), self.counters.left_out());
         }
         // It may have been its load alone.
         self.batch = BATCH;
+        Ok(())
+    }
+
+    /// The last step that is over. What is too long ago is not kept anyway.
+    fn begin(&mut self) -> u32 {
+        let last = step_of(seconds()) - 1;
+        self.next = self.next.max(last.saturating_sub(KEPT));
+        last
+    }
+
+    /// As many of the next steps as are answered at once, and the last of them.
+    async fn ask(&mut self, last: u32) -> Result<(Vec<Series>, u32), Failure> {
+        let mut late = Duration::ZERO;
+        loop {
+            let until = (self.next + self.batch - 1).min(last);
+            // A step's counts are there at its end.
+            let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
+            let asked = until - self.next + 1;
+            match self.client.range(QUERY, times, STEP).await {
+                Ok(series) => return Ok((series, until)),
+                Err(Failure::Late { url, waited }) => {
+                    late += waited;
+                    if asked == 1 {
+                        return Err(Failure::Late { url, waited: late });
+                    }
+                    // What hangs is known sooner.
+                    self.batch = asked.div_ceil(4);
+                }
+                Err(failure) if asked > 1 && failure.is_of_size() => self.batch = asked.div_ceil(2),
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+
+    fn take(&mut self, store: &mut Store, series: &[Series], until: u32) {
+        self.counters.take(store, series, self.next, until);
+        // The next step is the one that is not over.
+        store.advance((u64::from(until) + 1) * STEP);
+        self.next = until + 1;
+    }
+}
+
+impl Follower {
+    /// Both stores have the room of one.
+    fn new(settings: Settings, traffic: &Traffic) -> Self {
+        let (limit, now) = (traffic.now().fill().limit, seconds());
+        *traffic.now() = Store::new(limit / 4, now - PRESENT);
+        let mut past = Reader::new(settings.clone(), HOUR);
+        // The present waits for it.
+        past.client.patience = Duration::from_secs(STEP);
+        let store = Store::new(limit - limit / 4, now - HOUR);
+        Self { present: Reader::new(settings, PRESENT), past: Some((past, store)) }
+    }
+
+    /// The present, and then the past for as long as a step lasts.
+    async fn read_on(&mut self, traffic: &Traffic) -> Result<(), Failure> {
+        let began = Instant::now();
+        self.present.catch_up(traffic).await?;
+        let Some((reader, store)) = &mut self.past else { return Ok(()) };
+        let last = reader.begin().min(self.present.next - 1);
+        while reader.next <= last {
+            let minutes = (u64::from(last + 1 - reader.next) * STEP / 60).max(1);
+            let notice = format!(
+                "what is shown is the present: {minutes} minutes of the last hour are still to be read from Prometheus"
+            );
+            traffic.is_behind(Some(notice.clone()));
+            match reader.ask(last).await {
+                Ok((series, until)) => reader.take(store, &series, until),
+                Err(failure) => {
+                    traffic.is_behind(Some(format!("{notice}: {failure}")));
+                    return Ok(());
+                }
+            }
+            if reader.next <= last && began.elapsed().as_secs() >= STEP {
+                return Ok(());
+            }
+        }
+        if let Some((Reader { counters, .. }, store)) = self.past.take() {
+            *traffic.now() = store;
+            self.present.counters = counters;
+            traffic.is_behind(None);
+        }
         Ok(())
     }
 }

@@ -3,16 +3,23 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use lateen_runtime::printable::printable;
+use lateen_telemetry::labels::cut;
+
 use crate::view::{Edge, Graph, Node, ShareOf, State};
 use crate::words::{bytes, number, percent};
 
 /// A share that is all but the whole is not worth a word.
 const SHOWN_BELOW: f64 = 0.9995;
 
+/// Bytes of a name, and of what went wrong.
+const LONGEST_NAME: usize = 100;
+const LONGEST_STATE: usize = 300;
+
 /// One line per edge; nothing for a graph without any.
 pub fn text(graph: &Graph) -> String {
     let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
-    let name = |id: &str| nodes.get(id).map_or(id.to_owned(), |node| label(node));
+    let name = |id: &str| nodes.get(id).map_or_else(|| shown(id, LONGEST_NAME), |node| label(node));
     let rows: Vec<[String; 4]> = graph
         .edges
         .iter()
@@ -30,11 +37,18 @@ pub fn text(graph: &Graph) -> String {
 }
 
 fn label(node: &Node) -> String {
-    let version = node.version.as_deref().map(|version| format!(" {version}")).unwrap_or_default();
+    let name = shown(&node.name, LONGEST_NAME);
+    let part = |text: &String| shown(text, LONGEST_NAME);
+    let version = node.version.as_ref().map(|text| format!(" {}", part(text))).unwrap_or_default();
     match &node.namespace {
-        Some(namespace) => format!("{}{version} ({namespace})", node.name),
-        None => node.name.clone(),
+        Some(namespace) => format!("{name}{version} ({})", part(namespace)),
+        None => name,
     }
+}
+
+/// Proxies name what they like.
+fn shown(text: &str, longest: usize) -> String {
+    cut(&printable(text), longest).into_owned()
 }
 
 /// What goes over an edge, and its share of a split.
@@ -70,6 +84,49 @@ fn whole(of: ShareOf) -> &'static str {
 fn state(edge: &Edge) -> String {
     match edge.health.state {
         State::Idle | State::Healthy => String::new(),
-        State::Degraded | State::Failing => edge.health.reasons.join("; "),
+        State::Degraded | State::Failing => shown(&edge.health.reasons.join("; "), LONGEST_STATE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lateen_telemetry::labels::Reporter;
+
+    use super::{LONGEST_NAME, text};
+    use crate::graph::{Query, graph};
+    use crate::key::{Key, Party, Protocol, Service};
+    use crate::point::Point;
+    use crate::store::{Store, step_of};
+    use crate::view::GraphType;
+
+    #[test]
+    fn names_neither_rule_a_terminal_nor_forge_a_row_nor_widen_it_without_end() {
+        let named = |name: &str| Party { workload: name.into(), ..Party::default() };
+        let key = Key {
+            reporter: Reporter::Source,
+            source: named("a\u{1b}[2J\nforged -> row"),
+            destination: named(&"x".repeat(400)),
+            service: Service::default(),
+            protocol: Protocol::Tcp,
+            mutual_tls: false,
+            flags: "\u{1b}[31mUF".into(),
+            code: "".into(),
+        };
+        let (mut store, now) = (Store::new(1 << 20, 1000), 1000);
+        store.add(now, key, &Point { opened: 1, closed: 1, ..Point::default() });
+        let query = Query {
+            r#type: GraphType::Workload,
+            namespaces: None,
+            confined_to: None,
+            duration: 5,
+            at: step_of(now),
+            services: true,
+            idle: false,
+        };
+        let shown = text(&graph(&store, &query));
+        assert_eq!(shown.lines().count(), 1, "{shown}");
+        assert!(shown.starts_with("a\\u{1b}[2J\\nforged -> row -> xxx"), "{shown}");
+        assert!(!shown.trim_end().contains(char::is_control), "{shown:?}");
+        assert!(shown.chars().count() < 3 * LONGEST_NAME, "{shown}");
     }
 }

@@ -343,6 +343,7 @@ impl Connection {
             start: now.checked_sub(duration).unwrap_or(now),
             duration,
             listener: self.listener.compiled.name.clone(),
+            direction: self.listener.compiled.direction,
             filter_chain: chain.map_or_else(Arc::default, |chain| chain.name.clone()),
             origin: origin.clone(),
             cluster: cluster.map(|c| c.name.clone()).or_else(|| self.missing_cluster.clone()),

@@ -13,7 +13,8 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -22,12 +23,21 @@ use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
 use lateen_runtime::rotated::{LIMIT, Rotated};
+use libc::{O_NOCTTY, O_NONBLOCK};
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::stat::{SFlag, fstat};
 
 /// Bytes that may wait to be written, and how many are written at once without waiting for more.
 const ROOM: usize = 4 << 20;
 const BATCH: usize = 256 << 10;
 /// How long lines are gathered.
 const MOMENT: Duration = Duration::from_millis(50);
+/// What a pipe takes as a whole or not at all.
+const PIECE: usize = 4096;
+/// How long a pipe that was read from so far may take none, in milliseconds, and how long all may take. Meanwhile
+/// nothing else is written.
+const PATIENCE: u16 = 200;
+const LONGEST: Duration = Duration::from_secs(1);
 /// How often a named file is looked for under its name.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -162,12 +172,14 @@ impl Files {
     fn write_all(&mut self, queue: &Queue) {
         while let Some(all) = queue.next() {
             for (sink, text, lines) in all.texts {
-                let written = self.write(&sink, &text, Instant::now());
+                let mut rest = text.as_str();
+                let written = self.write(&sink, &mut rest, Instant::now());
                 if written.is_err() {
-                    queue.dropped.fetch_add(lines, Ordering::Relaxed);
+                    let lost = rest.bytes().filter(|byte| *byte == b'\n').count() as u64;
+                    queue.dropped.fetch_add(lost.min(lines), Ordering::Relaxed);
                 }
                 if let Some(error) = self.news(sink.clone(), written) {
-                    tracing::warn!(?sink, %error, "cannot write the access log: check path and space");
+                    tracing::warn!(?sink, %error, "cannot write the access log: check path, space and reader");
                 }
             }
             for done in all.flushes {
@@ -188,24 +200,64 @@ impl Files {
         }
     }
 
-    fn write(&mut self, sink: &Sink, text: &str, now: Instant) -> io::Result<()> {
+    /// Takes from the text what is written.
+    fn write(&mut self, sink: &Sink, text: &mut &str, now: Instant) -> io::Result<()> {
+        let patience = if self.failing.contains(sink) { 0 } else { PATIENCE };
         match (sink, &mut self.stand_in) {
             (Sink::Stdout | Sink::Stderr, Some(file)) => file.append(text.as_bytes()),
-            (Sink::Stdout, None) => io::stdout().lock().write_all(text.as_bytes()),
-            (Sink::Stderr, None) => io::stderr().lock().write_all(text.as_bytes()),
-            (Sink::File(path), _) => self.append(path, text, now),
+            (Sink::Stdout, None) => put(io::stdout().lock(), text, patience),
+            (Sink::Stderr, None) => put(io::stderr().lock(), text, patience),
+            (Sink::File(path), _) => self.append(path, text, now, patience),
         }
     }
 
-    fn append(&mut self, path: &Path, text: &str, now: Instant) -> io::Result<()> {
+    fn append(
+        &mut self,
+        path: &Path,
+        text: &mut &str,
+        now: Instant,
+        patience: u16,
+    ) -> io::Result<()> {
         let has_name = self.named.get_mut(path).is_some_and(|named| named.has_name(path, now));
         if !has_name {
-            let file = OpenOptions::new().create(true).append(true).open(path)?;
+            // A pipe that nobody reads from is refused at once.
+            let flags = O_NONBLOCK | O_NOCTTY;
+            let file =
+                OpenOptions::new().create(true).append(true).custom_flags(flags).open(path)?;
             self.named.insert(path.to_owned(), Named { file, looked: now });
         }
         let named = self.named.get_mut(path).expect("inserted above");
-        named.file.write_all(text.as_bytes())
+        put(&named.file, text, patience)
     }
+}
+
+/// Writes a file at once, and all else in pieces of whole lines as long as it takes them.
+fn put(mut out: impl Write + AsFd, text: &mut &str, mut patience: u16) -> io::Result<()> {
+    if SFlag::from_bits_truncate(fstat(&out)?.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG {
+        return out.write_all(text.as_bytes());
+    }
+    let began = Instant::now();
+    while !text.is_empty() {
+        let mut ready = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
+        if poll(&mut ready, patience)? == 0 || began.elapsed() > LONGEST {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let (piece, rest) = text.split_at(piece(text));
+        out.write_all(piece.as_bytes())?;
+        out.flush()?;
+        *text = rest;
+        patience = PATIENCE;
+    }
+    Ok(())
+}
+
+/// Bytes of as many whole lines as fit into a piece; of one that does not fit, a part.
+fn piece(text: &str) -> usize {
+    if text.len() <= PIECE {
+        return text.len();
+    }
+    let fits = &text[..text.floor_char_boundary(PIECE)];
+    fits.rfind('\n').map_or(fits.len(), |end| end + 1)
 }
 
 impl Named {

@@ -16,6 +16,7 @@ use envoy_types::pb::envoy::service::discovery::v3::Resource;
 use envoy_types::pb::google::protobuf::Any;
 use lateen_runtime::admin::{self, Handler};
 use lateen_runtime::pages::reading;
+use lateen_telemetry::cel::Value;
 use lateen_telemetry::record::ProxyFacts;
 use lateen_xds::client::{DeltaClient, Event, connect};
 use prost::{Message, Name};
@@ -113,6 +114,8 @@ fn shared(
     // A fixed configuration has nobody to ask.
     let questions = matches!(options.source, Source::Ads(_)).then_some(questions);
     let count = options.workers.max(1);
+    let own = own::whole(&options.node);
+    let facts = facts(own.node.clone());
     Ok(Arc::new(Shared {
         config: ArcSwap::from_pointee(Config::default()),
         published: watch::Sender::new(0),
@@ -120,14 +123,14 @@ fn shared(
         linked: AtomicBool::new(false),
         trouble: ArcSwapOption::empty(),
         records: Records::new(count),
-        traffic: Traffic::new(own::whole(&options.node), Peers::new(questions), count),
+        traffic: Traffic::new(own, Peers::new(questions), count),
         reasons: Reasons::default(),
         log: LogWriter::start(options.stdout_log.take()).map_err(StartError::Thread)?,
         collectors,
         sockets: Sockets { mark: options.mark, known_as: options.known_as },
         max_connections: options.max_connections,
         workers: count,
-        facts: Arc::new(facts()),
+        facts: Arc::new(facts),
         started: Instant::now(),
     }))
 }
@@ -173,8 +176,8 @@ fn events(
     }
 }
 
-/// What is the same for all connections: the name that the machine or the pod has, and the process' variables.
-fn facts() -> ProxyFacts {
+/// What is the same for all connections: the node, the name that the machine or the pod has, the process' variables.
+fn facts(node: Value) -> ProxyFacts {
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     // What is no UTF-8 could not be in a line.
     let texts = |(name, value): (OsString, OsString)| {
@@ -184,6 +187,7 @@ fn facts() -> ProxyFacts {
         hostname: hostname.trim().to_owned(),
         environment: std::env::vars_os().filter_map(texts).collect(),
         seed: seed(),
+        node,
     }
 }
 

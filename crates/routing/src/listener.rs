@@ -51,6 +51,8 @@ pub struct CompiledListener {
     /// How the first bytes are looked at before a chain is chosen; `None` if no chain depends on
     /// them, so that a client that waits for the server's greeting gets it at once.
     pub inspection: Option<Inspection>,
+    /// Envoy's number of its direction.
+    pub direction: i32,
     pub chains: Vec<Arc<FilterChain>>,
     pub default_chain: Option<Arc<FilterChain>>,
     pub access_log: Vec<AccessLog>,
@@ -198,6 +200,7 @@ fn compile(source: &listener::Listener) -> Result<CompiledListener, Refusal> {
         ipv4_too: convert::has_ipv4_too(source.address.as_ref()),
         original_src: filters.original_src,
         inspection: inspection(source, &filters, &chains),
+        direction: source.traffic_direction,
         chains,
         default_chain,
         access_log,

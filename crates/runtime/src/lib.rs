@@ -8,6 +8,7 @@ pub mod http;
 pub mod log;
 pub mod memory;
 pub mod pages;
+pub mod printable;
 pub mod process;
 pub mod readiness;
 pub mod rotated;

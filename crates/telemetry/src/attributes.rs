@@ -19,6 +19,7 @@ impl Attributes for AccessRecord {
             "request" => self.request(name),
             "response" => self.response(name),
             "xds" => self.xds(name),
+            "node" => self.proxy.node.member(name),
             "upstream_peer" => peer(&self.peer()?, name),
             "filter_state" if name == "upstream_peer" => Some(members(&self.peer()?)),
             _ => None,
@@ -73,6 +74,8 @@ impl AccessRecord {
         match name {
             "cluster_name" => self.cluster.clone().map(Value::Text),
             "filter_chain_name" => Some(Value::Text(self.filter_chain.clone())),
+            "listener_direction" => Some(Value::Int(self.direction.into())),
+            "node" => Some(self.proxy.node.clone()),
             _ => None,
         }
     }
@@ -115,8 +118,10 @@ pub fn members(peer: &Peer) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use crate::cel::Expression;
-    use crate::record::AccessRecord;
+    use std::sync::Arc;
+
+    use crate::cel::{Expression, Value};
+    use crate::record::{AccessRecord, ProxyFacts};
     use crate::sample::record;
 
     #[test]
@@ -134,6 +139,12 @@ mod tests {
             "upstream.request_attempt_count == 3",
         ] {
             assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
+        }
+        let node = Value::Map(Arc::new([("id".into(), Value::text("sidecar~a"))].into()));
+        let proxy = ProxyFacts { node, ..ProxyFacts::default() };
+        let named = AccessRecord { proxy: proxy.into(), ..record() };
+        for text in ["xds.listener_direction == 2 && xds.node.id == 'sidecar~a'", "has(node.id)"] {
+            assert!(Expression::parse(text).unwrap().is_true(&named), "{text}");
         }
         let ended = AccessRecord { flags: &[], upstream_remote: None, ..record() };
         for text in ["response.flags != 0", "has(upstream.port)"] {

@@ -44,6 +44,17 @@ pub const GROUPS: [&str; 13] = [
     "xds",
 ];
 
+/// What the groups have whose attributes are known here one by one.
+const NAMES: [(&str, &[&str]); 5] = [
+    ("destination", &["address", "port"]),
+    ("downstream_peer", &PEER),
+    ("source", &["address", "port"]),
+    ("upstream_peer", &PEER),
+    ("xds", &["cluster_name", "filter_chain_name", "listener_direction", "node"]),
+];
+const PEER: [&str; 7] =
+    ["app", "cluster", "namespace", "revision", "service", "version", "workload"];
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CelError {
     #[error("it is empty: write a CEL expression such as connection.mtls")]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::timestamp;
+use crate::{cel, timestamp};
 
 /// Envoy's response flags, as far as a TCP connection can have them
 /// (Envoy's access log page, `%RESPONSE_FLAGS%`).
@@ -89,6 +89,8 @@ pub struct ProxyFacts {
     pub environment: BTreeMap<String, String>,
     /// A random number, from which ids are made.
     pub seed: u64,
+    /// The node that expressions may ask about.
+    pub node: cel::Value,
 }
 
 /// How a reason begins that is no error of the operating system: the proxy waited long enough.
@@ -107,6 +109,8 @@ pub struct AccessRecord {
     pub start: SystemTime,
     pub duration: Duration,
     pub listener: Arc<str>,
+    /// Envoy's number of the listener's direction: 1 for inbound, 2 for outbound, 0 for neither.
+    pub direction: i32,
     pub filter_chain: Arc<str>,
     pub origin: Option<Arc<str>>,
     pub cluster: Option<Arc<str>>,

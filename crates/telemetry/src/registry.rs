@@ -2,9 +2,10 @@
 //! that are shared with whoever counts, and their exposition.
 //!
 //! A series may be for the page alone, or for reports alone: where labels are changed by a user's wish, reports
-//! keep the standard ones. There are at most as many series as was said. When they are used up, those that nobody holds and that
-//! have not changed for long make room; else what is new is counted in one series per metric, whose labels
-//! say so, and for which places are kept.
+//! keep the standard ones. What the page alone sees takes no place of what is reported; of either there are at most as
+//! many series as was said. When they are used up, those that nobody holds and that have not changed for long make
+//! room; else what is new is counted in series that stand for all of one end, whose labels say so, and for which
+//! places are kept.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -14,12 +15,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::exposition::{Exposition, Kind};
 use crate::histogram::{Distribution, Histogram};
 use crate::labels::{Label, Labels};
+use crate::peer::UNKNOWN;
 use crate::standard::{About, Metric};
 
-/// The value of every label of a series that stands for all that found no room.
+/// The name of whatever found no room.
 pub const OVERFLOW: &str = "overflow";
-/// Places that are kept for such series, of each metric for each view; fewer where there are few.
-const SPARE: usize = 3 * Metric::ALL.len();
+/// Places that are kept for it; fewer where there are few.
+const SPARE: usize = 24 * Metric::ALL.len();
+/// Labels with few values each, and those that name somebody.
+const FEW: [&str; 6] = [
+    "reporter",
+    "request_protocol",
+    "response_flags",
+    "response_code",
+    "grpc_response_status",
+    "connection_security_policy",
+];
+const NAMES: [&str; 3] = ["_workload", "_canonical_service", "_app"];
 
 /// A counter.
 #[derive(Debug, Default)]
@@ -38,11 +50,15 @@ pub enum View {
 /// A metric, its labels, and who sees the series.
 type Name = (Metric, Labels, View);
 
+type All = HashMap<Name, Series>;
+
 /// The series of one proxy.
 #[derive(Debug)]
 pub struct Registry {
+    /// Of each of the two.
     limit: usize,
-    series: Mutex<HashMap<Name, Series>>,
+    reported: Mutex<All>,
+    page: Mutex<All>,
     overflowed: AtomicU64,
     evicted: AtomicU64,
 }
@@ -83,7 +99,8 @@ impl Registry {
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            series: Mutex::default(),
+            reported: Mutex::default(),
+            page: Mutex::default(),
             overflowed: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
         }
@@ -118,31 +135,49 @@ impl Registry {
         labels: &Labels,
         new: impl FnOnce() -> Value,
     ) -> Value {
-        let mut all = self.lock();
+        let mut all = match view {
+            View::All | View::Report => lock(&self.reported),
+            View::Page => lock(&self.page),
+        };
         if let Some(found) = all.get(&(metric, labels.clone(), view)) {
             return found.value.clone();
         }
         let is_short = all.len() >= self.limit - SPARE.min(self.limit / 4);
-        let labels = if is_short { self.overflow(labels) } else { labels.clone() };
+        let labels = if is_short { self.overflow(view, labels) } else { labels.clone() };
         let is_full = all.len() >= self.limit;
         match all.entry((metric, labels, view)) {
             Slot::Occupied(found) => found.get().value.clone(),
-            // Labels of other names, again and again: what they count is in no series.
+            // Other ends, again and again: what they count is in no series.
             Slot::Vacant(_) if is_full => new(),
             Slot::Vacant(place) => place.insert(Series::new(new())).value.clone(),
         }
     }
 
-    fn overflow(&self, labels: &Labels) -> Labels {
+    fn overflow(&self, view: View, labels: &Labels) -> Labels {
         self.overflowed.fetch_add(1, Ordering::Relaxed);
-        let instead = |label: &Label| Label { name: label.name.clone(), value: OVERFLOW.into() };
+        let own = own_side(labels).filter(|_| view != View::Page);
+        let instead = |label: &Label| match own {
+            Some(own) if FEW.contains(&&*label.name) || label.name.starts_with(own) => {
+                label.clone()
+            }
+            // The graph has one node for them all, in no namespace.
+            Some(_) if !NAMES.iter().any(|name| label.name.ends_with(name)) => {
+                Label { name: label.name.clone(), value: UNKNOWN.into() }
+            }
+            _ => Label { name: label.name.clone(), value: OVERFLOW.into() },
+        };
         labels.iter().map(instead).collect()
     }
 
     /// To be called at regular intervals. When the series are nearly used up, those that nobody holds and that
     /// have not changed for `idle` intervals are forgotten.
     pub fn sweep(&self, idle: u32) {
-        let mut all = self.lock();
+        for all in [&self.reported, &self.page] {
+            self.sweep_all(&mut lock(all), idle);
+        }
+    }
+
+    fn sweep_all(&self, all: &mut All, idle: u32) {
         for series in all.values_mut() {
             let now = series.value.total();
             series.idle = if now == series.seen { series.idle.saturating_add(1) } else { 0 };
@@ -156,7 +191,12 @@ impl Registry {
     }
 
     pub fn len(&self) -> usize {
-        self.lock().len()
+        let [reported, page] = self.lens();
+        reported + page
+    }
+
+    fn lens(&self) -> [usize; 2] {
+        [&self.reported, &self.page].map(|all| lock(all).len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -168,8 +208,9 @@ impl Registry {
         for about in &Metric::ALL {
             self.family(about, out);
         }
-        let (series, limit) = (self.len(), self.limit);
-        let help = "Series of Istio's metrics";
+        let ([reported, page], limit) = (self.lens(), self.limit);
+        let series = reported.max(page);
+        let help = "Series of Istio's metrics: standard ones, or those with changed labels if they are more";
         out.single("lateen_metrics_series", Kind::Gauge, help, series);
         let help = "Series that there may be; what finds no room is counted under \"overflow\"";
         out.single("lateen_metrics_series_limit", Kind::Gauge, help, limit);
@@ -183,11 +224,11 @@ impl Registry {
 
     /// What has come since the last call, of the series that have changed.
     pub fn changes(&self, out: &mut Exposition) {
-        let mut all = self.lock();
+        let mut all = lock(&self.reported);
         for about in &Metric::ALL {
             let mut opened = false;
-            for ((metric, labels, view), series) in all.iter_mut() {
-                if *metric != about.metric || *view == View::Page {
+            for ((metric, labels, _), series) in all.iter_mut() {
+                if *metric != about.metric {
                     continue;
                 }
                 let now = series.value.reading();
@@ -208,10 +249,8 @@ impl Registry {
     /// Connections that are open by what [`Registry::changes`] has told so far, under the labels that they began with.
     pub fn standing(&self) -> HashMap<Labels, u64> {
         let mut open: HashMap<Labels, i64> = HashMap::new();
-        for ((metric, labels, view), series) in self.lock().iter() {
-            let (Reading::Count(count), true) = (&series.reported, *view != View::Page) else {
-                continue;
-            };
+        for ((metric, labels, _), series) in lock(&self.reported).iter() {
+            let Reading::Count(count) = &series.reported else { continue };
             let count = i64::try_from(*count).unwrap_or(i64::MAX);
             let more = match metric {
                 Metric::TcpOpened => count,
@@ -228,13 +267,15 @@ impl Registry {
 
     fn family(&self, about: &About, out: &mut Exposition) {
         // Copied, so that nobody who counts waits for a page to be written.
-        let all: Vec<(Labels, View, Value)> = {
-            let all = self.lock();
+        let mut all: Vec<(Labels, View, Value)> = Vec::new();
+        for own in [&self.reported, &self.page] {
             let seen = |(metric, _, view): &Name| *metric == about.metric && *view != View::Report;
-            let of = all.iter().filter(|(name, _)| seen(name));
-            of.map(|((_, labels, view), series)| (labels.clone(), *view, series.value.clone()))
-                .collect()
-        };
+            all.extend(
+                lock(own).iter().filter(|(name, _)| seen(name)).map(
+                    |((_, labels, view), series)| (labels.clone(), *view, series.value.clone()),
+                ),
+            );
+        }
         if all.is_empty() {
             return;
         }
@@ -257,9 +298,19 @@ impl Registry {
             out.sample(about.name, &pairs(&labels), count);
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Series>> {
-        self.series.lock().expect("nothing panics while holding it")
+fn lock(all: &Mutex<All>) -> MutexGuard<'_, All> {
+    all.lock().expect("nothing panics while holding it")
+}
+
+/// How the labels of the proxy's own end begin.
+fn own_side(labels: &Labels) -> Option<&'static str> {
+    let reporter = labels.iter().find(|label| label.name == "reporter")?;
+    match &*reporter.value {
+        "source" => Some("source_"),
+        "destination" => Some("destination_"),
+        _ => None,
     }
 }
 
@@ -360,24 +411,60 @@ mod tests {
             registry.counter(Metric::TcpClosed, &labels(name)).add(1);
         }
         let page = page(&registry);
-        assert!(page.contains("\nlateen_metrics_series 4\n"), "{page}");
         assert!(page.contains("{source_workload=\"c\"} 1\n"));
         assert!(page.contains("{source_workload=\"overflow\"} 2\n"), "{page}");
         assert!(page.contains("\nlateen_metrics_overflow_total 2\n"), "{page}");
+        assert_eq!(registry.len(), 4);
     }
 
     #[test]
-    fn series_that_stand_for_others_are_within_the_limit_too() {
+    fn what_the_page_alone_sees_takes_no_place_of_reports_and_both_are_bounded() {
         let registry = Registry::new(100);
         for name in 0..200 {
             for metric in [Metric::TcpOpened, Metric::TcpClosed, Metric::TcpSent] {
-                registry.counter(metric, &labels(&name.to_string())).add(1);
                 let own = Label { name: format!("tag-{name}").into(), value: "a".into() };
                 registry.counter_for(View::Page, metric, &[own].into()).add(1);
             }
         }
         assert_eq!(registry.len(), 100);
-        assert!(page(&registry).contains("{source_workload=\"overflow\"} 1"));
+        registry.counter_for(View::Report, Metric::TcpOpened, &labels("late")).add(1);
+        registry.counter(Metric::TcpOpened, &labels("later")).add(1);
+        let mut out = Exposition::new(Format::Text);
+        registry.changes(&mut out);
+        let told = String::from_utf8(out.finish()).unwrap();
+        for name in ["late", "later"] {
+            assert!(told.contains(&format!("{{source_workload=\"{name}\"}} 1\n")), "{told}");
+        }
+        for name in 0..200 {
+            registry.counter(Metric::TcpClosed, &labels(&name.to_string())).add(1);
+        }
+        assert_eq!(registry.len(), 100 + 75 + 1, "one stands for all that found no room");
+    }
+
+    #[test]
+    fn what_finds_no_room_keeps_the_end_that_reports_it_and_its_flags() {
+        let registry = Registry::new(4);
+        let pairs = [
+            ("reporter", "source"),
+            ("source_workload", "client"),
+            ("source_workload_namespace", "shop"),
+            ("destination_workload", ""),
+            ("destination_workload_namespace", "jobs"),
+            ("destination_service", "job.jobs.svc.cluster.local"),
+            ("response_flags", "UF"),
+        ];
+        for job in ["a", "b", "c", "d", "e"] {
+            let value = |value: &'static str| if value.is_empty() { job } else { value };
+            let labels =
+                pairs.map(|(name, of)| Label { name: name.into(), value: value(of).into() });
+            registry.counter(Metric::TcpOpened, &labels.into()).add(1);
+        }
+        let own =
+            "reporter=\"source\",source_workload=\"client\",source_workload_namespace=\"shop\"";
+        let other = "destination_workload=\"overflow\",destination_workload_namespace=\"unknown\"";
+        let rest = "destination_service=\"unknown\",response_flags=\"UF\"} 2\n";
+        let page = page(&registry);
+        assert!(page.contains(&format!("{{{own},{other},{rest}")), "{page}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub fn record() -> AccessRecord {
         start: UNIX_EPOCH + Duration::from_millis(1500),
         duration: Duration::from_millis(12),
         listener: "0.0.0.0_8020".into(),
+        direction: 2,
         filter_chain: "".into(),
         origin: None,
         cluster: Some("outbound|8020||echo.default.svc.cluster.local".into()),

@@ -109,8 +109,9 @@ fn check_expression(report: &mut Report, path: &str, text: &str) {
     match Expression::parse(text) {
         Ok(expression) => {
             for name in expression.strange() {
-                let message =
-                    format!("{name:?} is no attribute of connections, its value is absent");
+                let message = format!(
+                    "{name:?} is no attribute that connections have here, its value is absent"
+                );
                 report.warning(path, format!("{message}: see Envoy's page on attributes"));
             }
         }

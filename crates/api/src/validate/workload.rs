@@ -8,6 +8,7 @@ use super::{Report, gateway, names};
 use crate::istio::networking::{
     IstioEgressListener, IstioIngressListener, SidecarSpec, WorkloadEntrySpec, WorkloadGroupSpec,
 };
+use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
 
 /// `path` is where the entry lies: `spec`, or an endpoint of a ServiceEntry.
 pub(super) fn check_entry(report: &mut Report, path: &str, entry: &WorkloadEntrySpec) {
@@ -29,6 +30,15 @@ pub(super) fn check_entry(report: &mut Report, path: &str, entry: &WorkloadEntry
     }
     for (name, number) in &entry.ports {
         report.expect(format!("{path}.ports.{name}"), names::port(*number));
+    }
+    for (key, value) in &entry.labels {
+        // Istio takes capital letters in the domain before a key's slash, too.
+        if !is_label_key(&key.to_ascii_lowercase()) {
+            report.error(format!("{path}.labels"), no_label_key(key));
+        }
+        if !is_label_value(value) {
+            report.error(format!("{path}.labels.{key}"), no_label_value(value));
+        }
     }
 }
 

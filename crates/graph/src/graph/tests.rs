@@ -314,15 +314,23 @@ fn kiali_is_told_the_same_in_its_own_words() {
         json!({
             "id": id, "nodeType": "workload", "cluster": "Kubernetes", "namespace": "default",
             "workload": "echo-server-v1", "app": "echo-server", "version": "v1",
+            "destServices": [
+                {"cluster": "Kubernetes", "namespace": "default", "name": "tcp-echo-server"},
+            ],
             "traffic": [{"protocol": "tcp", "rates": {"tcpIn": "70.00"}}],
         })
     );
+    let echo = of("nodes", "service/default/tcp-echo-server");
+    assert_eq!((&echo["cluster"], &echo["app"]), (&json!("Kubernetes"), &json!(null)));
     let db = "serviceEntry//db.example.com";
     assert_eq!(
         of("nodes", db),
         json!({
-            "id": db, "nodeType": "service", "cluster": "unknown", "namespace": "unknown",
+            "id": db, "nodeType": "service", "cluster": "Kubernetes", "namespace": "unknown",
             "service": "db.example.com", "isOutside": true,
+            "destServices": [
+                {"cluster": "Kubernetes", "namespace": "unknown", "name": "db.example.com"},
+            ],
             "isServiceEntry": {"hosts": ["db.example.com"], "location": "MESH_EXTERNAL"},
             "traffic": [{"protocol": "tcp", "rates": {"tcpIn": "3.00"}}],
         })

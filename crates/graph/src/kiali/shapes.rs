@@ -39,6 +39,9 @@ pub struct NodeData<'g> {
     pub version: Option<&'g str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<&'g str>,
+    /// What those asked for who came here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dest_services: Vec<ServiceName<'g>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_service_entry: Option<ServiceEntry<'g>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,6 +52,13 @@ pub struct NodeData<'g> {
     #[serde(flatten)]
     pub marks: Pairs<&'static str, bool>,
     pub traffic: Vec<NodeTraffic>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ServiceName<'g> {
+    pub cluster: &'g str,
+    pub namespace: &'g str,
+    pub name: &'g str,
 }
 
 #[derive(Debug, Serialize)]

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::header::{ACCEPT, AUTHORIZATION, HOST, LOCATION};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper_util::rt::TokioIo;
+use lateen_runtime::printable::printable;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde::Deserialize;
@@ -20,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer.
 const LONGEST: usize = 64 << 20;
@@ -54,8 +54,12 @@ pub enum Failure {
         "Prometheus at {url} cannot be reached ({reason}): check --prometheus and that it runs"
     )]
     Connect { url: String, reason: String },
-    #[error("Prometheus at {url} did not answer within {} s: look at its load", PATIENCE.as_secs())]
-    Late { url: String },
+    #[error("Prometheus at {url} did not answer within {waited:?}: look at its load")]
+    Late { url: String, waited: Duration },
+    #[error(
+        "Prometheus at {url} answered {status} and sends on to {to:?}: give --prometheus the address that Prometheus itself has there"
+    )]
+    Elsewhere { url: String, status: StatusCode, to: String },
     #[error("the token of --prometheus-token-file cannot be read from {}: {reason}", path.display())]
     Token { path: PathBuf, reason: String },
     #[error("Prometheus at {url} answered {status}: {reason}: {}", remedy(*status))]
@@ -75,7 +79,10 @@ impl Failure {
         match self {
             Failure::TooLarge { .. } | Failure::Late { .. } => true,
             Failure::Status { status, .. } => matches!(status.as_u16(), 422 | 503),
-            Failure::Connect { .. } | Failure::Token { .. } | Failure::Foreign { .. } => false,
+            Failure::Connect { .. }
+            | Failure::Token { .. }
+            | Failure::Elsewhere { .. }
+            | Failure::Foreign { .. } => false,
         }
     }
 }
@@ -109,7 +116,11 @@ struct Data {
     result: Vec<Series>,
 }
 
-pub struct Client(Settings);
+pub struct Client {
+    settings: Settings,
+    /// How long an answer may take.
+    pub patience: Duration,
+}
 
 impl FromStr for Address {
     type Err = String;
@@ -151,7 +162,7 @@ impl Address {
 
 impl Client {
     pub fn new(settings: Settings) -> Self {
-        Self(settings)
+        Self { settings, patience: PATIENCE }
     }
 
     /// The values of an expression from the first to the last time, in seconds since 1970.
@@ -162,8 +173,9 @@ impl Client {
         step: u64,
     ) -> Result<Vec<Series>, Failure> {
         let path = self.path(query, start, end, step);
-        let asked = tokio::time::timeout(PATIENCE, self.get(&path)).await;
-        let (status, body) = asked.map_err(|_| Failure::Late { url: self.url() })??;
+        let asked = tokio::time::timeout(self.patience, self.get(&path)).await;
+        let late = |_| Failure::Late { url: self.url(), waited: self.patience };
+        let (status, body) = asked.map_err(late)??;
         self.read(status, &body)
     }
 
@@ -173,15 +185,15 @@ impl Client {
         for (name, number) in [("start", start), ("end", end), ("step", step)] {
             form.append_pair(name, &number.to_string());
         }
-        format!("{}/api/v1/query_range?{}", self.0.address.path, form.finish())
+        format!("{}/api/v1/query_range?{}", self.settings.address.path, form.finish())
     }
 
     fn url(&self) -> String {
-        self.0.address.to_string()
+        self.settings.address.to_string()
     }
 
     async fn get(&self, path: &str) -> Result<(StatusCode, Bytes), Failure> {
-        let Address { host, port, is_tls, .. } = &self.0.address;
+        let Address { host, port, is_tls, .. } = &self.settings.address;
         let refused = |reason: String| Failure::Connect { url: self.url(), reason };
         // An IPv6 address has brackets in a URL and none elsewhere.
         let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -190,7 +202,7 @@ impl Client {
         if !is_tls {
             return self.exchange(stream, path).await;
         }
-        let tls = self.0.tls.clone();
+        let tls = self.settings.tls.clone();
         let tls = tls.ok_or_else(|| refused("https needs --prometheus-ca".to_owned()))?;
         let name = ServerName::try_from(bare.to_owned());
         let name = name.map_err(|error| refused(error.to_string()))?;
@@ -203,11 +215,11 @@ impl Client {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let broken = |reason: String| Failure::Connect { url: self.url(), reason };
-        let Address { host, port, .. } = &self.0.address;
+        let Address { host, port, .. } = &self.settings.address;
         let mut request = Request::get(path)
             .header(HOST, format!("{host}:{port}"))
             .header(ACCEPT, "application/json");
-        if let Some(path) = &self.0.token {
+        if let Some(path) = &self.settings.token {
             let failed = |reason: std::io::Error| Failure::Token {
                 path: path.clone(),
                 reason: reason.to_string(),
@@ -223,6 +235,10 @@ impl Client {
             let response = sender.send_request(request).await;
             let response = response.map_err(|error| broken(error.to_string()))?;
             let status = response.status();
+            if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+                let to = String::from_utf8_lossy(to.as_bytes()).chars().take(SENTENCE).collect();
+                return Err(Failure::Elsewhere { url: self.url(), status, to });
+            }
             let body = Limited::new(response.into_body(), LONGEST).collect().await;
             drop(sender);
             match body {
@@ -248,7 +264,7 @@ impl Client {
                 Ok(answer) => answer.error,
                 Err(_) => String::from_utf8_lossy(body).into_owned(),
             };
-            let reason = text.trim().chars().take(SENTENCE).collect();
+            let reason = printable(text.trim()).chars().take(SENTENCE).collect();
             return Err(Failure::Status { url: self.url(), status, reason });
         }
         let foreign = |reason: String| Failure::Foreign { url: self.url(), reason };

@@ -9,7 +9,7 @@ use lateen_telemetry::standard::Metric;
 
 use super::client::Series;
 use crate::key::Key;
-use crate::point::Point;
+use crate::point::{Point, signed};
 use crate::report::count;
 use crate::store::{KEPT, STEP, Store};
 use crate::texts::Texts;
@@ -29,6 +29,8 @@ pub struct Counters {
     targets: HashMap<u64, (u32, u32)>,
     now: u32,
     left_out: u64,
+    /// Connections that are open, by their ways without flags, as the store has them.
+    open: HashMap<Key, i64>,
 }
 
 #[derive(Debug)]
@@ -56,8 +58,8 @@ struct Steps {
 impl Counters {
     /// For so many series.
     pub fn new(most: usize) -> Self {
-        let (last, targets) = (HashMap::new(), HashMap::new());
-        Self { most, last, targets, now: 0, left_out: 0 }
+        let (last, targets, open) = Default::default();
+        Self { most, last, targets, now: 0, left_out: 0, open }
     }
 
     /// Proxies that were scraped at the last step.
@@ -77,17 +79,41 @@ impl Counters {
             self.see(one);
         }
         let (mut steps, mut texts) = (Steps::default(), Texts::default());
+        let mut open: HashMap<Key, i64> = HashMap::new();
         for one in all {
             let Some(meaning) = meaning(&one.metric) else { continue };
             let Some(key) = Key::of(&labels(&one.metric), &mut texts) else { continue };
-            for (step, rise) in self.rises(one) {
+            let rises = self.rises(one);
+            if let Some(sign) = meaning.opens() {
+                let way = Key { flags: texts.get(""), ..key.clone() };
+                let counted = rises.iter().filter(|(step, _)| *step >= first);
+                let counted = counted.fold(0_u64, |all, (_, rise)| all.saturating_add(*rise));
+                add(&mut self.open, way.clone(), sign * signed(counted));
+                add(&mut open, way, sign * signed(one.at(last)));
+            }
+            for (step, rise) in rises {
                 steps.add(step, &key, meaning, rise);
             }
         }
         steps.put(store, first);
+        self.stand(store, open);
         let kept = |step: u32| step + KEPT >= last;
         self.last.retain(|_, value| kept(value.step));
         self.targets.retain(|_, (_, last)| kept(*last));
+    }
+
+    /// So many connections are open by all that were ever opened and closed: those that began before the first step are,
+    /// and those of a proxy that is gone are not.
+    fn stand(&mut self, store: &mut Store, mut open: HashMap<Key, i64>) {
+        open.values_mut().for_each(|count| *count = (*count).max(0));
+        for (way, counted) in self.open.drain() {
+            let count = open.get(&way).copied().unwrap_or(0);
+            if count != counted {
+                store.stand(way, count.saturating_sub(counted));
+            }
+        }
+        open.retain(|_, count| *count > 0);
+        self.open = open;
     }
 
     /// Notes when a series' target was scraped.
@@ -127,6 +153,25 @@ impl Counters {
     }
 }
 
+impl Meaning {
+    /// Whether connections begin by it, or end.
+    fn opens(self) -> Option<i64> {
+        match self {
+            Self::Count(Metric::TcpOpened) => Some(1),
+            Self::Count(Metric::TcpClosed) => Some(-1),
+            Self::Count(_) | Self::NotAbove(_) => None,
+        }
+    }
+}
+
+impl Series {
+    /// The count at the end of a step; none of a series that has ended.
+    fn at(&self, step: u32) -> u64 {
+        let own = self.values.last().filter(|(time, _)| step_at(*time) == step);
+        own.and_then(|(_, value)| value.parse::<f64>().ok()).map_or(0, |value| value.round() as u64)
+    }
+}
+
 impl Steps {
     fn add(&mut self, step: u32, key: &Key, meaning: Meaning, rise: u64) {
         match meaning {
@@ -158,6 +203,11 @@ impl Steps {
             }
         }
     }
+}
+
+fn add(open: &mut HashMap<Key, i64>, way: Key, more: i64) {
+    let count = open.entry(way).or_default();
+    *count = count.saturating_add(more);
 }
 
 /// A value for all of a bucket, whose lower bound is one of Envoy's.

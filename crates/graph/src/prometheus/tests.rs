@@ -1,16 +1,17 @@
 //! What is read from a Prometheus, whose answers are scripted.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::client::{Address, Series, Settings};
 use super::counters::{Counters, MOST};
-use super::{Traffic, read, traffic};
-use crate::store::{STEP, Store};
+use super::{BATCH, Follower, HOUR, PRESENT, Reader, Traffic, read, seconds, traffic};
+use crate::store::{STEP, Store, step_of};
 
 fn series(name: &str, extra: &[(&str, &str)], values: &[(u32, f64)]) -> Series {
     let common = [
@@ -46,6 +47,7 @@ fn counted(batches: &[(u32, u32, Vec<Series>)]) -> crate::point::Point {
     store.sums(0, u32::MAX).next().map(|(_, sum)| sum.points).unwrap_or_default()
 }
 
+const CLOSED: &str = "istio_tcp_connections_closed_total";
 const OPENED: &str = "istio_tcp_connections_opened_total";
 
 #[test]
@@ -77,6 +79,26 @@ fn a_counter_that_fell_has_begun_anew_and_a_late_one_begins_at_zero() {
     assert_eq!(counted(&[(100, 102, vec![build(&[(100, 1.0)]), late])]).opened, 4);
     let late_target = series(OPENED, &[], &[(102, 4.0), (103, 5.0)]);
     assert_eq!(counted(&[(100, 103, vec![build(&[(102, 1.0)]), late_target])]).opened, 1);
+}
+
+#[test]
+fn a_connection_that_began_before_is_open_until_it_ends_or_its_proxy_is_gone() {
+    let mut store = Store::new(1 << 20, 100 * STEP);
+    let mut counters = Counters::new(MOST);
+    let refused = [("response_flags", "UF")];
+    let mut at = |step: u32, [opened, closed, failed]: [f64; 3]| {
+        let of = |name: &str, extra: &[(&str, &str)], value| series(name, extra, &[(step, value)]);
+        let all = [of(OPENED, &[], opened), of(CLOSED, &[], closed), of(CLOSED, &refused, failed)];
+        counters.take(&mut store, &all, step, step);
+        store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>()
+    };
+    assert_eq!(at(100, [7.0, 4.0, 1.0]), 2);
+    assert_eq!(at(101, [9.0, 4.0, 1.0]), 4);
+    assert_eq!(at(102, [9.0, 7.0, 2.0]), 0);
+    assert_eq!(at(103, [12.0, 7.0, 2.0]), 3);
+    assert_eq!(at(104, [1.0, 0.0, 0.0]), 1, "it has begun anew");
+    counters.take(&mut store, &[], 105, 105);
+    assert_eq!(store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>(), 0, "it is gone");
 }
 
 #[test]
@@ -137,6 +159,10 @@ async fn what_is_in_the_way_names_the_address_and_the_remedy() {
         (answer("401 Unauthorized", "who?"), "answered 401 Unauthorized: who?: give a token with"),
         (answer("404 Not Found", ""), "check the path"),
         (
+            "HTTP/1.1 302 Found\r\nlocation: /login?to=x\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "302 Found and sends on to \"/login?to=x\"",
+        ),
+        (
             answer("503 Unavailable", r#"{"status":"error","error":"busy"}"#),
             ": busy: look at its log",
         ),
@@ -194,4 +220,74 @@ async fn what_is_too_much_at_once_is_asked_for_in_parts() {
         store.failed("it burns".to_owned());
         assert!(store.notices()[0].ends_with("it burns"));
     }
+}
+
+/// A Prometheus without series that tells by the first second of each question how it is answered.
+async fn scripted(answers: impl Fn(u64) -> Option<String> + Send + Sync + 'static) -> Settings {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap_or(0);
+            let head = String::from_utf8_lossy(&head[..length]).into_owned();
+            let start = head.split("&start=").nth(1).and_then(|rest| rest.split('&').next());
+            // Whoever lost patience has asked for nothing.
+            let Some(start) = start else { continue };
+            match answers(start.parse().unwrap()) {
+                Some(text) => drop(stream.write_all(text.as_bytes()).await),
+                None => open.push(stream),
+            }
+        }
+    });
+    Settings { address, tls: None, token: None }
+}
+
+const NONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+
+#[tokio::test]
+async fn the_present_is_shown_first_and_said_to_be_all_until_the_past_is_there() {
+    let now = seconds();
+    let (asked, serves_past) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
+    let (seen, serves) = (asked.clone(), serves_past.clone());
+    let settings = scripted(move |start| {
+        seen.lock().unwrap().push(start);
+        let is_past = start + 2 * PRESENT < now;
+        match is_past && serves.load(Ordering::SeqCst) == 0 {
+            true => Some(answer("500 Broken", r#"{"error":"no such block"}"#)),
+            false => Some(answer("200 OK", NONE)),
+        }
+    })
+    .await;
+    let traffic = traffic(1 << 20, &settings);
+    let mut follower = Follower::new(settings, &traffic);
+    follower.read_on(&traffic).await.unwrap();
+    let starts = asked.lock().unwrap().clone();
+    assert!(starts[0] + PRESENT + 2 * STEP >= now && starts[1] + HOUR <= now + STEP, "{starts:?}");
+    let notices = traffic.notices();
+    assert!(notices.len() == 1 && notices[0].contains("60 minutes of the last hour are still"));
+    assert!(notices[0].contains("no such block"), "{notices:?}");
+    assert!(traffic.now().range().0 + 20 >= step_of(now), "an hour would look like one of silence");
+    serves_past.store(1, Ordering::SeqCst);
+    follower.read_on(&traffic).await.unwrap();
+    assert_eq!((traffic.notices(), traffic.missing()), (Vec::new(), None));
+    let (oldest, newest) = traffic.now().range();
+    assert!(u64::from(oldest) * STEP <= now - HOUR + 2 * STEP, "{oldest}");
+    assert!(u64::from(newest + 1) * STEP >= now, "{newest}");
+    let before = asked.lock().unwrap().len();
+    follower.read_on(&traffic).await.unwrap();
+    assert!(asked.lock().unwrap().len() <= before + 1, "the present alone");
+}
+
+#[tokio::test]
+async fn what_never_answers_is_asked_for_less_and_told_after_as_long_as_it_took() {
+    let settings = scripted(|_| None).await;
+    let store = traffic(1 << 20, &settings);
+    let mut reader = Reader::new(settings, HOUR);
+    reader.client.patience = Duration::from_millis(20);
+    let error = reader.catch_up(&store).await.unwrap_err().to_string();
+    // All of a batch, a quarter, a quarter of that, and one step.
+    assert_eq!(BATCH.div_ceil(4).div_ceil(4).div_ceil(4), 1);
+    assert!(error.contains("within 80ms: look at its load"), "{error}");
 }

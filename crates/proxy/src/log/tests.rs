@@ -1,11 +1,14 @@
 //! Files that are moved away, and sinks that cannot be written to.
 
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
+use libc::O_NONBLOCK;
 
 use super::{BATCH, Files, LOOK_EVERY, LogWriter, Queue, ROOM};
 
@@ -16,11 +19,11 @@ fn a_file_that_was_moved_away_is_begun_anew() {
     let (path, moved) = (folder.join("a.log"), folder.join("a.log.1"));
     let (mut files, sink) = (Files::new(None), Sink::File(path.clone()));
     let begin = Instant::now();
-    files.write(&sink, "one\n", begin).unwrap();
+    files.write(&sink, &mut "one\n", begin).unwrap();
     fs::rename(&path, &moved).unwrap();
-    files.write(&sink, "two\n", begin + LOOK_EVERY / 2).unwrap();
-    files.write(&sink, "three\n", begin + LOOK_EVERY).unwrap();
-    files.write(&sink, "four\n", begin + 3 * LOOK_EVERY).unwrap();
+    files.write(&sink, &mut "two\n", begin + LOOK_EVERY / 2).unwrap();
+    files.write(&sink, &mut "three\n", begin + LOOK_EVERY).unwrap();
+    files.write(&sink, &mut "four\n", begin + 3 * LOOK_EVERY).unwrap();
     assert_eq!(fs::read_to_string(&moved).unwrap(), "one\ntwo\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "three\nfour\n");
     fs::remove_dir_all(folder).unwrap();
@@ -55,19 +58,65 @@ fn lines_are_gathered_in_the_order_of_each_sink_and_none_is_lost_at_the_end() {
 
 #[test]
 fn what_finds_no_room_is_counted() {
-    // A pipe that nobody reads from holds the writer.
-    let path = std::env::temp_dir().join(format!("lateen-pipe-{}", std::process::id()));
-    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let log = LogWriter::start(None).unwrap();
-    let (sink, line) = (Sink::File(path.clone()), "x".repeat(BATCH));
-    let fits = ROOM / BATCH;
-    for _ in 0..=2 * fits {
-        log.line(&sink, &line);
+    let queue = Arc::new(Queue::default());
+    let log = LogWriter { queue: queue.clone() };
+    let line = "x".repeat(BATCH);
+    for _ in 0..=ROOM / BATCH {
+        log.line(&Sink::Stdout, &line);
     }
-    assert!(log.dropped() >= 1 && log.dropped() <= 1 + fits as u64, "{}", log.dropped());
-    drop(fs::File::open(&path).unwrap());
+    assert_eq!((log.dropped(), queue.lock().bytes), (1, ROOM));
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_from_holds_no_other_sink() {
+    let folder = std::env::temp_dir().join(format!("lateen-pipes-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let pipe = |name: &str| {
+        let path = folder.join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    };
+    let (unread, slow, good) = (pipe("unread"), pipe("slow"), folder.join("a.log"));
+    // Holds it open, and reads when all has been written.
+    let mut reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&slow).unwrap();
+    let log = LogWriter::start(None).unwrap();
+    let line = format!("{}\n", "x".repeat(99));
+    for _ in 0..1000 {
+        for path in [&unread, &slow, &good] {
+            log.line(&Sink::File(path.clone()), &line);
+        }
+    }
     log.flush(Duration::from_secs(20));
-    fs::remove_file(path).unwrap();
+    assert_eq!(fs::read_to_string(&good).unwrap(), line.repeat(1000));
+    let mut text = String::new();
+    // It is not over: the pipe is still open.
+    reader.read_to_string(&mut text).unwrap_err();
+    let taken = text.lines().count();
+    assert_eq!(text, line.repeat(taken), "whole lines");
+    assert!(taken > 500, "{taken}");
+    assert_eq!(log.dropped(), 1000 + 1000 - taken as u64);
+    log.line(&Sink::File(slow.clone()), "more\n");
+    log.flush(Duration::from_secs(20));
+    assert_eq!(log.dropped(), 2000 - taken as u64, "it takes more when it was read");
+    // Far more than a pipe holds, to a sink that has failed: somebody reads it now.
+    let (mut files, sink, text) = (Files::new(None), Sink::File(slow.clone()), line.repeat(40_000));
+    let mut pipe = fs::File::open(slow).unwrap();
+    let reads = std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
+    });
+    let (mut rest, mut parts, begin) = (text.as_str(), 0, Instant::now());
+    while !rest.is_empty() && begin.elapsed() < Duration::from_secs(20) {
+        let before = rest.len();
+        files.failing.insert(sink.clone());
+        let _ = files.write(&sink, &mut rest, Instant::now());
+        parts += u32::from(rest.len() < before);
+    }
+    drop((files, reader, log));
+    assert!(reads.join().unwrap().ends_with(&text), "{} bytes left", rest.len());
+    assert!(parts < 20, "{parts}: who begins to take lines is waited for again");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

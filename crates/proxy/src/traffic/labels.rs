@@ -34,6 +34,10 @@ impl Attributes for About<'_> {
                 Asked::Cluster { name, .. } => Some(Value::Text(name.0.clone())),
                 Asked::Hole | Asked::Nothing => None,
             },
+            ("xds", "listener_direction") => Some(Value::Int(match self.facts.reporter {
+                Reporter::Destination => 1,
+                Reporter::Source => 2,
+            })),
             ("xds", "node") => Some(self.node.clone()),
             ("node", _) => self.node.member(name),
             ("upstream_peer" | "downstream_peer", _) => peer(self.peer(group)?, name),

@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::lex::Token;
 use super::value::Value;
-use super::{CelError, GROUPS};
+use super::{CelError, GROUPS, NAMES};
 
 /// Levels of nesting.
 const DEEPEST: usize = 48;
@@ -268,6 +268,10 @@ impl Parser {
                 String::new()
             }
         };
+        let names = NAMES.iter().find(|(of, _)| *of == group).map(|(_, names)| *names);
+        if names.is_some_and(|names| !names.contains(&name.as_str())) && !name.is_empty() {
+            self.strange.push(format!("{group}.{name}"));
+        }
         Ok(Node::Attribute(group, name))
     }
 

@@ -94,6 +94,9 @@ fn what_is_no_attribute_is_absent_and_known() {
     assert_eq!(expression.strange(), ["requst", "connection", "plugin"]);
     assert_eq!(expression.value(&Refused), None);
     check("has(requst.host)", false);
+    let text = "has(xds.cluster_metadata) || xds.node.id == '' || upstream_peer['labels'].app == source.prot";
+    let strange = ["xds.cluster_metadata", "upstream_peer.labels", "source.prot"];
+    assert_eq!(Expression::parse(text).unwrap().strange(), strange);
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn what_is_known_of_a_proxy_and_a_connection_is_written() {
         hostname: "pod-7".into(),
         environment: [("HOME".to_owned(), "/root".to_owned())].into(),
         seed: 1,
+        ..ProxyFacts::default()
     };
     let failed = AccessRecord { proxy: proxy.into(), upstream_id: Some(9), ..record() };
     for (format, written) in [
