@@ -27,8 +27,9 @@ export class Elements {
     const change = changes(this.shown, next, same);
     this.cy.batch(() => {
       this.remove(change.remove, atOnce);
-      this.update(change.update);
+      // What was there may belong into a box that is new.
       this.add(change.add);
+      this.update(change.update);
       for (const d of next) this.cy.getElementById(d.id).scratch("view", d.source);
     });
     this.shown.clear();

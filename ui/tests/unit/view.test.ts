@@ -1,9 +1,11 @@
+import cytoscape from "cytoscape";
 import { describe, expect, it } from "vitest";
 import { graph as compute } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
 import type { Graph, GraphType } from "../../src/api/types";
 import { drawn, same } from "../../src/graph/elements";
 import { next } from "../../src/graph/navigate";
+import { Elements } from "../../src/graph/sync";
 import { advance, range } from "../../src/graph/timeline";
 import { rowsInView, sorted } from "../../src/lists/window";
 import { describeShare } from "../../src/model/describe";
@@ -24,6 +26,22 @@ const options = (over: Partial<ViewOptions> = {}): ViewOptions => ({
 });
 const ids = (list: { id: string }[]) => list.map((x) => x.id).sort();
 const expression = (text: string) => check(text).expression;
+
+describe("the canvas's elements", () => {
+  it("move into a box that comes with what is new, and out of it again", () => {
+    const cy = cytoscape({ headless: true, styleEnabled: false });
+    const elements = new Elements(cy);
+    const server = "app/default/echo-server/v1";
+    const box = () => cy.getElementById(server).data("parent");
+    for (const round of [1, 2]) {
+      elements.sync(view(of("echo"), options()), true);
+      expect(box(), `round ${round}`).toBe("namespace/default");
+      elements.sync(view(of("echo-split"), options()), round === 1);
+      expect(box(), `round ${round}`).toBe("appbox/default/echo-server");
+    }
+    elements.stop();
+  });
+});
 
 describe("the view", () => {
   it("boxes namespaces, and apps of more than one version", () => {
