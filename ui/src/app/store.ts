@@ -30,6 +30,11 @@ export function graphHash(change: Partial<GraphState> = {}): string {
   return formatRoute("graph", [], formatGraphState({ ...state.value, ...change }));
 }
 
+/** Milliseconds from one graph to the next. A signal of its own: most of what the reader does changes nothing of it. */
+const interval = computed(() =>
+  state.value.at !== undefined || playing.value !== undefined ? 0 : state.value.refresh * 1000,
+);
+
 const frames = new Lru<Graph>(24);
 
 export const graphFeed = feed<Graph>({
@@ -41,8 +46,7 @@ export const graphFeed = feed<Graph>({
     if (past && graph.edges.length < 2000) frames.set(key, graph);
     return graph;
   },
-  interval: () =>
-    state.peek().at !== undefined || playing.peek() !== undefined ? 0 : state.peek().refresh * 1000,
+  interval: () => interval.peek(),
 });
 
 export const statusFeed = feed<Status>({
@@ -119,7 +123,7 @@ export function startStore(): () => void {
     }),
     effect(() => graphFeed.ask(route.value.page === "graph" ? graphKey.value : undefined)),
     effect(() => {
-      void state.value.refresh;
+      void interval.value;
       graphFeed.reschedule();
     }),
   ];
