@@ -396,6 +396,47 @@ describe("the address", () => {
   });
 });
 
+describe("after tokens that were refused", () => {
+  const PAGES = {
+    "#/workloads": ".grid-row >> text=echo-server",
+    "#/workloads/default/echo-server": ".detail-body >> text=version=v1",
+    [`#/graph?tab=config&selected=${encodeURIComponent(SERVICE)}`]:
+      ".panel .objects >> text=tcp-echo-server >> nth=0",
+    "#/config/VirtualService.networking.istio.io/default/tcp-echo-server":
+      ".cm-content >> text=VirtualService",
+  };
+  const enter = async (page: Page, token: string) => {
+    await page.fill("dialog input", token);
+    const answer = page.waitForResponse((r) => r.url().includes("/api/v1/status"));
+    await page.keyboard.press("Enter");
+    await answer;
+  };
+  for (const [hash, shown] of Object.entries(PAGES))
+    it(`the right one brings back ${hash}`, async () => {
+      const page = await start({ scenario: "echo-split", hash }, false);
+      await page.waitForSelector(shown);
+      const { users } = opened!.mock.state;
+      users.set("s3cret", "mock");
+      await page.reload();
+      await page.waitForSelector("dialog[open]");
+      await enter(page, "wrong");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "wrong, too");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "s3cret");
+      await page.waitForSelector(shown);
+      await page.waitForSelector("dialog[open]", { state: "detached" });
+      // It ends while the page is open.
+      users.clear();
+      users.set("s3cret 2", "mock");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "s3cret 2");
+      await page.waitForSelector("dialog[open]", { state: "detached" });
+      await page.waitForSelector(shown);
+      expect(await page.locator("text=/could not be loaded|token is missing/").count()).toBe(0);
+    });
+});
+
 describe("logs", () => {
   it("stay at the newest line until the reader scrolls up, who is then told of newer ones", async () => {
     let now = Date.UTC(2030, 0, 1);
@@ -454,6 +495,23 @@ describe("trouble", () => {
     await page.click("text=Try now");
     answer();
     await page.waitForSelector(".banner-bad", { state: "detached" });
+  });
+
+  it("is not called live while the server hangs, and is again when it answers", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
+    const dot = page.locator(".live-dot.on");
+    expect(await dot.count()).toBe(1);
+    let answer = () => {};
+    opened!.mock.state.held = new Promise<void>((done) => {
+      answer = done;
+    });
+    await page.waitForFunction(() => /Stale/.test(document.querySelector(".status-line")!.textContent!));
+    expect(await page.textContent(".status-line")).toMatch(/Stale, 1\d s old · 5 nodes/);
+    expect(await dot.count()).toBe(0);
+    answer();
+    await page.waitForFunction(() => /Live/.test(document.querySelector(".status-line")!.textContent!));
+    expect(await dot.count()).toBe(1);
+    clean();
   });
 
   it("says which right is missing", async () => {
