@@ -18,13 +18,12 @@ import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
 import { styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
-import { Viewport } from "./viewport";
+import { type Covered, Viewport } from "./viewport";
 
 export interface CanvasEvents extends PointerEvents {
   /** A layout began or ended. */
   busy(on: boolean): void;
-  /** How much of the canvas something stands on, from its left. */
-  covered(): number;
+  covered(): Covered;
 }
 
 /** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */

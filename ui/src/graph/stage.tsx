@@ -15,6 +15,7 @@ import { focusPanel } from "./focus";
 import { UI_ICONS } from "./icons";
 import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
+import type { Covered } from "./viewport";
 
 /** Read aloud by screen readers: what was selected last. */
 export const announcement = signal("");
@@ -42,7 +43,7 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       busy: (on) => {
         busy.value = on;
       },
-      covered: () => host.current?.parentElement?.querySelector<HTMLElement>(".legend")?.offsetWidth ?? 0,
+      covered: () => covered(host.current),
     });
     canvas.current = it;
     let legend = state.peek().legend;
@@ -141,6 +142,16 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       </div>
     </div>
   );
+}
+
+function covered(host: HTMLElement | null): Covered {
+  const all = (what: string) => [...(host?.closest(".graph-column")?.querySelectorAll(what) ?? [])];
+  const above = all(".status-line, .show-panel").map((e) => e.getBoundingClientRect().bottom);
+  const top = host?.getBoundingClientRect().top ?? 0;
+  return {
+    left: Math.max(0, ...all(".legend").map((e) => (e as HTMLElement).offsetWidth)),
+    top: Math.max(0, ...above.map((bottom) => bottom - top)),
+  };
 }
 
 /** The policy forbids style attributes; the properties may be set. */

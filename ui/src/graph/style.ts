@@ -17,7 +17,10 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
 };
 
 /** Cytoscape takes no single quotes around a name. */
-const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
+export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
+
+/** Pixels of the text on edges, before it is enlarged. */
+export const LABEL_SIZE = 12;
 
 /** `scale` enlarges text when the view is far away, so that it stays readable. */
 export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.StylesheetJson {
@@ -105,7 +108,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "source-text-offset": (e: cytoscape.EdgeSingular) => e.data("labelAt") ?? 0,
         "text-wrap": "wrap",
         "font-family": FONT,
-        "font-size": 12 * scale,
+        "font-size": LABEL_SIZE * scale,
         "line-height": 1.25,
         color: p.text,
         "text-background-color": p.surface,

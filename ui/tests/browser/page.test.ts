@@ -1,4 +1,5 @@
 // The page in a real browser, against the mock. What is on the canvas is asserted through its accessible equivalent.
+import type cytoscape from "cytoscape";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { launch, open, settled } from "../browser.mjs";
@@ -139,6 +140,35 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  for (const [width, height] of [
+    [1000, 700],
+    [360, 740],
+  ] as const)
+    it(`puts no text over another at ${width} pixels`, async () => {
+      const page = await start({
+        scenario: "echo-all",
+        hash: "#/graph?animation=false",
+        context: { viewport: { width, height } },
+      });
+      const texts = await page.evaluate(() => {
+        const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+        const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
+        const all = [...cy.nodes("[kind]").toArray(), ...cy.edges("[labelAt]").toArray()];
+        return all.map((e) => ({ id: e.id(), ...e.renderedBoundingBox({ ...of, includeUnderlays: false }) }));
+      });
+      expect(texts.filter((t) => t.id.includes(">")).length).toBeGreaterThan(1);
+      // What is behind a text is a little larger than the text.
+      const room = 3;
+      texts.forEach((a, i) => {
+        for (const b of texts.slice(i + 1)) {
+          const across = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
+          const down = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
+          expect(across > room && down > room, `${a.id} and ${b.id}: ${across} by ${down}`).toBe(false);
+        }
+      });
+      clean();
+    });
+
   it("tells a refused connection once, as both of its proxies see it", async () => {
     const page = await start({
       scenario: "echo-all",
@@ -176,6 +206,21 @@ describe("the graph of the echo demo", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     expect(await page.inputValue("[data-field=find]")).toBe("name ");
+    clean();
+  });
+
+  it("tells of the whole graph what is shown, and of what more its charts are", async () => {
+    const page = await start({ scenario: "echo-all" });
+    await page.waitForSelector(".panel .charts");
+    expect(await page.locator(".panel >> text=/whole mesh/").count()).toBe(0);
+    await page.waitForSelector(".panel .reasons >> text=echo-server v2");
+    await page.fill("[data-field=hide]", "version = v2");
+    await page.waitForSelector(".panel h3:text('Over time, of the whole mesh') + p:text('hidden')");
+    expect(await page.locator(".panel .reasons >> text=echo-server v2").count()).toBe(0);
+    await page.click(".panel >> text=Failures");
+    await page.waitForSelector(".panel >> text=/Of the whole mesh, also of what is hidden/");
+    await page.fill("[data-field=hide]", "");
+    await page.waitForFunction(() => !/whole mesh/.test(document.querySelector(".panel")!.textContent!));
     clean();
   });
 

@@ -157,7 +157,8 @@ describe("the selection", () => {
     expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
     const health = { state: "degraded" as const, reasons: ["1% failed"] };
     const nodes = g.nodes.map((n) => (n.id === "app/default/echo-client/v1" ? { ...n, health } : n));
-    const { reasons } = select({ ...g, nodes }, v, undefined);
+    const changed = { ...g, nodes };
+    const { reasons } = select(changed, view(changed, options()), undefined);
     expect(reasons.at(-1)).toEqual({ state: "degraded", text: "App echo-client v1: 1% failed" });
     expect(reasons.slice(0, -1).map((r) => r.state)).not.toContain("degraded");
     expect(reasons[0]!.text).toMatch(/^App echo-server v2: /);
