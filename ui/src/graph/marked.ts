@@ -14,16 +14,20 @@ export function mark(
   },
 ): void {
   cy.batch(() => {
-    cy.elements(".chosen").removeClass("chosen");
-    cy.edges(".near").removeClass("near");
     const it = selected === undefined ? cy.collection() : cy.getElementById(selected);
-    it.addClass("chosen");
-    if (big) it.edges().union(it.connectedEdges()).addClass("near");
+    only(cy, "chosen", it);
+    only(cy, "near", big ? it.edges().union(it.connectedEdges()) : cy.collection());
     if (finding) return;
-    cy.elements(".dim").removeClass("dim");
-    if (it.empty() || it.data("box")) return;
-    cy.elements().not(related(it)).filter("[^box]").addClass("dim");
+    const none = it.empty() || it.data("box");
+    only(cy, "dim", none ? cy.collection() : cy.elements("[^box]").not(related(it)));
   });
+}
+
+/** These have a class, and no others. What has it already is not touched: each change is a new style. */
+function only(cy: cytoscape.Core, name: string, these: cytoscape.CollectionReturnValue): void {
+  const before = cy.elements(`.${name}`);
+  before.not(these).removeClass(name);
+  these.not(before).addClass(name);
 }
 
 /** An edge with its ends; a node with its edges, and through services with what is on their other side. */

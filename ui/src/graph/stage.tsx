@@ -1,6 +1,6 @@
 // The canvas in the page: creates it, keeps it in step with the store, and makes it work with the keyboard and for
 // screen readers.
-import { effect, signal, useSignal } from "@preact/signals";
+import { computed, effect, signal, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { choose, currentKey, currentView, layoutRound, state } from "../app/store";
@@ -47,19 +47,18 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
     });
     canvas.current = it;
     let legend = state.peek().legend;
+    const selected = computed(() => state.value.selected);
+    const options = computed(() => {
+      const { badges, security, animation } = state.value;
+      return JSON.stringify({ badges, security, animation });
+    });
     const ends = [
       effect(() => {
         const v = currentView.value;
         if (v) void it.show(v, currentKey.value, state.peek().layout);
       }),
-      effect(() => it.select(state.value.selected)),
-      effect(() =>
-        it.configure({
-          badges: state.value.badges,
-          security: state.value.security,
-          animation: state.value.animation,
-        }),
-      ),
+      effect(() => it.select(selected.value)),
+      effect(() => it.configure(JSON.parse(options.value))),
       effect(() => {
         if (themeVersion.value > 0) it.recolor();
       }),

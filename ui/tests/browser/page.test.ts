@@ -224,6 +224,23 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("shows what was hidden again where it was", async () => {
+    const page = await start({ scenario: "bookinfo" });
+    const nodes = await ids(page, "graph-nodes");
+    const places = () => Promise.all(nodes.map((id) => position(page, id)));
+    const before = await places();
+    await page.fill("[data-field=hide]", "namespace = bookinfo");
+    const hidden = '#graph-nodes tr[data-id="service/bookinfo/reviews"]';
+    await page.waitForSelector(hidden, { state: "detached" });
+    await page.fill("[data-field=hide]", "");
+    await page.waitForFunction(
+      (n) => document.querySelectorAll("#graph-nodes tbody tr").length === n,
+      nodes.length,
+    );
+    expect(await places()).toEqual(before);
+    clean();
+  });
+
   it("selects with the mouse and the keyboard, and says so", async () => {
     const page = await start({ scenario: "echo-split" });
     const box = (await (await page.$(".canvas"))!.boundingBox())!;

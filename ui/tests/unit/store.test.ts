@@ -37,6 +37,12 @@ it("stays live while the reader selects one thing after the other, and follows t
   const end = store.startStore();
   await vi.advanceTimersByTimeAsync(0);
   expect(await minute("refresh=5")).toBe(12);
+  // What is drawn of it is not computed anew for what is selected, but for what is hidden.
+  const shown = store.currentView.value;
+  go("#/graph?refresh=5&selected=x&tab=logs&table=true");
+  expect(store.currentView.value).toBe(shown);
+  go("#/graph?refresh=5&hide=healthy");
+  expect(store.currentView.value).not.toBe(shown);
   expect(await minute("refresh=30")).toBe(2);
   expect(await minute("refresh=0")).toBe(0);
   // Whoever goes on after a pause has waited long enough.

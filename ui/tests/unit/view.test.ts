@@ -4,6 +4,7 @@ import { graph as compute } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
 import type { Graph, GraphType } from "../../src/api/types";
 import { drawn, same } from "../../src/graph/elements";
+import { makeLean } from "../../src/graph/lean";
 import { next } from "../../src/graph/navigate";
 import { Elements } from "../../src/graph/sync";
 import { advance, range } from "../../src/graph/timeline";
@@ -40,6 +41,62 @@ describe("the canvas's elements", () => {
       expect(box(), `round ${round}`).toBe("appbox/default/echo-server");
     }
     elements.stop();
+  });
+});
+
+describe("what was hidden", () => {
+  it("comes back to its place", () => {
+    const cy = cytoscape({ headless: true, styleEnabled: false });
+    const elements = new Elements(cy);
+    const all = view(of("echo-all"), options());
+    elements.sync(all, true);
+    const edge = all.edges[0]!.id;
+    cy.nodes("[kind]").positions((n) => ({ x: n.data("label").length, y: 7 }));
+    cy.getElementById(edge).data({ distances: [9], weights: [0.5] });
+    const places = () => cy.nodes("[kind]").map((n) => ({ id: n.id(), ...n.position() }));
+    const before = places().sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const atOnce of [true, false]) {
+      elements.sync(view(of("echo-all"), options({ hide: expression("namespace = default") })), atOnce);
+      expect(elements.has(all.nodes.find((n) => n.node.namespace === "default")!.id)).toBe(false);
+      elements.sync(all, atOnce);
+      expect(places().sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(before);
+      expect(cy.getElementById(edge).data("distances")).toEqual([9]);
+    }
+    elements.memory.clear();
+    expect(elements.memory.at(before[0]!.id)).toBeUndefined();
+    elements.stop();
+  });
+});
+
+describe("lean Cytoscape", () => {
+  it("knows what is seen through a box that is faint, and forgets no box for what is in it", () => {
+    const cy = cytoscape({
+      headless: true,
+      styleEnabled: true,
+      elements: [
+        { data: { id: "box" } },
+        { data: { id: "a", parent: "box" } },
+        { data: { id: "b" } },
+        { data: { id: "e", source: "a", target: "b" } },
+      ],
+      style: [{ selector: ".faint", style: { opacity: 0.5 } }],
+    });
+    makeLean(cy);
+    makeLean(cy);
+    const [box, a] = [cy.$id("box"), cy.$id("a")];
+    const opacity = () => [a.effectiveOpacity(), box.effectiveOpacity()];
+    expect(opacity()).toEqual([1, 1]);
+    box.addClass("faint");
+    expect(opacity()).toEqual([0.5, 0.5]);
+    a.addClass("faint");
+    expect(opacity()).toEqual([0.25, 0.5]);
+    box.removeClass("faint");
+    expect(opacity()).toEqual([0.5, 1]);
+    const kept = (box as unknown as { 0: { _private: { styleCache: unknown } } })[0]._private;
+    const before = {};
+    kept.styleCache = before;
+    a.style("width", 77);
+    expect(kept.styleCache).toBe(before);
   });
 });
 
