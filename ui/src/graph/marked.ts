@@ -14,20 +14,28 @@ export function mark(
   },
 ): void {
   cy.batch(() => {
+    const all = cy.elements().toArray();
     const it = selected === undefined ? cy.collection() : cy.getElementById(selected);
-    only(cy, "chosen", it);
-    only(cy, "near", big ? it.edges().union(it.connectedEdges()) : cy.collection());
+    only(cy, all, "chosen", (e) => e.id() === selected);
+    const near = idsOf(big ? it.edges().union(it.connectedEdges()) : cy.collection());
+    only(cy, all, "near", (e) => near.has(e.id()));
     if (finding) return;
     const none = it.empty() || it.data("box");
-    only(cy, "dim", none ? cy.collection() : cy.elements("[^box]").not(related(it)));
+    const bright = idsOf(none ? cy.collection() : related(it));
+    only(cy, all, "dim", (e) => !none && !e.data("box") && !bright.has(e.id()));
   });
 }
 
+function idsOf(these: cytoscape.CollectionReturnValue): Set<string> {
+  return new Set(these.map((e) => e.id()));
+}
+
+type One = cytoscape.SingularElementArgument;
+
 /** These have a class, and no others. What has it already is not touched: each change is a new style. */
-function only(cy: cytoscape.Core, name: string, these: cytoscape.CollectionReturnValue): void {
-  const before = cy.elements(`.${name}`);
-  before.not(these).removeClass(name);
-  these.not(before).addClass(name);
+function only(cy: cytoscape.Core, all: One[], name: string, these: (e: One) => boolean): void {
+  const others = all.filter((e) => e.hasClass(name) !== these(e));
+  cy.collection(others as unknown as cytoscape.ElementDefinition[]).toggleClass(name);
 }
 
 /** An edge with its ends; a node with its edges, and through services with what is on their other side. */

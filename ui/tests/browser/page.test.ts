@@ -169,6 +169,24 @@ describe("the graph of the echo demo", () => {
       clean();
     });
 
+  it("puts no box's name under what stands on a low canvas", async () => {
+    const page = await start({
+      scenario: "echo-split",
+      hash: "#/graph?replay=true",
+      context: { viewport: { width: 360, height: 640 } },
+    });
+    const { free, names } = await page.evaluate(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const edge = (what: string) => document.querySelector(what)!.getBoundingClientRect();
+      const boxes = cy.nodes("[box]").map((b) => b.renderedBoundingBox({ includeLabels: false }).y1);
+      // A name of 11 pixels stands 4 above its box.
+      return { free: edge(".show-panel").bottom - edge(".canvas").top, names: boxes.map((y) => y - 15) };
+    });
+    expect(free).toBeGreaterThan(40);
+    expect(Math.min(...names)).toBeGreaterThanOrEqual(free);
+    clean();
+  });
+
   it("tells a refused connection once, as both of its proxies see it", async () => {
     const page = await start({
       scenario: "echo-all",
