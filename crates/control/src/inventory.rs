@@ -90,6 +90,7 @@ struct Wanted<'q> {
 /// Workloads of one owner, or of one application.
 #[derive(Default)]
 struct Group {
+    /// What all of them have.
     labels: Labels,
     kind: String,
     instances: Instances,
@@ -323,6 +324,8 @@ impl Group {
         if self.instances.all == 0 {
             self.labels.clone_from(&workload.labels);
             self.kind.clone_from(&workload.owner.kind);
+        } else {
+            self.labels.retain(|name, value| workload.labels.get(name) == Some(value));
         }
         self.instances.all += 1;
         self.instances.ready += usize::from(workload.healthy);

@@ -78,12 +78,14 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             }
         },
     );
+    let (oldest, _) = store.range();
+    let unobserved = (oldest.saturating_sub(first) as usize).min(length);
     Series {
         id: id.to_owned(),
         start: u64::from(first) * STEP * 1000,
         step: STEP * 1000,
-        inbound: inbound.lines(),
-        outbound: outbound.lines(),
+        inbound: inbound.lines(unobserved),
+        outbound: outbound.lines(unobserved),
     }
 }
 
@@ -201,7 +203,8 @@ impl Steps {
         self.0.entry(key.protocol.name()).or_insert_with(new)
     }
 
-    fn lines(self) -> Lines {
+    /// Of the first steps, which nothing is known of, there are no values.
+    fn lines(self, unobserved: usize) -> Lines {
         let mut lines = Lines::new();
         for (protocol, course) in self.0 {
             if protocol == "tcp" {
@@ -224,6 +227,9 @@ impl Steps {
                     line(name, &|step| step.point.latency.quantile(share));
                 }
             }
+        }
+        for line in lines.values_mut() {
+            line[..unobserved].fill(None);
         }
         lines
     }

@@ -19,6 +19,10 @@ export class ApiError extends Error {
   }
 }
 
+/** Milliseconds that an answer may take, to its last byte. */
+const PATIENCE = 20_000;
+const SILENT = "the server does not answer";
+
 export class Client {
   private readonly seen = new Lru<{ etag: string; data: unknown }>(12);
 
@@ -28,27 +32,32 @@ export class Client {
   ) {}
 
   /** An answer that has not changed is the same object as before. */
-  async get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  get<T>(path: string, signal?: AbortSignal): Promise<T> {
     const known = this.seen.get(path);
-    const response = await this.send(path, { signal, headers: known ? { "If-None-Match": known.etag } : {} });
-    if (response.status === 304 && known) return known.data as T;
-    if (!response.ok) throw await problem(response);
-    const data = await body<T>(response);
-    const etag = response.headers.get("ETag");
-    if (etag) this.seen.set(path, { etag, data });
-    return data;
+    const headers: HeadersInit = known ? { "If-None-Match": known.etag } : {};
+    return inTime(signal, async (signal) => {
+      const response = await this.send(path, { signal, headers });
+      if (response.status === 304 && known) return known.data as T;
+      if (!response.ok) throw await problem(response);
+      const data = await body<T>(response);
+      const etag = response.headers.get("ETag");
+      if (etag) this.seen.set(path, { etag, data });
+      return data;
+    });
   }
 
-  async post<T>(path: string, content: unknown, signal?: AbortSignal): Promise<T> {
+  post<T>(path: string, content: unknown, signal?: AbortSignal): Promise<T> {
     const headers = { "Content-Type": "application/json" };
-    const response = await this.send(path, {
-      method: "POST",
-      headers,
-      body: JSON.stringify(content),
-      signal,
+    return inTime(signal, async (signal) => {
+      const response = await this.send(path, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(content),
+        signal,
+      });
+      if (!response.ok) throw await problem(response);
+      return body<T>(response);
     });
-    if (!response.ok) throw await problem(response);
-    return body<T>(response);
   }
 
   private async send(path: string, init: RequestInit): Promise<Response> {
@@ -63,10 +72,27 @@ export class Client {
       credentials: "omit",
     }).catch((e) => {
       if (init.signal?.aborted) throw e;
-      throw new ApiError(0, "the server does not answer");
+      throw new ApiError(0, SILENT);
     });
     // Another token came while the one that was sent was being refused.
     return response.status === 401 && this.token() !== token ? this.send(path, init) : response;
+  }
+}
+
+/** Does what can be aborted, and gives it up when it has taken too long: a server that hangs leaves connections open. */
+async function inTime<T>(
+  outer: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), PATIENCE);
+  try {
+    return await work(outer ? AbortSignal.any([outer, late.signal]) : late.signal);
+  } catch (e) {
+    if (outer?.aborted) throw outer.reason;
+    throw late.signal.aborted ? new ApiError(0, SILENT) : e;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -37,6 +37,8 @@ export class Feed<T> {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private flight: AbortController | undefined;
   private failures = 0;
+  /** When the last question was answered, or failed. */
+  private settled = 0;
   private readonly unwatch: () => void;
 
   constructor(
@@ -61,9 +63,9 @@ export class Feed<T> {
     if (this.key !== undefined) void this.load(this.key);
   }
 
-  /** The interval has changed: counts from the last answer. */
+  /** The interval has changed: it counts from the last answer. A back-off stays as it is. */
   reschedule(): void {
-    if (!this.flight) this.schedule();
+    if (!this.flight && !this.state.peek().error?.away) this.schedule();
   }
 
   close(): void {
@@ -88,7 +90,8 @@ export class Feed<T> {
       const data = await this.options.load(key, flight.signal);
       if (flight.signal.aborted) return;
       this.failures = 0;
-      this.state.value = { data, key, at: this.environment.now(), loading: false };
+      this.settled = this.environment.now();
+      this.state.value = { data, key, at: this.settled, loading: false };
       this.environment.report({ feed: this });
     } catch (e) {
       if (flight.signal.aborted) return;
@@ -100,6 +103,7 @@ export class Feed<T> {
 
   private failed(error: ApiError): void {
     this.failures += 1;
+    this.settled = this.environment.now();
     this.state.value = { ...this.state.peek(), error, loading: false };
   }
 
@@ -109,13 +113,9 @@ export class Feed<T> {
     const error = this.state.peek().error;
     const wait = this.wait(error);
     if (error && this.key !== undefined)
-      this.environment.report({
-        error,
-        retryAt: wait ? this.environment.now() + wait : undefined,
-        feed: this,
-      });
+      this.environment.report({ error, retryAt: wait ? this.settled + wait : undefined, feed: this });
     if (wait === undefined || this.environment.hidden() || this.key === undefined) return;
-    this.timer = setTimeout(() => this.refresh(), wait);
+    this.timer = setTimeout(() => this.refresh(), Math.max(0, this.settled + wait - this.environment.now()));
   }
 
   private wait(error: ApiError | undefined): number | undefined {
@@ -135,7 +135,7 @@ export class Feed<T> {
     if (this.key === undefined || this.flight || this.timer) return;
     const wait = this.wait(this.state.peek().error);
     if (wait === undefined) return;
-    const due = this.state.peek().at + wait - this.environment.now();
+    const due = this.settled + wait - this.environment.now();
     this.timer = setTimeout(() => this.refresh(), Math.max(due, comeback(this.environment.random())));
   }
 }

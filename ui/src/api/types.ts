@@ -277,6 +277,7 @@ export interface ListItem {
   kind: "app" | "workload" | "service";
   namespace: string;
   name: string;
+  /** Of several workloads those that all have. */
   labels: Record<string, string>;
   /** Such as Deployment or ServiceEntry. */
   type?: string;

@@ -30,6 +30,11 @@ export function graphHash(change: Partial<GraphState> = {}): string {
   return formatRoute("graph", [], formatGraphState({ ...state.value, ...change }));
 }
 
+/** Milliseconds from one graph to the next. A signal of its own: most of what the reader does changes nothing of it. */
+const interval = computed(() =>
+  state.value.at !== undefined || playing.value !== undefined ? 0 : state.value.refresh * 1000,
+);
+
 const frames = new Lru<Graph>(24);
 
 export const graphFeed = feed<Graph>({
@@ -41,8 +46,7 @@ export const graphFeed = feed<Graph>({
     if (past && graph.edges.length < 2000) frames.set(key, graph);
     return graph;
   },
-  interval: () =>
-    state.peek().at !== undefined || playing.peek() !== undefined ? 0 : state.peek().refresh * 1000,
+  interval: () => interval.peek(),
 });
 
 export const statusFeed = feed<Status>({
@@ -62,8 +66,12 @@ export const namespacesFeed = feed<{ namespaces: Namespace[] }>({
 
 export const shownTime = computed(() => playing.value ?? state.value.at);
 
-const find = computed(() => check(state.value.find));
-const hide = computed(() => check(state.value.hide));
+/** One choice: what follows from it is computed anew when it changes, and not with each address. */
+const choice = (key: "find" | "hide") => computed(() => state.value[key]);
+const findText = choice("find");
+const hideText = choice("hide");
+const find = computed(() => check(findText.value));
+const hide = computed(() => check(hideText.value));
 export const expressions = { find, hide };
 
 /** Of a wrong expression to hide by the last right one stays in force: nodes that come back with each letter would
@@ -74,16 +82,17 @@ function rightHide(): ViewOptions["hide"] {
   return lastHide;
 }
 
-const viewOptions = computed<ViewOptions>(() => {
-  const s = state.value;
-  return {
-    boxNamespaces: s.boxNamespaces,
-    boxApps: s.boxApps && s.type === "versionedApp",
-    labels: s.labels,
-    find: find.value.error ? undefined : find.value.expression,
-    hide: rightHide(),
-  };
+const drawing = computed(() => {
+  const { boxNamespaces, boxApps, type, labels } = state.value;
+  const choices: ViewOptions = { boxNamespaces, boxApps: boxApps && type === "versionedApp", labels };
+  return JSON.stringify(choices);
 });
+
+const viewOptions = computed<ViewOptions>(() => ({
+  ...(JSON.parse(drawing.value) as ViewOptions),
+  find: find.value.error ? undefined : find.value.expression,
+  hide: rightHide(),
+}));
 
 export const graph = computed(() => graphFeed.state.value.data);
 
@@ -119,7 +128,7 @@ export function startStore(): () => void {
     }),
     effect(() => graphFeed.ask(route.value.page === "graph" ? graphKey.value : undefined)),
     effect(() => {
-      void state.value.refresh;
+      void interval.value;
       graphFeed.reschedule();
     }),
   ];

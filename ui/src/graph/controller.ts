@@ -11,6 +11,7 @@ import { Animation } from "./animation";
 import { type DecorationOptions, decorate } from "./decorations";
 import { type LabelRects, putLabels } from "./edgeLabels";
 import { Layer } from "./layer";
+import { makeLean } from "./lean";
 import { mark } from "./marked";
 import { layoutEdges, layoutInput, measureNode } from "./measure";
 import { arrange, move, places } from "./moves";
@@ -18,13 +19,12 @@ import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
 import { styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
-import { Viewport } from "./viewport";
+import { type Covered, Viewport } from "./viewport";
 
 export interface CanvasEvents extends PointerEvents {
   /** A layout began or ended. */
   busy(on: boolean): void;
-  /** How much of the canvas something stands on, from its left. */
-  covered(): number;
+  covered(): Covered;
 }
 
 /** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */
@@ -69,6 +69,7 @@ export class GraphCanvas {
       textureOnViewport: false,
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
+    makeLean(this.cy);
     this.layouts.warm();
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
     this.elements = new Elements(this.cy);
@@ -101,8 +102,9 @@ export class GraphCanvas {
     // While a layout is being computed the graph of before stays; then the newest view is shown in it.
     if (this.pending === key) return;
     const fresh = view.nodes.filter((n) => !this.elements.has(n.id)).map((n) => n.id);
-    const decision = decide(this.laidOut, key, fresh.length);
-    const found = decision === "full" ? undefined : this.room(view, fresh);
+    const strange = fresh.filter((id) => !this.elements.memory.at(id));
+    const decision = decide(this.laidOut, key, strange.length);
+    const found = decision === "full" ? undefined : this.room(view, strange);
     if (!found) return this.layOut(view, chosen, choice);
     this.abandon();
     const before = this.elements.count;
@@ -111,7 +113,7 @@ export class GraphCanvas {
       for (const [id, at] of Object.entries(found)) this.cy.getElementById(id).position(at);
     });
     const { nodes = 0, placed = 0 } = this.laidOut ?? {};
-    this.laidOut = { key, nodes, placed: placed + fresh.length };
+    this.laidOut = { key, nodes, placed: placed + strange.length };
     if (fresh.length > 0 || this.elements.count !== before) this.viewport.follow();
     this.after();
   }
@@ -221,15 +223,18 @@ export class GraphCanvas {
     this.labels = this.big ? new Map() : putLabels(this.cy, this.scaled);
   }
 
-  /** Places for what is new; undefined if there is no room. */
+  /** Places for what is new, and was never there; undefined if there is no room. */
   private room(view: View, fresh: string[]): Record<string, Point> | undefined {
-    if (fresh.length === 0) return {};
+    const comesBack = view.nodes.some((n) => !this.elements.has(n.id) && this.elements.memory.at(n.id));
+    if (fresh.length === 0 && (this.big || !comesBack)) return {};
     // Places beside neighbours are sought from left to right.
-    if (this.down && !this.big) return undefined;
+    if (fresh.length > 0 && this.down && !this.big) return undefined;
     const isNew = new Set(fresh);
+    const was = (id: string) =>
+      this.elements.has(id) ? this.cy.getElementById(id).position() : this.elements.memory.at(id)!;
     const there = view.nodes
       .filter((n) => !isNew.has(n.id))
-      .map((n) => ({ ...measureNode(n), at: this.cy.getElementById(n.id).position() }));
+      .map((n) => ({ ...measureNode(n), at: was(n.id) }));
     const added = view.nodes.filter((n) => isNew.has(n.id)).map(measureNode);
     const found = place(added, layoutEdges(view), there);
     const all = [...there, ...added.map((n) => ({ ...n, at: found[n.id]! }))];
@@ -249,10 +254,12 @@ export class GraphCanvas {
     const live = this.laidOut?.key === key && !this.big;
     const before = live ? places(this.cy) : undefined;
     const seen = this.viewport.seen();
+    this.elements.memory.clear();
     this.cy.batch(() => {
       this.sync(view, true);
       arrange(this.cy, output);
     });
+    this.elements.memory.clear();
     this.laidOut = { key, nodes: view.nodes.length, placed: 0 };
     this.arranged = false;
     if (live) this.viewport.follow();
@@ -274,10 +281,13 @@ export class GraphCanvas {
     this.events.busy(false);
   }
 
-  /** Makes what is drawn equal to the view. `atOnce`: what goes does not fade. */
+  /** Makes what is drawn equal to the view. `atOnce`: what goes does not fade, nor does it where it is much. The style of
+   * another size is set while there is the least. */
   private sync(view: View, atOnce: boolean): void {
-    this.scale(view);
-    this.elements.sync(view, atOnce);
+    const grows = view.nodes.length + view.edges.length > this.elements.count;
+    if (grows) this.scale(view);
+    this.elements.sync(view, atOnce || this.big);
+    if (!grows) this.scale(view);
   }
 
   private after(): void {

@@ -3,14 +3,21 @@
 import type cytoscape from "cytoscape";
 import { around, type LabelWish, placeLabels, type Rect } from "../layout/labels";
 import { HEALTH_ORDER } from "../model/kinds";
-import type { ViewEdge, ViewNode } from "../model/view";
+import type { ViewEdge } from "../model/view";
 import { lineOf, pointAt } from "./geometry";
 import { SHAPE_SIZE } from "./style";
+import { textWidth } from "./textWidth";
 import { titleRect } from "./title";
 
-const LETTER = 6.5;
 const LINE = 15;
 const PADDING = 10;
+/** Of what Cytoscape tells of a node that is about its name alone. */
+const NAME = {
+  includeNodes: false,
+  includeOverlays: false,
+  includeUnderlays: false,
+  includeLabels: true,
+} as const;
 
 /** Of edges and of nodes. */
 export type LabelRects = ReadonlyMap<string, Rect>;
@@ -20,14 +27,9 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
   const out = new Map<string, Rect>();
   const nodes = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
   const boxes = cy.nodes("[box]").toArray() as cytoscape.NodeSingular[];
-  const there = [
-    ...nodes.flatMap((n) => {
-      const text = textRect(n, scale);
-      if (text) out.set(n.id(), text);
-      return [around(n.position(), SHAPE_SIZE + 8, SHAPE_SIZE + 8), ...(text ? [text] : [])];
-    }),
-    ...boxes.flatMap((b) => titleRect(b, cy.zoom()) ?? []),
-  ];
+  for (const n of nodes) out.set(n.id(), textRect(n));
+  const texts = [...out.values(), ...boxes.flatMap((b) => titleRect(b, cy.zoom()) ?? [])];
+  const shapes = nodes.map((n) => around(n.position(), SHAPE_SIZE + 8, SHAPE_SIZE + 8));
   const side = sides(cy.edges());
   const edges = (cy.edges().toArray() as cytoscape.EdgeSingular[])
     .filter((e) => e.data("label") && !e.hasClass("leaving"))
@@ -37,7 +39,7 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
     const line = lines.get(e.id());
     if (!line) return [];
     const rows = String(e.data("label")).split("\n");
-    const width = Math.max(...rows.map((r) => r.length)) * LETTER * scale + PADDING;
+    const width = Math.max(...rows.map(textWidth)) * scale + PADDING;
     const before = e.data("labelAt") as number | undefined;
     const near = Math.min(0.5, (width / 2 + 30) / Math.max(1, line.length));
     const wish = { source: near, target: 1 - near, middle: 0.5 }[side(e)];
@@ -51,7 +53,7 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
       },
     ];
   });
-  const places = placeLabels(wishes, there);
+  const places = placeLabels(wishes, shapes, texts);
   cy.batch(() => {
     for (const e of edges) {
       const place = places.get(e.id());
@@ -65,17 +67,9 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
 }
 
 /** The label below the shape. */
-function textRect(n: cytoscape.NodeSingular, scale: number): Rect | undefined {
-  const shown = n.scratch("view") as ViewNode | undefined;
-  if (!shown) return undefined;
-  const rows = [shown.title, shown.subtitle].filter((t) => t !== "");
-  const height = rows.length * LINE * scale;
-  const { x, y } = n.position();
-  return around(
-    { x, y: y + SHAPE_SIZE / 2 + 4 + height / 2 },
-    Math.max(...rows.map((r) => r.length)) * LETTER * scale,
-    height,
-  );
+function textRect(n: cytoscape.NodeSingular): Rect {
+  const { x1, y1, x2, y2 } = n.boundingBox(NAME);
+  return { x1, y1, x2, y2 };
 }
 
 /** What is in trouble is labelled first, then what is busiest. */

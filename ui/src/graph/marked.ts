@@ -14,16 +14,28 @@ export function mark(
   },
 ): void {
   cy.batch(() => {
-    cy.elements(".chosen").removeClass("chosen");
-    cy.edges(".near").removeClass("near");
+    const all = cy.elements().toArray();
     const it = selected === undefined ? cy.collection() : cy.getElementById(selected);
-    it.addClass("chosen");
-    if (big) it.edges().union(it.connectedEdges()).addClass("near");
+    only(cy, all, "chosen", (e) => e.id() === selected);
+    const near = idsOf(big ? it.edges().union(it.connectedEdges()) : cy.collection());
+    only(cy, all, "near", (e) => near.has(e.id()));
     if (finding) return;
-    cy.elements(".dim").removeClass("dim");
-    if (it.empty() || it.data("box")) return;
-    cy.elements().not(related(it)).filter("[^box]").addClass("dim");
+    const none = it.empty() || it.data("box");
+    const bright = idsOf(none ? cy.collection() : related(it));
+    only(cy, all, "dim", (e) => !none && !e.data("box") && !bright.has(e.id()));
   });
+}
+
+function idsOf(these: cytoscape.CollectionReturnValue): Set<string> {
+  return new Set(these.map((e) => e.id()));
+}
+
+type One = cytoscape.SingularElementArgument;
+
+/** These have a class, and no others. What has it already is not touched: each change is a new style. */
+function only(cy: cytoscape.Core, all: One[], name: string, these: (e: One) => boolean): void {
+  const others = all.filter((e) => e.hasClass(name) !== these(e));
+  cy.collection(others as unknown as cytoscape.ElementDefinition[]).toggleClass(name);
 }
 
 /** An edge with its ends; a node with its edges, and through services with what is on their other side. */

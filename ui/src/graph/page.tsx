@@ -24,6 +24,9 @@ import { announcement, Stage } from "./stage";
 import { GraphTable } from "./table";
 import { Toolbar } from "./toolbar";
 
+/** Milliseconds after two intervals from which on a graph is not live any more, whatever keeps the next one away. */
+const LATE = 2000;
+
 export default function GraphPage() {
   const s = state.value;
   const feed = graphFeed.state.value;
@@ -98,26 +101,25 @@ function StatusLine() {
     return () => clearInterval(timer);
   }, [now]);
   const past = shownTime.value;
-  const old = past === undefined ? `${age(now.value - feed.at)} ago` : clock(past);
-  const mode =
-    playing.value !== undefined
-      ? "Replaying"
-      : past !== undefined
-        ? "As of"
-        : state.value.refresh === 0
-          ? "Paused, as of"
-          : away.value
-            ? "Not connected,"
-            : "Live,";
+  const passed = now.value - feed.at;
+  const mode = liveness(passed);
+  const when = past === undefined ? age(passed) + (mode === "Stale," ? " old" : " ago") : clock(past);
   return (
     <p class="status-line">
-      <span
-        class={`live-dot ${past === undefined && state.value.refresh > 0 && !away.value ? "on" : ""}`}
-        aria-hidden="true"
-      />
-      {mode} {old} · {count(view?.nodes.length ?? 0, "node")} · {count(view?.edges.length ?? 0, "edge")}
+      <span class={`live-dot ${mode === "Live," ? "on" : ""}`} aria-hidden="true" />
+      {mode} {when} · {count(view?.nodes.length ?? 0, "node")} · {count(view?.edges.length ?? 0, "edge")}
     </p>
   );
+}
+
+/** In: milliseconds since the last answer. */
+function liveness(passed: number): string {
+  const { refresh } = state.value;
+  if (playing.value !== undefined) return "Replaying";
+  if (shownTime.value !== undefined) return "As of";
+  if (refresh === 0) return "Paused, as of";
+  if (away.value) return "Not connected,";
+  return passed > refresh * 2000 + LATE ? "Stale," : "Live,";
 }
 
 function Empty() {

@@ -1,6 +1,6 @@
 // The canvas in the page: creates it, keeps it in step with the store, and makes it work with the keyboard and for
 // screen readers.
-import { effect, signal, useSignal } from "@preact/signals";
+import { computed, effect, signal, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { choose, currentKey, currentView, layoutRound, state } from "../app/store";
@@ -15,6 +15,7 @@ import { focusPanel } from "./focus";
 import { UI_ICONS } from "./icons";
 import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
+import type { Covered } from "./viewport";
 
 /** Read aloud by screen readers: what was selected last. */
 export const announcement = signal("");
@@ -42,23 +43,22 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       busy: (on) => {
         busy.value = on;
       },
-      covered: () => host.current?.parentElement?.querySelector<HTMLElement>(".legend")?.offsetWidth ?? 0,
+      covered: () => covered(host.current),
     });
     canvas.current = it;
     let legend = state.peek().legend;
+    const selected = computed(() => state.value.selected);
+    const options = computed(() => {
+      const { badges, security, animation } = state.value;
+      return JSON.stringify({ badges, security, animation });
+    });
     const ends = [
       effect(() => {
         const v = currentView.value;
         if (v) void it.show(v, currentKey.value, state.peek().layout);
       }),
-      effect(() => it.select(state.value.selected)),
-      effect(() =>
-        it.configure({
-          badges: state.value.badges,
-          security: state.value.security,
-          animation: state.value.animation,
-        }),
-      ),
+      effect(() => it.select(selected.value)),
+      effect(() => it.configure(JSON.parse(options.value))),
       effect(() => {
         if (themeVersion.value > 0) it.recolor();
       }),
@@ -141,6 +141,16 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       </div>
     </div>
   );
+}
+
+function covered(host: HTMLElement | null): Covered {
+  const all = (what: string) => [...(host?.closest(".graph-column")?.querySelectorAll(what) ?? [])];
+  const above = all(".status-line, .show-panel").map((e) => e.getBoundingClientRect().bottom);
+  const top = host?.getBoundingClientRect().top ?? 0;
+  return {
+    left: Math.max(0, ...all(".legend").map((e) => (e as HTMLElement).offsetWidth)),
+    top: Math.max(0, ...above.map((bottom) => bottom - top)),
+  };
 }
 
 /** The policy forbids style attributes; the properties may be set. */

@@ -17,7 +17,14 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
 };
 
 /** Cytoscape takes no single quotes around a name. */
-const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
+export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
+
+/** Pixels of the text on edges, before it is enlarged. */
+export const LABEL_SIZE = 12;
+
+/** Of a big graph each frame takes too long. */
+const fade = (big: boolean) =>
+  big ? {} : ({ "transition-property": "opacity", "transition-duration": 250 } as const);
 
 /** `scale` enlarges text when the view is far away, so that it stays readable. */
 export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.StylesheetJson {
@@ -48,9 +55,10 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-background-shape": "roundrectangle",
         "min-zoomed-font-size": big ? 9 : 6,
         "overlay-opacity": 0,
-        "transition-property": "opacity",
-        "transition-duration": 250,
-      },
+        // Above all boxes: to find how deep in boxes thousands of elements are takes longer than to draw them.
+        "z-compound-depth": "top",
+        ...fade(big),
+      } as cytoscape.Css.Node,
     },
     { selector: "node[kind].outsider", style: { "background-color": p.canvas, "border-style": "solid" } },
     {
@@ -92,6 +100,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "arrow-scale": 1.05,
         "target-distance-from-node": 3,
         "overlay-opacity": 0,
+        "z-compound-depth": "top",
       } as cytoscape.Css.Edge,
     },
     {
@@ -105,7 +114,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "source-text-offset": (e: cytoscape.EdgeSingular) => e.data("labelAt") ?? 0,
         "text-wrap": "wrap",
         "font-family": FONT,
-        "font-size": 12 * scale,
+        "font-size": LABEL_SIZE * scale,
         "line-height": 1.25,
         color: p.text,
         "text-background-color": p.surface,
@@ -116,8 +125,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-border-width": 1,
         "text-border-opacity": 1,
         "min-zoomed-font-size": big ? 8 : 6.5,
-        "transition-property": "opacity",
-        "transition-duration": 250,
+        ...fade(big),
       } as cytoscape.Css.Edge,
     },
     {
@@ -130,6 +138,8 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
       } as unknown as cytoscape.Css.Edge,
     },
     { selector: ".dim", style: { opacity: big ? 0.08 : 0.22 } },
+    // Thousands of them are fog, and take longest to draw.
+    ...(big ? [{ selector: "edge.dim", style: { opacity: 0 } }] : []),
     {
       selector: "node.found",
       style: {

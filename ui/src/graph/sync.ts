@@ -4,10 +4,12 @@ import type cytoscape from "cytoscape";
 import { changes } from "../model/merge";
 import type { View } from "../model/view";
 import { type Drawn, definition, drawn, same } from "./elements";
+import { Memory } from "./memory";
 
 const FADE = 400;
 
 export class Elements {
+  readonly memory = new Memory();
   private readonly shown = new Map<string, Drawn>();
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
 
@@ -27,8 +29,9 @@ export class Elements {
     const change = changes(this.shown, next, same);
     this.cy.batch(() => {
       this.remove(change.remove, atOnce);
-      this.update(change.update);
+      // What was there may belong into a box that is new.
       this.add(change.add);
+      this.update(change.update);
       for (const d of next) this.cy.getElementById(d.id).scratch("view", d.source);
     });
     this.shown.clear();
@@ -41,8 +44,17 @@ export class Elements {
 
   /** Parents and nodes first: an edge needs its ends. What comes back while it fades is new. */
   private add(all: Drawn[]): void {
-    for (const d of all) this.cy.getElementById(d.id).remove();
-    this.cy.add(all.map(definition));
+    for (const d of all) {
+      const fading = this.cy.getElementById(d.id);
+      if (fading.nonempty()) fading.remove();
+    }
+    this.cy.add(
+      all.map((d) => {
+        const made = definition(d);
+        const { at, bend } = { at: this.memory.at(d.id), bend: this.memory.bend(d.id) };
+        return { ...made, data: { ...made.data, ...bend }, ...(at && { position: { ...at } }) };
+      }),
+    );
   }
 
   private update(all: Drawn[]): void {
@@ -59,11 +71,12 @@ export class Elements {
     if (ids.length === 0) return;
     const gone = new Set(ids);
     const it = this.cy.elements().filter((e) => gone.has(e.id()));
+    this.memory.keep(it);
     if (atOnce) {
       // Children are moved out first: what stays must not go with its box.
       it.filter("node[box]")
         .children()
-        .forEach((c) => void (this.shown.has(c.id()) && c.move({ parent: null })));
+        .forEach((c) => void (this.shown.has(c.id()) && !gone.has(c.id()) && c.move({ parent: null })));
       it.remove();
       return;
     }

@@ -141,8 +141,9 @@ export function GraphTable() {
   const tab = useSignal("nodes");
   const view = currentView.value;
   const rows = useRows().value;
+  const isShown = useComputed(() => state.value.table).value;
   if (!view) return null;
-  if (!state.value.table) return <HiddenTable nodes={view.nodes} rows={rows} />;
+  if (!isShown) return <HiddenTable nodes={view.nodes} rows={rows} />;
   return (
     <section class="graph-table" aria-label="The graph as a table">
       <Tabs

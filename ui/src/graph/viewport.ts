@@ -9,12 +9,18 @@ const FIT_PASSES = 3;
 /** A graph of two nodes is not blown up to fill the screen. */
 const MAX_FIT_ZOOM = 1.25;
 const NARROW = 500;
-/** Of a narrow canvas; a higher one has room below the button for the panel. */
-const LOW = 360;
+/** Pixels between what stands on the canvas and the graph: the name of a box is above it. */
+const NAME = 16;
 
 export interface Seen {
   zoom: number;
   pan: Point;
+}
+
+/** What stands on the canvas: how far it comes from the left and from above. */
+export interface Covered {
+  left: number;
+  top: number;
 }
 
 export class Viewport {
@@ -23,7 +29,7 @@ export class Viewport {
 
   constructor(
     private readonly cy: cytoscape.Core,
-    private readonly is: { big(): boolean; rescale(): void; covered(): number },
+    private readonly is: { big(): boolean; rescale(): void; covered(): Covered },
   ) {
     this.cy.on("dragpan scrollzoom pinchzoom boxzoom dragfree", () => {
       this.chosen = true;
@@ -76,8 +82,10 @@ export class Viewport {
 
   private fitOnce(): void {
     const narrow = this.cy.width() < NARROW;
-    const [side, top, bottom] = !narrow ? [36, 48, 64] : this.cy.height() > LOW ? [10, 92, 64] : [10, 60, 58];
-    const left = side + (narrow ? 0 : this.is.covered());
+    const covered = this.is.covered();
+    const [side, bottom] = narrow ? [10, 58] : [36, 64];
+    const top = Math.max(48, covered.top + NAME);
+    const left = side + (narrow ? 0 : covered.left);
     const box = this.is.big() ? this.rough() : this.exact();
     const width = Math.max(1, box.x2 - box.x1);
     const height = Math.max(1, box.y2 - box.y1);

@@ -1,5 +1,5 @@
 // Places for the labels of edges. In: for each label its size and the line that it belongs to, and what else stands on
-// the canvas. Out: for each the share of its line where it covers nothing; those for which there is no such place
+// the canvas: texts, and shapes without. Out: for each the share of its line where it covers nothing; those for which there is no such place
 // are left out, as two texts on top of each other are none. The first in the list choose first.
 import type { Point } from "./types";
 
@@ -26,16 +26,21 @@ export interface LabelPlace {
 }
 
 const ELSEWHERE = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85] as const;
-/** The part of a label that may be covered: a corner hides no letter. */
+/** The part of a label that may be over shapes: a corner hides no letter. */
 const COVERED = 0.04;
 
-export function placeLabels(wishes: readonly LabelWish[], there: readonly Rect[]): Map<string, LabelPlace> {
-  const taken = [...there];
+export function placeLabels(
+  wishes: readonly LabelWish[],
+  shapes: readonly Rect[],
+  texts: readonly Rect[],
+): Map<string, LabelPlace> {
+  const taken = [...texts];
   const out = new Map<string, LabelPlace>();
   for (const wish of wishes) {
+    const most = COVERED * wish.width * wish.height;
     const place = [...wish.first, ...ELSEWHERE]
       .map((share) => ({ share, rect: around(wish.at(share), wish.width, wish.height) }))
-      .find(({ rect }) => covered(rect, taken) <= COVERED * wish.width * wish.height);
+      .find(({ rect }) => covered(rect, taken) === 0 && covered(rect, shapes) <= most);
     if (!place) continue;
     taken.push(place.rect);
     out.set(wish.id, place);

@@ -34,6 +34,7 @@ export function Panel({ close }: { close(): void }) {
   if (!graph.value || !currentView.value) return null;
   const it = select(graph.value, currentView.value, id);
   const gone = id !== undefined && it.kind === "mesh";
+  const isPart = it.kind === "mesh" && (currentView.value.hidden > 0 || s.namespaces.length > 0);
   return (
     <aside class="panel" ref={panel} aria-label="Details of the selection">
       <header class="panel-head">
@@ -59,7 +60,7 @@ export function Panel({ close }: { close(): void }) {
         onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
       />
       <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
-        {s.tab === "traffic" && <Overview it={it} />}
+        {s.tab === "traffic" ? <Overview it={it} isPart={isPart} /> : isPart && <WholeMesh />}
         {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
         {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}
         {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} />}
@@ -68,7 +69,13 @@ export function Panel({ close }: { close(): void }) {
   );
 }
 
-function Overview({ it }: { it: Selection }) {
+/** The server tells these of the mesh, and not of a part of its graph. */
+function WholeMesh() {
+  return <p class="muted">Of the whole mesh, also of what is hidden or in other namespaces.</p>;
+}
+
+/** `isPart`: the graph is not all of the mesh. */
+function Overview({ it, isPart }: { it: Selection; isPart: boolean }) {
   const pick = (id: string) => choose({ selected: id });
   const single = it.kind === "edge" || it.kind === "mesh";
   return (
@@ -97,7 +104,8 @@ function Overview({ it }: { it: Selection }) {
         <TrafficTable traffic={it.out} caption={single ? "Traffic" : "Outbound"} />
       </section>
       <section>
-        <h3>Over time</h3>
+        <h3>{isPart ? "Over time, of the whole mesh" : "Over time"}</h3>
+        {isPart && <WholeMesh />}
         <SeriesTab id={it.id} at={shownTime.value} duration={state.value.duration} />
       </section>
       <Neighbours title="From" list={it.inbound} choose={pick} />

@@ -104,7 +104,7 @@ function ofAll(graph: Graph, view: View): Selection {
     kind: "mesh",
     title: "Whole graph",
     what: `${count(view.nodes.length, "node")}, ${count(view.edges.length, "edge")}`,
-    ...together(graph.nodes),
+    ...together(view.nodes.map((n) => n.node)),
     in: sum(beginning.map((e) => e.traffic)),
     out: {},
     inbound: [],

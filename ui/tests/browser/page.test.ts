@@ -1,4 +1,5 @@
 // The page in a real browser, against the mock. What is on the canvas is asserted through its accessible equivalent.
+import type cytoscape from "cytoscape";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { launch, open, settled } from "../browser.mjs";
@@ -139,6 +140,53 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  for (const [width, height] of [
+    [1000, 700],
+    [360, 740],
+  ] as const)
+    it(`puts no text over another at ${width} pixels`, async () => {
+      const page = await start({
+        scenario: "echo-all",
+        hash: "#/graph?animation=false",
+        context: { viewport: { width, height } },
+      });
+      const texts = await page.evaluate(() => {
+        const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+        const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
+        const all = [...cy.nodes("[kind]").toArray(), ...cy.edges("[labelAt]").toArray()];
+        return all.map((e) => ({ id: e.id(), ...e.renderedBoundingBox({ ...of, includeUnderlays: false }) }));
+      });
+      expect(texts.filter((t) => t.id.includes(">")).length).toBeGreaterThan(1);
+      // What is behind a text is a little larger than the text.
+      const room = 3;
+      texts.forEach((a, i) => {
+        for (const b of texts.slice(i + 1)) {
+          const across = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
+          const down = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
+          expect(across > room && down > room, `${a.id} and ${b.id}: ${across} by ${down}`).toBe(false);
+        }
+      });
+      clean();
+    });
+
+  it("puts no box's name under what stands on a low canvas", async () => {
+    const page = await start({
+      scenario: "echo-split",
+      hash: "#/graph?replay=true",
+      context: { viewport: { width: 360, height: 640 } },
+    });
+    const { free, names } = await page.evaluate(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const edge = (what: string) => document.querySelector(what)!.getBoundingClientRect();
+      const boxes = cy.nodes("[box]").map((b) => b.renderedBoundingBox({ includeLabels: false }).y1);
+      // A name of 11 pixels stands 4 above its box.
+      return { free: edge(".show-panel").bottom - edge(".canvas").top, names: boxes.map((y) => y - 15) };
+    });
+    expect(free).toBeGreaterThan(40);
+    expect(Math.min(...names)).toBeGreaterThanOrEqual(free);
+    clean();
+  });
+
   it("tells a refused connection once, as both of its proxies see it", async () => {
     const page = await start({
       scenario: "echo-all",
@@ -176,6 +224,38 @@ describe("the graph of the echo demo", () => {
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("Enter");
     expect(await page.inputValue("[data-field=find]")).toBe("name ");
+    clean();
+  });
+
+  it("tells of the whole graph what is shown, and of what more its charts are", async () => {
+    const page = await start({ scenario: "echo-all" });
+    await page.waitForSelector(".panel .charts");
+    expect(await page.locator(".panel >> text=/whole mesh/").count()).toBe(0);
+    await page.waitForSelector(".panel .reasons >> text=echo-server v2");
+    await page.fill("[data-field=hide]", "version = v2");
+    await page.waitForSelector(".panel h3:text('Over time, of the whole mesh') + p:text('hidden')");
+    expect(await page.locator(".panel .reasons >> text=echo-server v2").count()).toBe(0);
+    await page.click(".panel >> text=Failures");
+    await page.waitForSelector(".panel >> text=/Of the whole mesh, also of what is hidden/");
+    await page.fill("[data-field=hide]", "");
+    await page.waitForFunction(() => !/whole mesh/.test(document.querySelector(".panel")!.textContent!));
+    clean();
+  });
+
+  it("shows what was hidden again where it was", async () => {
+    const page = await start({ scenario: "bookinfo" });
+    const nodes = await ids(page, "graph-nodes");
+    const places = () => Promise.all(nodes.map((id) => position(page, id)));
+    const before = await places();
+    await page.fill("[data-field=hide]", "namespace = bookinfo");
+    const hidden = '#graph-nodes tr[data-id="service/bookinfo/reviews"]';
+    await page.waitForSelector(hidden, { state: "detached" });
+    await page.fill("[data-field=hide]", "");
+    await page.waitForFunction(
+      (n) => document.querySelectorAll("#graph-nodes tbody tr").length === n,
+      nodes.length,
+    );
+    expect(await places()).toEqual(before);
     clean();
   });
 
@@ -396,6 +476,47 @@ describe("the address", () => {
   });
 });
 
+describe("after tokens that were refused", () => {
+  const PAGES = {
+    "#/workloads": ".grid-row >> text=echo-server",
+    "#/workloads/default/echo-server": ".detail-body >> text=version=v1",
+    [`#/graph?tab=config&selected=${encodeURIComponent(SERVICE)}`]:
+      ".panel .objects >> text=tcp-echo-server >> nth=0",
+    "#/config/VirtualService.networking.istio.io/default/tcp-echo-server":
+      ".cm-content >> text=VirtualService",
+  };
+  const enter = async (page: Page, token: string) => {
+    await page.fill("dialog input", token);
+    const answer = page.waitForResponse((r) => r.url().includes("/api/v1/status"));
+    await page.keyboard.press("Enter");
+    await answer;
+  };
+  for (const [hash, shown] of Object.entries(PAGES))
+    it(`the right one brings back ${hash}`, async () => {
+      const page = await start({ scenario: "echo-split", hash }, false);
+      await page.waitForSelector(shown);
+      const { users } = opened!.mock.state;
+      users.set("s3cret", "mock");
+      await page.reload();
+      await page.waitForSelector("dialog[open]");
+      await enter(page, "wrong");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "wrong, too");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "s3cret");
+      await page.waitForSelector(shown);
+      await page.waitForSelector("dialog[open]", { state: "detached" });
+      // It ends while the page is open.
+      users.clear();
+      users.set("s3cret 2", "mock");
+      await page.waitForSelector("dialog[open] >> text=refused");
+      await enter(page, "s3cret 2");
+      await page.waitForSelector("dialog[open]", { state: "detached" });
+      await page.waitForSelector(shown);
+      expect(await page.locator("text=/could not be loaded|token is missing/").count()).toBe(0);
+    });
+});
+
 describe("logs", () => {
   it("stay at the newest line until the reader scrolls up, who is then told of newer ones", async () => {
     let now = Date.UTC(2030, 0, 1);
@@ -454,6 +575,23 @@ describe("trouble", () => {
     await page.click("text=Try now");
     answer();
     await page.waitForSelector(".banner-bad", { state: "detached" });
+  });
+
+  it("is not called live while the server hangs, and is again when it answers", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?refresh=5" });
+    const dot = page.locator(".live-dot.on");
+    expect(await dot.count()).toBe(1);
+    let answer = () => {};
+    opened!.mock.state.held = new Promise<void>((done) => {
+      answer = done;
+    });
+    await page.waitForFunction(() => /Stale/.test(document.querySelector(".status-line")!.textContent!));
+    expect(await page.textContent(".status-line")).toMatch(/Stale, 1\d s old · 5 nodes/);
+    expect(await dot.count()).toBe(0);
+    answer();
+    await page.waitForFunction(() => /Live/.test(document.querySelector(".status-line")!.textContent!));
+    expect(await dot.count()).toBe(1);
+    clean();
   });
 
   it("says which right is missing", async () => {

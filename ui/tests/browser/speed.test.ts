@@ -1,4 +1,5 @@
 // How fast the page is: measured and printed, and held only to bounds that a busy machine keeps.
+import type cytoscape from "cytoscape";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { launch, open, settled } from "../browser.mjs";
@@ -85,6 +86,37 @@ it(
       refresh,
       "ms",
     );
+    const rest = "#/graph?type=workload&services=false&refresh=0";
+    /** Out: how many elements got a new style for it. */
+    const restyled = (hash: string, done: string) =>
+      page.evaluate(
+        async ([to, selector]) => {
+          const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+          let count = 0;
+          const add = () => {
+            count += 1;
+          };
+          cy.on("style", add);
+          location.hash = to!;
+          while (!document.querySelector(selector!)) await new Promise((d) => setTimeout(d, 20));
+          await new Promise((d) => requestAnimationFrame(() => setTimeout(d)));
+          cy.off("style", add);
+          return count;
+        },
+        [hash, done],
+      );
+    const [one, other] = await page.$$eval("#graph-nodes tbody tr", (all) =>
+      all.slice(0, 2).map((tr) => (tr as HTMLElement).dataset.id!),
+    );
+    const selection = async (id: string) => {
+      const name = id.split("/").at(-1)!;
+      return restyled(`${rest}&selected=${encodeURIComponent(id)}`, `.panel h2[title*="${name}"]`);
+    };
+    const first = await selection(one!);
+    const second = await selection(other!);
+    console.log("big: restyled for the first selection", first, ", for another", second);
+    expect(first).toBeGreaterThan(3000);
+    expect(second).toBeLessThan(600);
     expect(shown).toBeLessThan(45_000);
     expect(own).toBeLessThan(30_000);
     expect(frames.median).toBeLessThan(3000);

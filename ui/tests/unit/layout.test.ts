@@ -182,7 +182,7 @@ describe("labels of edges", () => {
   const wish = (id: string, y: number, first = [0.5]) => ({ id, width: 60, height: 20, at: line(y), first });
 
   it("stand where they wish, unless something is there", () => {
-    const placed = placeLabels([wish("a", 0), wish("b", 5), wish("c", 100)], []);
+    const placed = placeLabels([wish("a", 0), wish("b", 5), wish("c", 100)], [], []);
     expect([placed.get("a")!.share, placed.get("c")!.share]).toEqual([0.5, 0.5]);
     expect(placed.get("b")!.share).not.toBe(0.5);
     const [a, b] = [placed.get("a")!.rect, placed.get("b")!.rect];
@@ -191,11 +191,19 @@ describe("labels of edges", () => {
 
   it("are left out where there is no room", () => {
     const wall = { x1: -50, y1: -50, x2: 400, y2: 50 };
-    expect([...placeLabels([wish("a", 0), wish("c", 100)], [wall]).keys()]).toEqual(["c"]);
+    expect([...placeLabels([wish("a", 0), wish("c", 100)], [wall], []).keys()]).toEqual(["c"]);
+  });
+
+  it("touch a corner of a shape, but of no text", () => {
+    const corner = { x1: 0, y1: 5, x2: 400, y2: 90 };
+    const [over, beside] = [[corner], [{ ...corner, y1: 9.5 }]];
+    expect(placeLabels([wish("a", 0)], over, []).size).toBe(0);
+    expect(placeLabels([wish("a", 0)], beside, []).size).toBe(1);
+    expect(placeLabels([wish("a", 0)], [], beside).size).toBe(0);
   });
 
   it("stay where they were", () => {
-    expect(placeLabels([wish("a", 0, [0.63, 0.5])], []).get("a")!.share).toBe(0.63);
+    expect(placeLabels([wish("a", 0, [0.63, 0.5])], [], []).get("a")!.share).toBe(0.63);
   });
 });
 

@@ -207,6 +207,15 @@ describe("a feed", () => {
     expect(calls).toHaveLength(2);
   });
 
+  it("counts from the last answer when the interval changes, or might have", async () => {
+    feed.ask("a");
+    for (let s = 0; s < 30; s += 1) {
+      await pass(1000);
+      feed.reschedule();
+    }
+    expect(calls).toHaveLength(4);
+  });
+
   it("ends, and is in no trouble any more", async () => {
     feed.ask("a");
     await pass(0);
@@ -255,6 +264,30 @@ describe("the client", () => {
     await expect(client.get("/g")).rejects.toMatchObject({ status: 502, away: true });
     reply(200, "<html>");
     await expect(client.get("/h")).rejects.toMatchObject({ status: 502 });
+  });
+
+  it("gives up a server that hangs, before and within its answer", async () => {
+    vi.useFakeTimers();
+    const hangs = (within: boolean) =>
+      vi.stubGlobal("fetch", (_: string, { signal }: RequestInit) => {
+        const never = new Promise<never>((_, reject) =>
+          signal?.addEventListener("abort", () => reject(signal.reason)),
+        );
+        return within ? Promise.resolve({ ok: true, status: 200, json: () => never }) : never;
+      });
+    for (const within of [false, true]) {
+      hangs(within);
+      const answers = [client.get("/h"), client.post("/h", {})].map((a) => a.catch((e) => e));
+      await vi.advanceTimersByTimeAsync(30_000);
+      for (const e of await Promise.all(answers))
+        expect(e).toMatchObject({ away: true, message: "the server does not answer" });
+    }
+    const abort = new AbortController();
+    const given = client.get("/h", abort.signal).catch((e) => e);
+    abort.abort();
+    expect(await given).not.toBeInstanceOf(ApiError);
+    expect(vi.getTimerCount()).toBe(0);
+    vi.useRealTimers();
   });
 
   it("writes queries in a stable order without what is not there", () => {

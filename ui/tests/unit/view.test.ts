@@ -1,9 +1,12 @@
+import cytoscape from "cytoscape";
 import { describe, expect, it } from "vitest";
 import { graph as compute } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
 import type { Graph, GraphType } from "../../src/api/types";
 import { drawn, same } from "../../src/graph/elements";
+import { makeLean } from "../../src/graph/lean";
 import { next } from "../../src/graph/navigate";
+import { Elements } from "../../src/graph/sync";
 import { advance, range } from "../../src/graph/timeline";
 import { rowsInView, sorted } from "../../src/lists/window";
 import { describeShare } from "../../src/model/describe";
@@ -24,6 +27,78 @@ const options = (over: Partial<ViewOptions> = {}): ViewOptions => ({
 });
 const ids = (list: { id: string }[]) => list.map((x) => x.id).sort();
 const expression = (text: string) => check(text).expression;
+
+describe("the canvas's elements", () => {
+  it("move into a box that comes with what is new, and out of it again", () => {
+    const cy = cytoscape({ headless: true, styleEnabled: false });
+    const elements = new Elements(cy);
+    const server = "app/default/echo-server/v1";
+    const box = () => cy.getElementById(server).data("parent");
+    for (const round of [1, 2]) {
+      elements.sync(view(of("echo"), options()), true);
+      expect(box(), `round ${round}`).toBe("namespace/default");
+      elements.sync(view(of("echo-split"), options()), round === 1);
+      expect(box(), `round ${round}`).toBe("appbox/default/echo-server");
+    }
+    elements.stop();
+  });
+});
+
+describe("what was hidden", () => {
+  it("comes back to its place", () => {
+    const cy = cytoscape({ headless: true, styleEnabled: false });
+    const elements = new Elements(cy);
+    const all = view(of("echo-all"), options());
+    elements.sync(all, true);
+    const edge = all.edges[0]!.id;
+    cy.nodes("[kind]").positions((n) => ({ x: n.data("label").length, y: 7 }));
+    cy.getElementById(edge).data({ distances: [9], weights: [0.5] });
+    const places = () => cy.nodes("[kind]").map((n) => ({ id: n.id(), ...n.position() }));
+    const before = places().sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const atOnce of [true, false]) {
+      elements.sync(view(of("echo-all"), options({ hide: expression("namespace = default") })), atOnce);
+      expect(elements.has(all.nodes.find((n) => n.node.namespace === "default")!.id)).toBe(false);
+      elements.sync(all, atOnce);
+      expect(places().sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(before);
+      expect(cy.getElementById(edge).data("distances")).toEqual([9]);
+    }
+    elements.memory.clear();
+    expect(elements.memory.at(before[0]!.id)).toBeUndefined();
+    elements.stop();
+  });
+});
+
+describe("lean Cytoscape", () => {
+  it("knows what is seen through a box that is faint, and forgets no box for what is in it", () => {
+    const cy = cytoscape({
+      headless: true,
+      styleEnabled: true,
+      elements: [
+        { data: { id: "box" } },
+        { data: { id: "a", parent: "box" } },
+        { data: { id: "b" } },
+        { data: { id: "e", source: "a", target: "b" } },
+      ],
+      style: [{ selector: ".faint", style: { opacity: 0.5 } }],
+    });
+    makeLean(cy);
+    makeLean(cy);
+    const [box, a] = [cy.$id("box"), cy.$id("a")];
+    const opacity = () => [a.effectiveOpacity(), box.effectiveOpacity()];
+    expect(opacity()).toEqual([1, 1]);
+    box.addClass("faint");
+    expect(opacity()).toEqual([0.5, 0.5]);
+    a.addClass("faint");
+    expect(opacity()).toEqual([0.25, 0.5]);
+    box.removeClass("faint");
+    expect(opacity()).toEqual([0.5, 1]);
+    const kept = (box as unknown as { 0: { _private: { styleCache: unknown } } })[0]._private;
+    const before = {};
+    kept.styleCache = before;
+    a.style("width", 77);
+    expect(kept.styleCache).toBe(before);
+  });
+});
 
 describe("the view", () => {
   it("boxes namespaces, and apps of more than one version", () => {
@@ -139,7 +214,8 @@ describe("the selection", () => {
     expect([all.id, all.health.state]).toEqual(["mesh", "failing"]);
     const health = { state: "degraded" as const, reasons: ["1% failed"] };
     const nodes = g.nodes.map((n) => (n.id === "app/default/echo-client/v1" ? { ...n, health } : n));
-    const { reasons } = select({ ...g, nodes }, v, undefined);
+    const changed = { ...g, nodes };
+    const { reasons } = select(changed, view(changed, options()), undefined);
     expect(reasons.at(-1)).toEqual({ state: "degraded", text: "App echo-client v1: 1% failed" });
     expect(reasons.slice(0, -1).map((r) => r.state)).not.toContain("degraded");
     expect(reasons[0]!.text).toMatch(/^App echo-server v2: /);

@@ -20,10 +20,10 @@ fn world() -> Arc<Published> {
                "spec": {"ports": [{"port": 80, "name": "tcp"}], "selector": {"app": "echo"}}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
                "metadata": {"name": "echo-1", "namespace": "shop"},
-               "spec": {"address": "10.0.0.1", "labels": {"app": "echo"}}}),
+               "spec": {"address": "10.0.0.1", "labels": {"app": "echo", "version": "v1", "tier": "a"}}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
                "metadata": {"name": "echo-2", "namespace": "shop"},
-               "spec": {"address": "10.0.0.2", "labels": {"app": "echo"}},
+               "spec": {"address": "10.0.0.2", "labels": {"app": "echo", "version": "v2"}},
                "status": {"conditions": [{"type": "Healthy", "status": "False"}]}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
                "metadata": {"name": "db", "namespace": "data"},
@@ -67,8 +67,10 @@ fn what_is_there_is_listed() {
         (&first["id"], &first["sidecars"]),
         (&json!("workload/shop/echo-1"), &json!("none"))
     );
+    assert_eq!(first["labels"]["version"], "v1");
     let applications = get("applications", "");
     assert_eq!(applications["items"][0]["id"], "app/shop/echo");
+    assert_eq!(applications["items"][0]["labels"], json!({ "app": "echo" }), "what all have");
 }
 
 #[test]

@@ -134,3 +134,23 @@ fn connections_are_open_from_step_to_step() {
     assert_eq!(active(now, 10), [Some(1.0); 2], "none was opened or closed in that time");
     assert_eq!(active(step_of(START + 30), 5), [Some(5.0)]);
 }
+
+#[test]
+fn what_was_before_anything_is_kept_is_unknown_and_not_none() {
+    let mut store = Store::new(1 << 20, START);
+    let point = Point { opened: 10, sent: 50, ..Point::default() };
+    store.add(START + 5, key(Reporter::Source, ""), &point);
+    let query = Query {
+        r#type: GraphType::Workload,
+        namespaces: None,
+        confined_to: None,
+        duration: 25,
+        at: step_of(START + 10),
+        services: true,
+        idle: false,
+    };
+    let lines = series(&store, "workload/a/client", &query).outbound;
+    assert_eq!(lines["tcp.opened"], [None, None, Some(0.0), Some(2.0), Some(0.0)]);
+    assert_eq!(lines["tcp.active"], [None, None, Some(0.0), Some(10.0), Some(10.0)]);
+    assert!(lines.values().all(|line| line[..2] == [None, None]), "{lines:?}");
+}
