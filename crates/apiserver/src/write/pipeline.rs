@@ -107,10 +107,15 @@ impl Change<'_> {
         self.warn_of_providers(&new);
         crate::admission::validate(self, before, Some(&new)).await?;
         self.warn_of_others(&new).await;
-        if self.dry_run {
-            return Ok(new);
+        if !self.dry_run {
+            return self.store(old, new, reservation).await;
         }
-        self.store(old, new, reservation).await
+        let name = object::meta(&new, "name");
+        let there = self.server.store.get(&catalog::key(kind, &self.target.namespace, name));
+        if before.is_none() && there.is_some() {
+            return Err(ApiError::already_exists(kind, name));
+        }
+        Ok(new)
     }
 
     /// Of those that a Telemetry object names and MeshConfig does not have.

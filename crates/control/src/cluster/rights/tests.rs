@@ -231,8 +231,10 @@ async fn an_object_that_was_deleted_is_created_anew_from_what_was_written() {
     let update = cluster.edited(&editor, "31411").await;
     let anew = json!({ "yaml": update["yaml"], "resourceVersion": "" });
     // One that is there is not overwritten so.
-    let (status, late) = cluster.post(&editor, "", &anew).await;
-    assert_eq!(status, 409, "{late}");
+    for query in ["", "dryRun=true"] {
+        let (status, late) = cluster.post(&editor, query, &anew).await;
+        assert_eq!(status, 409, "{late}");
+    }
     let kind = by_kind("networking.istio.io", "Gateway").unwrap();
     let object = cluster.admin.get(kind, Some("shop"), "front").await.unwrap().unwrap();
     let uid = object["metadata"]["uid"].as_str().unwrap();
