@@ -5,6 +5,7 @@
 
 mod conform;
 mod generate;
+mod limits;
 mod merge;
 
 use std::sync::LazyLock;
@@ -24,8 +25,9 @@ static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(generate::defin
 /// Every kind of the table has a definition per served version ([`definition_name`]), with
 /// `apiVersion`, `kind`, `metadata` and `x-kubernetes-group-version-kind`. Definitions use only what
 /// both OpenAPI versions and kubectl of any age read: `$ref`, `type`, `properties`, `items`,
-/// `additionalProperties`, `required`, `enum`, `format`, `description`. Two extensions are Lateen's:
-/// `x-lateen-one-of` (groups of properties of which one may be set) and `x-lateen-format`.
+/// `additionalProperties`, `required`, `enum`, `format`, `description`; Istio's have bounds and
+/// `x-kubernetes-validations` too. Three extensions are Lateen's: `x-lateen-one-of` (groups of properties of
+/// which one may be set), `x-lateen-format` and `x-lateen-nullable`.
 pub fn definitions() -> &'static Map<String, Value> {
     &DEFINITIONS
 }

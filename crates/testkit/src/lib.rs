@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod isolate;
 pub mod journal;
 pub mod kubectl;
+pub mod limits;
 pub mod machine;
 pub mod mesh;
 pub mod net;

@@ -41,6 +41,7 @@ pub(super) fn definitions() -> Map<String, Value> {
             mark_kind(&mut all, kind, version);
         }
     }
+    super::limits::apply(&mut all);
     all
 }
 

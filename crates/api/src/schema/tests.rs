@@ -61,6 +61,18 @@ fn definitions_keep_to_the_dialect_that_every_client_reads() {
 }
 
 #[test]
+fn a_rule_stands_only_where_a_type_is_used_that_has_it() {
+    let said = |definition: &str, field: &str| {
+        let text = definitions()[definition]["properties"][field].to_string();
+        (text.contains("Address is required"), text.contains("UDS may not be a dir"))
+    };
+    assert_eq!(said("io.istio.networking.v1beta1.WorkloadEntry", "spec"), (true, true));
+    assert_eq!(said("io.istio.networking.ServiceEntrySpec", "endpoints"), (true, true));
+    assert_eq!(said("io.istio.networking.WorkloadGroupSpec", "template"), (false, false));
+    assert_eq!(said("io.istio.networking.WorkloadEntrySpec", "address"), (false, true));
+}
+
+#[test]
 fn an_integer_or_string_says_so_in_the_way_of_kubernetes() {
     let schema = &definitions()["io.k8s.apimachinery.pkg.util.intstr.IntOrString"];
     assert_eq!(schema["format"], "int-or-string");

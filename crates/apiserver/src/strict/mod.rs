@@ -4,13 +4,16 @@
 //! kinds of CustomResourceDefinitions (here Istio's and the Gateway API's) fail validation.
 
 mod builtin;
+mod cel;
 mod duplicates;
+mod limits;
 mod walk;
 
 use lateen_api::kinds::Kind;
 use serde_json::Value;
 
 pub use duplicates::duplicate_fields;
+pub use limits::check as check_limits;
 
 use crate::openapi::{is_custom, kind_shape};
 

@@ -95,6 +95,7 @@ impl Walk {
         }
         let types = shape.types();
         let fits = types.is_empty()
+            || value.is_null() && shape.keyword("x-lateen-nullable").is_some()
             || shape.is_int_or_string() && matches!(json_type(value), "integer" | "string")
             || types.iter().any(|wanted| is_type(value, wanted));
         if !fits {

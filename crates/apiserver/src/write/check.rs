@@ -71,13 +71,16 @@ fn refuse_wrong(
     if wrong.is_empty() {
         return Ok(());
     }
-    let cause = |problem: &Problem| Cause {
+    let causes = wrong.iter().map(cause).collect();
+    Err(ApiError::invalid(kind, object::meta(value, "name"), causes))
+}
+
+fn cause(problem: &Problem) -> Cause {
+    Cause {
         reason: problem.reason.to_owned(),
         message: problem.message.clone(),
         field: problem.path.clone(),
-    };
-    let causes = wrong.iter().map(cause).collect();
-    Err(ApiError::invalid(kind, object::meta(value, "name"), causes))
+    }
 }
 
 /// Removes the field at a path such as `spec.ports[0].foo`.
@@ -113,6 +116,12 @@ pub fn meaning(
         causes.extend(workload::causes(kind, old, value));
     }
     causes.extend(found);
+    // What was stored before a bound or rule was there stays until its spec is changed.
+    let is_new = old.is_none_or(|old| old.get("spec") != value.get("spec"));
+    if kind.source == Source::Istio && subresource.is_empty() && is_new {
+        let problems = strict::check_limits(kind, kind.storage_version(), value);
+        causes.extend(problems.iter().map(cause));
+    }
     // The mesh's own settings are in a ConfigMap.
     if kind.source == Source::Istio || kind.kind == "ConfigMap" {
         for issue in validate::validate(kind, kind.storage_version(), value) {

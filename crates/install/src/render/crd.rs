@@ -1,5 +1,6 @@
 //! CustomResourceDefinitions of Istio's kinds, from the same types that read them. In: the kinds
-//! table and its OpenAPI definitions. Out: structural schemas, with Istio's columns, names and rules.
+//! table and its OpenAPI definitions, which have Istio's bounds and rules. Out: structural schemas, with
+//! Istio's columns and names.
 
 use lateen_api::kinds::{Column, ColumnType, KINDS, Kind, Source};
 use lateen_api::schema::{definition_name, definitions};
@@ -7,35 +8,26 @@ use serde_json::{Map, Value, json};
 
 use crate::plan::Plan;
 
-/// Lists with a bound, as Istio's definitions have them: the API adds up what rules may cost, and takes
-/// a list without a bound for as long as a request.
-const BOUNDS: &[(&str, u32)] = &[("portLevelSettings", 4096)];
-/// A list of whole traffic policies, in which the rules would cost more than the API allows.
-const COSTLY: &str = "subsets";
 const PREFIX: &str = "#/components/schemas/";
-
-/// Rules over several fields of a spec, which Istio's definitions have too: kind, rule, message.
-const RULES: &[(&str, &str, &str)] = &[
-    (
-        "PeerAuthentication",
-        "(has(self.selector) && has(self.selector.matchLabels) && \
-         self.selector.matchLabels.size() > 0) || !has(self.portLevelMtls)",
-        "portLevelMtls requires selector",
-    ),
-    (
-        "ServiceEntry",
-        "(has(self.workloadSelector) ? 1 : 0) + (has(self.endpoints) ? 1 : 0) <= 1",
-        "only one of WorkloadSelector or Endpoints can be set",
-    ),
-    ("WorkloadEntry", "has(self.address) || has(self.network)", "Address is required"),
-    ("AuthorizationPolicy", ONE_TARGET, ONE_TARGET_MESSAGE),
-    ("RequestAuthentication", ONE_TARGET, ONE_TARGET_MESSAGE),
-    ("Telemetry", ONE_TARGET, ONE_TARGET_MESSAGE),
-    ("WasmPlugin", ONE_TARGET, ONE_TARGET_MESSAGE),
+/// What a structural schema says in the same words.
+const KEYWORDS: [&str; 16] = [
+    "type",
+    "format",
+    "enum",
+    "required",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-preserve-unknown-fields",
 ];
-const ONE_TARGET: &str = "(has(self.selector) ? 1 : 0) + (has(self.targetRef) ? 1 : 0) + \
-                          (has(self.targetRefs) ? 1 : 0) <= 1";
-const ONE_TARGET_MESSAGE: &str = "only one of targetRefs or selector can be set";
 
 /// The definitions of all of Istio's kinds but those that the file leaves out.
 pub fn render(plan: &Plan) -> Vec<Value> {
@@ -83,15 +75,7 @@ fn definition(kind: &Kind) -> Value {
 
 fn version(kind: &Kind, name: &str) -> Value {
     let definition = &definitions()[&definition_name(kind, name)];
-    let mut spec = structural(&definition["properties"]["spec"]);
-    let rules: Vec<Value> = RULES
-        .iter()
-        .filter(|(of, rule, _)| *of == kind.kind && mentions_known(rule, &spec))
-        .map(|(_, rule, message)| json!({ "rule": known_terms(rule, &spec), "message": message }))
-        .collect();
-    if !rules.is_empty() {
-        spec["x-kubernetes-validations"] = json!(rules);
-    }
+    let spec = structural(&definition["properties"]["spec"]);
     let mut version = json!({
         "name": name,
         "served": true,
@@ -107,6 +91,9 @@ fn version(kind: &Kind, name: &str) -> Value {
             },
         },
     });
+    if let Some(required) = definition.get("required") {
+        version["schema"]["openAPIV3Schema"]["required"] = required.clone();
+    }
     if kind.status {
         version["subresources"] = json!({ "status": {} });
     }
@@ -130,21 +117,6 @@ fn column(column: &Column) -> Value {
     out
 }
 
-/// A rule may not speak of a field that the schema does not have: such a term of a sum is left out.
-fn known_terms(rule: &str, spec: &Value) -> String {
-    let Some((sum, limit)) = rule.rsplit_once(" <= ") else { return rule.to_owned() };
-    let terms: Vec<&str> = sum.split(" + ").filter(|term| mentions_known(term, spec)).collect();
-    format!("{} <= {limit}", terms.join(" + "))
-}
-
-fn mentions_known(rule: &str, spec: &Value) -> bool {
-    let sum = rule.contains(" + ");
-    let mut fields = rule.split("has(self.").skip(1).map(|rest| {
-        rest.split([')', '.']).next().is_some_and(|field| spec["properties"].get(field).is_some())
-    });
-    if sum { fields.any(|known| known) } else { fields.all(|known| known) }
-}
-
 /// A schema without references, in the words that a CustomResourceDefinition may use.
 fn structural(schema: &Value) -> Value {
     if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
@@ -153,7 +125,7 @@ fn structural(schema: &Value) -> Value {
     }
     let Some(map) = schema.as_object() else { return open() };
     let mut out = Map::new();
-    for key in ["type", "format", "enum", "required", "x-kubernetes-preserve-unknown-fields"] {
+    for key in KEYWORDS {
         if let Some(value) = map.get(key) {
             out.insert(key.to_owned(), value.clone());
         }
@@ -165,7 +137,7 @@ fn structural(schema: &Value) -> Value {
         });
     }
     if let Some(Value::Object(properties)) = map.get("properties") {
-        let inner = properties.iter().map(|(name, inner)| (name.clone(), bounded(name, inner)));
+        let inner = properties.iter().map(|(name, inner)| (name.clone(), structural(inner)));
         out.insert("properties".into(), Value::Object(inner.collect()));
     } else if let Some(inner) = map.get("additionalProperties").filter(|inner| inner.is_object()) {
         out.insert("additionalProperties".into(), structural(inner));
@@ -177,39 +149,17 @@ fn structural(schema: &Value) -> Value {
     finish(map, out)
 }
 
-fn bounded(name: &str, schema: &Value) -> Value {
-    let mut schema = structural(schema);
-    if let Some((_, bound)) = BOUNDS.iter().find(|(list, _)| *list == name) {
-        schema["maxItems"] = json!(bound);
-    }
-    if name == COSTLY {
-        without_rules(&mut schema);
-    }
-    schema
-}
-
-/// Takes the rules out of a schema; durations are checked by their format there.
-fn without_rules(schema: &mut Value) {
-    let Some(map) = schema.as_object_mut() else { return };
-    if map.shift_remove("x-kubernetes-validations").is_some() {
-        map.insert("format".into(), json!("duration"));
-    }
-    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.values_mut().for_each(without_rules);
-    }
-    for inner in ["items", "additionalProperties"] {
-        map.get_mut(inner).into_iter().for_each(without_rules);
-    }
-}
-
-/// Durations must be some; what says nothing of itself takes anything.
+/// What says nothing of itself takes anything.
 fn finish(map: &Map<String, Value>, mut out: Map<String, Value>) -> Value {
-    if map.get("x-lateen-format") == Some(&json!("duration")) {
-        let message = "must be a duration such as 1.5s";
-        out.insert(
-            "x-kubernetes-validations".into(),
-            json!([{ "rule": "duration(self) >= duration('0s')", "message": message }]),
-        );
+    if map.contains_key("x-lateen-nullable") {
+        out.insert("nullable".into(), json!(true));
+    }
+    match map.get("x-kubernetes-validations") {
+        Some(rules) => drop(out.insert("x-kubernetes-validations".into(), rules.clone())),
+        None if map.contains_key("x-lateen-format") => {
+            out.insert("format".into(), json!("duration"));
+        }
+        None => {}
     }
     if matches!(out.get("format").and_then(Value::as_str), Some(other) if !is_known_format(other)) {
         out.shift_remove("format");
@@ -229,7 +179,7 @@ fn finish(map: &Map<String, Value>, mut out: Map<String, Value>) -> Value {
 }
 
 fn is_known_format(format: &str) -> bool {
-    matches!(format, "int32" | "int64" | "float" | "double" | "byte" | "date-time")
+    matches!(format, "int32" | "int64" | "float" | "double" | "byte" | "date-time" | "duration")
 }
 
 fn open() -> Value {

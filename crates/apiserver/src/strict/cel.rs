@@ -1,0 +1,358 @@
+//! Evaluates the rules of Istio's CustomResourceDefinitions: as much of CEL as they are written in. In: a rule and
+//! the value at its place. Out: whether it holds. It evaluates while it reads, without a tree: rules are short,
+//! and the bounds of the schema are checked before them. Source: the CEL specification, and Kubernetes' page on
+//! validation rules for the functions of URLs.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use lateen_api::duration::Duration;
+use regex::Regex;
+use serde_json::{Value, json};
+
+/// A value, or none if it cannot be computed, which only `&&`, `||` and `?:` can make good.
+type Found<'v> = Option<Cow<'v, Value>>;
+
+/// Regular expressions of the schema, compiled once.
+static PATTERNS: LazyLock<Mutex<BTreeMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+
+/// Whether a rule holds for `this`; one that cannot be evaluated does not.
+pub fn holds(rule: &str, this: &Value) -> bool {
+    let mut reader = Reader { rest: rule, names: vec![("self", Cow::Borrowed(this))] };
+    let found = reader.choice();
+    reader.rest.trim_start().is_empty() && truth(&found) == Some(true)
+}
+
+/// Whether a text matches a pattern of the schema.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let mut patterns = PATTERNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if !patterns.contains_key(pattern) {
+        patterns.insert(pattern.to_owned(), Regex::new(pattern).ok());
+    }
+    matches!(patterns.get(pattern), Some(Some(regex)) if regex.is_match(text))
+}
+
+/// What is not read yet, and the names that stand for values.
+struct Reader<'r, 'v> {
+    rest: &'r str,
+    names: Vec<(&'r str, Cow<'v, Value>)>,
+}
+
+fn truth(found: &Found<'_>) -> Option<bool> {
+    found.as_ref()?.as_bool()
+}
+
+fn owned<'v>(value: impl Into<Value>) -> Found<'v> {
+    Some(Cow::Owned(value.into()))
+}
+
+/// One side that decides is enough, whatever the other is.
+fn join<'v>(left: &Found<'v>, right: &Found<'v>, deciding: bool) -> Found<'v> {
+    match (truth(left), truth(right)) {
+        (Some(a), _) if a == deciding => owned(deciding),
+        (_, Some(b)) if b == deciding => owned(deciding),
+        (Some(_), Some(_)) => owned(!deciding),
+        _ => None,
+    }
+}
+
+impl<'r, 'v> Reader<'r, 'v> {
+    fn take(&mut self, sign: &str) -> bool {
+        let rest = self.rest.trim_start();
+        rest.strip_prefix(sign).map(|after| self.rest = after).is_some()
+    }
+
+    /// What is read without its sign leaves something unread, and so does not hold.
+    fn expect(&mut self, sign: &str) -> Option<()> {
+        self.take(sign).then_some(())
+    }
+
+    fn word(&mut self) -> &'r str {
+        let rest = self.rest.trim_start();
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+        self.rest = after;
+        word
+    }
+
+    fn choice(&mut self) -> Found<'v> {
+        let condition = self.either();
+        if !self.take("?") {
+            return condition;
+        }
+        let yes = self.choice();
+        self.expect(":")?;
+        let no = self.choice();
+        if truth(&condition)? { yes } else { no }
+    }
+
+    fn either(&mut self) -> Found<'v> {
+        let mut left = self.both();
+        while self.take("||") {
+            left = join(&left, &self.both(), true);
+        }
+        left
+    }
+
+    fn both(&mut self) -> Found<'v> {
+        let mut left = self.relation();
+        while self.take("&&") {
+            left = join(&left, &self.relation(), false);
+        }
+        left
+    }
+
+    fn relation(&mut self) -> Found<'v> {
+        let left = self.sum();
+        let signs = ["==", "!=", "<=", ">=", "<", ">", "in "];
+        let Some(sign) = signs.into_iter().find(|sign| self.take(sign)) else { return left };
+        let (left, right) = (left, self.sum());
+        owned(compare(sign, &*left?, &*right?)?)
+    }
+
+    fn sum(&mut self) -> Found<'v> {
+        let mut left = self.unary();
+        while self.take("+") {
+            let right = self.unary();
+            left = left.zip(right).and_then(|(left, right)| add(&left, &right));
+        }
+        left
+    }
+
+    fn unary(&mut self) -> Found<'v> {
+        if !self.take("!") {
+            return self.postfix();
+        }
+        let inner = self.unary();
+        owned(!truth(&inner)?)
+    }
+
+    fn postfix(&mut self) -> Found<'v> {
+        let mut value = self.primary();
+        while self.take(".") {
+            let name = self.word();
+            value = match (self.take("("), name) {
+                (true, "all" | "exists" | "exists_one") => self.every(name, value),
+                (true, _) => self.call(name, vec![value]),
+                (false, _) => match value {
+                    Some(Cow::Borrowed(value)) => value.get(name).map(Cow::Borrowed),
+                    Some(Cow::Owned(value)) => value.get(name).cloned().map(Cow::Owned),
+                    None => None,
+                },
+            };
+        }
+        value
+    }
+
+    fn primary(&mut self) -> Found<'v> {
+        if self.take("(") {
+            let inner = self.choice();
+            self.expect(")")?;
+            return inner;
+        }
+        if self.take("[") {
+            let items = self.list("]");
+            let items: Option<Vec<Value>> =
+                items.into_iter().map(|item| item.map(Cow::into_owned)).collect();
+            return owned(items?);
+        }
+        if self.take("{") {
+            self.expect("}")?;
+            return owned(json!({}));
+        }
+        for quote in ["\"", "'"] {
+            if self.take(quote) {
+                let (text, after) = self.rest.split_once(quote)?;
+                self.rest = after;
+                return owned(text);
+            }
+        }
+        let word = self.word();
+        match word {
+            "true" | "false" => owned(word == "true"),
+            "has" => {
+                self.expect("(")?;
+                let there = self.list(")").iter().all(Option::is_some);
+                owned(there)
+            }
+            _ if self.take("(") => self.call(word, Vec::new()),
+            _ if word.starts_with(|c: char| c.is_ascii_digit()) => owned(word.parse::<i64>().ok()?),
+            _ => self.names.iter().rev().find(|(name, _)| *name == word).map(|(_, v)| v.clone()),
+        }
+    }
+
+    fn list(&mut self, end: &str) -> Vec<Found<'v>> {
+        let mut all = Vec::new();
+        while !self.take(end) && !self.rest.is_empty() {
+            all.push(self.choice());
+            self.take(",");
+        }
+        all
+    }
+
+    /// `name(a, b)` and `a.name(b)`, which are the same.
+    fn call(&mut self, name: &str, mut given: Vec<Found<'v>>) -> Found<'v> {
+        given.extend(self.list(")"));
+        let given: Option<Vec<_>> = given.into_iter().collect();
+        call(name, &given?).map(Cow::Owned)
+    }
+
+    /// `list.all(item, condition)` and its like; of a map it is about the keys.
+    fn every(&mut self, name: &str, of: Found<'v>) -> Found<'v> {
+        let items: Option<Vec<Cow<'v, Value>>> = of.as_ref().and_then(|of| match of {
+            Cow::Borrowed(Value::Array(items)) => Some(items.iter().map(Cow::Borrowed).collect()),
+            Cow::Owned(Value::Array(items)) => {
+                Some(items.iter().cloned().map(Cow::Owned).collect())
+            }
+            of => Some(of.as_object()?.keys().map(|key| Cow::Owned(json!(key))).collect()),
+        });
+        let variable = self.word();
+        self.expect(",")?;
+        let condition = self.rest;
+        // Without an item it is read all the same, to find its end.
+        let none = items.as_ref().is_none_or(Vec::is_empty);
+        let spare = none.then(|| Cow::Owned(Value::Null));
+        let mut said = Vec::new();
+        for item in items.iter().flatten().cloned().chain(spare) {
+            self.rest = condition;
+            self.names.push((variable, item));
+            let found = self.choice();
+            said.push(truth(&found));
+            self.names.pop();
+        }
+        self.expect(")")?;
+        if none {
+            said.clear();
+        }
+        items?;
+        let (yes, no) = (Some(true), Some(false));
+        match name {
+            "all" if said.contains(&no) => owned(false),
+            "exists" if said.contains(&yes) => owned(true),
+            _ if said.contains(&None) => None,
+            "exists_one" => owned(said.iter().filter(|one| **one == yes).count() == 1),
+            _ => owned(name == "all"),
+        }
+    }
+}
+
+fn compare(sign: &str, left: &Value, right: &Value) -> Option<bool> {
+    match sign {
+        "==" => return Some(left == right),
+        "!=" => return Some(left != right),
+        "in " => return Some(right.as_array()?.contains(left)),
+        _ => {}
+    }
+    let (left, right) = (left.as_i64()?, right.as_i64()?);
+    Some(match sign {
+        "<" => left < right,
+        "<=" => left <= right,
+        ">" => left > right,
+        _ => left >= right,
+    })
+}
+
+fn add<'v>(left: &Value, right: &Value) -> Found<'v> {
+    match (left, right) {
+        (Value::String(left), Value::String(right)) => owned(format!("{left}{right}")),
+        _ => owned(left.as_i64()?.checked_add(right.as_i64()?)?),
+    }
+}
+
+fn call(name: &str, given: &[Cow<'_, Value>]) -> Option<Value> {
+    let text = |index: usize| given.get(index)?.as_str();
+    let index = |at: usize| usize::try_from(given.get(at)?.as_u64()?).ok();
+    Some(match name {
+        "size" => match &**given.first()? {
+            Value::String(text) => json!(text.chars().count()),
+            Value::Array(items) => json!(items.len()),
+            Value::Object(map) => json!(map.len()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => return None,
+        },
+        "contains" => json!(text(0)?.contains(text(1)?)),
+        "startsWith" => json!(text(0)?.starts_with(text(1)?)),
+        "endsWith" => json!(text(0)?.ends_with(text(1)?)),
+        "matches" => json!(matches(text(1)?, text(0)?)),
+        "substring" => {
+            let all: Vec<char> = text(0)?.chars().collect();
+            json!(all.get(index(1)?..index(2)?)?.iter().collect::<String>())
+        }
+        "int" => json!(text(0)?.parse::<i64>().ok()?),
+        "duration" => json!(text(0)?.parse::<Duration>().ok()?.as_nanos()),
+        "isURL" => json!(scheme(text(0)?).is_some()),
+        "url" => scheme(text(0)?).and(Some(json!(text(0)?)))?,
+        "getScheme" => json!(scheme(text(0)?)?),
+        _ => return None,
+    })
+}
+
+/// The scheme of what Go's net/url takes for the target of a request: a URL with a scheme, or a path.
+fn scheme(url: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let end = url.find(|c| !is_part(c)).unwrap_or(url.len());
+    let (scheme, rest) = match url[end..].strip_prefix(':') {
+        Some(rest) if url.starts_with(|c: char| c.is_ascii_alphabetic()) => (&url[..end], rest),
+        Some(_) if end == 0 => return None,
+        _ => ("", url),
+    };
+    let rooted = rest.starts_with('/');
+    let authority = rest.strip_prefix("//").filter(|_| !scheme.is_empty()).unwrap_or_default();
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let sound = !url.contains(|c: char| c.is_ascii_control())
+        && !authority.contains([' ', '"', '<', '>', '\\', '^', '`', '{', '|', '}'])
+        && (port.ends_with(']') || port.bytes().all(|b| b.is_ascii_digit()));
+    (sound && (rooted || !scheme.is_empty())).then(|| scheme.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check(rule: &str, this: &Value, expected: bool) {
+        assert_eq!(holds(rule, this), expected, "{rule} of {this}");
+    }
+
+    #[test]
+    fn what_fails_is_dropped_only_by_the_side_that_decides() {
+        let this = json!({ "a": 1 });
+        check("self.b == 1 || self.a == 1", &this, true);
+        check("self.b == 1 && self.a == 1", &this, false);
+        check("!(self.b == 1)", &this, false);
+        check("has(self.b) ? self.b == 1 : true", &this, true);
+        check("self.a == 1 ? true : self.b", &this, true);
+    }
+
+    #[test]
+    fn lists_and_keys_of_maps_are_gone_through() {
+        let ports = json!([{ "number": 80 }, { "number": 80 }, { "number": 81 }]);
+        check("self.all(a, self.exists_one(b, a.number == b.number))", &ports, false);
+        check("self.exists(a, a.number == 81) && size(self) == 3", &ports, true);
+        check("self.all(a, a.number == 1) && [].size() < 1", &json!([]), true);
+        check("self.all(key, 0 < int(key) && int(key) <= 65535)", &json!({ "80": 1 }), true);
+        check("self.all(key, 0 < int(key) && int(key) <= 65535)", &json!({ "x": 1 }), false);
+    }
+
+    #[test]
+    fn durations_urls_and_texts_have_their_functions() {
+        check("duration(self) >= duration('1ms')", &json!("1.5s"), true);
+        check("duration(self) >= duration('1ms')", &json!("0s"), false);
+        check("duration(self) >= duration('1ms')", &json!("soon"), false);
+        check("url(self).getScheme() in ['http', \"https\"]", &json!("https://a.b/c"), true);
+        check("url(self).getScheme() in ['http', 'https']", &json!("a.b/c"), false);
+        check("isURL(self) || isURL('http://' + self)", &json!("ghcr.io/a/b:1"), true);
+        check("isURL(self) || isURL('http://' + self)", &json!("a b"), false);
+        check("self.substring(1, 2) == 'b'", &json!("abc"), true);
+        check("self.substring(2, 4) == 'c'", &json!("abc"), false);
+    }
+
+    #[test]
+    fn a_rule_that_is_not_understood_does_not_hold() {
+        for rule in ["", "true true", "(true", "self.frob()", "self.all(a true)", "'open"] {
+            check(rule, &json!([1]), false);
+        }
+    }
+}
