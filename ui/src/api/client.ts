@@ -21,6 +21,8 @@ export class ApiError extends Error {
 
 /** Milliseconds that an answer may take, to its last byte. */
 const PATIENCE = 20_000;
+/** The same where something is changed: it may be done after the reader was told that it was not. */
+const PATIENCE_OF_CHANGE = 60_000;
 const SILENT = "the server does not answer";
 
 export class Client {
@@ -35,7 +37,7 @@ export class Client {
   get<T>(path: string, signal?: AbortSignal): Promise<T> {
     const known = this.seen.get(path);
     const headers: HeadersInit = known ? { "If-None-Match": known.etag } : {};
-    return inTime(signal, async (signal) => {
+    return inTime(PATIENCE, signal, async (signal) => {
       const response = await this.send(path, { signal, headers });
       if (response.status === 304 && known) return known.data as T;
       if (!response.ok) throw await problem(response);
@@ -48,7 +50,8 @@ export class Client {
 
   post<T>(path: string, content: unknown, signal?: AbortSignal): Promise<T> {
     const headers = { "Content-Type": "application/json" };
-    return inTime(signal, async (signal) => {
+    const isTrial = path.includes("?dryRun=true");
+    return inTime(isTrial ? PATIENCE : PATIENCE_OF_CHANGE, signal, async (signal) => {
       const response = await this.send(path, {
         method: "POST",
         headers,
@@ -81,11 +84,12 @@ export class Client {
 
 /** Does what can be aborted, and gives it up when it has taken too long: a server that hangs leaves connections open. */
 async function inTime<T>(
+  patience: number,
   outer: AbortSignal | undefined,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), PATIENCE);
+  const timer = setTimeout(() => late.abort(), patience);
   try {
     return await work(outer ? AbortSignal.any([outer, late.signal]) : late.signal);
   } catch (e) {
