@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::home::Home;
 use crate::node::{DOMAIN, NodeArgs, Role};
-use crate::output::say;
+use crate::output::{say_json_lines, text};
 use crate::words::{Labels, parse_labels, parse_name};
 
 /// Istio's mark of a proxy's own traffic, which interception leaves alone.
@@ -75,11 +75,10 @@ pub fn execute(command: BootstrapCommand) -> Result<()> {
         delta: command.delta,
         node,
     };
-    let text = match command.output {
-        Format::Yaml => render(&args)?,
-        Format::Json => format!("{:#}\n", value(&args)),
-    };
-    say(text.trim_end());
+    match command.output {
+        Format::Yaml => text(&render(&args)?),
+        Format::Json => say_json_lines(&value(&args)),
+    }
     Ok(())
 }
 

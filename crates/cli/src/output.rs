@@ -6,10 +6,35 @@ use std::io::Write;
 
 pub use lateen_runtime::printable::printable;
 
+use lateen_runtime::printable::is_obeyed;
+use serde_json::Value;
+
 /// A line on standard output.
 pub fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", lines(line)).and_then(|()| out.flush());
+}
+
+/// A value on standard output, as JSON of one line.
+pub fn say_json(value: &Value) {
+    text(&format!("{}\n", json_text(&value.to_string())));
+}
+
+/// The same over several lines.
+pub fn say_json_lines(value: &Value) {
+    text(&format!("{}\n", json_text(&format!("{value:#}"))));
+}
+
+/// JSON without what a terminal obeys: outside texts JSON has no such characters but the ends of lines.
+fn json_text(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character != '\n' && is_obeyed(character) {
+            true => shown.push_str(&format!("\\u{:04x}", u32::from(character))),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// A whole text on standard output.
@@ -51,12 +76,25 @@ pub fn causes(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{causes, lines};
+    use serde_json::{Value, json};
+
+    use super::{causes, json_text, lines};
 
     #[test]
     fn a_line_has_nothing_that_a_terminal_obeys() {
         assert_eq!(lines("{\n  \"a\": 1\n}"), "{\n  \"a\": 1\n}");
         assert_eq!(lines("waiting: \u{1b}[2J\rno"), "waiting: \\u{1b}[2J\\rno");
+    }
+
+    #[test]
+    fn json_stays_json_and_has_nothing_that_a_terminal_obeys() {
+        let value = json!({ "a\u{200d}": ["\u{1b}[2J", "\u{9b}\u{7f}\u{202e}", "Grüße\n"] });
+        for text in [value.to_string(), format!("{value:#}")] {
+            let shown = json_text(&text);
+            assert!(shown.is_ascii() || !shown.contains(['\u{200d}', '\u{202e}']), "{shown}");
+            assert!(shown.contains("\\u200d") && shown.contains("\\u009b\\u007f"), "{shown}");
+            assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+        }
     }
 
     #[test]

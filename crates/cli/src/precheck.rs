@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::manifest::{ClusterArgs, InputArgs, Releases, foreign, live, rendered};
-use crate::output::{note, printable, say};
+use crate::output::{note, printable, say, say_json};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
 use objects::{Image, LABEL};
@@ -232,7 +232,7 @@ fn report(findings: &[Finding], nodes: usize, output: Output) {
     if output == Output::Json {
         let view = |finding: &Finding| json!({ "place": finding.place, "severity": word(finding), "message": finding.text });
         let findings: Vec<Value> = findings.iter().map(view).collect();
-        return say(json!({ "nodes": nodes, "findings": findings }));
+        return say_json(&json!({ "nodes": nodes, "findings": findings }));
     }
     for finding in findings {
         say(format_args!("{}: {}: {}", word(finding), finding.place, printable(&finding.text)));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::Format;
 use crate::manifest::{ClusterArgs, confirm, yaml};
-use crate::output::{note, say, text};
+use crate::output::{note, say, say_json_lines, text};
 use crate::words::parse_name;
 
 /// Who applies, as managed fields name it.
@@ -302,7 +302,7 @@ async fn list(args: ListArgs) -> Result<()> {
         rows.iter().map(row).collect()
     };
     match args.output {
-        Some(Format::Json) => say(format_args!("{:#}", json!(view()))),
+        Some(Format::Json) => say_json_lines(&json!(view())),
         Some(Format::Yaml) => text(&lateen_install::yaml_text(&json!(view()))),
         None if rows.is_empty() => note("no tags: make one with lateen tag set"),
         None => table(&rows),

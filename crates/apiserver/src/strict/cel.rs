@@ -299,7 +299,8 @@ fn scheme(url: &str) -> Option<String> {
     let rooted = rest.starts_with('/');
     let authority = rest.strip_prefix("//").filter(|_| !scheme.is_empty()).unwrap_or_default();
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
     let sound = !url.contains(|c: char| c.is_ascii_control())
         && !authority.contains([' ', '"', '<', '>', '\\', '^', '`', '{', '|', '}'])
         && (port.ends_with(']') || port.bytes().all(|b| b.is_ascii_digit()));
@@ -343,6 +344,8 @@ mod tests {
         check("duration(self) >= duration('1ms')", &json!("soon"), false);
         check("url(self).getScheme() in ['http', \"https\"]", &json!("https://a.b/c"), true);
         check("url(self).getScheme() in ['http', 'https']", &json!("a.b/c"), false);
+        check("isURL(self)", &json!("https://user:pw@a.b/jwks"), true);
+        check("isURL(self)", &json!("https://user@a.b:port/jwks"), false);
         check("isURL(self) || isURL('http://' + self)", &json!("ghcr.io/a/b:1"), true);
         check("isURL(self) || isURL('http://' + self)", &json!("a b"), false);
         check("self.substring(1, 2) == 'b'", &json!("abc"), true);

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::interception::rules;
-use crate::output::say;
+use crate::output::say_json;
 
 /// How long an agent may be away, as it is while it is replaced by the next one.
 const AWAY: Duration = Duration::from_secs(10);
@@ -40,11 +40,11 @@ pub fn execute() -> ExitCode {
     let _ = io::stdin().take(LONGEST).read_to_string(&mut input);
     match run(&input) {
         Ok(answer) => {
-            answer.iter().for_each(say);
+            answer.iter().for_each(say_json);
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            say(failure.json(&protocol::version_of(&input)));
+            say_json(&failure.json(&protocol::version_of(&input)));
             ExitCode::FAILURE
         }
     }

@@ -14,7 +14,7 @@ use super::manager::Manager;
 use super::plan::{Wish, edits, is_original, leftovers};
 use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
 use super::{ChangeArgs, NodeArgs, Output, docker};
-use crate::output::{note, say, text};
+use crate::output::{note, say, say_json, text};
 
 /// What became of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ fn check_flag(root: &Root) -> Result<()> {
 
 fn show(edits: &[Edit], output: Output) {
     if output == Output::Json {
-        say(json!({ "changed": !edits.is_empty(), "files": files(edits), "dry_run": true }));
+        say_json(&json!({ "changed": !edits.is_empty(), "files": files(edits), "dry_run": true }));
         return;
     }
     for edit in edits {
@@ -254,8 +254,8 @@ fn report(host: &Host, edits: &[Edit], told: &[(Runtime, Told)], output: Output)
             told.iter().map(|(runtime, told)| (runtime.to_string(), word(told).into())).collect();
         let acted = told.values().any(|told| told == "reloaded" || told == "restarted");
         let changed = !edits.is_empty() || acted;
-        say(
-            json!({ "host": host.as_str(), "changed": changed, "files": files(edits), "runtimes": told }),
+        say_json(
+            &json!({ "host": host.as_str(), "changed": changed, "files": files(edits), "runtimes": told }),
         );
         return;
     }

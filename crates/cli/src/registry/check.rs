@@ -11,7 +11,7 @@ use super::daemon::Daemon;
 use super::files::Root;
 use super::runtime::{KUBELET_CREDENTIALS, Runtime, daemon, socket};
 use super::{CheckArgs, Output, cri, docker, runtime};
-use crate::output::{printable, say};
+use crate::output::{printable, say, say_json};
 
 /// An image that no registry has: its absence is the registry's own answer.
 const ABSENT: &str = "lateen/there-is-no-such-image:check";
@@ -133,7 +133,7 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
                 json!({ "runtime": runtime.to_string(), "result": "fails", "reason": reason })
             }
         };
-        say(json!(verdicts.iter().map(row).collect::<Vec<_>>()));
+        say_json(&json!(verdicts.iter().map(row).collect::<Vec<_>>()));
         return;
     }
     for (runtime, verdict) in verdicts {

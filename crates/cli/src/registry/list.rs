@@ -15,7 +15,7 @@ use super::runtime::{
     Runtime,
 };
 use super::{ListArgs, Output};
-use crate::output::{note, printable, say};
+use crate::output::{note, printable, say, say_json};
 
 /// One setting.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,7 +140,7 @@ fn of_crio(root: &Root) -> Result<Vec<Row>> {
 fn print(rows: &[Row], output: Output) {
     if output == Output::Json {
         let view = |row: &Row| json!({ "host": row.host, "runtime": row.whose, "trust": row.how, "file": row.file });
-        say(json!(rows.iter().map(view).collect::<Vec<_>>()));
+        say_json(&json!(rows.iter().map(view).collect::<Vec<_>>()));
         return;
     }
     if rows.is_empty() {

@@ -52,7 +52,7 @@ fn decode(record: &Value, home: &str) -> Result<Vec<Value>> {
     let manifest = release["manifest"].as_str().context("its record has no manifest")?;
     let objects = lateen_install::documents(manifest);
     let mut objects = objects.map_err(|reason| anyhow!("its manifest is {reason}"))?;
-    objects.retain(Value::is_object);
+    objects.retain(|object| object["metadata"].is_object());
     objects.iter_mut().for_each(|object| settle(object, home));
     Ok(objects)
 }
@@ -98,7 +98,7 @@ mod tests {
         let text = stored(
             "---\n# Source: a\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n# nothing\n---\n\
              apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: b, namespace: other}\n---\n\
-             apiVersion: example.com/v1\nkind: Own\nmetadata: {name: c, namespace: other}\n",
+             apiVersion: example.com/v1\nkind: Own\nmetadata: {name: c, namespace: other}\n---\nkind: Broken\nmetadata: oops\n",
         );
         let expected = ["ConfigMap home/a", "ClusterRole b", "Own other/c"];
         let config = json!({ "kind": "ConfigMap", "data": { "release": text } });
