@@ -145,7 +145,7 @@ fn only_the_values_that_injection_reads_are_checked() {
             "global: {proxi: {image: x}}",
             "error: values: global.proxi: unknown field, did you mean global.proxy?",
         ),
-        ("global: {proxy: []}", "error: values: global.proxy: it is a list and must be a map"),
+        ("global: {proxy: []}", "error: values: global.proxy: it is a list and must be an object"),
         (
             "pilot: {env: {ENABLE_NATIVE_SIDECARS: 7}}",
             "error: values: pilot.env.ENABLE_NATIVE_SIDECARS: ",
