@@ -2,9 +2,15 @@
 //! resources a refusal is about.
 
 use envoy_types::pb::google::protobuf::Any;
+use lateen_api::xds::ResourceType;
+use lateen_telemetry::labels::cut;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use super::Resource;
+use super::{Event, Resource};
+
+/// Bytes of a refusal that are looked through for names, and those that are kept: the peer may send megabytes.
+const READ: usize = 64 << 10;
+const KEPT: usize = 2 << 10;
 
 /// What one response carried, kept until the peer has answered it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,9 +55,16 @@ pub fn set_version(resources: &[Resource]) -> u64 {
 
 /// The resources that a refusal names. Envoy puts their names into its message; a message that
 /// names none is about all of them.
-pub fn blame(message: &str, names: &[String]) -> Vec<String> {
+fn blame(message: &str, names: &[String]) -> Vec<String> {
+    let message = &message[..message.floor_char_boundary(READ)];
     let named: Vec<String> = names.iter().filter(|name| mentions(message, name)).cloned().collect();
     if named.is_empty() { names.to_vec() } else { named }
+}
+
+/// What a peer's answer to a delivery means that says why it refuses it.
+pub(super) fn rejected(kind: ResourceType, delivery: Delivery, message: &str) -> Event {
+    let blamed = blame(message, &delivery.names);
+    Event::Rejected { kind, delivery, blamed, message: cut(message, KEPT).into_owned() }
 }
 
 fn mentions(message: &str, name: &str) -> bool {
@@ -106,6 +119,17 @@ mod tests {
     fn a_refusal_that_names_nothing_is_about_everything() {
         let sent = names(&["a", "outbound|80||b"]);
         assert_eq!(blame("no!", &sent), sent);
+    }
+
+    #[test]
+    fn of_a_refusal_only_so_much_is_read_and_kept() {
+        let delivery = Delivery { names: names(&["a", "b"]), ..Delivery::default() };
+        let message = format!("{} b {} a", "é".repeat(KEPT), "x".repeat(READ));
+        let event = rejected(ResourceType::Cluster, delivery, &message);
+        let Event::Rejected { blamed, message: kept, .. } = event else { panic!("{event:?}") };
+        assert_eq!(blamed, names(&["b"]));
+        assert!(kept.len() <= KEPT && kept.len() > KEPT - 8, "{}", kept.len());
+        assert!(message.starts_with(kept.trim_end_matches('…')) && kept.ends_with('…'), "{kept}");
     }
 
     #[test]

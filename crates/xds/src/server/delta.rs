@@ -257,21 +257,17 @@ impl Subscription {
             return Some(Event::Stale { kind, nonce: nonce.to_owned() });
         };
         let delivery = self.in_flight.drain(..=at).next_back().expect("the range is not empty");
-        let blamed = match &error {
-            Some(status) => delivery::blame(&status.message, &delivery.names),
-            None => Vec::new(),
-        };
         for name in delivery.names.iter().chain(&delivery.removed) {
-            if blamed.contains(name) {
-                self.refused.insert(name.clone());
-            } else {
-                self.refused.remove(name);
-            }
+            self.refused.remove(name);
         }
-        Some(match error {
-            None => Event::Accepted { kind, delivery },
-            Some(Status { message, .. }) => Event::Rejected { kind, delivery, blamed, message },
-        })
+        let Some(Status { message, .. }) = error else {
+            return Some(Event::Accepted { kind, delivery });
+        };
+        let event = delivery::rejected(kind, delivery, &message);
+        if let Event::Rejected { blamed, .. } = &event {
+            self.refused.extend(blamed.iter().cloned());
+        }
+        Some(event)
     }
 
     /// The names that an answer has to look at, where they are not all: a peer that asks for one name after another

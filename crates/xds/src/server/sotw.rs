@@ -178,10 +178,7 @@ impl Subscription {
         self.refused = error.is_some();
         Ok(Some(match error {
             None => Event::Accepted { kind, delivery },
-            Some(Status { message, .. }) => {
-                let blamed = delivery::blame(&message, &delivery.names);
-                Event::Rejected { kind, delivery, blamed, message }
-            }
+            Some(Status { message, .. }) => delivery::rejected(kind, delivery, &message),
         }))
     }
 
