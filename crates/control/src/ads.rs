@@ -1,6 +1,7 @@
 //! ADS sessions: one per proxy's stream. In: a node, snapshots, what the proxy accepted or refused.
 //! Out: views of its resources, issues on the objects that they come from, and the proxies' page.
 
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +28,15 @@ use crate::pushes::{Course, Pushes};
 use crate::replicas::{Attendance, OwnAccount, Passing, Places, Replicas, Taken};
 use crate::selectors::Gateways;
 use crate::witness::Witness;
+pub use refusals::TOLD;
+use refusals::{Name, Refusals};
 
 /// A proxy refused a resource that comes from this object.
-const REFUSED: Code = Code("LTN0101");
+pub const REFUSED: Code = Code("LTN0101");
 /// A proxy cannot listen, because another program has the port.
 const PORT_TAKEN: Code = Code("LTN0102");
+/// Objects of which a refusal of one resource is told.
+pub const ORIGINS: usize = 256;
 /// How often a listener is tried again whose port is taken.
 const PORT_RETRY: Duration = Duration::from_secs(3);
 
@@ -155,8 +160,8 @@ struct Seat {
     pushes: Arc<Pushes>,
     course: Arc<Mutex<Course>>,
     gateways: Arc<Gateways>,
-    /// What the proxy refuses at the moment, and the message, so that each is logged once.
-    refused: Mutex<BTreeMap<(ResourceType, String), String>>,
+    /// What the proxy refuses at the moment, and the message, so that each is told once.
+    refused: Mutex<Refusals>,
     /// Tells the other replicas.
     attendance: Attendance,
 }
@@ -223,9 +228,7 @@ impl Session for Seat {
         let pushed = self.answered(kind, delivery);
         let age = self.published.age(delivery.view);
         self.proxies.accepted(self.id, kind, delivery, age, pushed);
-        for name in delivery.names.iter().chain(&delivery.removed) {
-            self.cleared(kind, name);
-        }
+        self.heard(kind, delivery.names.iter().chain(&delivery.removed), &[], "");
     }
 
     fn rejected(
@@ -237,20 +240,14 @@ impl Session for Seat {
     ) -> Option<Duration> {
         self.answered(kind, delivery);
         self.proxies.rejected(self.id, kind, delivery, message);
+        let named: BTreeSet<&String> = blamed.iter().collect();
         let spoken_of = delivery.names.iter().chain(&delivery.removed);
-        for name in spoken_of.filter(|name| !blamed.contains(name)) {
-            self.cleared(kind, name);
-        }
-        for name in blamed {
-            self.refused(kind, name, message);
-        }
+        self.heard(kind, spoken_of.filter(|name| !named.contains(name)), blamed, message);
         is_port_taken(message).then_some(PORT_RETRY)
     }
 
     fn dropped(&self, kind: ResourceType, names: &[String]) {
-        for name in names {
-            self.cleared(kind, name);
-        }
+        self.heard(kind, names.iter(), &[], "");
     }
 }
 
@@ -265,25 +262,57 @@ impl Seat {
         stages.is_some()
     }
 
-    fn refused(&self, kind: ResourceType, name: &str, message: &str) {
-        let mut refused = self.refused.lock().expect("no panic while the refusals are held");
-        let before = refused.insert((kind, name.to_owned()), message.to_owned());
-        drop(refused);
-        if before.as_deref() == Some(message) {
-            return;
+    /// Takes what the proxy says of resources: it refuses these for one reason, and those it refuses no more.
+    fn heard<'a>(
+        &self,
+        kind: ResourceType,
+        over: impl Iterator<Item = &'a String>,
+        blamed: &[String],
+        message: &str,
+    ) {
+        let mut refusals = self.refused.lock().expect("no panic while the refusals are held");
+        let news = refusals.take(kind, over, blamed, message);
+        drop(refusals);
+        let (proxy, short) = (&self.proxy.id, kind.short_name());
+        if news.refused > 0 {
+            let (first, count) = (&blamed[0], news.refused);
+            tracing::warn!(proxy, kind = short, resource = first, count, message, "proxy refused");
         }
-        let proxy = &self.proxy.id;
-        tracing::warn!(proxy, kind = kind.short_name(), resource = name, message, "proxy refused");
-        let names = BTreeSet::from([name.to_owned()]);
+        if news.cleared > 0 {
+            tracing::info!(proxy, kind = short, count = news.cleared, "refused no more");
+        }
+        for (kind, resource) in news.over {
+            self.pass(kind, &resource, None, &BTreeSet::new());
+            self.findings.set(Finder::Refusal { session: self.id, kind, resource }, Vec::new());
+        }
+        if !news.told.is_empty() {
+            self.tell(news.told);
+        }
+    }
+
+    /// Of the objects that the resources come from.
+    fn tell(&self, told: Vec<(Name, Arc<str>)>) {
+        let mut wanted: BTreeMap<ResourceType, BTreeSet<String>> = BTreeMap::new();
+        for ((kind, name), _) in &told {
+            wanted.entry(*kind).or_default().insert(name.clone());
+        }
         let snapshot = self.published.snapshot();
-        let want = lateen_translate::Want::Names(&names);
-        let output = translate(&snapshot, &self.proxy, kind, want);
-        let resources = output.resources.into_iter();
-        let origins: BTreeSet<_> = resources.flat_map(|resource| resource.origins).collect();
-        self.pass(kind, name, Some(message), &origins);
-        let issues = refusal(origins, kind, name, message, &self.proxy.name);
-        let resource = name.to_owned();
-        self.findings.set(Finder::Refusal { session: self.id, kind, resource }, issues);
+        let mut origins: BTreeMap<Name, BTreeSet<ObjectRef>> = BTreeMap::new();
+        for (kind, names) in &wanted {
+            let want = lateen_translate::Want::Names(names);
+            for resource in translate(&snapshot, &self.proxy, *kind, want).resources {
+                let of = origins.entry((*kind, resource.name)).or_default();
+                // In their order, so that another time it is the same ones.
+                of.extend(BTreeSet::from_iter(resource.origins).into_iter().take(ORIGINS));
+            }
+        }
+        for (name, message) in told {
+            let origins = origins.remove(&name).unwrap_or_default();
+            let (kind, resource) = name;
+            self.pass(kind, &resource, Some(&message), &origins);
+            let issues = refusal(origins, kind, &resource, &message, &self.proxy.name);
+            self.findings.set(Finder::Refusal { session: self.id, kind, resource }, issues);
+        }
     }
 
     /// Tells other replicas what the proxy says of a resource: nothing, if it refuses it no more.
@@ -300,17 +329,6 @@ impl Seat {
             message: said.map(str::to_owned),
             origins: of.iter().cloned().map(origin).collect(),
         });
-    }
-
-    fn cleared(&self, kind: ResourceType, name: &str) {
-        let mut refused = self.refused.lock().expect("no panic while the refusals are held");
-        if refused.remove(&(kind, name.to_owned())).is_some() {
-            let proxy = &self.proxy.id;
-            tracing::info!(proxy, kind = kind.short_name(), resource = name, "refused no more");
-            self.pass(kind, name, None, &BTreeSet::new());
-            let resource = name.to_owned();
-            self.findings.set(Finder::Refusal { session: self.id, kind, resource }, Vec::new());
-        }
     }
 }
 

@@ -24,6 +24,7 @@ use lateen_xds::passed::{Entries, Families, News, Passed, Refused, encoded};
 use lateen_xds::server::{Collection, Collector};
 use prost::Message;
 
+use crate::ads::TOLD;
 pub use links::Counts;
 use links::{LARGEST, Links};
 pub use own::OwnAccount;
@@ -125,13 +126,17 @@ impl Replicas {
 }
 
 impl Attendance {
-    /// The proxy refuses a resource, or does not any more.
+    /// The proxy refuses a resource, or does not any more. What others would not take of it is not told them.
     pub fn refusal(&self, refused: Refused) {
         let mut sessions = locked(&self.replicas.sessions);
         let Some(sitting) = sessions.get_mut(&self.stream) else { return };
+        let resource = (refused.kind.clone(), refused.resource.clone());
+        let is_known = sitting.refused.contains_key(&resource);
+        if !is_known && (refused.message.is_none() || sitting.refused.len() >= TOLD) {
+            return;
+        }
         let news = || News::Refusal(refused.clone());
         locked(&self.replicas.links).send(|| passed(self.stream, news()));
-        let resource = (refused.kind.clone(), refused.resource.clone());
         match refused.message {
             Some(_) => drop(sitting.refused.insert(resource, refused)),
             None => drop(sitting.refused.remove(&resource)),

@@ -16,6 +16,7 @@ use lateen_kube::status::StatusWriter;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::ads::REFUSED;
 use crate::condition::{condition, covers};
 use crate::findings::{Facts, Findings, Verdict};
 
@@ -116,9 +117,9 @@ fn line(issue: &Issue) -> String {
     line.replace(['\n', '\r'], " ")
 }
 
+/// All issues, without what a proxy said of a resource: its session has logged that, once for all resources.
 fn flat(verdicts: &BTreeMap<ObjectRef, Verdict>) -> BTreeSet<&Issue> {
-    let all = verdicts.values();
-    all.flat_map(|verdict| verdict.validation.iter().chain(&verdict.refusals)).collect()
+    verdicts.values().flat_map(Verdict::issues).filter(|issue| issue.code != REFUSED).collect()
 }
 
 /// The status to write, or `None` when the present one is right: the merge patch of an IstioStatus.

@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
+use futures::{FutureExt, StreamExt};
 use lateen_api::issue::ObjectRef;
 use lateen_api::xds::ResourceType::{Cluster, Listener};
 use lateen_translate::Proxy;
+use lateen_xds::passed::{News, Passed};
 use lateen_xds::server::delivery::Delivery;
 use lateen_xds::server::peer::{Peer, Refusal, ServiceAccount};
 use lateen_xds::server::{Protocol, Session, Source};
+use prost::Message;
 
-use super::{Door, OwnAccount, Parts, Replicas, Seat, refusal};
+use super::{Door, OwnAccount, Parts, Replicas, Seat, TOLD, refusal};
 use crate::debug::Proxies;
 use crate::witness::tests::{Arrived, family};
 
@@ -105,7 +108,7 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
     session.rejected(Listener, &delivery("1", &[&old], &[]), std::slice::from_ref(&old), TAKEN);
     session.rejected(Listener, &delivery("2", &[&new], &[&old]), std::slice::from_ref(&new), TAKEN);
     session.accepted(Listener, &delivery("3", &[&new], &[]));
-    assert!(session.refused.lock().unwrap().is_empty());
+    assert!(session.refused.lock().unwrap().names().is_empty());
 }
 
 #[test]
@@ -116,7 +119,32 @@ fn a_refused_resource_that_nobody_asks_for_any_more_is_refused_no_more() {
     let delivery = Delivery { names: names.clone(), ..Delivery::default() };
     session.rejected(Cluster, &delivery, &names, "no such discovery type");
     session.dropped(Cluster, std::slice::from_ref(&old));
-    assert_eq!(session.refused.lock().unwrap().keys().collect::<Vec<_>>(), [&(Cluster, other)]);
+    assert_eq!(session.refused.lock().unwrap().names(), [&(Cluster, other)]);
+}
+
+#[test]
+fn of_a_refusal_of_everything_so_much_is_told_and_a_clear_lets_the_next_be_told() {
+    let (mut session, replicas) = (seat(), Arc::<Replicas>::default());
+    session.attendance = replicas.session(&Node::default());
+    let waiting = || {
+        let mut all = Vec::new();
+        let mut queue = replicas.link();
+        while let Some(Some(message)) = queue.next().now_or_never() {
+            all.push(Passed::decode(message).unwrap());
+        }
+        all.into_iter().filter_map(|passed| match passed.news {
+            Some(News::Refusal(refused)) => Some(refused.resource),
+            _ => None,
+        })
+    };
+    let names: Vec<String> = (0..1650).map(|number| format!("{number:04}")).collect();
+    let delivery = Delivery { names: names.clone(), ..Delivery::default() };
+    session.rejected(Cluster, &delivery, &names, "no");
+    assert!(waiting().eq(names[..TOLD].iter().cloned()));
+    session.dropped(Cluster, &names[..2]);
+    assert!(waiting().eq(names[2..TOLD + 2].iter().cloned()), "two more are told");
+    session.accepted(Cluster, &delivery);
+    assert_eq!(waiting().count(), 0);
 }
 
 #[test]

@@ -13,17 +13,13 @@ use lateen_xds::passed::{Entries, News, Origin, Passed, Refused};
 use lateen_xds::server::{Collection, Collector, Replica};
 
 use super::{Replicas, locked};
-use crate::ads::refusal;
+use crate::ads::{ORIGINS, TOLD, refusal};
 use crate::debug::Proxies;
 use crate::findings::{Finder, Findings};
 use crate::selectors::Gateways;
 
 /// What one replica may have open: a session and a stream of metrics for each stream that it may have.
 const OPEN: usize = 2 * 4096;
-
-/// What one proxy may refuse, and objects of which one of these comes.
-const REFUSED: usize = 256;
-const ORIGINS: usize = 64;
 
 /// What each replica that tells something has open, by its name.
 #[derive(Default)]
@@ -160,7 +156,7 @@ impl Elsewhere {
         let Some(kind) = ResourceType::from_type_url(&kind) else { return };
         let key = (kind, resource.clone());
         let issues = match message {
-            Some(message) if self.refused.len() < REFUSED || self.refused.contains(&key) => {
+            Some(message) if self.refused.len() < TOLD || self.refused.contains(&key) => {
                 self.refused.insert(key);
                 let origins = origins.into_iter().take(ORIGINS).map(object).collect();
                 refusal(origins, kind, &resource, &message, &self.name)

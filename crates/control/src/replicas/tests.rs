@@ -282,6 +282,12 @@ fn what_a_proxy_refuses_is_told_of_the_object_wherever_the_proxy_is_connected() 
     }
     pass(&mut queue, &mut taken);
     assert_eq!(b.refusals().len(), 256, "of one proxy");
+    // What the other one does not take it is not told, now or later.
+    assert_eq!(waiting(&mut a.replicas.link()).0.len(), 1 + 256);
+    web.refusal(refused("999", None));
+    web.refusal(refused("0", None));
+    web.refusal(refused("999", Some("too late")));
+    assert_eq!(waiting(&mut queue).0.len(), 2);
     drop(web);
     pass(&mut queue, &mut taken);
     assert!(b.refusals().is_empty(), "it is gone");

@@ -7,7 +7,7 @@ use lateen_api::issue::{Code, Issue, ObjectRef};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{Journal, STANDS, line, status, with_addresses};
+use super::{Journal, REFUSED, STANDS, line, status, with_addresses};
 use crate::findings::{Facts, Verdict};
 
 const NOW: &str = "2026-01-02T03:04:05Z";
@@ -122,4 +122,18 @@ async fn what_stands_for_a_moment_only_is_not_logged() {
     journal.due().await;
     journal.log_due(Instant::now());
     assert_eq!(journal.logged, BTreeSet::from([issue]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_has_logged_is_not_logged_again() {
+    let object = ObjectRef::new("networking.istio.io", "Gateway", "default", "g");
+    let issue = |code| Issue::error(object.clone(), "", code, "proxy gw refused LDS l: no");
+    let taken = issue(Code("LTN0102"));
+    let verdict =
+        Verdict { refusals: [issue(REFUSED), taken.clone()].into(), ..Verdict::default() };
+    let mut journal = Journal::default();
+    journal.take(&BTreeMap::from([(object.clone(), verdict)]), Instant::now());
+    journal.due().await;
+    journal.log_due(Instant::now());
+    assert_eq!(journal.logged, BTreeSet::from([taken]), "a port's line says what to do");
 }
