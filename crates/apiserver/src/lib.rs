@@ -40,6 +40,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::Kind;
 use lateen_identity::{Ca, private_dir, read_or_create_token};
 
@@ -65,9 +66,9 @@ pub struct Config {
     pub clock: Clock,
 }
 
-/// Tells what would newly be wrong with others if an object were stored.
+/// Tells what would newly be wrong with others if an object were stored, of each with its name.
 pub type Foresee =
-    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync>;
 
 /// Why a server cannot be opened.
 #[derive(Debug, thiserror::Error)]

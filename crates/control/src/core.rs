@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use lateen_api::issue::Issue;
 use lateen_kube::Client;
 use lateen_kube::watch::{Scope, watch_each};
 use lateen_model::World;
 use lateen_model::host::Domain;
 use lateen_runtime::admin::Handler;
-use lateen_runtime::pages::{Pages, Reader};
+use lateen_runtime::pages::Pages;
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::serve::{self, Door};
@@ -157,8 +158,9 @@ impl Core {
             let whatif = whatif.clone();
             Box::pin(async move {
                 // Without an answer it is stored all the same, and findings are told later.
-                let outlook = whatif.ask(&Reader::Owner, kind, object).await.unwrap_or_default();
-                outlook.others.iter().map(ToString::to_string).collect()
+                let outlook = whatif.ask_for_api(kind, object).await.unwrap_or_default();
+                let said = |issue: Issue| (issue.object.clone(), issue.to_string());
+                outlook.others.into_iter().map(said).collect()
             })
         })
     }

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
+use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::Kind;
 use lateen_kube::{Client, Source};
 use lateen_runtime::admin::Handler;
@@ -73,9 +74,10 @@ pub struct Options {
     pub foresight: Option<Arc<OnceLock<Foresee>>>,
 }
 
-/// Tells what would newly be wrong with others if an object were stored; nothing if that is not known.
+/// Tells what would newly be wrong with others if an object were stored, of each with its name; nothing if that is not
+/// known.
 pub type Foresee =
-    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync>;
 
 /// Makes pages of what the control plane knows.
 pub type MakePages = Box<dyn FnOnce(Inventory) -> Arc<dyn Pages> + Send>;

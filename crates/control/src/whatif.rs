@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::reading::reading;
 use crate::selectors::{Gateways, unmatched};
-use turns::Turns;
+use turns::{Asker, Turns};
 
 /// How long an answer may take, the turns of others included.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,7 +85,28 @@ impl WhatIf {
         kind: &'static Kind,
         object: Value,
     ) -> Result<Outlook, Unanswered> {
-        let place = self.turns.place(reader).ok_or(Unanswered::TooMany)?;
+        self.answer(Asker::Reader(reader.user().map(str::to_owned)), kind, object).await
+    }
+
+    /// The same for the API of this process, which takes no reader's places.
+    ///
+    /// # Errors
+    /// If it takes too long, or the last question of the API is under way still.
+    pub async fn ask_for_api(
+        &self,
+        kind: &'static Kind,
+        object: Value,
+    ) -> Result<Outlook, Unanswered> {
+        self.answer(Asker::Api, kind, object).await
+    }
+
+    async fn answer(
+        &self,
+        asker: Asker,
+        kind: &'static Kind,
+        object: Value,
+    ) -> Result<Outlook, Unanswered> {
+        let place = self.turns.place(asker).ok_or(Unanswered::TooMany)?;
         let answer = async {
             let turn = place.turn().await?;
             let (question, present) = oneshot::channel();

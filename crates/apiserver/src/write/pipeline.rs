@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::object_ref;
 use lateen_api::validate;
@@ -18,7 +19,7 @@ use crate::catalog;
 use crate::error::{ApiError, Cause};
 use crate::object::{self, MAX_DEPTH};
 use crate::patch;
-use crate::rbac;
+use crate::rbac::{self, Action};
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
@@ -133,7 +134,8 @@ impl Change<'_> {
         self.warnings.extend(found.iter().map(ToString::to_string));
     }
 
-    /// Of what would newly be wrong with other objects, as far as that is known soon. Programs do not read it.
+    /// Of what would newly be wrong with other objects that the user may read, as far as that is known soon. Programs do
+    /// not read it.
     async fn warn_of_others(&mut self, new: &Value) {
         let kind = self.kind();
         let is_user_s = self.manager.starts_with("kubectl") && self.target.subresource.is_empty();
@@ -142,8 +144,19 @@ impl Change<'_> {
             return;
         };
         if let Ok(said) = timeout(SOON, foresee(kind, new.clone())).await {
-            self.warnings.extend(said);
+            let readable = said.into_iter().filter(|(object, _)| self.may_read(object));
+            let texts: Vec<String> = readable.map(|(_, text)| text).collect();
+            self.warnings.extend(texts);
         }
+    }
+
+    fn may_read(&self, object: &ObjectRef) -> bool {
+        let ObjectRef { group, kind, namespace, name } = object;
+        by_kind(group, kind).is_some_and(|kind| {
+            let resource = kind.plural.to_owned();
+            let action = Action { verb: "get", group, resource, namespace, name, path: "" };
+            rbac::allowed(&self.server.store, self.user, &action)
+        })
     }
 
     /// Gives a Service its address and node ports.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use lateen_api::issue::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, CONFIGS, SERVICES, config_map, service};
@@ -410,7 +411,8 @@ async fn users_are_warned_of_what_they_do_to_others_and_wait_for_it_only_so_long
             if name == "slow" {
                 std::future::pending::<()>().await;
             }
-            vec![format!("{} {name} harms", kind.kind)]
+            let other = ObjectRef::new(kind.group, kind.kind, "shop", "other");
+            vec![(other, format!("{} {name} harms", kind.kind))]
         });
         said
     };
@@ -438,4 +440,36 @@ async fn users_are_warned_of_what_they_do_to_others_and_wait_for_it_only_so_long
     let begun = Instant::now();
     assert_eq!(warned(rules, user, rule("slow")).await, None);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn users_are_warned_of_those_objects_only_that_they_may_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let api = Api::start(dir.path()).await;
+    let foresee = |kind: &'static lateen_api::kinds::Kind, _: Value| {
+        let said: futures::future::BoxFuture<'static, _> = Box::pin(async move {
+            let rule = ObjectRef::new(kind.group, kind.kind, "secret", "own-kind");
+            let entry = ObjectRef::new(kind.group, "ServiceEntry", "secret", "no-right");
+            let unknown = ObjectRef::new("example.com", "Thing", "secret", "no-kind");
+            [rule, entry, unknown].map(|object| (object.clone(), object.to_string())).to_vec()
+        });
+        said
+    };
+    assert!(api.foresight.set(Arc::new(foresee)).is_ok());
+    let rules = json!([{
+        "verbs": ["get", "create"], "apiGroups": ["networking.istio.io"],
+        "resources": ["destinationrules"],
+    }]);
+    let user = crate::rights::account_with(&api, rules).await;
+    let object = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+        "metadata": { "name": "d" }, "spec": { "host": "echo" },
+    });
+    let path = "/apis/networking.istio.io/v1/namespaces/default/destinationrules\
+                ?fieldManager=kubectl-create";
+    let request = user.request("POST", path, "application/json", Bytes::from(object.to_string()));
+    let (parts, made) = user.send(request).await;
+    assert_eq!(parts.status, 201, "{made}");
+    let told: Vec<_> = parts.headers.get_all("warning").iter().collect();
+    assert_eq!(told, ["299 - \"DestinationRule secret/own-kind\""]);
 }

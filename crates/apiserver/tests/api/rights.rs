@@ -29,7 +29,7 @@ fn binding(kind: &str, name: &str, role: &str, referred: &str) -> Value {
 }
 
 /// The account `default`, with these rules everywhere.
-async fn account_with(api: &Api, rules: Value) -> Client {
+pub async fn account_with(api: &Api, rules: Value) -> Client {
     let made = role("ClusterRole", "given", rules);
     assert_eq!(api.client.call("POST", CLUSTER_ROLES, made).await.0, 201);
     let bound = binding("ClusterRoleBinding", "given", "ClusterRole", "given");

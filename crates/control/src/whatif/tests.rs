@@ -157,6 +157,32 @@ async fn a_writer_that_does_not_answer_keeps_nobody_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_api_asks_one_question_at_a_time_and_takes_nobody_s_place() {
+    let (whatif, mut questions) = WhatIf::new(Arc::new(Gateways::default()));
+    let object = rule("v1", "v1");
+    let of_api = || {
+        let (whatif, object) = (whatif.clone(), object.clone());
+        tokio::spawn(async move { whatif.ask_for_api(kind(&object), object).await })
+    };
+    let first = of_api();
+    let asked = questions.recv().await.unwrap();
+    assert_eq!(of_api().await.unwrap(), Err(Unanswered::TooMany), "at once");
+    let owners = [(); 2].map(|()| {
+        let (whatif, object) = (whatif.clone(), object.clone());
+        tokio::spawn(async move { whatif.ask(&Reader::Owner, kind(&object), object).await })
+    });
+    assert!(asked.send(present(shop())).is_ok());
+    assert_eq!(first.await.unwrap(), Ok(Outlook::default()));
+    for owner in owners {
+        assert!(questions.recv().await.unwrap().send(present(shop())).is_ok());
+        assert_eq!(owner.await.unwrap(), Ok(Outlook::default()));
+    }
+    let next = of_api();
+    drop(questions.recv().await.unwrap());
+    assert_eq!(next.await.unwrap(), Err(Unanswered::Busy), "its place is free again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_reader_s_questions_leave_others_their_turns() {
     let (whatif, mut questions) = WhatIf::new(Arc::new(Gateways::default()));
     let object = rule("v1", "v1");

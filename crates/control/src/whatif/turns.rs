@@ -1,22 +1,30 @@
-//! Whose turn it is. In: readers who ask. Out: one turn at a time, and to each reader only so many places in the queue.
+//! Whose turn it is. In: who asks. Out: one turn at a time, and to each asker only so many places in the queue.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lateen_runtime::pages::Reader;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Who asks, each with places of its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asker {
+    /// A reader of the pages by name; the owner has none.
+    Reader(Option<String>),
+    /// The API of this process, for all who write to it.
+    Api,
+}
 
 /// Of one reader: a question that is looked at though its asker may be gone, and one that waits.
 const PLACES: usize = 2;
 
-/// A reader's name; the owner has none.
-type Name = Option<String>;
+/// Of the API, whose writers do not wait: while one question is looked at, there is no other.
+const OF_API: usize = 1;
 
 #[derive(Clone)]
 pub struct Turns {
     turn: Arc<Semaphore>,
-    /// How many places each reader has, of those who have any.
-    taken: Arc<Mutex<BTreeMap<Name, usize>>>,
+    /// How many places each asker has, of those who have any.
+    taken: Arc<Mutex<BTreeMap<Asker, usize>>>,
 }
 
 impl Default for Turns {
@@ -26,18 +34,18 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// `None` if the reader has as many as there are for one.
-    pub fn place(&self, reader: &Reader) -> Option<Place> {
-        let name = reader.user().map(str::to_owned);
+    /// `None` if the asker has as many as there are for one.
+    pub fn place(&self, asker: Asker) -> Option<Place> {
+        let places = if asker == Asker::Api { OF_API } else { PLACES };
         let mut taken = self.taken();
-        let count = taken.entry(name.clone()).or_default();
-        (*count < PLACES).then(|| {
+        let count = taken.entry(asker.clone()).or_default();
+        (*count < places).then(|| {
             *count += 1;
-            Place { turns: self.clone(), name }
+            Place { turns: self.clone(), asker }
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<Name, usize>> {
+    fn taken(&self) -> MutexGuard<'_, BTreeMap<Asker, usize>> {
         self.taken.lock().expect("no panic while the places are held")
     }
 }
@@ -45,7 +53,7 @@ impl Turns {
 /// A place in the queue, until it is dropped.
 pub struct Place {
     turns: Turns,
-    name: Name,
+    asker: Asker,
 }
 
 impl Place {
@@ -59,10 +67,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.turns.taken();
-        if let Some(count) = taken.get_mut(&self.name) {
+        if let Some(count) = taken.get_mut(&self.asker) {
             *count -= 1;
             if *count == 0 {
-                taken.remove(&self.name);
+                taken.remove(&self.asker);
             }
         }
     }
