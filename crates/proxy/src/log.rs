@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use lateen_routing::Sink;
 use lateen_runtime::rotated::{LIMIT, Rotated};
 use libc::{O_NOCTTY, O_NONBLOCK};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::stat::{SFlag, fstat};
 
@@ -239,9 +240,15 @@ fn put(mut out: impl Write + AsFd, text: &mut &str, mut patience: u16) -> io::Re
     let began = Instant::now();
     while !text.is_empty() {
         let mut ready = [PollFd::new(out.as_fd(), PollFlags::POLLOUT)];
-        if poll(&mut ready, patience)? == 0 || began.elapsed() > LONGEST {
+        let polled = poll(&mut ready, patience);
+        if polled == Ok(0) || began.elapsed() > LONGEST {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        match polled {
+            // A signal came: nothing is known yet.
+            Err(Errno::EINTR) => continue,
+            other => other?,
+        };
         let (piece, rest) = text.split_at(piece(text));
         out.write_all(piece.as_bytes())?;
         out.flush()?;

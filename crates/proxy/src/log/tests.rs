@@ -1,16 +1,20 @@
 //! Files that are moved away, and sinks that cannot be written to.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::thread::JoinHandleExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lateen_routing::Sink;
 use libc::O_NONBLOCK;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
-use super::{BATCH, Files, LOOK_EVERY, LogWriter, Queue, ROOM};
+use super::{BATCH, Files, LOOK_EVERY, LogWriter, PATIENCE, Queue, ROOM, put};
 
 #[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
@@ -117,6 +121,35 @@ fn a_pipe_that_nobody_reads_from_holds_no_other_sink() {
     assert!(reads.join().unwrap().ends_with(&text), "{} bytes left", rest.len());
     assert!(parts < 20, "{parts}: who begins to take lines is waited for again");
     fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_signal_does_not_end_the_wait_for_a_pipe() {
+    static SIGNALS: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn count(_: libc::c_int) {
+        SIGNALS.fetch_add(1, Ordering::SeqCst);
+    }
+    let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
+    // SAFETY: adding to an atomic is all that it does, and no other test uses this signal.
+    unsafe { sigaction(Signal::SIGUSR2, &action) }.unwrap();
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK).unwrap();
+    let (mut reader, mut writer) = (fs::File::from(reader), fs::File::from(writer));
+    while writer.write_all(&[b'x'; 4096]).is_ok() {}
+    let writes = std::thread::spawn(move || put(writer, &mut "a line\n", 10 * PATIENCE));
+    // The first ones may come before it waits.
+    for sent in 1..=5 {
+        // SAFETY: the thread has not been joined.
+        unsafe { libc::pthread_kill(writes.as_pthread_t(), libc::SIGUSR2) };
+        while SIGNALS.load(Ordering::SeqCst) < sent && !writes.is_finished() {
+            std::thread::yield_now();
+        }
+    }
+    let mut text = Vec::new();
+    // It is not over, and then it is.
+    let _ = reader.read_to_end(&mut text);
+    writes.join().unwrap().unwrap();
+    reader.read_to_end(&mut text).unwrap();
+    assert!(text.ends_with(b"xa line\n"));
 }
 
 #[test]
