@@ -22,7 +22,7 @@ pub use span::Span;
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
-/// Steps that are kept: an hour.
+/// Steps that are kept besides the present one, which is not over: an hour.
 pub const KEPT: u32 = 720;
 /// Keys of which something is kept.
 const KEYS: usize = 40_000;
@@ -90,6 +90,11 @@ impl Store {
             lately: (0, now),
             is_short: false,
         }
+    }
+
+    /// There is room for so many more bytes.
+    pub fn grow(&mut self, bytes: usize) {
+        self.limit += bytes;
     }
 
     /// Adds a point to the step of this time; a time before the newest counts as that. `None` if there is no room,
@@ -170,8 +175,8 @@ impl Store {
         }
         let crossed = step / CHUNK != self.now / CHUNK;
         self.now = step;
-        self.oldest = self.oldest.max(step.saturating_sub(KEPT - 1));
-        if step - self.oldest == KEPT - 1 {
+        self.oldest = self.oldest.max(step.saturating_sub(KEPT));
+        if step - self.oldest == KEPT {
             self.is_short = false;
         }
         if crossed {
