@@ -105,8 +105,6 @@ impl Reader {
             self.take(&mut traffic.now(), &series, until);
             traffic.has_read(self.counters.proxies(), self.counters.left_out());
         }
-        // It may have been its load alone.
-        self.batch = BATCH;
         Ok(())
     }
 
@@ -121,24 +119,41 @@ impl Reader {
     async fn ask(&mut self, last: u32) -> Result<(Vec<Series>, u32), Failure> {
         let mut late = Duration::ZERO;
         loop {
-            let until = (self.next + self.batch - 1).min(last);
-            // A step's counts are there at its end.
-            let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
-            let asked = until - self.next + 1;
-            match self.client.range(QUERY, times, STEP).await {
-                Ok(series) => return Ok((series, until)),
+            let is_least = self.steps(last) == 1;
+            match self.try_once(last).await {
                 Err(Failure::Late { url, waited }) => {
                     late += waited;
-                    if asked == 1 {
+                    if is_least {
                         return Err(Failure::Late { url, waited: late });
                     }
-                    // What hangs is known sooner.
-                    self.batch = asked.div_ceil(4);
                 }
-                Err(failure) if asked > 1 && failure.is_of_size() => self.batch = asked.div_ceil(2),
-                Err(failure) => return Err(failure),
+                Err(failure) if !is_least && failure.is_of_size() => {}
+                done => return done,
             }
         }
+    }
+
+    /// The same if it is answered in one try; after it less is asked for, or more again.
+    async fn try_once(&mut self, last: u32) -> Result<(Vec<Series>, u32), Failure> {
+        let asked = self.steps(last);
+        let until = self.next + asked - 1;
+        // A step's counts are there at its end.
+        let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
+        let answer = self.client.range(QUERY, times, STEP).await;
+        self.batch = match &answer {
+            // What was in the way may have been a moment's load.
+            Ok(_) => (2 * self.batch).min(BATCH),
+            // What hangs is known sooner.
+            Err(Failure::Late { .. }) => asked.div_ceil(4),
+            Err(failure) if failure.is_of_size() => asked.div_ceil(2),
+            Err(_) => self.batch,
+        };
+        answer.map(|series| (series, until))
+    }
+
+    /// Steps that are asked for next.
+    fn steps(&self, last: u32) -> u32 {
+        self.batch.min(last + 1 - self.next)
     }
 
     fn take(&mut self, store: &mut Store, series: &[Series], until: u32) {
@@ -173,8 +188,11 @@ impl Follower {
                 "what is shown is the present: {minutes} minutes of the last hour are still to be read from Prometheus"
             );
             traffic.is_behind(Some(notice.clone()));
-            match reader.ask(last).await {
+            let is_least = reader.steps(last) == 1;
+            match reader.try_once(last).await {
                 Ok((series, until)) => reader.take(store, &series, until),
+                Err(failure) if !is_least && failure.is_of_size() => {}
+                // What took long is asked for again after the present.
                 Err(failure) => {
                     traffic.is_behind(Some(format!("{notice}: {failure}")));
                     return Ok(());
@@ -184,8 +202,11 @@ impl Follower {
                 return Ok(());
             }
         }
-        if let Some((Reader { counters, .. }, store)) = self.past.take() {
-            *traffic.now() = store;
+        if let Some((Reader { counters, .. }, mut store)) = self.past.take() {
+            let mut now = traffic.now();
+            store.grow(now.fill().limit);
+            *now = store;
+            drop(now);
             self.present.counters = counters;
             traffic.is_behind(None);
         }

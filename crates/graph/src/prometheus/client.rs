@@ -74,12 +74,13 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether asking for less may help: limits on samples and on time are answered by 422 and 503.
+    /// Whether asking for less helps, as it was answered: limits on samples and on time are answered by 422 and 503.
     pub fn is_of_size(&self) -> bool {
         match self {
-            Failure::TooLarge { .. } | Failure::Late { .. } => true,
+            Failure::TooLarge { .. } => true,
             Failure::Status { status, .. } => matches!(status.as_u16(), 422 | 503),
             Failure::Connect { .. }
+            | Failure::Late { .. }
             | Failure::Token { .. }
             | Failure::Elsewhere { .. }
             | Failure::Foreign { .. } => false,

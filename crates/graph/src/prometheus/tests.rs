@@ -1,7 +1,7 @@
 //! What is read from a Prometheus, whose answers are scripted.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -275,9 +275,40 @@ async fn the_present_is_shown_first_and_said_to_be_all_until_the_past_is_there()
     let (oldest, newest) = traffic.now().range();
     assert!(u64::from(oldest) * STEP <= now - HOUR + 2 * STEP, "{oldest}");
     assert!(u64::from(newest + 1) * STEP >= now, "{newest}");
+    assert_eq!(traffic.now().fill().limit, 1 << 20, "all of the room is for the hour now");
     let before = asked.lock().unwrap().len();
     follower.read_on(&traffic).await.unwrap();
     assert!(asked.lock().unwrap().len() <= before + 1, "the present alone");
+}
+
+#[tokio::test]
+async fn one_slow_moment_neither_holds_the_present_nor_makes_the_past_slow() {
+    let now = seconds();
+    let (past, is_slow) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+    let (asked, slow) = (past.clone(), is_slow.clone());
+    let settings = scripted(move |start| {
+        let is_past = start + 2 * PRESENT < now;
+        asked.fetch_add(usize::from(is_past), Ordering::SeqCst);
+        (!is_past || !slow.load(Ordering::SeqCst)).then(|| answer("200 OK", NONE))
+    })
+    .await;
+    let traffic = traffic(1 << 20, &settings);
+    let mut follower = Follower::new(settings, &traffic);
+    follower.past.as_mut().unwrap().0.client.patience = Duration::from_millis(200);
+    for round in 1..=3 {
+        follower.read_on(&traffic).await.unwrap();
+        assert_eq!(past.load(Ordering::SeqCst), round, "one try in a round");
+        assert!(traffic.notices()[0].contains("did not answer within"), "{:?}", traffic.notices());
+    }
+    let reader = &mut follower.past.as_mut().unwrap().0;
+    assert_eq!(reader.batch, 1);
+    reader.client.patience = Duration::from_secs(STEP);
+    is_slow.store(false, Ordering::SeqCst);
+    follower.read_on(&traffic).await.unwrap();
+    assert_eq!((follower.past.is_none(), traffic.notices()), (true, Vec::new()));
+    // 1, 2, 4, 8, 16 and 32 steps, and all others at once.
+    let later = past.load(Ordering::SeqCst) - 3;
+    assert!(later <= 6 + HOUR as usize / STEP as usize / BATCH as usize, "{later}");
 }
 
 #[tokio::test]
