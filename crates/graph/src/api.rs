@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::collect::Traffic;
 use crate::connection::Connection;
 use crate::failure::failure;
-use crate::graph::{graph, left_out};
+use crate::graph::{Query, graph, left_out};
 use crate::key::Key;
 use crate::kiali::{TcpRate, kiali};
 use crate::mesh::{Healths, mark};
@@ -173,7 +173,7 @@ fn series_page(
     let parameters = Parameters::read(query, parameters::SERIES)?;
     let id = parameters.id()?;
     let store = traffic.now();
-    let mut query = parameters.graph(&store, reader)?;
+    let mut query = parameters.graph_of(id, &store, reader)?;
     // A step that is not over would look like a fall.
     query.at = query.at.min(store.range().1.saturating_sub(1));
     if !(is_of_mesh(inventory, id, reader) || has_traffic(&store, id, &query)) {
@@ -213,6 +213,8 @@ fn logs_page(
 /// What connections are asked for.
 struct Selection<'r> {
     id: String,
+    /// The graph that it is of, as whoever may read everything has it.
+    graph: Query,
     reader: &'r Reader,
     /// Milliseconds since 1970.
     until: u64,
@@ -228,8 +230,10 @@ impl<'r> Selection<'r> {
     ) -> Result<Self, Refusal> {
         let parameters = Parameters::read(query, parameters::SELECTION)?;
         let id = parameters.id()?.to_owned();
-        let until = milliseconds(parameters.at(&traffic.now())? + 1);
-        let chosen = Self { id, reader, until, limit: parameters.limit(ROWS)? };
+        let graph = parameters.graph_of(&id, &traffic.now(), reader)?;
+        let graph = Query { confined_to: None, ..graph };
+        let until = milliseconds(graph.at + 1);
+        let chosen = Self { id, graph, reader, until, limit: parameters.limit(ROWS)? };
         let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
         let has_ended = || !chosen.newest(traffic, |_| true, 1).is_empty();
         if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
@@ -246,7 +250,7 @@ impl<'r> Selection<'r> {
     /// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
     fn has(&self, key: &Key) -> bool {
         let may_read = self.reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces));
-        may_read && selects(&self.id, key)
+        may_read && selects(&self.id, &self.graph, key)
     }
 }
 

@@ -47,7 +47,6 @@ impl Sides {
 /// The lines of a node, of a namespace (`namespace/NAME`), of an app's box (`appbox/NAMESPACE/APP`) or of the whole
 /// `mesh`; of an edge and of the mesh all are outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
-    let query = having(id, query);
     let (first, last) = (query.first(), query.at);
     let length = (last + 1 - first) as usize;
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
@@ -55,7 +54,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
     // A connection that nothing went over lately is open nevertheless.
     for (key, sum) in sums.iter().filter(|(_, sum)| sum.open != 0) {
-        let sides = sides(id, &query, key);
+        let sides = sides(id, query, key);
         let is_its = sides.inbound || sides.outbound;
         if is_its && reports.count(key, sum.route) {
             for steps in sides.of(&mut inbound, &mut outbound) {
@@ -68,7 +67,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         first,
         last,
         |key, route| {
-            let sides = sides(id, &query, key);
+            let sides = sides(id, query, key);
             let is_its = sides.inbound || sides.outbound;
             (is_its && reports.count(key, route)).then_some(sides)
         },
@@ -91,39 +90,25 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
 
 /// Whether anything that is kept, and that the reader may see, is of what an id names.
 pub fn has_traffic(store: &Store, id: &str, query: &Query) -> bool {
-    let query = having(id, query);
-    store.keys().any(|key| {
-        let sides = sides(id, &query, key);
-        sides.inbound || sides.outbound
-    })
+    store.keys().any(|key| selects(id, query, key))
 }
 
 /// Whether an edge is, or touches, what an id names.
-pub fn selects(id: &str, key: &Key) -> bool {
-    let query = Query {
-        r#type: GraphType::VersionedApp,
-        namespaces: None,
-        confined_to: None,
-        duration: STEP,
-        at: 0,
-        services: true,
-        idle: true,
-    };
-    let sides = sides(id, &having(id, &query), key);
+pub fn selects(id: &str, query: &Query, key: &Key) -> bool {
+    let sides = sides(id, query, key);
     sides.inbound || sides.outbound
 }
 
-/// The query of a graph that has what an id names. An edge with no service at either end is of one where services are
-/// not shown, or were not asked for.
-fn having(id: &str, query: &Query) -> Query {
+/// The type of graph that has what an id names, as far as that tells.
+pub fn type_having(id: &str) -> Option<GraphType> {
     let types = id.split('>').filter_map(type_of);
-    let r#type = types.max_by_key(|r#type| *r#type == GraphType::VersionedApp);
-    let is_direct = id.contains('>') && !id.split('>').any(|end| end.starts_with("service"));
-    Query {
-        r#type: r#type.unwrap_or(query.r#type),
-        services: query.services && !is_direct,
-        ..query.clone()
-    }
+    types.max_by_key(|r#type| *r#type == GraphType::VersionedApp)
+}
+
+/// Whether a graph with services has what an id names. One without them has an edge with no service at either end, too,
+/// and more on it.
+pub fn is_among_services(id: &str) -> bool {
+    !id.contains('>') || id.split('>').any(|end| end.starts_with("service"))
 }
 
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {

@@ -96,6 +96,12 @@ const viewOptions = computed<ViewOptions>(() => ({
 
 export const graph = computed(() => graphFeed.state.value.data);
 
+/** The graph that is shown, as the server is told of it where an id is of one graph or another. */
+export const shownGraph = computed(() => {
+  const { key, data } = graphFeed.state.value;
+  return { type: data?.type, services: new URLSearchParams(key).get("services") !== "false" };
+});
+
 export const currentView = computed<View | undefined>(() =>
   graph.value ? view(graph.value, viewOptions.value) : undefined,
 );

@@ -10,13 +10,14 @@ import { clock } from "../model/format";
 import { clean, cleanLines } from "../model/text";
 import { Loading, Trouble } from "../ui/widgets";
 import { Gone } from "./gone";
+import type { OfGraph } from "./tabs";
 
 const LIMIT = 200;
 /** Pixels above the end that still count as the end. */
 const NEAR = 24;
 
-export function LogsTab({ id, at }: { id: string; at?: number }) {
-  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, limit: LIMIT, at }), {
+export function LogsTab({ id, at, graph }: OfGraph) {
+  const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, ...graph, limit: LIMIT, at }), {
     load: (key, abort) => api.get(`/logs${key}`, abort),
     interval: () => 5000,
   });

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { Health } from "../api/types";
 import { formatRoute } from "../app/route";
-import { choose, currentView, graph, shownTime, state } from "../app/store";
+import { choose, currentView, graph, shownGraph, shownTime, state } from "../app/store";
 import { focusGraph, panelDrawn } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
 import { describeShare, mtls } from "../model/describe";
@@ -62,8 +62,8 @@ export function Panel({ close }: { close(): void }) {
       <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
         {s.tab === "traffic" ? <Overview it={it} isPart={isPart} /> : isPart && <WholeMesh />}
         {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
-        {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} />}
-        {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} />}
+        {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} graph={shownGraph.value} />}
+        {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} graph={shownGraph.value} />}
       </div>
     </aside>
   );
@@ -106,7 +106,7 @@ function Overview({ it, isPart }: { it: Selection; isPart: boolean }) {
       <section>
         <h3>{isPart ? "Over time, of the whole mesh" : "Over time"}</h3>
         {isPart && <WholeMesh />}
-        <SeriesTab id={it.id} at={shownTime.value} duration={state.value.duration} />
+        <SeriesTab id={it.id} at={shownTime.value} graph={shownGraph.value} duration={state.value.duration} />
       </section>
       <Neighbours title="From" list={it.inbound} choose={pick} />
       <Neighbours title="To" list={it.outbound} choose={pick} />

@@ -1,7 +1,7 @@
 // The tabs of the side panel and of the detail pages that ask the server about one selection: charts over time,
 // Istio objects, failed requests; the logs are in `logs.tsx`.
 import { query } from "../api/client";
-import type { ConfigItem, Failure, List, ObjectRef, Series } from "../api/types";
+import type { ConfigItem, Failure, GraphType, List, ObjectRef, Series } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
@@ -17,14 +17,16 @@ const Charts = lazy("charts", () => import("./charts"));
 const EVERY = 10_000;
 const LIMIT = 50;
 
-interface Props {
+export interface OfGraph {
   id: string;
   at?: number;
+  /** The graph that the id is of; without it the server takes one that has such an id. */
+  graph?: { type?: GraphType; services: boolean };
 }
 
-export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
+export function SeriesTab({ id, at, graph, duration }: OfGraph & { duration: number }) {
   const span = Math.max(duration, 300);
-  const { data, error } = useFeed<Series>(query({ id, duration: span, at }), {
+  const { data, error } = useFeed<Series>(query({ id, ...graph, duration: span, at }), {
     load: (key, abort) => api.get(`/series${key}`, abort),
     interval: () => EVERY,
   });
@@ -33,7 +35,7 @@ export function SeriesTab({ id, at, duration }: Props & { duration: number }) {
   return data ? <Charts series={data} /> : <Loading what="history" />;
 }
 
-export function ConfigTab({ id, at }: Props) {
+export function ConfigTab({ id, at }: OfGraph) {
   const { data, error, refresh } = useFeed<List<ConfigItem>>(query({ actsOn: id }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 30_000,
@@ -64,11 +66,14 @@ export function configHref(o: ObjectRef): string {
   return formatRoute("config", configPath(o).split("/").map(decodeURIComponent));
 }
 
-export function FailuresTab({ id, at }: Props) {
-  const { data, error, refresh } = useFeed<{ failures: Failure[] }>(query({ id, limit: LIMIT, at }), {
-    load: (key, abort) => api.get(`/failures${key}`, abort),
-    interval: () => EVERY,
-  });
+export function FailuresTab({ id, at, graph }: OfGraph) {
+  const { data, error, refresh } = useFeed<{ failures: Failure[] }>(
+    query({ id, ...graph, limit: LIMIT, at }),
+    {
+      load: (key, abort) => api.get(`/failures${key}`, abort),
+      interval: () => EVERY,
+    },
+  );
   if (error?.status === 404) return <Gone />;
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="failed requests" />;

@@ -199,6 +199,25 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("asks for charts, failures and logs of what is selected as the graph has it", async () => {
+    const edge = encodeURIComponent("app/default/echo-client>app/default/echo-server#tcp");
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?type=app&services=false&selected=${edge}`,
+    });
+    for (const [tab, path] of [
+      ["Failures", "failures"],
+      ["Logs", "logs"],
+      ["Traffic", "series"],
+    ]) {
+      const asked = page.waitForRequest((r) => r.url().includes(`/api/v1/${path}?`));
+      await page.getByRole("tab", { name: tab, exact: true }).click();
+      const { searchParams: p } = new URL((await asked).url());
+      expect([p.get("type"), p.get("services")]).toEqual(["app", "false"]);
+    }
+    clean();
+  });
+
   it("finds and hides by expression, and points at what is wrong", async () => {
     const page = await start({ scenario: "echo-all" });
     await page.keyboard.press("/");

@@ -2,15 +2,17 @@
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 
 let asked: string[] = [];
+let silent = false;
 
 beforeAll(() => {
   vi.useFakeTimers({ now: 1_800_000_000_000 });
-  const silent = { addEventListener() {}, removeEventListener() {} };
-  vi.stubGlobal("document", { ...silent, hidden: false, baseURI: "http://127.0.0.1/" });
+  const deaf = { addEventListener() {}, removeEventListener() {} };
+  vi.stubGlobal("document", { ...deaf, hidden: false, baseURI: "http://127.0.0.1/" });
   vi.stubGlobal("location", { hash: "" });
   vi.stubGlobal("history", { replaceState() {}, pushState() {} });
   vi.stubGlobal("fetch", async (address: string) => {
     asked.push(address);
+    if (silent) return new Promise<never>(() => {});
     return new Response(
       JSON.stringify({ type: "workload", nodes: [], edges: [], notices: [], namespaces: [] }),
     );
@@ -49,5 +51,23 @@ it("stays live while the reader selects one thing after the other, and follows t
   go("#/graph?refresh=10");
   await vi.advanceTimersByTimeAsync(1);
   expect(graphs()).toBe(1);
+  end();
+});
+
+it("tells of the graph that is shown, and not of one that is still to come", async () => {
+  const store = await import("../../src/app/store");
+  const { go } = await import("../../src/app/route");
+  go("#/graph?services=false&type=workload");
+  const end = store.startStore();
+  await vi.advanceTimersByTimeAsync(1);
+  expect(store.shownGraph.value).toEqual({ type: "workload", services: false });
+  silent = true;
+  go("#/graph?type=app");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(store.shownGraph.value).toEqual({ type: "workload", services: false });
+  silent = false;
+  go("#/graph?type=workload");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(store.shownGraph.value).toEqual({ type: "workload", services: true });
   end();
 });

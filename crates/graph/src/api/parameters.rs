@@ -9,6 +9,7 @@ use lateen_runtime::pages::Reader;
 
 use crate::graph::Query;
 use crate::kiali;
+use crate::series::{is_among_services, type_having};
 use crate::store::{KEPT, STEP, Store, step_of};
 use crate::view::GraphType;
 
@@ -20,7 +21,7 @@ const AHEAD: u32 = 1;
 pub const STATUS: &[&str] = &[];
 pub const GRAPH: &[&str] = &["type", "namespaces", "duration", "at", "services", "idle", "format"];
 pub const SERIES: &[&str] = &["id", "type", "namespaces", "duration", "at", "services", "idle"];
-pub const SELECTION: &[&str] = &["id", "at", "limit"];
+pub const SELECTION: &[&str] = &["id", "type", "services", "at", "limit"];
 
 /// What a query gives.
 pub struct Parameters<'q>(Pairs<'q>);
@@ -111,6 +112,14 @@ impl<'q> Parameters<'q> {
             services: self.flag("services", true)?,
             idle: self.flag("idle", false)?,
         })
+    }
+
+    /// The graph that an id is of: where it is not said, one that has such an id.
+    pub fn graph_of(&self, id: &str, store: &Store, reader: &Reader) -> Result<Query, String> {
+        let given = self.graph(store, reader)?;
+        let guessed = type_having(id).filter(|_| self.get("type").is_none());
+        let services = self.flag("services", is_among_services(id))?;
+        Ok(Query { r#type: guessed.unwrap_or(given.r#type), services, ..given })
     }
 }
 

@@ -1,10 +1,15 @@
 //! What is asked for, and what is said of it.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use lateen_runtime::admin::Page;
 use lateen_runtime::pages::Ask;
+use lateen_telemetry::Flag;
 
-use super::{About, Inventory, Traffic, duration, pages};
+use super::{About, Connection, Inventory, Key, STEP, Traffic, duration, pages};
+use crate::point::Point;
+use crate::texts::Texts;
 
 fn page(path: &str, query: &str) -> Option<Page> {
     let about = About { version: "1", cluster: "Kubernetes".into() };
@@ -57,7 +62,7 @@ fn what_is_wrong_with_a_query_is_said() {
     for (page, query, said) in [
         ("series", "", "id is missing"),
         ("status", "id=mesh", "takes no parameters"),
-        ("logs", "id=mesh&duration=60", "it takes id, at, limit"),
+        ("logs", "id=mesh&duration=60", "it takes id, type, services, at, limit"),
         ("failures", "id=mesh&limit=0", "limit \\\"0\\\" is not from 1 to 500"),
     ] {
         let (status, body) = get(&format!("/api/v1/{page}"), query);
@@ -126,4 +131,70 @@ fn pages_of_others_are_none() {
 fn durations_are_whole_steps() {
     assert_eq!(duration("60"), Ok(60));
     assert_eq!(duration("10m"), Ok(600));
+}
+
+/// Failed connections of a client to a server's Service, and to the same server by its own address.
+fn both_ways() -> Arc<Traffic> {
+    const START: u64 = 1_800_000_000;
+    let traffic = Traffic::of_prometheus(1 << 20, "http://prometheus:9090".into(), START);
+    traffic.has_read(1, 0);
+    for (host, name, count) in
+        [("web.shop.svc.cluster.local", "web", 40), ("unknown", "PassthroughCluster", 2)]
+    {
+        let label = |label: &str| {
+            Some(match label {
+                "reporter" => "source",
+                "request_protocol" => "tcp",
+                "response_flags" => "UO",
+                "source_workload" => "client",
+                "destination_workload" => "server",
+                "source_workload_namespace" | "destination_workload_namespace" => "shop",
+                "destination_service" => host,
+                "destination_service_name" => name,
+                "destination_service_namespace" if name == "web" => "shop",
+                _ => return None,
+            })
+        };
+        for _ in 0..count {
+            let proxy = "sidecar~10.0.0.1~client.shop~";
+            let one = Connection {
+                flags: vec![Flag::UpstreamOverflow],
+                ..Connection::read(Default::default(), proxy, START * 1000)
+            };
+            traffic.recent().add(label, one);
+        }
+        let key = Key::read(label, &mut Texts::default()).unwrap();
+        traffic.now().add(START, key, &Point { opened: count, ..Point::default() });
+    }
+    traffic.now().advance(START + STEP);
+    traffic
+}
+
+#[test]
+fn an_edge_is_told_of_as_the_graph_that_it_is_in_has_it() {
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let pages = pages(both_ways(), about, Inventory::default());
+    let get = |path: &str, query: &str| {
+        let ask = Ask::get(&format!("/api/v1/{path}"), query);
+        let page = pages.answer(&ask).now_or_never().unwrap().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&page.body).unwrap();
+        (page.status, body)
+    };
+    let direct = "id=workload/shop/client%3Eworkload/shop/server%23tcp";
+    for (graph, count) in [
+        ("&services=true", 2),
+        ("&services=false", 42),
+        ("", 42),
+        ("&services=true&type=workload", 2),
+    ] {
+        let (_, course) = get("series", &format!("{direct}&duration=5{graph}"));
+        let opened = course["outbound"]["tcp.opened"][0].as_f64().unwrap() * STEP as f64;
+        let query = format!("{direct}{graph}");
+        let of = |page: &str, list: &str| get(page, &query).1[list].as_array().unwrap().len();
+        let told = (opened.round() as usize, of("failures", "failures"), of("logs", "lines"));
+        assert_eq!(told, (count, count, count), "{graph}");
+    }
+    for page in ["series", "failures", "logs"] {
+        assert_eq!(get(page, &format!("{direct}&type=app")).0, 404, "{page}: no app has this id");
+    }
 }

@@ -76,6 +76,15 @@ fn echo() -> Store {
     store
 }
 
+/// The same, whose client dials one of the servers by its own address, too.
+fn echo_by_both_ways() -> Store {
+    let mut store = echo();
+    let passed = Service { name: "PassthroughCluster".into(), ..Service::default() };
+    let direct = tcp(party("echo-client", "v1"), passed, party("echo-server-v1", "v1"));
+    store.add(START, direct, &connections(12));
+    store
+}
+
 fn query(r#type: GraphType) -> Query {
     let at = step_of(START);
     Query {
@@ -275,14 +284,16 @@ fn the_course_of_what_is_hidden_is_not_told() {
 
 #[test]
 fn whatever_is_shown_has_a_course() {
-    let store = echo();
+    let store = echo_by_both_ways();
     let types = [GraphType::Workload, GraphType::App, GraphType::VersionedApp, GraphType::Service];
     for r#type in types {
         for query in [query(r#type), Query { r#type, ..confined("default") }] {
             let shown = graph(&store, &query);
-            let direct = graph(&store, &Query { services: false, ..query.clone() });
-            for edge in shown.edges.iter().chain(&direct.edges) {
-                let course = series(&store, &edge.id, &query);
+            let without = Query { services: false, ..query.clone() };
+            let direct = graph(&store, &without);
+            let all = shown.edges.iter().map(|edge| (edge, &query));
+            for (edge, query) in all.chain(direct.edges.iter().map(|edge| (edge, &without))) {
+                let course = series(&store, &edge.id, query);
                 let steps = course.outbound["tcp.opened"].iter().flatten().sum::<f64>();
                 let rate = edge.traffic.tcp.as_ref().unwrap().opened;
                 assert!((steps * 5.0 - rate * 60.0).abs() < 0.1, "{}", edge.id);
@@ -413,6 +424,22 @@ fn kiali_reads_how_connections_ended_in_percent() {
     assert_eq!(of("echo-server-v2"), expected(half));
     let outside = &of("db.example.com")["-"]["flags"];
     assert_eq!(*outside, serde_json::json!({ "UF,URX": "100.0" }));
+}
+
+#[test]
+fn all_of_an_hour_is_known_while_the_report_of_a_step_is_awaited() {
+    let mut store = Store::new(1 << 20, START);
+    for step in 0..=720 {
+        store.add(START + 5 * step, from("a"), &connections(10));
+    }
+    let now = START + 5 * 721;
+    store.advance(now);
+    let hour = Query { at: step_of(now), duration: 3600, ..query(GraphType::Service) };
+    let graph = graph(&store, &hour);
+    assert_eq!(graph.edges[0].traffic.tcp.as_ref().unwrap().opened, 2.0);
+    assert!(graph.notices.is_empty(), "{:?}", graph.notices);
+    let course = series(&store, &graph.edges[0].id, &Query { at: hour.at - 1, ..hour });
+    assert_eq!(course.outbound["tcp.opened"], [Some(2.0); 720]);
 }
 
 #[test]
