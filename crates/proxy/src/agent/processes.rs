@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A container's first process is there for longer than this, however short its program is.
+/// A container's first process is there for longer than this, however short its program is, but on a machine so busy
+/// that nobody looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 /// Once all containers have been seen there is no hurry. Nobody must be seen for so long: between two
 /// processes of a script there may be none.
@@ -22,6 +23,11 @@ const BACK_OFF: Duration = Duration::from_secs(10);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 /// So much later than planned may a container be there: the kubelet looks after 15 seconds at the latest.
 const DELAY: Duration = Duration::from_secs(30);
+
+/// Who has not been seen after so long with nobody there came and went unseen; before the first one images may have to
+/// be pulled, and big ones.
+const UNSEEN: Duration = LONGEST_BACK_OFF.saturating_add(DELAY);
+const NOBODY: Duration = Duration::from_secs(3600);
 
 /// The containers of the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +81,12 @@ async fn ended_in(proc: &Path, Containers { later, restarts }: Containers) {
         gone = others.is_empty().then(|| gone.unwrap_or_else(Instant::now));
         seen.extend(others.into_iter().flatten());
         let complete = seen.len() >= later;
-        if complete && gone.is_some_and(|since| since.elapsed() >= restarts.patience(seen.len())) {
+        let patience = match (complete, seen.is_empty()) {
+            (true, _) => restarts.patience(seen.len()),
+            (false, false) => UNSEEN,
+            (false, true) => NOBODY,
+        };
+        if gone.is_some_and(|since| since.elapsed() >= patience) {
             return;
         }
         // Each start counts, however soon it fails.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Containers, DELAY, LOOK, REST, Restarts, container, ended_in, ids};
+use super::{Containers, DELAY, LOOK, NOBODY, REST, Restarts, UNSEEN, container, ended_in, ids};
 
 fn once(later: usize) -> Containers {
     Containers { later, restarts: Restarts::Never }
@@ -68,6 +68,24 @@ async fn containers_that_start_later_are_waited_for_however_short_they_are() {
         fs::remove_dir_all(folder).unwrap();
     }
     watch.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_came_unseen_is_not_waited_for_without_end() {
+    for (seen, limit) in [(1, UNSEEN), (0, NOBODY)] {
+        let proc = pod();
+        for number in 0..seen {
+            let folder = process(proc.path(), ID, 'S', &group(number));
+            tokio::spawn(async move {
+                tokio::time::sleep(LOOK).await;
+                fs::remove_dir_all(folder).unwrap();
+            });
+        }
+        let since = Instant::now();
+        ended_in(proc.path(), once(2)).await;
+        let waited = since.elapsed();
+        assert!((limit..limit + REST).contains(&waited), "{seen} seen: {waited:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
