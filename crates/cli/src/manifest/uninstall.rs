@@ -46,7 +46,9 @@ pub struct UninstallArgs {
 pub async fn execute(args: UninstallArgs) -> Result<()> {
     let selector = selector(&args)?;
     let client = args.cluster.connect().await?;
-    let found = cluster::installed(&client, &selector).await?;
+    let mut found = cluster::installed(&client, &selector).await?;
+    let tags = tags(&client, &found).await?;
+    found.splice(0..0, tags);
     if found.is_empty() {
         say(format_args!("nothing to remove: no object has the labels {selector}"));
         return Ok(());
@@ -82,6 +84,15 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     }
     say("definitions and namespaces stay: users' objects would go with them");
     Ok(())
+}
+
+/// The webhooks of tags that point at the control planes, whoever made them: they would keep pods from starting.
+async fn tags(client: &Client, found: &[Value]) -> Result<Vec<Value>> {
+    let known: BTreeSet<String> = found.iter().map(title).collect();
+    let revisions: BTreeSet<&str> = found.iter().filter(is_control_plane).map(revision).collect();
+    let mut tags = cluster::installed(client, labels::TAG).await?;
+    tags.retain(|tag| revisions.contains(revision(tag)) && !known.contains(&title(tag)));
+    Ok(tags)
 }
 
 fn is_control_plane(object: &&Value) -> bool {

@@ -77,3 +77,23 @@ fn a_control_plane_of_another_name_is_taken_over_by_a_word_and_not_silently() {
         Ok(())
     });
 }
+
+#[test]
+fn a_tag_goes_with_the_control_plane_that_a_file_removes() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let canary = file(&mesh, "canary", "{profile: minimal, revision: canary}")?;
+        lateen(&mesh, &["install", "-y", "--wait=false", "-f", &canary])?;
+        lateen(&mesh, &["tag", "set", "prod", "--revision", "canary"])?;
+        mesh.kubectl(&["create", "namespace", "shop"])?;
+        mesh.kubectl(&["label", "namespace", "shop", "istio.io/rev=prod"])?;
+        let tried = output(&mesh, &["uninstall", "--dry-run", "-f", &canary])?;
+        let (listed, said) = (String::from_utf8(tried.stdout)?, String::from_utf8(tried.stderr)?);
+        let hook = "- MutatingWebhookConfiguration istio-revision-tag-prod";
+        ensure!(listed.lines().any(|line| line == hook), "{listed}");
+        ensure!(said.contains("the tag prod, which namespaces shop use ends with"), "{said}");
+        lateen(&mesh, &["uninstall", "-y", "-f", &canary])?;
+        mesh.kubectl_fails(&["get", "mutatingwebhookconfigurations", "istio-revision-tag-prod"])?;
+        Ok(())
+    });
+}
