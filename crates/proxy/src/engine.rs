@@ -52,8 +52,10 @@ pub struct Engine {
     /// Where [`Engine::prepare`] opens the cache.
     cache: Option<PathBuf>,
     requests: Option<mpsc::Sender<DeltaDiscoveryRequest>>,
-    /// The connection that is open, for whoever sends more over it.
+    /// The connection on which somebody answers, for whoever sends more over it.
     pub uplink: watch::Sender<Option<Uplink>>,
+    /// One on which nobody has answered yet: what is sent over it lies until somebody comes.
+    unanswered: Option<Uplink>,
     destinations: Destinations,
     listeners_answered: bool,
     /// Since when the control plane, which was there, is away.
@@ -80,6 +82,7 @@ impl Engine {
             cache,
             requests: None,
             uplink: watch::Sender::new(None),
+            unanswered: None,
             destinations: Destinations::default(),
             listeners_answered: false,
             lost: None,
@@ -136,7 +139,7 @@ impl Engine {
     fn on_event(&mut self, event: Event) {
         match event {
             Event::Connected(requests, uplink) => {
-                self.uplink.send_replace(Some(uplink));
+                self.unanswered = Some(uplink);
                 self.client.connected();
                 self.requests = Some(requests);
             }
@@ -149,6 +152,7 @@ impl Engine {
                 }
                 self.shared.trouble.store(Some(Arc::new(reason)));
                 self.client.disconnected();
+                self.unanswered = None;
                 self.uplink.send_replace(None);
                 self.requests = None;
             }
@@ -161,6 +165,9 @@ impl Engine {
     fn linked(&mut self) {
         self.shared.linked.store(true, Ordering::Relaxed);
         self.shared.trouble.store(None);
+        if let Some(uplink) = self.unanswered.take() {
+            self.uplink.send_replace(Some(uplink));
+        }
         if let Some(lost) = self.lost.take() {
             let away = lost.elapsed().as_secs_f64();
             tracing::info!("the control plane is back after {away:.1} s");
