@@ -217,6 +217,22 @@ fn ways_are_told_apart_by_their_numbers_whatever_has_been_forgotten() {
     assert_ne!(one.source, one.destination);
 }
 
+/// What was added in the steps from `first` to `last`.
+fn expected(added: &[(u32, Point)], first: u32, last: u32) -> Point {
+    let mut total = Point::default();
+    let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
+    asked.for_each(|(_, point)| total.add(point));
+    total
+}
+
+/// What the store's points of these steps come to.
+fn decoded(store: &Store, first: u32, last: u32) -> Point {
+    let mut decoded = Point::default();
+    let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
+    store.points(first, last, |_, _| Some(()), take);
+    decoded
+}
+
 proptest! {
     #[test]
     fn sums_are_what_the_points_add_up_to(
@@ -234,13 +250,8 @@ proptest! {
         let (oldest, _) = store.range();
         let (first, last) = (oldest + from, oldest + from + length - 1);
         for (first, last) in [(first, last), (oldest, last), (oldest, u32::MAX), (first, u32::MAX)] {
-            let mut expected = Point::default();
-            let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
-            asked.for_each(|(_, point)| expected.add(point));
-            let mut decoded = Point::default();
-            let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
-            store.points(first, last, |_, _| Some(()), take);
-            prop_assert_eq!(&decoded, &expected);
+            let expected = expected(&added, first, last);
+            prop_assert_eq!(&decoded(&store, first, last), &expected);
             let summed = store.sums(first, last).next().map(|(_, sum)| sum.points);
             prop_assert_eq!(summed, Some(expected));
         }
@@ -271,13 +282,8 @@ proptest! {
         prop_assert_eq!(store.bytes, bytes);
         let (first, last) = (oldest + from, oldest + from + length - 1);
         for (first, last) in [(first, last), (oldest, u32::MAX)] {
-            let mut expected = Point::default();
-            let asked = added.iter().filter(|(step, _)| (first..=last).contains(step));
-            asked.for_each(|(_, point)| expected.add(point));
-            let mut decoded = Point::default();
-            let take = |_: &Key, (): &(), _, point: &Point| decoded.add(point);
-            store.points(first, last, |_, _| Some(()), take);
-            prop_assert_eq!(&decoded, &expected);
+            let expected = expected(&added, first, last);
+            prop_assert_eq!(&decoded(&store, first, last), &expected);
             prop_assert_eq!(store.lines[&key("a")].sum(first, last), expected);
         }
     }
