@@ -7,6 +7,7 @@ import { place } from "../layout/place";
 import { algorithm, decide, isBig, type LaidOut } from "../layout/policy";
 import type { LayoutChoice, Point } from "../layout/types";
 import type { View } from "../model/view";
+import { aim } from "./aim";
 import { Animation } from "./animation";
 import { type DecorationOptions, decorate } from "./decorations";
 import { type LabelRects, putLabels } from "./edgeLabels";
@@ -70,6 +71,7 @@ export class GraphCanvas {
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
     makeLean(this.cy);
+    aim(this.cy, () => this.labels);
     this.layouts.warm();
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
     this.elements = new Elements(this.cy);
@@ -85,7 +87,9 @@ export class GraphCanvas {
       () => this.palette,
       () => this.labels,
     );
-    this.cy.on("render", () => decorate(this.cy, this.decorations, this.palette, this.options, this.labels));
+    this.cy.on("render", () =>
+      decorate(this.cy, this.decorations, this.palette, this.options, this.labels, this.scaled),
+    );
     this.cy.on("viewport position", () => this.animation.invalidate());
     this.cy.on("zoom", () => this.rescale());
     listen(this.cy, host, events);
