@@ -266,6 +266,27 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("cuts no box's name off at the side of a small screen with details open", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?animation=false&selected=${encodeURIComponent(SERVER)}`,
+      context: { viewport: { width: 360, height: 740 } },
+    });
+    const { width, ends } = await page.evaluate(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const c = document.createElement("canvas").getContext("2d")!;
+      const ends = cy.nodes("[box]").map((b) => {
+        const size = b.data("box") === "app" ? 9.5 : 11;
+        c.font = `600 ${size}px system-ui, sans-serif`;
+        return b.renderedBoundingBox({ includeLabels: false }).x1 + 2 + c.measureText(b.data("name")).width;
+      });
+      return { width: cy.width(), ends };
+    });
+    expect(ends.length).toBe(3);
+    expect(Math.max(...ends)).toBeLessThanOrEqual(width);
+    clean();
+  });
+
   it("tells a refused connection once, as both of its proxies see it", async () => {
     const page = await start({
       scenario: "echo-all",

@@ -111,7 +111,7 @@ describe("matching", () => {
 
 describe("errors point at the place", () => {
   it.each([
-    ["name contians x", 5, /needs a comparison/],
+    ["name contians x", 5, /needs a comparison, such as name contains x: “contians” is none/],
     ["name and healthy", 4, /needs a comparison/],
     ["foo = 1", 0, /“foo” is not something/],
     ["name =", 6, /a value is missing/],

@@ -103,7 +103,8 @@ class Parser {
     if (about.type !== "yes" && !about.bare) {
       const next = this.peek();
       const place = next.kind === "word" ? next : { ...next, start: token.end, end: token.end + 1 };
-      throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}`);
+      const none = next.kind === "word" ? `: “${next.text.slice(0, 40)}” is none` : "";
+      throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}${none}`);
     }
     return { kind: "is", subject: about };
   }
