@@ -857,6 +857,13 @@ describe("lists and objects", () => {
     await page.click("text=Check");
     await page.waitForSelector("[role=alert] >> text=Nothing was saved");
     await page.waitForSelector(".issues >> text=kind is missing");
+    // What is no YAML has no path, and yet a line.
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("kind: VirtualService\nspec: a: b");
+    await page.click("text=Check");
+    await page.waitForSelector(".issues >> text=line 2");
+    await page.waitForSelector(".cm-lintRange-error >> text=spec");
   });
 
   it("do not overwrite what somebody else changed", async () => {
