@@ -266,6 +266,16 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("shows on a small screen what it was opened to find", async () => {
+    const hash = "#/graph?find=foo%20%3D%201";
+    const page = await start({ hash, context: { viewport: { width: 360, height: 740 } } });
+    await page.waitForSelector("[data-field=find]:visible");
+    await page.waitForSelector(".expression-error:visible >> text=not something that can be asked about");
+    await page.click("[aria-label='Find and hide']");
+    await page.waitForSelector("[data-field=find]", { state: "hidden" });
+    clean();
+  });
+
   it("cuts no box's name off at the side of a small screen with details open", async () => {
     const page = await start({
       scenario: "echo-all",

@@ -64,7 +64,7 @@ describe("the address", () => {
       ["default", "a/b c"],
       "x",
     ]);
-    expect(parseRoute("#/nowhere/x").page).toBe("graph");
+    for (const hash of ["#/nowhere/x", "#/help"]) expect(parseRoute(hash).page).toBe("graph");
     expect(parseRoute("#/workloads/%E0%A4%A").path).toEqual(["%E0%A4%A"]);
   });
 
