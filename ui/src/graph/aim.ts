@@ -1,6 +1,6 @@
-// What the reader points at. Cytoscape takes the line that is nearest, whatever lies above it, and what is dimmed like
-// anything else. In: the canvas, and where texts stand. Out: of its own accord nothing: Cytoscape's search is replaced, so
-// that a text is of its own edge, and what is dimmed is found only where there is nothing else.
+// Finds what the reader points at. Cytoscape takes the line that is nearest, through a text that lies on it, and what is
+// dimmed like anything else. In: the canvas, and where texts stand. Out: its search, replaced: a text is of its own edge,
+// and what is dimmed is found only where there is nothing else.
 import type cytoscape from "cytoscape";
 import { holds } from "../layout/labels";
 import type { LabelRects } from "./edgeLabels";
@@ -12,6 +12,7 @@ interface Renderer {
   findNearestElements(x: number, y: number, interactive: boolean, touch: boolean): One[];
 }
 
+/** `labels`: those that can be read. */
 export function aim(cy: cytoscape.Core, labels: () => LabelRects): void {
   const it = (cy as unknown as { renderer(): Renderer }).renderer();
   const [find, sorted] = [it.findNearestElements, it.getCachedZSortedEles];

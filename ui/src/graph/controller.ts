@@ -18,7 +18,7 @@ import { layoutEdges, layoutInput, measureNode } from "./measure";
 import { arrange, move, places } from "./moves";
 import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
-import { styleSheet, textScale } from "./style";
+import { LABEL_SIZE, LEAST_TEXT, styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
 import { type Covered, Viewport } from "./viewport";
 
@@ -30,6 +30,7 @@ export interface CanvasEvents extends PointerEvents {
 
 /** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */
 const NARROW = 500;
+const NONE: LabelRects = new Map();
 
 export class GraphCanvas {
   private readonly cy: cytoscape.Core;
@@ -44,7 +45,7 @@ export class GraphCanvas {
   private laidOut: LaidOut | undefined;
   /** Whether the reader has moved nodes: those are not moved for new ones. */
   private arranged = false;
-  private labels: LabelRects = new Map();
+  private labels = NONE;
   private big = false;
   /** The key whose layout is being computed. */
   private pending: string | undefined;
@@ -71,7 +72,7 @@ export class GraphCanvas {
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
     makeLean(this.cy);
-    aim(this.cy, () => this.labels);
+    aim(this.cy, () => (LABEL_SIZE * this.scaled * this.cy.zoom() < LEAST_TEXT ? NONE : this.labels));
     this.layouts.warm();
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
     this.elements = new Elements(this.cy);

@@ -11,7 +11,7 @@ import { lineOf, pointAt } from "./geometry";
 import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON } from "./icons";
 import type { Layer } from "./layer";
 import { healthColor, type Palette } from "./palette";
-import { FONT, LABEL_SIZE, SHAPE_SIZE } from "./style";
+import { FONT, LABEL_SIZE, LEAST_TEXT, SHAPE_SIZE } from "./style";
 import { ICON_ZOOM, OVERHANG, titleOf } from "./title";
 
 export interface DecorationOptions {
@@ -32,8 +32,6 @@ interface Frame {
 const EDGE_ZOOM = 0.45;
 /** Shares of an edge where its lock may be: the first that its label leaves free. */
 const LOCKS = [0.2, 0.5, 0.8] as const;
-/** Pixels: a text that is smaller is not drawn. */
-const LEAST_TEXT = 6.5;
 /** Between a lock and a text. */
 const LOCK_MARGIN = 9;
 

@@ -1,5 +1,5 @@
-// Puts the labels of edges where they cover no text and no mark. In: the canvas. Out: on each edge how far along its line the label
-// stands, and the rectangles that labels take, for what is drawn above them.
+// Puts the labels of edges where they cover no text and no mark. In: the canvas. Out: on each edge how far along its line
+// the label stands, and the rectangles that labels take, for what is drawn above them.
 import type cytoscape from "cytoscape";
 import { around, type LabelWish, placeLabels, type Rect } from "../layout/labels";
 import { HEALTH_ORDER } from "../model/kinds";

@@ -25,6 +25,9 @@ const MOST_NAME = 2.1;
 /** Pixels of the text on edges, before it is enlarged. */
 export const LABEL_SIZE = 12;
 
+/** Pixels: text on edges that is smaller is not drawn. */
+export const LEAST_TEXT = 6.5;
+
 /** Of a big graph each frame takes too long. */
 const fade = (big: boolean) =>
   big ? {} : ({ "transition-property": "opacity", "transition-duration": 250 } as const);
@@ -127,7 +130,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-border-color": p.line,
         "text-border-width": 1,
         "text-border-opacity": 1,
-        "min-zoomed-font-size": big ? 8 : 6.5,
+        "min-zoomed-font-size": big ? 8 : LEAST_TEXT,
         ...fade(big),
       } as cytoscape.Css.Edge,
     },
