@@ -517,7 +517,10 @@ describe("the address", () => {
     await page.waitForSelector(".sign-out[title*='as bob']");
     await settled(page);
     // The same user's new token is taken by all of theirs that wait.
-    await third.click("nav >> text=Workloads");
+    // It may know already that its own is refused, and nothing else can be clicked then.
+    await third.evaluate(() => {
+      location.hash = "#/workloads";
+    });
     await third.waitForSelector("dialog");
     users.set("n3w", "mock");
     const fourth = await page.context().newPage();
