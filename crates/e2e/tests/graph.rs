@@ -365,7 +365,7 @@ fn what_a_short_program_did_is_told_at_its_end() {
 #[test]
 fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(&service("deaf", 9000, "app: deaf"))?;
         let _server = mesh.run("deaf", "app=deaf,version=v1", &["sleep", "1000"])?;
         let api = Api::of(&mesh)?;
