@@ -190,6 +190,12 @@ function config(state, parts, method, p, body, wanted, response) {
       message: `you need the right to update ${found.kind} in namespace ${found.namespace}`,
     });
   const { yaml, resourceVersion } = JSON.parse(body);
+  const twice = yaml.split("\n").findIndex((/** @type {string} */ line) => /^\w+: \w+: /.test(line));
+  if (twice >= 0) {
+    const message = `the text is no YAML: line ${twice + 1}, column 5: there is a second colon in the line: put the text in quotes`;
+    const issues = [{ code: "IST0106", severity: "error", message, path: "" }];
+    return send(response, 422, { status: 422, message, issues });
+  }
   if (!/^kind: \w+/m.test(yaml))
     return send(response, 422, {
       status: 422,

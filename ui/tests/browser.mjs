@@ -44,6 +44,8 @@ export async function open(browser, options = {}) {
   /** @type {string[]} */
   const problems = [];
   page.on("console", (m) => {
+    // The machine got or lost a network interface: the page asks again.
+    if (m.text().includes("ERR_NETWORK_CHANGED")) return;
     if (m.type() === "error" || m.type() === "warning") problems.push(`console: ${m.text()}`);
   });
   page.on("pageerror", (e) => problems.push(`error: ${e.message}`));

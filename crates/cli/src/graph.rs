@@ -1,5 +1,5 @@
 //! `lateen graph`: the live traffic graph for the terminal and for scripts. In: a home or a cluster, and what of
-//! the graph. Out: a line per edge, or the API's JSON.
+//! the graph. Out: a line per edge, and what should be known of them on standard error; or the API's JSON.
 
 use std::path::PathBuf;
 
@@ -8,6 +8,7 @@ use clap::Args;
 use lateen_control::Inventory;
 use lateen_graph::api::{About, duration, pages};
 use lateen_graph::prometheus::{self, Settings};
+use lateen_graph::text::Parts;
 use lateen_runtime::admin;
 use lateen_runtime::pages::Ask;
 
@@ -86,13 +87,29 @@ pub async fn execute(command: GraphCommand) -> Result<()> {
         }
         None => command.of_home().await?,
     };
-    if page.is_empty() {
-        note(
-            "nothing has talked in that time: see lateen run, and kubectl label namespace … istio-injection=enabled",
-        );
+    match command.output {
+        Format::Text => tell(Parts::of(&page)),
+        Format::Json | Format::KialiJson => text(&page),
     }
-    text(&page);
     Ok(())
+}
+
+fn tell(parts: Parts<'_>) {
+    if parts.edges.is_empty() {
+        note(silence(parts.notices));
+    }
+    parts.notices.lines().for_each(note);
+    text(parts.edges);
+}
+
+/// What is said of a graph without edges. Where notices explain it nothing need be set up.
+fn silence(notices: &str) -> &'static str {
+    match notices {
+        "" => {
+            "nothing has talked in that time: see lateen run, and kubectl label namespace … istio-injection=enabled"
+        }
+        _ => "nothing is known to have talked in that time",
+    }
 }
 
 /// What the API says is wrong, in its own words.
@@ -173,5 +190,16 @@ impl GraphCommand {
             .append_pair("services", if self.no_services { "false" } else { "true" })
             .append_pair("idle", if self.idle { "true" } else { "false" })
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::silence;
+
+    #[test]
+    fn what_explains_an_empty_graph_is_no_fault_of_the_setup() {
+        assert!(silence("").contains("istio-injection=enabled"));
+        assert!(!silence("the control plane began less than 5 s ago\n").contains("injection"));
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, answers, echo_mesh, service};
+use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, answers, echo_mesh, mesh, service};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
 use lateen_testkit::net::{ask, connect, is_listening};
@@ -166,8 +166,12 @@ fn the_api_tells_of_the_demo_and_of_what_acts_on_it() {
 
         let mut command = mesh.lateen(&["graph", "--home"])?;
         command.arg(mesh.home());
-        let printed = Process::spawn("lateen graph", &mut command)?.success(SOON)?;
+        let mut command = Process::spawn("lateen graph", &mut command)?;
+        let printed = command.success(SOON)?;
         ensure!(printed.contains("echo-client") && !printed.contains("unknown"), "{printed}");
+        ensure!(!printed.contains("that are known"), "a notice among the edges: {printed}");
+        let told = command.stderr();
+        ensure!(told.contains("of these 60 s that are known"), "{told}");
 
         ensure!(api.list("workloads", "id")?.contains(&NODES[2].to_owned()));
         ensure!(api.list("applications?search=CLIENT", "id")? == ["app/default/echo-client"]);
@@ -293,6 +297,20 @@ fn objects_are_read_checked_and_written() {
 }
 
 #[test]
+fn a_graph_without_edges_is_put_down_to_a_control_plane_that_has_just_begun() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let mut command = mesh.lateen(&["graph", "--home"])?;
+        let mut command = Process::spawn("lateen graph", command.arg(mesh.home()))?;
+        ensure!(command.success(SOON)?.is_empty(), "{}", command.stdout());
+        let told = command.stderr();
+        ensure!(told.contains("the control plane began less than"), "{told}");
+        ensure!(!told.contains("istio-injection"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_connection_of_a_killed_sidecar_is_not_open_any_more() {
     isolated(|| {
         let (mesh, _server) = echo_mesh()?;
@@ -347,7 +365,7 @@ fn what_a_short_program_did_is_told_at_its_end() {
 #[test]
 fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(&service("deaf", 9000, "app: deaf"))?;
         let _server = mesh.run("deaf", "app=deaf,version=v1", &["sleep", "1000"])?;
         let api = Api::of(&mesh)?;

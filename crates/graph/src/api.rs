@@ -132,6 +132,18 @@ fn notices(
     notices
 }
 
+/// Why nothing is known since this step, where that is no sign that nothing has talked.
+fn youth(store: &Store, since: u32) -> Option<String> {
+    let (begun, now) = (store.begun(), store.range().1);
+    let age = u64::from(now.saturating_sub(begun) + 1) * STEP;
+    (begun > since).then(|| {
+        format!(
+            "the control plane began less than {age} s ago, and little is known of before: proxies tell it within \
+             {STEP} s what they carry"
+        )
+    })
+}
+
 /// One of the control plane's lists, with the health that the traffic tells of.
 fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
     let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
@@ -152,7 +164,12 @@ fn graph_page(
         let store = traffic.now();
         let query = parameters.graph(&store, reader)?;
         let is_past = query.at < store.range().1.saturating_sub(1);
-        (graph(&store, &query), query, is_past, notices(traffic, &store, inventory, reader))
+        let mut notices = notices(traffic, &store, inventory, reader);
+        let graph = graph(&store, &query);
+        if graph.edges.is_empty() && traffic.source() == "memory" {
+            notices.extend(youth(&store, query.first()));
+        }
+        (graph, query, is_past, notices)
     };
     mark(&mut graph, &inventory.acts(), query.services, is_past);
     graph.notices.extend(notices);

@@ -129,7 +129,11 @@ fn steps(case: &Case<'_>, summary: &str) -> Vec<Step> {
         steps.push(Step { what, object, field, failed: false });
     }
     if !endpoint.is_empty() {
-        let what = format!("{endpoint} of {} was chosen", case.server());
+        let server = case.server();
+        let what = match &server == endpoint {
+            true => format!("{endpoint} was chosen"),
+            false => format!("{endpoint} of {server} was chosen"),
+        };
         steps.push(Step { what, ..Step::default() });
     }
     let portless = case.portless.as_ref();

@@ -215,13 +215,18 @@ fn notices(query: &Query, known: Option<[u32; 2]>) -> Vec<String> {
         query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect();
     let known = known.map(|steps| steps.map(|steps| u64::from(steps) * STEP));
     if let Some([least, most]) = known.filter(|[least, _]| *least < query.duration) {
-        let to = if most > least { format!(" to {}", span(most)) } else { String::new() };
-        let (known, wanted) = (span(least), span(query.duration));
+        let (known, most) = (span(least), span(most));
+        let to = if most == known { String::new() } else { format!(" to {most}") };
+        let wanted = match query.duration {
+            whole if whole.is_multiple_of(60) => span(whole),
+            seconds => format!("{seconds} s"),
+        };
         notices.push(format!("rates are over the {known}{to} of these {wanted} that are known"));
     }
     notices
 }
 
+/// Rounded down.
 fn span(seconds: u64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),

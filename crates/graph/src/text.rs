@@ -1,4 +1,4 @@
-//! The graph for a terminal. In: a graph. Out: a line per edge, by the source.
+//! The graph for a terminal. In: a graph. Out: a line per edge, by the source, and what should be known of them.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -15,8 +15,31 @@ const SHOWN_BELOW: f64 = 0.9995;
 /// Bytes of a name, and of what went wrong.
 const LONGEST_NAME: usize = 100;
 const LONGEST_STATE: usize = 300;
+const LONGEST_NOTICE: usize = 400;
 
-/// One line per edge; nothing for a graph without any.
+/// The parts of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts<'t> {
+    /// One per edge.
+    pub edges: &'t str,
+    /// One each.
+    pub notices: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    /// Takes apart what [`text`] has made. No line of an edge is empty.
+    pub fn of(text: &'t str) -> Self {
+        match text.strip_prefix('\n') {
+            Some(notices) => Self { edges: "", notices },
+            None => {
+                let end = text.find("\n\n").map_or(text.len(), |at| at + 1);
+                Self { edges: &text[..end], notices: text[end..].trim_start_matches('\n') }
+            }
+        }
+    }
+}
+
+/// One line per edge; then, if there are notices, an empty line and one per notice.
 pub fn text(graph: &Graph) -> String {
     let nodes: HashMap<&str, &Node> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
     let name = |id: &str| nodes.get(id).map_or_else(|| shown(id, LONGEST_NAME), |node| label(node));
@@ -32,6 +55,11 @@ pub fn text(graph: &Graph) -> String {
     for [from, to, what, state] in &rows {
         let line = format!("{from:source$} -> {to:target$}  {what:flow$}  {state}");
         writeln!(out, "{}", line.trim_end()).expect("writing to a string does not fail");
+    }
+    for (number, notice) in graph.notices.iter().enumerate() {
+        let gap = if number == 0 { "\n" } else { "" };
+        let notice = shown(notice, LONGEST_NOTICE);
+        writeln!(out, "{gap}{notice}").expect("writing to a string does not fail");
     }
     out
 }
@@ -92,7 +120,7 @@ fn state(edge: &Edge) -> String {
 mod tests {
     use lateen_telemetry::labels::Reporter;
 
-    use super::{LONGEST_NAME, text};
+    use super::{LONGEST_NAME, Parts, text};
     use crate::graph::{Query, graph};
     use crate::key::{Key, Party, Protocol, Service};
     use crate::point::Point;
@@ -123,10 +151,20 @@ mod tests {
             services: true,
             idle: false,
         };
-        let shown = text(&graph(&store, &query));
+        let mut told = graph(&store, &query);
+        let shown = text(&told);
         assert_eq!(shown.lines().count(), 1, "{shown}");
         assert!(shown.starts_with("a\\u{1b}[2J\\nforged -> row -> xxx"), "{shown}");
         assert!(!shown.trim_end().contains(char::is_control), "{shown:?}");
         assert!(shown.chars().count() < 3 * LONGEST_NAME, "{shown}");
+
+        told.notices = vec!["one\n\nforged".into(), "two".into()];
+        let notices = "one\\n\\nforged\ntwo\n";
+        let with = text(&told);
+        assert_eq!(Parts::of(&with), Parts { edges: &shown, notices });
+        told.edges.clear();
+        assert_eq!(Parts::of(&text(&told)), Parts { edges: "", notices });
+        assert_eq!(Parts::of(&shown), Parts { edges: &shown, notices: "" });
+        assert_eq!(Parts::of(""), Parts { edges: "", notices: "" });
     }
 }

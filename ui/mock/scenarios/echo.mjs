@@ -1,13 +1,15 @@
 // The echo demo: a gateway and a client speak TCP to an echo server. Variants: `echo`; `echo-split` with a second
 // version and weights 80/20; `echo-refused` where connections are refused; `echo-outside` that also calls a
-// ServiceEntry outside of the mesh; `echo-all` with all of it; `empty` without any traffic.
+// ServiceEntry outside of the mesh; `echo-all` with all of it; `echo-nine` with another client, both of which call what
+// nobody knows, too; `echo-two` with two nodes; `empty` without any traffic.
 
 import { object } from "../config.mjs";
 import { at, flow, wave, workload } from "../mesh.mjs";
 
 /** @param {string} name @returns {import("../mesh.mjs").Mesh} */
 export function echo(name) {
-  const all = name === "echo-all";
+  const nine = name === "echo-nine";
+  const all = nine || name === "echo-all";
   const split = all || name === "echo-split";
   const refused = all || name === "echo-refused";
   const gateway = workload("istio-system", "istio-ingressgateway", {
@@ -85,6 +87,24 @@ export function echo(name) {
       }),
     );
   }
+  const probe = workload("default", "echo-probe", { version: "v1", app: "echo-probe" });
+  if (nine) {
+    const outside = /** @type {const} */ ({ kind: "outside", name: "PassthroughCluster" });
+    const database = /** @type {const} */ ({
+      kind: "serviceEntry",
+      ns: "default",
+      name: "mysql.example.com",
+    });
+    flows.push(
+      flow({ source: at(probe), service, target: at(v1), rate: wave(1), weight: 0.8 }),
+      flow({ source: at(probe), service, target: at(v2), rate: wave(1), weight: 0.2, errors: refuse }),
+      flow({ source: at(probe), target: database, rate: wave(0.2), mtls: "none" }),
+      flow({ source: at(probe), target: outside, rate: wave(0.3), mtls: "none" }),
+      flow({ source: at(client), target: outside, rate: wave(0.4), mtls: "none" }),
+      flow({ source: at(v1), target: database, rate: wave(0.6), mtls: "none" }),
+    );
+  }
+  if (name === "echo-two") flows.splice(0, flows.length, flow({ source: at(client), target: at(v1) }));
   return {
     name,
     workloads: split ? [gateway, client, v1, v2] : [gateway, client, v1],

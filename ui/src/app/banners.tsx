@@ -14,7 +14,9 @@ export function Banners() {
   const lost = away.value;
   const notices = [...(statusFeed.state.value.data?.notices ?? []), ...(graph.value?.notices ?? [])];
   const closed = useSignal<string[]>([]);
-  const shown = [...new Set(notices)].filter((n) => !closed.value.includes(n)).slice(0, 5);
+  const shown = [...new Map(notices.map((n) => [kindOf(n), n]))]
+    .filter(([kind]) => !closed.value.includes(kind))
+    .slice(0, 5);
   return (
     <div class="banners">
       {lost && <AwayBanner />}
@@ -25,15 +27,15 @@ export function Banners() {
         </div>
       )}
       <DraftBanners />
-      {shown.map((n) => (
-        <div class="banner" role="status" key={n}>
+      {shown.map(([kind, n]) => (
+        <div class="banner" role="status" key={kind}>
           <Icon path={UI_ICONS.info} size={16} />
           <span class="grow">{clean(n, 400)}</span>
           <IconButton
             icon={UI_ICONS.close}
             label="Close this notice"
             onClick={() => {
-              closed.value = [...closed.value.slice(-50), n];
+              closed.value = [...closed.value.slice(-50), kind];
             }}
           />
         </div>
@@ -41,6 +43,9 @@ export function Banners() {
     </div>
   );
 }
+
+/** A notice that counts on is the same one: once closed it stays so. */
+const kindOf = (notice: string) => notice.replace(/(?<=^|\s)\d+(?=\s|$)/g, "0");
 
 /** Text that waits elsewhere to be saved. */
 function DraftBanners() {

@@ -5,7 +5,7 @@ import { computed, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import { Feed, type FeedEnvironment, type FeedOptions, type FeedState } from "../api/feed";
-import { refused } from "./session";
+import { refuse } from "./session";
 
 type AnyFeed = { refresh(): void };
 
@@ -64,7 +64,7 @@ export const environment: FeedEnvironment = {
   random: Math.random,
   now: Date.now,
   report({ error, retryAt, feed }) {
-    if (error?.status === 401) refused.value = error.message;
+    if (error?.status === 401) refuse(error.message);
     const isTrouble = error && (error.away || error.status === 401 || error.status === 424);
     const before = settle(feed, isTrouble ? { error, retryAt } : undefined);
     // What one found mended is likely to be so for those that met the same: they need not wait for their time.

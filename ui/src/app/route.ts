@@ -2,7 +2,7 @@
 // two functions at the end that the address bar is read and written with.
 import { signal } from "@preact/signals";
 
-export type Page = "graph" | "applications" | "workloads" | "services" | "config" | "help";
+export type Page = "graph" | "applications" | "workloads" | "services" | "config";
 
 export interface Route {
   page: Page;
@@ -11,7 +11,7 @@ export interface Route {
   query: URLSearchParams;
 }
 
-const PAGES: readonly Page[] = ["graph", "applications", "workloads", "services", "config", "help"];
+const PAGES: readonly Page[] = ["graph", "applications", "workloads", "services", "config"];
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = splitOnce(hash.replace(/^#\/?/, ""), "?");

@@ -117,6 +117,11 @@ export function signIn(text: string): void {
   refreshAll();
 }
 
+/** The server wants a token, or another one. Whoever has signed out knows why. */
+export function refuse(why: string): void {
+  if (!left) refused.value = why;
+}
+
 /** Takes up another user's session: what this tab holds is not theirs. */
 export function acceptOffer(): void {
   const it = offer.peek();

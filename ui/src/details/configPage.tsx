@@ -6,7 +6,7 @@ import { ApiError } from "../api/client";
 import type { ConfigObject, Foreseen, Issue } from "../api/types";
 import { drafts, keepDraft } from "../app/drafts";
 import { formatRoute } from "../app/route";
-import { api, refused } from "../app/session";
+import { api, refuse, refused } from "../app/session";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { configPath, parseConfigPath } from "../model/kinds";
 import { clean, count } from "../model/text";
@@ -37,7 +37,7 @@ export default function ConfigPage({ path }: { path: string[] }) {
       return found;
     } catch (e) {
       if (!(e instanceof ApiError)) return undefined;
-      if (e.status === 401) refused.value = e.message;
+      if (e.status === 401) refuse(e.message);
       // What was written of an object that is gone is not.
       const isGone = e.status === 404 && drafts.peek().has(hash);
       batch(() => {
@@ -176,7 +176,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       }
     } catch (e) {
       if (!(e instanceof ApiError)) throw e;
-      if (e.status === 401) refused.value = e.message;
+      if (e.status === 401) refuse(e.message);
       const wentAway = e.status === 404 && !isGone && !(await reload());
       batch(() => {
         trouble.value = wentAway ? undefined : e;

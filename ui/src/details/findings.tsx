@@ -3,7 +3,7 @@
 import type { Signal } from "@preact/signals";
 import type { Foreseen, Issue } from "../api/types";
 import { clean } from "../model/text";
-import { lineOfPath } from "../model/yamlPath";
+import { lineOfIssue } from "../model/yamlPath";
 
 type GoTo = Signal<{ line: number } | undefined>;
 
@@ -52,7 +52,7 @@ export function IfSaved({ foreseen, text, goTo }: { foreseen: Foreseen; text: st
 /** An issue of the text leads to its line. One of another object leads nowhere: what is not saved would be lost. */
 function IssueRow({ issue, text, goTo }: { issue: Issue; text: string; goTo: GoTo }) {
   const { object } = issue;
-  const line = lineOfPath(text, issue.path);
+  const line = lineOfIssue(text, issue);
   const words = (
     <>
       <span

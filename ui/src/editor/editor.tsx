@@ -18,7 +18,7 @@ import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "preact/hooks";
 import type { Issue } from "../api/types";
 import { clean } from "../model/text";
-import { lineOfPath } from "../model/yamlPath";
+import { lineOfIssue } from "../model/yamlPath";
 
 export interface EditorProps {
   /** Replaces the text whenever it is another object; what the reader types is only reported. A text that went
@@ -145,7 +145,7 @@ function locked(readOnly: boolean) {
 function diagnostics(it: EditorView, issues: Issue[]): Diagnostic[] {
   const { doc } = it.state;
   return issues.slice(0, 200).map((i) => {
-    const line = doc.line(Math.min(doc.lines, lineOfPath(doc.toString(), i.path)));
+    const line = doc.line(Math.min(doc.lines, lineOfIssue(doc.toString(), i)));
     const indent = /^\s*/.exec(line.text)![0].length;
     return {
       from: line.from + indent,

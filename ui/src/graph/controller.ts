@@ -7,6 +7,7 @@ import { place } from "../layout/place";
 import { algorithm, decide, isBig, type LaidOut } from "../layout/policy";
 import type { LayoutChoice, Point } from "../layout/types";
 import type { View } from "../model/view";
+import { aim } from "./aim";
 import { Animation } from "./animation";
 import { type DecorationOptions, decorate } from "./decorations";
 import { type LabelRects, putLabels } from "./edgeLabels";
@@ -17,7 +18,7 @@ import { layoutEdges, layoutInput, measureNode } from "./measure";
 import { arrange, move, places } from "./moves";
 import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
-import { styleSheet, textScale } from "./style";
+import { LABEL_SIZE, LEAST_TEXT, styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
 import { type Covered, Viewport } from "./viewport";
 
@@ -29,6 +30,7 @@ export interface CanvasEvents extends PointerEvents {
 
 /** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */
 const NARROW = 500;
+const NONE: LabelRects = new Map();
 
 export class GraphCanvas {
   private readonly cy: cytoscape.Core;
@@ -43,7 +45,7 @@ export class GraphCanvas {
   private laidOut: LaidOut | undefined;
   /** Whether the reader has moved nodes: those are not moved for new ones. */
   private arranged = false;
-  private labels: LabelRects = new Map();
+  private labels = NONE;
   private big = false;
   /** The key whose layout is being computed. */
   private pending: string | undefined;
@@ -70,6 +72,7 @@ export class GraphCanvas {
       pixelRatio: Math.min(2, window.devicePixelRatio || 1),
     });
     makeLean(this.cy);
+    aim(this.cy, () => (LABEL_SIZE * this.scaled * this.cy.zoom() < LEAST_TEXT ? NONE : this.labels));
     this.layouts.warm();
     this.marks = new Layer(host, "traffic", () => this.animation?.invalidate());
     this.elements = new Elements(this.cy);
@@ -85,7 +88,9 @@ export class GraphCanvas {
       () => this.palette,
       () => this.labels,
     );
-    this.cy.on("render", () => decorate(this.cy, this.decorations, this.palette, this.options, this.labels));
+    this.cy.on("render", () =>
+      decorate(this.cy, this.decorations, this.palette, this.options, this.labels, this.scaled),
+    );
     this.cy.on("viewport position", () => this.animation.invalidate());
     this.cy.on("zoom", () => this.rescale());
     listen(this.cy, host, events);

@@ -1,17 +1,18 @@
 // What Cytoscape cannot draw without image files: the icon in each node, its state of health as a shape, badges of
 // Istio features, locks on edges, and crosses on failing edges. Redrawn whenever the graph is.
 import type cytoscape from "cytoscape";
-import type { Badge, Health } from "../api/types";
+import type { Health } from "../api/types";
 import { holds } from "../layout/labels";
 import type { Point } from "../layout/types";
 import type { ViewEdge, ViewNode } from "../model/view";
-import type { LabelRects } from "./edgeLabels";
+import { BADGE_SIZE, badgePlaces, HEALTH_AT, healthRadius } from "./corners";
+import { type LabelRects, LINE, PADDING } from "./edgeLabels";
 import { lineOf, pointAt } from "./geometry";
 import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_ICON } from "./icons";
 import type { Layer } from "./layer";
 import { healthColor, type Palette } from "./palette";
-import { SHAPE_SIZE } from "./style";
-import { ICON_ZOOM, titleOf } from "./title";
+import { FONT, LABEL_SIZE, LEAST_TEXT, SHAPE_SIZE } from "./style";
+import { ICON_ZOOM, OVERHANG, titleOf } from "./title";
 
 export interface DecorationOptions {
   badges: boolean;
@@ -31,9 +32,6 @@ interface Frame {
 const EDGE_ZOOM = 0.45;
 /** Shares of an edge where its lock may be: the first that its label leaves free. */
 const LOCKS = [0.2, 0.5, 0.8] as const;
-const MOST_BADGES = 3;
-/** How much wider than its box a name may be. */
-const OVERHANG = 2.2;
 /** Between a lock and a text. */
 const LOCK_MARGIN = 9;
 
@@ -43,6 +41,7 @@ export function decorate(
   palette: Palette,
   options: DecorationOptions,
   labels: LabelRects,
+  scale: number,
 ): void {
   layer.clear();
   const zoom = cy.zoom();
@@ -60,6 +59,7 @@ export function decorate(
   };
   if (zoom >= EDGE_ZOOM && options.security) for (const e of cy.edges().toArray()) drawEdge(e, frame, place);
   for (const n of cy.nodes("[kind]").toArray()) drawNode(n, frame, place);
+  for (const [id, { crossed }] of labels) if (crossed) drawLabel(cy.getElementById(id), frame, place, scale);
   for (const n of cy.nodes("[box]").toArray()) drawName(n, frame);
 }
 
@@ -74,11 +74,10 @@ function drawNode(n: cytoscape.NodeSingular, f: Frame, place: (p: Point) => Poin
     const icon = KIND_ICONS[node.gateway ?? node.kind];
     drawIcon(c, icon, at.x, at.y, 21 * zoom, shown.idle ? palette.muted : palette.text, 1.8);
   }
-  const state = node.health.state;
-  const far = { x: at.x + SHAPE_SIZE * 0.42 * zoom, y: at.y - SHAPE_SIZE * 0.42 * zoom };
-  if (state === "failing" || state === "degraded")
-    healthMark(c, palette, state, far, Math.max(state === "failing" ? 5 : 4, 9 * zoom));
-  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(node.badges, at, node.kind === "service", f);
+  const radius = healthRadius(shown, zoom);
+  const far = { x: at.x + HEALTH_AT.x * zoom, y: at.y + HEALTH_AT.y * zoom };
+  if (radius !== undefined) healthMark(c, palette, node.health.state, far, radius);
+  if (f.options.badges && zoom >= ICON_ZOOM) drawBadges(shown, at, f);
   c.globalAlpha = 1;
 }
 
@@ -109,27 +108,50 @@ export function healthMark(
   drawIcon(c, HEALTH_ICONS[state], at.x, at.y + lift, radius * 1.5, p["on-state"], 3.2);
 }
 
-/** In a row along the upper left; of a diamond the row ends where its side is. */
-function drawBadges(badges: readonly Badge[], at: Point, diamond: boolean, f: Frame): void {
-  const size = 15 * f.zoom;
-  const shown = badges.slice(0, MOST_BADGES);
-  shown.forEach((badge, i) => {
-    const first = diamond
-      ? -SHAPE_SIZE * 0.34 * f.zoom - (shown.length - 1) * size * 1.1
-      : -SHAPE_SIZE * 0.5 * f.zoom;
-    const x = at.x + first + i * size * 1.1;
-    const y = at.y - SHAPE_SIZE * (diamond ? 0.42 : 0.54) * f.zoom;
-    chip(f, { x, y }, size, badge === "missingSidecar" ? f.palette.degraded : f.palette.accent);
-    drawIcon(
-      f.c,
-      BADGE_ICONS[badge],
-      x,
-      y,
-      size * 0.72,
-      badge === "missingSidecar" ? f.palette.degraded : f.palette.accent,
-      2.2,
-    );
+function drawBadges(n: ViewNode, at: Point, f: Frame): void {
+  const size = BADGE_SIZE * f.zoom;
+  badgePlaces(n).forEach((p, i) => {
+    const badge = n.node.badges[i]!;
+    const [x, y] = [at.x + p.x * f.zoom, at.y + p.y * f.zoom];
+    const color = badge === "missingSidecar" ? f.palette.degraded : f.palette.accent;
+    chip(f, { x, y }, size, color);
+    drawIcon(f.c, BADGE_ICONS[badge], x, y, size * 0.72, color, 2.2);
   });
+}
+
+/** Once more, above the lines that Cytoscape drew over it. */
+function drawLabel(
+  e: cytoscape.EdgeSingular,
+  f: Frame,
+  place: (p: Point) => Point,
+  scale: number /** Of the text. */,
+): void {
+  const [away, text] = [e.data("labelAt") as number | undefined, e.data("label") as string | undefined];
+  const line = e.nonempty() && away !== undefined && text && !e.hasClass("dim") ? lineOf(e) : undefined;
+  const at = line && place(pointAt(line, away! / Math.max(1, line.length)));
+  const size = LABEL_SIZE * scale * f.zoom;
+  if (!at || !f.visible(at) || size < LEAST_TEXT) return;
+  const { c, palette } = f;
+  const rows = text!.split("\n");
+  c.globalAlpha = Number(e.style("opacity"));
+  c.font = `${size}px ${FONT}`;
+  const pad = (PADDING - 2) * f.zoom;
+  const width = Math.max(...rows.map((row) => c.measureText(row).width)) + pad;
+  const high = LINE * scale * f.zoom;
+  c.beginPath();
+  c.roundRect(at.x - width / 2, at.y - (high * rows.length + pad) / 2, width, high * rows.length + pad, 3);
+  c.fillStyle = palette.surface;
+  c.fill();
+  c.strokeStyle = palette.line;
+  c.lineWidth = f.zoom;
+  c.stroke();
+  c.fillStyle = palette.text;
+  c.textAlign = "center";
+  c.textBaseline = "middle";
+  for (const [i, row] of rows.entries()) c.fillText(row, at.x, at.y + (i - (rows.length - 1) / 2) * high);
+  c.textAlign = "start";
+  c.textBaseline = "alphabetic";
+  c.globalAlpha = 1;
 }
 
 /** The name of a box in its corner, at a size that can be read from any distance. */
@@ -181,7 +203,7 @@ function drawEdge(e: cytoscape.EdgeSingular, f: Frame, place: (p: Point) => Poin
   if (mtls === "none") return;
   const line = lineOf(e);
   if (!line || line.length * f.zoom < 60) return;
-  const texts = [e.id(), e.source().id(), e.target().id()].flatMap((id) => f.labels.get(id) ?? []);
+  const texts = [...f.labels.values()];
   const near = Math.min(LOCKS[0], 24 / line.length);
   const free = [near, ...LOCKS]
     .map((share) => pointAt(line, share))

@@ -1,16 +1,17 @@
-// Puts the labels of edges where they cover nothing. In: the canvas. Out: on each edge how far along its line the label
-// stands, and the rectangles that labels take, for what is drawn above them.
+// Puts the labels of edges where they cover no text and no mark. In: the canvas. Out: on each edge how far along its line
+// the label stands, and the rectangles that labels take, for what is drawn above them.
 import type cytoscape from "cytoscape";
 import { around, type LabelWish, placeLabels, type Rect } from "../layout/labels";
 import { HEALTH_ORDER } from "../model/kinds";
-import type { ViewEdge } from "../model/view";
+import type { ViewEdge, ViewNode } from "../model/view";
+import { cornerRects } from "./corners";
 import { lineOf, pointAt } from "./geometry";
 import { SHAPE_SIZE } from "./style";
 import { textWidth } from "./textWidth";
 import { titleRect } from "./title";
 
-const LINE = 15;
-const PADDING = 10;
+export const LINE = 15;
+export const PADDING = 10;
 /** Of what Cytoscape tells of a node that is about its name alone. */
 const NAME = {
   includeNodes: false,
@@ -19,22 +20,28 @@ const NAME = {
   includeLabels: true,
 } as const;
 
-/** Of edges and of nodes. */
-export type LabelRects = ReadonlyMap<string, Rect>;
+/** Of edges and of nodes; `crossed`: by how many lines of others. */
+export type LabelRects = ReadonlyMap<string, Rect & { crossed?: number }>;
 
 /** `scale`: of the text. */
 export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
-  const out = new Map<string, Rect>();
+  const out = new Map<string, Rect & { crossed?: number }>();
   const nodes = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
   const boxes = cy.nodes("[box]").toArray() as cytoscape.NodeSingular[];
   for (const n of nodes) out.set(n.id(), textRect(n));
-  const texts = [...out.values(), ...boxes.flatMap((b) => titleRect(b, cy.zoom()) ?? [])];
+  const zoom = cy.zoom();
+  const texts = [
+    ...out.values(),
+    ...boxes.flatMap((b) => titleRect(b, zoom) ?? []),
+    ...nodes.flatMap((n) => cornerRects(n.scratch("view") as ViewNode | undefined, n.position(), zoom)),
+  ];
   const shapes = nodes.map((n) => around(n.position(), SHAPE_SIZE + 8, SHAPE_SIZE + 8));
   const side = sides(cy.edges());
-  const edges = (cy.edges().toArray() as cytoscape.EdgeSingular[])
-    .filter((e) => e.data("label") && !e.hasClass("leaving"))
+  const all = cy.edges().not(".leaving").toArray() as cytoscape.EdgeSingular[];
+  const lines = new Map(all.map((e) => [e.id(), lineOf(e)]));
+  const edges = all
+    .filter((e) => e.data("label"))
     .sort((a, b) => urgency(b) - urgency(a) || (a.id() < b.id() ? -1 : 1));
-  const lines = new Map(edges.map((e) => [e.id(), lineOf(e)]));
   const wishes = edges.flatMap((e): LabelWish[] => {
     const line = lines.get(e.id());
     if (!line) return [];
@@ -53,14 +60,15 @@ export function putLabels(cy: cytoscape.Core, scale: number): LabelRects {
       },
     ];
   });
-  const places = placeLabels(wishes, shapes, texts);
+  const drawings = [...lines].flatMap(([id, line]) => (line ? { id, points: line.points } : []));
+  const places = placeLabels(wishes, shapes, texts, drawings);
   cy.batch(() => {
     for (const e of edges) {
       const place = places.get(e.id());
       const length = lines.get(e.id())?.length ?? 0;
       if (place) e.data("labelAt", Math.round(place.share * length * 10) / 10);
       else e.removeData("labelAt");
-      if (place) out.set(e.id(), place.rect);
+      if (place) out.set(e.id(), { ...place.rect, crossed: place.crossed });
     }
   });
   return out;

@@ -37,6 +37,7 @@ export default function GraphPage() {
   const shown = !empty && (s.selected !== undefined || wholePanel.value);
   return (
     <main class="graph-page" id="main">
+      <h1 class="sr-only">Traffic graph</h1>
       <Toolbar />
       {s.replay && <Replay />}
       <div class={`graph-area ${shown ? "with-panel" : ""}`}>

@@ -19,8 +19,14 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
 /** Cytoscape takes no single quotes around a name. */
 export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
 
+/** The layouts have room for names that are enlarged so far. */
+const MOST_NAME = 2.1;
+
 /** Pixels of the text on edges, before it is enlarged. */
 export const LABEL_SIZE = 12;
+
+/** Pixels: text on edges that is smaller is not drawn. */
+export const LEAST_TEXT = 6.5;
 
 /** Of a big graph each frame takes too long. */
 const fade = (big: boolean) =>
@@ -43,7 +49,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-wrap": "wrap",
         "text-max-width": "220px",
         "font-family": FONT,
-        "font-size": 13 * scale,
+        "font-size": 13 * Math.min(MOST_NAME, scale),
         "font-weight": 500,
         "line-height": 1.2,
         color: p.text,
@@ -124,7 +130,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-border-color": p.line,
         "text-border-width": 1,
         "text-border-opacity": 1,
-        "min-zoomed-font-size": big ? 8 : 6.5,
+        "min-zoomed-font-size": big ? 8 : LEAST_TEXT,
         ...fade(big),
       } as cytoscape.Css.Edge,
     },
@@ -138,6 +144,8 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
       } as unknown as cytoscape.Css.Edge,
     },
     { selector: ".dim", style: { opacity: big ? 0.08 : 0.22 } },
+    // Below what is not. In a big graph, of which they are not seen, to sort all would take too long.
+    ...(big ? [] : [{ selector: "edge.dim", style: { "z-index": -1 } }]),
     // Thousands of them are fog, and take longest to draw.
     ...(big ? [{ selector: "edge.dim", style: { opacity: 0 } }] : []),
     {
@@ -202,7 +210,8 @@ function ground(p: Palette, n: cytoscape.NodeSingular): string {
   return box === "app" ? p["app-box"] : box ? p.box : p.canvas;
 }
 
-/** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. */
+/** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. Labels of edges stay above nine
+ * pixels as long as there is any room for them. */
 export function textScale(zoom: number): number {
-  return zoom > 0.82 ? 1 : zoom > 0.66 ? 1.2 : zoom > 0.5 ? 1.45 : 1.75;
+  return [1, 1.2, 1.45, 1.6, 1.75, 1.9, 2, 2.2].find((scale) => scale * zoom > 0.76) ?? 2.4;
 }

@@ -8,6 +8,8 @@ export const ICON_ZOOM = 0.3;
 const INSIDE_ZOOM = 0.75;
 const FAR_ZOOM = 0.2;
 const LETTER = 0.58;
+/** How much wider than its box a name may be. */
+export const OVERHANG = 2.2;
 
 export interface Title {
   text: string;
@@ -28,8 +30,9 @@ export function titleOf(box: cytoscape.NodeSingular, zoom: number): Title | unde
 export function titleRect(box: cytoscape.NodeSingular, zoom: number): Rect | undefined {
   const title = titleOf(box, zoom);
   if (!title) return undefined;
-  const { x1, y1 } = box.boundingBox({ includeLabels: false });
-  const [width, height] = [(title.text.length * title.size * LETTER + 12) / zoom, (title.size + 6) / zoom];
+  const { x1, y1, x2 } = box.boundingBox({ includeLabels: false });
+  const whole = (title.text.length * title.size * LETTER + 12) / zoom;
+  const [width, height] = [Math.min(whole, (x2 - x1) * OVERHANG + 12 / zoom), (title.size + 6) / zoom];
   const top = title.outside ? y1 - height : y1;
   return { x1, y1: top, x2: x1 + width, y2: top + height };
 }

@@ -14,7 +14,8 @@ import { UI_ICONS } from "./icons";
 export function Toolbar() {
   const s = state.value;
   const paused = s.refresh === 0;
-  const open = useSignal(false);
+  // On a small screen: who came by a link sees why something is dimmed or missing.
+  const open = useSignal(s.find !== "" || s.hide !== "");
   const past = s.at !== undefined;
   return (
     <div class="toolbar" role="group" aria-label="What the graph shows and how">

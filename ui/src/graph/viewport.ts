@@ -3,6 +3,7 @@
 import type cytoscape from "cytoscape";
 import type { Rect } from "../layout/labels";
 import type { Point } from "../layout/types";
+import { titleRect } from "./title";
 
 /** How often the fit is made anew with the text as large as it then is. */
 const FIT_PASSES = 3;
@@ -103,7 +104,12 @@ export class Viewport {
   }
 
   private exact(): Rect {
-    return this.cy.elements().not(".leaving").boundingBox({ includeLabels: true });
+    const all = this.cy.elements().not(".leaving");
+    const { x1, x2, ...bounds } = all.boundingBox({ includeLabels: true });
+    const boxes = all.filter("[box]").toArray() as cytoscape.NodeSingular[];
+    // A name may be wider than its box; that it stands above it there is room for.
+    const names = boxes.flatMap((b) => titleRect(b, this.cy.zoom())?.x2 ?? []);
+    return { x1, ...bounds, x2: Math.max(x2, ...names) };
   }
 
   /** Of the nodes' centres: the exact bounds of thousands of edges take longer than all else. */

@@ -3,12 +3,18 @@
 import * as dagre from "@dagrejs/dagre";
 import { GAP, type LayoutInput, type LayoutOutput, type Point } from "./types";
 
+/** So few have room for labels between them even on a small screen. */
+const FEW = 12;
+const COLUMNS = GAP.columns + 10;
+/** What an edge's label takes, whatever it says: new numbers move nothing. From top to bottom there is no such room. */
+const LABEL = { width: 80, height: 36 } as const;
+
 export function dagreLayout(input: LayoutInput): LayoutOutput {
   const graph = new dagre.graphlib.Graph({ compound: true, multigraph: true });
   graph.setGraph({
     rankdir: input.down ? "TB" : "LR",
     nodesep: input.down ? GAP.rows / 2 : GAP.rows,
-    ranksep: input.down ? GAP.columns * 0.8 : GAP.columns,
+    ranksep: input.down ? (input.nodes.length > FEW ? 0.8 : 1) * GAP.columns : COLUMNS - LABEL.width,
     edgesep: 24,
     marginx: 20,
     marginy: 20,
@@ -21,7 +27,8 @@ export function dagreLayout(input: LayoutInput): LayoutOutput {
     if (n.box) graph.setParent(n.id, n.box);
   }
   for (const e of input.edges) {
-    if (e.source !== e.target) graph.setEdge(e.source, e.target, {}, e.id);
+    if (e.source === e.target) continue;
+    graph.setEdge(e.source, e.target, input.down ? {} : { ...LABEL, labelpos: "c" }, e.id);
   }
   dagre.layout(graph);
   return read(input, graph);

@@ -1,6 +1,7 @@
 // Places for the labels of edges. In: for each label its size and the line that it belongs to, and what else stands on
-// the canvas: texts, and shapes without. Out: for each the share of its line where it covers nothing; those for which there is no such place
-// are left out, as two texts on top of each other are none. The first in the list choose first.
+// the canvas: texts and marks, shapes, and the lines of all edges. Out: for each the share of its line where it covers
+// no text, and as few lines of others as can be; those for which there is no such place are left out, as two texts on top
+// of each other are none. The first in the list choose first.
 import type { Point } from "./types";
 
 export interface Rect {
@@ -23,6 +24,14 @@ export interface LabelWish {
 export interface LabelPlace {
   share: number;
   rect: Rect;
+  /** How many other lines it covers. */
+  crossed: number;
+}
+
+/** What an edge is drawn as. */
+export interface Drawing {
+  id: string;
+  points: readonly Point[];
 }
 
 const ELSEWHERE = [0.5, 0.4, 0.6, 0.3, 0.7, 0.22, 0.78, 0.15, 0.85] as const;
@@ -33,14 +42,21 @@ export function placeLabels(
   wishes: readonly LabelWish[],
   shapes: readonly Rect[],
   texts: readonly Rect[],
+  drawings: readonly Drawing[] = [],
 ): Map<string, LabelPlace> {
   const taken = [...texts];
+  const lines = drawings.map((d) => ({ ...d, bounds: boundsOf(d.points) }));
   const out = new Map<string, LabelPlace>();
   for (const wish of wishes) {
     const most = COVERED * wish.width * wish.height;
-    const place = [...wish.first, ...ELSEWHERE]
-      .map((share) => ({ share, rect: around(wish.at(share), wish.width, wish.height) }))
-      .find(({ rect }) => covered(rect, taken) === 0 && covered(rect, shapes) <= most);
+    let place: LabelPlace | undefined;
+    for (const share of [...wish.first, ...ELSEWHERE]) {
+      const rect = around(wish.at(share), wish.width, wish.height);
+      if (covered(rect, taken) > 0 || covered(rect, shapes) > most) continue;
+      const crossed = lines.filter((l) => l.id !== wish.id && meets(l.bounds, rect) && goesThrough(l, rect));
+      if (!place || crossed.length < place.crossed) place = { share, rect, crossed: crossed.length };
+      if (place.crossed === 0) break;
+    }
     if (!place) continue;
     taken.push(place.rect);
     out.set(wish.id, place);
@@ -55,6 +71,34 @@ export function around(p: Point, width: number, height: number): Rect {
 /** `margin`: around the rectangle. */
 export function holds(r: Rect, p: Point, margin = 0): boolean {
   return p.x > r.x1 - margin && p.x < r.x2 + margin && p.y > r.y1 - margin && p.y < r.y2 + margin;
+}
+
+function boundsOf(points: readonly Point[]): Rect {
+  const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
+  return { x1: Math.min(...xs), y1: Math.min(...ys), x2: Math.max(...xs), y2: Math.max(...ys) };
+}
+
+function meets(a: Rect, b: Rect): boolean {
+  return a.x1 < b.x2 && a.x2 > b.x1 && a.y1 < b.y2 && a.y2 > b.y1;
+}
+
+/** Whether a line enters a rectangle: each piece of it is cut to what is between its sides. */
+function goesThrough({ points }: Drawing, r: Rect): boolean {
+  return points.slice(1).some((b, i) => {
+    const a = points[i]!;
+    let [from, to] = [0, 1];
+    for (const [start, by, least, most] of [
+      [a.x, b.x - a.x, r.x1, r.x2],
+      [a.y, b.y - a.y, r.y1, r.y2],
+    ] as const) {
+      if (by === 0 && (start <= least || start >= most)) return false;
+      if (by === 0) continue;
+      const [p, q] = [(least - start) / by, (most - start) / by];
+      from = Math.max(from, Math.min(p, q));
+      to = Math.min(to, Math.max(p, q));
+    }
+    return from < to;
+  });
 }
 
 /** How much of a rectangle others cover. */

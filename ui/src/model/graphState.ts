@@ -93,6 +93,8 @@ export function parseGraphState(query: URLSearchParams): GraphState {
     const text = query.get(key);
     if (text === "true" || text === "false") state[key] = text === "true";
   }
+  // Whoever is in the past sees when that is, and the way back.
+  if (state.at !== undefined) state.replay = true;
   return state;
 }
 

@@ -48,6 +48,12 @@ function scan(text: string): Line[] {
   return lines;
 }
 
+/** Of what is no YAML there is no path: the message tells where it is. */
+export function lineOfIssue(text: string, { path, message }: { path: string; message: string }): number {
+  const told = path ? undefined : /\bline (\d+), column \d/.exec(message)?.[1];
+  return told ? Number(told) : lineOfPath(text, path);
+}
+
 export function lineOfPath(text: string, path: string): number {
   const lines = scan(text);
   let from = 0;

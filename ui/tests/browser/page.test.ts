@@ -140,34 +140,113 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
-  for (const [width, height] of [
-    [1000, 700],
-    [360, 740],
-  ] as const)
-    it(`puts no text over another at ${width} pixels`, async () => {
+  const SIZES = [
+    ["echo-two", 1440, 860, 1],
+    ["echo-nine", 1440, 860, 10],
+    ["echo-nine", 1000, 700, 6],
+    ["echo-nine", 360, 740, 4],
+    ["echo-all", 360, 740, 2],
+    ["bookinfo", 1440, 860, 15],
+  ] as const;
+  for (const [scenario, width, height, least] of SIZES)
+    it(`puts no text of ${scenario} over another or over a mark at ${width} pixels, and all can be read`, async () => {
       const page = await start({
-        scenario: "echo-all",
+        scenario,
         hash: "#/graph?animation=false",
         context: { viewport: { width, height } },
       });
-      const texts = await page.evaluate(() => {
+      const { texts, marks, sizes } = await page.evaluate(() => {
         const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
         const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
         const all = [...cy.nodes("[kind]").toArray(), ...cy.edges("[labelAt]").toArray()];
-        return all.map((e) => ({ id: e.id(), ...e.renderedBoundingBox({ ...of, includeUnderlays: false }) }));
+        const box = (p: { x: number; y: number }, r: number) => {
+          const [x, y] = [p.x * cy.zoom() + cy.pan().x, p.y * cy.zoom() + cy.pan().y];
+          return { x1: x - r, y1: y - r, x2: x + r, y2: y + r };
+        };
+        // Three badges at most from the upper left, of a diamond to the left of it, and health at the upper right.
+        const marks = cy.nodes("[kind]").map((n) => {
+          const { node } = n.scratch("view");
+          const count = Math.min(3, node.badges.length);
+          const [x, y] = node.kind === "service" ? [-15.6 - (count - 1) * 16.5, -19.3] : [-23, -24.8];
+          const at = n.position();
+          const badges = Array.from({ length: count }, (_, i) =>
+            box({ x: at.x + x + i * 16.5, y: at.y + y }, 7 * cy.zoom()),
+          );
+          const bad = ["failing", "degraded"].includes(node.health.state);
+          return bad
+            ? [...badges, box({ x: at.x + 19.3, y: at.y - 19.3 }, Math.max(4, 9 * cy.zoom()))]
+            : badges;
+        });
+        return {
+          texts: all.map((e) => ({
+            id: e.id(),
+            ...e.renderedBoundingBox({ ...of, includeUnderlays: false }),
+          })),
+          marks: marks.flat(),
+          sizes: all.map((e) => Number.parseFloat(e.style("font-size")) * cy.zoom()),
+        };
       });
-      expect(texts.filter((t) => t.id.includes(">")).length).toBeGreaterThan(1);
+      expect(texts.filter((t) => t.id.includes(">")).length).toBeGreaterThanOrEqual(least);
+      expect(Math.min(...sizes)).toBeGreaterThan(8.5);
       // What is behind a text is a little larger than the text.
       const room = 3;
+      const meet = (a: Record<"x1" | "x2" | "y1" | "y2", number>, b: typeof a) =>
+        Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1) > room &&
+        Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1) > room;
       texts.forEach((a, i) => {
-        for (const b of texts.slice(i + 1)) {
-          const across = Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1);
-          const down = Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1);
-          expect(across > room && down > room, `${a.id} and ${b.id}: ${across} by ${down}`).toBe(false);
-        }
+        for (const b of texts.slice(i + 1)) expect(meet(a, b), `${a.id} and ${b.id}`).toBe(false);
+        if (a.id.includes(">"))
+          expect(
+            marks.some((m) => meet(a, m)),
+            `${a.id} and a mark`,
+          ).toBe(false);
       });
       clean();
     });
+
+  it("selects what is not dimmed where both are near, and of a label its own edge", async () => {
+    const client = "app/default/echo-client/v1";
+    const page = await start({
+      scenario: "echo-nine",
+      hash: `#/graph?animation=false&selected=${encodeURIComponent(client)}`,
+    });
+    const stage = (await (await page.$(".canvas"))!.boundingBox())!;
+    await page.waitForFunction(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      return cy.edges(".dim").length > 0;
+    });
+    const { between, labels } = await page.evaluate(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const to = "outside/-/PassthroughCluster";
+      const shown = (p: { x: number; y: number }) => ({
+        x: p.x * cy.zoom() + cy.pan().x,
+        y: p.y * cy.zoom() + cy.pan().y,
+      });
+      const end = (source: string) =>
+        shown(cy.getElementById(`app/default/${source}/v1>${to}#tcp`).targetEndpoint());
+      const [bright, dim] = [end("echo-client"), end("echo-probe")];
+      const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
+      return {
+        // Nearer to the dimmed one.
+        between: { x: dim.x + (bright.x - dim.x) / 4, y: dim.y + (bright.y - dim.y) / 4 - 4 },
+        labels: cy.edges("[labelAt]").map((e) => {
+          const { x1, y1, x2, y2 } = e.renderedBoundingBox({ ...of, includeUnderlays: false });
+          return { id: e.id(), x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
+        }),
+      };
+    });
+    const selected = () => new URLSearchParams(page.url().split("?")[1]).get("selected");
+    await page.mouse.click(stage.x + between.x, stage.y + between.y);
+    await expect.poll(selected).toBe(`${client}>outside/-/PassthroughCluster#tcp`);
+    await page.keyboard.press("Escape");
+    for (const { id, x, y } of labels) {
+      await page.mouse.click(stage.x + x, stage.y + y);
+      await expect.poll(selected).toBe(id);
+      await page.keyboard.press("Escape");
+      await expect.poll(selected).toBeNull();
+    }
+    clean();
+  });
 
   it("puts no box's name under what stands on a low canvas", async () => {
     const page = await start({
@@ -184,6 +263,37 @@ describe("the graph of the echo demo", () => {
     });
     expect(free).toBeGreaterThan(40);
     expect(Math.min(...names)).toBeGreaterThanOrEqual(free);
+    clean();
+  });
+
+  it("shows on a small screen what it was opened to find", async () => {
+    const hash = "#/graph?find=foo%20%3D%201";
+    const page = await start({ hash, context: { viewport: { width: 360, height: 740 } } });
+    await page.waitForSelector("[data-field=find]:visible");
+    await page.waitForSelector(".expression-error:visible >> text=not something that can be asked about");
+    await page.click("[aria-label='Find and hide']");
+    await page.waitForSelector("[data-field=find]", { state: "hidden" });
+    clean();
+  });
+
+  it("cuts no box's name off at the side of a small screen with details open", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?animation=false&selected=${encodeURIComponent(SERVER)}`,
+      context: { viewport: { width: 360, height: 740 } },
+    });
+    const { width, ends } = await page.evaluate(() => {
+      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const c = document.createElement("canvas").getContext("2d")!;
+      const ends = cy.nodes("[box]").map((b) => {
+        const size = b.data("box") === "app" ? 9.5 : 11;
+        c.font = `600 ${size}px system-ui, sans-serif`;
+        return b.renderedBoundingBox({ includeLabels: false }).x1 + 2 + c.measureText(b.data("name")).width;
+      });
+      return { width: cy.width(), ends };
+    });
+    expect(ends.length).toBe(3);
+    expect(Math.max(...ends)).toBeLessThanOrEqual(width);
     clean();
   });
 
@@ -364,6 +474,11 @@ describe("the address", () => {
     expect(opened!.mock.state.refused).toBe(0);
     await third.click("text=Sign out");
     for (const tab of [page, other, third]) await tab.waitForSelector("dialog >> text=you have signed out");
+    // What asks on is refused, and says nothing else for it.
+    await expect.poll(() => opened!.mock.state.refused, { timeout: 20_000 }).toBeGreaterThan(0);
+    await third.waitForTimeout(300);
+    for (const tab of [page, other, third])
+      expect(await tab.textContent("dialog")).toContain("You have signed out");
     await third.reload();
     await third.waitForSelector("dialog >> text=the token is missing or was refused");
     // Signing in helps all of them again.
@@ -402,7 +517,10 @@ describe("the address", () => {
     await page.waitForSelector(".sign-out[title*='as bob']");
     await settled(page);
     // The same user's new token is taken by all of theirs that wait.
-    await third.click("nav >> text=Workloads");
+    // It may know already that its own is refused, and nothing else can be clicked then.
+    await third.evaluate(() => {
+      location.hash = "#/workloads";
+    });
     await third.waitForSelector("dialog");
     users.set("n3w", "mock");
     const fourth = await page.context().newPage();
@@ -752,6 +870,13 @@ describe("lists and objects", () => {
     await page.click("text=Check");
     await page.waitForSelector("[role=alert] >> text=Nothing was saved");
     await page.waitForSelector(".issues >> text=kind is missing");
+    // What is no YAML has no path, and yet a line.
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("kind: VirtualService\nspec: a: b");
+    await page.click("text=Check");
+    await page.waitForSelector(".issues >> text=line 2");
+    await page.waitForSelector(".cm-lintRange-error >> text=spec");
   });
 
   it("do not overwrite what somebody else changed", async () => {

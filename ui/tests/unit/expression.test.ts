@@ -111,8 +111,11 @@ describe("matching", () => {
 
 describe("errors point at the place", () => {
   it.each([
-    ["name contians x", 5, /needs a comparison/],
+    ["name contians x", 5, /needs a comparison, such as name contains x: “contians” is none/],
     ["name and healthy", 4, /needs a comparison/],
+    ["health = failng", 9, /“health” is never “failng”: it is healthy, degraded, failing, idle/],
+    ["node != wrkload", 8, /is never/],
+    ["protocol = htp", 11, /is never/],
     ["foo = 1", 0, /“foo” is not something/],
     ["name =", 6, /a value is missing/],
     ["(name = a", 0, /never closed/],
@@ -132,6 +135,12 @@ describe("errors point at the place", () => {
     const { error } = check(text);
     expect(error?.message).toMatch(message);
     expect(error?.start).toBe(start);
+  });
+
+  it("takes all kinds that a node can have, and parts of a word", () => {
+    const kinds = ["WL", "svc", "se", "client", "blackhole", "unknown", "gateway", "ingress", "box"];
+    for (const text of [...kinds.map((k) => `node = ${k}`), "health contains fail", "protocol ^= h"])
+      expect(check(text).error, text).toBeUndefined();
   });
 
   it("takes nothing as nothing", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { graph } from "../../mock/graph.mjs";
 import { scenario } from "../../mock/server.mjs";
-import { layoutInput } from "../../src/graph/measure";
+import { broken, layoutInput } from "../../src/graph/measure";
 import { control } from "../../src/layout/bends";
 import { crowded } from "../../src/layout/crowded";
 import { dagreLayout } from "../../src/layout/dagre";
@@ -177,6 +177,21 @@ describe("a graph that has grown", () => {
   });
 });
 
+describe("names of nodes", () => {
+  it("that are long are broken near the middle where they may be", () => {
+    expect(["istio-ingressgateway", "mysql.example.com", "PassthroughCluster"].map(broken)).toEqual([
+      "istio-\ningressgateway",
+      "mysql.\nexample.com",
+      "Passthrough\nCluster",
+    ]);
+    expect(["tcp-echo-server", "averyverylongname1234"].map(broken)).toEqual([
+      "tcp-echo-server",
+      "averyverylongname1234",
+    ]);
+    expect(broken("some words and more")).toBe("some words\nand more");
+  });
+});
+
 describe("labels of edges", () => {
   const line = (y: number) => (share: number) => ({ x: share * 300, y });
   const wish = (id: string, y: number, first = [0.5]) => ({ id, width: 60, height: 20, at: line(y), first });
@@ -200,6 +215,29 @@ describe("labels of edges", () => {
     expect(placeLabels([wish("a", 0)], over, []).size).toBe(0);
     expect(placeLabels([wish("a", 0)], beside, []).size).toBe(1);
     expect(placeLabels([wish("a", 0)], [], beside).size).toBe(0);
+  });
+
+  it("leave the lines of others free, or else cover as few as can be", () => {
+    const across = (x: number) => ({
+      id: `x${x}`,
+      points: [
+        { x, y: -50 },
+        { x, y: 50 },
+      ],
+    });
+    const place = (lines: ReturnType<typeof across>[]) => {
+      const own = { id: "a", points: [line(0)(0), line(0)(1)] };
+      return placeLabels([wish("a", 0)], [], [], [own, ...lines]).get("a")!;
+    };
+    expect(place([])).toMatchObject({ share: 0.5, crossed: 0 });
+    const aside = place([across(150)]);
+    expect(aside.crossed).toBe(0);
+    expect(Math.abs(aside.share * 300 - 150)).toBeGreaterThanOrEqual(30);
+    const slanting = { id: "s", points: [line(0)(0.45), { x: 165, y: 40 }] };
+    expect(place([slanting]).crossed).toBe(0);
+    const fence = Array.from({ length: 30 }, (_, i) => across(i * 10));
+    expect(place(fence).crossed).toBe(5);
+    expect(place([...fence.slice(0, 15), ...fence.slice(20)]).crossed).toBeLessThan(5);
   });
 
   it("stay where they were", () => {

@@ -43,6 +43,10 @@ describe("the address", () => {
 
   it("reads nonsense as the default", () => {
     expect(
+      // The bar with the time, and the way back to now.
+      parseGraphState(new URLSearchParams("at=5000&replay=false")),
+    ).toMatchObject({ at: 5000, replay: true });
+    expect(
       parseGraphState(new URLSearchParams("type=x&duration=-1&refresh=a&at=b&layout=z&tab=q&services=maybe")),
     ).toEqual(DEFAULTS);
     expect(parseGraphState(new URLSearchParams("duration=63")).duration).toBe(65);
@@ -60,7 +64,7 @@ describe("the address", () => {
       ["default", "a/b c"],
       "x",
     ]);
-    expect(parseRoute("#/nowhere/x").page).toBe("graph");
+    for (const hash of ["#/nowhere/x", "#/help"]) expect(parseRoute(hash).page).toBe("graph");
     expect(parseRoute("#/workloads/%E0%A4%A").path).toEqual(["%E0%A4%A"]);
   });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import * as f from "../../src/model/format";
 import { Lru } from "../../src/model/lru";
 import { clean, cleanLines, middle } from "../../src/model/text";
-import { lineOfPath, parsePath } from "../../src/model/yamlPath";
+import { lineOfIssue, lineOfPath, parsePath } from "../../src/model/yamlPath";
 import { words } from "../contract/graph";
 
 describe("numbers", () => {
@@ -108,6 +108,13 @@ spec:
     ["", 1],
   ])("%s", (path, line) => {
     expect(lineOfPath(yaml, path)).toBe(line);
+  });
+
+  it("takes the line of what is no YAML from the message, and no other's", () => {
+    const message = "the text is no YAML: line 12, column 3: there is a tab: indent with spaces";
+    expect(lineOfIssue(yaml, { path: "", message })).toBe(12);
+    expect(lineOfIssue(yaml, { path: "spec", message })).toBe(9);
+    expect(lineOfIssue(yaml, { path: "", message: "line 12 of the plan" })).toBe(1);
   });
 
   it("reads keys with dots", () => {

@@ -7,8 +7,9 @@ use lateen_runtime::admin::Page;
 use lateen_runtime::pages::Ask;
 use lateen_telemetry::Flag;
 
-use super::{About, Connection, Inventory, Key, STEP, Traffic, duration, pages};
+use super::{About, Connection, Inventory, Key, STEP, Store, Traffic, duration, pages, youth};
 use crate::point::Point;
+use crate::store::step_of;
 use crate::texts::Texts;
 
 fn page(path: &str, query: &str) -> Option<Page> {
@@ -30,6 +31,26 @@ fn an_empty_mesh_has_an_empty_graph() {
     assert_eq!((&graph["nodes"], &graph["duration"]), (&serde_json::json!([]), &60.into()));
     assert_eq!(graph["apiVersion"], "graph.lateen.io/v1");
     assert_eq!(get("/api/v1/status", "").0, 200);
+}
+
+#[test]
+fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_explains_it() {
+    let mut store = Store::new(1 << 20, 1000);
+    assert!(youth(&store, step_of(1000 - 55)).unwrap().contains("less than 5 s ago"));
+    store.advance(1030);
+    assert!(youth(&store, step_of(1030 - 55)).unwrap().contains("less than 35 s ago"));
+    assert_eq!(youth(&store, step_of(1000)), None);
+    let (_, body) = get("/api/v1/graph", "");
+    assert!(body.contains("the control plane began less than 5 s ago"), "{body}");
+    let (_, body) = get("/api/v1/graph", "format=text");
+    assert!(body.starts_with("\nthe control plane began"), "{body}");
+    let (now, about) =
+        (crate::collect::seconds(), About { version: "1", cluster: "Kubernetes".into() });
+    let traffic = Traffic::of_prometheus(1 << 20, "http://127.0.0.1:1".into(), now);
+    traffic.has_read(0, 0);
+    let page = pages(traffic, about, Inventory::default());
+    let page = page.answer(&Ask::get("/api/v1/graph", "")).now_or_never().unwrap().unwrap();
+    assert!(String::from_utf8(page.body).unwrap().contains("\"notices\": []"));
 }
 
 #[test]

@@ -201,15 +201,23 @@ impl<'c> Case<'c> {
             );
             return (summary, other_port(found, *port));
         }
+        let is_address = &server == endpoint;
+        let at = if is_address { String::new() } else { format!(" at {endpoint}") };
+        if unreachable.contains("refused") && is_address {
+            return (
+                format!("{server} refused the connection{times}"),
+                "check that a program listens there".to_owned(),
+            );
+        }
         if unreachable.contains("refused") {
             let port = endpoint.rsplit(':').next().unwrap_or_default();
             return (
-                format!("{server} refused the connection at {endpoint}{times}"),
+                format!("{server} refused the connection{at}{times}"),
                 format!("check that a program of {server} listens on port {port}"),
             );
         }
         (
-            format!("{server} could not be reached at {endpoint}{times}: {why}"),
+            format!("{server} could not be reached{at}{times}: {why}"),
             "check that it runs, and that no NetworkPolicy or firewall is in between".to_owned(),
         )
     }

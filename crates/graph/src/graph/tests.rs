@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lateen_telemetry::labels::Reporter;
 use serde_json::json;
 
-use super::{Query, graph};
+use super::{Query, graph, notices};
 use crate::key::{Key, Party, Protocol, Service};
 use crate::kiali::{TcpRate, kiali};
 use crate::point::Point;
@@ -486,6 +486,17 @@ fn a_young_store_waits_for_the_present_step_without_lower_rates() {
     assert_eq!(young.notices, ["rates are over the 15 s to 20 s of these 60 s that are known"]);
     let server = young.nodes.iter().find(|node| node.name == "b").unwrap();
     assert_eq!(server.r#in.tcp.as_ref().unwrap().opened, 4.0);
+}
+
+#[test]
+fn a_range_whose_ends_read_alike_is_told_as_one_time() {
+    for (duration, wanted) in [(300, "5 min"), (130, "130 s")] {
+        let query = Query { duration, ..query(GraphType::Workload) };
+        let told = notices(&query, Some([24, 25]));
+        assert_eq!(told, [format!("rates are over the 2 min of these {wanted} that are known")]);
+        let told = notices(&query, Some([23, 24])).remove(0);
+        assert!(told.starts_with("rates are over the 115 s to 2 min of"), "{told}");
+    }
 }
 
 #[test]

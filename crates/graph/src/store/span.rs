@@ -37,6 +37,11 @@ impl Store {
         Span { since, steps: steps.max(1) }
     }
 
+    /// The step that it was made in.
+    pub fn begun(&self) -> u32 {
+        self.begun
+    }
+
     /// What is told step by step since the store is there.
     pub(super) fn always(&self) -> Span {
         Span { since: self.begun, steps: 1 }

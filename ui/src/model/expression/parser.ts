@@ -103,7 +103,8 @@ class Parser {
     if (about.type !== "yes" && !about.bare) {
       const next = this.peek();
       const place = next.kind === "word" ? next : { ...next, start: token.end, end: token.end + 1 };
-      throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}`);
+      const none = next.kind === "word" ? `: “${next.text.slice(0, 40)}” is none` : "";
+      throw fail(place, `“${token.text}” needs a comparison, such as ${example(about)}${none}`);
     }
     return { kind: "is", subject: about };
   }
@@ -118,6 +119,7 @@ class Parser {
     }
     if (ORDERED.has(operator)) throw fail(at, `“${about.names[0]}” is not a number: it has no order`);
     if (about.type === "yes") return yesNo(about, operator, token);
+    known(about, operator, token);
     return { kind: "compare", subject: about, operator, value: token.text.toLowerCase() };
   }
 
@@ -142,6 +144,13 @@ function yesNo(about: Subject, operator: Operator, token: Token): Expression {
   const wanted = (value === "true" || value === "yes") === (operator === "=");
   const is: Expression = { kind: "is", subject: about };
   return wanted ? is : { kind: "not", inner: is };
+}
+
+/** A word that is never one would find nothing, and not say why. */
+function known({ names, values, silent = [] }: Subject, operator: Operator, token: Token): void {
+  const value = token.text.toLowerCase();
+  if (!values || PARTS.has(operator) || values.includes(value) || silent.includes(value)) return;
+  throw fail(token, `“${names[0]}” is never “${token.text.slice(0, 40)}”: it is ${values.join(", ")}`);
 }
 
 const SCALE: Record<string, number> = {

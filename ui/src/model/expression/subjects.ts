@@ -14,8 +14,9 @@ export interface Subject {
   type: "text" | "number" | "yes";
   of: "node" | "edge" | "both";
   help: string;
-  /** Values to offer. */
+  /** All that it can be, to offer, and others that are taken but not offered; none for what can be anything. */
   values?: readonly string[];
+  silent?: readonly string[];
   /** Of a text: whether it can be asked for without a comparison, as whether there is any. */
   bare?: boolean;
   /** Undefined: the question makes no sense for this element. */
@@ -73,13 +74,17 @@ const LABEL = "label:";
 
 export const SUBJECTS: readonly Subject[] = [
   ofNode("text", ["name"], "name of the node, its workload, app or service", names),
-  ofNode("text", ["node"], "kind of node", nodeKinds, [
-    "workload",
-    "app",
-    "service",
-    "serviceentry",
-    "outside",
-  ]),
+  {
+    ...ofNode("text", ["node"], "kind of node", nodeKinds, [
+      "workload",
+      "app",
+      "service",
+      "serviceentry",
+      "outside",
+    ]),
+    // The last two are Kiali's, for what is no node here.
+    silent: "wl svc se client blackhole unknown gateway ingress egress box aggregate".split(" "),
+  },
   ofNode("text", ["namespace", "ns"], "namespace of the node", (n) => n.namespace ?? ""),
   ofNode("text", ["workload", "wl"], "workload name", (n) => n.workload ?? ""),
   ofNode("text", ["app"], "app label", (n) => n.app ?? ""),

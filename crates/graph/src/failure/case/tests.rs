@@ -128,7 +128,20 @@ fn a_port_that_a_service_lacks_is_told_whatever_the_outbound_policy_is() {
         assert_eq!((step.object.as_ref(), step.failed), (Some(&service), true));
     }
     let told = failure(&passed, &at(80), &shop()).unwrap();
-    assert!(told.summary.starts_with("10.96.0.9:80 could not be reached"), "{}", told.summary);
+    assert_eq!(told.summary, "10.96.0.9:80 could not be reached: no route to host");
+    assert!(
+        told.steps.iter().any(|step| step.what == "10.96.0.9:80 was chosen"),
+        "{:?}",
+        told.steps
+    );
+    let refused = Connection { unreachable: "connection refused".into(), ..at(80) };
+    let told = failure(&passed, &refused, &shop()).unwrap();
+    assert_eq!(told.summary, "10.96.0.9:80 refused the connection");
+    assert_eq!(told.remedy.as_deref(), Some("check that a program listens there"));
+    // A service's address that is led elsewhere is not the endpoint.
+    let elsewhere = Connection { endpoint: "10.0.0.7:80".into(), ..refused };
+    let told = failure(&passed, &elsewhere, &shop()).unwrap();
+    assert_eq!(told.summary, "10.96.0.9:80 refused the connection at 10.0.0.7:80");
 }
 
 #[test]
