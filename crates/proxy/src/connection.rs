@@ -349,6 +349,7 @@ impl Connection {
             cluster: cluster.map(|c| c.name.clone()).or_else(|| self.missing_cluster.clone()),
             cluster_origin: cluster.and_then(|cluster| cluster.origin.clone()),
             workload: self.workload.clone(),
+            far: None,
             downstream_remote: self.addresses.remote,
             // Interception is undone here too, as Envoy's original_dst listener filter does.
             downstream_local: self.addresses.destination(),
@@ -401,7 +402,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let record = self.record();
+        let mut record = self.record();
         let failed = self.error.is_some();
         let (received, sent) = (record.bytes_received, record.bytes_sent);
         if !self.decided {
@@ -414,6 +415,7 @@ impl Drop for Connection {
         }
         release(self.host.as_ref());
         let key = self.counted(record.flags);
+        record.far = key.as_ref().and_then(|key| self.context.shared.traffic.far(key));
         self.log(&record);
         self.context.shared.records.push(self.context.index, Ended { record, key });
         self.context.active.fetch_sub(1, Ordering::Relaxed);

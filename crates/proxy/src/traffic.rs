@@ -218,6 +218,19 @@ impl Traffic {
         }
     }
 
+    /// The workload at the other end of what is counted, where its address alone says who it is, if that is known by now.
+    pub fn far(&self, key: &Key) -> Option<Arc<Peer>> {
+        let end = match key.reporter {
+            Reporter::Source => &key.destination,
+            Reporter::Destination => &key.source,
+        };
+        let End::Address(address) = end else { return None };
+        match self.peers.look(*address) {
+            Lookup::Known(peer) => Some(peer),
+            Lookup::Pending | Lookup::Nobody => None,
+        }
+    }
+
     /// Counts what has waited for peers that are known now, or long enough.
     fn settle(&self, now: Instant) {
         self.count_waiting(|key, since| {

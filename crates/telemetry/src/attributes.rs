@@ -1,6 +1,7 @@
 //! Envoy's attributes of a connection that has ended, for expressions about its record. Source: Envoy's page on
 //! attributes. What only a request or TLS has is absent, as it is in Envoy on a TCP connection.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,9 @@ use std::sync::Arc;
 use crate::cel::{Attributes, Value};
 use crate::peer::Peer;
 use crate::record::AccessRecord;
+
+/// Envoy's number of the direction of a listener for what comes in.
+const INBOUND: i32 = 1;
 
 impl Attributes for AccessRecord {
     fn attribute(&self, group: &str, name: &str) -> Option<Value> {
@@ -20,8 +24,8 @@ impl Attributes for AccessRecord {
             "response" => self.response(name),
             "xds" => self.xds(name),
             "node" => self.proxy.node.member(name),
-            "upstream_peer" => peer(&self.peer()?, name),
-            "filter_state" if name == "upstream_peer" => Some(members(&self.peer()?)),
+            "downstream_peer" | "upstream_peer" => peer(self.peer(group)?.as_ref(), name),
+            "filter_state" => Some(members(self.peer(name)?.as_ref())),
             _ => None,
         }
     }
@@ -46,6 +50,7 @@ impl AccessRecord {
             "transport_failure_reason" => {
                 Some(Value::text(self.transport_failure().unwrap_or_default()))
             }
+            "cx_pool_ready_duration" => Some(Value::Duration(self.upstream_id.and(self.ready)?)),
             "request_attempt_count" => Some(Value::Uint(u64::from(self.attempts))),
             _ => None,
         }
@@ -80,8 +85,17 @@ impl AccessRecord {
         }
     }
 
-    /// Who was reached, by the endpoint's metadata.
-    fn peer(&self) -> Option<Peer> {
+    /// Who was reached, by the endpoint's metadata or its address; at a server's proxy, who came.
+    fn peer(&self, which: &str) -> Option<Cow<'_, Peer>> {
+        let far = || self.far.as_deref().map(Cow::Borrowed);
+        match (which, self.direction == INBOUND) {
+            ("downstream_peer", true) => far(),
+            ("upstream_peer", false) => self.endpoint().map(Cow::Owned).or_else(far),
+            _ => None,
+        }
+    }
+
+    fn endpoint(&self) -> Option<Peer> {
         let about: serde_json::Value = serde_json::from_str(self.workload.as_deref()?).ok()?;
         about["workload"].as_str().map(Peer::from_compact)
     }
@@ -121,6 +135,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::cel::{Expression, Value};
+    use crate::peer::Peer;
     use crate::record::{AccessRecord, ProxyFacts};
     use crate::sample::record;
 
@@ -136,7 +151,8 @@ mod tests {
             "xds.cluster_name.startsWith('outbound|8020|')",
             "upstream_peer.app == 'echo' && filter_state['upstream_peer'].namespace == 'default'",
             "!has(response.code) && !has(request.host) && !has(upstream.local_address)",
-            "upstream.request_attempt_count == 3",
+            "upstream.request_attempt_count == 3 && !has(upstream.cx_pool_ready_duration)",
+            "!has(downstream_peer.app) && !has(filter_state.downstream_peer)",
         ] {
             assert!(Expression::parse(text).unwrap().is_true(&record()), "{text}");
         }
@@ -145,6 +161,18 @@ mod tests {
         let named = AccessRecord { proxy: proxy.into(), ..record() };
         for text in ["xds.listener_direction == 2 && xds.node.id == 'sidecar~a'", "has(node.id)"] {
             assert!(Expression::parse(text).unwrap().is_true(&named), "{text}");
+        }
+        let far = Some(Arc::new(Peer::from_compact("web-v1;shop;web;v1;Kubernetes")));
+        let known = AccessRecord { far, workload: None, upstream_id: Some(8), ..record() };
+        let text =
+            "upstream_peer.app == 'web' && upstream.cx_pool_ready_duration > duration('1ms')";
+        assert!(Expression::parse(text).unwrap().is_true(&known), "an endpoint without metadata");
+        let inbound = AccessRecord { direction: 1, ..known };
+        for text in [
+            "downstream_peer.workload == 'web-v1' && !has(upstream_peer.workload)",
+            "filter_state['downstream_peer'].namespace == 'shop' && !has(filter_state.other)",
+        ] {
+            assert!(Expression::parse(text).unwrap().is_true(&inbound), "{text}");
         }
         let ended = AccessRecord { flags: &[], upstream_remote: None, ..record() };
         for text in ["response.flags != 0", "has(upstream.port)"] {

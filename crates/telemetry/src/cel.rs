@@ -27,30 +27,97 @@ pub trait Attributes {
     fn attribute(&self, group: &str, name: &str) -> Option<Value>;
 }
 
-/// Groups of attributes that an expression may name.
-pub const GROUPS: [&str; 13] = [
-    "connection",
-    "destination",
-    "downstream_peer",
-    "filter_state",
-    "metadata",
-    "node",
-    "request",
-    "response",
-    "source",
-    "upstream",
-    "upstream_filter_state",
-    "upstream_peer",
-    "xds",
-];
-
-/// What the groups have whose attributes are known here one by one.
-const NAMES: [(&str, &[&str]); 5] = [
+/// Groups of attributes that an expression may name, with those that connections may have here. What Envoy has of
+/// requests, of TLS and of filters alone is none of them.
+const GROUPS: [(&str, &[&str]); 13] = [
+    ("connection", &["id", "mtls", "requested_server_name"]),
     ("destination", &["address", "port"]),
     ("downstream_peer", &PEER),
+    ("filter_state", &["downstream_peer", "upstream_peer"]),
+    ("metadata", &[]),
+    ("node", &["cluster", "id", "metadata"]),
+    ("request", &["duration", "size", "total_size"]),
+    ("response", &["flags", "size", "total_size"]),
     ("source", &["address", "port"]),
+    (
+        "upstream",
+        &[
+            "address",
+            "cx_pool_ready_duration",
+            "local_address",
+            "port",
+            "request_attempt_count",
+            "transport_failure_reason",
+        ],
+    ),
+    ("upstream_filter_state", &[]),
     ("upstream_peer", &PEER),
     ("xds", &["cluster_name", "filter_chain_name", "listener_direction", "node"]),
+];
+/// What Envoy has of requests and of TLS, so that an expression that asks whether it is there means what it says.
+const ENVOYS: [(&str, &[&str]); 4] = [
+    (
+        "connection",
+        &[
+            "dns_san_local_certificate",
+            "dns_san_peer_certificate",
+            "peer_certificate",
+            "sha256_peer_certificate_digest",
+            "subject_local_certificate",
+            "subject_peer_certificate",
+            "termination_details",
+            "tls_version",
+            "transport_failure_reason",
+            "uri_san_local_certificate",
+            "uri_san_peer_certificate",
+        ],
+    ),
+    (
+        "request",
+        &[
+            "headers",
+            "headers_bytes",
+            "host",
+            "id",
+            "method",
+            "path",
+            "protocol",
+            "query",
+            "referer",
+            "scheme",
+            "time",
+            "url_path",
+            "useragent",
+        ],
+    ),
+    (
+        "response",
+        &[
+            "backend_latency",
+            "code",
+            "code_details",
+            "grpc_status",
+            "headers",
+            "headers_bytes",
+            "trailers",
+        ],
+    ),
+    (
+        "upstream",
+        &[
+            "dns_san_local_certificate",
+            "dns_san_peer_certificate",
+            "locality",
+            "num_endpoints",
+            "peer_certificate",
+            "sha256_peer_certificate_digest",
+            "subject_local_certificate",
+            "subject_peer_certificate",
+            "tls_version",
+            "uri_san_local_certificate",
+            "uri_san_peer_certificate",
+        ],
+    ),
 ];
 const PEER: [&str; 7] =
     ["app", "cluster", "namespace", "revision", "service", "version", "workload"];
@@ -111,7 +178,8 @@ impl Expression {
         &self.text
     }
 
-    /// Names in it that are no attributes; what they say is absent.
+    /// Names in it that are no attributes of connections; what they say is absent. One of Envoy's is none of them if
+    /// the expression asks whether it is there.
     pub fn strange(&self) -> &[String] {
         &self.strange
     }

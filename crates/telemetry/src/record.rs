@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
+use crate::peer::Peer;
 use crate::{cel, timestamp};
 
 /// Envoy's response flags, as far as a TCP connection can have them
@@ -116,6 +117,8 @@ pub struct AccessRecord {
     pub cluster: Option<Arc<str>>,
     pub cluster_origin: Option<Arc<str>>,
     pub workload: Option<Arc<str>>,
+    /// Who has the address of the far end, if that was looked up and known.
+    pub far: Option<Arc<Peer>>,
     pub downstream_remote: SocketAddr,
     pub downstream_local: SocketAddr,
     pub original_destination: Option<SocketAddr>,

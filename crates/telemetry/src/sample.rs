@@ -19,6 +19,7 @@ pub fn record() -> AccessRecord {
         cluster: Some("outbound|8020||echo.default.svc.cluster.local".into()),
         cluster_origin: None,
         workload: Some(r#"{"workload":"echo;default;echo;v1;Kubernetes"}"#.into()),
+        far: None,
         downstream_remote: "10.0.0.7:41000".parse().unwrap(),
         downstream_local: "10.96.0.1:8020".parse().unwrap(),
         original_destination: None,

@@ -1,19 +1,28 @@
-//! Whether the programs of a pod have ended, where its containers share a process namespace. In: `/proc`. Out:
-//! the moment after which nobody is left but the pod's first process and the agent's own, and nobody will come.
+//! Whether the programs of a pod have ended, where its containers share a process namespace. In: `/proc` and
+//! `/etc/hosts`. Out: the moment after which nobody is left but the pod's first process and the agent's own, and
+//! nobody will come.
 //!
 //! Nothing here tells how a program ended. Where the kubelet starts again what failed, a program has succeeded
 //! when it has been away for longer than the kubelet takes for that.
 
+mod unseen;
+
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io, thread};
 
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+
+use unseen::Unseen;
 
 /// A container's first process is there for longer than this, however short its program is, but on a machine so busy
 /// that nobody looks meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
+/// So soon somebody who comes is looked at, where nobody is there.
+const GLANCE: Duration = Duration::from_millis(5);
 /// Once all containers have been seen there is no hurry. Nobody must be seen for so long: between two
 /// processes of a script there may be none.
 const REST: Duration = Duration::from_millis(500);
@@ -24,9 +33,9 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
 /// So much later than planned may a container be there: the kubelet looks after 15 seconds at the latest.
 const DELAY: Duration = Duration::from_secs(30);
 
-/// Who has not been seen after so long with nobody there came and went unseen; before the first one images may have to
-/// be pulled, and big ones.
-const UNSEEN: Duration = LONGEST_BACK_OFF.saturating_add(DELAY);
+/// Who has left no trace after so long with nobody there came and went all the same; before the first one images may
+/// have to be pulled, and big ones.
+const UNTRACED: Duration = LONGEST_BACK_OFF.saturating_add(DELAY);
 const NOBODY: Duration = Duration::from_secs(3600);
 
 /// The containers of the application.
@@ -68,37 +77,76 @@ impl Restarts {
     }
 }
 
-/// Resolves when the application has ended for good.
+/// Resolves when the application has ended for good. It looks from a thread of its own: what the proxy has to do when
+/// it starts would keep it from looking.
 pub async fn ended(containers: Containers) {
-    ended_in(Path::new("/proc"), containers).await;
+    let (sender, told) = oneshot::channel();
+    if let Err(error) = look_on(containers, sender) {
+        tracing::error!(%error, "no thread that looks for the end of the application");
+    }
+    if told.await.is_err() {
+        std::future::pending().await
+    }
 }
 
-async fn ended_in(proc: &Path, Containers { later, restarts }: Containers) {
+fn look_on(containers: Containers, mut sender: oneshot::Sender<()>) -> io::Result<()> {
+    let looks = runtime::Builder::new_current_thread().enable_time().build()?;
+    let look = async move {
+        tokio::select! {
+            () = ended_in(Path::new("/"), containers) => {
+                // Whoever asked may have gone at that moment.
+                let _ = sender.send(());
+            }
+            () = sender.closed() => {}
+        }
+    };
+    let thread = thread::Builder::new().name("processes".into());
+    thread.spawn(move || looks.block_on(look)).map(drop)
+}
+
+async fn ended_in(root: &Path, Containers { later, restarts }: Containers) {
+    let proc = &root.join("proc");
     let mut seen = BTreeSet::new();
+    let mut unseen = Unseen::new(root);
     let mut gone: Option<Instant> = None;
     loop {
+        unseen.before();
         let others = others(proc);
-        gone = others.is_empty().then(|| gone.unwrap_or_else(Instant::now));
-        seen.extend(others.into_iter().flatten());
-        let complete = seen.len() >= later;
-        let patience = match (complete, seen.is_empty()) {
-            (true, _) => restarts.patience(seen.len()),
-            (false, false) => UNSEEN,
-            (false, true) => NOBODY,
+        let is_empty = !others.iter().any(|other| other.is_alive);
+        let before = seen.len();
+        seen.extend(others.into_iter().filter_map(|other| other.container));
+        unseen.after(is_empty, seen.len() > before);
+        gone = is_empty.then(|| gone.unwrap_or_else(Instant::now));
+        let starts = seen.len() + unseen.count;
+        let complete = starts >= later;
+        let patience = match (complete, starts) {
+            (true, _) => restarts.patience(starts),
+            (false, 1..) => UNTRACED,
+            (false, 0) => NOBODY,
         };
         if gone.is_some_and(|since| since.elapsed() >= patience) {
             return;
         }
         // Each start counts, however soon it fails.
         let hurry = !complete || (gone.is_some() && restarts != Restarts::Never);
-        tokio::time::sleep(if hurry { LOOK } else { REST }).await;
+        if hurry && is_empty {
+            unseen.somebody(LOOK).await;
+        } else {
+            tokio::time::sleep(if hurry { LOOK } else { REST }).await;
+        }
     }
+}
+
+/// A process, or what is left of one that its parent has not asked about.
+struct Other {
+    container: Option<String>,
+    is_alive: bool,
 }
 
 /// The container of every process that is neither the pod's first nor in the agent's own, by the control
 /// groups, which anybody may read. What `kubectl exec` runs is somebody; so is who is on the way into a
 /// container, which may be the agent's: it has none yet.
-fn others(proc: &Path) -> Vec<Option<String>> {
+fn others(proc: &Path) -> Vec<Other> {
     let groups = |folder: &Path| fs::read_to_string(folder.join("cgroup")).unwrap_or_default();
     let own = groups(&proc.join("self"));
     let around = own.lines().map(ids).max_by_key(Vec::len).unwrap_or_default();
@@ -111,7 +159,9 @@ fn others(proc: &Path) -> Vec<Option<String>> {
             let container = container(&groups, &around);
             let is_own =
                 groups == own || (container.is_some() && container == around.last().copied());
-            (!is_own && is_alive(&folder)).then(|| container.map(str::to_owned))
+            let other =
+                || Other { container: container.map(str::to_owned), is_alive: is_alive(&folder) };
+            (!is_own).then(other)
         });
     found.collect()
 }

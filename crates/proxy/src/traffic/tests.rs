@@ -108,6 +108,20 @@ fn a_refused_connection_has_its_flags() {
 }
 
 #[test]
+fn the_far_end_is_told_where_its_address_says_who_it_is() {
+    let (traffic, mut asked) = traffic();
+    let client = End::Address(CLIENT.into());
+    let far = |key: &Key| traffic.far(key).map(|peer| peer.workload.to_string());
+    let (came, went) = (inbound(client.clone()), outbound(client));
+    assert_eq!(far(&came), None, "nobody has answered yet");
+    assert_eq!(asked.try_recv(), Ok(IpAddr::from(CLIENT)));
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    assert_eq!([far(&came), far(&went)], [Some("client".into()), Some("client".into())]);
+    let about = text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#);
+    assert_eq!([far(&outbound(End::Endpoint(about))), far(&outbound(End::Unknown))], [None, None]);
+}
+
+#[test]
 fn what_no_chain_took_is_in_reports_alone_as_envoy_counts_no_such_connection() {
     let (traffic, _asked) = traffic();
     let key = Key { untaken: true, asked: Asked::Hole, ..outbound(End::Unknown) };

@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::lex::Token;
 use super::value::Value;
-use super::{CelError, GROUPS, NAMES};
+use super::{CelError, ENVOYS, GROUPS};
 
 /// Levels of nesting.
 const DEEPEST: usize = 48;
@@ -69,10 +69,12 @@ pub fn parse(tokens: Vec<Token>) -> Result<(Node, Vec<String>), CelError> {
         return Err(CelError::Empty);
     }
     let tokens = tokens.into_iter().peekable();
-    let mut parser = Parser { tokens, depth: 0, strange: Vec::new() };
+    let mut parser = Parser { tokens, depth: 0, strange: Vec::new(), asked: Vec::new() };
     let node = parser.expression()?;
-    match parser.tokens.next() {
-        None => Ok((node, parser.strange)),
+    let Parser { mut tokens, mut strange, asked, .. } = parser;
+    strange.retain(|name| !(is_envoys(name) && asked.contains(name)));
+    match tokens.next() {
+        None => Ok((node, strange)),
         Some(token) => Err(unexpected(&token)),
     }
 }
@@ -81,9 +83,25 @@ struct Parser {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     depth: usize,
     strange: Vec<String>,
+    /// Attributes of which it is asked whether they are there.
+    asked: Vec<String>,
+}
+
+fn is_envoys(name: &str) -> bool {
+    let (group, name) = name.split_once('.').unwrap_or_default();
+    ENVOYS.iter().any(|(of, names)| *of == group && names.contains(&name))
 }
 
 impl Node {
+    /// The attribute that it is, or is a member of.
+    fn attribute(&self) -> Option<String> {
+        match self {
+            Self::Attribute(group, name) => Some(format!("{group}.{name}")),
+            Self::Member(of, _) => of.attribute(),
+            _ => None,
+        }
+    }
+
     /// Whether an attribute is named in it.
     pub fn names(&self, group: &str, name: &str) -> bool {
         let names = |node: &Self| node.names(group, name);
@@ -238,6 +256,9 @@ impl Parser {
             Token::Sign("[") => Ok(Node::List(self.list("]")?)),
             Token::Name(name) if self.take("(") => {
                 let arguments = self.list(")")?;
+                if name == "has" {
+                    self.asked.extend(arguments.first().and_then(Node::attribute));
+                }
                 call(&name, arguments)
             }
             Token::Name(name) => self.attribute(name),
@@ -248,7 +269,8 @@ impl Parser {
     /// A group of attributes is no value: what follows it is the attribute's name. What is no group is
     /// absent with all its members.
     fn attribute(&mut self, group: String) -> Result<Node, CelError> {
-        let known = GROUPS.contains(&group.as_str());
+        let names = GROUPS.iter().find(|(known, _)| *known == group).map(|(_, names)| *names);
+        let known = names.is_some();
         let name = match self.tokens.peek() {
             Some(Token::Sign(".")) if known => {
                 self.tokens.next();
@@ -268,7 +290,6 @@ impl Parser {
                 String::new()
             }
         };
-        let names = NAMES.iter().find(|(of, _)| *of == group).map(|(_, names)| *names);
         if names.is_some_and(|names| !names.contains(&name.as_str())) && !name.is_empty() {
             self.strange.push(format!("{group}.{name}"));
         }

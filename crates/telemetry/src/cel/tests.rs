@@ -97,6 +97,16 @@ fn what_is_no_attribute_is_absent_and_known() {
     let text = "has(xds.cluster_metadata) || xds.node.id == '' || upstream_peer['labels'].app == source.prot";
     let strange = ["xds.cluster_metadata", "upstream_peer.labels", "source.prot"];
     assert_eq!(Expression::parse(text).unwrap().strange(), strange);
+    let text =
+        "response.code >= 400 || filter_state.io == metadata.filter_metadata || connection.mtls";
+    let strange = ["response.code", "filter_state.io", "metadata.filter_metadata"];
+    assert_eq!(Expression::parse(text).unwrap().strange(), strange);
+    let text =
+        "has(request.host) ? request.host : has(request.headers.a) && request.headers.a == 'a'";
+    assert_eq!(Expression::parse(text).unwrap().strange(), [""; 0]);
+    let text = "has(request.hots) ? request.hots : response.code";
+    let strange = ["request.hots", "request.hots", "response.code"];
+    assert_eq!(Expression::parse(text).unwrap().strange(), strange);
 }
 
 #[test]

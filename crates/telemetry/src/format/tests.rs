@@ -13,6 +13,7 @@ fn record() -> AccessRecord {
     AccessRecord {
         start: UNIX_EPOCH,
         workload: Some("{\"workload\":\"echo\"}".into()),
+        far: None,
         downstream_remote: "127.0.0.1:5".parse().unwrap(),
         downstream_local: "127.0.0.1:31400".parse().unwrap(),
         listener: "0.0.0.0_31400".into(),

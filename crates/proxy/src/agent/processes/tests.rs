@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::{Containers, DELAY, LOOK, NOBODY, REST, Restarts, UNSEEN, container, ended_in, ids};
+use super::{Containers, DELAY, LOOK, NOBODY, REST, Restarts, UNTRACED, container, ids};
 
 fn once(later: usize) -> Containers {
     Containers { later, restarts: Restarts::Never }
@@ -31,14 +32,48 @@ fn group(number: u32) -> String {
     format!("0::/../cri-containerd-{}.scope\n", id(number))
 }
 
+/// What the agent of a pod sees.
+struct Pod {
+    _root: TempDir,
+    proc: PathBuf,
+}
+
+impl Pod {
+    fn path(&self) -> &Path {
+        &self.proc
+    }
+
+    /// The kubelet makes another container.
+    fn makes(&self, number: u64) {
+        let hosts = fs::File::create(self.proc.with_file_name("etc").join("hosts")).unwrap();
+        hosts.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(number)).unwrap();
+    }
+
+    /// So many processes and threads have begun.
+    fn begun(&self, count: u32) {
+        let sign = self.proc.join("sys/kernel/ns_last_pid");
+        fs::write(sign, format!("{}\n", ID + count)).unwrap();
+    }
+}
+
 /// A pod with its first process and the agent's container, in which a hook runs.
-fn pod() -> tempfile::TempDir {
-    let proc = tempfile::tempdir().unwrap();
-    process(proc.path(), 1, 'S', &group(0));
-    process(proc.path(), ID + 100, 'R', "0::/");
-    fs::create_dir(proc.path().join("self")).unwrap();
-    fs::write(proc.path().join("self/cgroup"), "0::/").unwrap();
-    proc
+fn pod() -> Pod {
+    let root = tempfile::tempdir().unwrap();
+    let proc = root.path().join("proc");
+    fs::create_dir_all(proc.join("sys/kernel")).unwrap();
+    fs::create_dir(root.path().join("etc")).unwrap();
+    process(&proc, 1, 'S', &group(0));
+    process(&proc, ID + 100, 'R', "0::/");
+    fs::create_dir(proc.join("self")).unwrap();
+    fs::write(proc.join("self/cgroup"), "0::/").unwrap();
+    let pod = Pod { _root: root, proc };
+    pod.makes(0);
+    pod.begun(0);
+    pod
+}
+
+async fn ended_in(proc: &Path, containers: Containers) {
+    super::ended_in(proc.parent().unwrap(), containers).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,7 +107,7 @@ async fn containers_that_start_later_are_waited_for_however_short_they_are() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_came_unseen_is_not_waited_for_without_end() {
-    for (seen, limit) in [(1, UNSEEN), (0, NOBODY)] {
+    for (seen, limit) in [(1, UNTRACED), (0, NOBODY)] {
         let proc = pod();
         for number in 0..seen {
             let folder = process(proc.path(), ID, 'S', &group(number));
@@ -86,6 +121,120 @@ async fn whoever_came_unseen_is_not_waited_for_without_end() {
         let waited = since.elapsed();
         assert!((limit..limit + REST).contains(&waited), "{seen} seen: {waited:?}");
     }
+}
+
+/// Whether it has ended a moment after all that `happens`, for a Job of so many containers.
+async fn ends_after(later: usize, happens: impl AsyncFnOnce(&Pod)) -> bool {
+    let pod = pod();
+    let path = pod.path().to_owned();
+    let watch = tokio::spawn(async move { ended_in(&path, once(later)).await });
+    tokio::time::sleep(2 * LOOK).await;
+    happens(&pod).await;
+    assert!(!watch.is_finished(), "there was somebody a moment ago");
+    tokio::time::timeout(2 * REST, watch).await.is_ok()
+}
+
+/// The kubelet makes a container, which ends before anybody has looked.
+async fn unseen(pod: &Pod, number: u32) {
+    pod.makes(number.into());
+    tokio::time::sleep(2 * LOOK).await;
+    pod.begun(10 * number);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_and_went_between_two_looks_has_been_there() {
+    for later in 1..4 {
+        let ends = ends_after(later, async |pod| {
+            for number in 1..=u32::try_from(later).unwrap() {
+                tokio::time::sleep(1000 * LOOK).await;
+                unseen(pod, number).await;
+            }
+        });
+        assert!(ends.await, "{later}");
+    }
+    let seen_and_unseen = ends_after(2, async |pod| {
+        pod.makes(1);
+        let folder = process(pod.path(), ID + 1, 'S', &group(1));
+        pod.begun(5);
+        tokio::time::sleep(2 * LOOK).await;
+        fs::remove_dir_all(folder).unwrap();
+        tokio::time::sleep(2 * LOOK).await;
+        unseen(pod, 2).await;
+    });
+    assert!(seen_and_unseen.await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_came_and_went_counts_once_and_only_where_the_kubelet_made_a_container() {
+    let in_the_agents = async |pod: &Pod| {
+        pod.begun(10);
+        tokio::time::sleep(2 * LOOK).await;
+        pod.begun(20);
+        pod.makes(1);
+    };
+    assert!(!ends_after(1, in_the_agents).await, "a hook is no container");
+    let threads = async |pod: &Pod| {
+        pod.makes(1);
+        tokio::time::sleep(2 * LOOK).await;
+        fs::create_dir(pod.path().join((ID + 1).to_string())).unwrap();
+        pod.begun(1);
+    };
+    assert!(!ends_after(1, threads).await, "a thread of the agent's is there still");
+    let twice = async |pod: &Pod| {
+        unseen(pod, 1).await;
+        tokio::time::sleep(2 * LOOK).await;
+        pod.begun(20);
+    };
+    assert!(!ends_after(2, twice).await, "one container was made");
+    let beside_another = async |pod: &Pod| {
+        pod.makes(1);
+        let folder = process(pod.path(), ID + 1, 'S', &group(1));
+        tokio::time::sleep(2 * LOOK).await;
+        unseen(pod, 2).await;
+        tokio::time::sleep(2 * LOOK).await;
+        fs::remove_dir_all(folder).unwrap();
+    };
+    assert!(!ends_after(2, beside_another).await, "it may be the other's");
+    let hidden = async |pod: &Pod| {
+        fs::remove_dir_all(pod.path().join("1")).unwrap();
+        unseen(pod, 1).await;
+    };
+    assert!(!ends_after(1, hidden).await, "nobody can be seen there");
+    let around = async |pod: &Pod| {
+        pod.makes(1);
+        tokio::time::sleep(2 * LOOK).await;
+        fs::write(pod.path().join("sys/kernel/ns_last_pid"), "305\n").unwrap();
+    };
+    assert!(!ends_after(1, around).await, "the numbers have begun again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn remains_tell_of_their_container() {
+    let remains = ends_after(1, async |pod| {
+        process(pod.path(), ID + 1, 'Z', &group(1));
+        tokio::time::sleep(LOOK).await;
+    });
+    assert!(remains.await);
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_whoever_asked() {
+    let name = "processes\n";
+    let watchers = || {
+        let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+        let names = threads.map(|thread| fs::read_to_string(thread.path().join("comm")));
+        names.filter(|found| found.as_ref().is_ok_and(|found| found == name)).count()
+    };
+    // This machine's own processes never all end.
+    let watch = tokio::spawn(super::ended(once(1)));
+    let until = async |count: usize| {
+        while watchers() != count {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(DELAY, until(1)).await.unwrap();
+    watch.abort();
+    tokio::time::timeout(DELAY, until(0)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

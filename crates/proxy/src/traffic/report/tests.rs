@@ -5,10 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use envoy_types::pb::envoy::service::discovery::v3 as discovery;
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::{
+    AggregatedDiscoveryService, AggregatedDiscoveryServiceServer,
+};
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsResponse;
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
+use futures::stream::{self, Pending};
 use lateen_telemetry::labels::Reporter as Side;
 use lateen_telemetry::standard::{COVERED, FIRST, Metric, OPEN};
 use lateen_xds::client::{AdsAddress, Event, connect};
@@ -25,7 +30,8 @@ use crate::traffic::{Asked, End, Key, Meter, Text};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Takes one message of each stream and ends it in order, or refuses streams.
+/// Takes one message of each stream and ends it in order, or refuses streams. It has no configuration for anybody.
+#[derive(Clone)]
 struct Server {
     messages: mpsc::UnboundedSender<StreamMetricsMessage>,
     refuses: Arc<Mutex<bool>>,
@@ -46,6 +52,42 @@ impl MetricsService for Server {
     }
 }
 
+type Nothing<T> = Pending<Result<T, Status>>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Server {
+    type StreamAggregatedResourcesStream = Nothing<discovery::DiscoveryResponse>;
+    type DeltaAggregatedResourcesStream = Nothing<discovery::DeltaDiscoveryResponse>;
+
+    async fn stream_aggregated_resources(
+        &self,
+        _: Request<Streaming<discovery::DiscoveryRequest>>,
+    ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        Err(Status::unimplemented("deltas alone"))
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        _: Request<Streaming<discovery::DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        Ok(Response::new(stream::pending()))
+    }
+}
+
+impl Server {
+    fn new() -> (Self, mpsc::UnboundedReceiver<StreamMetricsMessage>) {
+        let (sender, messages) = mpsc::unbounded_channel();
+        (Self { messages: sender, refuses: Arc::default() }, messages)
+    }
+
+    fn serve(self, listener: UnixListener) {
+        let router = tonic::transport::Server::builder()
+            .add_service(AggregatedDiscoveryServiceServer::new(self.clone()))
+            .add_service(MetricsServiceServer::new(self));
+        tokio::spawn(router.serve_with_incoming(UnixListenerStream::new(listener)));
+    }
+}
+
 struct Rig {
     reporter: Reporter,
     messages: mpsc::UnboundedReceiver<StreamMetricsMessage>,
@@ -58,13 +100,9 @@ impl Rig {
     async fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ads.sock");
-        let (sender, messages) = mpsc::unbounded_channel();
-        let refuses: Arc<Mutex<bool>> = Arc::default();
-        let server =
-            MetricsServiceServer::new(Server { messages: sender, refuses: refuses.clone() });
-        let listener = UnixListenerStream::new(UnixListener::bind(&path).unwrap());
-        let router = tonic::transport::Server::builder().add_service(server);
-        tokio::spawn(router.serve_with_incoming(listener));
+        let (server, messages) = Server::new();
+        let refuses = server.refuses.clone();
+        server.serve(UnixListener::bind(&path).unwrap());
         let node = Node { id: "sidecar~a".to_owned(), ..Default::default() };
         let nothing = StaticResources { listeners: vec![], clusters: vec![], endpoints: vec![] };
         let source = Source::Static(Box::new(nothing));
@@ -213,4 +251,42 @@ async fn what_could_not_be_told_for_long_is_counted_and_what_is_open_is_told() {
     let message = rig.told().await;
     assert_eq!(counts(&message), [None, None, Some(2.0)]);
     assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 8);
+}
+
+/// The socket is there before anybody serves it: a supervisor keeps it while the control plane is away.
+#[tokio::test]
+async fn what_happened_before_anybody_answered_is_told_once_and_with_its_time() {
+    const HELD: Duration = Duration::from_secs(1);
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("ads.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let node = Node { id: "sidecar~a".to_owned(), ..Default::default() };
+    let source = Source::Ads(AdsAddress::Unix(path));
+    let options = Options { workers: 1, ..Options::new(node, Role::Gateway, source) };
+    let began = Instant::now();
+    let proxy = Proxy::start(options).await.unwrap();
+    let shared = proxy.view().shared.clone();
+    let open = || shared.traffic.open(0, key(), Duration::from_millis(20));
+    let _meters: Vec<Meter> = (0..3).map(|_| open()).collect();
+    tokio::time::sleep(HELD).await;
+    let (server, mut messages) = Server::new();
+    server.serve(listener);
+    let mut told = async || tokio::time::timeout(PATIENCE, messages.recv()).await.unwrap().unwrap();
+    let first = told().await;
+    assert_eq!(counts(&first), [Some(3.0), None, Some(3.0)]);
+    assert!(sum(&first, FIRST).is_some());
+    let mut covered = sum(&first, COVERED).unwrap();
+    assert!(covered > 0.8 * HELD.as_secs_f64(), "it is said to be of {covered} s");
+    let _another = open();
+    loop {
+        let next = told().await;
+        covered += sum(&next, COVERED).unwrap();
+        assert!(covered <= began.elapsed().as_secs_f64(), "time is told twice");
+        assert_eq!(sum(&next, FIRST), None);
+        let [opened, ..] = counts(&next);
+        if let Some(opened) = opened {
+            assert_eq!(opened, 1.0, "what was told is told again");
+            return;
+        }
+    }
 }
