@@ -21,6 +21,7 @@ use crate::error::{ApiError, Cause};
 use crate::object::{self, MAX_DEPTH};
 use crate::patch;
 use crate::rbac::{self, Action};
+use crate::reply::MOST_WARNINGS;
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
@@ -147,6 +148,9 @@ impl Change<'_> {
         };
         let Ok(said) = timeout(SOON, foresee(kind, intent(object.clone()))).await else { return };
         for (object, text) in said {
+            if self.warnings.len() >= MOST_WARNINGS {
+                return;
+            }
             if self.may_read(&object) && !self.warnings.contains(&text) {
                 self.warnings.push(text);
             }
