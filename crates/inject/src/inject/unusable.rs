@@ -59,10 +59,9 @@ pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issu
 /// Which of the two the pod's own container says of a resource, and what it leaves to the defaults. What it says of both
 /// is named by the API.
 fn own_side(base: &Value, resource: &str) -> Option<(String, &'static str)> {
-    let lists = ["containers", "initContainers"].into_iter();
-    let (list, own) = lists
-        .filter_map(|list| Some((list, pod::find(pod::list(base, list), PROXY_CONTAINER)?)))
-        .next()?;
+    let mut lists = ["containers", "initContainers"].into_iter();
+    let (list, own) =
+        lists.find_map(|list| Some((list, pod::find(pod::list(base, list), PROXY_CONTAINER)?)))?;
     let says = |group: &str| !own["resources"][group][resource].is_null();
     let (group, other) = match (says("requests"), says("limits")) {
         (false, true) => ("limits", "requests"),
