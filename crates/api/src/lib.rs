@@ -4,6 +4,7 @@
 //! and the field. Nothing here reads a clock, the environment, a file or a socket.
 
 pub mod duration;
+pub mod intent;
 pub mod issue;
 pub mod istio;
 pub mod kinds;

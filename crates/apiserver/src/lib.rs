@@ -40,11 +40,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::future::BoxFuture;
 use ipnet::Ipv4Net;
+use lateen_api::intent::Intent;
 use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::Kind;
 use lateen_identity::{Ca, private_dir, read_or_create_token};
-
-use serde_json::Value;
 
 pub use server::Clock;
 
@@ -66,9 +65,11 @@ pub struct Config {
     pub clock: Clock,
 }
 
-/// Tells what would newly be wrong with others if an object were stored, of each with its name.
-pub type Foresee =
-    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync>;
+/// Tells what would be wrong with an object if it were stored, and what newly with others if it were stored or went, of
+/// each with its name.
+pub type Foresee = Arc<
+    dyn Fn(&'static Kind, Intent) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync,
+>;
 
 /// Why a server cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -103,11 +103,13 @@ pub fn error(error: &ApiError) -> Response<Body> {
     response
 }
 
+/// How many warnings an answer has at most.
+pub const MOST_WARNINGS: usize = 32;
+
 /// Adds `Warning: 299` headers, bounded in number and size.
 pub fn warn(response: &mut Response<Body>, warnings: &[String]) {
-    const NUMBER: usize = 32;
     const BYTES: usize = 1024;
-    for warning in warnings.iter().take(NUMBER) {
+    for warning in warnings.iter().take(MOST_WARNINGS) {
         let mut text = String::new();
         for letter in warning.chars() {
             if text.len() > BYTES {

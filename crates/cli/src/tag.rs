@@ -59,7 +59,7 @@ struct SetArgs {
     #[arg(long)]
     auto_inject_namespaces: bool,
     /// The control plane's namespace
-    #[arg(long, short = 'i', default_value = "istio-system", value_parser = parse_name)]
+    #[arg(long, short = 'i', alias = "istioNamespace", default_value = "istio-system", value_parser = parse_name)]
     istio_namespace: String,
     /// Do not ask before changing the cluster
     #[arg(long, short = 'y')]
@@ -74,7 +74,17 @@ struct ListArgs {
     #[arg(long, short, value_enum)]
     output: Option<Format>,
     #[command(flatten)]
+    of_any: AnyNamespace,
+    #[command(flatten)]
     cluster: ClusterArgs,
+}
+
+/// A tag is found by its name, which the whole cluster has once.
+#[derive(Debug, Args)]
+struct AnyNamespace {
+    /// Taken as istioctl takes it: tags of every control plane are looked through
+    #[arg(long = "istio-namespace", short = 'i', alias = "istioNamespace", value_parser = parse_name)]
+    _istio_namespace: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +94,8 @@ struct RemoveArgs {
     /// Do not ask before changing the cluster
     #[arg(long, short = 'y')]
     skip_confirmation: bool,
+    #[command(flatten)]
+    of_any: AnyNamespace,
     #[command(flatten)]
     cluster: ClusterArgs,
 }

@@ -151,16 +151,16 @@ impl Core {
         Arc::new(Objects::new(self.inventory(), findings, rights, whatif))
     }
 
-    /// What would newly be wrong with others, for whoever is about to store an object.
+    /// What would be wrong, for whoever is about to store or remove an object.
     pub fn foresee(&self) -> Foresee {
         let whatif = self.whatif.clone();
-        Arc::new(move |kind, object| {
+        Arc::new(move |kind, intent| {
             let whatif = whatif.clone();
             Box::pin(async move {
                 // Without an answer it is stored all the same, and findings are told later.
-                let outlook = whatif.ask_for_api(kind, object).await.unwrap_or_default();
+                let outlook = whatif.ask_for_api(kind, intent).await.unwrap_or_default();
                 let said = |issue: Issue| (issue.object.clone(), issue.to_string());
-                outlook.others.into_iter().map(said).collect()
+                outlook.own.into_iter().chain(outlook.others).map(said).collect()
             })
         })
     }

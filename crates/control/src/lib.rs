@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
+use lateen_api::intent::Intent;
 use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::Kind;
 use lateen_kube::{Client, Source};
@@ -43,7 +44,6 @@ use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
 use lateen_xds::server::serve::Door;
-use serde_json::Value;
 use tokio::sync::watch;
 
 pub use inventory::Inventory;
@@ -74,10 +74,11 @@ pub struct Options {
     pub foresight: Option<Arc<OnceLock<Foresee>>>,
 }
 
-/// Tells what would newly be wrong with others if an object were stored, of each with its name; nothing if that is not
-/// known.
-pub type Foresee =
-    Arc<dyn Fn(&'static Kind, Value) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync>;
+/// Tells what would be wrong with an object if it were stored, and what newly with others if it were stored or went, of
+/// each with its name; nothing if that is not known.
+pub type Foresee = Arc<
+    dyn Fn(&'static Kind, Intent) -> BoxFuture<'static, Vec<(ObjectRef, String)>> + Send + Sync,
+>;
 
 /// Makes pages of what the control plane knows.
 pub type MakePages = Box<dyn FnOnce(Inventory) -> Arc<dyn Pages> + Send>;

@@ -1,4 +1,4 @@
-//! What the mesh would say of an object if it were saved. In: an object as its author wrote it, and a copy of the
+//! What the mesh would say if an object were saved, or went. In: an object as its author wrote it, and a copy of the
 //! writer's world with what is said of it. Out: what would be wrong with the object, and what newly with others.
 //!
 //! The writer gives a copy away and goes on: tables are copied apart from it, unless a change comes in that moment.
@@ -12,16 +12,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lateen_api::intent::Intent;
 use lateen_api::issue::Issue;
 use lateen_api::kinds::Kind;
 use lateen_api::resource::Key;
+use lateen_model::convert::NOT_SUPPORTED;
 use lateen_model::service::Labels;
 use lateen_model::{Change, Snapshot, World};
 use lateen_runtime::pages::Reader;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::reading::reading;
+use crate::reading::{Reading, reading};
 use crate::selectors::{Gateways, unmatched};
 use turns::{Asker, Turns};
 
@@ -49,7 +51,7 @@ pub struct WhatIf {
 /// What would be said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outlook {
-    /// Of the object itself.
+    /// Of the object itself, but for what its text alone is checked for.
     pub own: BTreeSet<Issue>,
     /// Of others, of which it is not said now.
     pub others: BTreeSet<Issue>,
@@ -85,7 +87,8 @@ impl WhatIf {
         kind: &'static Kind,
         object: Value,
     ) -> Result<Outlook, Unanswered> {
-        self.answer(Asker::Reader(reader.user().map(str::to_owned)), kind, object).await
+        let asker = Asker::Reader(reader.user().map(str::to_owned));
+        self.answer(asker, kind, Intent::Store(object)).await
     }
 
     /// The same for the API of this process, which takes no reader's places.
@@ -95,16 +98,16 @@ impl WhatIf {
     pub async fn ask_for_api(
         &self,
         kind: &'static Kind,
-        object: Value,
+        intent: Intent,
     ) -> Result<Outlook, Unanswered> {
-        self.answer(Asker::Api, kind, object).await
+        self.answer(Asker::Api, kind, intent).await
     }
 
     async fn answer(
         &self,
         asker: Asker,
         kind: &'static Kind,
-        object: Value,
+        intent: Intent,
     ) -> Result<Outlook, Unanswered> {
         let place = self.turns.place(asker).ok_or(Unanswered::TooMany)?;
         let answer = async {
@@ -115,7 +118,7 @@ impl WhatIf {
             let looking = tokio::task::spawn_blocking(move || {
                 // Held until this is done, whether or not somebody waits for it still.
                 let _turn = turn;
-                outlook(present, kind, object, &gateways)
+                outlook(present, kind, intent, &gateways)
             });
             looking.await.ok()
         };
@@ -123,17 +126,26 @@ impl WhatIf {
     }
 }
 
-fn outlook(present: Present, kind: &'static Kind, object: Value, gateways: &[Labels]) -> Outlook {
+fn outlook(present: Present, kind: &'static Kind, intent: Intent, gateways: &[Labels]) -> Outlook {
     let mut world = present.world.apart();
-    let (key, before) = (Key::of(kind, &object), world.snapshot());
-    world.apply(match reading(kind, object).resource {
+    let (Intent::Store(object) | Intent::Remove(object)) = &intent;
+    let (key, before) = (Key::of(kind, object), world.snapshot());
+    let (resource, mut all) = match intent {
+        Intent::Store(object) => {
+            let Reading { resource, mut issues, .. } = reading(kind, object);
+            issues.retain(|issue| issue.code == NOT_SUPPORTED);
+            (resource, issues)
+        }
+        Intent::Remove(_) => (None, BTreeSet::new()),
+    };
+    world.apply(match resource {
         Some(resource) => Change::Put(Box::new(resource)),
         // The mesh takes what it cannot read as gone.
         None => Change::Delete(key.clone()),
     });
     let after = world.snapshot();
     let name = key.object_ref();
-    let mut all: BTreeSet<Issue> = lateen_translate::mesh_issues(&after).into_iter().collect();
+    all.extend(lateen_translate::mesh_issues(&after));
     all.extend(unserved(&after, gateways));
     all.retain(|issue| after.sees(&issue.object));
     let (own, mut others): (BTreeSet<_>, BTreeSet<_>) =

@@ -393,3 +393,38 @@ fn the_roles_own_template_opens_the_gateway_on_an_external_ip() {
         Ok(())
     });
 }
+
+#[test]
+fn an_existing_meshs_objects_are_taken_over_where_the_role_is_told_to() {
+    isolated(|| {
+        let (mesh, controller, mut variables) = cluster()?;
+        let first = controller.play("lateen.mesh.istio", &variables, &[])?;
+        ensure!(first.ok, "{}", first.output);
+        let template = controller.path("other.yml");
+        fs::write(
+            &template,
+            "{apiVersion: install.istio.io/v1alpha1, kind: IstioOperator, metadata: {name: other}, \
+             spec: {profile: default}}",
+        )?;
+        variables["istio_operator_template"] = json!(template);
+        for no in [json!(null), json!(false), json!("no")] {
+            variables["istio_take_over"] = no.clone();
+            if no.is_null() {
+                variables.as_object_mut().context("variables")?.remove("istio_take_over");
+            }
+            let refused = controller.play("lateen.mesh.istio", &variables, &[])?;
+            ensure!(!refused.ok && refused.output.contains("--take-over"), "{}", refused.output);
+        }
+        let owner = || {
+            let label = "{.metadata.labels.install\\.operator\\.istio\\.io/owning-resource}";
+            let path = format!("jsonpath={label}");
+            mesh.kubectl(&["get", "deployment", "istiod", "-n=istio-system", "-o", &path])
+        };
+        ensure!(owner()? != "other", "it was changed all the same");
+        variables["istio_take_over"] = json!("yes");
+        let taken = controller.play("lateen.mesh.istio", &variables, &[])?;
+        ensure!(taken.ok && changed(&taken) != [("master", 0)], "{}", taken.output);
+        ensure!(owner()? == "other");
+        Ok(())
+    });
+}

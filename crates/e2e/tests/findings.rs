@@ -124,3 +124,31 @@ fn kubectl_is_warned_of_what_a_change_does_to_another_object() {
         })
     });
 }
+
+#[test]
+fn kubectl_is_warned_of_what_misses_a_deleted_object_and_of_its_own_one_without_effect() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        mesh.apply(ROUTED)?;
+        let removals = [
+            ("destinationrule", "VirtualService default/shop"),
+            ("serviceentry", "no service is called"),
+        ];
+        for (kind, words) in removals {
+            let delete = ["delete", kind, "shop", "--dry-run=server", "--warnings-as-errors"];
+            wait_until("the warning of a removal", SOON, || {
+                let said = mesh.kubectl_tool().fails(&delete)?;
+                ensure!(said.contains("Warning: ") && said.contains(words), "{said}");
+                Ok(())
+            })?;
+        }
+        let policy =
+            "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p}}";
+        let apply = ["apply", "--dry-run=server", "--warnings-as-errors", "-f", "-"];
+        wait_until("the warning of itself", SOON, || {
+            let said = mesh.kubectl_tool().fails_with_input(&apply, policy)?;
+            ensure!(said.contains("AuthorizationPolicy is not enforced yet"), "{said}");
+            Ok(())
+        })
+    });
+}

@@ -351,12 +351,14 @@ fn a_tag_names_a_revision_until_it_is_removed() {
         let said = lateen_fails(&mesh, &["tag", "set", "prod", "--revision", "green"])?;
         ensure!(said.contains("--overwrite"), "{said}");
         lateen(&mesh, &["tag", "set", "prod", "--revision", "green", "--overwrite"])?;
-        let list = lateen(&mesh, &["tag", "list"])?;
-        let row: Vec<&str> = list.lines().nth(1).unwrap_or_default().split_whitespace().collect();
-        ensure!(row == ["prod", "green", "shop"], "{list}");
+        for namespace in [&[][..], &["-i", "istio-system"], &["--istioNamespace", "mesh"]] {
+            let list = lateen(&mesh, &[&["tag", "list"], namespace].concat())?;
+            let row = list.lines().nth(1).unwrap_or_default().split_whitespace();
+            ensure!(row.eq(["prod", "green", "shop"]), "{list}");
+        }
         let yaml = lateen(&mesh, &["tag", "generate", "canary", "--revision", "blue"])?;
         ensure!(yaml.contains("istio-revision-tag-canary"), "{yaml}");
-        lateen(&mesh, &["tag", "remove", "prod", "-y"])?;
+        lateen(&mesh, &["tag", "remove", "prod", "-y", "-i", "istio-system"])?;
         mesh.kubectl_fails(&["get", hook, "istio-revision-tag-prod"])?;
         Ok(())
     });

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
 use lateen_model::convert::CONFLICT;
-use lateen_model::routing::{L4Route, VirtualService};
+use lateen_model::routing::{Destination, L4Route, VirtualService};
+use lateen_model::service::{Port, Service};
 
 /// All findings, sorted.
 pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
@@ -46,10 +47,19 @@ pub fn unknown_subset(subset: &str, host: &str) -> String {
     format!("no destination rule defines subset {subset:?} of {host}: add it")
 }
 
+/// The message about a port that no service of the name has, and what to do; the same wherever it is found.
+pub fn unknown_port(port: u16, host: &str, fix: &str) -> String {
+    format!("{host} has no TCP port {port}: {fix}")
+}
+
+/// What to do about a port that a route names.
+pub const ANOTHER_PORT: &str = "use one of its ports";
+
 fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
     let routes = vs.tcp.iter().chain(&vs.tls);
     for destination in routes.flat_map(|route: &L4Route| &route.destinations) {
         rules::subset(snapshot, vs, destination, found);
+        port(snapshot, vs, destination, found);
         let known = |host: &Arc<str>| !snapshot.services().by_host(host).is_empty();
         if !destination.hosts.iter().any(known) {
             let message = unknown_host(&destination.written);
@@ -57,6 +67,29 @@ fn destinations(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<I
             let object = vs.meta.object.clone();
             found.insert(Issue::error(object, &destination.path, code, message));
         }
+    }
+}
+
+/// A destination's port, if no service of that name has it for TCP.
+fn port(
+    snapshot: &Snapshot,
+    vs: &VirtualService,
+    destination: &Destination,
+    found: &mut BTreeSet<Issue>,
+) {
+    let services = snapshot.services();
+    let named = destination.hosts.iter().map(|host| services.by_host(host));
+    let Some(ids) = named.into_iter().find(|ids| !ids.is_empty()) else { return };
+    let Some(number) = destination.port else { return };
+    let mut all = ids.iter().map(|id| services.get(*id));
+    // What an alias stands for may differ between clients.
+    let may_have = |service: &Arc<Service>| {
+        service.external_name.is_some() || service.port(number).is_some_and(Port::is_tcp)
+    };
+    if let Some(first) = all.clone().next().filter(|_| !all.any(may_have)) {
+        let message = unknown_port(number, &first.hostname, ANOTHER_PORT);
+        let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+        found.insert(Issue::error(vs.meta.object.clone(), &destination.path, code, message));
     }
 }
 

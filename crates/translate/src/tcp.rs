@@ -121,13 +121,13 @@ fn lookup<'a>(
     let host = &service.hostname;
     if !service.port(number).is_some_and(|port| port.is_tcp()) {
         let (code, fix) = match destination.port {
-            Some(_) => (Code::REFERENCED_RESOURCE_NOT_FOUND, "use one of its ports"),
+            Some(_) => (Code::REFERENCED_RESOURCE_NOT_FOUND, crate::issues::ANOTHER_PORT),
             None => (
                 Code::VIRTUAL_SERVICE_DESTINATION_PORT_SELECTOR_REQUIRED,
                 "name one of its ports in destination.port.number",
             ),
         };
-        let message = format!("{host} has no TCP port {number}: {fix}");
+        let message = crate::issues::unknown_port(number, host, fix);
         let wrong = format!("leads to port {number} of {host}, which has no such TCP port");
         return Err(Problem { code, message, wrong });
     }

@@ -28,9 +28,9 @@ pub use gateway::{
     GatewaySpec, Port, Server, ServerTlsMode, ServerTlsSettings, TlsCertificate, TlsProtocol,
 };
 pub use load_balancer::{
-    Attribute, ConsistentHashLb, HttpCookie, LoadBalancerSettings, LocalityDistribute,
-    LocalityFailover, LocalityLoadBalancerSetting, MagLev, RingHash, SimpleLb, ZoneAwareFailover,
-    ZoneAwareLoadBalancerSetting,
+    Attribute, BackendUtilizationLb, ConsistentHashLb, HttpCookie, LoadBalancerSettings,
+    LocalityDistribute, LocalityFailover, LocalityLoadBalancerSetting, MagLev, RingHash, SimpleLb,
+    ZoneAwareFailover, ZoneAwareLoadBalancerSetting,
 };
 pub use proxy_config::{ProxyConfigSpec, ProxyImage};
 pub use service_entry::{

@@ -9,4 +9,6 @@ pub use authorization_policy::{
     Rule, RuleFrom, RuleTo, Source,
 };
 pub use peer_authentication::{MutualTls, MutualTlsMode, PeerAuthenticationSpec};
-pub use request_authentication::{ClaimToHeader, JwtHeader, JwtRule, RequestAuthenticationSpec};
+pub use request_authentication::{
+    ClaimToHeader, JwtHeader, JwtPresence, JwtRule, RequestAuthenticationSpec,
+};

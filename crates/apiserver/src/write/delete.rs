@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::Response;
+use lateen_api::intent::Intent;
 use serde_json::{Value, json};
 
 use super::body::Received;
@@ -140,8 +141,14 @@ impl Writer<'_> {
                 return Err(ApiError::forbidden(kind, name, "this namespace may not be deleted"));
             }
             let change = self.change(Operation::Delete)?;
-            let change = Change { target, dry_run: options.dry_run, ..change };
-            let warnings = admit(change, &old).await?;
+            let mut change = Change { target, dry_run: options.dry_run, ..change };
+            crate::admission::mutate(&mut change, Some(&old), Value::Null).await?;
+            crate::admission::validate(&mut change, Some(&old), None).await?;
+            // The answer of a collection has no place for it.
+            if !self.target.name.is_empty() {
+                change.warn_of_outlook(&old, Intent::Remove).await;
+            }
+            let warnings = change.warnings;
             if options.dry_run {
                 return Ok((old, true, warnings));
             }
@@ -159,12 +166,6 @@ impl Writer<'_> {
         }
         Err(ApiError::modified(kind, name))
     }
-}
-
-async fn admit(mut change: Change<'_>, old: &Value) -> Result<Vec<String>, ApiError> {
-    crate::admission::mutate(&mut change, Some(old), Value::Null).await?;
-    crate::admission::validate(&mut change, Some(old), None).await?;
-    Ok(change.warnings)
 }
 
 /// Removes an object, or marks it if something has to happen first. Says whether it is gone.

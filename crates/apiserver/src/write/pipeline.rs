@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lateen_api::intent::Intent;
 use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::object_ref;
@@ -20,6 +21,7 @@ use crate::error::{ApiError, Cause};
 use crate::object::{self, MAX_DEPTH};
 use crate::patch;
 use crate::rbac::{self, Action};
+use crate::reply::MOST_WARNINGS;
 use crate::route::{Query, Target};
 use crate::server::Server;
 use crate::store::{Expect, Write, WriteError};
@@ -107,7 +109,7 @@ impl Change<'_> {
         check::meaning(kind, subresource, before, &new, refused, &mut self.warnings)?;
         self.warn_of_providers(&new);
         crate::admission::validate(self, before, Some(&new)).await?;
-        self.warn_of_others(&new).await;
+        self.warn_of_outlook(&new, Intent::Store).await;
         if !self.dry_run {
             return self.store(old, new, reservation).await;
         }
@@ -134,19 +136,24 @@ impl Change<'_> {
         self.warnings.extend(found.iter().map(ToString::to_string));
     }
 
-    /// Of what would newly be wrong with other objects that the user may read, as far as that is known soon. Programs do
-    /// not read it.
-    async fn warn_of_others(&mut self, new: &Value) {
+    /// Of what would be wrong with the object, and newly with others, of those that the user may read, as far as that is
+    /// known soon. Programs do not read it.
+    pub async fn warn_of_outlook(&mut self, object: &Value, intent: fn(Value) -> Intent) {
         let kind = self.kind();
         let is_user_s = self.manager.starts_with("kubectl") && self.target.subresource.is_empty();
+        let of_mesh = kind.source != Source::Kubernetes || is_service(object);
         let foresee = self.server.foresee.get();
-        let Some(foresee) = foresee.filter(|_| is_user_s && kind.source == Source::Istio) else {
+        let Some(foresee) = foresee.filter(|_| is_user_s && of_mesh) else {
             return;
         };
-        if let Ok(said) = timeout(SOON, foresee(kind, new.clone())).await {
-            let readable = said.into_iter().filter(|(object, _)| self.may_read(object));
-            let texts: Vec<String> = readable.map(|(_, text)| text).collect();
-            self.warnings.extend(texts);
+        let Ok(said) = timeout(SOON, foresee(kind, intent(object.clone()))).await else { return };
+        for (object, text) in said {
+            if self.warnings.len() >= MOST_WARNINGS {
+                return;
+            }
+            if self.may_read(&object) && !self.warnings.contains(&text) {
+                self.warnings.push(text);
+            }
         }
     }
 

@@ -8,5 +8,6 @@ mod harness;
 mod limits;
 mod objects;
 mod rights;
+mod warnings;
 mod watches;
 mod webhooks;

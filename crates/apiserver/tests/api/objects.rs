@@ -1,10 +1,5 @@
 //! Objects: create, read, replace, patch, delete, and the refusals that kubectl users know.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use bytes::Bytes;
-use lateen_api::issue::ObjectRef;
 use serde_json::{Value, json};
 
 use crate::harness::{Api, CONFIGS, SERVICES, config_map, service};
@@ -399,77 +394,4 @@ async fn an_object_that_is_being_deleted_gets_no_more_finalizers() {
     );
     let patch = json!({"metadata": {"finalizers": null}});
     assert_eq!(api.client.patch(&path, "application/merge-patch+json", patch).await.0, 200);
-}
-
-#[tokio::test]
-async fn users_are_warned_of_what_they_do_to_others_and_wait_for_it_only_so_long() {
-    let dir = tempfile::tempdir().unwrap();
-    let api = Api::start(dir.path()).await;
-    let foresee = |kind: &'static lateen_api::kinds::Kind, object: Value| {
-        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
-        let said: futures::future::BoxFuture<'static, _> = Box::pin(async move {
-            if name == "slow" {
-                std::future::pending::<()>().await;
-            }
-            let other = ObjectRef::new(kind.group, kind.kind, "shop", "other");
-            vec![(other, format!("{} {name} harms", kind.kind))]
-        });
-        said
-    };
-    assert!(api.foresight.set(Arc::new(foresee)).is_ok());
-    let warned = async |path: &str, manager: &str, object: Value| {
-        let path = format!("{path}?fieldManager={manager}");
-        let body = Bytes::from(object.to_string());
-        let request = api.client.request("POST", &path, "application/json", body);
-        let (parts, made) = api.client.send(request).await;
-        assert_eq!(parts.status, 201, "{made}");
-        parts.headers.get("warning").map(|text| text.to_str().unwrap().to_owned())
-    };
-    let rules = "/apis/networking.istio.io/v1/namespaces/default/destinationrules";
-    let rule = |name: &str| {
-        json!({
-            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
-            "metadata": { "name": name }, "spec": { "host": "echo" },
-        })
-    };
-    let user = "kubectl-client-side-apply";
-    let told = warned(rules, user, rule("a")).await;
-    assert_eq!(told.as_deref(), Some("299 - \"DestinationRule a harms\""));
-    assert_eq!(warned(rules, "controller", rule("b")).await, None, "a program reads no warnings");
-    assert_eq!(warned(CONFIGS, user, config_map("c", json!({}))).await, None, "not of the mesh");
-    let begun = Instant::now();
-    assert_eq!(warned(rules, user, rule("slow")).await, None);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-}
-
-#[tokio::test]
-async fn users_are_warned_of_those_objects_only_that_they_may_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let api = Api::start(dir.path()).await;
-    let foresee = |kind: &'static lateen_api::kinds::Kind, _: Value| {
-        let said: futures::future::BoxFuture<'static, _> = Box::pin(async move {
-            let rule = ObjectRef::new(kind.group, kind.kind, "secret", "own-kind");
-            let entry = ObjectRef::new(kind.group, "ServiceEntry", "secret", "no-right");
-            let unknown = ObjectRef::new("example.com", "Thing", "secret", "no-kind");
-            [rule, entry, unknown].map(|object| (object.clone(), object.to_string())).to_vec()
-        });
-        said
-    };
-    assert!(api.foresight.set(Arc::new(foresee)).is_ok());
-    let rules = json!([{
-        "verbs": ["get", "create"], "apiGroups": ["networking.istio.io"],
-        "resources": ["destinationrules"],
-    }]);
-    let user = crate::rights::account_with(&api, rules).await;
-    let object = json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
-        "metadata": { "name": "d" }, "spec": { "host": "echo" },
-    });
-    let path = "/apis/networking.istio.io/v1/namespaces/default/destinationrules\
-                ?fieldManager=kubectl-create";
-    let request = user.request("POST", path, "application/json", Bytes::from(object.to_string()));
-    let (parts, made) = user.send(request).await;
-    assert_eq!(parts.status, 201, "{made}");
-    let told: Vec<_> = parts.headers.get_all("warning").iter().collect();
-    assert_eq!(told, ["299 - \"DestinationRule secret/own-kind\""]);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use lateen_api::intent::Intent;
 use lateen_api::issue::Issue;
 use lateen_api::kinds::{by_kind, split_api_version};
 use lateen_model::service::Labels;
@@ -78,7 +79,7 @@ fn present(mut world: World) -> Present {
 }
 
 fn outlook(world: World, object: &Value, gateways: &[Labels]) -> Outlook {
-    super::outlook(present(world), kind(object), object.clone(), gateways)
+    super::outlook(present(world), kind(object), Intent::Store(object.clone()), gateways)
 }
 
 /// What is said of the object, and of others, if it is saved in the shop.
@@ -114,6 +115,57 @@ fn what_would_newly_be_wrong_with_others_is_told_and_what_is_wrong_already_is_no
 }
 
 #[test]
+fn a_port_that_a_service_has_no_more_is_told_of_the_route_to_it() {
+    let service = |port: u16| {
+        let ports = json!([{ "port": port, "name": "tcp" }]);
+        object("v1", "Service", "echo", json!({ "ports": ports, "selector": { "app": "echo" } }))
+    };
+    let to_port = "VirtualService shop/v spec.tcp[0].route[0].destination.host: echo.shop.svc.cluster.local has no TCP";
+    let mut world = shop();
+    let mut routed = route("echo", "v1");
+    routed["spec"]["tcp"][0]["route"][0]["destination"]["port"] = json!({ "number": 80 });
+    world.apply(Change::Put(Box::new(reading(kind(&routed), routed).resource.unwrap())));
+    let kept = outlook(world.clone(), &service(80), &[]);
+    assert_eq!(kept, Outlook::default());
+    let moved = outlook(world, &service(81), &[]);
+    assert_eq!(moved.own, BTreeSet::new());
+    assert_eq!(lines(&moved.others), [to_port]);
+}
+
+#[test]
+fn what_would_miss_an_object_that_goes_is_told() {
+    let without = |object: Value| {
+        let kind = kind(&object);
+        let outlook = super::outlook(present(shop()), kind, Intent::Remove(object), &[]);
+        assert_eq!(outlook.own, BTreeSet::new());
+        lines(&outlook.others)
+    };
+    assert_eq!(without(rule("v1", "v1")), [NO_SUBSET]);
+    assert_eq!(without(route("echo", "v1")), [""; 0]);
+    let gone = without(object("v1", "Service", "echo", json!({})));
+    let of_route =
+        "VirtualService shop/v spec.tcp[0].route[0].destination.host: no service is called";
+    assert!(gone.iter().any(|line| line == of_route), "{gone:?}");
+    assert!(
+        gone.iter().any(|line| line.starts_with("DestinationRule shop/d spec.host: ")),
+        "{gone:?}"
+    );
+}
+
+#[test]
+fn that_an_object_has_no_effect_is_told_of_itself() {
+    let policy = object("security.istio.io/v1", "AuthorizationPolicy", "p", json!({}));
+    check(policy, &["AuthorizationPolicy shop/p : AuthorizationPolicy is not enforced"], &[]);
+    let mut routed = route("echo", "v1");
+    routed["spec"]["http"] = json!([{ "route": [{ "destination": { "host": "echo" } }] }]);
+    check(routed, &["VirtualService shop/v spec.http: this field has no"], &[]);
+    let mut busy = rule("v1", "v1");
+    busy["spec"]["trafficPolicy"] = json!({ "loadBalancer": { "backendUtilization": {} } });
+    let field = "DestinationRule shop/d spec.trafficPolicy.loadBalancer.backendUtilization: this field has no";
+    check(busy, &[field], &[]);
+}
+
+#[test]
 fn a_selector_that_no_gateway_has_is_told_where_there_are_gateways() {
     let spec = json!({ "selector": { "istio": "none" }, "servers": [] });
     let gateway = istio("Gateway", "g", spec);
@@ -133,7 +185,7 @@ fn what_the_writer_said_is_not_looked_for_again() {
     let said = outlook(shop(), &object, &[]).others;
     assert_eq!(lines(&said), [NO_SUBSET]);
     let present = Present { said: said.into_iter().collect(), ..present(shop()) };
-    let outlook = super::outlook(present, kind(&object), object, &[]);
+    let outlook = super::outlook(present, kind(&object), Intent::Store(object), &[]);
     assert_eq!(outlook.others, BTreeSet::new());
 }
 
@@ -162,7 +214,7 @@ async fn the_api_asks_one_question_at_a_time_and_takes_nobody_s_place() {
     let object = rule("v1", "v1");
     let of_api = || {
         let (whatif, object) = (whatif.clone(), object.clone());
-        tokio::spawn(async move { whatif.ask_for_api(kind(&object), object).await })
+        tokio::spawn(async move { whatif.ask_for_api(kind(&object), Intent::Store(object)).await })
     };
     let first = of_api();
     let asked = questions.recv().await.unwrap();

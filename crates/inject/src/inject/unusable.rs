@@ -24,8 +24,8 @@ pub fn of_config(context: &Context, target: &Target) -> Vec<Issue> {
     issues.collect()
 }
 
-/// Annotations by which the proxy would ask for more than its limit, which Kubernetes refuses without naming them. In:
-/// the injected pod, whose own container may have a say, too.
+/// Annotations, or a field of the pod's own `istio-proxy`, by which the proxy would ask for more than its limit, which
+/// Kubernetes refuses without naming them. In: the injected pod.
 pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
     let Some(proxy) = pod::container(pod, PROXY_CONTAINER) else { return Vec::new() };
     let rows =
@@ -38,17 +38,38 @@ pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issu
         if amount <= most * (1.0 + 1e-9) {
             return None;
         }
-        let mut written = [(request_name, request), (limit_name, limit)].into_iter();
-        let (name, _) = written.find(|(name, value)| {
-            value.is_string() && context.annotations.get(name) == value.as_str()
-        })?;
-        let message = format!(
-            "the proxy would ask for {request} of {resource} and be limited to {limit}, which Kubernetes refuses: \
-             lower {request_name} or raise {limit_name}"
+        let refused = format!(
+            "the proxy would ask for {request} of {resource} and be limited to {limit}, which Kubernetes refuses"
         );
-        Some(target.error(&target.annotation(name), INVALID_ANNOTATION, message))
+        let mut written = [(request_name, request), (limit_name, limit)].into_iter();
+        let by_annotation = written.find(|(name, value)| {
+            value.is_string() && context.annotations.get(name) == value.as_str()
+        });
+        if let Some((name, _)) = by_annotation {
+            let message = format!("{refused}: lower {request_name} or raise {limit_name}");
+            return Some(target.error(&target.annotation(name), INVALID_ANNOTATION, message));
+        }
+        let (field, other) = own_side(context.base, resource)?;
+        let message = format!("{refused}: write {other}.{resource} beside it");
+        Some(target.error(&format!("{field}.{resource}"), LIMITED, message))
     });
     issues.collect()
+}
+
+/// Which of the two the pod's own container says of a resource, and what it leaves to the defaults. What it says of both
+/// is named by the API.
+fn own_side(base: &Value, resource: &str) -> Option<(String, &'static str)> {
+    let mut lists = ["containers", "initContainers"].into_iter();
+    let (list, own) =
+        lists.find_map(|list| Some((list, pod::find(pod::list(base, list), PROXY_CONTAINER)?)))?;
+    let says = |group: &str| !own["resources"][group][resource].is_null();
+    let (group, other) = match (says("requests"), says("limits")) {
+        (false, true) => ("limits", "requests"),
+        (true, false) => ("requests", "limits"),
+        (true, true) | (false, false) => return None,
+    };
+    let place = pod::Places::of(base).path(list, PROXY_CONTAINER);
+    Some((format!("{place}.resources.{group}"), other))
 }
 
 /// A container of the application cannot have the name of the init container that is injected: names are unique in

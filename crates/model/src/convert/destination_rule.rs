@@ -88,8 +88,13 @@ fn balancer(
     notes: &mut Notes<'_>,
 ) -> Option<Balancer> {
     let spec = spec?;
-    if spec.consistent_hash.is_some() {
-        notes.unsupported(&format!("{path}.loadBalancer.consistentHash"));
+    for (set, field) in [
+        (spec.consistent_hash.is_some(), "consistentHash"),
+        (spec.backend_utilization.is_some(), "backendUtilization"),
+    ] {
+        if set {
+            notes.unsupported(&format!("{path}.loadBalancer.{field}"));
+        }
     }
     Some(match spec.simple? {
         api::SimpleLb::RoundRobin => Balancer::RoundRobin,

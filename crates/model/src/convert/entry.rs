@@ -1,5 +1,6 @@
 //! ServiceEntry and WorkloadEntry -> services, workloads and inline endpoints.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -42,8 +43,11 @@ pub fn service_entry(
         notes.bad("spec.hosts", "a service entry needs at least one host");
     }
     let selector: Option<Labels> = spec.workload_selector.as_ref().map(|s| s.labels.clone());
-    let services = spec.hosts.iter().map(|name| {
-        let hostname = host::shared(name);
+    let mut hostnames: Vec<Arc<str>> = spec.hosts.iter().map(|name| host::shared(name)).collect();
+    // A host may be written twice.
+    let mut seen = HashSet::new();
+    hostnames.retain(|hostname| seen.insert(Arc::clone(hostname)));
+    let services = hostnames.into_iter().map(|hostname| {
         let wild = host::is_wildcard(&hostname);
         let may = automatic && !wild && resolution != Resolution::Passthrough;
         let none = addresses.is_empty() && ranges.is_empty();

@@ -314,6 +314,22 @@ fn a_host_keeps_the_automatic_address_it_was_given_and_a_copy_gets_another() {
     assert!(of("c.test").starts_with("240.240."), "what is not of the range is not taken");
 }
 
+#[test]
+fn a_host_that_an_entry_names_twice_is_one_service_with_one_address() {
+    let mut world = World::new();
+    let entry = json!({
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"hosts": ["a.test", "A.test", "b.test", "a.test"], "resolution": "DNS",
+                 "ports": [{"number": 80, "name": "tcp", "protocol": "TCP"}]},
+    });
+    put(&mut world, object("networking.istio.io", "ServiceEntry", entry));
+    let snapshot = world.snapshot();
+    let services = snapshot.services().all().iter();
+    let hosts: Vec<&str> = services.clone().map(|service| &*service.hostname).collect();
+    assert_eq!(hosts, ["a.test", "b.test"]);
+    assert!(services.map(|service| service.auto_address).all(|address| address.is_some()));
+}
+
 fn mk_namespace(name: &str, labels: Value) -> Resource {
     object("", "Namespace", json!({"metadata": {"name": name, "labels": labels}}))
 }

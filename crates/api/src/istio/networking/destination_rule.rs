@@ -128,6 +128,7 @@ messages! {
         pub max_ejection_percent: Option<i32>,
         pub min_health_percent: Option<i32>,
         pub outlier_detection_http_error_codes: Vec<u32>,
+        pub failure_percentage_threshold: Option<u32>,
     }
 
     /// How TLS is used to the destination.
@@ -137,6 +138,7 @@ messages! {
         pub private_key: String,
         pub ca_certificates: String,
         pub credential_name: String,
+        pub ca_cert_credential_name: String,
         pub subject_alt_names: Vec<String>,
         pub sni: String,
         pub insecure_skip_verify: Option<bool>,

@@ -11,10 +11,11 @@ use crate::proto::messages;
 
 messages! {
     /// How an endpoint is chosen.
-    #[schemars(extend("x-lateen-one-of" = [["simple", "consistentHash"]]))]
+    #[schemars(extend("x-lateen-one-of" = [["simple", "consistentHash", "backendUtilization"]]))]
     pub struct LoadBalancerSettings {
         pub simple: Option<SimpleLb>,
         pub consistent_hash: Option<ConsistentHashLb>,
+        pub backend_utilization: Option<BackendUtilizationLb>,
         pub locality_lb_setting: Option<LocalityLoadBalancerSetting>,
         pub zone_aware_lb_setting: Option<ZoneAwareLoadBalancerSetting>,
         pub warmup_duration_secs: Option<Duration>,
@@ -56,6 +57,15 @@ messages! {
     pub struct Attribute {
         pub name: String,
         pub value: String,
+    }
+
+    /// A way to choose an endpoint by how busy each says it is.
+    pub struct BackendUtilizationLb {
+        pub weight_stabilization_period: Option<Duration>,
+        pub weight_expiration_period: Option<Duration>,
+        pub weight_update_period: Option<Duration>,
+        pub error_utilization_penalty_percent: Option<u32>,
+        pub metric_names_for_computing_utilization: Vec<String>,
     }
 
     /// How endpoints near the client are preferred.

@@ -1,5 +1,8 @@
 //! RequestAuthentication: which JSON Web Tokens are believed.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::duration::Duration;
 use crate::istio::common::{PolicyTargetReference, WorkloadSelector};
 use crate::proto::messages;
@@ -27,6 +30,7 @@ messages! {
         pub output_claim_to_headers: Vec<ClaimToHeader>,
         pub timeout: Option<Duration>,
         pub space_delimited_claims: Vec<String>,
+        pub presence: Option<JwtPresence>,
     }
 
     /// A header that carries a token.
@@ -40,4 +44,26 @@ messages! {
         pub header: String,
         pub claim: String,
     }
+}
+
+/// Whether a request has to carry the token of a rule.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum JwtPresence {
+    #[default]
+    Optional,
+    Required,
 }

@@ -118,6 +118,41 @@ fn more_than_the_limit_is_refused_by_the_annotations_name() {
 }
 
 #[test]
+fn half_of_a_pods_own_resources_that_the_default_is_against_is_refused_by_its_name() {
+    let run = |own: Value| {
+        let mut pod = plain();
+        let proxy = json!({"name": PROXY_CONTAINER, "image": "auto", "resources": own});
+        pod["spec"]["containers"].as_array_mut().unwrap().push(proxy);
+        let mut settings = Settings::default();
+        settings.resources["limits"] = json!({"memory": "64Mi"});
+        run(&pod, &settings).map(|injected| injected.issues)
+    };
+    for (own, said) in [
+        (
+            json!({"limits": {"cpu": "10m"}}),
+            "spec.containers[1].resources.limits.cpu: the proxy would ask for \"20m\" of cpu and be limited to \
+             \"10m\", which Kubernetes refuses: write requests.cpu beside it",
+        ),
+        (
+            json!({"requests": {"memory": "1Gi"}}),
+            "spec.containers[1].resources.requests.memory: the proxy would ask for \"1Gi\" of memory and be limited \
+             to \"64Mi\", which Kubernetes refuses: write limits.memory beside it",
+        ),
+    ] {
+        let refused = run(own).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].contains(said), "{refused:?}");
+    }
+    for own in [
+        json!({"limits": {"cpu": "20m"}}),
+        json!({"limits": {"cpu": "10m"}, "requests": {"cpu": "10m"}}),
+        // Both are the pod's own: the API names them.
+        json!({"limits": {"cpu": "10m"}, "requests": {"cpu": "20m"}}),
+    ] {
+        assert_eq!(run(own), Ok(Vec::new()));
+    }
+}
+
+#[test]
 fn good_annotations_are_taken() {
     let cases = [
         ("traffic.sidecar.istio.io/includeInboundPorts", ""),
