@@ -5,6 +5,7 @@
 mod chunk;
 mod line;
 mod numbers;
+mod scraped;
 mod span;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use chunk::CHUNK;
 use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
+pub use scraped::{LAG, Scraped};
 pub use span::Span;
 
 /// Seconds of a step.
@@ -40,6 +42,8 @@ pub struct Store {
     now: u32,
     oldest: u32,
     begun: u32,
+    /// Steps that are kept besides the newest.
+    kept: u32,
     bytes: usize,
     dropped: u64,
     /// Those of the last minutes, and the step of the last one.
@@ -58,6 +62,8 @@ pub struct Sum {
     pub steps: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
+    /// What is known of the key, if scrapes tell it.
+    pub scraped: Option<Scraped>,
 }
 
 /// How full the store is.
@@ -85,6 +91,7 @@ impl Store {
             now,
             oldest: now,
             begun: now,
+            kept: KEPT,
             bytes: 0,
             dropped: 0,
             lately: (0, now),
@@ -175,8 +182,8 @@ impl Store {
         }
         let crossed = step / CHUNK != self.now / CHUNK;
         self.now = step;
-        self.oldest = self.oldest.max(step.saturating_sub(KEPT));
-        if step - self.oldest == KEPT {
+        self.oldest = self.oldest.max(step.saturating_sub(self.kept));
+        if step - self.oldest >= KEPT {
             self.is_short = false;
         }
         if crossed {
@@ -266,18 +273,20 @@ impl Store {
 
     /// What each key has in the steps from `first` to `last`, as far as they are known, in no order; keys without any
     /// are empty. If the last is the step that is not over, a key that has nothing in it yet has as many steps before
-    /// it: proxies tell once in a step, and until then the rates would be too low.
+    /// it: proxies tell once in a step, and until then the rates would be too low. So has a key that is scraped and
+    /// whose next scrape is awaited.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
-            let early = u32::from(last == self.now && line.step != last);
-            let last = last.min(self.now) - early;
+            let asked = last.min(self.now);
+            let last = line.told(last, self.now);
+            let early = asked.saturating_sub(last);
             let known = line.since.max(self.oldest).min(last);
             let first = first.saturating_sub(early).max(known);
             let points = line.sum(first, last);
             // Nothing comes after the present, of which is asked most.
-            let open = if last + early == self.now { line.open } else { line.open_at(last) };
+            let open = if asked == self.now { line.open } else { line.open_at(asked) };
             let steps = last.saturating_sub(first).saturating_add(1);
-            (key, Sum { route: line.route, points, steps, open })
+            (key, Sum { route: line.route, points, steps, open, scraped: line.scraped() })
         })
     }
 
