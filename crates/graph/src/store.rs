@@ -113,7 +113,7 @@ impl Store {
 
     /// The same of a stream's report that is there now.
     pub fn tell(&mut self, key: Key, point: &Point, span: Span) -> Option<Arc<Key>> {
-        let line = self.line(key)?;
+        let line = self.line(key, Some(self.now))?;
         line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
@@ -133,13 +133,13 @@ impl Store {
 
     /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
     pub fn stand(&mut self, key: Key, count: i64) -> Option<Arc<Key>> {
-        let line = self.line(key)?;
+        let line = self.line(key, Some(self.now))?;
         line.open = line.open.saturating_add(count);
         Some(line.key.clone())
     }
 
-    /// The key's line at the present step, if there is room for it.
-    fn line(&mut self, key: Key) -> Option<&mut Line> {
+    /// The key's line, if there is room for it: at a step, when the one before is over, or as it is.
+    fn line(&mut self, key: Key, step: Option<u32>) -> Option<&mut Line> {
         let has_room = self.has_room();
         let is_new = !self.lines.contains_key(&key);
         while is_new && self.lines.len() >= KEYS && self.makes_room() {}
@@ -154,12 +154,11 @@ impl Store {
             self.bytes += KEY_BYTES;
             self.lines.insert(key, line);
         }
-        let now = self.now;
         let line = self.lines.get_mut(&key)?;
-        if line.step != now {
+        if let Some(step) = step.filter(|step| *step != line.step) {
             let before = line.growing();
             self.bytes = (self.bytes + line.close()).saturating_sub(before);
-            line.step = now;
+            line.step = step;
         }
         Some(line)
     }

@@ -99,6 +99,17 @@ impl Line {
         }
     }
 
+    /// Adds points to the step that is not over, and to later ones.
+    pub fn append(&mut self, more: impl Iterator<Item = (u32, Point)>) {
+        for (step, point) in more {
+            if step != self.step {
+                self.close();
+                self.step = step;
+            }
+            self.current.add(&point);
+        }
+    }
+
     /// Takes the chunks that are not over before a step out, and what is not over yet.
     fn take_since(&mut self, first: u32) -> BTreeMap<u32, Point> {
         let mut points = BTreeMap::from([(self.step, std::mem::take(&mut self.current))]);

@@ -46,15 +46,18 @@ impl Store {
     /// Adds points to their steps. `None` if there is no room.
     pub fn put(&mut self, key: Key, mut points: BTreeMap<u32, Point>) -> Option<()> {
         let (oldest, now) = (self.oldest, self.now);
-        let line = self.line(key)?;
+        let line = self.line(key, None)?;
         let net = points.values().fold(0_i64, |net, point| net.saturating_add(point.net()));
         line.open = line.open.saturating_add(net);
         let before = line.cost();
         // Nothing is of a time to come.
         points.split_off(&(now + 1));
         let kept = points.split_off(&oldest);
-        if let Some(first) = kept.keys().next().copied() {
-            line.insert(first, kept.into_iter());
+        match kept.keys().next().copied() {
+            // It goes on in the step in which its last scrape was.
+            Some(first) if first >= line.step => line.append(kept.into_iter()),
+            Some(first) => line.insert(first, kept.into_iter()),
+            None => {}
         }
         let after = line.cost();
         self.bytes = (self.bytes + after).saturating_sub(before);
