@@ -5,6 +5,8 @@
 mod dashboards;
 #[path = "prometheus/graph.rs"]
 mod graph;
+#[path = "prometheus/intervals.rs"]
+mod intervals;
 #[path = "prometheus/requests.rs"]
 mod requests;
 

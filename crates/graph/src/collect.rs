@@ -96,7 +96,7 @@ impl Traffic {
     /// For what is read from a Prometheus, from this time on.
     pub fn of_prometheus(limit: usize, address: String, since: u64) -> Arc<Self> {
         let reading = Reading { address, ..Reading::default() };
-        Arc::new(Self::over(Store::new(limit, since), Some(reading)))
+        Arc::new(Self::over(Store::of_scrapes(limit, since), Some(reading)))
     }
 
     fn over(store: Store, reading: Option<Reading>) -> Self {

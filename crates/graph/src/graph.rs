@@ -23,6 +23,8 @@ pub const API_VERSION: &str = "graph.lateen.io/v1";
 pub const BLACK_HOLE: &str = "BlackHoleCluster";
 /// The service of what was dialled by an address that no service has.
 pub const PASSTHROUGH: &str = "PassthroughCluster";
+/// Where somebody is of whom nobody knows anything.
+pub const OUTSIDE: &str = "outside the mesh";
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq)]

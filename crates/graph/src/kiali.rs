@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
+use crate::graph::OUTSIDE;
 use crate::view::{Edge, Graph, GraphType, Http, Node, NodeKind, Tcp, Traffic};
 pub use parameters::{TcpRate, is_parameter, translate};
 use shapes::{
@@ -20,6 +21,8 @@ use told::Told;
 /// Decimals of a rate; a smaller one has as many as show a digit of it.
 const DECIMALS: u32 = 2;
 const MOST_DECIMALS: u32 = 5;
+/// Of what nobody knows.
+const UNKNOWN: &str = "unknown";
 /// By id.
 type Nodes<'g> = FxHashMap<&'g str, &'g Node>;
 /// What Kiali calls our badges.
@@ -58,15 +61,18 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
         node_type: match node.kind {
             NodeKind::Workload => "workload",
             NodeKind::App => "app",
-            NodeKind::Service | NodeKind::ServiceEntry => "service",
-            NodeKind::Outside | NodeKind::Client | NodeKind::BlackHole => "unknown",
+            NodeKind::Service
+            | NodeKind::ServiceEntry
+            | NodeKind::Outside
+            | NodeKind::BlackHole => "service",
+            NodeKind::Client => "unknown",
         },
         cluster: told.cluster(node),
-        namespace: node.namespace.as_deref().unwrap_or("unknown"),
+        namespace: node.namespace.as_deref().unwrap_or(UNKNOWN),
         workload: node.workload.as_deref(),
         app: node.app.as_deref(),
         version: node.version.as_deref(),
-        service: node.service.as_ref().map(|_| &*node.name),
+        service: service(node),
         dest_services: told.asked_for(node),
         is_service_entry: entry,
         is_gateway: node.gateway.map(|gateway| match gateway {
@@ -79,16 +85,31 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
     }
 }
 
+/// What Kiali calls a service: those of the mesh, Envoy's clusters for what has none, and what nobody knows.
+fn service(node: &Node) -> Option<&str> {
+    match node.kind {
+        NodeKind::Outside if node.name == OUTSIDE => Some(UNKNOWN),
+        NodeKind::Outside | NodeKind::BlackHole => Some(&node.name),
+        _ => node.service.as_ref().map(|_| &*node.name),
+    }
+}
+
 fn marks(node: &Node) -> Pairs<&'static str, bool> {
     let (into, out) = (&node.r#in, &node.out);
     let own = [
         ("isRoot", *into == Traffic::default() && *out != Traffic::default()),
         ("isIdle", [into, out].into_iter().all(is_idle)),
+        ("isInaccessible", is_nowhere(node) || node.kind == NodeKind::Client),
         ("isOutside", node.kind == NodeKind::ServiceEntry),
         ("isOutOfMesh", node.out_of_mesh),
     ];
     let by_badge = MARKS.iter().map(|(badge, name)| (*name, node.badges.contains(badge)));
     own.into_iter().chain(by_badge).filter(|(_, is)| *is).collect()
+}
+
+/// Whether it is in no namespace and no cluster.
+fn is_nowhere(node: &Node) -> bool {
+    matches!(node.kind, NodeKind::Outside | NodeKind::BlackHole)
 }
 
 fn is_idle(traffic: &Traffic) -> bool {
@@ -208,18 +229,4 @@ fn decimal(number: f64, places: u32) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{decimal, percent, short};
-
-    #[test]
-    fn numbers_have_their_decimals() {
-        for number in [0.0, 0.004, 0.005, 1.0, 16.6666, 99.996, 123_456.789, 1e17, -1.5, f64::NAN] {
-            assert_eq!(decimal(number, 2), format!("{number:.2}"), "{number}");
-        }
-        assert_eq!([percent(1.0), percent(0.0006), percent(2.0 / 3.0)], ["100.0", "0.1", "66.7"]);
-        assert_eq!(
-            [short(5.0), short(0.5), short(0.004), short(0.0)],
-            ["5.00", "0.50", "0.004", "0.00000"]
-        );
-    }
-}
+mod tests;

@@ -3,10 +3,13 @@
 //! replay are the same.
 //!
 //! Prometheus is asked for the counters at every step, and what they rose by is counted here: its own `increase`
-//! extrapolates, and would make parts of connections.
+//! extrapolates, and would make parts of connections. It answers with the newest samples, and is asked for their times:
+//! what a counter rose by belongs to the time between two scrapes.
 
 mod client;
 mod counters;
+mod course;
+mod targets;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 use crate::collect::{Traffic, seconds};
-use crate::store::{KEPT, STEP, Store, step_of};
+use crate::store::{KEPT, LAG, STEP, Store, step_of};
 use client::{Client, Series};
 use counters::{Counters, MOST};
 
@@ -28,8 +31,14 @@ istio_tcp_connections_opened_total|istio_tcp_connections_closed_total|istio_requ
 istio_request_messages_total|istio_response_messages_total|istio_request_bytes_sum|istio_response_bytes_sum|\
 istio_request_duration_milliseconds_bucket|istio_build\"}";
 
-/// Seconds that are read first, so that the present is shown at once.
-const PRESENT: u64 = 60;
+/// When each target's newest sample was taken. What one of its metrics does not tell another one does.
+const TIMES: &str = "max by (job, instance) (timestamp(istio_build)) or \
+max by (job, instance) (timestamp(istio_tcp_connections_opened_total)) or \
+max by (job, instance) (timestamp(istio_requests_total))";
+
+/// Seconds that are read first, so that the present is shown at once: a minute that ends with a scrape of a minute ago,
+/// and the time since the scrape before it.
+const PRESENT: u64 = 150;
 
 /// What has been read so far.
 struct Reader {
@@ -38,6 +47,13 @@ struct Reader {
     /// The first step that was not asked for yet.
     next: u32,
     batch: u32,
+}
+
+/// What Prometheus says of the steps up to one.
+struct Batch {
+    series: Vec<Series>,
+    times: Vec<Series>,
+    until: u32,
 }
 
 /// Follows the present, and reads what was before it in the time that is left. A store is filled in the order of time:
@@ -49,10 +65,12 @@ struct Follower {
 
 /// A place for the traffic of the last hour that [`follow`] fills.
 pub fn traffic(limit: usize, settings: &Settings) -> Arc<Traffic> {
-    Traffic::of_prometheus(limit, settings.address.to_string(), seconds() - HOUR)
+    Traffic::of_prometheus(limit, settings.address.to_string(), seconds() - HOUR - BEFORE)
 }
 
 const HOUR: u64 = KEPT as u64 * STEP;
+/// Seconds that are read before those that are asked for, which scrapes may be behind.
+const BEFORE: u64 = LAG as u64 * STEP;
 
 /// Follows Prometheus until dropped.
 pub async fn follow(settings: Settings, traffic: Arc<Traffic>) {
@@ -85,7 +103,7 @@ pub async fn follow(settings: Settings, traffic: Arc<Traffic>) {
 /// # Errors
 /// With the address, the reason and what to check.
 pub async fn read(settings: Settings, traffic: &Traffic, duration: u64) -> Result<(), Failure> {
-    Reader::new(settings, duration).catch_up(traffic).await
+    Reader::new(settings, duration.min(HOUR) + BEFORE).catch_up(traffic).await
 }
 
 impl Reader {
@@ -93,7 +111,7 @@ impl Reader {
     fn new(settings: Settings, ago: u64) -> Self {
         let (client, counters) = (Client::new(settings), Counters::new(MOST));
         // The step before the first says where the counters begin.
-        let next = step_of(seconds() - ago.min(HOUR)) - 1;
+        let next = step_of(seconds() - ago) - 1;
         Self { client, counters, next, batch: BATCH }
     }
 
@@ -101,8 +119,8 @@ impl Reader {
     async fn catch_up(&mut self, traffic: &Traffic) -> Result<(), Failure> {
         let last = self.begin();
         while self.next <= last {
-            let (series, until) = self.ask(last).await?;
-            self.take(&mut traffic.now(), &series, until);
+            let batch = self.ask(last).await?;
+            self.take(&mut traffic.now(), &batch);
             traffic.has_read(self.counters.proxies(), self.counters.left_out());
         }
         Ok(())
@@ -111,12 +129,12 @@ impl Reader {
     /// The last step that is over. What is too long ago is not kept anyway.
     fn begin(&mut self) -> u32 {
         let last = step_of(seconds()) - 1;
-        self.next = self.next.max(last.saturating_sub(KEPT));
+        self.next = self.next.max(last.saturating_sub(KEPT + LAG));
         last
     }
 
     /// As many of the next steps as are answered at once, and the last of them.
-    async fn ask(&mut self, last: u32) -> Result<(Vec<Series>, u32), Failure> {
+    async fn ask(&mut self, last: u32) -> Result<Batch, Failure> {
         let mut late = Duration::ZERO;
         loop {
             let is_least = self.steps(last) == 1;
@@ -134,12 +152,10 @@ impl Reader {
     }
 
     /// The same if it is answered in one try; after it less is asked for, or more again.
-    async fn try_once(&mut self, last: u32) -> Result<(Vec<Series>, u32), Failure> {
+    async fn try_once(&mut self, last: u32) -> Result<Batch, Failure> {
         let asked = self.steps(last);
         let until = self.next + asked - 1;
-        // A step's counts are there at its end.
-        let times = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
-        let answer = self.client.range(QUERY, times, STEP).await;
+        let answer = self.range(until).await;
         self.batch = match &answer {
             // What was in the way may have been a moment's load.
             Ok(_) => (2 * self.batch).min(BATCH),
@@ -148,7 +164,15 @@ impl Reader {
             Err(failure) if failure.is_of_size() => asked.div_ceil(2),
             Err(_) => self.batch,
         };
-        answer.map(|series| (series, until))
+        answer
+    }
+
+    async fn range(&self, until: u32) -> Result<Batch, Failure> {
+        // A step's counts are there at its end.
+        let ends = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
+        let series = self.client.range(QUERY, ends, STEP).await?;
+        let times = self.client.range(TIMES, ends, STEP).await?;
+        Ok(Batch { series, times, until })
     }
 
     /// Steps that are asked for next.
@@ -156,10 +180,9 @@ impl Reader {
         self.batch.min(last + 1 - self.next)
     }
 
-    fn take(&mut self, store: &mut Store, series: &[Series], until: u32) {
-        self.counters.take(store, series, self.next, until);
-        // The next step is the one that is not over.
-        store.advance((u64::from(until) + 1) * STEP);
+    fn take(&mut self, store: &mut Store, batch: &Batch) {
+        let Batch { series, times, until } = batch;
+        self.counters.take(store, series, times, self.next..=*until);
         self.next = until + 1;
     }
 }
@@ -168,11 +191,11 @@ impl Follower {
     /// Both stores have the room of one.
     fn new(settings: Settings, traffic: &Traffic) -> Self {
         let (limit, now) = (traffic.now().fill().limit, seconds());
-        *traffic.now() = Store::new(limit / 4, now - PRESENT);
-        let mut past = Reader::new(settings.clone(), HOUR);
+        *traffic.now() = Store::of_scrapes(limit / 4, now - PRESENT);
+        let mut past = Reader::new(settings.clone(), HOUR + BEFORE);
         // The present waits for it.
         past.client.patience = Duration::from_secs(STEP);
-        let store = Store::new(limit - limit / 4, now - HOUR);
+        let store = Store::of_scrapes(limit - limit / 4, now - HOUR - BEFORE);
         Self { present: Reader::new(settings, PRESENT), past: Some((past, store)) }
     }
 
@@ -183,14 +206,14 @@ impl Follower {
         let Some((reader, store)) = &mut self.past else { return Ok(()) };
         let last = reader.begin().min(self.present.next - 1);
         while reader.next <= last {
-            let minutes = (u64::from(last + 1 - reader.next) * STEP / 60).max(1);
+            let minutes = (u64::from(last + 1 - reader.next) * STEP / 60).clamp(1, HOUR / 60);
             let notice = format!(
                 "what is shown is the present: {minutes} minutes of the last hour are still to be read from Prometheus"
             );
             traffic.is_behind(Some(notice.clone()));
             let is_least = reader.steps(last) == 1;
             match reader.try_once(last).await {
-                Ok((series, until)) => reader.take(store, &series, until),
+                Ok(batch) => reader.take(store, &batch),
                 Err(failure) if !is_least && failure.is_of_size() => {}
                 // What took long is asked for again after the present.
                 Err(failure) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::graph::{Query, Reports, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
-use crate::store::{STEP, Store};
+use crate::store::{STEP, Scraped, Store};
 use crate::view::{GraphType, Lines, Series};
 
 /// One direction, by protocol, before it is numbers per second.
@@ -52,12 +52,14 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
     let reports = Reports::of(&sums);
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
+    let mut known: Option<Scraped> = None;
     // A connection that nothing went over lately is open nevertheless.
-    for (key, sum) in sums.iter().filter(|(_, sum)| sum.open != 0) {
+    for (key, sum) in sums.iter().filter(|(_, sum)| sum.open != 0 || sum.scraped.is_some()) {
         let sides = sides(id, query, key);
         let is_its = sides.inbound || sides.outbound;
         if is_its && reports.count(key, sum.route) {
-            for steps in sides.of(&mut inbound, &mut outbound) {
+            known = known.into_iter().chain(sum.scraped).reduce(Scraped::or);
+            for steps in sides.of(&mut inbound, &mut outbound).filter(|_| sum.open != 0) {
                 let course = steps.course(key, length);
                 course.open = course.open.saturating_add(sum.open);
             }
@@ -78,7 +80,10 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         },
     );
     let (oldest, _) = store.range();
-    let unobserved = (oldest.saturating_sub(first) as usize).min(length);
+    let known = known.unwrap_or(Scraped { since: 0, until: last });
+    let unobserved =
+        [known.since.max(oldest).saturating_sub(first), last.saturating_sub(known.until)]
+            .map(|steps| (steps as usize).min(length));
     Series {
         id: id.to_owned(),
         start: u64::from(first) * STEP * 1000,
@@ -188,8 +193,8 @@ impl Steps {
         self.0.entry(key.protocol.name()).or_insert_with(new)
     }
 
-    /// Of the first steps, which nothing is known of, there are no values.
-    fn lines(self, unobserved: usize) -> Lines {
+    /// Of the first and the last steps, which nothing is known of, there are no values.
+    fn lines(self, [before, after]: [usize; 2]) -> Lines {
         let mut lines = Lines::new();
         for (protocol, course) in self.0 {
             if protocol == "tcp" {
@@ -214,7 +219,9 @@ impl Steps {
             }
         }
         for line in lines.values_mut() {
-            line[..unobserved].fill(None);
+            let end = line.len() - after;
+            line[..before].fill(None);
+            line[end..].fill(None);
         }
         lines
     }

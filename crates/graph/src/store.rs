@@ -5,6 +5,7 @@
 mod chunk;
 mod line;
 mod numbers;
+mod scraped;
 mod span;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use chunk::CHUNK;
 use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
+pub use scraped::{LAG, Scraped};
 pub use span::Span;
 
 /// Seconds of a step.
@@ -40,6 +42,8 @@ pub struct Store {
     now: u32,
     oldest: u32,
     begun: u32,
+    /// Steps that are kept besides the newest.
+    kept: u32,
     bytes: usize,
     dropped: u64,
     /// Those of the last minutes, and the step of the last one.
@@ -58,6 +62,8 @@ pub struct Sum {
     pub steps: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
+    /// What is known of the key, if scrapes tell it.
+    pub scraped: Option<Scraped>,
 }
 
 /// How full the store is.
@@ -85,6 +91,7 @@ impl Store {
             now,
             oldest: now,
             begun: now,
+            kept: KEPT,
             bytes: 0,
             dropped: 0,
             lately: (0, now),
@@ -106,7 +113,7 @@ impl Store {
 
     /// The same of a stream's report that is there now.
     pub fn tell(&mut self, key: Key, point: &Point, span: Span) -> Option<Arc<Key>> {
-        let line = self.line(key)?;
+        let line = self.line(key, Some(self.now))?;
         line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
@@ -126,13 +133,13 @@ impl Store {
 
     /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
     pub fn stand(&mut self, key: Key, count: i64) -> Option<Arc<Key>> {
-        let line = self.line(key)?;
+        let line = self.line(key, Some(self.now))?;
         line.open = line.open.saturating_add(count);
         Some(line.key.clone())
     }
 
-    /// The key's line at the present step, if there is room for it.
-    fn line(&mut self, key: Key) -> Option<&mut Line> {
+    /// The key's line, if there is room for it: at a step, when the one before is over, or as it is.
+    fn line(&mut self, key: Key, step: Option<u32>) -> Option<&mut Line> {
         let has_room = self.has_room();
         let is_new = !self.lines.contains_key(&key);
         while is_new && self.lines.len() >= KEYS && self.makes_room() {}
@@ -147,12 +154,11 @@ impl Store {
             self.bytes += KEY_BYTES;
             self.lines.insert(key, line);
         }
-        let now = self.now;
         let line = self.lines.get_mut(&key)?;
-        if line.step != now {
+        if let Some(step) = step.filter(|step| *step != line.step) {
             let before = line.growing();
             self.bytes = (self.bytes + line.close()).saturating_sub(before);
-            line.step = now;
+            line.step = step;
         }
         Some(line)
     }
@@ -175,8 +181,8 @@ impl Store {
         }
         let crossed = step / CHUNK != self.now / CHUNK;
         self.now = step;
-        self.oldest = self.oldest.max(step.saturating_sub(KEPT));
-        if step - self.oldest == KEPT {
+        self.oldest = self.oldest.max(step.saturating_sub(self.kept));
+        if step - self.oldest >= KEPT {
             self.is_short = false;
         }
         if crossed {
@@ -266,18 +272,20 @@ impl Store {
 
     /// What each key has in the steps from `first` to `last`, as far as they are known, in no order; keys without any
     /// are empty. If the last is the step that is not over, a key that has nothing in it yet has as many steps before
-    /// it: proxies tell once in a step, and until then the rates would be too low.
+    /// it: proxies tell once in a step, and until then the rates would be too low. So has a key that is scraped and
+    /// whose next scrape is awaited.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
-            let early = u32::from(last == self.now && line.step != last);
-            let last = last.min(self.now) - early;
+            let asked = last.min(self.now);
+            let last = line.told(last, self.now);
+            let early = asked.saturating_sub(last);
             let known = line.since.max(self.oldest).min(last);
             let first = first.saturating_sub(early).max(known);
             let points = line.sum(first, last);
             // Nothing comes after the present, of which is asked most.
-            let open = if last + early == self.now { line.open } else { line.open_at(last) };
+            let open = if asked == self.now { line.open } else { line.open_at(asked) };
             let steps = last.saturating_sub(first).saturating_add(1);
-            (key, Sum { route: line.route, points, steps, open })
+            (key, Sum { route: line.route, points, steps, open, scraped: line.scraped() })
         })
     }
 

@@ -15,10 +15,14 @@ use serde_json::Value;
 use super::Rig;
 
 /// Seconds of the time in which both are compared: the traffic, a report of the proxies, a scrape, and the machine.
-const DURATION: u64 = 30;
+const DURATION: u64 = 35;
 /// How long it is waited for, and for the end of what was before.
 const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: i64 = 6;
+/// Milliseconds that Prometheus has been there before.
+const QUIET: u64 = 15_000;
+/// Milliseconds after which a step is scraped.
+const SCRAPED: u64 = 10_000;
 
 /// Connections and bytes of each edge in that time.
 type Edges = BTreeMap<String, [i64; 4]>;
@@ -39,23 +43,25 @@ fn edges(graph: &Value) -> Edges {
 }
 
 /// A page of a control plane's API.
-fn page(mesh: &Mesh, path: &str) -> Result<(String, Value)> {
+pub fn page(mesh: &Mesh, path: &str) -> Result<(String, Value)> {
     let answer = http_get(&mesh.home().join("run/control.admin.sock"), path)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
     Ok((head.to_owned(), serde_json::from_str(body).context(body.to_owned())?))
 }
 
-fn scraping(rig: &Rig) -> Result<Prometheus> {
+pub fn scraping(rig: &Rig, seconds: u32) -> Result<Prometheus> {
     // A proxy that is scraped at two ports counts twice.
     let all = rig.scrape_configs()?;
     let jobs = all.split_inclusive("}]\n").filter(|job| {
         ["merged", "gateway"].iter().any(|name| job.contains(&format!("job_name: {name}\n")))
     });
-    Prometheus::start(&jobs.collect::<String>(), Histograms::Classic)
+    let interval = format!("\n  scrape_interval: {seconds}s\n  metrics_path");
+    let jobs = jobs.collect::<String>().replace("\n  metrics_path", &interval);
+    Prometheus::start(&jobs, Histograms::Classic)
 }
 
 /// The graph of so many seconds, to this time or to now.
-fn graph(mesh: &Mesh, duration: u64, at: Option<u64>) -> Result<Value> {
+pub fn graph(mesh: &Mesh, duration: u64, at: Option<u64>) -> Result<Value> {
     let at = at.map(|at| format!("&at={at}")).unwrap_or_default();
     let (head, graph) =
         page(mesh, &format!("/api/v1/graph?type=workload&duration={duration}{at}"))?;
@@ -68,22 +74,29 @@ fn a_prometheus_and_the_control_plane_draw_the_same_graph() {
     isolated(|| {
         let folder = tempfile::tempdir()?;
         let rig = Rig::new(folder.path())?;
-        let prometheus = scraping(&rig)?;
+        let prometheus = scraping(&rig, 1)?;
         let args = ["--gateway", "none", "--prometheus", &prometheus.url()].map(str::to_owned);
         let follower = Mesh::up(Options { args: args.into(), ..Options::default() })?;
         wait_until("what made it ready to be over", PATIENCE, || {
             let (known, read) = (graph(&rig.mesh, 10, None)?, graph(&follower, 10, None)?);
             let seen = prometheus.number("sum(up)")?;
             ensure!(edges(&known).is_empty() && edges(&read).is_empty() && seen == 2.0, "{known}");
+            let (_, status) = page(&follower, "/api/v1/status")?;
+            let [oldest, now] = ["oldest", "now"].map(|time| status[time].as_u64().unwrap_or(0));
+            ensure!(oldest + QUIET <= now, "Prometheus is too young: {status}");
             Ok(())
         })?;
         let begin = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let at = (begin / 5 * 5 + DURATION) * 1000;
+        // What a scrape sees is of the time since the one before, in which nothing was.
+        let at = (begin / 5 * 5 + DURATION - 5) * 1000;
         (0..ROUNDS).try_for_each(|_| rig.talk())?;
         let (known, read) = wait_until("both to know the same", PATIENCE, || {
             let both =
                 [graph(&rig.mesh, DURATION, Some(at))?, graph(&follower, DURATION, Some(at))?];
             let [known, read] = &both;
+            let (_, status) = page(&follower, "/api/v1/status")?;
+            let now = status["now"].as_u64().unwrap_or(0);
+            ensure!(now >= at + SCRAPED, "the scrape that tells the end is awaited: {status}");
             ensure!(both.iter().all(|graph| graph["at"] == at), "{} {}", known["at"], read["at"]);
             Ok((known.clone(), read.clone()))
         })?;
@@ -122,8 +135,8 @@ fn failures(rig: &Rig, follower: &Mesh, prometheus: Prometheus) -> Result<()> {
     drop(prometheus);
     wait_until("a notice", PATIENCE, || {
         let graph = graph(follower, 300, None)?;
-        let notice = graph["notices"][0].as_str().unwrap_or_default();
-        ensure!(notice.contains(&url) && notice.contains("cannot be reached"), "{graph}");
+        let notices = graph["notices"].to_string();
+        ensure!(notices.contains(&url) && notices.contains("cannot be reached"), "{graph}");
         Ok(())
     })?;
     let nobody = format!("http://127.0.0.1:{}", free_port()?);

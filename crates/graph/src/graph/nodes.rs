@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{BLACK_HOLE, Query};
+use super::{BLACK_HOLE, OUTSIDE, Query};
 use crate::key::{Key, Party, Service};
 use crate::store::Route;
 use crate::view::{GraphType, Health, Node, NodeKind, Traffic};
@@ -147,7 +147,7 @@ fn service(key: &Key) -> Option<Node> {
 fn outside(service: &Service) -> Node {
     match &*service.name {
         BLACK_HOLE => bare(NodeKind::BlackHole, "", BLACK_HOLE),
-        "" => bare(NodeKind::Outside, "", "outside the mesh"),
+        "" => bare(NodeKind::Outside, "", OUTSIDE),
         name => bare(NodeKind::Outside, "", name),
     }
 }

@@ -3,11 +3,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::Nodes;
 use super::shapes::ServiceName;
+use super::{Nodes, UNKNOWN, is_nowhere, service};
 use crate::view::{Edge, Graph, Node, NodeKind};
-
-const UNKNOWN: &str = "unknown";
 
 pub struct Told<'g> {
     clusters: FxHashMap<&'g str, &'g str>,
@@ -42,6 +40,11 @@ impl<'g> Told<'g> {
     }
 
     pub fn asked_for(&self, node: &'g Node) -> Vec<ServiceName<'g>> {
+        if is_nowhere(node) {
+            let own = service(node).filter(|name| *name != UNKNOWN);
+            let named = |name| ServiceName { cluster: UNKNOWN, namespace: UNKNOWN, name };
+            return own.map(named).into_iter().collect();
+        }
         let hosts = self.hosts.get(&*node.id).into_iter().flatten();
         let mut all: Vec<_> = hosts.map(|host| self.named(host, node)).collect();
         all.sort_unstable();

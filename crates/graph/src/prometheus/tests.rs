@@ -1,5 +1,7 @@
 //! What is read from a Prometheus, whose answers are scripted.
 
+mod scrapes;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::client::{Address, Series, Settings};
 use super::counters::{Counters, MOST};
-use super::{BATCH, Follower, HOUR, PRESENT, Reader, Traffic, read, seconds, traffic};
+use super::{BATCH, BEFORE, Follower, HOUR, PRESENT, Reader, Traffic, read, seconds, traffic};
 use crate::store::{STEP, Store, step_of};
 
 fn series(name: &str, extra: &[(&str, &str)], values: &[(u32, f64)]) -> Series {
@@ -42,7 +44,7 @@ fn counted(batches: &[(u32, u32, Vec<Series>)]) -> crate::point::Point {
     let mut store = Store::new(1 << 20, 100 * STEP);
     let mut counters = Counters::new(MOST);
     for (first, last, all) in batches {
-        counters.take(&mut store, all, *first, *last);
+        counters.take(&mut store, all, &[], *first..=*last);
     }
     store.sums(0, u32::MAX).next().map(|(_, sum)| sum.points).unwrap_or_default()
 }
@@ -64,10 +66,11 @@ fn series_without_room_are_counted_once_however_often_they_are_read() {
     let mut counters = Counters::new(1);
     let one = |name: &str, step: u32| series(OPENED, &[("source_app", name)], &[(step, 1.0)]);
     for step in 100..103 {
-        counters.take(&mut store, &[one("a", step), one("b", step), one("c", step)], step, step);
+        let all = ["a", "b", "c"].map(|name| one(name, step));
+        counters.take(&mut store, &all, &[], step..=step);
         assert_eq!(counters.left_out(), 2);
     }
-    counters.take(&mut store, &[one("a", 103)], 103, 103);
+    counters.take(&mut store, &[one("a", 103)], &[], 103..=103);
     assert_eq!(counters.left_out(), 0);
 }
 
@@ -89,7 +92,7 @@ fn a_connection_that_began_before_is_open_until_it_ends_or_its_proxy_is_gone() {
     let mut at = |step: u32, [opened, closed, failed]: [f64; 3]| {
         let of = |name: &str, extra: &[(&str, &str)], value| series(name, extra, &[(step, value)]);
         let all = [of(OPENED, &[], opened), of(CLOSED, &[], closed), of(CLOSED, &refused, failed)];
-        counters.take(&mut store, &all, step, step);
+        counters.take(&mut store, &all, &[], step..=step);
         store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>()
     };
     assert_eq!(at(100, [7.0, 4.0, 1.0]), 2);
@@ -97,7 +100,7 @@ fn a_connection_that_began_before_is_open_until_it_ends_or_its_proxy_is_gone() {
     assert_eq!(at(102, [9.0, 7.0, 2.0]), 0);
     assert_eq!(at(103, [12.0, 7.0, 2.0]), 3);
     assert_eq!(at(104, [1.0, 0.0, 0.0]), 1, "it has begun anew");
-    counters.take(&mut store, &[], 105, 105);
+    counters.take(&mut store, &[], &[], 105..=105);
     assert_eq!(store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>(), 0, "it is gone");
 }
 
@@ -182,6 +185,13 @@ async fn what_is_in_the_way_names_the_address_and_the_remedy() {
     assert!(error.contains("cannot be reached"), "{error}");
 }
 
+const NONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
+
+/// Whether it is asked when targets were scraped.
+fn is_of_times(head: &str) -> bool {
+    head.contains("timestamp%28")
+}
+
 /// A Prometheus without series, whose first answer is this one; and how often it was asked.
 async fn empty(first: String) -> (Settings, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -189,11 +199,12 @@ async fn empty(first: String) -> (Settings, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     tokio::spawn(async move {
-        let none = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.read(&mut vec![0; 4096]).await;
-            let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
-            let text = if is_first { first.clone() } else { answer("200 OK", none) };
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap_or(0);
+            let more = usize::from(!is_of_times(&String::from_utf8_lossy(&head[..length])));
+            let is_first = count.fetch_add(more, Ordering::SeqCst) == 0;
+            let text = if is_first { first.clone() } else { answer("200 OK", NONE) };
             let _ = stream.write_all(text.as_bytes()).await;
         }
     });
@@ -214,8 +225,8 @@ async fn what_is_too_much_at_once_is_asked_for_in_parts() {
         let store: Arc<Traffic> = traffic(1 << 20, &settings);
         assert!(store.missing().unwrap().contains("is being read"));
         read(settings, &store, 240).await.unwrap();
-        // 49 or 50 steps: all at once, and then each half.
-        assert_eq!(asked.load(Ordering::SeqCst), 3);
+        // 109 or 110 steps: as many as at once, half of them, as many again, and the rest.
+        assert_eq!(asked.load(Ordering::SeqCst), 4);
         assert_eq!((store.missing(), store.source()), (None, "prometheus"));
         store.failed("it burns".to_owned());
         assert!(store.notices()[0].ends_with("it burns"));
@@ -235,7 +246,11 @@ async fn scripted(answers: impl Fn(u64) -> Option<String> + Send + Sync + 'stati
             let start = head.split("&start=").nth(1).and_then(|rest| rest.split('&').next());
             // Whoever lost patience has asked for nothing.
             let Some(start) = start else { continue };
-            match answers(start.parse().unwrap()) {
+            let text = match is_of_times(&head) {
+                true => Some(answer("200 OK", NONE)),
+                false => answers(start.parse().unwrap()),
+            };
+            match text {
                 Some(text) => drop(stream.write_all(text.as_bytes()).await),
                 None => open.push(stream),
             }
@@ -243,8 +258,6 @@ async fn scripted(answers: impl Fn(u64) -> Option<String> + Send + Sync + 'stati
     });
     Settings { address, tls: None, token: None }
 }
-
-const NONE: &str = r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#;
 
 #[tokio::test]
 async fn the_present_is_shown_first_and_said_to_be_all_until_the_past_is_there() {
@@ -268,7 +281,7 @@ async fn the_present_is_shown_first_and_said_to_be_all_until_the_past_is_there()
     let notices = traffic.notices();
     assert!(notices.len() == 1 && notices[0].contains("60 minutes of the last hour are still"));
     assert!(notices[0].contains("no such block"), "{notices:?}");
-    assert!(traffic.now().range().0 + 20 >= step_of(now), "an hour would look like one of silence");
+    assert!(traffic.now().range().0 + 40 >= step_of(now), "an hour would look like one of silence");
     serves_past.store(1, Ordering::SeqCst);
     follower.read_on(&traffic).await.unwrap();
     assert_eq!((traffic.notices(), traffic.missing()), (Vec::new(), None));
@@ -308,7 +321,7 @@ async fn one_slow_moment_neither_holds_the_present_nor_makes_the_past_slow() {
     assert_eq!((follower.past.is_none(), traffic.notices()), (true, Vec::new()));
     // 1, 2, 4, 8, 16 and 32 steps, and all others at once.
     let later = past.load(Ordering::SeqCst) - 3;
-    assert!(later <= 6 + HOUR as usize / STEP as usize / BATCH as usize, "{later}");
+    assert!(later <= 6 + (HOUR + BEFORE) as usize / STEP as usize / BATCH as usize, "{later}");
 }
 
 #[tokio::test]

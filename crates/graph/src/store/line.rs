@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::Route;
 use super::chunk::{CHUNK, Chunk};
+use super::{Route, Scraped};
 use crate::key::Key;
 use crate::point::{Point, skip};
 
@@ -24,6 +24,8 @@ pub struct Line {
     sum: Point,
     /// The first step since which all that report it have told everything.
     pub since: u32,
+    /// The last step of which scrapes have told everything, if they tell it.
+    pub until: Option<u32>,
     /// The step that is not over, and what it has so far.
     pub step: u32,
     pub current: Point,
@@ -35,7 +37,7 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        Self { key, route, chunks, sums, sum, since: 0, step: 0, current, open: 0 }
+        Self { key, route, chunks, sums, sum, since: 0, until: None, step: 0, current, open: 0 }
     }
 
     /// What its points cost.
@@ -80,13 +82,31 @@ impl Line {
     /// Adds a point in equal parts to the last so many steps.
     pub fn spread(&mut self, point: &Point, steps: u32) {
         let first = (self.step + 1).saturating_sub(steps);
+        let parts = (0..).zip(first..=self.step);
+        let part = |(index, step)| (step, point.part(index, u64::from(steps)));
+        self.insert(first, parts.map(part));
+    }
+
+    /// Adds points to steps from the first on, up to the present.
+    pub fn insert(&mut self, first: u32, more: impl Iterator<Item = (u32, Point)>) {
         let mut points = self.take_since(first);
-        for (index, step) in (0..).zip(first..=self.step) {
-            points.entry(step).or_default().add(&point.part(index, u64::from(steps)));
+        for (step, point) in more {
+            points.entry(step).or_default().add(&point);
         }
         for (step, point) in points {
             self.close();
             (self.step, self.current) = (step, point);
+        }
+    }
+
+    /// Adds points to the step that is not over, and to later ones.
+    pub fn append(&mut self, more: impl Iterator<Item = (u32, Point)>) {
+        for (step, point) in more {
+            if step != self.step {
+                self.close();
+                self.step = step;
+            }
+            self.current.add(&point);
         }
     }
 
@@ -110,8 +130,8 @@ impl Line {
 
     /// Forgets what is after a step.
     pub fn go_back(&mut self, last: u32) {
-        let (open, since) = (self.open, self.since.min(last));
-        let mut rest = Self { open, since, ..Self::new(self.key.clone(), self.route) };
+        let (open, since, until) = (self.open, self.since.min(last), self.until);
+        let mut rest = Self { open, since, until, ..Self::new(self.key.clone(), self.route) };
         self.each(0, last, |step, point| {
             rest.close();
             rest.step = step;
@@ -189,6 +209,18 @@ impl Line {
             return self.open;
         }
         self.open.saturating_sub(self.sum(step + 1, u32::MAX).net())
+    }
+
+    /// The last step up to one that is asked for of which all is told; the one that is not over may still be awaited.
+    pub fn told(&self, asked: u32, now: u32) -> u32 {
+        match self.until {
+            Some(until) => asked.min(until).min(now.saturating_sub(1)),
+            None => asked.min(now) - u32::from(asked == now && self.step != now),
+        }
+    }
+
+    pub fn scraped(&self) -> Option<Scraped> {
+        Some(Scraped { since: self.since, until: self.until? })
     }
 
     fn current(&self, first: u32, last: u32) -> Option<&Point> {

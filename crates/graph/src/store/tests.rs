@@ -1,5 +1,7 @@
 //! Ranges, an hour, and a budget.
 
+use std::collections::BTreeMap;
+
 use envoy_types::pb::io::prometheus::client::LabelPair;
 use lateen_telemetry::labels::Reporter;
 use proptest::prelude::*;
@@ -285,6 +287,34 @@ proptest! {
             let expected = expected(&added, first, last);
             prop_assert_eq!(&decoded(&store, first, last), &expected);
             prop_assert_eq!(store.lines[&key("a")].sum(first, last), expected);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_scrapes_tell_is_found_in_its_steps(
+        all in prop::collection::vec((0u64..40, prop::collection::btree_map(0u32..90, points(), 0..5)), 1..40),
+        from in 0u32..KEPT,
+        length in 1u32..KEPT,
+    ) {
+        let mut store = Store::of_scrapes(1 << 24, START - 3600);
+        let (mut seconds, mut added) = (START, Vec::new());
+        for (gap, told) in all {
+            seconds += gap * STEP;
+            store.advance(seconds);
+            let now = store.range().1;
+            let told: BTreeMap<u32, Point> = told.into_iter().map(|(ago, point)| (now - ago, point)).collect();
+            added.extend(told.clone());
+            store.put(key("a"), told);
+        }
+        let (oldest, _) = store.range();
+        let bytes: usize = store.lines.values().map(|line| line.cost() + super::KEY_BYTES).sum();
+        prop_assert_eq!(store.bytes, bytes);
+        let (first, last) = (oldest + from, oldest + from + length - 1);
+        for (first, last) in [(first, last), (oldest, u32::MAX)] {
+            prop_assert_eq!(&decoded(&store, first, last), &expected(&added, first, last));
+            prop_assert_eq!(store.lines[&key("a")].sum(first, last), expected(&added, first, last));
         }
     }
 }

@@ -1,0 +1,172 @@
+//! When targets were scraped. In: the steps at which their series have values, and the times of the samples that those
+//! are. Out: the time that a value's rise is of, and the steps that a target has told everything of.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+
+use super::client::Series;
+use super::counters::{hash, step_at};
+use crate::store::{LAG, STEP, Scraped};
+
+/// Milliseconds of a step.
+const LENGTH: u64 = STEP * 1000;
+/// The longest time that a rise is spread over.
+const LONGEST: u64 = LAG as u64 * LENGTH;
+
+/// The time from one scrape to the next, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Interval {
+    after: u64,
+    until: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Targets {
+    all: HashMap<u64, Target>,
+    /// The first scrape of all.
+    begun: Option<u64>,
+    /// The steps that were taken last.
+    first: u32,
+    now: u32,
+}
+
+#[derive(Debug)]
+pub struct Target {
+    /// The first and the last step at which it had values.
+    seen: (u32, u32),
+    /// Its first scrape, and the time before its last one.
+    begun: u64,
+    last: Interval,
+    /// The last one at each of the steps that were taken last.
+    intervals: Vec<Interval>,
+}
+
+impl Targets {
+    /// Takes steps with their series, and the times of the samples of each target.
+    pub fn see(&mut self, all: &[Series], times: &[Series], steps: RangeInclusive<u32>) {
+        (self.first, self.now) = (*steps.start(), *steps.end());
+        for series in all {
+            let own = series.values.iter().map(|(time, _)| step_at(*time));
+            let own = own.filter(|step| steps.contains(step));
+            let (Some(first), Some(last)) = (own.clone().min(), own.max()) else { continue };
+            let target = self.all.entry(id(series)).or_insert_with(|| Target::new(first));
+            target.seen.1 = target.seen.1.max(last);
+        }
+        let times: HashMap<u64, BTreeMap<u32, u64>> =
+            times.iter().map(|series| (id(series), milliseconds(series))).collect();
+        for (id, target) in &mut self.all {
+            target.intervals.clear();
+            if target.seen.1 >= self.first {
+                target.take(times.get(id), steps.clone());
+            }
+        }
+        let begun =
+            || self.all.values().map(|target| target.begun).filter(|begun| *begun > 0).min();
+        self.begun = self.begun.or_else(begun);
+    }
+
+    /// Forgets those that were not seen for so many steps.
+    pub fn forget(&mut self, steps: u32) {
+        self.all.retain(|_, target| target.seen.1 + steps >= self.now);
+    }
+
+    /// Those that were scraped at the last step.
+    pub fn count(&self) -> usize {
+        self.all.values().filter(|target| target.seen.1 == self.now).count()
+    }
+
+    /// The first step that anything can be known of.
+    pub fn since(&self) -> Option<u32> {
+        self.begun.map(step_from)
+    }
+
+    /// Whom Prometheus has a series from.
+    pub fn of(&self, series: &Series) -> Option<&Target> {
+        self.all.get(&id(series))
+    }
+
+    /// The time that the value of a target at a step rose in; `None` if the step is not one of the last.
+    pub fn interval(&self, target: &Target, step: u32) -> Option<Interval> {
+        target.intervals.get(step.checked_sub(self.first)? as usize).copied()
+    }
+
+    /// What a target has told everything of, if it was scraped more than once. Where all that is known begins, it may
+    /// have counted before; one that comes later has begun with what it counts.
+    pub fn scraped(&self, target: &Target) -> Option<Scraped> {
+        let Interval { until, .. } = target.last;
+        let is_late = target.begun > self.begun? + LONGEST;
+        let since = if is_late { 0 } else { step_from(target.begun) };
+        let until = ((until / LENGTH) as u32).saturating_sub(1);
+        (target.last.until > target.begun).then_some(Scraped { since, until })
+    }
+}
+
+impl Target {
+    fn new(first: u32) -> Self {
+        Self { seen: (first, first), begun: 0, last: Interval::default(), intervals: Vec::new() }
+    }
+
+    /// The first step at which it had values.
+    pub fn first(&self) -> u32 {
+        self.seen.0
+    }
+
+    /// Without times each step is taken for a scrape.
+    fn take(&mut self, times: Option<&BTreeMap<u32, u64>>, steps: RangeInclusive<u32>) {
+        for step in steps {
+            let end = (u64::from(step) + 1) * LENGTH;
+            let time = match times {
+                Some(times) => times.get(&step).copied(),
+                None => Some(end).filter(|_| step <= self.seen.1),
+            };
+            if let Some(time) = time.filter(|_| step >= self.seen.0) {
+                self.scraped(time.clamp(end.saturating_sub(LONGEST), end));
+            }
+            let own = Interval { after: end - LENGTH, until: end };
+            self.intervals.push(if self.begun > 0 { self.last } else { own });
+        }
+    }
+
+    fn scraped(&mut self, time: u64) {
+        let before = self.last.until;
+        if self.begun == 0 {
+            self.begun = time;
+            self.last = Interval { after: time.saturating_sub(LENGTH), until: time };
+        } else if time > before {
+            self.last = Interval { after: before.max(time.saturating_sub(LONGEST)), until: time };
+        }
+    }
+}
+
+impl Interval {
+    /// A count in the parts that are of its steps: as large as what they have of it.
+    pub fn parts(self, count: u64) -> impl Iterator<Item = (u32, u64)> {
+        let Self { after, until } = self;
+        let length = u128::from(until.saturating_sub(after)).max(1);
+        let by = move |time: u64| {
+            let time = u128::from(time.clamp(after, until) - after);
+            (u128::from(count) * time / length) as u64
+        };
+        let part = move |step: u64| (step as u32, by((step + 1) * LENGTH) - by(step * LENGTH));
+        let parts = (after / LENGTH..until.div_ceil(LENGTH)).map(part);
+        parts.filter(|(_, count)| *count > 0)
+    }
+}
+
+/// When the samples were taken that are the newest at each step.
+fn milliseconds(series: &Series) -> BTreeMap<u32, u64> {
+    let at = |(time, value): &(f64, String)| {
+        let taken = value.parse::<f64>().ok().filter(|taken| *taken > 0.0)?;
+        Some((step_at(*time), (taken * 1000.0).round() as u64))
+    };
+    series.values.iter().filter_map(at).collect()
+}
+
+/// The first step that is wholly after a time.
+fn step_from(milliseconds: u64) -> u32 {
+    milliseconds.div_ceil(LENGTH) as u32
+}
+
+fn id(series: &Series) -> u64 {
+    hash(&(series.metric.get("job"), series.metric.get("instance")))
+}

@@ -1,0 +1,297 @@
+//! Rates and courses of constant traffic, however often Prometheus scrapes.
+
+use std::ops::{Range, RangeInclusive};
+
+use super::super::counters::{Counters, MOST};
+use super::{OPENED, Series, series};
+use crate::graph::{Query, graph};
+use crate::store::{KEPT, LAG, STEP, Store};
+use crate::view::GraphType;
+
+/// Connections in a second.
+const RATE: f64 = 13.0;
+/// The step that is not over when a test has read everything.
+const NOW: u32 = 300_000_000;
+
+/// A proxy of the workload that its name begins with. It counts since 1970, as a Prometheus scrapes it.
+#[derive(Clone)]
+struct Proxy {
+    name: &'static str,
+    /// Seconds between scrapes, and those of the first one.
+    interval: f64,
+    began: f64,
+    /// Steps at which there is nothing of it.
+    gone: Range<u32>,
+    /// Seconds at which it counts from zero.
+    restarted: f64,
+}
+
+/// A graph that is read from proxies.
+struct Reading {
+    proxies: Vec<Proxy>,
+    store: Store,
+    counters: Counters,
+    next: u32,
+}
+
+fn end(step: u32) -> f64 {
+    f64::from(step + 1) * STEP as f64
+}
+
+fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
+    Proxy { name, interval, began, gone: 0..0, restarted: 0.0 }
+}
+
+impl Proxy {
+    /// When it was scraped last at each step, as long as Prometheus takes that for the present.
+    fn scrapes(&self, steps: RangeInclusive<u32>) -> impl Iterator<Item = (u32, f64)> {
+        steps.filter(|step| !self.gone.contains(step)).filter_map(|step| {
+            let at = |step| {
+                self.began + ((end(step) - self.began) / self.interval).floor() * self.interval
+            };
+            (at(step) >= self.began).then_some((step, at(step)))
+        })
+    }
+
+    fn answer(&self, steps: RangeInclusive<u32>) -> [Series; 2] {
+        let of = |name: &str, values: Vec<(u32, f64)>| {
+            let workload = self.name.split('-').next().unwrap();
+            series(name, &[("instance", self.name), ("source_workload", workload)], &values)
+        };
+        let counted = |at: f64| match at >= self.restarted {
+            true => RATE * (at - self.restarted),
+            false => RATE * at,
+        };
+        let values = self.scrapes(steps.clone()).map(|(step, at)| (step, counted(at).floor()));
+        [of(OPENED, values.collect()), of("", self.scrapes(steps).collect())]
+    }
+}
+
+impl Reading {
+    /// From so many steps before now on.
+    fn new(proxies: &[Proxy], steps: u32) -> Self {
+        let next = NOW - steps;
+        let store = Store::of_scrapes(64 << 20, u64::from(next) * STEP);
+        Self { proxies: proxies.to_vec(), store, counters: Counters::new(MOST), next }
+    }
+
+    /// Up to this step, so many at once.
+    fn read(&mut self, last: u32, batch: u32) {
+        while self.next <= last {
+            let steps = self.next..=last.min(self.next + batch - 1);
+            let answers = self.proxies.iter().map(|proxy| proxy.answer(steps.clone()));
+            let (all, times): (Vec<_>, Vec<_>) = answers.map(|[all, times]| (all, times)).unzip();
+            let is_there = |series: &Series| !series.values.is_empty();
+            let all: Vec<_> = all.into_iter().filter(is_there).collect();
+            self.next = steps.end() + 1;
+            self.counters.take(&mut self.store, &all, &times, steps);
+        }
+    }
+
+    fn query(&self, duration: u64) -> Query {
+        Query {
+            r#type: GraphType::Workload,
+            namespaces: None,
+            confined_to: None,
+            duration,
+            at: self.store.range().1,
+            services: false,
+            idle: false,
+        }
+    }
+
+    /// The rates of all edges, and what is said about them.
+    fn rates(&self, duration: u64) -> (Vec<f64>, Vec<String>) {
+        let graph = graph(&self.store, &self.query(duration));
+        let rate = |edge: &crate::view::Edge| edge.traffic.tcp.as_ref().unwrap().opened;
+        (graph.edges.iter().map(rate).collect(), graph.notices)
+    }
+
+    fn course(&self, id: &str, duration: u64) -> Vec<Option<f64>> {
+        let query = self.query(duration);
+        let query = Query { at: query.at - 1, ..query };
+        let mut course = crate::series::series(&self.store, id, &query);
+        course.outbound.remove("tcp.opened").unwrap_or_default()
+    }
+}
+
+fn is_true(rate: f64) -> bool {
+    (rate / RATE - 1.0).abs() < 0.05
+}
+
+#[test]
+fn constant_traffic_is_constant_however_often_it_is_scraped() {
+    for interval in [1_u32, 5, 10, 12, 15, 30, 60] {
+        for phase in [0.0, 1.3] {
+            let one = proxy("one", f64::from(interval), f64::from(NOW - 2000) * 5.0 + phase);
+            let mut reading = Reading::new(&[one], KEPT + LAG + 14);
+            reading.read(NOW - 14, 60);
+            for step in NOW - 13..NOW {
+                reading.read(step, 1);
+                let about = format!("every {interval} s from {phase} at {}", NOW - step);
+                for duration in [30, 60, 300, 3600].into_iter().filter(|all| *all >= interval) {
+                    let (rates, notices) = reading.rates(duration.into());
+                    assert!(rates.len() == 1 && is_true(rates[0]), "{about}: {duration} {rates:?}");
+                    assert!(notices.is_empty(), "{about}: {notices:?}");
+                }
+                let course = reading.course("mesh", 3600);
+                let known = course.iter().rposition(Option::is_some).unwrap() + 1;
+                assert!(course.len() - known <= interval as usize / 5 + 1, "{about}: {known}");
+                let is_flat = |value: &Option<f64>| value.is_some_and(is_true);
+                assert!(course[..known].iter().all(is_flat), "{about}: {course:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_young_prometheus_knows_since_its_first_scrapes_however_long_there_was_traffic() {
+    let (began, later) = (f64::from(NOW) * 5.0 - 62.0, f64::from(NOW) * 5.0 - 52.0);
+    let all = [proxy("one", 15.0, began), proxy("two", 15.0, later)];
+    let mut reading = Reading::new(&all, KEPT + LAG);
+    reading.read(NOW - 1, 60);
+    for duration in [60, 300, 3600] {
+        let (rates, notices) = reading.rates(duration);
+        assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{rates:?}");
+        let of = if duration == 60 { "60 s" } else { &format!("{} min", duration / 60) };
+        let expected = format!("rates are over the 40 s to 55 s of these {of} that are known");
+        assert_eq!(notices, [expected]);
+    }
+    // From -62 s to -2 s, and from -52 s to -7 s.
+    for (id, [before, after]) in
+        [("workload//one", [12, 1]), ("workload//two", [10, 2]), ("mesh", [12, 2])]
+    {
+        let course = reading.course(id, 300);
+        let known = 60 - before..60 - after;
+        assert!(course[..known.start].iter().all(Option::is_none), "{id}: {course:?}");
+        assert!(course[known.end..].iter().all(Option::is_none), "{id}: {course:?}");
+        assert!(course[known].iter().all(Option::is_some), "{id}: {course:?}");
+    }
+    let own = reading.course("workload//two", 300);
+    assert!(own[50..58].iter().all(|value| value.is_some_and(is_true)), "{own:?}");
+    assert_eq!(reading.store.range().0, NOW - 12, "nothing before can be looked at");
+    let mut reading = Reading::new(&all, KEPT + LAG);
+    reading.read(NOW - 11, 60);
+    assert_eq!(reading.rates(60).0, [0.0; 0], "by one scrape nothing is known");
+}
+
+#[test]
+fn proxies_with_different_intervals_have_their_own_times() {
+    let began = f64::from(NOW - 2000) * 5.0;
+    let all = [proxy("often", 5.0, began + 1.0), proxy("seldom", 60.0, began + 33.3)];
+    let mut reading = Reading::new(&all, 200);
+    reading.read(NOW - 30, 60);
+    for step in NOW - 29..NOW {
+        reading.read(step, 1);
+        let (rates, notices) = reading.rates(60);
+        assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{rates:?}");
+        assert!(notices.is_empty(), "{notices:?}");
+        let often = reading.course("workload//often", 60);
+        assert!(often[..10].iter().all(|value| value.is_some_and(is_true)), "{often:?}");
+    }
+}
+
+#[test]
+fn proxies_of_one_workload_count_together_as_far_as_all_are_known() {
+    let began = f64::from(NOW - 2000) * 5.0;
+    let ended = Proxy { gone: NOW - 100..NOW + 40, ..proxy("one-c", 15.0, began) };
+    let all = [proxy("one-a", 15.0, began + 1.0), proxy("one-b", 30.0, began + 13.3), ended];
+    let mut reading = Reading::new(&all, 400);
+    reading.read(NOW - 102, 60);
+    let (rates, _) = reading.rates(60);
+    assert!(rates.len() == 1 && is_true(rates[0] / 3.0), "{rates:?}");
+    reading.read(NOW - 10, 60);
+    for step in NOW - 9..NOW {
+        reading.read(step, 1);
+        let (rates, notices) = reading.rates(60);
+        assert!(rates.len() == 1 && is_true(rates[0] / 2.0), "{rates:?}");
+        assert!(notices.is_empty(), "{notices:?}");
+    }
+}
+
+#[test]
+fn what_rose_while_a_proxy_was_not_scraped_is_of_all_of_that_time() {
+    let began = f64::from(NOW - 2000) * 5.0 + 2.0;
+    let away = Proxy { gone: NOW - 60..NOW - 30, ..proxy("away", 15.0, began) };
+    let mut reading = Reading::new(&[away], 200);
+    reading.read(NOW - 50, 1);
+    assert_eq!(reading.rates(30).0, [0.0; 0], "as if it had ended");
+    reading.read(NOW - 1, 1);
+    let course = reading.course("mesh", 600);
+    assert!(course[..115].iter().all(|value| value.is_some_and(is_true)), "{course:?}");
+    assert!(is_true(reading.rates(300).0[0]));
+}
+
+#[test]
+fn a_proxy_that_restarts_or_comes_late_begins_at_zero() {
+    let began = f64::from(NOW - 2000) * 5.0 + 2.0;
+    let restarted = Proxy { restarted: f64::from(NOW - 40) * 5.0, ..proxy("a", 15.0, began) };
+    let late = f64::from(NOW - 20) * 5.0;
+    let new = Proxy { restarted: late - 10.0, ..proxy("b", 15.0, late) };
+    let mut reading = Reading::new(&[restarted, new], KEPT + LAG);
+    reading.read(NOW - 1, 60);
+    let (rates, notices) = reading.rates(300);
+    // 15 s at most are between the last scrape of what was and the beginning of what is.
+    assert!((RATE * 0.95..RATE * 1.001).contains(&rates[0]), "{rates:?}");
+    // Its first scrape is 100 s ago, its last one 10 s.
+    assert_eq!(rates[1], RATE * 90.0 / 300.0);
+    assert!(notices.is_empty(), "nobody is young here: {notices:?}");
+}
+
+#[test]
+fn who_has_read_since_a_moment_ago_says_the_same_as_who_has_read_an_hour() {
+    let began = f64::from(NOW - 2000) * 5.0;
+    let all = [5.0, 15.0, 60.0].map(|interval| proxy("one", interval, began + 3.7));
+    for one in all {
+        let mut hour = Reading::new(std::slice::from_ref(&one), KEPT + LAG);
+        hour.read(NOW - 1, 60);
+        let mut present = Reading::new(&[one], 30);
+        present.read(NOW - 1, 1);
+        assert_eq!(hour.rates(60), present.rates(60));
+        assert_eq!(hour.course("mesh", 60), present.course("mesh", 60));
+        // What one of them has read the other reads on with.
+        present.counters = hour.counters;
+        hour.counters = Counters::new(MOST);
+        std::mem::swap(&mut present.store, &mut hour.store);
+        let mut whole = Reading::new(&present.proxies, KEPT + LAG);
+        for reading in [&mut present, &mut whole] {
+            reading.read(NOW + 20, 1);
+        }
+        assert_eq!(present.rates(3600), whole.rates(3600));
+        assert_eq!(present.course("mesh", 3600), whole.course("mesh", 3600));
+    }
+}
+
+#[test]
+fn latencies_are_spread_as_their_requests_are() {
+    let mut reading = Reading::new(&[], 40);
+    let labels = |le: &'static str| [("le", le), ("request_protocol", "http")];
+    let bucket = |le, counts: [f64; 3]| {
+        let values: Vec<_> =
+            (0..).zip(counts).map(|(index, count)| (NOW - 40 + 3 * index, count)).collect();
+        series("istio_request_duration_milliseconds_bucket", &labels(le), &values)
+    };
+    let all = [
+        bucket("1", [0.0, 7.0, 8.0]),
+        bucket("5", [0.0, 10.0, 11.0]),
+        bucket("+Inf", [0.0, 31.0, 41.0]),
+    ];
+    let taken: Vec<_> =
+        (0..3).map(|index| (NOW - 40 + 3 * index, end(NOW - 40 + 3 * index))).collect();
+    let times = [series("", &[], &taken)];
+    reading.counters.take(&mut reading.store, &all, &times, NOW - 40..=NOW - 1);
+    let mut counts = Vec::new();
+    let count =
+        |point: &crate::point::Point| point.latency.buckets.iter().map(|(_, n)| n).sum::<u64>();
+    reading.store.points(
+        0,
+        u32::MAX,
+        |_, _| Some(()),
+        |_, (), step, point| {
+            counts.push((step + 40 - NOW, count(point)));
+        },
+    );
+    assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 41, "{counts:?}");
+    assert_eq!(counts.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(counts[..3].iter().all(|(_, count)| (9..=12).contains(count)), "{counts:?}");
+}
