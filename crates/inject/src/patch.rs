@@ -2,10 +2,12 @@
 //! first, each where something differs; a list is aligned by its items' names, and replaced whole where
 //! that is shorter.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Lists beyond this product of lengths are not aligned.
 const ALIGNMENT_LIMIT: usize = 250_000;
+
+type Fields = Map<String, Value>;
 
 /// The patch from `before` to `after`; empty if they are equal.
 pub fn patch(before: &Value, after: &Value) -> Value {
@@ -16,21 +18,32 @@ pub fn patch(before: &Value, after: &Value) -> Value {
 
 fn diff(path: &mut String, before: &Value, after: &Value, operations: &mut Vec<Value>) {
     match (before, after) {
-        (before, after) if before == after => {}
-        (Value::Object(_), Value::Object(_)) => diff_maps(path, before, after, operations),
+        (Value::Object(old), Value::Object(new)) => diff_maps(path, old, new, operations),
         (Value::Array(old), Value::Array(new)) => {
-            let replace = json!({"op": "replace", "path": path, "value": after});
             let mut steps = Vec::new();
-            if old.len() * new.len() <= ALIGNMENT_LIMIT {
+            let is_short = old.len() * new.len() <= ALIGNMENT_LIMIT;
+            if is_short {
                 diff_lists(path, old, new, &mut steps);
             }
-            if steps.is_empty() || (steps.len() > 1 && total(&steps) > size(&replace)) {
-                steps = vec![replace];
+            let is_long = || steps.len() > 1 && total(&steps) > size_of_replace(path, after);
+            if is_long() || (!is_short && old != new) {
+                steps = vec![replace(path, after)];
             }
             operations.append(&mut steps);
         }
-        (_, after) => operations.push(json!({"op": "replace", "path": path, "value": after})),
+        (before, after) if before == after => {}
+        (_, after) => operations.push(replace(path, after)),
     }
+}
+
+fn replace(path: &str, after: &Value) -> Value {
+    json!({"op": "replace", "path": path, "value": after})
+}
+
+/// The size of such an operation, without making it: `after` may be all containers of a pod.
+fn size_of_replace(path: &str, after: &Value) -> usize {
+    let null = Value::Null;
+    size(&replace(path, &null)) - size(&null) + size(after)
 }
 
 fn size(value: &Value) -> usize {
@@ -41,13 +54,20 @@ fn total(operations: &[Value]) -> usize {
     operations.iter().map(size).sum()
 }
 
-fn diff_maps(path: &mut String, before: &Value, after: &Value, operations: &mut Vec<Value>) {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else { return };
+fn diff_maps(path: &mut String, old: &Fields, new: &Fields, operations: &mut Vec<Value>) {
+    // Both have most of their fields in the same order.
+    let (mut next, mut kept) = (new.iter().peekable(), 0);
     for (field, value) in old {
-        within(path, field, |path| match new.get(field) {
+        let in_order = next.next_if(|(name, _)| *name == field).map(|(_, value)| value);
+        let other = in_order.or_else(|| new.get(field));
+        kept += usize::from(other.is_some());
+        within(path, field, |path| match other {
             Some(other) => diff(path, value, other, operations),
             None => operations.push(json!({"op": "remove", "path": path})),
         });
+    }
+    if kept == new.len() {
+        return;
     }
     for (field, value) in new.iter().filter(|(field, _)| !old.contains_key(*field)) {
         within(path, field, |path| {
@@ -82,8 +102,21 @@ fn diff_lists(path: &mut String, old: &[Value], new: &[Value], operations: &mut 
     }
 }
 
-/// A longest common subsequence of items that are the same one.
+/// A longest common subsequence of items that are the same one: most are, at the beginning and at the end.
 fn pairs(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
+    let is_same = |(old, new): &(&Value, &Value)| same(old, new);
+    let first = old.iter().zip(new).take_while(is_same).count();
+    let (old_rest, new_rest) = (&old[first..], &new[first..]);
+    let last = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(is_same).count();
+    let (old_end, new_end) = (old_rest.len() - last, new_rest.len() - last);
+    let between = aligned(&old_rest[..old_end], &new_rest[..new_end]);
+    let between = between.into_iter().map(|(old, new)| (first + old, first + new));
+    let end = (0..last).map(|at| (first + old_end + at, first + new_end + at));
+    (0..first).map(|at| (at, at)).chain(between).chain(end).collect()
+}
+
+/// The same by all pairs.
+fn aligned(old: &[Value], new: &[Value]) -> Vec<(usize, usize)> {
     let width = new.len() + 1;
     let mut lengths = vec![0u32; (old.len() + 1) * width];
     for i in (0..old.len()).rev() {
@@ -122,7 +155,13 @@ fn same(old: &Value, new: &Value) -> bool {
 fn within(path: &mut String, part: &str, step: impl FnOnce(&mut String)) {
     let length = path.len();
     path.push('/');
-    path.push_str(&part.replace('~', "~0").replace('/', "~1"));
+    for char in part.chars() {
+        match char {
+            '~' => path.push_str("~0"),
+            '/' => path.push_str("~1"),
+            other => path.push(other),
+        }
+    }
     step(path);
     path.truncate(length);
 }

@@ -85,9 +85,13 @@ fn mesh_id<'a>(context: &'a Context) -> &'a str {
         .unwrap_or(&settings.trust_domain)
 }
 
+/// The proxy's own last, wherever the pod had it: an injection that is taken out leaves it at the end.
 fn pod_ports(context: &Context) -> String {
-    let containers = pod::list(context.base, "containers");
-    let ports = containers.iter().filter_map(|one| one["ports"].as_array()).flatten();
+    let is_application = |container: &&Value| pod::name(container) != PROXY_CONTAINER;
+    let (application, own): (Vec<&Value>, Vec<&Value>) =
+        pod::list(context.base, "containers").iter().partition(is_application);
+    let containers = application.into_iter().chain(own);
+    let ports = containers.filter_map(|one| one["ports"].as_array()).flatten();
     Value::Array(ports.cloned().collect()).to_string()
 }
 
