@@ -1,6 +1,7 @@
-//! Ports of nodes that a cluster may not hand out. In: a plan. Out: a warning for each, by path: what its cluster's range is,
-//! and whether a port is taken, the cluster alone knows.
+//! What of a Service its cluster alone knows to be right: a node's port, which is of a range and may be taken, and what a
+//! load balancer reads. In: a plan. Out: a warning for each that few clusters take, by path.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use lateen_api::issue::{Code, Issue};
@@ -26,6 +27,15 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
 }
 
 fn of_service(plan: &Plan, service: &Value, path: &str, found: &mut Vec<Issue>) {
+    let mut warn = |field: String, message: String| {
+        let path = format!("{path}.{field}");
+        found.push(Issue::warning(plan.operator.clone(), path, Code::SCHEMA_WARNING, message));
+    };
+    let address = service["loadBalancerIP"].as_str().unwrap_or_default();
+    if !address.is_empty() && address.parse::<IpAddr>().is_err() {
+        let message = format!("{address:?} is no address: few load balancers take another word");
+        warn("loadBalancerIP".to_owned(), message);
+    }
     for (at, port) in service["ports"].as_array().into_iter().flatten().enumerate() {
         let number = port["nodePort"].as_i64().unwrap_or(0);
         // 0 is one of the cluster's choice, and what is no port at all is an error.
@@ -36,8 +46,7 @@ fn of_service(plan: &Plan, service: &Value, path: &str, found: &mut Vec<Issue>) 
                 USUAL.start(),
                 USUAL.end()
             );
-            let path = format!("{path}.ports[{at}].nodePort");
-            found.push(Issue::warning(plan.operator.clone(), path, Code::SCHEMA_WARNING, message));
+            warn(format!("ports[{at}].nodePort"), message);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod diff;
+mod exposure;
 mod facts;
 mod form;
 mod hpa;
@@ -14,7 +15,6 @@ mod merge;
 mod mesh;
 mod nearest;
 mod node_agent;
-mod node_ports;
 mod origins;
 mod path;
 mod plan;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::check::is_empty;
 use crate::input::{self, Input};
 use crate::merge::merge;
-use crate::{mesh, node_agent, node_ports, path, replicas};
+use crate::{exposure, mesh, node_agent, path, replicas};
 
 /// Istio's images, in whose place the one of Lateen is taken.
 const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
@@ -55,7 +55,7 @@ impl Plan {
         let (mut errors, told): (Vec<Issue>, Vec<Issue>) =
             replicas::check(self).into_iter().partition(Issue::is_error);
         self.issues.extend(told);
-        self.issues.extend(node_ports::check(self));
+        self.issues.extend(exposure::check(self));
         errors.extend(self.misnamed());
         errors.extend(node_agent::check(self));
         errors.extend(mesh::networks(self));

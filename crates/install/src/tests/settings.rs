@@ -312,3 +312,14 @@ fn a_nodes_port_out_of_the_usual_range_is_told() {
         assert!(told(port).is_empty(), "{port}");
     }
 }
+
+#[test]
+fn a_load_balancers_word_that_is_no_address_is_told() {
+    let path = "components.ingressGateways[name:istio-ingressgateway].k8s.service.loadBalancerIP";
+    let told = |word: &str| {
+        let issues = plan("default", &[(path, word)]).issues;
+        issues.iter().any(|issue| issue.path.ends_with(".loadBalancerIP"))
+    };
+    assert!(told("pool-a"));
+    assert!(!told("10.0.1.179") && !told("fd00::9"));
+}
