@@ -13,7 +13,9 @@ use lateen_install::{Change, Plan};
 use lateen_kube::{Client, DryRun};
 use serde_json::{Value, json};
 
-use super::cluster::{self, ClusterArgs, confirm, is_control_plane, kind_of, place, title};
+use super::cluster::{
+    self, ClusterArgs, Comparison, confirm, is_control_plane, kind_of, place, title,
+};
 use super::diff::{Detail, show};
 use super::helm::Releases;
 use super::input::InputArgs;
@@ -71,25 +73,15 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     keep_control_plane(&plan, &unwanted)?;
     let found = cluster::compare(&client, &wanted, &unwanted).await?;
     let releases = Releases::of(&client, &found.live).await?;
-    let foreign = owners::foreign(&plan, &found.live);
-    foreign.iter().for_each(note);
-    match args.take_over {
-        true => {
-            releases.warn();
-            owners::left(&found).iter().for_each(note);
-        }
-        false => {
-            owners::refuse(&foreign)?;
-            releases.refuse_install()?;
-        }
-    }
+    let left = allow(args.take_over, &plan, &found, &releases)?;
     let changes = &found.changes;
     for change in changes {
         show(change, Detail::Objects);
     }
     let (count, owner) = (wanted.len(), plan.owner());
     let known = [&wanted[..], &unwanted].concat();
-    let done = match changes.is_empty() {
+    let is_same = changes.is_empty() && left.is_empty();
+    let done = match is_same {
         true => {
             format!("nothing to change: all {count} objects of {owner} are as the settings say")
         }
@@ -97,10 +89,10 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     };
     if args.dry_run {
         releases.tell_of_rest(&client, &known).await;
-        say(if changes.is_empty() { &done } else { "nothing was done: this was a dry run" });
+        say(if is_same { &done } else { "nothing was done: this was a dry run" });
         return Ok(());
     }
-    if !changes.is_empty() {
+    if !is_same {
         let question = format!("{} of {count} objects differ. Install?", changes.len());
         confirm(&question, args.skip_confirmation)?;
     }
@@ -118,6 +110,27 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
         true => wait::wait(&client, &wanted, args.readiness_timeout).await,
         false => Ok(()),
     }
+}
+
+/// Refuses to change what others installed, unless it is to be taken over. Out: a line, told already, for each object
+/// with fields that are lost then.
+fn allow(
+    take_over: bool,
+    plan: &Plan,
+    found: &Comparison,
+    releases: &Releases,
+) -> Result<Vec<String>> {
+    let foreign = owners::foreign(plan, &found.live);
+    foreign.iter().for_each(note);
+    if !take_over {
+        owners::refuse(&foreign)?;
+        releases.refuse_install()?;
+        return Ok(Vec::new());
+    }
+    releases.warn();
+    let left = owners::left(found);
+    left.iter().for_each(note);
+    Ok(left)
 }
 
 /// An upgrade changes what is there.
