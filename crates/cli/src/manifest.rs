@@ -6,8 +6,12 @@ mod cluster;
 mod diff;
 mod helm;
 mod input;
+mod managers;
 mod owners;
 mod pods;
+#[cfg(test)]
+mod scripted;
+mod selector;
 mod uninstall;
 mod validators;
 mod wait;

@@ -40,8 +40,38 @@ fn from_the_notes(scratch: &Path) -> Result<Node> {
     let init = format!("values.global.proxy_init.image={IPTABLES}");
     let install = [&["install", "-f", &notes, "-y", "--set", &init][..], &IMAGE].concat();
     node.lateen(&install)?.success(START)?;
+    is_whole(&node, &install)?;
     Ok(node)
 }
+
+/// Right after an install has ended objects are validated, right ones stored, and the same install changes nothing.
+fn is_whole(node: &Node, install: &[&str]) -> Result<()> {
+    let apply = ["apply", "--dry-run=server", "-f", "-"];
+    for _ in 0..5 {
+        let refused = node.cluster.kubectl().fails_with_input(&apply, REFUSED)?;
+        ensure!(refused.contains("validation.istio.io"), "{refused}");
+        node.cluster.kubectl().ok_with_input(&apply, &REFUSED.replace("\"true\"", "\"false\""))?;
+    }
+    let said = node.lateen(install)?.success(START)?;
+    ensure!(said.contains("nothing to change"), "{said}");
+    let path = "jsonpath={.items[*].webhooks[*].failurePolicy}";
+    let policies = node.kubectl(&["get", "validatingwebhookconfigurations", "-o", path])?;
+    ensure!(policies == "Fail Fail", "{policies}");
+    Ok(())
+}
+
+/// A Gateway that the validation webhook alone refuses.
+const REFUSED: &str = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: refused
+  namespace: default
+  annotations: {internal.istio.io/webhook-always-reject: \"true\"}
+spec:
+  selector: {istio: none}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [a.example]}]
+";
 
 /// A Job of three lines through the mesh, with a native sidecar, or a plain one and iptables. Its init container, which
 /// only a native sidecar gives the network, sends one before.

@@ -159,6 +159,56 @@ spec:
   values: {revisionTags: [default, prod]}
 ";
 
+/// A control plane as Istio's installer leaves it, with a variable and ports that are Istio's.
+const ISTIOS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: istiod
+  namespace: istio-system
+  labels: {app: istiod, operator.istio.io/managed: Reconcile}
+spec:
+  selector: {matchLabels: {istio: pilot}}
+  template:
+    metadata: {labels: {app: istiod, istio: pilot}}
+    spec:
+      containers:
+      - name: discovery
+        image: istio/pilot:1
+        env: [{name: JWT_POLICY, value: third-party-jwt}]
+        ports:
+        - {containerPort: 15010, name: grpc-xds, protocol: TCP}
+        - {containerPort: 15012, name: tls-xds, protocol: TCP}
+        - {containerPort: 15017, name: https-webhooks, protocol: TCP}
+";
+
+/// Takes a control plane of Istio's over, and removes it.
+fn takes_istios_over(cluster: &Cluster) -> Result<()> {
+    let apply = ["apply", "--server-side", "--field-manager=istio-operator", "-f", "-"];
+    cluster.kubectl().ok_with_input(&apply, ISTIOS)?;
+    let install = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+    let refused = output(cluster, &install)?;
+    let error = String::from_utf8_lossy(&refused.stderr);
+    ensure!(!refused.status.success() && error.contains("installed by Istio"), "{error}");
+    lateen(cluster, &[&install[..], &["--take-over"]].concat())?;
+    let get = [
+        "get",
+        "deployment",
+        "istiod",
+        "-n",
+        "istio-system",
+        "--show-managed-fields",
+        "-o",
+        "json",
+    ];
+    let now = cluster.kubectl().ok(&get)?;
+    for theirs in ["JWT_POLICY", "15010", "istio-operator"] {
+        ensure!(!now.contains(theirs), "{theirs} is left: {now}");
+    }
+    ensure!(lateen(cluster, &install)?.contains("nothing to change"));
+    lateen(cluster, &["uninstall", "-y", "--purge"]).map(drop)
+}
+
 #[test]
 fn a_real_api_takes_what_is_installed_and_keeps_nothing_of_it() {
     isolated_for(LIMIT, || {
@@ -188,6 +238,7 @@ fn a_real_api_takes_what_is_installed_and_keeps_nothing_of_it() {
         for profile in ["default", "minimal", "demo", "empty"] {
             comes_and_goes(&cluster, &["--set", &format!("profile={profile}")])?;
         }
+        takes_istios_over(&cluster)?;
         Ok(())
     });
 }

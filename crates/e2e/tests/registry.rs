@@ -150,7 +150,9 @@ fn what_was_added_leaves_nothing_behind_and_what_others_need_stays() -> Result<(
         lateen(&node.args(&["remove", "r:5000"]))?;
         let config = node.read("etc/containerd/config.toml")?;
         ensure!(config.contains("config_path"), "s:5000 needs it: {config}");
-        lateen(&node.args(&["remove", "s:5000"]))?;
+        let said = lateen(&node.args(&["remove", "s:5000"]))?;
+        let told = said.lines().filter(|line| line.starts_with("changed /etc/docker/daemon.json"));
+        ensure!(told.count() == 1, "{said}");
         assert_eq!(node.read("etc/docker/daemon.json")?, daemon);
         assert_eq!(node.read("etc/containerd/config.toml")?, CONFIG_TOML);
     }

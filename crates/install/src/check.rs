@@ -139,7 +139,7 @@ impl Walk<'_> {
             Meaning::Used => {}
             _ if is_empty(value) => {}
             Meaning::Moved(to) => {
-                let message = format!("it is spec.{to} today, and is applied as that");
+                let message = format!("it is spec.{to} today, and is read as that");
                 self.push(Severity::Info, Code::DEPRECATED, path, message);
             }
             Meaning::Mapped(reason) => {

@@ -6,6 +6,7 @@
 
 mod check;
 mod diff;
+mod exposure;
 mod facts;
 mod form;
 mod hpa;
@@ -20,6 +21,7 @@ mod plan;
 mod profile;
 mod read;
 mod render;
+mod replicas;
 mod rules;
 mod setting;
 mod shape;

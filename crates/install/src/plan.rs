@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::check::is_empty;
 use crate::input::{self, Input};
 use crate::merge::merge;
-use crate::{mesh, node_agent, path};
+use crate::{exposure, mesh, node_agent, path, replicas};
 
 /// Istio's images, in whose place the one of Lateen is taken.
 const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
@@ -52,8 +52,11 @@ impl Plan {
         self.tell_of_other_ports();
         self.use_node_agent();
         self.tell_of_no_node_agent();
-        self.tell_of_replicas();
-        let mut errors = self.misnamed();
+        let (mut errors, told): (Vec<Issue>, Vec<Issue>) =
+            replicas::check(self).into_iter().partition(Issue::is_error);
+        self.issues.extend(told);
+        self.issues.extend(exposure::check(self));
+        errors.extend(self.misnamed());
         errors.extend(node_agent::check(self));
         errors.extend(mesh::networks(self));
         if errors.is_empty() { Ok(()) } else { Err(errors) }
@@ -75,22 +78,6 @@ impl Plan {
                            components.cni.enabled to true";
             let (operator, path) = (self.operator.clone(), "spec.values.pilot.cni.enabled");
             self.issues.push(Issue::warning(operator, path, Code::SCHEMA_WARNING, message));
-        }
-    }
-
-    /// As in Istio, the autoscaler alone says how many there are.
-    fn tell_of_replicas(&mut self) {
-        if !(self.flag("components.pilot.enabled") && self.flag("values.pilot.autoscaleEnabled")) {
-            return;
-        }
-        let least = self.get("values.pilot.autoscaleMin").and_then(Value::as_u64).unwrap_or(1);
-        for path in ["components.pilot.k8s.replicaCount", "values.pilot.replicaCount"] {
-            if self.get(path).and_then(Value::as_u64).is_some_and(|count| count > least) {
-                let message = "it has no effect while there is an autoscaler: set values.pilot.autoscaleMin, or \
-                               values.pilot.autoscaleEnabled to false";
-                let (operator, path) = (self.operator.clone(), format!("spec.{path}"));
-                self.issues.push(Issue::warning(operator, path, Code::SCHEMA_WARNING, message));
-            }
         }
     }
 

@@ -197,7 +197,7 @@ impl Reader {
                     merge(&mut moved, own.clone());
                 }
                 path::put(spec, to, moved);
-                format!("it is spec.{to} today, and is applied as that")
+                format!("it is spec.{to} today, and is read as that")
             }
         };
         let object = self.object.clone();
@@ -244,7 +244,7 @@ impl Reader {
     /// The steps to where a setting belongs today.
     fn follow(&mut self, steps: Vec<Step>) -> Vec<Step> {
         let Some((from, to, length)) = table::moved(&steps) else { return steps };
-        let message = format!("it is spec.{to} today, and is applied as that");
+        let message = format!("it is spec.{to} today, and is read as that");
         let (object, code) = (self.object.clone(), Code::DEPRECATED);
         let (path, severity) = (format!("spec.{from}"), Severity::Info);
         self.issues.push(Issue { object, path, code, severity, message });

@@ -25,6 +25,8 @@ use crate::shape::{MISSING, UNKNOWN};
 use crate::{origins, path, rules};
 use overlay::Applied;
 
+pub use gateway::enabled as enabled_gateways;
+
 /// Labels by which the objects of an installation are found again.
 pub mod labels {
     /// The IstioOperator's name, with the revision behind it.
@@ -284,8 +286,11 @@ fn twins(objects: &[Value]) -> Vec<Refusal> {
 
 /// Puts the installation's labels on an object.
 fn mark(plan: &Plan, component: Component, object: &mut Value) {
+    // Definitions are of all revisions, which would take them from each other.
+    let is_shared = object["kind"] == "CustomResourceDefinition";
+    let owner = if is_shared { plan.operator.name.clone() } else { plan.owner() };
     let mut marks = json!({
-        labels::OWNER: plan.owner(),
+        labels::OWNER: owner,
         labels::OWNER_NAMESPACE: plan.namespace(),
         labels::COMPONENT: component.name(),
         labels::MANAGED: "Reconcile",

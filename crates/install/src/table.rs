@@ -64,7 +64,7 @@ pub enum Type {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Meaning {
     Used,
-    /// The same setting has this path today, and is applied as that.
+    /// The same setting has this path today, and is read as that.
     Moved(&'static str),
     /// It is read, and another value takes its place; the reason.
     Mapped(&'static str),

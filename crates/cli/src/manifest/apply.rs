@@ -8,17 +8,19 @@ use anyhow::{Context, Result, bail};
 use clap::{ArgAction, Args};
 use lateen_api::duration::parse_span;
 use lateen_api::kinds::by_kind;
-use lateen_install::Plan;
+use lateen_api::resource::object_ref;
+use lateen_install::{Change, Plan};
 use lateen_kube::{Client, DryRun};
 use serde_json::{Value, json};
 
-use super::cluster::{self, ClusterArgs, confirm, kind_of, place, title};
+use super::cluster::{
+    self, ClusterArgs, Comparison, confirm, is_control_plane, kind_of, place, title,
+};
 use super::diff::{Detail, show};
 use super::helm::Releases;
 use super::input::InputArgs;
-use super::owners;
-use super::validators::keep_closed;
-use super::wait;
+use super::{managers, owners};
+use super::{selector, wait};
 use crate::output::{note, say};
 use crate::tag::{keep_default_tag, tell_of_no_default};
 
@@ -37,7 +39,7 @@ pub struct InstallArgs {
     /// Say what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take objects over that a Helm release or an installation of another name has, instead of refusing to
+    /// Take objects over that Istio, a Helm release or an installation of another name has, instead of refusing to
     #[arg(long)]
     take_over: bool,
     /// Wait until everything that was installed works; --wait=false for no waiting
@@ -63,29 +65,23 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     let mut wanted = super::rendered(&plan)?;
     let client = args.cluster.connect().await?;
     keep_default_tag(&client, &mut wanted).await?;
-    keep_closed(&client, &mut wanted).await?;
+    selector::keep(&client, &mut wanted).await?;
     if expect == Expect::Installed {
         check_installed(&client, &plan, &wanted).await?;
     }
     let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
     keep_control_plane(&plan, &unwanted)?;
-    let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
-    let releases = Releases::of(&client, &live).await?;
-    let foreign = owners::foreign(&plan, &live);
-    foreign.iter().for_each(note);
-    match args.take_over {
-        true => releases.warn(),
-        false => {
-            owners::refuse(&foreign)?;
-            releases.refuse_install()?;
-        }
-    }
-    for change in &changes {
+    let found = cluster::compare(&client, &wanted, &unwanted).await?;
+    let releases = Releases::of(&client, &found.live).await?;
+    let left = allow(args.take_over, &plan, &found, &releases)?;
+    let changes = &found.changes;
+    for change in changes {
         show(change, Detail::Objects);
     }
     let (count, owner) = (wanted.len(), plan.owner());
     let known = [&wanted[..], &unwanted].concat();
-    let done = match changes.is_empty() {
+    let is_same = changes.is_empty() && left.is_empty();
+    let done = match is_same {
         true => {
             format!("nothing to change: all {count} objects of {owner} are as the settings say")
         }
@@ -93,15 +89,19 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     };
     if args.dry_run {
         releases.tell_of_rest(&client, &known).await;
-        say(if changes.is_empty() { &done } else { "nothing was done: this was a dry run" });
+        say(if is_same { &done } else { "nothing was done: this was a dry run" });
         return Ok(());
     }
-    if !changes.is_empty() {
+    if !is_same {
         let question = format!("{} of {count} objects differ. Install?", changes.len());
         confirm(&question, args.skip_confirmation)?;
     }
     ensure_namespaces(&client, &plan, &wanted).await?;
-    apply_all(&client, &wanted).await?;
+    let mut differing = differing(&wanted, changes)?;
+    if args.take_over {
+        differing = take(&client, &wanted, differing).await?;
+    }
+    apply_all(&client, &differing).await?;
     remove(&client, &unwanted).await?;
     releases.take_over(&client, &known).await?;
     say(done);
@@ -112,12 +112,30 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     }
 }
 
+/// Refuses to change what others installed, unless it is to be taken over. Out: a line, told already, for each object
+/// with fields that are lost then.
+fn allow(
+    take_over: bool,
+    plan: &Plan,
+    found: &Comparison,
+    releases: &Releases,
+) -> Result<Vec<String>> {
+    let foreign = owners::foreign(plan, &found.live);
+    foreign.iter().for_each(note);
+    if !take_over {
+        owners::refuse(&foreign)?;
+        releases.refuse_install()?;
+        return Ok(Vec::new());
+    }
+    releases.warn();
+    let left = owners::left(found);
+    left.iter().for_each(note);
+    Ok(left)
+}
+
 /// An upgrade changes what is there.
 async fn check_installed(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<()> {
-    let is_control_plane = |object: &&Value| {
-        object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
-    };
-    if let Some(control_plane) = wanted.iter().find(is_control_plane)
+    if let Some(control_plane) = wanted.iter().find(|object| is_control_plane(object))
         && cluster::live(client, control_plane).await?.is_none()
     {
         bail!("there is no {} to upgrade: use lateen install", title(control_plane));
@@ -131,10 +149,7 @@ async fn check_installed(client: &Client, plan: &Plan, wanted: &[Value]) -> Resu
 /// Files without a name are one installation. One with gateways alone must not take the control plane of
 /// another for its own that is not wanted any more.
 fn keep_control_plane(plan: &Plan, unwanted: &[Value]) -> Result<()> {
-    let is_control_plane = |object: &&Value| {
-        object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
-    };
-    if let Some(found) = unwanted.iter().find(is_control_plane)
+    if let Some(found) = unwanted.iter().find(|object| is_control_plane(object))
         && plan.spec()["profile"] == "empty"
     {
         bail!(
@@ -167,9 +182,37 @@ async fn ensure_namespaces(client: &Client, plan: &Plan, wanted: &[Value]) -> Re
     Ok(())
 }
 
+/// The objects that are to change. What others change in the others since is theirs to say.
+fn differing<'a>(wanted: &'a [Value], changes: &[Change]) -> Result<Vec<&'a Value>> {
+    let mut found = Vec::new();
+    for object in wanted {
+        let named = object_ref(kind_of(object)?, object);
+        if changes.iter().any(|change| change.object == named) {
+            found.push(object);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes over what other installers applied of the objects. Out: those that are to be applied, in order.
+async fn take<'a>(
+    client: &Client,
+    wanted: &'a [Value],
+    differing: Vec<&'a Value>,
+) -> Result<Vec<&'a Value>> {
+    let mut found = Vec::new();
+    for object in wanted {
+        let is_taken = managers::take(client, object).await?;
+        if is_taken || differing.contains(&object) {
+            found.push(object);
+        }
+    }
+    Ok(found)
+}
+
 /// Applies in order. Applying again what is there changes nothing, so a run that was cut short is
 /// finished by the next one.
-async fn apply_all(client: &Client, wanted: &[Value]) -> Result<()> {
+async fn apply_all(client: &Client, wanted: &[&Value]) -> Result<()> {
     for object in wanted {
         let start = Instant::now();
         cluster::apply(client, object, DryRun::No).await.context(

@@ -13,11 +13,13 @@ use lateen_install::{Change, Plan, labels, rank};
 use lateen_kube::{Client, DryRun, Error};
 use serde_json::{Value, json};
 
+use super::validators;
+
 /// Who applies, as managed fields name it.
 pub const MANAGER: &str = "lateen-install";
 
 /// How often an object is applied before an API is believed that it cannot just now.
-const ATTEMPTS: u32 = 4;
+pub const ATTEMPTS: u32 = 4;
 /// Before the second attempt; twice as long before each further one.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -81,6 +83,10 @@ pub async fn live(client: &Client, object: &Value) -> Result<Option<Value>> {
     Ok(client.get(kind, namespace, name).await?)
 }
 
+pub fn is_control_plane(object: &Value) -> bool {
+    object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
+}
+
 /// An object's namespace and name.
 pub fn place(object: &Value) -> (Option<&str>, &str) {
     let metadata = &object["metadata"];
@@ -92,7 +98,7 @@ pub fn place(object: &Value) -> (Option<&str>, &str) {
 pub async fn apply(client: &Client, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
     let mut pause = PAUSE;
     for _ in 1..ATTEMPTS {
-        match client.apply_object(object, MANAGER, dry_run).await {
+        match apply_once(client, object, dry_run).await {
             Err(error) if error.code().is_some() && error.is_transient() => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -100,16 +106,29 @@ pub async fn apply(client: &Client, object: &Value, dry_run: DryRun) -> Result<V
             answer => return answer,
         }
     }
+    apply_once(client, object, dry_run).await
+}
+
+/// A validator is looked at before each attempt.
+async fn apply_once(client: &Client, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
+    if validators::is_one(object) {
+        let kept = validators::kept(client, object).await?;
+        return client.apply_object(&kept, MANAGER, dry_run).await;
+    }
     client.apply_object(object, MANAGER, dry_run).await
 }
 
-/// What applying `wanted` and removing `unwanted` would change, and the objects that are there now; an error if an
-/// object is refused.
-pub async fn changes(
-    client: &Client,
-    wanted: &[Value],
-    unwanted: &[Value],
-) -> Result<(Vec<Change>, Vec<Value>)> {
+/// What an installation would do.
+pub struct Comparison {
+    pub changes: Vec<Change>,
+    /// The objects that are there now.
+    pub live: Vec<Value>,
+    /// What they would be, managed fields and all.
+    pub applied: Vec<Value>,
+}
+
+/// What applying `wanted` and removing `unwanted` would change; an error if an object is refused.
+pub async fn compare(client: &Client, wanted: &[Value], unwanted: &[Value]) -> Result<Comparison> {
     let (mut before, mut after) = (unwanted.to_vec(), Vec::new());
     for object in wanted {
         let found = live(client, object).await?;
@@ -132,7 +151,8 @@ pub async fn changes(
         }
         before.extend(found);
     }
-    Ok((lateen_install::diff(&before, &after), before))
+    let changes = lateen_install::diff(&before, &after);
+    Ok(Comparison { changes, live: before, applied: after })
 }
 
 /// What to do about an object that cannot become what is wanted, such as a Deployment with another selector.
@@ -239,11 +259,11 @@ fn agreed(answers: &mut impl BufRead) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use lateen_kube::{Client, DryRun, Source};
+    use lateen_kube::DryRun;
     use serde_json::json;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    use super::super::scripted;
     use super::{ATTEMPTS, agreed, apply, remedy};
 
     #[test]
@@ -265,51 +285,51 @@ mod tests {
         assert_eq!(remedy(&object, "spec.replicas: Invalid value: -1"), None);
     }
 
-    /// Answers one request after the other with these codes, and then no more.
-    async fn answer(listener: TcpListener, codes: Vec<u16>) {
-        for code in codes {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut bytes = Vec::new();
-            // The object is the last word of a request.
-            while !bytes.ends_with(b"}}") {
-                stream.read_buf(&mut bytes).await.unwrap();
-            }
-            let body = match code {
-                200 => {
-                    r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#.to_owned()
-                }
-                code => {
-                    format!(r#"{{"kind":"Status","status":"Failure","code":{code},"message":"m"}}"#)
-                }
-            };
-            let length = body.len();
-            let head = format!(
-                "HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
-                 connection: close\r\n\r\n"
-            );
-            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        }
-    }
-
     async fn applied(codes: &[u16]) -> Result<(), Option<u16>> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = format!("http://{}", listener.local_addr().unwrap());
-        let name = format!("lateen-apply-again-{}-{}", std::process::id(), codes.len());
-        let file = std::env::temp_dir().join(name);
-        let config = json!({
-            "clusters": [{"name": "c", "cluster": {"server": server}}],
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "users": [{"name": "u", "user": {}}], "current-context": "c",
-        });
-        std::fs::write(&file, config.to_string()).unwrap();
-        let client = Client::connect(Source::Kubeconfig(file.clone())).await.unwrap();
-        std::fs::remove_file(file).unwrap();
+        let client = scripted::client(&listener).await;
         let object = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"namespace": "n", "name": "a"},
         });
-        let (applied, ()) =
-            tokio::join!(apply(&client, &object, DryRun::No), answer(listener, codes.to_vec()));
+        let answers = codes.iter().map(|code| match code {
+            200 => (200, object.clone()),
+            code => (*code, json!("m")),
+        });
+        let (applied, _) = tokio::join!(
+            apply(&client, &object, DryRun::No),
+            scripted::answer(listener, answers.collect())
+        );
         applied.map(drop).map_err(|error| error.code())
+    }
+
+    #[tokio::test]
+    async fn a_validator_that_closes_before_it_is_applied_is_not_opened() {
+        let validator = |policy: &str, version: &str, bundle: &str| {
+            json!({
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "ValidatingWebhookConfiguration",
+                "metadata": {"name": "v", "resourceVersion": version},
+                "webhooks": [{"name": "a", "failurePolicy": policy, "clientConfig":
+                    {"service": {"name": "istiod", "namespace": "n"}, "caBundle": bundle}}],
+            })
+        };
+        let (open, closed) = (validator("Ignore", "7", ""), validator("Fail", "8", "Q0E="));
+        let mut wanted = open.clone();
+        wanted["metadata"].as_object_mut().unwrap().shift_remove("resourceVersion");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = scripted::client(&listener).await;
+        let answers =
+            vec![(200, open), (409, json!("modified")), (200, closed.clone()), (200, closed)];
+        let (applied, requests) =
+            tokio::join!(apply(&client, &wanted, DryRun::No), scripted::answer(listener, answers));
+        applied.unwrap();
+        let says = |request: &str, policy: &str, version: &str| {
+            request.starts_with("PATCH ")
+                && request.contains(&format!(r#""failurePolicy":"{policy}""#))
+                && request.contains(&format!(r#""resourceVersion":"{version}""#))
+        };
+        assert!(says(&requests[1], "Ignore", "7"), "{}", requests[1]);
+        assert!(says(&requests[3], "Fail", "8"), "{}", requests[3]);
     }
 
     #[tokio::test]

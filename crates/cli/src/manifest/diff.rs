@@ -13,8 +13,7 @@ use serde_json::Value;
 use super::cluster::{self, ClusterArgs};
 use super::helm::Releases;
 use super::input::InputArgs;
-use super::owners;
-use super::validators::keep_closed;
+use super::{owners, selector};
 use crate::bounded;
 use crate::output::{causes, note, say};
 use crate::tag::keep_default_tag;
@@ -60,12 +59,12 @@ async fn differences(args: DiffArgs) -> Result<Vec<Change>> {
             let mut wanted = super::rendered(&plan)?;
             let client = args.cluster.connect().await?;
             keep_default_tag(&client, &mut wanted).await?;
-            keep_closed(&client, &mut wanted).await?;
+            selector::keep(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
-            let (changes, live) = cluster::changes(&client, &wanted, &unwanted).await?;
-            owners::foreign(&plan, &live).iter().for_each(note);
-            Releases::of(&client, &live).await?.warn();
-            changes
+            let found = cluster::compare(&client, &wanted, &unwanted).await?;
+            owners::foreign(&plan, &found.live).iter().for_each(note);
+            Releases::of(&client, &found.live).await?.warn();
+            found.changes
         }
     })
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::cluster::{kind_of, kubectl_delete, live, place, title};
 use crate::output::{causes, note, say};
 
-const NAME: &str = "meta.helm.sh/release-name";
+pub const NAME: &str = "meta.helm.sh/release-name";
 const NAMESPACE: &str = "meta.helm.sh/release-namespace";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// So many objects of a release are named.

@@ -1,22 +1,31 @@
 //! Whose the workloads of an installation are. In: a plan and the objects that are in its place. Out: those of them that
-//! an IstioOperator of another name installed.
+//! an IstioOperator of another name installed, or Istio.
 
 use anyhow::{Result, bail};
 use lateen_install::{Plan, labels};
 use serde_json::Value;
 
-use super::cluster::title;
+use super::cluster::{Comparison, title};
+use super::managers;
 
 /// Owners that stand for none: of tags, and of what was rendered for others to apply.
 const NOBODYS: [&str; 2] = [labels::NOBODY, "unknown"];
 
-/// A line for each Deployment of another installation. What revisions share is whose it was applied last, and a
+/// So many fields of an object are named.
+const NAMED: usize = 4;
+
+/// A line for each workload of another installation. What revisions share is whose it was applied last, and a
 /// gateway goes from one revision to the next with its IstioOperator.
 pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
     let own = (plan.operator.name.as_str(), plan.namespace());
+    let is_workload =
+        |object: &&Value| matches!(object["kind"].as_str(), Some("Deployment" | "DaemonSet"));
     let of_other = |object: &Value| {
-        let owner = owner(object)?;
-        (object["kind"] == "Deployment" && owner != own).then(|| {
+        if let Some(by) = not_ours(object) {
+            return Some(format!("{} was installed by {by}", title(object)));
+        }
+        let owner = owner(object).filter(|_| object["kind"] == "Deployment")?;
+        (owner != own).then(|| {
             let (name, namespace) = owner;
             format!(
                 "{} was installed by the IstioOperator {name} of namespace {namespace}, and this one is {} of {}",
@@ -26,7 +35,38 @@ pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
             )
         })
     };
-    live.iter().filter_map(of_other).collect()
+    live.iter().filter(is_workload).filter_map(of_other).collect()
+}
+
+/// Who installed what this program did not; a Helm release is told of as such. Istio's installers leave their name, or, where their manifests were
+/// rendered for others to apply, no mark of an installation; this program's manifests have that mark.
+fn not_ours(object: &Value) -> Option<String> {
+    let has_release = object["metadata"]["annotations"][super::helm::NAME].is_string();
+    if managers::is_ours(object) || has_release {
+        return None;
+    }
+    let is_marked = object["metadata"]["labels"][labels::MANAGED] == "Reconcile";
+    match managers::of_istio(object) {
+        Some(manager) => Some(format!("Istio ({manager})")),
+        None => (!is_marked).then(|| "somebody else, as by Istio's manifests".to_owned()),
+    }
+}
+
+/// A line for each object with fields that its former installer alone has, and that go with it.
+pub fn left(found: &Comparison) -> Vec<String> {
+    let line = |object: &Value| {
+        let named = title(object);
+        let applied = found.applied.iter().find(|applied| title(applied) == named)?;
+        let left = managers::left(object, applied);
+        let more = match left.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let fields = left.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        (!left.is_empty())
+            .then(|| format!("{named} loses what these settings do not have: {fields}{more}"))
+    };
+    found.live.iter().filter_map(line).collect()
 }
 
 pub fn refuse(foreign: &[String]) -> Result<()> {
@@ -35,7 +75,8 @@ pub fn refuse(foreign: &[String]) -> Result<()> {
     }
     bail!(
         "nothing was done: to change such an installation, give the file its metadata.name (without a file it is \
-         installed-state) and spec.namespace; to take these objects away from it, use --take-over"
+         installed-state) and spec.namespace; to install beside it, give a --revision; to take these objects away from \
+         it, use --take-over (with --dry-run it says what they lose)"
     )
 }
 
@@ -53,7 +94,23 @@ fn owner(object: &Value) -> Option<(&str, &str)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::owner;
+    use super::{not_ours, owner};
+
+    #[test]
+    fn what_istio_installed_is_known_without_an_owners_name() {
+        let with = |manager: &str, managed: Value| {
+            json!({ "metadata": {
+                "labels": { "operator.istio.io/managed": managed },
+                "managedFields": [{ "manager": manager, "operation": "Apply" }],
+            } })
+        };
+        let said = |manager: &str, managed: Value| not_ours(&with(manager, managed));
+        assert_eq!(said("lateen-install", Value::Null), None);
+        assert_eq!(said("kubectl", json!("Reconcile")), None, "manifests of this program");
+        let istios = said("istio-operator", json!("Reconcile")).unwrap();
+        assert_eq!(istios, "Istio (istio-operator)");
+        assert!(said("kubectl", Value::Null).is_some());
+    }
 
     fn object(owner: Value, revision: &str) -> Value {
         json!({ "metadata": { "labels": {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 use lateen_api::kinds::by_kind;
 use lateen_install::labels;
@@ -11,7 +11,7 @@ use lateen_kube::Client;
 use serde_json::Value;
 
 use super::apply::remove;
-use super::cluster::{self, ClusterArgs, confirm, title};
+use super::cluster::{self, ClusterArgs, confirm, is_control_plane, title};
 use super::helm::Releases;
 use super::input::InputArgs;
 use super::pods;
@@ -49,6 +49,9 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     let mut found = cluster::installed(&client, &selector).await?;
     let tags = tags(&client, &found).await?;
     found.splice(0..0, tags);
+    if found.is_empty() && !args.purge && !args.input.has_files() {
+        return Err(no_revision(&client, args.input.revision()).await?);
+    }
     if found.is_empty() {
         say(format_args!("nothing to remove: no object has the labels {selector}"));
         return Ok(());
@@ -57,7 +60,8 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     for object in &found {
         say(format_args!("- {}", title(object)));
     }
-    let control_planes: Vec<&Value> = found.iter().filter(is_control_plane).collect();
+    let control_planes: Vec<&Value> =
+        found.iter().filter(|object| is_control_plane(object)).collect();
     let left = left_gateways(&client, &found, &control_planes).await?;
     left.iter().for_each(note);
     if !(left.is_empty() || args.force) {
@@ -67,7 +71,7 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
         );
     }
     if !args.purge {
-        warn_of_gateways(&found);
+        warn_of_gateways(&found, !control_planes.is_empty());
         warn_of_node_agent(&found);
         tell_of_ending_tags(&client, &found).await?;
         tell_of_no_validator(&client, &found).await?;
@@ -79,31 +83,48 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     }
     confirm(&format!("{} objects will be removed. Proceed?", found.len()), args.skip_confirmation)?;
     remove(&client, &found).await?;
-    for control_plane in control_planes {
+    for control_plane in &control_planes {
         release(&client, control_plane).await?;
     }
     say("definitions and namespaces stay: users' objects would go with them");
+    if !control_planes.is_empty() {
+        say(
+            "the mesh's authority stays, for the proxies that go on and for the next control plane: Secret istio-ca-secret, \
+             and its root as ConfigMap istio-ca-root-cert in every namespace",
+        );
+    }
     Ok(())
+}
+
+/// Why there is nothing to remove of a revision.
+async fn no_revision(client: &Client, revision: Option<&str>) -> Result<Error> {
+    let selector = format!("{}=Reconcile,{}=Pilot", labels::MANAGED, labels::COMPONENT);
+    let found = cluster::installed(client, &selector).await?;
+    let there: BTreeSet<&str> =
+        found.iter().filter(|it| is_control_plane(it)).map(revision_of).collect();
+    let there = match there.is_empty() {
+        true => "there is none".to_owned(),
+        false => format!("there is {}", Vec::from_iter(there).join(", ")),
+    };
+    let revision = revision.unwrap_or_default();
+    Ok(anyhow!("nothing was removed: no object is of revision {revision}, {there}: check its name"))
 }
 
 /// The webhooks of tags that point at the control planes, whoever made them: they would keep pods from starting.
 async fn tags(client: &Client, found: &[Value]) -> Result<Vec<Value>> {
     let known: BTreeSet<String> = found.iter().map(title).collect();
-    let revisions: BTreeSet<&str> = found.iter().filter(is_control_plane).map(revision).collect();
+    let revisions: BTreeSet<&str> =
+        found.iter().filter(|object| is_control_plane(object)).map(revision_of).collect();
     let mut tags = cluster::installed(client, labels::TAG).await?;
-    tags.retain(|tag| revisions.contains(revision(tag)) && !known.contains(&title(tag)));
+    tags.retain(|tag| revisions.contains(revision_of(tag)) && !known.contains(&title(tag)));
     Ok(tags)
-}
-
-fn is_control_plane(object: &&Value) -> bool {
-    object["kind"] == "Deployment" && object["metadata"]["labels"]["app"] == "istiod"
 }
 
 fn label<'a>(object: &'a Value, name: &str) -> &'a str {
     object["metadata"]["labels"][name].as_str().unwrap_or_default()
 }
 
-fn revision(object: &Value) -> &str {
+fn revision_of(object: &Value) -> &str {
     label(object, labels::REVISION)
 }
 
@@ -117,7 +138,7 @@ async fn left_gateways(
     let removed: BTreeSet<String> = found.iter().map(title).collect();
     let mut lines = Vec::new();
     for control_plane in control_planes {
-        let revision = revision(control_plane);
+        let revision = revision_of(control_plane);
         let selector = format!(
             "{}={revision},{} in (IngressGateways,EgressGateways)",
             labels::REVISION,
@@ -147,18 +168,20 @@ async fn left_gateways(
 }
 
 /// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.
-fn warn_of_gateways(found: &[Value]) {
+fn warn_of_gateways(found: &[Value], with_control_plane: bool) {
     let names = [
         names(found, "Deployment", "IngressGateways"),
         names(found, "Deployment", "EgressGateways"),
     ]
     .concat();
     if !names.is_empty() {
-        note(format_args!(
-            "traffic through {} ends, gateways go with their revision: to keep them, install them with \
-             another --revision first",
-            names.join(", ")
-        ));
+        let remedy = match with_control_plane {
+            true => {
+                ", gateways go with their revision: to keep them, install them with another --revision first"
+            }
+            false => "",
+        };
+        note(format_args!("traffic through {} ends{remedy}", names.join(", ")));
     }
 }
 
@@ -186,7 +209,7 @@ async fn warn_of_pods(client: &Client, found: &[Value], control_planes: &[&Value
     let all = client.list(kind, "", None).await?;
     let removed: Vec<&Value> =
         found.iter().filter(|object| object["kind"] == "Deployment").collect();
-    for revision in control_planes.iter().map(|control_plane| revision(control_plane)) {
+    for revision in control_planes.iter().map(|control_plane| revision_of(control_plane)) {
         let left = pods::of_revision(&all, revision, &removed);
         if left.is_empty() {
             continue;
@@ -210,7 +233,7 @@ async fn release(client: &Client, control_plane: &Value) -> Result<()> {
     let kind = by_kind("coordination.k8s.io", "Lease").context("the table of kinds has leases")?;
     let text = |field: &str| control_plane["metadata"][field].as_str().unwrap_or_default();
     let namespace = Some(text("namespace"));
-    let own = format!("{MESH_LEASE}-{}", revision(control_plane));
+    let own = format!("{MESH_LEASE}-{}", revision_of(control_plane));
     client.delete(kind, namespace, &own).await?;
     if let Some(lease) = client.get(kind, namespace, MESH_LEASE).await?
         && is_held_by(&lease, text("name"))

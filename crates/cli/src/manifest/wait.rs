@@ -1,5 +1,5 @@
 //! Waits until an installation works. In: what was applied. Out: when its definitions are served, its
-//! Deployments are available and its webhooks have a certificate to trust; or what is missing.
+//! Deployments are available, its webhooks have a certificate to trust and its validators are asked; or what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -10,10 +10,12 @@ use lateen_kube::Client;
 use serde_json::{Value, json};
 
 use super::cluster::{live, title};
-use super::pods;
+use super::{pods, validators};
 use crate::output::say;
 
 const PAUSE: Duration = Duration::from_millis(500);
+/// So often in a row a validator must have answered: one way to it may be there before another.
+const ANSWERS: u32 = 3;
 /// What is there sooner needs no line.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -50,13 +52,14 @@ fn without_numbers(text: &str) -> String {
 /// Waits at most `limit`; an object that can never become ready ends the waiting at once.
 pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result<()> {
     let start = Instant::now();
-    let mut pending: Vec<&Value> = applied.iter().filter(|object| is_awaited(object)).collect();
+    let awaited = applied.iter().filter(|object| is_awaited(object));
+    let mut pending: Vec<Awaited<'_>> = awaited.map(Awaited::new).collect();
     let mut told = Told::default();
     loop {
         let mut waiting = Vec::new();
-        for object in pending {
-            let name = title(object);
-            match state(client, object).await? {
+        for mut object in pending {
+            let name = title(object.object);
+            match object.state(client).await? {
                 State::Ready if start.elapsed() > SLOW => {
                     say(format_args!("ready {name} after {} s", start.elapsed().as_secs()));
                 }
@@ -76,7 +79,7 @@ pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result
         if start.elapsed() >= limit {
             let all: Vec<String> = waiting
                 .iter()
-                .map(|(object, reason)| format!("{}: {reason}", title(object)))
+                .map(|(object, reason)| format!("{}: {reason}", title(object.object)))
                 .collect();
             bail!(
                 "everything is applied, but not ready after {} s:\n  {}",
@@ -92,16 +95,56 @@ pub async fn wait(client: &Client, applied: &[Value], limit: Duration) -> Result
 fn is_awaited(object: &Value) -> bool {
     let kinds =
         ["CustomResourceDefinition", "DaemonSet", "Deployment", "MutatingWebhookConfiguration"];
-    kinds.iter().any(|kind| object["kind"] == *kind)
+    kinds.iter().any(|kind| object["kind"] == *kind) || validators::is_one(object)
+}
+
+/// An object that is waited for.
+struct Awaited<'a> {
+    object: &'a Value,
+    /// How often in a row it answered.
+    answers: u32,
+}
+
+impl<'a> Awaited<'a> {
+    fn new(object: &'a Value) -> Self {
+        Self { object, answers: 0 }
+    }
+
+    async fn state(&mut self, client: &Client) -> Result<State> {
+        if !validators::is_one(self.object) {
+            return state(client, self.object).await;
+        }
+        let Some(found) = live(client, self.object).await? else { return Ok(removed()) };
+        let unasked = validators::unasked(client, &found).await?;
+        Ok(self.count(unasked))
+    }
+
+    fn count(&mut self, unasked: Option<String>) -> State {
+        match unasked {
+            Some(reason) => {
+                self.answers = 0;
+                State::Waiting(reason)
+            }
+            None => {
+                self.answers += 1;
+                match self.answers >= ANSWERS {
+                    true => State::Ready,
+                    false => State::Waiting("validation has begun to answer".to_owned()),
+                }
+            }
+        }
+    }
+}
+
+fn removed() -> State {
+    State::Stuck("it has been removed meanwhile".to_owned())
 }
 
 async fn state(client: &Client, object: &Value) -> Result<State> {
     if object["kind"] == "CustomResourceDefinition" {
         return served(client, object).await;
     }
-    let Some(found) = live(client, object).await? else {
-        return Ok(State::Stuck("it has been removed meanwhile".to_owned()));
-    };
+    let Some(found) = live(client, object).await? else { return Ok(removed()) };
     let state = match object["kind"].as_str() {
         Some("Deployment") => deployment(&found),
         Some("DaemonSet") => daemon_set(&found),
@@ -151,13 +194,20 @@ fn deployment(found: &Value) -> State {
     let seen = number(&status["observedGeneration"]) >= number(&found["metadata"]["generation"]);
     let (updated, available) =
         (number(&status["updatedReplicas"]), number(&status["availableReplicas"]));
-    let old = number(&status["replicas"]) > updated;
-    match seen && updated >= wanted && available >= wanted && !old {
-        true => State::Ready,
-        false => {
-            State::Waiting(format!("{available} of {wanted} pods available, {updated} up to date"))
-        }
+    let old = (number(&status["replicas"]) - updated).max(0);
+    if !seen {
+        return State::Waiting("its controller has not seen the change yet".to_owned());
     }
+    if updated >= wanted && available >= wanted && old == 0 {
+        return State::Ready;
+    }
+    // Old pods count as available until the new ones take their place.
+    let ready = (available - old).clamp(0, updated);
+    let replaced = match old {
+        0 => String::new(),
+        old => format!(", {old} old to be replaced"),
+    };
+    State::Waiting(format!("{ready} of {wanted} new pods available{replaced}"))
 }
 
 fn daemon_set(found: &Value) -> State {
@@ -193,7 +243,29 @@ fn webhooks(found: &Value) -> State {
 mod tests {
     use serde_json::json;
 
-    use super::{State, Told, daemon_set, deployment, webhooks};
+    use super::{ANSWERS, Awaited, State, Told, daemon_set, deployment, webhooks};
+
+    #[test]
+    fn a_validator_is_ready_when_it_has_answered_several_times_in_a_row() {
+        let object = json!({});
+        let mut awaited = Awaited::new(&object);
+        let mut ready_after = |unasked: &[Option<&str>]| {
+            let states = unasked.iter().map(|why| awaited.count(why.map(str::to_owned)));
+            states.filter(|state| *state == State::Ready).count()
+        };
+        assert_eq!(ready_after(&[None, None, Some("connection refused"), None, None]), 0);
+        assert_eq!(ready_after(&[None]), 1, "{ANSWERS}");
+    }
+
+    #[test]
+    fn old_pods_do_not_pass_for_new_ones() {
+        let told = deployment(&json!({
+            "spec": {"replicas": 1},
+            "status": {"updatedReplicas": 1, "availableReplicas": 1, "replicas": 2},
+        }));
+        let expected = "0 of 1 new pods available, 1 old to be replaced";
+        assert_eq!(told, State::Waiting(expected.to_owned()));
+    }
 
     #[test]
     fn what_goes_to_and_fro_is_told_once() {

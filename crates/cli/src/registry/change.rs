@@ -51,7 +51,7 @@ pub async fn execute(
         show(&edits, args.output);
         return Ok(ExitCode::SUCCESS);
     }
-    write(&root, &edits, args.output)?;
+    write(&root, &edits, &[], args.output)?;
     if matches!(wish, Wish::Remove) && runtimes.contains(&Runtime::Containerd) {
         tell_of_others(&root, host)?;
     }
@@ -67,8 +67,13 @@ pub async fn execute(
         };
         let knowing: Vec<Runtime> = told.iter().filter_map(knows).collect();
         let left = leftovers(&root, host, &knowing)?;
-        write(&root, &left, args.output)?;
-        edits.extend(left);
+        write(&root, &left, &edits, args.output)?;
+        for left in left {
+            match edits.iter_mut().find(|edit| edit.path == left.path) {
+                Some(edit) => edit.after = left.after,
+                None => edits.push(left),
+            }
+        }
     }
     report(host, &edits, &told, args.output);
     Ok(ExitCode::SUCCESS)
@@ -119,13 +124,18 @@ fn show(edits: &[Edit], output: Output) {
     }
 }
 
-fn write(root: &Root, edits: &[Edit], output: Output) -> Result<()> {
+/// What this run has made before is not kept beside its file, and told as one change with this one.
+fn write(root: &Root, edits: &[Edit], made: &[Edit], output: Output) -> Result<()> {
     let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%S%.6fZ").to_string();
     for (at, edit) in edits.iter().enumerate() {
         let backup = root.write(edit, &stamp).with_context(|| match at {
             0 => "nothing was changed".to_owned(),
             _ => format!("changed {at} of {} files: run this again", edits.len()),
         })?;
+        if made.iter().any(|made| made.path == edit.path) {
+            backup.map(std::fs::remove_file).transpose()?;
+            continue;
+        }
         root.prune(&edit.path, |text| is_original(&edit.path, text));
         if output == Output::Text {
             let before = backup.map(|path| format!(", before it {}", path.display()));

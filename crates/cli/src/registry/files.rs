@@ -21,6 +21,8 @@ const BACKUP: &str = ".lateen-";
 const BACKUP_END: &str = ".bak";
 /// As many of a file are kept, and the first one, and the last one that is an original.
 pub const KEPT: usize = 10;
+/// So many links may be on the way to a file, as in Linux.
+const LINKS: u32 = 40;
 /// How long a run waits for another one.
 const LOCKED: Duration = Duration::from_secs(30);
 
@@ -65,7 +67,7 @@ impl Root {
     }
 
     pub fn exists(&self, path: &str) -> bool {
-        self.join(path).exists()
+        self.resolve(path).is_ok_and(|place| place.exists())
     }
 
     /// The text of a file, if it is there.
@@ -83,7 +85,8 @@ impl Root {
 
     /// The names in a folder, sorted; of a folder that is not there none.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.join(folder)).into_iter().flatten().flatten();
+        let entries = self.resolve(folder).and_then(|folder| Ok(fs::read_dir(folder)?));
+        let entries = entries.into_iter().flatten().flatten();
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
@@ -150,35 +153,43 @@ impl Root {
         }
     }
 
-    /// The file itself, behind links. A link out of the root would change another machine's files.
+    /// The file itself, behind links. They lead where they would lead on the node: what they name begins at the root,
+    /// and nothing leads out of it.
     fn resolve(&self, path: &str) -> Result<PathBuf> {
         ensure!(
             !Path::new(path).components().any(|part| part == Component::ParentDir),
             "{path} leads out of its folder: write it without .."
         );
-        let wanted = self.join(path);
-        let mut there = wanted.as_path();
-        let real = loop {
-            match fs::canonicalize(there) {
-                Ok(real) => break real,
-                Err(error) if error.kind() == ErrorKind::NotFound && !there.is_symlink() => {
-                    there = there.parent().context("the root folder is gone")?;
+        self.follow(self.0.clone(), Path::new(path), &mut { LINKS })
+            .with_context(|| format!("cannot open {path}"))
+    }
+
+    /// Where a path leads from a folder; `left` is how many more links may be on the way.
+    fn follow(&self, from: PathBuf, path: &Path, left: &mut u32) -> Result<PathBuf> {
+        let mut place = from;
+        for part in path.components() {
+            match part {
+                Component::RootDir => place.clone_from(&self.0),
+                Component::ParentDir if place != self.0 => drop(place.pop()),
+                Component::Normal(name) => {
+                    let next = place.join(name);
+                    if !next.is_symlink() {
+                        place = next;
+                        continue;
+                    }
+                    *left = left.checked_sub(1).context("there are too many links")?;
+                    place = self.follow(place, &fs::read_link(&next)?, left)?;
+                    ensure!(
+                        place.exists(),
+                        "{} is a link to what is not there, {}",
+                        next.display(),
+                        place.display()
+                    );
                 }
-                Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                    "{path} leads nowhere: {} is a link to what is not there",
-                    there.display()
-                ),
-                Err(error) => return Err(error).with_context(|| format!("cannot open {path}")),
+                _ => {}
             }
-        };
-        ensure!(
-            real.starts_with(&self.0),
-            "{path} is behind a link out of {}: {} would be changed",
-            self.display(),
-            real.display()
-        );
-        let rest = wanted.strip_prefix(there).context("a path begins with its ancestors")?;
-        Ok(if rest.as_os_str().is_empty() { real } else { real.join(rest) })
+        }
+        Ok(place)
     }
 
     /// Makes an edit true, if the file is still what it was when the edit was made.

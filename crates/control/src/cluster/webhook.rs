@@ -26,6 +26,7 @@ use crate::published::Published;
 
 pub use counters::{Counters, Counts};
 pub use settings::{NativeSidecars, Nodes, named_node};
+pub use validation::{PROBE_REFUSAL, probe};
 
 /// What the webhooks are given at their start.
 pub struct Webhooks {

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use lateen_e2e::mesh;
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
+use serde_json::{Value, json};
 
 use super::{lateen, lateen_fails, output, versions};
 
@@ -43,8 +44,23 @@ fn a_control_plane_is_not_taken_from_under_the_gateways_of_another_file() {
         mesh.kubectl_fails(&["get", "deployment", "istiod", "-n", "istio-system"])?;
         mesh.kubectl(&["get", "deployment", "edge", "-n", "istio-system"])?;
         lateen(&mesh, &["install", "-y", "--wait=false", "-f", &plane])?;
-        lateen(&mesh, &["uninstall", "-y", "-f", &gateways])?;
-        lateen(&mesh, &uninstall).map(drop)
+        let edge = output(&mesh, &["uninstall", "-y", "-f", &gateways])?;
+        let told = String::from_utf8(edge.stderr)?;
+        ensure!(
+            told.contains("traffic through edge ends") && !told.contains("--revision"),
+            "{told}"
+        );
+        ensure!(
+            edge.status.success() && !String::from_utf8(edge.stdout)?.contains("istio-ca-secret")
+        );
+        let said = lateen_fails(&mesh, &["uninstall", "-y", "--revision", "nope"])?;
+        ensure!(said.contains("no object is of revision nope, there is default"), "{said}");
+        let said = lateen(&mesh, &uninstall)?;
+        ensure!(
+            said.contains("Secret istio-ca-secret") && said.contains("istio-ca-root-cert"),
+            "{said}"
+        );
+        Ok(())
     });
 }
 
@@ -78,6 +94,81 @@ fn a_control_plane_of_another_name_is_taken_over_by_a_word_and_not_silently() {
     });
 }
 
+/// A control plane as Istio's installer leaves it, with ports, variables and a volume that are Istio's alone.
+fn istios(labels: &Value) -> String {
+    let pod = json!({"app": "istiod", "istio": "pilot"});
+    let port =
+        |number: u16, name: &str| json!({"containerPort": number, "name": name, "protocol": "TCP"});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "istiod", "namespace": "istio-system", "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": {"istio": "pilot"}},
+            "template": {"metadata": {"labels": pod}, "spec": {
+                "containers": [{
+                    "name": "discovery", "image": "docker.io/istio/pilot:1.27.0",
+                    "env": [{"name": "JWT_POLICY", "value": "third-party-jwt"}],
+                    "ports": [port(15010, "grpc-xds"), port(15012, "tls-xds"),
+                              port(15017, "https-webhooks")],
+                    "volumeMounts": [{"name": "cacerts", "mountPath": "/etc/cacerts"}],
+                }],
+                "volumes": [{"name": "cacerts", "secret": {"secretName": "cacerts"}}],
+            }},
+        },
+    });
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "istiod", "namespace": "istio-system", "labels": labels},
+        "spec": {"selector": pod, "ports": [{"name": "grpc-xds", "port": 15010, "protocol": "TCP"}]},
+    });
+    json!({"apiVersion": "v1", "kind": "List", "items": [deployment, service]}).to_string()
+}
+
+#[test]
+fn a_control_plane_of_istios_is_taken_over_by_a_word_and_leaves_nothing_of_its_own() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let installed = json!({"app": "istiod", "operator.istio.io/managed": "Reconcile",
+                               "install.operator.istio.io/owning-resource": "installed-state"});
+        let rendered = json!({"app": "istiod", "operator.istio.io/component": "Pilot",
+                              "install.operator.istio.io/owning-resource": "unknown"});
+        let install = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+        for (labels, by) in [(&installed, "istio-operator"), (&rendered, "kubectl")] {
+            let manager = format!("--field-manager={by}");
+            let apply = ["apply", "--server-side", &manager, "-f", "-"];
+            mesh.kubectl_tool().ok_with_input(&apply, &istios(labels))?;
+            let said = lateen_fails(&mesh, &install)?;
+            let whose = "Deployment istio-system/istiod was installed by";
+            ensure!(said.contains(whose) && said.contains("--take-over"), "{said}");
+            let dry = output(&mesh, &[&install[..], &["--take-over", "--dry-run"]].concat())?;
+            let said = String::from_utf8(dry.stderr)?;
+            ensure!(said.contains("env[name=JWT_POLICY]"), "{said}");
+            let other = ["get", "deployment", "istiod", "-n", "istio-system", "-o", "json"];
+            ensure!(mesh.kubectl(&other)?.contains("JWT_POLICY"), "a dry run has changed it");
+
+            lateen(&mesh, &[&install[..], &["--take-over"]].concat())?;
+            let get = [
+                "get",
+                "deployment,service",
+                "-n",
+                "istio-system",
+                "--show-managed-fields",
+                "-o",
+                "json",
+            ];
+            let now = mesh.kubectl(&get)?;
+            let manager = format!("\"manager\": \"{by}\"");
+            for theirs in ["JWT_POLICY", "cacerts", "15010", &manager] {
+                ensure!(!now.contains(theirs), "{theirs} of Istio is left: {now}");
+            }
+            ensure!(now.contains("tls-xds"), "{now}");
+            ensure!(lateen(&mesh, &install)?.contains("nothing to change"));
+            mesh.kubectl(&["delete", "deployment,service", "istiod", "-n", "istio-system"])?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn a_tag_goes_with_the_control_plane_that_a_file_removes() {
     isolated(|| {
@@ -94,6 +185,23 @@ fn a_tag_goes_with_the_control_plane_that_a_file_removes() {
         ensure!(said.contains("the tag prod, which namespaces shop use ends with"), "{said}");
         lateen(&mesh, &["uninstall", "-y", "-f", &canary])?;
         mesh.kubectl_fails(&["get", "mutatingwebhookconfigurations", "istio-revision-tag-prod"])?;
+        Ok(())
+    });
+}
+
+#[test]
+fn revisions_do_not_take_the_definitions_from_each_other() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let stable = ["--set", "profile=minimal"];
+        let canary = ["--set", "profile=minimal", "--revision", "canary"];
+        for revision in [&stable[..], &canary] {
+            lateen(&mesh, &[&["install", "-y", "--wait=false"][..], revision].concat())?;
+        }
+        for revision in [&stable[..], &canary] {
+            let differs = lateen(&mesh, &[&["manifest", "diff"][..], revision].concat())?;
+            ensure!(differs.is_empty(), "{revision:?}: {differs}");
+        }
         Ok(())
     });
 }

@@ -58,7 +58,7 @@ pub fn of(chart: &Chart) -> Values {
             Fate::Used => {}
             Fate::Said(word) => values.tell(chart, path, word),
             Fate::Moved(to) => {
-                values.tell(chart, path, format!("it is {to} today, and is applied as that"));
+                values.tell(chart, path, format!("it is {to} today, and is read as that"));
                 values.moves.push((path.clone(), to));
             }
             Fate::Missing(path) => missing.push(path),

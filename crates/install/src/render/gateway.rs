@@ -41,6 +41,11 @@ impl Gateway {
         &self.settings
     }
 
+    /// The path of its values.
+    pub fn values(&self) -> &'static str {
+        self.values
+    }
+
     fn is_ingress(&self) -> bool {
         self.component == Component::IngressGateways
     }

@@ -99,10 +99,11 @@ fn is_plaintext(plan: &Plan, k8s: &Value) -> bool {
 }
 
 fn container(plan: &Plan, plaintext: bool) -> Value {
-    let mut ports = vec![(8080, "http-debug"), (15012, "grpc-xds"), (15014, "http-monitoring")];
-    ports.extend([(15017, "webhook"), (GRAPH, "https-graph")]);
+    // Istio's names: a name that another port of a control plane in place has could not be applied.
+    let mut ports = vec![(8080, "http-debug"), (15012, "tls-xds"), (15014, "http-monitoring")];
+    ports.extend([(15017, "https-webhooks"), (GRAPH, "https-graph")]);
     if plaintext {
-        ports.insert(1, (PLAINTEXT, "grpc-xds-plain"));
+        ports.insert(1, (PLAINTEXT, "grpc-xds"));
     }
     let ports: Vec<Value> = ports
         .into_iter()

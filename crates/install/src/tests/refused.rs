@@ -222,3 +222,23 @@ fn an_old_setting_of_the_injector_is_told_and_a_misspelt_one_is_refused() {
     );
     assert_eq!(errors(hook(json!({"image": "x", "replicaCount": 2})), &[]), Vec::<String>::new());
 }
+
+#[test]
+fn fewer_than_no_replicas_are_refused_where_they_are_written() {
+    for scaled in [true, false] {
+        for (path, count) in [
+            ("components.pilot.k8s.replicaCount", "-1"),
+            ("components.ingressGateways[name:istio-ingressgateway].k8s.replicaCount", "-2"),
+        ] {
+            let of = |values: &str| (format!("{values}.autoscaleEnabled"), scaled.to_string());
+            let scale = [of("values.pilot"), of("values.gateways.istio-ingressgateway")];
+            let set = scale.iter().map(|(path, value)| (path.as_str(), value.as_str()));
+            let set: Vec<(&str, &str)> = set.chain([(path, count)]).collect();
+            let told = errors(json!({}), &set);
+            let at = path.split_once('[').map_or(path, |(list, _)| list);
+            let names = told.iter().all(|told| told.starts_with(&format!("spec.{at}")));
+            let says = format!(".replicaCount: {count} is less than 0");
+            assert!(told.len() == 1 && names && told[0].contains(&says), "{told:?}");
+        }
+    }
+}

@@ -269,4 +269,57 @@ fn replicas_that_an_autoscaler_overrules_are_told() {
     assert!(told(&[(replicas, "1")]).is_empty());
     assert!(told(&[(replicas, "2"), ("values.pilot.autoscaleEnabled", "false")]).is_empty());
     assert!(told(&[(replicas, "2"), ("values.pilot.autoscaleMin", "2")]).is_empty());
+    let hpa = "components.pilot.k8s.hpaSpec.minReplicas";
+    assert!(told(&[(replicas, "2"), (hpa, "2")]).is_empty());
+}
+
+#[test]
+fn a_gateways_replicas_are_told_as_the_control_planes_are() {
+    for (list, role) in [("ingressGateways", "ingress"), ("egressGateways", "egress")] {
+        let name = format!("istio-{role}gateway");
+        let at = format!("components.{list}[name:{name}]");
+        let (enabled, replicas) = (format!("{at}.enabled"), format!("{at}.k8s.replicaCount"));
+        let scaled = format!("values.gateways.{name}.autoscaleEnabled");
+        let told = |set: &[(&str, &str)]| -> Vec<String> {
+            let set = [&[(&*enabled, "true"), (&*replicas, "3")][..], set].concat();
+            let issues = plan("default", &set).issues;
+            let told = issues.into_iter().filter(|issue| issue.path.ends_with("replicaCount"));
+            told.map(|issue| format!("{}: {}", issue.path, issue.message)).collect()
+        };
+        let said = told(&[]);
+        let place = format!("spec.components.{list}[0].k8s.replicaCount: it has no effect");
+        assert!(said.len() == 1 && said[0].starts_with(&place), "{said:?}");
+        assert!(said[0].contains(&format!("values.gateways.{name}.autoscaleMin")), "{said:?}");
+        assert!(told(&[(&scaled, "false")]).is_empty());
+    }
+}
+
+#[test]
+fn a_nodes_port_out_of_the_usual_range_is_told() {
+    let service = "components.ingressGateways[name:istio-ingressgateway].k8s.service";
+    let told = |port: &str| -> Vec<String> {
+        let set = (format!("{service}.ports[0].nodePort"), format!("{service}.ports[0].port"));
+        let set = [(&*set.1, "15021"), (&*set.0, port)];
+        let issues = plan("default", &set).issues;
+        let of_range = issues.into_iter().filter(|issue| issue.message.contains("node-port-range"));
+        of_range.map(|issue| issue.path).collect()
+    };
+    let path = "spec.components.ingressGateways[0].k8s.service.ports[0].nodePort";
+    for port in ["80", "29999", "40000"] {
+        assert_eq!(told(port), [path]);
+    }
+    for port in ["0", "30000", "32767"] {
+        assert!(told(port).is_empty(), "{port}");
+    }
+}
+
+#[test]
+fn a_load_balancers_word_that_is_no_address_is_told() {
+    let path = "components.ingressGateways[name:istio-ingressgateway].k8s.service.loadBalancerIP";
+    let told = |word: &str| {
+        let issues = plan("default", &[(path, word)]).issues;
+        issues.iter().any(|issue| issue.path.ends_with(".loadBalancerIP"))
+    };
+    assert!(told("pool-a"));
+    assert!(!told("10.0.1.179") && !told("fd00::9"));
 }

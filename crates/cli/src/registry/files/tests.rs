@@ -61,7 +61,7 @@ fn backups_are_few_and_the_originals_are_among_them() {
     fs::create_dir(scratch.0.join("own")).unwrap();
     fs::write(scratch.0.join("own/a"), &before).unwrap();
     // Backups are beside the file, not beside a link to it.
-    symlink(scratch.0.join("own/a"), scratch.0.join("etc/a")).unwrap();
+    symlink("/own/a", scratch.0.join("etc/a")).unwrap();
     for at in 0..30 {
         let after = if at == 7 { "original".to_owned() } else { format!("text {at}") };
         root.write(&edit("/etc/a", Some(&before), Some(&after)), &format!("{at:02}")).unwrap();
@@ -111,8 +111,17 @@ fn links_are_followed_inside_the_root_only() {
     scratch.root().write(&edit("/etc/link", Some("old"), Some("new")), "T").unwrap();
     assert!(scratch.0.join("etc/link").is_symlink());
     assert_eq!(fs::read_to_string(scratch.0.join("etc/real")).unwrap(), "new");
-    symlink("/etc/hostname", scratch.0.join("etc/out")).unwrap();
-    assert!(scratch.root().read("/etc/out").unwrap_err().to_string().contains("link out of"));
+    for (name, target) in [("absolute", "/etc/real"), ("up", "../../../../../../etc/real")] {
+        symlink(target, scratch.0.join("etc").join(name)).unwrap();
+        let path = format!("/etc/{name}");
+        assert_eq!(scratch.root().read(&path).unwrap().as_deref(), Some("new"), "{target}");
+    }
+    symlink("/etc", scratch.0.join("folder")).unwrap();
+    assert!(scratch.root().exists("/folder/real") && !scratch.root().exists("/folder/hostname"));
+    assert!(scratch.root().names("/folder").contains(&"real".to_owned()));
+    symlink("/etc/round", scratch.0.join("etc/round")).unwrap();
+    let round = format!("{:#}", scratch.root().read("/etc/round").unwrap_err());
+    assert!(round.contains("too many links"), "{round}");
     symlink("/nowhere/at/all", scratch.0.join("etc/dangling")).unwrap();
     assert!(scratch.root().read("/etc/dangling").is_err());
     assert!(scratch.root().read("/etc/../../x").is_err());
