@@ -20,7 +20,7 @@ use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat};
+use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat, Share};
 use lateen_runtime::tasks::Tasks;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -35,7 +35,7 @@ use crate::published::Published;
 use memory::{Held, Memory};
 
 /// Connections at once; of whom has the most, the one that was idle longest makes room.
-const CROWD: Limits = Limits { all: 256, of_one_peer: 64, spared: Duration::ZERO };
+const CROWD: Share = Share { all: 256, of_one_peer: 64 };
 /// Those that make room and have not ended yet.
 const LEAVING: usize = 256;
 const LEAVE: Duration = Duration::from_secs(1);
@@ -90,7 +90,7 @@ impl Server {
     ) -> anyhow::Result<()> {
         let mut incoming = lateen_runtime::tls::incoming(listener, tls);
         let slots = Arc::new(Semaphore::new(CROWD.all + LEAVING));
-        let crowd = Crowd::new(CROWD);
+        let crowd = Crowd::new(Limits { places: CROWD, busy: CROWD, spared: Duration::ZERO });
         loop {
             let slot = slots.clone().acquire_owned().await?;
             let stream = tokio::select! {
