@@ -88,8 +88,9 @@ impl Crowd {
     }
 
     pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Entry {
-        let (peer, now) = (peer.to_canonical(), Instant::now());
         let mut seats = self.seats();
+        // Not earlier: what others began meanwhile would be spared.
+        let (peer, now) = (peer.to_canonical(), Instant::now());
         match seats.make_room(peer, self.limits.places, now - self.limits.spared, |_| true) {
             Room::Is => {}
             Room::NotForPeer => return Entry::Crowded,

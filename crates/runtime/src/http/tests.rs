@@ -16,6 +16,9 @@ const PROBES: usize = 20;
 /// As kubelet has it, unless it is told otherwise.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// More than a socket takes that nobody reads.
+static LARGE: [u8; 16 << 20] = [b'x'; 16 << 20];
+
 /// What an attacker sends on a connection of its own.
 #[derive(Clone, Copy)]
 enum Attack {
@@ -38,8 +41,10 @@ fn served() -> (tokio::runtime::Runtime, SocketAddr) {
     let listener = runtime.block_on(listen).unwrap();
     let address = listener.local_addr().unwrap();
     runtime.spawn(serve(listener, LIMITS, |request, _| async move {
-        if request.uri().path() == "/slow" {
-            sleep(Duration::from_secs(30)).await;
+        match request.uri().path() {
+            "/slow" => sleep(Duration::from_secs(30)).await,
+            "/large" => return Response::new(Full::new(Bytes::from_static(&LARGE))),
+            _ => {}
         }
         response(Page::text("ready\n"))
     }));
@@ -48,6 +53,7 @@ fn served() -> (tokio::runtime::Runtime, SocketAddr) {
 
 async fn connect(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(16 << 10)?;
     socket.bind((from, 0).into())?;
     socket.connect(to).await
 }
@@ -122,6 +128,31 @@ fn heads_that_come_slowly_keep_nobody_out() {
 #[test]
 fn requests_that_take_long_keep_nobody_out() {
     check(Attack::Requests);
+}
+
+#[test]
+fn of_answers_that_nobody_reads_a_peer_has_a_bounded_number() {
+    let (server, address) = served();
+    let bound = LIMITS.connections / 4;
+    let whole = runtime().block_on(async {
+        let mut unread = Vec::new();
+        for _ in 0..bound + 10 {
+            let mut stream = connect(ATTACKER, address).await.unwrap();
+            let request = b"GET /large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            stream.read_exact(&mut [0; 12]).await.unwrap();
+            unread.push(stream);
+        }
+        let mut whole = 0;
+        for mut stream in unread {
+            let mut answer = Vec::new();
+            let ended = stream.read_to_end(&mut answer).await;
+            whole += usize::from(ended.is_ok() && answer.len() > LARGE.len());
+        }
+        whole
+    });
+    assert_eq!(whole, bound);
+    server.shutdown_background();
 }
 
 #[tokio::test]
