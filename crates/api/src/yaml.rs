@@ -2,6 +2,7 @@
 //! plain `12:30` is a number and `2001-01-01` a date. In: JSON values. Out: text.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -42,7 +43,7 @@ impl Serialize for Written<'_> {
     }
 }
 
-/// The writer quotes no key that it does not have to; what it takes for no scalar it writes as a value behind `?`.
+/// The writer cannot be told to quote a key; what it takes for no scalar it writes as a value behind `?`.
 struct Key<'a> {
     text: &'a str,
     seen: Cell<bool>,
@@ -50,12 +51,18 @@ struct Key<'a> {
 
 impl Serialize for Key<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match is_taken_otherwise(self.text) {
+        match is_taken_otherwise(self.text) && !is_quoted_key(self.text) {
             false => serializer.serialize_str(self.text),
             true if self.seen.replace(true) => DoubleQuoted(self.text).serialize(serializer),
             true => serializer.serialize_bytes(&[]),
         }
     }
+}
+
+/// Whether the writer quotes the key by itself.
+fn is_quoted_key(text: &str) -> bool {
+    let written = serde_saphyr::to_string(&BTreeMap::from([(text, ())]));
+    written.is_ok_and(|written| written.starts_with('"'))
 }
 
 /// Whether some reader takes a plain text for no text; beyond what the writer itself knows of.
@@ -203,6 +210,15 @@ mod tests {
             written,
             "a: |\n  2001-01-01 it began\n  and ended\nb: 12\nc:\n- true\n- null\n"
         );
+    }
+
+    #[test]
+    fn a_key_that_the_writer_would_leave_plain_is_quoted_behind_a_question_mark() {
+        for (text, expected) in
+            [("12:30", "\"12:30\": 1\n"), ("12", "\"12\": 1\n"), ("=", "? \"=\"\n: 1\n")]
+        {
+            assert_eq!(write(&json!({ text: 1 })).unwrap(), expected);
+        }
     }
 
     #[test]
