@@ -17,3 +17,4 @@ pub mod schema;
 pub mod validate;
 pub mod words;
 pub mod xds;
+pub mod yaml;

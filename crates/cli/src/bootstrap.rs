@@ -84,7 +84,7 @@ pub fn execute(command: BootstrapCommand) -> Result<()> {
 
 /// The bootstrap as YAML.
 pub fn render(args: &BootstrapArgs) -> Result<String> {
-    serde_saphyr::to_string(&value(args)).context("the bootstrap cannot be written as YAML")
+    lateen_api::yaml::write(&value(args)).context("the bootstrap cannot be written as YAML")
 }
 
 fn node(command: &BootstrapCommand, gateway_bind: IpAddr) -> NodeArgs {

@@ -278,7 +278,7 @@ fn title(object: &Value) -> String {
 fn render(objects: &[Value], format: Format) -> Result<String> {
     match format {
         Format::Yaml => {
-            serde_saphyr::to_string_multiple(objects).context("cannot write the objects as YAML")
+            lateen_api::yaml::write_all(objects).context("cannot write the objects as YAML")
         }
         Format::Json => {
             let list;

@@ -17,6 +17,8 @@ mod roots;
 mod tokens;
 pub mod webhook;
 
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -27,6 +29,7 @@ use lateen_kube::lease::Times;
 use lateen_kube::{Client, Source};
 use lateen_runtime::pages::{Access, Pages, all};
 use lateen_runtime::readiness::Readiness;
+use lateen_runtime::socket::listen;
 use lateen_runtime::tasks::Tasks;
 use lateen_xds::server::Collection;
 use lateen_xds::server::serve::{Connection, Door};
@@ -227,21 +230,28 @@ fn server_names(place: &Place, more: Vec<String>) -> Vec<String> {
 /// # Errors
 /// With the address and what to check.
 pub async fn bind(address: &str) -> anyhow::Result<TcpListener> {
-    let failed = || format!("cannot listen on {address}: is the port free?");
-    match address.strip_prefix(':') {
+    let addresses: Vec<SocketAddr> = match address.strip_prefix(':') {
         Some(port) => {
-            let port: u16 = port.parse().with_context(|| format!("{address} names no port"))?;
-            match TcpListener::bind(("::", port)).await {
-                Ok(listener) => Ok(listener),
-                // A machine without IPv6.
-                Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
-                    TcpListener::bind(("0.0.0.0", port)).await.with_context(failed)
-                }
-                Err(error) => Err(error).with_context(failed),
-            }
+            let port = port.parse().with_context(|| format!("{address} names no port"))?;
+            // The second one is for a machine without IPv6.
+            vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()]
         }
-        None => TcpListener::bind(address).await.with_context(failed),
+        None => {
+            let found = tokio::net::lookup_host(address).await;
+            found.with_context(|| format!("cannot listen on {address}: no such address"))?.collect()
+        }
+    };
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for one in addresses {
+        match listen(one) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => failed = error,
+        }
+        if failed.kind() == io::ErrorKind::AddrInUse {
+            break;
+        }
     }
+    Err(failed).with_context(|| format!("cannot listen on {address}: is the port free?"))
 }
 
 /// Seconds since 1970.

@@ -1,11 +1,11 @@
 //! YAML text. In: a value, or text with several documents. Out: the other.
 
-use lateen_api::plain;
+use lateen_api::{plain, yaml};
 use serde_json::Value;
 
 /// A value as YAML.
 pub fn text(value: &Value) -> String {
-    serde_saphyr::to_string(value).expect("invariant: a JSON value can be written as YAML")
+    yaml::write(value).expect("invariant: a JSON value can be written as YAML")
 }
 
 /// The documents of a text, without empty ones.

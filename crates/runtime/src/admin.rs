@@ -16,8 +16,8 @@ use tokio::net::{TcpListener, UnixStream};
 use crate::http::{Limits, Reply, read, response, serve};
 use crate::pages::{Pages, Reader, all, at_once};
 
-/// Connections served at once; more wait.
-const MAX_CONNECTIONS: usize = 64;
+/// Connections at once.
+const MAX_CONNECTIONS: usize = 256;
 /// How long a connection over TCP may last.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The largest page that the client reads.

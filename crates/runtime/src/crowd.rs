@@ -1,5 +1,6 @@
 //! Connections at once, bounded in all and for each peer. In: peers that come. Out: seats; where there is no room, the
-//! peer that has the most loses the one that has been idle longest, so that nobody keeps others out.
+//! peer that has the most loses the one that has been idle longest, so that nobody keeps others out. Those on which
+//! something goes on are bounded likewise, by the one that is longest at it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,10 +13,18 @@ use tokio::time::Instant;
 /// How soon it is looked again whether there is room.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How many connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct Share {
     pub all: usize,
     pub of_one_peer: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub places: Share,
+    /// Of these the ones on which something goes on.
+    pub busy: Share,
     /// Whoever came or did something since keeps the seat.
     pub spared: Duration,
 }
@@ -54,6 +63,13 @@ pub struct Seat {
     place: Arc<Place>,
 }
 
+/// Whether there is room, if need be since another one has lost its seat.
+enum Room {
+    Is,
+    NotForPeer,
+    Not,
+}
+
 /// Something that goes on on a connection, until it is dropped.
 pub struct Busy(Arc<Place>);
 
@@ -72,19 +88,13 @@ impl Crowd {
     }
 
     pub fn enter(self: &Arc<Self>, peer: IpAddr) -> Entry {
-        let (peer, now) = (peer.to_canonical(), Instant::now());
         let mut seats = self.seats();
-        let own = seats.taken.values().filter(|place| place.peer == peer).count();
-        if own >= self.limits.of_one_peer {
-            if !seats.evict(now, self.limits.spared, |other| other == peer) {
-                return Entry::Crowded;
-            }
-        } else if seats.taken.len() >= self.limits.all {
-            let counts = seats.counts();
-            let most = counts.values().max().copied();
-            if !seats.evict(now, self.limits.spared, |other| counts.get(&other).copied() == most) {
-                return Entry::Full;
-            }
+        // Not earlier: what others began meanwhile would be spared.
+        let (peer, now) = (peer.to_canonical(), Instant::now());
+        match seats.make_room(peer, self.limits.places, now - self.limits.spared, |_| true) {
+            Room::Is => {}
+            Room::NotForPeer => return Entry::Crowded,
+            Room::Not => return Entry::Full,
         }
         let activity = Mutex::new(Activity { busy: 0, since: now });
         let place = Arc::new(Place { peer, activity, evicted: Notify::new() });
@@ -106,26 +116,44 @@ impl Crowd {
 }
 
 impl Seats {
-    fn counts(&self) -> HashMap<IpAddr, usize> {
-        let mut counts = HashMap::new();
-        for place in self.taken.values() {
-            *counts.entry(place.peer).or_default() += 1;
+    /// Takes a seat away, where one more of `peer` would be beyond the `share` of those that are `counted`, from one
+    /// that has done the same since before `spared`.
+    fn make_room(
+        &mut self,
+        peer: IpAddr,
+        share: Share,
+        spared: Instant,
+        counted: impl Fn(&Activity) -> bool,
+    ) -> Room {
+        let places =
+            self.taken.iter().map(|(number, place)| (*number, place.peer, place.activity()));
+        let places: Vec<_> = places.filter(|(_, _, activity)| counted(activity)).collect();
+        let own = places.iter().filter(|(_, other, _)| *other == peer).count();
+        if own < share.of_one_peer && places.len() < share.all {
+            return Room::Is;
         }
-        counts
-    }
-
-    /// Takes a seat away from one of `whom`; false if there is none to take.
-    fn evict(&mut self, now: Instant, spared: Duration, whom: impl Fn(IpAddr) -> bool) -> bool {
-        let places = self.taken.iter().filter(|(_, place)| whom(place.peer));
-        let ranked = places.map(|(number, place)| (*number, place.activity()));
-        let longest = ranked
-            .filter(|(_, activity)| now.duration_since(activity.since) >= spared)
-            .min_by_key(|(number, activity)| (activity.busy > 0, activity.since, *number));
-        let Some((number, _)) = longest else { return false };
-        if let Some(place) = self.taken.remove(&number) {
-            place.evicted.notify_one();
+        let mut counts = HashMap::<IpAddr, usize>::new();
+        if own < share.of_one_peer {
+            for (_, other, _) in &places {
+                *counts.entry(*other).or_default() += 1;
+            }
+        } else {
+            counts.insert(peer, own);
         }
-        true
+        let most = counts.values().max().copied();
+        let ranked = places.iter().filter(|(_, other, activity)| {
+            counts.get(other).copied() == most && activity.since <= spared
+        });
+        let longest =
+            ranked.min_by_key(|(number, _, activity)| (activity.busy > 0, activity.since, *number));
+        match longest.and_then(|(number, ..)| self.taken.remove(number)) {
+            Some(place) => {
+                place.evicted.notify_one();
+                Room::Is
+            }
+            None if own < share.of_one_peer => Room::Not,
+            None => Room::NotForPeer,
+        }
     }
 }
 
@@ -159,7 +187,13 @@ impl Seat {
         }
     }
 
+    /// Something begins; where too much goes on already, the connection that is longest at it loses its seat.
     pub fn work(&self) -> Busy {
+        if self.place.activity().busy == 0 {
+            let (Limits { busy, spared, .. }, peer) = (self.crowd.limits, self.place.peer);
+            // Where all are spared there is one more: of all there are no more than places.
+            self.crowd.seats().make_room(peer, busy, Instant::now() - spared, |one| one.busy > 0);
+        }
         self.place.change(|busy| busy + 1);
         Busy(self.place.clone())
     }
@@ -189,7 +223,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn crowd(spared: Duration) -> Arc<Crowd> {
-        Crowd::new(Limits { all: 4, of_one_peer: 3, spared })
+        let (places, busy) = (Share { all: 4, of_one_peer: 3 }, Share { all: 3, of_one_peer: 2 });
+        Crowd::new(Limits { places, busy, spared })
     }
 
     async fn enter(crowd: &Arc<Crowd>, peer: u8) -> Option<Seat> {
@@ -218,6 +253,26 @@ mod tests {
         assert!(third.is_some() && is_evicted(greedy[1].as_ref()), "the first one is busy");
         assert!(!is_evicted(other.as_ref()) && !is_evicted(greedy[0].as_ref()));
         drop(busy);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_on_which_much_goes_on_the_longest_at_it_makes_room() {
+        let crowd = crowd(Duration::ZERO);
+        let mut seats = Vec::new();
+        for peer in [1, 1, 1, 2] {
+            seats.push(enter(&crowd, peer).await);
+        }
+        let mut busy = Vec::new();
+        for at in [1, 0] {
+            busy.push(seats[at].as_ref().map(Seat::work));
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        busy.extend([seats[3].as_ref().map(Seat::work), seats[3].as_ref().map(Seat::work)]);
+        assert_eq!(crowd.seats().taken.len(), 4);
+        busy.push(seats[2].as_ref().map(Seat::work));
+        assert!(is_evicted(seats[1].as_ref()), "of this peer's the longest at it");
+        assert!(!is_evicted(seats[0].as_ref()) && !is_evicted(seats[3].as_ref()));
+        assert_eq!(crowd.seats().taken.len(), 3);
     }
 
     #[tokio::test(start_paused = true)]

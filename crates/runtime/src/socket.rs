@@ -1,16 +1,20 @@
-//! A Unix socket that only its owner may open. In: its path. Out: a listener; the file has mode 0600 from
-//! its first moment.
+//! Listening sockets: a Unix one that only its owner may open, whose file has mode 0600 from its first moment, and a TCP
+//! one with a long queue. In: where. Out: a listener.
 
 use std::fs::{File, Permissions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use tokio::net::{UnixListener, UnixSocket};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 /// Connections that may wait to be accepted, as many as the standard library lets wait.
 const BACKLOG: u32 = 128;
+/// The same of a port that every pod can reach: what does not fit comes again after a second, which is as long as a
+/// probe waits. The kernel has a bound of its own (`net.core.somaxconn`, 4096).
+pub const OPEN_BACKLOG: u32 = 4096;
 
 /// A stale socket at `path` is replaced. Must be called within a runtime.
 ///
@@ -27,6 +31,20 @@ pub fn bind(path: &Path) -> io::Result<UnixListener> {
         .set_permissions(Permissions::from_mode(0o600))?;
     socket.bind(path)?;
     socket.listen(BACKLOG)
+}
+
+/// Listens on a port that every pod can reach. Must be called within a runtime.
+///
+/// # Errors
+/// What the system says of the address.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(OPEN_BACKLOG)
 }
 
 #[cfg(test)]

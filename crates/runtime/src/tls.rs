@@ -15,14 +15,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::crowd::{Crowd, Entry, Limits};
-use crate::http::Listener;
+use crate::crowd::{Crowd, Entry, Limits, Share};
+use crate::http::{Listener, Peer};
 
 /// How long a peer may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once; more peers wait in the listener's backlog, for those at most that are slow.
-const HANDSHAKES: usize = 256;
-const HANDSHAKES_OF_ONE_PEER: usize = 64;
+const HANDSHAKES: Share = Share { all: 256, of_one_peer: 64 };
 const SLOW: Duration = Duration::from_secs(1);
 /// Pause after a failed accept; the usual cause, no free descriptors, passes only with time.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -44,9 +43,15 @@ impl Http1 {
 impl Listener for Http1 {
     type Stream = TlsStream<TcpStream>;
 
-    async fn next(&self) -> io::Result<(Self::Stream, bool)> {
-        let next = self.0.lock().await.next().await;
-        Ok((next.ok_or_else(|| io::Error::other("the listener is gone"))??, false))
+    async fn next(&self) -> io::Result<(Self::Stream, Peer)> {
+        let mut streams = self.0.lock().await;
+        loop {
+            let next = streams.next().await;
+            let stream = next.ok_or_else(|| io::Error::other("the listener is gone"))??;
+            // One without a peer has ended already.
+            let Ok(peer) = stream.get_ref().0.peer_addr() else { continue };
+            return Ok((stream, Peer { address: peer.ip().to_canonical(), is_near: false }));
+        }
     }
 }
 
@@ -64,7 +69,7 @@ fn accepted(
     tls: watch::Receiver<Arc<ServerConfig>>,
     change: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
 ) -> impl Stream<Item = io::Result<TlsStream<TcpStream>>> + Send + Unpin + 'static {
-    let (done, ready) = mpsc::channel(HANDSHAKES);
+    let (done, ready) = mpsc::channel(HANDSHAKES.all);
     let mut accepting = JoinSet::new();
     accepting.spawn(accept(listener, tls, change, done));
     Box::pin(futures::stream::unfold((ready, accepting), |(mut ready, accepting)| async move {
@@ -79,8 +84,7 @@ async fn accept(
     change: fn(Arc<ServerConfig>) -> Arc<ServerConfig>,
     done: mpsc::Sender<TlsStream<TcpStream>>,
 ) {
-    let crowd =
-        Crowd::new(Limits { all: HANDSHAKES, of_one_peer: HANDSHAKES_OF_ONE_PEER, spared: SLOW });
+    let crowd = Crowd::new(Limits { places: HANDSHAKES, busy: HANDSHAKES, spared: SLOW });
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}

@@ -130,7 +130,7 @@ export const object: Required<ConfigObject> = {
     "errors": 1,
     "warnings": 0
   },
-  "yaml": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata:\n  name: front\n  namespace: shop\n  creationTimestamp: 2026-01-01T00:00:00Z\nspec:\n  selector:\n    istio: ingressgateway\n",
+  "yaml": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata:\n  name: front\n  namespace: shop\n  creationTimestamp: \"2026-01-01T00:00:00Z\"\nspec:\n  selector:\n    istio: ingressgateway\n",
   "resourceVersion": "9aa0ebe6ccd6470c",
   "validation": [
     {
@@ -168,7 +168,7 @@ export const object: Required<ConfigObject> = {
 };
 
 export const update: Required<ConfigUpdate> = {
-  "yaml": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata:\n  name: front\n  namespace: shop\n  creationTimestamp: 2026-01-01T00:00:00Z\nspec:\n  selector:\n    istio: ingressgateway\n",
+  "yaml": "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata:\n  name: front\n  namespace: shop\n  creationTimestamp: \"2026-01-01T00:00:00Z\"\nspec:\n  selector:\n    istio: ingressgateway\n",
   "resourceVersion": "9aa0ebe6ccd6470c"
 };
 

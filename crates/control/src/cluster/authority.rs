@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_identity::AuthorityPem;
+use lateen_identity::{Authority, AuthorityPem, Error as Unusable};
 use lateen_kube::watch::{Event, Scope, watch_scope};
 use lateen_kube::{Client, Error};
 use rustls::ServerConfig;
@@ -73,6 +73,7 @@ pub async fn load(
         let loaded = match find_or_make(client, &settings).await {
             Ok((from, pem)) => {
                 Trust::new(settings.clone(), from, pem, ends.clone(), SystemTime::now())
+                    .map_err(|why| refused(&settings, from, &why))
             }
             Err(reason) => Err(reason),
         };
@@ -99,7 +100,7 @@ async fn find_or_make(
     for name in [PLUGGED_IN, OWN] {
         let secret = client.get(kind(), namespace, name).await.map_err(text)?;
         if let Some(secret) = secret {
-            let pem = read(&secret).map_err(|why| format!("Secret {name}: {why}"))?;
+            let pem = read(&secret).map_err(|why| refused(settings, name, &why))?;
             return Ok((name, pem));
         }
     }
@@ -147,7 +148,8 @@ impl Keeper {
                 let taken = read(secret)
                     .and_then(|pem| self.trust.take(name, pem, SystemTime::now(), Instant::now()));
                 if let Err(why) = taken {
-                    tracing::error!("Secret {name} is not used, what was before stays: {why}");
+                    let refused = refused(&self.settings, name, &why);
+                    tracing::error!("what was before stays: {refused}");
                 }
             }
         }
@@ -217,6 +219,19 @@ impl Secrets {
     }
 }
 
+/// Why a Secret is not used, and what to do.
+fn refused(settings: &Settings, name: &str, why: &str) -> String {
+    let remedy = match name {
+        PLUGGED_IN => "mend it, or delete it to have an authority made here",
+        _ => {
+            "mend it, or delete it to have a new authority made, which proxies trust when they start anew"
+        }
+    };
+    format!("Secret {}/{name} is not used: {why}: {remedy}", settings.namespace)
+}
+
+/// # Errors
+/// With the key that is wrong.
 fn read(secret: &Value) -> Result<AuthorityPem, String> {
     let text = |key: &str| -> Result<String, String> {
         let encoded = secret["data"][key].as_str().unwrap_or_default();
@@ -231,12 +246,26 @@ fn read(secret: &Value) -> Result<AuthorityPem, String> {
     if keys == TLS_KEYS && text(roots)?.trim().is_empty() {
         return Err("ca.crt with the root is missing".to_owned());
     }
+    let needed = |name: &str| -> Result<String, String> {
+        let text = text(name)?;
+        match text.contains("-----BEGIN ") {
+            true => Ok(text),
+            false => Err(format!("{name} is missing or no PEM")),
+        }
+    };
     let pem = AuthorityPem {
-        certificate: text(certificate)?,
-        key: text(key)?,
+        certificate: needed(certificate)?,
+        key: needed(key)?,
         chain: text(chain)?,
         roots: text(roots)?,
     };
+    Authority::from_pem(&pem).map_err(|error| match &error {
+        Unusable::Certificate(_) => format!("{key}: {error}"),
+        Unusable::Bundle(_) => format!("{chain} or {roots}: {error}"),
+        Unusable::Authority(_) | Unusable::File { .. } | Unusable::Tls(_) => {
+            format!("{certificate} with {key}: {error}")
+        }
+    })?;
     Ok(pem)
 }
 

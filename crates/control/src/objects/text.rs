@@ -5,6 +5,7 @@ use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::{Kind, split_api_version};
 use lateen_api::plain;
 use lateen_api::resource::Key;
+use lateen_api::yaml;
 use serde_json::{Value, json};
 
 /// What the API keeps for itself, and what changes with the status.
@@ -50,8 +51,7 @@ pub fn version(content: &Value) -> String {
 }
 
 pub fn write(content: &Value) -> Result<String, String> {
-    serde_saphyr::to_string(content)
-        .map_err(|error| format!("the object cannot be written as YAML: {error}"))
+    yaml::write(content).map_err(|error| format!("the object cannot be written as YAML: {error}"))
 }
 
 /// Reads a text that is to become the object of this key.

@@ -1,5 +1,5 @@
-//! HTTP for pages that may take a while. In: a port and routes. Out: answers; a peer that is slow or silent holds
-//! one of a few places for a bounded time.
+//! HTTP for pages that may take a while. In: a port and routes. Out: answers; a peer that is slow or silent has
+//! one of a few places, for a bounded time and until others need it.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,12 +14,12 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use lateen_runtime::http::Limits;
+use lateen_runtime::socket::OPEN_BACKLOG;
 use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 /// Of each port.
-const LIMITS: Limits = Limits { connections: 64, lasting: Some(Duration::from_secs(120)) };
-const BACKLOG: i32 = 128;
+const LIMITS: Limits = Limits { connections: 256, lasting: Some(Duration::from_secs(120)) };
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, Error>;
@@ -68,7 +68,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(OPEN_BACKLOG.cast_signed())?;
     TcpListener::from_std(socket.into())
 }
 

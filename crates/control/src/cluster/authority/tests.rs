@@ -6,7 +6,9 @@ use lateen_identity::{Authority, AuthorityPem};
 use lateen_kube::watch::Event;
 use serde_json::{Value, json};
 
-use super::{Choice, OWN, OWN_LASTS, PLUGGED_IN, STANDARD, Secrets, Settings, kind, read, secret};
+use super::{
+    Choice, OWN, OWN_LASTS, PLUGGED_IN, STANDARD, Secrets, Settings, kind, read, refused, secret,
+};
 use base64::Engine;
 
 pub fn settings() -> Settings {
@@ -69,6 +71,26 @@ fn a_secret_of_cert_manager_is_read_and_one_without_its_root_is_not() {
 fn what_is_no_text_is_named() {
     let stored = json!({ "data": { "ca-cert.pem": "%" } });
     assert_eq!(read(&stored).err().unwrap(), "ca-cert.pem is not base64");
+}
+
+#[test]
+fn what_makes_no_authority_is_named_with_its_secret_its_key_and_what_to_do() {
+    let good = secret(&settings(), &pem());
+    let other = secret(&settings(), &pem());
+    let broken = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    for (key, value, said) in [
+        ("ca-cert.pem", json!(STANDARD.encode("x")), "ca-cert.pem is missing or no PEM: mend it"),
+        ("ca-cert.pem", Value::Null, "ca-cert.pem is missing or no PEM: mend it"),
+        ("ca-key.pem", json!(""), "ca-key.pem is missing or no PEM: mend it"),
+        ("ca-key.pem", json!(STANDARD.encode(broken)), "not used: ca-key.pem: "),
+        ("ca-key.pem", other["data"]["ca-key.pem"].clone(), "ca-cert.pem with ca-key.pem: "),
+    ] {
+        let mut bad = good.clone();
+        bad["data"][key] = value;
+        let told = refused(&settings(), PLUGGED_IN, &read(&bad).err().unwrap());
+        assert!(told.starts_with("Secret istio-system/cacerts is not used: "), "{told}");
+        assert!(told.contains(said) && told.ends_with("made here"), "{said}: {told}");
+    }
 }
 
 #[test]

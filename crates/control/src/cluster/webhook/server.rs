@@ -20,7 +20,7 @@ use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat};
+use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat, Share};
 use lateen_runtime::tasks::Tasks;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -35,7 +35,7 @@ use crate::published::Published;
 use memory::{Held, Memory};
 
 /// Connections at once; of whom has the most, the one that was idle longest makes room.
-const CROWD: Limits = Limits { all: 256, of_one_peer: 64, spared: Duration::ZERO };
+const CROWD: Share = Share { all: 256, of_one_peer: 64 };
 /// Those that make room and have not ended yet.
 const LEAVING: usize = 256;
 const LEAVE: Duration = Duration::from_secs(1);
@@ -52,6 +52,9 @@ const READ: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_secs(2);
 /// The longest question. The API's own bound on an object is 3 MiB.
 const QUESTION: usize = 6 << 20;
+/// How much of a longer one is taken, and how long, so that whoever sends it first and reads then sees the answer.
+const DISCARDED: usize = 256 << 20;
+const DISCARD: Duration = Duration::from_secs(20);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -90,7 +93,7 @@ impl Server {
     ) -> anyhow::Result<()> {
         let mut incoming = lateen_runtime::tls::incoming(listener, tls);
         let slots = Arc::new(Semaphore::new(CROWD.all + LEAVING));
-        let crowd = Crowd::new(CROWD);
+        let crowd = Crowd::new(Limits { places: CROWD, busy: CROWD, spared: Duration::ZERO });
         loop {
             let slot = slots.clone().acquire_owned().await?;
             let stream = tokio::select! {
@@ -161,14 +164,20 @@ impl Server {
         let path = request.uri().path().to_owned();
         let route = route(&path)?;
         check(&request)?;
+        let waits = request.headers().contains_key(header::EXPECT);
+        let mut body = request.into_body();
         let question = bounded(async {
-            let (body, _memory) = self.read(request.into_body()).await?;
+            let (body, _memory) = self.read(&mut body).await?;
             review::decode(&body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error))
         });
         let question = question.await.inspect_err(|_| match route {
             Route::Validate => self.counters.unreadable(),
             Route::Inject { .. } => {}
-        })?;
+        });
+        if matches!(question, Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, _))) && !waits {
+            discard(body).await;
+        }
+        let question = question?;
         let began = Instant::now();
         let (answer, outcome) = match route {
             Route::Inject { rest } => self.inject(&question, rest)?,
@@ -179,9 +188,13 @@ impl Server {
     }
 
     /// Holds the memory of what has arrived; what is only announced takes nothing from others.
-    async fn read(&self, mut body: Incoming) -> Result<(Vec<u8>, Held), Refusal> {
-        let too_large =
-            || Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {QUESTION} bytes"));
+    async fn read(&self, body: &mut Incoming) -> Result<(Vec<u8>, Held), Refusal> {
+        let too_large = || {
+            let message = format!(
+                "the question has more than {QUESTION} bytes: the API lets no object be that large"
+            );
+            Refusal(StatusCode::PAYLOAD_TOO_LARGE, message)
+        };
         if body.size_hint().lower() > QUESTION as u64 {
             return Err(too_large());
         }
@@ -247,6 +260,20 @@ fn check(request: &Request<Incoming>) -> Result<(), Refusal> {
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     }
     Ok(())
+}
+
+/// Reads what is left, if that is not too much, and keeps nothing of it.
+async fn discard(mut body: Incoming) {
+    let read = async {
+        let mut left = DISCARDED;
+        while let Ok(Some(Ok(frame))) = tokio::time::timeout(STALL, body.frame()).await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(less) = left.checked_sub(length) else { return };
+            left = less;
+        }
+    };
+    // Whoever is slower than that is answered all the same.
+    let _ = tokio::time::timeout(DISCARD, read).await;
 }
 
 async fn bounded<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {

@@ -149,6 +149,55 @@ async fn what_is_no_question_is_refused_with_its_status() {
     }
 }
 
+/// A client that reads no answer before it has sent everything, as many do.
+async fn send_then_read(served: &Served, head: &str, sent: usize) -> String {
+    let mut stream = served.shake(TcpStream::connect(served.address).await.unwrap()).await;
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let piece = vec![b' '; 1 << 20];
+    for _ in 0..sent >> 20 {
+        stream.write_all(&piece).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_far_too_long_is_answered_too() {
+    let served = served().await;
+    let head = |sent: usize| {
+        format!(
+            "POST /validate HTTP/1.1\r\nhost: istiod\r\ncontent-type: application/json\r\n\
+             content-length: {sent}\r\n"
+        )
+    };
+    for sent in [12 << 20, 100 << 20] {
+        let answer = send_then_read(&served, &(head(sent) + "\r\n"), sent).await;
+        assert_eq!(answer, "HTTP/1.1 413", "{sent} bytes");
+    }
+    let asks_first = head(100 << 20) + "expect: 100-continue\r\n\r\n";
+    assert_eq!(soon(send_then_read(&served, &asks_first, 0)).await, "HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn what_is_far_too_long_is_answered_over_http2() {
+    let served = served().await;
+    let stream = served.shake(TcpStream::connect(served.address).await.unwrap()).await;
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let body = Full::new(Bytes::from(vec![b' '; 12 << 20]));
+    let asked = Request::post("https://istiod/inject").header("content-type", "application/json");
+    let response = sender.send_request(asked.body(body).unwrap()).await.unwrap();
+    assert_eq!(response.status(), 413);
+    let said = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&said).contains("more than 6291456 bytes"), "{said:?}");
+    drop(sender);
+    connection.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn peers_that_do_not_speak_tls_hold_up_nobody() {
     let served = served().await;
