@@ -46,6 +46,7 @@ impl Rig {
             pod: LOCAL,
             probers: Probers::parse(&probers.to_string()).unwrap(),
             application,
+            netns: None,
         };
         let state = State::new(options, proxy.view());
         Self { state: Arc::new(state), _proxy: proxy }
