@@ -166,7 +166,8 @@ impl Display for Number {
             Self::Real(real) if real.is_infinite() => {
                 f.write_str(if *real > 0.0 { "+Inf" } else { "-Inf" })
             }
-            Self::Real(real) => write!(f, "{real}"),
+            // The sum of nothing is a negative zero.
+            Self::Real(real) => write!(f, "{}", real + 0.0),
         }
     }
 }
