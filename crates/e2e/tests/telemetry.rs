@@ -197,7 +197,7 @@ fn both_ends_count_exactly_what_was_sent_and_know_each_other() {
 #[test]
 fn a_refused_connection_is_counted_with_its_flags_and_its_service() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(DATABASE)?;
         let script = "nc -w1 10.7.7.7 3306 </dev/null; sleep 1000";
         let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
@@ -294,7 +294,7 @@ fn failure_of(mesh: &Mesh, id: &str) -> Result<Value> {
 #[test]
 fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(DATABASE)?;
         mesh.apply(NARROW)?;
         let script = "nc -w1 10.7.7.8 3306 </dev/null; sleep 1000";
@@ -371,7 +371,7 @@ spec:
 #[test]
 fn an_empty_subset_and_a_missing_port_are_told_by_name_and_lead_to_nodes() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(VERSIONS)?;
         let script = "for port in 80 81; do nc -w3 10.7.7.9 $port </dev/null; done; sleep 1000";
         let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
