@@ -1,5 +1,12 @@
 //! Kubernetes' names and labels. In: a text. Out: whether it is one, and what to say if not.
 
+use std::borrow::Cow;
+
+use lateen_telemetry::labels::cut;
+
+/// Bytes of a text that a message shows.
+const SHOWN: usize = 100;
+
 /// An RFC 1123 label.
 pub fn is_label(name: &str) -> bool {
     let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -28,18 +35,26 @@ pub fn is_label_value(text: &str) -> bool {
     inner && text.len() <= 63 && ends(text.chars().next()) && ends(text.chars().next_back())
 }
 
+/// A text as messages show it: whoever wrote it knows the rest.
+pub fn quoted(text: &str) -> Cow<'_, str> {
+    cut(text, SHOWN)
+}
+
 /// Why a text is no label's key.
 pub fn no_label_key(key: &str) -> String {
+    let key = quoted(key);
     format!("{key:?} is no key: write it as in app or example.com/app")
 }
 
 /// Why a text is no label's value.
 pub fn no_label_value(text: &str) -> String {
+    let text = quoted(text);
     format!("{text:?} is no value of a label: use at most 63 letters, digits, '-', '_' and '.'")
 }
 
 /// Why a text is no RFC 1123 label.
 pub fn no_label(name: &str) -> String {
+    let name = quoted(name);
     format!("{name:?} is no name: use at most 63 of a-z, 0-9 and hyphens")
 }
 
@@ -47,13 +62,28 @@ pub fn no_label(name: &str) -> String {
 pub fn no_name(kind: &str, name: &str) -> String {
     match kind {
         "Service" => format!("{}, a letter first", no_label(name)),
-        _ => format!("{name:?} is no name: use at most 253 of a-z, 0-9, hyphens and dots"),
+        _ => {
+            let name = quoted(name);
+            format!("{name:?} is no name: use at most 253 of a-z, 0-9, hyphens and dots")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_label, is_label_key, is_label_value, is_subdomain};
+    use super::{
+        is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key,
+        no_label_value,
+    };
+
+    #[test]
+    fn messages_show_the_beginning_of_what_is_long() {
+        let long = "x".repeat(100_000);
+        for message in [no_label_key(&long), no_label_value(&long), no_label(&long)] {
+            assert!(message.starts_with("\"xxx") && message.len() < 300, "{}", message.len());
+            assert!(message.contains("…\" is no"), "{message}");
+        }
+    }
 
     #[test]
     fn names_are_kubernetes() {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::home::Home;
 use crate::node::{DOMAIN, NodeArgs, Role};
 use crate::output::{say_json_lines, text};
-use crate::words::{Labels, parse_labels, parse_name};
+use crate::words::{Labels, LabelsParser, parse_name};
 
 /// Istio's mark of a proxy's own traffic, which interception leaves alone.
 const PROXY_MARK: u32 = 1337;
@@ -41,7 +41,7 @@ pub struct BootstrapCommand {
     #[arg(long, short, value_parser = parse_name)]
     namespace: Option<String>,
     /// Labels of the workload, such as app=web,version=v1
-    #[arg(long, value_name = "KEY=VALUE,…", value_parser = parse_labels, default_value = "")]
+    #[arg(long, value_name = "KEY=VALUE,…", value_parser = LabelsParser, default_value = "")]
     labels: Labels,
     /// The workload's address; a gateway's is the one it listens on
     #[arg(long, required_if_eq("role", "sidecar"))]

@@ -83,6 +83,7 @@ fn start_pages(bind: IpAddr, proxy: &Handle, tasks: &Tasks) {
         pod: bind,
         probers: Probers::default(),
         application: None,
+        netns: None,
     };
     if let Err(error) = agent::start(pages, proxy.view(), tasks) {
         tracing::warn!("the gateway goes on without health and metrics at {bind}: {error}");

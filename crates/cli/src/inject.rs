@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use crate::bootstrap::Format;
 use crate::manifest::ClusterArgs;
 use crate::output::{note, printable};
-use crate::words::{Labels, parse_labels, parse_name};
+use crate::words::{Labels, LabelsParser, parse_name};
 use crate::{bounded, yaml};
 use given::Given;
 use source::{Found, Texts, found, native};
@@ -53,7 +53,7 @@ pub struct InjectCommand {
     #[arg(long, short = 'i', default_value = "istio-system", value_parser = parse_name)]
     istio_namespace: String,
     /// Inject only what the webhook would, in a namespace with these labels: istio-injection=enabled
-    #[arg(long = "namespace-label", value_name = "KEY=VALUE,…", value_parser = parse_labels)]
+    #[arg(long = "namespace-label", value_name = "KEY=VALUE,…", value_parser = LabelsParser)]
     namespace_labels: Option<Labels>,
     /// Namespace of objects that do not name theirs
     #[arg(long, short, default_value = "default", value_parser = parse_name)]

@@ -38,7 +38,6 @@ use lateen_api::intent::Intent;
 use lateen_api::issue::ObjectRef;
 use lateen_api::kinds::Kind;
 use lateen_kube::{Client, Source};
-use lateen_runtime::admin::Handler;
 use lateen_runtime::pages::{Pages, all, reading};
 use lateen_runtime::readiness::Guard;
 use lateen_runtime::tasks::Tasks;
@@ -99,17 +98,15 @@ pub async fn start(
     let core = Core::start(&client, core::Settings::local(options.debounce), writes, tasks)
         .collecting(options.traffic);
     let metrics = core.metrics(options.version);
-    let scraped: Handler = Arc::new(move |path, _| match path {
-        "/metrics" | "/api/v1/metrics" => Some(metrics.page(None)),
-        _ => None,
-    });
+    let scraped =
+        metrics::pages(["/metrics", "/api/v1/metrics"], move |accept| metrics.page(None, accept));
     let pages = (options.pages)(core.inventory());
     if let Some(place) = options.foresight {
         // It is empty: there is one control plane.
         let _ = place.set(core.foresee());
     }
     let objects = core.objects(Arc::new(Owner(client.clone())));
-    let api = all(vec![pages, reading(scraped), objects]);
+    let api = all(vec![pages, scraped, objects]);
     let pages = all(vec![reading(core.pages()), api.clone()]);
     tasks.essential("control admin", async move {
         Ok(lateen_runtime::admin::serve_unix(&options.admin, pages).await?)

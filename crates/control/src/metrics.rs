@@ -1,5 +1,5 @@
 //! What Prometheus scrapes of the control plane, with Istio's names where Istio has such a metric. In: what the
-//! parts have counted. Out: a page in the text format 0.0.4.
+//! parts have counted. Out: a page in the format that its reader wants.
 
 mod histogram;
 mod mesh;
@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lateen_api::issue::Severity;
-use lateen_api::kinds::{Kind, Source};
+use lateen_api::kinds::{self, Source};
 use lateen_runtime::admin::Page;
+use lateen_runtime::pages::{Pages, at_once, only};
 use lateen_runtime::process::{self, Usage};
+use lateen_telemetry::exposition::{Format, Kind};
 
 use crate::cluster::webhook;
 use crate::debug::{Counts, Proxies};
@@ -22,11 +24,10 @@ use crate::published::Published;
 use crate::pushes::{Pushes, Stage, Times};
 use crate::replicas;
 use mesh::Figures;
-use text::{Text, label};
+use text::{Labels, Text, label};
 
 pub use histogram::Histogram;
 
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Types that Istio counts refusals of under names of their own.
 const REFUSED: [(&str, &str); 4] = [
     ("CDS", "pilot_xds_cds_reject"),
@@ -86,11 +87,25 @@ pub struct OnCluster {
     pub webhooks: Option<webhook::Counts>,
 }
 
+/// A page of metrics at each of these paths, for whoever takes what is said.
+pub fn pages<const N: usize>(
+    paths: [&'static str; N],
+    page: impl Fn(&str) -> Page + Send + Sync + 'static,
+) -> Arc<dyn Pages> {
+    at_once(move |ask| {
+        paths.contains(&ask.path.as_str()).then(|| match ask.is_reading() {
+            true => page(&ask.accept),
+            false => only("GET"),
+        })
+    })
+}
+
 impl Sources {
-    /// The page of this moment.
-    pub fn page(&self, cluster: Option<&OnCluster>) -> Page {
-        let page = Page::text(page(&self.facts(), cluster));
-        Page { content_type: CONTENT_TYPE, ..page }
+    /// The page of this moment, for whoever takes what `accept` says.
+    pub fn page(&self, cluster: Option<&OnCluster>, accept: &str) -> Page {
+        let format = Format::negotiate(Some(accept));
+        let body = page(&self.facts(), cluster, format);
+        Page { status: 200, content_type: format.content_type(), body }
     }
 
     fn facts(&self) -> Facts {
@@ -117,8 +132,8 @@ impl Sources {
     }
 }
 
-fn page(facts: &Facts, cluster: Option<&OnCluster>) -> String {
-    let mut text = Text::default();
+fn page(facts: &Facts, cluster: Option<&OnCluster>, format: Format) -> Vec<u8> {
+    let mut text = Text::new(format);
     about(&mut text, facts);
     mesh_page(&mut text, facts);
     pushed(&mut text, facts);
@@ -127,20 +142,20 @@ fn page(facts: &Facts, cluster: Option<&OnCluster>) -> String {
         on_cluster(&mut text, cluster);
     }
     used(&mut text, &facts.usage);
-    text.0
+    text.finish()
 }
 
 fn about(text: &mut Text, facts: &Facts) {
     let version = facts.version;
-    let build = format!("component=\"pilot\",tag=\"{version}\"");
+    let build = [label("component", "pilot"), label("tag", version)].concat();
     let own = label("version", version);
-    text.one("istio_build", "gauge", "Which version this is", &build, 1.0);
-    text.one("pilot_info", "gauge", "Which version this is", &own, 1.0);
+    text.one("istio_build", Kind::Gauge, "Which version this is", &build, 1.0);
+    text.one("pilot_info", Kind::Gauge, "Which version this is", &own, 1.0);
     text.gauge("istiod_uptime_seconds", "Time since the start", facts.uptime_seconds);
     let connected = "Proxies that are connected over xDS";
-    text.one("pilot_xds", "gauge", connected, &own, facts.proxies as f64);
+    text.one("pilot_xds", Kind::Gauge, connected, &own, facts.proxies as f64);
     let local = label("cluster_type", "local");
-    text.one("istiod_managed_clusters", "gauge", "Clusters that are watched", &local, 1.0);
+    text.one("istiod_managed_clusters", Kind::Gauge, "Clusters that are watched", &local, 1.0);
 }
 
 fn mesh_page(text: &mut Text, facts: &Facts) {
@@ -149,6 +164,11 @@ fn mesh_page(text: &mut Text, facts: &Facts) {
         ("pilot_services", "Services in the mesh", mesh.services),
         ("pilot_virt_services", "VirtualServices in the mesh", mesh.virtual_services),
         ("pilot_eds_no_instances", "Clusters without endpoints", mesh.without_endpoints),
+        (
+            "pilot_dns_cluster_without_endpoints",
+            "Clusters of names that proxies resolve, without any",
+            mesh.names_without_endpoints,
+        ),
         ("pilot_endpoint_not_ready", "Endpoints that are not ready", mesh.not_ready),
     ] {
         text.gauge(name, help, count as f64);
@@ -157,9 +177,9 @@ fn mesh_page(text: &mut Text, facts: &Facts) {
     text.gauge("lateen_snapshot_version", snapshot, mesh.snapshot as f64);
     for (name, help, code) in CONFLICTS {
         let all = facts.issues.iter().filter(|((have, _), _)| *have == code);
-        text.gauge(name, help, all.map(|(_, count)| *count as f64).sum());
+        text.gauge(name, help, all.map(|(_, count)| *count).sum::<usize>() as f64);
     }
-    text.head("lateen_issues", "gauge", "Findings about objects, by code and severity");
+    text.head("lateen_issues", Kind::Gauge, "Findings about objects, by code and severity");
     // Zero of what there is none of, so that the first one is a rise.
     for severity in [Severity::Info, Severity::Warning, Severity::Error] {
         if !facts.issues.keys().any(|(_, have)| *have == severity) {
@@ -169,7 +189,7 @@ fn mesh_page(text: &mut Text, facts: &Facts) {
     }
     for ((code, severity), count) in &facts.issues {
         let severity = severity.to_string().to_lowercase();
-        let labels = [label("code", code), label("severity", &severity)].join(",");
+        let labels = [label("code", code), label("severity", &severity)].concat();
         text.line("lateen_issues", &labels, *count as f64);
     }
 }
@@ -196,7 +216,7 @@ fn pushed(text: &mut Text, facts: &Facts) {
     let overweight = "Messages of telemetry that would take too much memory";
     text.counter("lateen_telemetry_overweight_total", overweight, counts.overweight);
     let mut single = |name: &str, help: &str, times: &Histogram| {
-        text.histograms(name, help, std::iter::once((String::new(), times)));
+        text.histograms(name, help, std::iter::once((Labels::new(), times)));
     };
     let converged = "Seconds from a change to its acceptance by a proxy";
     single("pilot_proxy_convergence_time", converged, &counts.convergence);
@@ -223,7 +243,7 @@ fn watched(text: &mut Text, counts: &events::Counts) {
         let own = all.filter(move |((kind, _), _)| (kind.source != Source::Kubernetes) == istio);
         own.map(|((kind, happened), count)| {
             let labels = [label("type", istios_name(kind)), label("event", happened.name())];
-            (labels.join(","), *count)
+            (labels.concat(), *count)
         })
     };
     text.counters("pilot_k8s_cfg_events", "Events of Istio's and Gateway API's objects", of(true));
@@ -244,7 +264,7 @@ fn watched(text: &mut Text, counts: &events::Counts) {
 }
 
 /// As Istio calls a kind in its metrics.
-fn istios_name(kind: &Kind) -> &'static str {
+fn istios_name(kind: &kinds::Kind) -> &'static str {
     match kind.kind {
         "Service" => "Services",
         "Pod" => "Pods",
@@ -260,7 +280,7 @@ fn on_cluster(text: &mut Text, cluster: &OnCluster) {
     text.gauge("citadel_server_root_cert_expiry_seconds", lasts, cluster.root_lasts);
     text.head(
         "lateen_leader",
-        "gauge",
+        Kind::Gauge,
         "Whether this replica writes for the mesh, and its revision",
     );
     for (of, leads) in [("mesh", cluster.leads_mesh), ("revision", cluster.leads_revision)] {
@@ -268,7 +288,7 @@ fn on_cluster(text: &mut Text, cluster: &OnCluster) {
     }
     let replicas = &cluster.replicas;
     let others = "Other replicas of this control plane, and those that are told of its proxies";
-    text.head("lateen_replicas", "gauge", others);
+    text.head("lateen_replicas", Kind::Gauge, others);
     for (state, count) in [("ready", replicas.others), ("linked", replicas.links)] {
         text.line("lateen_replicas", &label("state", state), count as f64);
     }
@@ -290,13 +310,13 @@ fn on_cluster(text: &mut Text, cluster: &OnCluster) {
     ] {
         text.counter(name, help, count);
     }
-    let times = std::iter::once((String::new(), &counts.injection_time));
+    let times = std::iter::once((Labels::new(), &counts.injection_time));
     text.histograms("sidecar_injection_time_seconds", "Seconds to answer about a pod", times);
 }
 
 fn used(text: &mut Text, usage: &Usage) {
     let cpu = "User and system time used, in seconds";
-    text.one("process_cpu_seconds_total", "counter", cpu, "", usage.cpu_seconds);
+    text.one("process_cpu_seconds_total", Kind::Counter, cpu, &Vec::new(), usage.cpu_seconds);
     for (name, help, value) in [
         ("process_resident_memory_bytes", "Resident memory", usage.resident_bytes as f64),
         ("process_virtual_memory_bytes", "Virtual memory", usage.virtual_bytes as f64),
@@ -314,15 +334,39 @@ mod tests {
     use std::collections::BTreeSet;
 
     use lateen_api::issue::Severity;
+    use lateen_telemetry::exposition::{Format, protobuf_families};
 
-    use super::{Facts, Figures, Histogram, OnCluster, page};
+    use super::text::Text;
+    use super::{Facts, Figures, Histogram, OnCluster, page, pushed};
     use crate::cluster::webhook::Counts as Webhooks;
     use crate::debug::Counts;
+
+    fn text(facts: &Facts, cluster: Option<&OnCluster>) -> String {
+        String::from_utf8(page(facts, cluster, Format::Text)).unwrap()
+    }
+
+    #[test]
+    fn native_histograms_come_as_protobuf() {
+        let mut facts = Facts::default();
+        facts.counts.convergence.observe(0.25);
+        facts.counts.convergence.observe(0.25);
+        let families = protobuf_families(|out| {
+            let mut text = Text::new(Format::Protobuf);
+            pushed(&mut text, &facts);
+            *out = text.into_exposition();
+        });
+        let name = "pilot_proxy_convergence_time";
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let histogram = family.metric[0].histogram.as_ref().unwrap();
+        assert_eq!((histogram.sample_count, &*histogram.positive_delta), (Some(2), &[2][..]));
+        let native = histogram.schema;
+        assert_eq!(native, Some(3));
+    }
 
     #[test]
     fn the_page_has_istios_names_and_cumulative_buckets() {
         let buckets = [0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0];
-        let convergence = Histogram { buckets, count: 6, sum: 41.5 };
+        let convergence = Histogram { buckets, count: 6, sum: 41.5, ..Histogram::default() };
         let counts = Counts {
             pushes: [("CDS", 7)].into(),
             rejects: [("LDS", 1)].into(),
@@ -334,12 +378,17 @@ mod tests {
             version: "0.1.0",
             proxies: 4,
             refusing: [("LDS", 2)].into(),
-            mesh: Figures { services: 5, without_endpoints: 3, ..Figures::default() },
+            mesh: Figures {
+                services: 5,
+                without_endpoints: 3,
+                names_without_endpoints: 4,
+                ..Figures::default()
+            },
             issues: [(("IST0109", Severity::Error), 2)].into(),
             counts,
             ..Facts::default()
         };
-        let page = page(&facts, Some(&OnCluster { root_ends: 9, ..OnCluster::default() }));
+        let page = text(&facts, Some(&OnCluster { root_ends: 9, ..OnCluster::default() }));
         for line in [
             "pilot_xds{version=\"0.1.0\"} 4",
             "pilot_xds_pushes{type=\"cds\"} 7",
@@ -350,7 +399,9 @@ mod tests {
             "pilot_xds_cds_reject 0",
             "pilot_services 5",
             "pilot_eds_no_instances 3",
+            "pilot_dns_cluster_without_endpoints 4",
             "pilot_vservice_dup_domain 2",
+            "pilot_duplicate_envoy_clusters 0",
             "lateen_issues{code=\"IST0109\",severity=\"error\"} 2",
             "lateen_issues{severity=\"warning\"} 0",
             "lateen_issues{severity=\"info\"} 0",
@@ -371,7 +422,7 @@ mod tests {
     fn every_family_has_one_head() {
         let webhooks = Some(Webhooks::default());
         let cluster = OnCluster { webhooks, ..OnCluster::default() };
-        let page = page(&Facts::default(), Some(&cluster));
+        let page = text(&Facts::default(), Some(&cluster));
         let heads: Vec<&str> = page.lines().filter(|line| line.starts_with("# TYPE")).collect();
         let distinct: BTreeSet<&&str> = heads.iter().collect();
         assert_eq!(heads.len(), distinct.len());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::pod::get;
-use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, echo_mesh};
+use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, echo_mesh, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, START};
 use lateen_testkit::net::{ask, http_get};
@@ -92,6 +92,46 @@ fn a_prometheus_finds_workloads_and_the_gateway_on_istios_ports() {
     });
 }
 
+/// Answers `own_metric` and the path that was asked for, on port 9000 of the loopback.
+const APPLICATION: &str = "
+import http.server
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f'own_metric{{path=\"{self.path}\"}} 7\\n'.encode())
+http.server.HTTPServer(('127.0.0.1', 9000), Page).serve_forever()
+";
+
+#[test]
+fn a_programs_own_metrics_are_merged_as_the_annotations_of_its_deployment_or_its_command_line_say()
+{
+    isolated(|| {
+        let mesh = mesh()?;
+        mesh.apply(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  \
+             selector: {matchLabels: {app: web}}\n  template:\n    metadata:\n      \
+             labels: {app: web}\n      annotations: {prometheus.io/port: '9000', prometheus.io/path: /own}\n    \
+             spec: {containers: [{name: web, image: web}]}\n",
+        )?;
+        let program = ["python3", "-c", APPLICATION];
+        let _web = mesh.run("web", "app=web", &program)?;
+        let said = ["--annotations", "prometheus.io/path=/other,prometheus.io/port=9000"];
+        let _other = mesh.run_with("other", "app=other", &said, &program)?;
+        for (name, path) in [("web", "/own"), ("other", "/other")] {
+            wait_until(name, START, || {
+                let entry = mesh.object("workloadentry", name)?;
+                let address = entry["spec"]["address"].as_str().context("an address")?;
+                let (_, page) = get(&format!("{address}:15020"), "GET", "/stats/prometheus")?;
+                let own = format!("\nown_metric{{path=\"{path}\"}} 7\n");
+                ensure!(page.contains(&own) && page.contains("\nistio_build{"), "{page}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn both_ends_count_exactly_what_was_sent_and_know_each_other() {
     isolated(|| {
@@ -157,7 +197,7 @@ fn both_ends_count_exactly_what_was_sent_and_know_each_other() {
 #[test]
 fn a_refused_connection_is_counted_with_its_flags_and_its_service() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(DATABASE)?;
         let script = "nc -w1 10.7.7.7 3306 </dev/null; sleep 1000";
         let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
@@ -254,7 +294,7 @@ fn failure_of(mesh: &Mesh, id: &str) -> Result<Value> {
 #[test]
 fn what_was_refused_before_a_route_was_chosen_is_shown_with_where_it_was_to_go() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(DATABASE)?;
         mesh.apply(NARROW)?;
         let script = "nc -w1 10.7.7.8 3306 </dev/null; sleep 1000";
@@ -331,7 +371,7 @@ spec:
 #[test]
 fn an_empty_subset_and_a_missing_port_are_told_by_name_and_lead_to_nodes() {
     isolated(|| {
-        let mesh = lateen_e2e::mesh()?;
+        let mesh = mesh()?;
         mesh.apply(VERSIONS)?;
         let script = "for port in 80 81; do nc -w3 10.7.7.9 $port </dev/null; done; sleep 1000";
         let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;

@@ -40,6 +40,7 @@ pub use inject::inject;
 pub use misplaced::misplaced;
 pub use patch::patch;
 pub use pod::set_proxy_variables;
+pub use prometheus::merge as merge_metrics;
 pub use proxy_configs::{ProxyConfigs, kind as proxy_config_kind};
 pub use selector::{Operator, Requirement, Selector};
 pub use settings::{

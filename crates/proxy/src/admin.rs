@@ -21,10 +21,9 @@ pub fn handler(view: View) -> Handler {
             "/ready" => Page::text("PRE_INITIALIZING\n").with_status(503),
             "/stats" => Page::text(stats(shared)),
             "/stats/prometheus" => {
-                let mut out = Exposition::new(Format::Text);
-                view.metrics(&mut out);
-                let text = String::from_utf8_lossy(&out.finish()).into_owned();
-                Page { content_type: Format::Text.content_type(), ..Page::text(text) }
+                let pieces = view.metrics(Exposition::new(Format::Text), false);
+                let body = pieces.collect::<Vec<_>>().concat();
+                Page { status: 200, content_type: Format::Text.content_type(), body }
             }
             "/clusters" => Page::text(clusters(&shared.config.load())),
             "/config_dump" => Page::json(&dump(&shared.config.load())),

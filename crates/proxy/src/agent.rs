@@ -6,6 +6,7 @@ mod client;
 pub mod drain;
 mod grpc;
 mod merge;
+mod paced;
 pub mod podinfo;
 pub mod probe;
 pub mod processes;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -53,6 +55,8 @@ pub struct Options {
     pub probers: Probers,
     /// Where the application has metrics.
     pub application: Option<Application>,
+    /// The network namespace of the application, if it is not the process' own.
+    pub netns: Option<Arc<OwnedFd>>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use lateen_telemetry::exposition::{Exposition, Kind};
+use lateen_telemetry::registry::Unwritten;
 
 use crate::admin::{listeners, present};
 use crate::stats::{Count, Counters};
@@ -34,7 +35,44 @@ const CLUSTER: [Family; 5] = [
     (Count::Received, "envoy_cluster_upstream_cx_tx_bytes_total", "Bytes sent to the upstream"),
 ];
 
-pub fn write(view: &View, out: &mut Exposition) {
+/// Bytes of a page that are written at once.
+const PIECE: usize = 64 << 10;
+
+/// A page of metrics, in pieces that are written when they are asked for.
+pub struct Pieces {
+    /// Gone with the last piece.
+    out: Option<Exposition>,
+    series: Unwritten,
+    /// Whether anything follows that is not ours.
+    goes_on: bool,
+}
+
+impl Pieces {
+    pub fn new(view: &View, mut out: Exposition, goes_on: bool) -> Self {
+        write(view, &mut out);
+        Self { out: Some(out), series: view.shared.traffic.unwritten(), goes_on }
+    }
+
+    /// Nothing is left.
+    pub fn is_written(&self) -> bool {
+        self.out.is_none()
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let mut out = self.out.take()?;
+        if self.series.write(&mut out, PIECE) {
+            return Some(self.out.insert(out).take());
+        }
+        Some(if self.goes_on { out.into_bytes() } else { out.finish() })
+    }
+}
+
+/// All but the series of Istio's metrics.
+fn write(view: &View, out: &mut Exposition) {
     server(view, out);
     let config = view.shared.config.load();
     let mut all: Vec<_> = listeners(&config)
@@ -50,7 +88,7 @@ pub fn write(view: &View, out: &mut Exposition) {
     let named: Vec<_> =
         clusters.iter().map(|cluster| (&*cluster.compiled.name, &cluster.live.counters)).collect();
     families(out, "cluster_name", &CLUSTER, "envoy_cluster_upstream_cx_active", &named);
-    view.shared.traffic.write(out);
+    view.shared.traffic.totals(out);
 }
 
 /// Envoy's way to write an address in a label.

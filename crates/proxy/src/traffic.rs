@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use lateen_telemetry::exposition::{Exposition, Format, Kind};
 use lateen_telemetry::labels::{Facts, Labels, Reporter, Security};
 use lateen_telemetry::peer::Peer;
-use lateen_telemetry::registry::{Counter, Registry, View};
+use lateen_telemetry::registry::{Counter, Registry, Unwritten, View};
 use lateen_telemetry::standard::{Metric, OPEN};
 use rustc_hash::FxHashMap;
 
@@ -191,7 +191,7 @@ impl Traffic {
             Some(shown) => {
                 let about = About { key, facts, node: &self.own.node };
                 let page = shown.changes.labels(metric, &labels, &about);
-                let page = page.map(|page| self.registry.counter_for(View::Page, metric, &page));
+                let page = page.map(|page| self.registry.changed_counter(metric, &page, &labels));
                 let report = self.registry.counter_for(View::Report, metric, &labels);
                 [page, Some(report)]
             }
@@ -332,8 +332,14 @@ impl Traffic {
         Duration::from_millis(self.interval.load(Ordering::Relaxed))
     }
 
-    pub fn write(&self, out: &mut Exposition) {
-        self.registry.write(out);
+    /// The series of Istio's metrics.
+    pub fn unwritten(&self) -> Unwritten {
+        self.registry.unwritten()
+    }
+
+    /// What there is to tell of them all.
+    pub fn totals(&self, out: &mut Exposition) {
+        self.registry.totals(out);
         let help = "Reports to the control plane that it did not take within 30 seconds";
         let unsent = self.unsent.load(Ordering::Relaxed);
         out.single("lateen_metrics_reports_dropped_total", Kind::Counter, help, unsent);

@@ -8,8 +8,9 @@ use lateen_runtime::admin::Handler;
 use lateen_telemetry::exposition::Exposition;
 use tokio::sync::watch;
 
+use crate::admin;
+use crate::metrics::Pieces;
 use crate::worker::{Context, Shared};
-use crate::{admin, metrics};
 
 /// Cheap to clone; it keeps nothing running.
 #[derive(Clone)]
@@ -40,7 +41,8 @@ impl View {
         admin::handler(self.clone())
     }
 
-    pub fn metrics(&self, out: &mut Exposition) {
-        metrics::write(self, out);
+    /// A page of metrics after what it has already; `goes_on` if more than ours follows.
+    pub fn metrics(&self, page: Exposition, goes_on: bool) -> Pieces {
+        Pieces::new(self, page, goes_on)
     }
 }

@@ -168,11 +168,13 @@ pub async fn read(request: Request<Incoming>, reader: Reader) -> Result<Ask, Pag
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = content_type.split(';').next().unwrap_or_default().trim();
+    let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     Ok(Ask {
         method: head.method,
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         content_type: content_type.to_ascii_lowercase(),
+        accept: accept.unwrap_or_default().to_owned(),
         body,
         reader,
     })

@@ -25,6 +25,8 @@ pub struct Ask {
     pub query: String,
     /// Without parameters.
     pub content_type: String,
+    /// What the answer may be; empty if it is not said.
+    pub accept: String,
     /// At most [`MAX_BODY`].
     pub body: Bytes,
     pub reader: Reader,
@@ -131,6 +133,7 @@ impl Ask {
             path: path.to_owned(),
             query: query.to_owned(),
             content_type: String::new(),
+            accept: String::new(),
             body: Bytes::new(),
             reader: Reader::Owner,
         }

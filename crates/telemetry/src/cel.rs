@@ -194,6 +194,11 @@ impl Expression {
         matches!(self.value(about), Some(Value::Bool(true)))
     }
 
+    /// Whether its value cannot be true, whatever the attributes are.
+    pub fn is_never_true(&self) -> bool {
+        !self.root.may_be_true()
+    }
+
     /// Whether it names an attribute: `GROUP.NAME`.
     pub fn names(&self, group: &str, name: &str) -> bool {
         self.root.names(group, name)

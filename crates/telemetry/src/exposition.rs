@@ -112,6 +112,26 @@ impl Exposition {
         self.format
     }
 
+    /// Bytes that [`Exposition::take`] would give.
+    pub fn len(&self) -> usize {
+        match &self.page {
+            Page::Text(text) => text.len(),
+            Page::Protobuf(messages) => messages.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is written so far and complete, without what was taken before; of messages, whole families.
+    pub fn take(&mut self) -> Vec<u8> {
+        match &mut self.page {
+            Page::Text(text) => text.take().into_bytes(),
+            Page::Protobuf(messages) => messages.take(),
+        }
+    }
+
     /// The page as it is, which in OpenMetrics still lacks its end mark.
     pub fn into_bytes(self) -> Vec<u8> {
         match self.page {
@@ -146,7 +166,8 @@ impl Display for Number {
             Self::Real(real) if real.is_infinite() => {
                 f.write_str(if *real > 0.0 { "+Inf" } else { "-Inf" })
             }
-            Self::Real(real) => write!(f, "{real}"),
+            // The sum of nothing is a negative zero.
+            Self::Real(real) => write!(f, "{}", real + 0.0),
         }
     }
 }

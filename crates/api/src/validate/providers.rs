@@ -1,42 +1,70 @@
 //! Providers that a Telemetry object names.
 //!
-//! In: the object, and which there are. Out: warnings about those that are not there. It is no error: whoever
-//! writes both may write them in any order.
+//! In: the object, and which there are. Out: warnings about those that are not there or cannot be used. It is no error:
+//! whoever writes both may write them in any order.
 
 use serde_json::Value;
 
 use super::MESH_CONFIG;
 use crate::issue::{Code, Issue, ObjectRef};
-use crate::istio::mesh::parse_mesh_config;
+use crate::istio::mesh::{ExtensionProvider, parse_mesh_config};
 
 /// They are there without being written, as in Istio.
-const BUILT_IN: [&str; 3] = ["prometheus", "stackdriver", "envoy"];
+const BUILT_IN: [(&str, &str); 3] =
+    [("prometheus", "prometheus"), ("stackdriver", "stackdriver"), ("envoy", "envoyFileAccessLog")];
+/// Of Telemetry's fields, the kinds of providers that have an effect there.
+const KINDS: [(&str, &[&str]); 3] = [
+    ("tracing", &["opentelemetry", "zipkin"]),
+    ("metrics", &["prometheus"]),
+    ("accessLogging", &["envoyFileAccessLog", "envoyTcpAls", "envoyHttpAls", "envoyOtelAls"]),
+];
 
-/// The names of MeshConfig's providers, in its ConfigMap, and the built-in ones.
-pub fn known_providers(config: Option<&Value>) -> Vec<String> {
+/// A provider of the mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownProvider {
+    pub name: String,
+    /// Its field in MeshConfig.
+    pub kind: &'static str,
+}
+
+/// MeshConfig's providers, in its ConfigMap, and the built-in ones.
+pub fn known_providers(config: Option<&Value>) -> Vec<KnownProvider> {
     let object = ObjectRef::default();
     let text = config.and_then(|map| map["data"][MESH_CONFIG.2].as_str());
     let written = text.and_then(|text| parse_mesh_config(text, &object).0).unwrap_or_default();
-    let written = written.extension_providers.into_iter().map(|provider| provider.name);
-    written.chain(BUILT_IN.map(str::to_owned)).collect()
+    let written = written.extension_providers.into_iter();
+    let written = written.map(|one| KnownProvider { kind: kind(&one), name: one.name });
+    let built_in = BUILT_IN.map(|(name, kind)| KnownProvider { name: name.to_owned(), kind });
+    written.chain(built_in).collect()
 }
 
-/// Warnings about those that a Telemetry object names and that are not known.
-pub fn unknown_providers(telemetry: &Value, object: &ObjectRef, known: &[String]) -> Vec<Issue> {
+fn kind(provider: &ExtensionProvider) -> &'static str {
+    let kinds = [
+        ("opentelemetry", provider.opentelemetry.is_some()),
+        ("zipkin", provider.zipkin.is_some()),
+        ("prometheus", provider.prometheus.is_some()),
+        ("envoyFileAccessLog", provider.envoy_file_access_log.is_some()),
+        ("envoyTcpAls", provider.envoy_tcp_als.is_some()),
+        ("envoyHttpAls", provider.envoy_http_als.is_some()),
+        ("envoyOtelAls", provider.envoy_otel_als.is_some()),
+    ];
+    kinds.into_iter().find(|(_, is_set)| *is_set).map_or("another", |(kind, _)| kind)
+}
+
+/// Warnings about those that a Telemetry object names and that are not known, or not of a kind for it.
+pub fn unusable_providers(
+    telemetry: &Value,
+    object: &ObjectRef,
+    known: &[KnownProvider],
+) -> Vec<Issue> {
     let mut found = Vec::new();
-    for field in ["tracing", "metrics", "accessLogging"] {
+    for (field, kinds) in KINDS {
         let items = telemetry["spec"][field].as_array();
         for (at, item) in items.into_iter().flatten().enumerate() {
             for (index, provider) in item["providers"].as_array().into_iter().flatten().enumerate()
             {
                 let name = provider["name"].as_str().unwrap_or_default();
-                if name.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-                    continue;
-                }
-                let message = format!(
-                    "meshConfig.extensionProviders has no {name:?}: use one of {}, or add it",
-                    known.join(", ")
-                );
+                let Some(message) = unusable(name, field, kinds, known) else { continue };
                 let path = format!("spec.{field}[{at}].providers[{index}].name");
                 let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
                 found.push(Issue::warning(object.clone(), path, code, message));
@@ -46,11 +74,32 @@ pub fn unknown_providers(telemetry: &Value, object: &ObjectRef, known: &[String]
     found
 }
 
+fn unusable(name: &str, field: &str, kinds: &[&str], known: &[KnownProvider]) -> Option<String> {
+    let mut named = known.iter().filter(|one| one.name.eq_ignore_ascii_case(name));
+    if name.is_empty() || named.clone().any(|one| kinds.contains(&one.kind)) {
+        return None;
+    }
+    if let Some(other) = named.next() {
+        return Some(format!(
+            "provider {name:?} is of kind {}, which {field} cannot use: name one of kind {}",
+            other.kind,
+            kinds.join(", ")
+        ));
+    }
+    let fitting = known.iter().filter(|one| kinds.contains(&one.kind));
+    let fitting: Vec<&str> = fitting.map(|one| one.name.as_str()).collect();
+    let remedy = match fitting.is_empty() {
+        true => format!("add one of kind {}", kinds.join(", ")),
+        false => format!("use one of {}, or add it", fitting.join(", ")),
+    };
+    Some(format!("meshConfig.extensionProviders has no {name:?}: {remedy}"))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{known_providers, unknown_providers};
+    use super::{known_providers, unusable_providers};
     use crate::issue::ObjectRef;
 
     #[test]
@@ -64,7 +113,7 @@ mod tests {
         let config = json!({"data": {"mesh": mesh}});
         let object = ObjectRef::new("telemetry.istio.io", "Telemetry", "default", "a");
         let paths = |config| -> Vec<String> {
-            let found = unknown_providers(&telemetry, &object, &known_providers(config));
+            let found = unusable_providers(&telemetry, &object, &known_providers(config));
             assert!(found.iter().all(|issue| !issue.is_error()));
             found.into_iter().map(|issue| issue.path).collect()
         };
@@ -72,8 +121,39 @@ mod tests {
             ("spec.tracing[0].providers[0].name", "spec.accessLogging[0].providers[1].name");
         assert_eq!(paths(Some(&config)), [tracing, logging]);
         assert_eq!(paths(None), [tracing, "spec.metrics[0].providers[1].name", logging]);
-        let found = unknown_providers(&telemetry, &object, &known_providers(Some(&config)));
-        let message = "meshConfig.extensionProviders has no \"zipkin\": use one of own, prometheus, stackdriver, envoy, or add it";
+        let found = unusable_providers(&telemetry, &object, &known_providers(Some(&config)));
+        let message = "meshConfig.extensionProviders has no \"zipkin\": add one of kind opentelemetry, zipkin";
         assert_eq!(found[0].message, message);
+        let message = &found[1].message;
+        assert!(message.ends_with("no \"nowhere\": use one of envoy, or add it"), "{message}");
+    }
+
+    #[test]
+    fn a_provider_of_another_kind_is_warned_of() {
+        let telemetry = json!({"spec": {
+            "tracing": [{"providers": [{"name": "file"}]}],
+            "metrics": [{"providers": [{"name": "file"}, {"name": "prometheus"}]}],
+            "accessLogging": [{"providers": [{"name": "prometheus"}, {"name": "file"}]}],
+        }});
+        let mesh = "extensionProviders: [{name: file, envoyFileAccessLog: {path: /dev/stdout}}]";
+        let known = known_providers(Some(&json!({"data": {"mesh": mesh}})));
+        let found = unusable_providers(&telemetry, &ObjectRef::default(), &known);
+        let told: Vec<_> = found.iter().map(|issue| (&*issue.path, &*issue.message)).collect();
+        let message = |name, kind, field, kinds| {
+            format!(
+                "provider {name:?} is of kind {kind}, which {field} cannot use: name one of kind {kinds}"
+            )
+        };
+        let log = "envoyFileAccessLog";
+        let logs = "envoyFileAccessLog, envoyTcpAls, envoyHttpAls, envoyOtelAls";
+        let traces = message("file", log, "tracing", "opentelemetry, zipkin");
+        let metrics = message("file", log, "metrics", "prometheus");
+        let logging = message("prometheus", "prometheus", "accessLogging", logs);
+        let expected = [
+            ("spec.tracing[0].providers[0].name", &*traces),
+            ("spec.metrics[0].providers[0].name", &*metrics),
+            ("spec.accessLogging[0].providers[0].name", &*logging),
+        ];
+        assert_eq!(told, expected);
     }
 }

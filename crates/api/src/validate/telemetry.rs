@@ -4,11 +4,13 @@
 
 use lateen_telemetry::cel::{CelError, Expression};
 use lateen_telemetry::labels::{cut, exported_name};
+use lateen_telemetry::standard::{About, Metric};
 
 use super::Report;
 use crate::istio::telemetry::{
     AccessLogging, CustomTag, Metrics, ProviderRef, TagOperation, TelemetrySpec, Tracing,
 };
+use crate::labels::quoted;
 
 pub(super) fn check(report: &mut Report, spec: &TelemetrySpec) {
     let targets = !spec.target_refs.is_empty() || spec.target_ref.is_some();
@@ -64,6 +66,14 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
         let custom = item.r#match.as_ref().and_then(|matching| matching.custom_metric.as_ref());
         if custom.is_some_and(String::is_empty) {
             report.error(format!("{path}.match.customMetric"), "it is empty, name a metric");
+        } else if let Some(name) = custom.filter(|name| !is_metric(name)) {
+            let known: Vec<&str> = Metric::ALL.iter().map(About::short).collect();
+            let message = format!(
+                "there is no metric {:?}, nothing is changed: use one of {}",
+                quoted(name),
+                known.join(", ")
+            );
+            report.warning(format!("{path}.match.customMetric"), message);
         }
         for (name, tag) in &item.tag_overrides {
             check_name(report, &path, name);
@@ -80,6 +90,12 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
             }
         }
     }
+}
+
+/// Whether it is a metric's name for Prometheus, which may leave out Istio's prefix.
+fn is_metric(name: &str) -> bool {
+    let name = name.strip_prefix("istio_").unwrap_or(name);
+    Metric::ALL.iter().any(|about| about.short() == name)
 }
 
 /// Prometheus must be able to take a tag's name; Envoy writes some of them in another way.
@@ -100,7 +116,12 @@ fn check_name(report: &mut Report, path: &str, name: &str) {
 fn check_logging(report: &mut Report, path: &str, logging: &AccessLogging) {
     check_providers(report, path, &logging.providers);
     if let Some(filter) = &logging.filter {
-        check_expression(report, &format!("{path}.filter.expression"), &filter.expression);
+        let path = format!("{path}.filter.expression");
+        check_expression(report, &path, &filter.expression);
+        if Expression::parse(&filter.expression).is_ok_and(|filter| filter.is_never_true()) {
+            let message = "it is never true, so nothing is logged: write a condition, such as response.flags != 0";
+            report.warning(path, message);
+        }
     }
 }
 

@@ -132,7 +132,7 @@ impl Change<'_> {
         let map = self.server.store.get(&catalog::key(maps, namespace, name));
         let config = map.and_then(|stored| serde_json::from_slice(&stored.bytes).ok());
         let known = validate::known_providers(config.as_ref());
-        let found = validate::unknown_providers(new, &object_ref(kind, new), &known);
+        let found = validate::unusable_providers(new, &object_ref(kind, new), &known);
         self.warnings.extend(found.iter().map(ToString::to_string));
     }
 

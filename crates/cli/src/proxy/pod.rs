@@ -223,6 +223,7 @@ impl Pod {
             pod: self.address(),
             probers: probers.transpose().context("ISTIO_KUBE_APP_PROBERS")?.unwrap_or_default(),
             application: application.transpose().context("ISTIO_PROMETHEUS_ANNOTATIONS")?.flatten(),
+            netns: None,
         })
     }
 }

@@ -5,6 +5,7 @@
 //! exit code, or death of the same signal.
 
 mod log;
+mod metrics;
 mod overlay;
 mod program;
 mod resolver;
@@ -36,7 +37,8 @@ use crate::home::{Home, HomeState, instance};
 use crate::lock;
 use crate::node::{DOMAIN, NodeArgs, Role};
 use crate::output::note;
-use crate::words::{Labels, parse_labels, parse_name};
+use crate::words::{Labels, LabelsParser, parse_name};
+use metrics::{Annotations, parse_annotations};
 use program::{Ended, Program};
 use sidecar::{Choice, Sidecar};
 use signals::{Received, Signals};
@@ -61,8 +63,12 @@ pub struct RunCommand {
     #[arg(long, short, default_value = "default", value_parser = parse_name)]
     namespace: String,
     /// Labels of the workload, by which Services select it, such as app=web,version=v1
-    #[arg(long, value_name = "KEY=VALUE,…", value_parser = parse_labels, default_value = "")]
+    #[arg(long, value_name = "KEY=VALUE,…", value_parser = LabelsParser, default_value = "")]
     labels: Labels,
+    /// Where the program has metrics of its own, such as prometheus.io/port=9000,prometheus.io/path=/metrics
+    /// [default: what the template of a Deployment of the workload's name says]
+    #[arg(long, value_name = "KEY=VALUE,…", value_parser = parse_annotations, default_value = "", hide_default_value = true)]
+    annotations: Annotations,
     /// Service account that the workload's identity names
     #[arg(long, default_value = "default", value_parser = parse_name)]
     service_account: String,
@@ -178,7 +184,9 @@ async fn prepare(
     let resolv_conf = resolver::start(&supervisor.tasks(), &namespace, home, state, &node)?;
     let choice = Choice::parse(&command.proxy);
     let tasks = supervisor.tasks();
-    let sidecar = sidecar::start(&choice, &node, home, &namespace, &tasks).await?;
+    let owner = (&*command.namespace, &*command.name);
+    let application = metrics::of(&client, owner, &command.annotations).await?;
+    let sidecar = sidecar::start(&choice, &node, home, (&namespace, application), &tasks).await?;
     // After the sidecar, which says where it listens, and before the program, which must not go around it.
     namespace.intercept(&sidecar::intercept(&choice, &node, home).await?)?;
     let registered = workload::Workload {

@@ -9,12 +9,13 @@ mod ports;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lateen_netns::ns::Namespace;
 use lateen_netns::rules::{Intercept, PROXY_ID};
-use lateen_proxy::agent::{self, probe::Probers};
+use lateen_proxy::agent::{self, Application, probe::Probers};
 use lateen_proxy::{Options, Proxy, Role, Source};
 use lateen_runtime::tasks::Tasks;
 use lateen_runtime::{admin, descriptors};
@@ -55,12 +56,12 @@ pub(super) async fn start(
     choice: &Choice,
     node: &NodeArgs,
     home: &Home,
-    namespace: &Namespace,
+    (namespace, application): (&Namespace, Option<Application>),
     tasks: &Tasks,
 ) -> Result<Sidecar> {
     let admin_socket = home.admin_socket(&node.instance());
     let mut sidecar = match choice {
-        Choice::Lateen => start_lateen(node, home, namespace, tasks).await?,
+        Choice::Lateen => start_lateen(node, home, (namespace, application), tasks).await?,
         Choice::Envoy(path) => Sidecar::Envoy(envoy::start(path, node, home, shared(namespace)?)?),
     };
     let begin = Instant::now();
@@ -88,7 +89,7 @@ fn shared(namespace: &Namespace) -> Result<OwnedFd> {
 async fn start_lateen(
     node: &NodeArgs,
     home: &Home,
-    namespace: &Namespace,
+    (namespace, application): (&Namespace, Option<Application>),
     tasks: &Tasks,
 ) -> Result<Sidecar> {
     let source = Source::Ads(AdsAddress::Unix(home.ads_socket()));
@@ -107,7 +108,8 @@ async fn start_lateen(
         admin_port: 0,
         pod: node.address,
         probers: Probers::default(),
-        application: None,
+        application,
+        netns: Some(Arc::new(shared(namespace)?)),
     };
     let (view, runtime) = (proxy.view(), tokio::runtime::Handle::current());
     namespace.run(|| {

@@ -15,7 +15,7 @@ use super::leads::Leads;
 use super::unix_seconds;
 use super::webhook::Counters;
 use crate::core::Core;
-use crate::metrics::{OnCluster, Sources};
+use crate::metrics::{self, OnCluster, Sources};
 use crate::replicas::Replicas;
 
 /// What the pages are made of.
@@ -65,7 +65,12 @@ impl Health {
         more: Arc<dyn Pages>,
         tasks: &Tasks,
     ) {
-        let open = reading(Arc::new(move |path, _| self.page(path)));
+        let ours = Arc::new(self);
+        let own = ours.clone();
+        let scraped = metrics::pages(["/metrics"], move |accept| {
+            own.metrics.page(Some(&own.on_cluster()), accept)
+        });
+        let open = all(vec![scraped, reading(Arc::new(move |path, _| ours.page(path)))]);
         let debug = reading(Arc::new(move |path, query| {
             debug(path.strip_prefix("/debug").filter(|path| path.starts_with('/'))?, query)
         }));
@@ -82,7 +87,6 @@ impl Health {
     fn page(&self, path: &str) -> Option<Page> {
         match path {
             "/ready" => Some(self.ready()),
-            "/metrics" => Some(self.metrics.page(Some(&self.on_cluster()))),
             "/version" => Some(Page::text(self.version)),
             _ => None,
         }

@@ -1,4 +1,6 @@
-//! How long something took, in classic buckets. In: seconds. Out: counts by bucket.
+//! How long something took, in classic and native buckets. In: seconds. Out: counts by bucket.
+
+use lateen_telemetry::histogram::{Distribution, Native};
 
 /// Istio's buckets of `pilot_proxy_convergence_time` with finer ones below them, in seconds.
 pub const LIMITS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
@@ -9,6 +11,7 @@ pub struct Histogram {
     pub buckets: [u64; LIMITS.len()],
     pub count: u64,
     pub sum: f64,
+    pub native: Native,
 }
 
 impl Histogram {
@@ -18,14 +21,16 @@ impl Histogram {
         }
         self.count += 1;
         self.sum += seconds;
+        self.native.add(seconds, 1);
     }
 
-    /// Upper bounds, and how many observations are not above them.
-    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+    pub fn distribution(&self) -> Distribution {
         let mut below = 0;
-        LIMITS.iter().zip(self.buckets).map(move |(limit, count)| {
+        let bucket = |(limit, count): (&f64, &u64)| {
             below += count;
             (*limit, below)
-        })
+        };
+        let buckets = LIMITS.iter().zip(&self.buckets).map(bucket).collect();
+        Distribution { count: self.count, sum: self.sum, buckets, native: self.native.clone() }
     }
 }

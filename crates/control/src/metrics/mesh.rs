@@ -11,6 +11,8 @@ pub struct Figures {
     pub virtual_services: usize,
     /// Clusters by endpoint discovery that have no endpoints.
     pub without_endpoints: usize,
+    /// The same of those whose names proxies resolve.
+    pub names_without_endpoints: usize,
     /// Endpoints that no balancer may choose.
     pub not_ready: usize,
 }
@@ -28,10 +30,14 @@ impl Figures {
             let endpoints = snapshot.endpoints(id);
             let unready = endpoints.all().filter(|endpoint| endpoint.health != Health::Healthy);
             figures.not_ready += unready.count();
-            if service.resolution == Resolution::Static {
-                let empty = |number: u16| endpoints.port(number).is_empty();
-                let ports = service.ports.iter().filter(|port| empty(port.number));
-                figures.without_endpoints += ports.count();
+            let empty = |number: u16| endpoints.port(number).is_empty();
+            let ports = service.ports.iter().filter(|port| empty(port.number));
+            match service.resolution {
+                Resolution::Static => figures.without_endpoints += ports.count(),
+                Resolution::Dns | Resolution::DnsRoundRobin => {
+                    figures.names_without_endpoints += ports.count();
+                }
+                Resolution::Passthrough => {}
             }
         }
         figures

@@ -1,44 +1,47 @@
-//! Prometheus' text format 0.0.4. In: families and their samples. Out: a page.
+//! Families of the control plane's metrics. In: their samples. Out: a page in the format that its reader wants.
 
-use std::fmt::Write;
+use lateen_telemetry::exposition::{Exposition, Format, Kind};
 
 use super::histogram::Histogram;
 
-/// The text so far.
-#[derive(Default)]
-pub struct Text(pub String);
+/// Names and values.
+pub type Labels = Vec<(&'static str, String)>;
+
+/// The page so far.
+pub struct Text(Exposition);
 
 impl Text {
-    pub fn head(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    pub fn new(format: Format) -> Self {
+        Self(Exposition::new(format))
     }
 
-    /// A sample; the labels as [`label`] writes them, joined by commas.
-    pub fn line(&mut self, name: &str, labels: &str, value: f64) {
-        let _ = match labels {
-            "" => writeln!(self.0, "{name} {value}"),
-            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
-        };
+    pub fn head(&mut self, name: &str, kind: Kind, help: &str) {
+        self.0.family(name, kind, help);
+    }
+
+    /// A sample.
+    pub fn line(&mut self, name: &str, labels: &[(&'static str, String)], value: f64) {
+        self.0.sample(name, &pairs(labels), value);
     }
 
     /// A family of one sample.
-    pub fn one(&mut self, name: &str, kind: &str, help: &str, labels: &str, value: f64) {
+    pub fn one(&mut self, name: &str, kind: Kind, help: &str, labels: &Labels, value: f64) {
         self.head(name, kind, help);
         self.line(name, labels, value);
     }
 
     pub fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.one(name, "gauge", help, "", value);
+        self.0.single(name, Kind::Gauge, help, value);
     }
 
     pub fn counter(&mut self, name: &str, help: &str, value: u64) {
-        self.one(name, "counter", help, "", value as f64);
+        self.0.single(name, Kind::Counter, help, value);
     }
 
     /// A family of counters.
-    pub fn counters(&mut self, name: &str, help: &str, all: impl Iterator<Item = (String, u64)>) {
-        self.head(name, "counter", help);
-        all.for_each(|(labels, count)| self.line(name, &labels, count as f64));
+    pub fn counters(&mut self, name: &str, help: &str, all: impl Iterator<Item = (Labels, u64)>) {
+        self.head(name, Kind::Counter, help);
+        all.for_each(|(labels, count)| self.0.sample(name, &pairs(&labels), count));
     }
 
     /// A family of histograms of seconds.
@@ -46,23 +49,29 @@ impl Text {
         &mut self,
         name: &str,
         help: &str,
-        all: impl Iterator<Item = (String, &'h Histogram)>,
+        all: impl Iterator<Item = (Labels, &'h Histogram)>,
     ) {
-        self.head(name, "histogram", help);
+        self.head(name, Kind::Histogram, help);
         for (labels, times) in all {
-            let and = if labels.is_empty() { "" } else { "," };
-            let bucket = format!("{name}_bucket");
-            for (limit, below) in times.cumulative() {
-                self.line(&bucket, &format!("{labels}{and}le=\"{limit}\""), below as f64);
-            }
-            self.line(&bucket, &format!("{labels}{and}le=\"+Inf\""), times.count as f64);
-            self.line(&format!("{name}_sum"), &labels, times.sum);
-            self.line(&format!("{name}_count"), &labels, times.count as f64);
+            self.0.distribution(name, &pairs(&labels), &times.distribution());
         }
+    }
+
+    #[cfg(test)]
+    pub fn into_exposition(self) -> Exposition {
+        self.0
+    }
+
+    pub fn finish(self) -> Vec<u8> {
+        self.0.finish()
     }
 }
 
-/// One label. What the values are made of here needs no escapes.
-pub fn label(name: &str, value: &str) -> String {
-    format!("{name}=\"{value}\"")
+/// One label.
+pub fn label(name: &'static str, value: &str) -> Labels {
+    vec![(name, value.to_owned())]
+}
+
+fn pairs<'l>(labels: &'l [(&'static str, String)]) -> Vec<(&'l str, &'l str)> {
+    labels.iter().map(|(name, value)| (*name, &**value)).collect()
 }

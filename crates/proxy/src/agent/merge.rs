@@ -4,21 +4,26 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyDataStream, BodyExt, Empty, StreamBody};
 use hyper::body::Frame;
 use lateen_telemetry::exposition::{Exposition, Format};
 use serde::Deserialize;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::client::Incoming;
+use super::paced::Paced;
 use super::server::{Error, Reply};
 use super::{State, client, status};
+use crate::bind;
+use crate::metrics::Pieces;
 
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// Prometheus' own default.
@@ -78,7 +83,7 @@ impl Application {
 pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
     state.scrapes.fetch_add(1, Ordering::Relaxed);
     let application = match &state.options.application {
-        Some(application) => match scrape(application, asked).await {
+        Some(application) => match scrape(state, application, asked).await {
             Ok(scraped) => Some(scraped),
             Err(reason) => {
                 state.failed_scrapes.fetch_add(1, Ordering::Relaxed);
@@ -92,11 +97,10 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
     let format = application.as_ref().map_or_else(|| status::wanted(asked), |(format, _)| *format);
     let mut out = Exposition::new(format);
     status::own(state, &mut out);
-    state.view.metrics(&mut out);
     match application {
-        None => status::page(out),
+        None => status::page(state, out),
         Some((format, response)) => {
-            let own = out.into_bytes();
+            let own = Paced::new(state.view.metrics(out, true));
             let content_type = response.headers().get(CONTENT_TYPE).cloned();
             let mut reply = followed(own, response);
             let open = content_type.filter(|_| format == Format::OpenMetrics);
@@ -108,8 +112,8 @@ pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
 }
 
 /// The application's page is passed on as it arrives.
-fn followed(own: Vec<u8>, response: Response<Incoming>) -> Reply {
-    let own = stream::once(async move { Ok::<_, Error>(Frame::data(own.into())) });
+fn followed(own: Paced<Pieces>, response: Response<Incoming>) -> Reply {
+    let own = BodyDataStream::new(own).map(|chunk| chunk.map(Frame::data));
     let theirs = BodyDataStream::new(response.into_body());
     let theirs = theirs.map(|chunk| chunk.map(Frame::data).map_err(Error::from));
     Response::new(StreamBody::new(own.chain(theirs)).boxed_unsync())
@@ -136,12 +140,13 @@ fn format(response: &Response<Incoming>) -> Result<Format, Error> {
 }
 
 async fn scrape(
+    state: &State,
     application: &Application,
     asked: &HeaderMap,
 ) -> Result<(Format, Response<Incoming>), Error> {
     let within = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
     let within = within.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let scraped = tokio::time::timeout(within.unwrap_or(TIMEOUT), get(application, asked));
+    let scraped = tokio::time::timeout(within.unwrap_or(TIMEOUT), get(state, application, asked));
     let response = scraped.await.map_err(|_| "no answer in time")??;
     match response.status() {
         StatusCode::OK => Ok((format(&response)?, response)),
@@ -149,7 +154,11 @@ async fn scrape(
     }
 }
 
-async fn get(application: &Application, asked: &HeaderMap) -> Result<Response<Incoming>, Error> {
+async fn get(
+    state: &State,
+    application: &Application,
+    asked: &HeaderMap,
+) -> Result<Response<Incoming>, Error> {
     let Application { port, path } = application;
     let mut request = Request::get(path.as_str()).header(HOST, format!("localhost:{port}"));
     for name in [ACCEPT, USER_AGENT, TIMEOUT_HEADER] {
@@ -157,16 +166,18 @@ async fn get(application: &Application, asked: &HeaderMap) -> Result<Response<In
             request = request.header(name, value);
         }
     }
-    let stream = loopback(*port).await?;
+    let stream = loopback(state.options.netns.as_ref(), *port).await?;
     Ok(client::send(stream, request.body(Empty::new())?).await?)
 }
 
-async fn loopback(port: u16) -> io::Result<tokio::net::TcpStream> {
-    let at = |address: IpAddr| SocketAddr::new(address, port);
-    match tokio::net::TcpStream::connect(at(Ipv4Addr::LOCALHOST.into())).await {
+/// Connects to the application as the programs beside it do.
+async fn loopback(netns: Option<&Arc<OwnedFd>>, port: u16) -> io::Result<TcpStream> {
+    let to = |address: IpAddr| SocketAddr::new(address, port);
+    let socket = bind::within(netns, TcpSocket::new_v4)?;
+    match socket.connect(to(Ipv4Addr::LOCALHOST.into())).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            let other = tokio::net::TcpStream::connect(at(Ipv6Addr::LOCALHOST.into())).await;
-            other.map_err(|_| error)
+            let Ok(socket) = bind::within(netns, TcpSocket::new_v6) else { return Err(error) };
+            socket.connect(to(Ipv6Addr::LOCALHOST.into())).await.map_err(|_| error)
         }
         connected => connected,
     }

@@ -41,8 +41,13 @@ pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Reply {
 
 pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
     let body = Full::new(body.into()).map_err(|never: Infallible| match never {});
-    let mut reply = Response::new(body.boxed_unsync());
+    let mut reply = with_type(content_type, body.boxed_unsync());
     *reply.status_mut() = status;
+    reply
+}
+
+pub fn with_type(content_type: &'static str, body: Body) -> Reply {
+    let mut reply = Response::new(body);
     let content_type = header::HeaderValue::from_static(content_type);
     reply.headers_mut().insert(header::CONTENT_TYPE, content_type);
     reply

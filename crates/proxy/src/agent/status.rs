@@ -1,15 +1,18 @@
 //! The pages of the agent. In: requests. Out: health, the application's probes, metrics, the admin pages, and
 //! the end of the agent for a program of the pod that asks for it.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
+use http_body_util::BodyExt;
 use lateen_runtime::admin::Handler;
 use lateen_telemetry::exposition::{Exposition, Format, Kind};
 
-use super::server::{Asked, Reply, Routes, text, typed};
+use super::paced::Paced;
+use super::server::{Asked, Reply, Routes, text, typed, with_type};
 use super::{State, merge, probe};
 
 /// Port 15021.
@@ -36,11 +39,7 @@ pub fn all(state: &Arc<State>) -> Routes {
 /// Port 15090.
 pub fn metrics(state: &Arc<State>) -> Routes {
     routes(state, async |state, asked| match asked.parts.uri.path() {
-        "/stats/prometheus" => {
-            let mut out = Exposition::new(wanted(&asked.parts.headers));
-            state.view.metrics(&mut out);
-            page(out)
-        }
+        "/stats/prometheus" => page(&state, Exposition::new(wanted(&asked.parts.headers))),
         path => missing(path),
     })
 }
@@ -77,9 +76,15 @@ pub fn wanted(headers: &HeaderMap) -> Format {
     Format::negotiate(headers.get(ACCEPT).and_then(|text| text.to_str().ok()))
 }
 
-/// A whole page of metrics.
-pub fn page(out: Exposition) -> Reply {
-    typed(StatusCode::OK, out.format().content_type(), out.finish())
+/// A whole page of the proxy's metrics after what it has already.
+pub fn page(state: &State, page: Exposition) -> Reply {
+    let content_type = page.format().content_type();
+    let mut pieces = state.view.metrics(page, false);
+    let first = pieces.next().unwrap_or_default();
+    if pieces.is_written() {
+        return typed(StatusCode::OK, content_type, first);
+    }
+    with_type(content_type, Paced::new(iter::once(first).chain(pieces)).boxed_unsync())
 }
 
 /// The agent's own metrics.

@@ -46,6 +46,7 @@ impl Rig {
             pod: LOCAL,
             probers: Probers::parse(&probers.to_string()).unwrap(),
             application,
+            netns: None,
         };
         let state = State::new(options, proxy.view());
         Self { state: Arc::new(state), _proxy: proxy }
@@ -354,5 +355,39 @@ async fn a_scrape_of_a_proxy_that_ends_is_whole_or_its_length_says_that_it_is_no
     scrape().await;
     assert!(proxy.drain_and_stop(None).await);
     scrape().await;
+    server.abort();
+}
+
+/// Pieces without end, and whether anybody still has them.
+struct Endless(#[expect(dead_code, reason = "its end is told")] tokio::sync::oneshot::Sender<()>);
+
+impl Iterator for Endless {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        Some(vec![b'a'; 64 << 10])
+    }
+}
+
+#[tokio::test]
+async fn a_page_whose_reader_takes_nothing_is_given_up_with_its_connection() {
+    let (held, gone) = tokio::sync::oneshot::channel();
+    let page = std::sync::Mutex::new(Some(Endless(held)));
+    let routes: Routes = Arc::new(move |_| {
+        let pieces = page.lock().unwrap().take().expect("it is asked once");
+        let body = super::paced::Paced::new(pieces).boxed_unsync();
+        Box::pin(async { server::with_type("text/plain", body) })
+    });
+    let listener = server::listen(Some(LOCAL), 0).unwrap();
+    let at = listener.local_addr().unwrap();
+    let server = tokio::spawn(server::serve(listener, routes));
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let given_up = tokio::time::timeout(Duration::from_secs(60), gone).await;
+    assert!(given_up.is_ok(), "it is kept");
+    let mut answer = Vec::new();
+    // It ends or breaks off: there is no end of the page.
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n") && !answer.ends_with(b"0\r\n\r\n"));
     server.abort();
 }

@@ -54,7 +54,8 @@ fn outbound(destination: End) -> Key {
 /// The values of a metric whose labels include all of these.
 fn values(traffic: &Traffic, metric: &str, labels: &[&str]) -> Vec<u64> {
     let mut out = Exposition::new(Format::Text);
-    traffic.write(&mut out);
+    traffic.unwritten().write(&mut out, usize::MAX);
+    traffic.totals(&mut out);
     let page = String::from_utf8(out.finish()).unwrap();
     let start = format!("istio_tcp_{metric}_total{{");
     let lines = page
@@ -392,7 +393,8 @@ fn a_label_without_end_is_cut_and_marked_on_the_page_and_in_reports() {
     traffic.closed(0, &meter, &key);
     assert_eq!(values(&traffic, "connections_closed", &["xxx…\""]), [1]);
     let (mut page, mut report) = (Exposition::new(Format::Text), Exposition::new(Format::Text));
-    traffic.write(&mut page);
+    traffic.unwritten().write(&mut page, usize::MAX);
+    traffic.totals(&mut page);
     traffic.registry.changes(&mut report);
     for text in [page, report].map(|out| String::from_utf8(out.finish()).unwrap()) {
         assert!(text.contains("xxx…\"") && text.len() < 16_384, "{}", text.len());

@@ -102,6 +102,21 @@ impl Node {
         }
     }
 
+    /// Whether a value of its type can be true.
+    pub fn may_be_true(&self) -> bool {
+        match self {
+            Self::Literal(value) => *value == Value::Bool(true),
+            Self::Attribute(..) | Self::Member(..) => true,
+            Self::Has(_) | Self::Not(_) | Self::Matches(..) => true,
+            Self::Both(a, b) => a.may_be_true() && b.may_be_true(),
+            Self::Either(a, b) => a.may_be_true() || b.may_be_true(),
+            Self::Choice(_, a, b) => a.may_be_true() || b.may_be_true(),
+            Self::Binary(binary, ..) => binary.compares(),
+            Self::Call(function, ..) => function.tells(),
+            Self::Negative(_) | Self::List(_) => false,
+        }
+    }
+
     /// Whether an attribute is named in it.
     pub fn names(&self, group: &str, name: &str) -> bool {
         let names = |node: &Self| node.names(group, name);
@@ -116,6 +131,24 @@ impl Node {
             Self::Call(_, a, b) => names(a) || b.as_ref().is_some_and(|b| names(b)),
             Self::List(all) => all.iter().any(names),
         }
+    }
+}
+
+impl Binary {
+    /// Whether its value is true or false.
+    fn compares(self) -> bool {
+        match self {
+            Self::Equal | Self::Unequal | Self::Less | Self::AtMost => true,
+            Self::More | Self::AtLeast | Self::In => true,
+            Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder => false,
+        }
+    }
+}
+
+impl Function {
+    /// Whether its value is true or false.
+    fn tells(self) -> bool {
+        matches!(self, Self::Bool | Self::Contains | Self::StartsWith | Self::EndsWith)
     }
 }
 

@@ -147,3 +147,19 @@ fn no_text_makes_it_panic() {
         }
     });
 }
+
+#[test]
+fn what_is_no_condition_is_never_true() {
+    for text in
+        ["response.code + 1", "'yes'", "false", "[true]", "size('a')", "1 < 2 ? 'a' : 'b'", "-1"]
+    {
+        assert!(Expression::parse(text).unwrap().is_never_true(), "{text}");
+    }
+    for text in ["true", "response.code >= 400", "connection.mtls", "node.metadata['a']", "!false"]
+    {
+        assert!(!Expression::parse(text).unwrap().is_never_true(), "{text}");
+    }
+    for text in ["bool('true')", "'a'.contains('b')", "has(request.host) || 1", "true ? true : 1"] {
+        assert!(!Expression::parse(text).unwrap().is_never_true(), "{text}");
+    }
+}

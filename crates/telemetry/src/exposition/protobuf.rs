@@ -102,6 +102,14 @@ impl Messages {
         self.family.clear();
     }
 
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
+    }
+
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.close();
         self.bytes

@@ -50,6 +50,15 @@ impl Text {
         self.text.push_str("# EOF\n");
     }
 
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub fn take(&mut self) -> String {
+        let room = self.text.capacity();
+        std::mem::replace(&mut self.text, String::with_capacity(room))
+    }
+
     pub fn into_text(self) -> String {
         self.text
     }

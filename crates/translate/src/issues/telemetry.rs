@@ -7,7 +7,6 @@ use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_model::Snapshot;
 use lateen_model::convert::CONFLICT;
 use lateen_model::telemetry::{Provider, Telemetry};
-use serde_json::Value;
 
 use crate::reporting::{find, unreachable};
 
@@ -65,7 +64,6 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
             found.extend(unreachable(snapshot, &provider, &reason));
         }
     }
-    found.extend(format_of_mesh(snapshot));
     found.extend(access_log_service(snapshot));
 }
 
@@ -170,16 +168,4 @@ fn by_default(
             })),
         }
     }
-}
-
-/// Formats that cannot be read are told where MeshConfig is; this one is, and Istio does not use it.
-fn format_of_mesh(snapshot: &Snapshot) -> Option<Issue> {
-    let settings = &snapshot.mesh().access_log;
-    let is_object = |text: &str| serde_json::from_str::<Value>(text).is_ok_and(|it| it.is_object());
-    if settings.format.is_empty() || !settings.json || is_object(&settings.format) {
-        return None;
-    }
-    let message = "it is no JSON object, and accessLogEncoding is JSON: Istio's default is used";
-    let (path, code) = ("data.mesh.accessLogFormat", Code::SCHEMA_VALIDATION_ERROR);
-    Some(Issue::error(snapshot.mesh().object.clone()?, path, code, message))
 }

@@ -20,6 +20,7 @@ use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use lateen_api::validate::KnownProvider;
 use lateen_runtime::crowd::{Crowd, Entry, Limits, Seat, Share};
 use lateen_runtime::tasks::Tasks;
 use rustls::ServerConfig;
@@ -214,10 +215,12 @@ impl Server {
         }
     }
 
-    /// The names of the mesh's providers, once it has been read.
-    fn providers(&self) -> Option<Vec<String>> {
+    /// The mesh's providers, once it has been read.
+    fn providers(&self) -> Option<Vec<KnownProvider>> {
         let mesh = self.mesh.is_published().then(|| self.mesh.snapshot())?;
-        Some(mesh.mesh().providers.iter().map(|provider| provider.name.clone()).collect())
+        let known = mesh.mesh().providers.iter();
+        let known = known.map(|one| KnownProvider { name: one.name.clone(), kind: one.field() });
+        Some(known.collect())
     }
 
     fn inject(&self, question: &Question, rest: &str) -> Result<(Answer, Outcome), Refusal> {

@@ -3,7 +3,7 @@
 
 use lateen_api::kinds::{Source, by_kind};
 use lateen_api::resource::object_ref;
-use lateen_api::validate;
+use lateen_api::validate::{self, KnownProvider};
 use serde_json::{Value, json};
 
 use super::counters::Outcome;
@@ -36,7 +36,7 @@ pub fn probe(namespace: &str, revision_label: &str) -> Value {
 }
 
 /// Whether one of Istio's objects may be stored. `providers` are the mesh's, if they are known.
-pub fn answer(question: &Question, providers: Option<&[String]>) -> (Answer, Outcome) {
+pub fn answer(question: &Question, providers: Option<&[KnownProvider]>) -> (Answer, Outcome) {
     let metadata = &question.object["metadata"];
     let changes = matches!(question.operation.as_str(), "CREATE" | "UPDATE");
     // The last change of an object that goes is the end of its finalizers.
@@ -60,7 +60,7 @@ pub fn answer(question: &Question, providers: Option<&[String]>) -> (Answer, Out
     let mut issues = validate::validate(kind, &question.version, &question.object);
     if let Some(known) = providers.filter(|_| kind.kind == "Telemetry") {
         let object = object_ref(kind, &question.object);
-        issues.extend(validate::unknown_providers(&question.object, &object, known));
+        issues.extend(validate::unusable_providers(&question.object, &object, known));
     }
     let warnings = review::warnings(&issues);
     match review::errors(&issues) {

@@ -6,19 +6,24 @@ use serde_json::Value;
 
 use super::Fault;
 
+const NO_OBJECT: &str = "it is no JSON object, and accessLogEncoding is JSON: write one, or TEXT";
+
 /// Of MeshConfig itself, and of its providers.
 pub fn unusable_formats(config: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     let own = config["accessLogFormat"].as_str().unwrap_or_default();
-    let own = match config["accessLogEncoding"] == "JSON" {
-        // Istio has its default instead of what is no object.
-        true => serde_json::from_str(own).ok().filter(Value::is_object).map(|own| json(&own)),
-        false => Some(Format::text(own).err()),
+    let own = match config["accessLogEncoding"] == "JSON" && !own.is_empty() {
+        true => match serde_json::from_str(own).ok().filter(Value::is_object) {
+            Some(own) => json(&own).map(|error| error.to_string()),
+            // Istio's proxies would write their default instead.
+            None => Some(NO_OBJECT.to_owned()),
+        },
+        false => Format::text(own).err().map(|error| error.to_string()),
     };
+    faults.extend(own.map(|message| Fault::new("accessLogFormat".to_owned(), message)));
     let mut tell = |path: String, error: Option<FormatError>| {
         faults.extend(error.map(|error| Fault::new(path, error.to_string())));
     };
-    tell("accessLogFormat".to_owned(), own.flatten());
     for (index, provider) in
         config["extensionProviders"].as_array().into_iter().flatten().enumerate()
     {

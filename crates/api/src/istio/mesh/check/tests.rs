@@ -160,6 +160,10 @@ fn formats_that_envoy_would_refuse_are_told() {
             "accessLogFormat: operator %REQ()% in the access log format needs an argument",
         ),
         (
+            json!({"accessLogFormat": "{not json", "accessLogEncoding": "JSON"}),
+            "accessLogFormat: it is no JSON object, and accessLogEncoding is JSON",
+        ),
+        (
             json!({"extensionProviders": [{"name": "a", "envoyFileAccessLog": {
                 "path": "/a", "logFormat": {"text": "%START_TIME(%n)%"},
             }}]}),
@@ -178,7 +182,6 @@ fn formats_that_envoy_would_refuse_are_told() {
     for sound in [
         json!({"accessLogFormat": ""}),
         json!({"accessLogFormat": "{\"a\": \"%REQ(A)%\"}", "accessLogEncoding": "JSON"}),
-        json!({"accessLogFormat": "no object", "accessLogEncoding": "JSON"}),
         json!({"extensionProviders": [{"name": "a", "envoyFileAccessLog": {"path": "/a"}}]}),
     ] {
         assert_eq!(unusable_mesh_config(&sound), [], "{sound}");

@@ -1,5 +1,6 @@
 //! Questions about Istio's objects, and inputs that are almost right.
 
+use lateen_api::validate::KnownProvider;
 use lateen_testkit::fuzz;
 use serde_json::{Value, json};
 
@@ -82,13 +83,14 @@ fn a_provider_that_the_mesh_does_not_have_is_warned_of() {
         "spec": {"accessLogging": [{"providers": [{"name": "nowhere"}]}]},
     });
     let question = decode(review(&telemetry).to_string().as_bytes()).unwrap();
-    let warned = |providers: Option<&[String]>| match answer(&question, providers).0 {
+    let log = |name: &str| KnownProvider { name: name.to_owned(), kind: "envoyFileAccessLog" };
+    let warned = |providers: Option<&[KnownProvider]>| match answer(&question, providers).0 {
         Answer::Allow { warnings, .. } => warnings,
         Answer::Deny { message, .. } => panic!("{message}"),
     };
     assert_eq!(warned(None), [""; 0]);
-    assert_eq!(warned(Some(&["nowhere".to_owned()])), [""; 0]);
-    let warnings = warned(Some(&["own".to_owned()]));
+    assert_eq!(warned(Some(&[log("nowhere")])), [""; 0]);
+    let warnings = warned(Some(&[log("own")]));
     let said = "meshConfig.extensionProviders has no \"nowhere\": use one of own, or add it";
     assert!(warnings.len() == 1 && warnings[0].contains(said), "{warnings:?}");
 }
