@@ -12,15 +12,13 @@ use lateen_graph::text::Parts;
 use lateen_runtime::admin;
 use lateen_runtime::pages::Ask;
 
+use crate::control_plane::GRAPH_MEMORY;
 use crate::home::Home;
 use crate::manifest::ClusterArgs;
 use crate::node::CLUSTER_ID;
 use crate::output::{note, text};
 use crate::prometheus::PrometheusArgs;
 use crate::remote::{self, Wanted};
-
-/// Bytes that the traffic of the time that is asked for may take.
-const MEMORY: usize = 32 << 20;
 
 /// Show who talks to whom: rates, bytes and failures of the last minute
 #[derive(Debug, Args)]
@@ -127,7 +125,7 @@ impl GraphCommand {
     /// The API's answer by what a Prometheus has, without a control plane.
     async fn read_prometheus(&self, settings: Settings) -> Result<String> {
         let duration = duration(&self.duration).map_err(anyhow::Error::msg)?;
-        let traffic = prometheus::traffic(MEMORY, &settings);
+        let traffic = prometheus::traffic(GRAPH_MEMORY, &settings);
         prometheus::read(settings, &traffic, duration).await?;
         let about = About { version: env!("CARGO_PKG_VERSION"), cluster: CLUSTER_ID.to_owned() };
         let pages = pages(traffic, about, Inventory::default());
