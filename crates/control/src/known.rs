@@ -62,6 +62,16 @@ impl Known {
         Some(Portless { object: first.meta.object.clone(), ports })
     }
 
+    /// Whether the service of this namespace and name has this address.
+    pub fn is_at(&self, address: IpAddr, namespace: &str, name: &str) -> bool {
+        let services = self.snapshot.services();
+        services.by_address(address).iter().map(|id| services.get(*id)).any(|service| {
+            service.meta.object.namespace == namespace
+                && *service.name == *name
+                && self.may_tell(&service.meta.object)
+        })
+    }
+
     fn may_tell(&self, object: &ObjectRef) -> bool {
         self.only.as_ref().is_none_or(|namespaces| namespaces.contains(&object.namespace))
     }

@@ -42,6 +42,14 @@ spec:
   gateways: [edited]
   tcp: [{route: [{destination: {host: tcp-echo-server, port: {number: 8020}}}]}]
 ";
+/// A route of a service's clients to a host that nobody has.
+const LOST: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: lost}
+spec:
+  hosts: [wanted]
+  tcp: [{route: [{destination: {host: nosuch}}]}]
+";
 const GATEWAY: &str = "Gateway.networking.istio.io/default/edited";
 
 /// The graph's API as a browser asks it.
@@ -387,6 +395,28 @@ fn a_connection_that_the_server_refuses_is_told_once_as_both_ends_see_it() {
         let proxies = [&failure, &failure["byClient"]].map(|one| one["proxy"].to_string());
         ensure!(proxies[0].contains("deaf.") && proxies[1].contains("client."), "{failure:#}");
         ensure!(failure["flags"].to_string().contains("UF"), "{failure:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_a_route_led_nowhere_is_a_failure_of_the_service_that_was_dialled() {
+    isolated(|| {
+        let mesh = mesh()?;
+        mesh.apply(&service("wanted", 9000, "app: wanted"))?;
+        mesh.apply(&service("other", 9000, "app: other"))?;
+        mesh.apply(LOST)?;
+        let api = Api::of(&mesh)?;
+        let script = "echo hello | nc -w2 wanted 9000; sleep 1000";
+        let _client = mesh.run("client", "app=client,version=v1", &["sh", "-c", script])?;
+        let of = |service: &str| api.get(&format!("failures?id=service/default/{service}"));
+        let failure = wait_until("the failure", SOON + SHOWN, || {
+            let page = of("wanted")?;
+            page["failures"].get(0).cloned().with_context(|| format!("none yet: {page:#}"))
+        })?;
+        ensure!(failure["target"].to_string().contains("BlackHoleCluster"), "{failure:#}");
+        ensure!(failure.to_string().contains("lost"), "the route is named: {failure:#}");
+        ensure!(of("other")?["failures"] == json!([]), "it is not another's");
         Ok(())
     });
 }

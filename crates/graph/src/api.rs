@@ -5,9 +5,11 @@ mod failures;
 mod parameters;
 
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lateen_control::Inventory;
+use lateen_control::known::Known;
 use lateen_runtime::admin::Page;
 use lateen_runtime::pages::{Pages, Reader, at_once, only};
 use serde_json::json;
@@ -15,7 +17,7 @@ use serde_json::json;
 use crate::collect::Traffic;
 use crate::connection::Connection;
 use crate::failure::failure;
-use crate::graph::{Query, graph, left_out};
+use crate::graph::{BLACK_HOLE, Query, graph, left_out};
 use crate::key::Key;
 use crate::kiali::{TcpRate, kiali};
 use crate::mesh::{Healths, mark};
@@ -206,8 +208,8 @@ fn failures_page(
     reader: &Reader,
 ) -> Result<Page, Refusal> {
     let chosen = Selection::read(traffic, inventory, query, reader)?;
-    let failed = chosen.newest(traffic, Key::is_failure, ROWS);
     let known = inventory.known(reader.confined_to());
+    let failed = chosen.failed(traffic, &known);
     let told = both_views(&failed, |(key, one)| failure(key, one, &known));
     let failures: Vec<_> = told.take(chosen.limit).collect();
     Ok(Page::json(&json!({ "failures": failures })))
@@ -220,7 +222,7 @@ fn logs_page(
     reader: &Reader,
 ) -> Result<Page, Refusal> {
     let chosen = Selection::read(traffic, inventory, query, reader)?;
-    let newest = chosen.newest(traffic, |_| true, chosen.limit);
+    let newest = chosen.newest(traffic, chosen.limit);
     let line =
         |one: &Connection| json!({ "time": one.time, "from": &*one.proxy, "text": one.line() });
     let lines: Vec<_> = newest.iter().rev().map(|(_, one)| line(one)).collect();
@@ -252,7 +254,7 @@ impl<'r> Selection<'r> {
         let until = milliseconds(graph.at + 1);
         let chosen = Self { id, graph, reader, until, limit: parameters.limit(ROWS)? };
         let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
-        let has_ended = || !chosen.newest(traffic, |_| true, 1).is_empty();
+        let has_ended = || !chosen.newest(traffic, 1).is_empty();
         if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
             return Err(Refusal::unknown(&chosen.id));
         }
@@ -260,15 +262,46 @@ impl<'r> Selection<'r> {
     }
 
     /// The newest of them, of which nobody waits for what is made.
-    fn newest(&self, traffic: &Traffic, wanted: fn(&Key) -> bool, limit: usize) -> Vec<Row> {
-        traffic.recent().newest(|key| wanted(key) && self.has(key), self.until, limit)
+    fn newest(&self, traffic: &Traffic, limit: usize) -> Vec<Row> {
+        traffic.recent().newest(|key| self.has(key), |_, _| true, self.until, limit)
+    }
+
+    /// The newest that failed. Those that were to go to a service and that a route led nowhere are the service's too.
+    fn failed(&self, traffic: &Traffic, known: &Known) -> Vec<Row> {
+        let may_be_lost =
+            |key: &Key| self.service().is_some() && is_lost(key) && self.may_read(key);
+        let any = |key: &Key| key.is_failure() && (self.has(key) || may_be_lost(key));
+        let wanted = |key: &Key, one: &Connection| {
+            !is_lost(key) || self.was_dialled(one, known) || self.has(key)
+        };
+        traffic.recent().newest(any, wanted, self.until, ROWS)
+    }
+
+    fn was_dialled(&self, one: &Connection, known: &Known) -> bool {
+        let Some((namespace, name)) = self.service() else { return false };
+        let dialled = one.destination.parse::<SocketAddr>();
+        dialled.is_ok_and(|to| known.is_at(to.ip(), namespace, name))
+    }
+
+    /// Namespace and name, where it is one.
+    fn service(&self) -> Option<(&str, &str)> {
+        let id = self.id.strip_prefix("service/").or(self.id.strip_prefix("serviceEntry/"));
+        id?.split_once('/')
     }
 
     /// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
     fn has(&self, key: &Key) -> bool {
-        let may_read = self.reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces));
-        may_read && selects(&self.id, &self.graph, key)
+        self.may_read(key) && selects(&self.id, &self.graph, key)
     }
+
+    fn may_read(&self, key: &Key) -> bool {
+        self.reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces))
+    }
+}
+
+/// Whether it is of connections that went to no service.
+fn is_lost(key: &Key) -> bool {
+    *key.service.name == *BLACK_HOLE
 }
 
 /// Whether a node, or a group of them, is there for this reader even without traffic.

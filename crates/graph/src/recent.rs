@@ -80,12 +80,18 @@ impl Recent {
         });
     }
 
-    /// Those of the edges that are `wanted`, at most an hour before `at` in milliseconds.
-    pub fn newest(&self, wanted: impl Fn(&Key) -> bool, at: u64, limit: usize) -> Vec<Row> {
-        let edges = self.edges.iter().filter(|(key, _)| wanted(key));
+    /// Those that are `wanted` of the edges of which `any` are, at most an hour before `at` in milliseconds.
+    pub fn newest(
+        &self,
+        any: impl Fn(&Key) -> bool,
+        wanted: impl Fn(&Key, &Connection) -> bool,
+        at: u64,
+        limit: usize,
+    ) -> Vec<Row> {
+        let edges = self.edges.iter().filter(|(key, _)| any(key));
         let mut all: Vec<_> = edges
             .flat_map(|(key, ring)| ring.iter().map(move |(count, one)| (*count, key, one)))
-            .filter(|(_, _, one)| one.time <= at && at - one.time <= AGE)
+            .filter(|(_, key, one)| one.time <= at && at - one.time <= AGE && wanted(key, one))
             .collect();
         all.sort_by_key(|(count, _, one)| std::cmp::Reverse((one.time, *count)));
         all.truncate(limit);
@@ -109,7 +115,7 @@ mod tests {
     }
 
     fn times(recent: &Recent, workload: &str, at: u64, limit: usize) -> Vec<u64> {
-        let wanted = recent.newest(|key| *key.source.workload == *workload, at, limit);
+        let wanted = recent.newest(|key| *key.source.workload == *workload, |_, _| true, at, limit);
         wanted.into_iter().map(|(_, one)| one.time).collect()
     }
 
