@@ -6,6 +6,7 @@ mod shapes;
 mod told;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
@@ -23,6 +24,8 @@ const DECIMALS: u32 = 2;
 const MOST_DECIMALS: u32 = 5;
 /// Of what nobody knows.
 const UNKNOWN: &str = "unknown";
+/// Those that a graph was asked for of; without them it is of all.
+type Namespaces<'q> = Option<&'q BTreeSet<String>>;
 /// By id.
 type Nodes<'g> = FxHashMap<&'g str, &'g Node>;
 /// What Kiali calls our badges.
@@ -34,9 +37,10 @@ const MARKS: &[(&str, &str)] = &[
     ("trafficShifting", "hasTrafficShifting"),
 ];
 
-pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
+pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali<'g> {
     let nodes: Nodes<'_> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
     let told = Told::of(graph, &nodes);
+    let node = |one| Data { data: node(one, &told, asked, tcp) };
     Kiali {
         timestamp: graph.at / 1000,
         duration: graph.duration,
@@ -47,13 +51,13 @@ pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
             GraphType::Service => "service",
         },
         elements: Elements {
-            nodes: graph.nodes.iter().map(|one| Data { data: node(one, &told, tcp) }).collect(),
+            nodes: graph.nodes.iter().map(node).collect(),
             edges: graph.edges.iter().map(|one| Data { data: edge(one, &nodes, tcp) }).collect(),
         },
     }
 }
 
-fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
+fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate) -> NodeData<'g> {
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
     NodeData {
@@ -80,7 +84,8 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
             _ => Gateway::IngressInfo(Hosts {}),
         }),
         has_virtual_service: node.badges.contains(&"virtualService").then_some(Hosts {}),
-        marks: marks(node),
+        marks: marks(node, asked),
+        health_data: (),
         traffic: node_traffic(node, tcp),
     }
 }
@@ -94,13 +99,13 @@ fn service(node: &Node) -> Option<&str> {
     }
 }
 
-fn marks(node: &Node) -> Pairs<&'static str, bool> {
+fn marks(node: &Node, asked: Namespaces<'_>) -> Pairs<&'static str, bool> {
     let (into, out) = (&node.r#in, &node.out);
     let own = [
         ("isRoot", *into == Traffic::default() && *out != Traffic::default()),
         ("isIdle", [into, out].into_iter().all(is_idle)),
-        ("isInaccessible", is_nowhere(node) || node.kind == NodeKind::Client),
-        ("isOutside", node.kind == NodeKind::ServiceEntry),
+        ("isInaccessible", is_inaccessible(node)),
+        ("isOutside", is_outside(node, asked)),
         ("isOutOfMesh", node.out_of_mesh),
     ];
     let by_badge = MARKS.iter().map(|(badge, name)| (*name, node.badges.contains(badge)));
@@ -110,6 +115,18 @@ fn marks(node: &Node) -> Pairs<&'static str, bool> {
 /// Whether it is in no namespace and no cluster.
 fn is_nowhere(node: &Node) -> bool {
     matches!(node.kind, NodeKind::Outside | NodeKind::BlackHole)
+}
+
+/// Whether nobody can look into it: it is a client outside the mesh, or a service of no namespace.
+fn is_inaccessible(node: &Node) -> bool {
+    let is_homeless = node.kind == NodeKind::ServiceEntry && node.namespace.is_none();
+    is_homeless || is_nowhere(node) || node.kind == NodeKind::Client
+}
+
+/// Whether it is of a namespace that was not asked for, and shown because it talks with one that was.
+fn is_outside(node: &Node, asked: Namespaces<'_>) -> bool {
+    let own = node.namespace.as_ref();
+    asked.zip(own).is_some_and(|(asked, own)| !asked.contains(own))
 }
 
 fn is_idle(traffic: &Traffic) -> bool {

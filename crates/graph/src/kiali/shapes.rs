@@ -52,6 +52,8 @@ pub struct NodeData<'g> {
     #[serde(flatten)]
     pub marks: Pairs<&'static str, bool>,
     pub traffic: Vec<NodeTraffic>,
+    /// Always written, and null: health is computed by whoever reads.
+    pub health_data: (),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
