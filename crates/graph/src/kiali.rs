@@ -1,6 +1,7 @@
 //! The graph as Kiali's own API has it, for what reads that. In: a graph. Out: Cytoscape elements with rates as
 //! texts. Source: Kiali's graph API (`/api/namespaces/graph`), format version 1.
 
+mod boxes;
 mod parameters;
 mod shapes;
 mod told;
@@ -12,6 +13,7 @@ use rustc_hash::FxHashMap;
 
 use crate::graph::OUTSIDE;
 use crate::view::{Edge, Graph, GraphType, Http, Node, NodeKind, Tcp, Traffic};
+use boxes::by_app;
 pub use parameters::{TcpRate, is_parameter, translate};
 use shapes::{
     Data, EdgeData, EdgeTraffic, Elements, Gateway, Hosts, Kiali, NodeData, NodeTraffic, Number,
@@ -41,6 +43,8 @@ pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali
     let nodes: Nodes<'_> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
     let told = Told::of(graph, &nodes);
     let node = |one| Data { data: node(one, &told, asked, tcp) };
+    let nodes_told = graph.nodes.iter().map(node).collect();
+    let is_boxed = graph.r#type == GraphType::VersionedApp;
     Kiali {
         timestamp: graph.at / 1000,
         duration: graph.duration,
@@ -51,7 +55,7 @@ pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali
             GraphType::Service => "service",
         },
         elements: Elements {
-            nodes: graph.nodes.iter().map(node).collect(),
+            nodes: if is_boxed { by_app(nodes_told) } else { nodes_told },
             edges: graph.edges.iter().map(|one| Data { data: edge(one, &nodes, tcp) }).collect(),
         },
     }
@@ -61,7 +65,8 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
     NodeData {
-        id: &node.id,
+        id: Cow::Borrowed(&node.id),
+        parent: None,
         node_type: match node.kind {
             NodeKind::Workload => "workload",
             NodeKind::App => "app",
@@ -85,6 +90,7 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate
         }),
         has_virtual_service: node.badges.contains(&"virtualService").then_some(Hosts {}),
         marks: marks(node, asked),
+        is_box: None,
         health_data: (),
         traffic: node_traffic(node, tcp),
     }

@@ -24,10 +24,13 @@ pub struct Data<T> {
     pub data: T,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeData<'g> {
-    pub id: &'g str,
+    pub id: Cow<'g, str>,
+    /// The box that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     pub node_type: &'static str,
     pub cluster: &'g str,
     pub namespace: &'g str,
@@ -51,7 +54,11 @@ pub struct NodeData<'g> {
     /// `hasCB`, `isRoot` and others of that kind, as far as they are true.
     #[serde(flatten)]
     pub marks: Pairs<&'static str, bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traffic: Vec<NodeTraffic>,
+    /// What it boxes, if it is a box.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_box: Option<&'static str>,
     /// Always written, and null: health is computed by whoever reads.
     pub health_data: (),
 }
@@ -120,7 +127,7 @@ pub struct Response<'g> {
 }
 
 /// A map that is only written. A graph has tens of thousands of them, nearly all with one pair.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pairs<K, V>(pub Vec<(K, V)>);
 
 pub type Rates = Pairs<&'static str, Number>;

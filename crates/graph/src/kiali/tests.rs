@@ -126,6 +126,37 @@ fn what_was_not_asked_for_is_outside() {
 }
 
 #[test]
+fn versions_of_an_app_are_in_a_box() {
+    let service = || Service::default();
+    let (blue, green) = (workload("shop", "bank", "v1"), workload("shop", "bank", "v2"));
+    let store = store_of(blue, service(), green);
+    let query = query(GraphType::VersionedApp, Some("shop"));
+    let graph = graph(&store, &query);
+    let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
+    let of = |at: usize| told["elements"]["nodes"][at]["data"].clone();
+    let id = "appbox/one/shop/bank";
+    let expected = json!({
+        "id": id, "nodeType": "box", "isBox": "app", "cluster": "one", "namespace": "shop",
+        "app": "bank", "healthData": null,
+    });
+    assert_eq!(of(0), expected, "before those in it");
+    assert_eq!([1, 2].map(|at| of(at)["parent"].clone()), [json!(id), json!(id)]);
+    let asked = ["else".to_owned()].into();
+    let told = serde_json::to_value(kiali(&graph, Some(&asked), TcpRate::Sent)).unwrap();
+    assert_eq!(told["elements"]["nodes"][0]["data"]["isOutside"], true);
+
+    let alone = store_of(workload("shop", "till", "v1"), service(), workload("shop", "bank", "v1"));
+    let others = [
+        nodes(&store, &Query { r#type: GraphType::Workload, ..query.clone() }),
+        nodes(&store, &Query { r#type: GraphType::App, ..query.clone() }),
+        nodes(&alone, &query),
+    ];
+    for all in others {
+        assert!(all.values().all(|node| node["isBox"].is_null() && node["parent"].is_null()));
+    }
+}
+
+#[test]
 fn numbers_have_their_decimals() {
     for number in [0.0, 0.004, 0.005, 1.0, 16.6666, 99.996, 123_456.789, 1e17, -1.5, f64::NAN] {
         assert_eq!(decimal(number, 2), format!("{number:.2}"), "{number}");
