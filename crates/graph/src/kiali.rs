@@ -155,7 +155,7 @@ fn node_traffic(node: &Node, tcp: TcpRate) -> Vec<NodeTraffic> {
         let rates = rates.filter(|(_, rate)| *rate > 0.0);
         NodeTraffic { protocol, rates: rates.map(|(name, rate)| (name, short(rate))).collect() }
     });
-    told.into_iter().filter(|one| !one.rates.0.is_empty()).collect()
+    told.into_iter().filter(|one| !one.rates.is_empty()).collect()
 }
 
 fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
@@ -179,17 +179,18 @@ fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
         _ => None,
     };
     let latency = of.as_ref().and_then(|(.., latency)| *latency);
-    let traffic =
-        of.map(|(rates, responses, _)| EdgeTraffic { protocol: edge.protocol, rates, responses });
+    let has_traffic = of.is_some();
+    let (rates, responses) = of.map(|(rates, responses, _)| (rates, responses)).unwrap_or_default();
+    let responses = if rates.is_empty() { Pairs::default() } else { responses };
     EdgeData {
         id: &edge.id,
         source: &edge.source,
         target: &edge.target,
         source_principal: source.and_then(|node| node.principal.as_deref()),
         dest_principal: target.and_then(|node| node.principal.as_deref()),
-        mutual_tls: traffic.as_ref().and_then(|_| (edge.mtls == "full").then_some("100")),
+        mutual_tls: (has_traffic && edge.mtls == "full").then_some("100"),
         response_time: latency.map(|latency| format!("{:.0}", latency.p95)),
-        traffic,
+        traffic: EdgeTraffic { protocol: edge.protocol, rates, responses },
     }
 }
 

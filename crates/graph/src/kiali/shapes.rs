@@ -103,8 +103,7 @@ pub struct EdgeData<'g> {
     pub source_principal: Option<&'g str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_principal: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<EdgeTraffic<'g>>,
+    pub traffic: EdgeTraffic<'g>,
     #[serde(rename = "isMTLS", skip_serializing_if = "Option::is_none")]
     pub mutual_tls: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,8 +113,10 @@ pub struct EdgeData<'g> {
 #[derive(Debug, Serialize)]
 pub struct EdgeTraffic<'g> {
     pub protocol: &'static str,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     pub rates: Rates,
     /// By code; `-` is none.
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     pub responses: Pairs<&'g str, Response<'g>>,
 }
 
@@ -127,8 +128,20 @@ pub struct Response<'g> {
 }
 
 /// A map that is only written. A graph has tens of thousands of them, nearly all with one pair.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pairs<K, V>(pub Vec<(K, V)>);
+
+impl<K, V> Pairs<K, V> {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K, V> Default for Pairs<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 pub type Rates = Pairs<&'static str, Number>;
 

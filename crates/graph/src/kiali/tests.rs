@@ -157,6 +157,19 @@ fn versions_of_an_app_are_in_a_box() {
 }
 
 #[test]
+fn an_edge_has_its_protocol_without_rates_too() {
+    let (client, server) = (workload("shop", "till", "v1"), workload("shop", "bank", "v1"));
+    let store = store_of(client, Service::default(), server);
+    let graph = graph(&store, &query(GraphType::Workload, None));
+    let told = |tcp| {
+        let told = serde_json::to_value(kiali(&graph, None, tcp)).unwrap();
+        told["elements"]["edges"][0]["data"]["traffic"].clone()
+    };
+    assert_eq!(told(TcpRate::None), json!({"protocol": "tcp"}));
+    assert_eq!(told(TcpRate::Sent)["rates"], json!({"tcp": "10.00"}));
+}
+
+#[test]
 fn numbers_have_their_decimals() {
     for number in [0.0, 0.004, 0.005, 1.0, 16.6666, 99.996, 123_456.789, 1e17, -1.5, f64::NAN] {
         assert_eq!(decimal(number, 2), format!("{number:.2}"), "{number}");
