@@ -98,7 +98,7 @@ fn main() {
     let graph = graph(&store, &query);
     println!("{} nodes, {} edges", graph.nodes.len(), graph.edges.len());
     let lateen = || serde_json::to_vec(&graph).unwrap_or_default();
-    let kiali = || serde_json::to_vec(&kiali(&graph, TcpRate::Sent)).unwrap_or_default();
+    let kiali = || serde_json::to_vec(&kiali(&graph, None, TcpRate::Sent)).unwrap_or_default();
     println!("JSON of Lateen {} bytes, of Kiali {} bytes", lateen().len(), kiali().len());
     measure("JSON of Lateen", rounds, lateen);
     measure("JSON of Kiali", rounds, kiali);

@@ -177,7 +177,10 @@ fn graph_page(
     graph.notices.extend(notices);
     match parameters.get("format").unwrap_or("lateen") {
         "lateen" => Ok(Page::json(&graph)),
-        "kiali" => Ok(Page::json(&kiali(&graph, TcpRate::read(parameters.get("rateTcp"))?))),
+        "kiali" => {
+            let tcp = TcpRate::read(parameters.get("rateTcp"))?;
+            Ok(Page::json(&kiali(&graph, query.namespaces.as_ref(), tcp)))
+        }
         "text" => Ok(Page::text(text(&graph))),
         other => Err(format!("format {other:?} is not known: use lateen, kiali or text").into()),
     }

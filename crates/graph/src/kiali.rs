@@ -1,16 +1,19 @@
 //! The graph as Kiali's own API has it, for what reads that. In: a graph. Out: Cytoscape elements with rates as
 //! texts. Source: Kiali's graph API (`/api/namespaces/graph`), format version 1.
 
+mod boxes;
 mod parameters;
 mod shapes;
 mod told;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
 use crate::graph::OUTSIDE;
 use crate::view::{Edge, Graph, GraphType, Http, Node, NodeKind, Tcp, Traffic};
+use boxes::by_app;
 pub use parameters::{TcpRate, is_parameter, translate};
 use shapes::{
     Data, EdgeData, EdgeTraffic, Elements, Gateway, Hosts, Kiali, NodeData, NodeTraffic, Number,
@@ -23,6 +26,8 @@ const DECIMALS: u32 = 2;
 const MOST_DECIMALS: u32 = 5;
 /// Of what nobody knows.
 const UNKNOWN: &str = "unknown";
+/// Those that a graph was asked for of; without them it is of all.
+type Namespaces<'q> = Option<&'q BTreeSet<String>>;
 /// By id.
 type Nodes<'g> = FxHashMap<&'g str, &'g Node>;
 /// What Kiali calls our badges.
@@ -34,9 +39,12 @@ const MARKS: &[(&str, &str)] = &[
     ("trafficShifting", "hasTrafficShifting"),
 ];
 
-pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
+pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali<'g> {
     let nodes: Nodes<'_> = graph.nodes.iter().map(|node| (&*node.id, node)).collect();
     let told = Told::of(graph, &nodes);
+    let node = |one| Data { data: node(one, &told, asked, tcp) };
+    let nodes_told = graph.nodes.iter().map(node).collect();
+    let is_boxed = graph.r#type == GraphType::VersionedApp;
     Kiali {
         timestamp: graph.at / 1000,
         duration: graph.duration,
@@ -47,17 +55,18 @@ pub fn kiali(graph: &Graph, tcp: TcpRate) -> Kiali<'_> {
             GraphType::Service => "service",
         },
         elements: Elements {
-            nodes: graph.nodes.iter().map(|one| Data { data: node(one, &told, tcp) }).collect(),
+            nodes: if is_boxed { by_app(nodes_told) } else { nodes_told },
             edges: graph.edges.iter().map(|one| Data { data: edge(one, &nodes, tcp) }).collect(),
         },
     }
 }
 
-fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
+fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate) -> NodeData<'g> {
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
     NodeData {
-        id: &node.id,
+        id: Cow::Borrowed(&node.id),
+        parent: None,
         node_type: match node.kind {
             NodeKind::Workload => "workload",
             NodeKind::App => "app",
@@ -80,7 +89,9 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, tcp: TcpRate) -> NodeData<'g> {
             _ => Gateway::IngressInfo(Hosts {}),
         }),
         has_virtual_service: node.badges.contains(&"virtualService").then_some(Hosts {}),
-        marks: marks(node),
+        marks: marks(node, asked),
+        is_box: None,
+        health_data: (),
         traffic: node_traffic(node, tcp),
     }
 }
@@ -94,13 +105,13 @@ fn service(node: &Node) -> Option<&str> {
     }
 }
 
-fn marks(node: &Node) -> Pairs<&'static str, bool> {
+fn marks(node: &Node, asked: Namespaces<'_>) -> Pairs<&'static str, bool> {
     let (into, out) = (&node.r#in, &node.out);
     let own = [
         ("isRoot", *into == Traffic::default() && *out != Traffic::default()),
         ("isIdle", [into, out].into_iter().all(is_idle)),
-        ("isInaccessible", is_nowhere(node) || node.kind == NodeKind::Client),
-        ("isOutside", node.kind == NodeKind::ServiceEntry),
+        ("isInaccessible", is_inaccessible(node)),
+        ("isOutside", is_outside(node, asked)),
         ("isOutOfMesh", node.out_of_mesh),
     ];
     let by_badge = MARKS.iter().map(|(badge, name)| (*name, node.badges.contains(badge)));
@@ -110,6 +121,18 @@ fn marks(node: &Node) -> Pairs<&'static str, bool> {
 /// Whether it is in no namespace and no cluster.
 fn is_nowhere(node: &Node) -> bool {
     matches!(node.kind, NodeKind::Outside | NodeKind::BlackHole)
+}
+
+/// Whether nobody can look into it: it is a client outside the mesh, or a service of no namespace.
+fn is_inaccessible(node: &Node) -> bool {
+    let is_homeless = node.kind == NodeKind::ServiceEntry && node.namespace.is_none();
+    is_homeless || is_nowhere(node) || node.kind == NodeKind::Client
+}
+
+/// Whether it is of a namespace that was not asked for, and shown because it talks with one that was.
+fn is_outside(node: &Node, asked: Namespaces<'_>) -> bool {
+    let own = node.namespace.as_ref();
+    asked.zip(own).is_some_and(|(asked, own)| !asked.contains(own))
 }
 
 fn is_idle(traffic: &Traffic) -> bool {
@@ -132,7 +155,7 @@ fn node_traffic(node: &Node, tcp: TcpRate) -> Vec<NodeTraffic> {
         let rates = rates.filter(|(_, rate)| *rate > 0.0);
         NodeTraffic { protocol, rates: rates.map(|(name, rate)| (name, short(rate))).collect() }
     });
-    told.into_iter().filter(|one| !one.rates.0.is_empty()).collect()
+    told.into_iter().filter(|one| !one.rates.is_empty()).collect()
 }
 
 fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
@@ -156,17 +179,18 @@ fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
         _ => None,
     };
     let latency = of.as_ref().and_then(|(.., latency)| *latency);
-    let traffic =
-        of.map(|(rates, responses, _)| EdgeTraffic { protocol: edge.protocol, rates, responses });
+    let has_traffic = of.is_some();
+    let (rates, responses) = of.map(|(rates, responses, _)| (rates, responses)).unwrap_or_default();
+    let responses = if rates.is_empty() { Pairs::default() } else { responses };
     EdgeData {
         id: &edge.id,
         source: &edge.source,
         target: &edge.target,
         source_principal: source.and_then(|node| node.principal.as_deref()),
         dest_principal: target.and_then(|node| node.principal.as_deref()),
-        mutual_tls: traffic.as_ref().and_then(|_| (edge.mtls == "full").then_some("100")),
+        mutual_tls: (has_traffic && edge.mtls == "full").then_some("100"),
         response_time: latency.map(|latency| format!("{:.0}", latency.p95)),
-        traffic,
+        traffic: EdgeTraffic { protocol: edge.protocol, rates, responses },
     }
 }
 

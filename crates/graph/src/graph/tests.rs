@@ -311,9 +311,12 @@ fn whatever_is_shown_has_a_course() {
 
 #[test]
 fn kiali_is_told_the_same_in_its_own_words() {
-    let told =
-        serde_json::to_value(kiali(&graph(&echo(), &query(GraphType::Workload)), TcpRate::Total))
-            .unwrap();
+    let told = serde_json::to_value(kiali(
+        &graph(&echo(), &query(GraphType::Workload)),
+        None,
+        TcpRate::Total,
+    ))
+    .unwrap();
     assert_eq!((&told["graphType"], &told["duration"]), (&json!("workload"), &json!(60)));
     let of = |list: &str, id: &str| {
         let all = told["elements"][list].as_array().unwrap().iter().map(|one| &one["data"]);
@@ -324,7 +327,7 @@ fn kiali_is_told_the_same_in_its_own_words() {
         of("nodes", id),
         json!({
             "id": id, "nodeType": "workload", "cluster": "Kubernetes", "namespace": "default",
-            "workload": "echo-server-v1", "app": "echo-server", "version": "v1",
+            "healthData": null, "workload": "echo-server-v1", "app": "echo-server", "version": "v1",
             "destServices": [
                 {"cluster": "Kubernetes", "namespace": "default", "name": "tcp-echo-server"},
             ],
@@ -338,7 +341,7 @@ fn kiali_is_told_the_same_in_its_own_words() {
         of("nodes", db),
         json!({
             "id": db, "nodeType": "service", "cluster": "Kubernetes", "namespace": "unknown",
-            "service": "db.example.com", "isOutside": true,
+            "service": "db.example.com", "isInaccessible": true, "healthData": null,
             "destServices": [
                 {"cluster": "Kubernetes", "namespace": "unknown", "name": "db.example.com"},
             ],
@@ -365,7 +368,8 @@ fn kiali_is_told_the_same_in_its_own_words() {
 fn kiali_reads_the_bytes_that_it_asks_for() {
     let graph = graph(&echo(), &query(GraphType::Workload));
     let rate = |rate: &str| {
-        let told = serde_json::to_value(kiali(&graph, TcpRate::read(Some(rate)).unwrap())).unwrap();
+        let told =
+            serde_json::to_value(kiali(&graph, None, TcpRate::read(Some(rate)).unwrap())).unwrap();
         let node = told["elements"]["nodes"][0]["data"]["traffic"][0]["rates"]["tcpOut"].clone();
         (node, told["elements"]["edges"][0]["data"]["traffic"]["rates"]["tcp"].clone())
     };
@@ -387,7 +391,7 @@ fn kiali_is_told_what_nodes_are_and_what_acts_on_them() {
     graph.nodes[service].badges = vec!["virtualService", "trafficShifting", "circuitBreaker"];
     let server = at(&graph, "workload/default/echo-server-v2");
     graph.nodes[server].out_of_mesh = true;
-    let told = serde_json::to_value(kiali(&graph, TcpRate::Sent)).unwrap();
+    let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
     let node = |at: usize| told["elements"]["nodes"][at]["data"].clone();
     assert_eq!(node(gateway)["isGateway"], json!({ "ingressInfo": {} }));
     assert_eq!((&node(gateway)["isRoot"], &node(service)["isRoot"]), (&json!(true), &json!(null)));
@@ -407,9 +411,12 @@ fn kiali_reads_how_connections_ended_in_percent() {
         Key { flags: "UC".into(), ..refused },
         &Point { closed: 20, ..Point::default() },
     );
-    let all =
-        serde_json::to_value(kiali(&graph(&store, &query(GraphType::Workload)), TcpRate::Total))
-            .unwrap();
+    let all = serde_json::to_value(kiali(
+        &graph(&store, &query(GraphType::Workload)),
+        None,
+        TcpRate::Total,
+    ))
+    .unwrap();
     let edges = all["elements"]["edges"].as_array().unwrap();
     let of = |target: &str| {
         let to =

@@ -24,10 +24,13 @@ pub struct Data<T> {
     pub data: T,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeData<'g> {
-    pub id: &'g str,
+    pub id: Cow<'g, str>,
+    /// The box that it is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
     pub node_type: &'static str,
     pub cluster: &'g str,
     pub namespace: &'g str,
@@ -51,7 +54,13 @@ pub struct NodeData<'g> {
     /// `hasCB`, `isRoot` and others of that kind, as far as they are true.
     #[serde(flatten)]
     pub marks: Pairs<&'static str, bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub traffic: Vec<NodeTraffic>,
+    /// What it boxes, if it is a box.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_box: Option<&'static str>,
+    /// Always written, and null: health is computed by whoever reads.
+    pub health_data: (),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -94,8 +103,7 @@ pub struct EdgeData<'g> {
     pub source_principal: Option<&'g str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dest_principal: Option<&'g str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub traffic: Option<EdgeTraffic<'g>>,
+    pub traffic: EdgeTraffic<'g>,
     #[serde(rename = "isMTLS", skip_serializing_if = "Option::is_none")]
     pub mutual_tls: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,8 +113,10 @@ pub struct EdgeData<'g> {
 #[derive(Debug, Serialize)]
 pub struct EdgeTraffic<'g> {
     pub protocol: &'static str,
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     pub rates: Rates,
     /// By code; `-` is none.
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
     pub responses: Pairs<&'g str, Response<'g>>,
 }
 
@@ -120,6 +130,18 @@ pub struct Response<'g> {
 /// A map that is only written. A graph has tens of thousands of them, nearly all with one pair.
 #[derive(Debug)]
 pub struct Pairs<K, V>(pub Vec<(K, V)>);
+
+impl<K, V> Pairs<K, V> {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K, V> Default for Pairs<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 pub type Rates = Pairs<&'static str, Number>;
 
