@@ -120,6 +120,13 @@ fn notices(
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = traffic.notices();
     notices.extend(inventory.notices(reader.confined_to()));
+    if store.awaited() > 0 {
+        notices.push(format!(
+            "Prometheus has scraped {} of {} proxies only once: rates are known from the second scrape of all on",
+            store.awaited(),
+            traffic.proxies()
+        ));
+    }
     if fill.lately > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.lately));
     }
@@ -168,6 +175,9 @@ fn graph_page(
         let graph = graph(&store, &query);
         if graph.edges.is_empty() && traffic.source() == "memory" {
             notices.extend(youth(&store, query.first()));
+        }
+        if graph.edges.is_empty() && traffic.source() == "prometheus" && traffic.proxies() == 0 {
+            notices.push("Prometheus has scraped no proxy lately: nothing is known".to_owned());
         }
         (graph, query, is_past, notices)
     };
