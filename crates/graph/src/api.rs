@@ -110,6 +110,9 @@ fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Read
     }
 }
 
+/// Seconds for which nobody need be told how old a scrape is.
+const FRESH: u64 = 15;
+
 /// What is not shown.
 fn notices(
     traffic: &Traffic,
@@ -126,6 +129,9 @@ fn notices(
             store.awaited(),
             traffic.proxies()
         ));
+    }
+    if store.age() > FRESH {
+        notices.push(format!("Prometheus' newest scrape is of {} s ago", store.age()));
     }
     if fill.lately > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.lately));

@@ -52,6 +52,8 @@ pub struct Store {
     is_short: bool,
     /// Targets of scrapes without which no rate is known.
     awaited: usize,
+    /// Seconds since the newest scrape.
+    age: u64,
 }
 
 /// What a key has in a range of steps.
@@ -99,6 +101,7 @@ impl Store {
             lately: (0, now),
             is_short: false,
             awaited: 0,
+            age: 0,
         }
     }
 

@@ -97,6 +97,14 @@ impl Targets {
         self.all.values().filter(is_awaited).count()
     }
 
+    /// Seconds from the newest scrape to the end of the last step.
+    pub fn age(&self) -> u64 {
+        let newest =
+            self.all.values().map(|target| target.last.until).max().filter(|until| *until > 0);
+        let end = (u64::from(self.now) + 1) * LENGTH;
+        newest.map_or(0, |newest| end.saturating_sub(newest) / 1000)
+    }
+
     /// Whom Prometheus has a series from.
     pub fn of(&self, series: &Series) -> Option<&Target> {
         self.all.get(&id(series))

@@ -43,9 +43,14 @@ impl Store {
         self.begun = self.begun.max(step);
     }
 
-    /// So many of the first targets were scraped only once: until they tell what they count, no rate is known.
-    pub fn awaits(&mut self, targets: usize) {
-        self.awaited = targets;
+    /// So many of the first targets were scraped only once: until they tell what they count, no rate is known. The
+    /// newest scrape is so many seconds old.
+    pub fn awaits(&mut self, targets: usize, age: u64) {
+        (self.awaited, self.age) = (targets, age);
+    }
+
+    pub fn age(&self) -> u64 {
+        self.age
     }
 
     pub fn awaited(&self) -> usize {
