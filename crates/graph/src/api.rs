@@ -112,6 +112,9 @@ fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Read
     }
 }
 
+/// Seconds for which nobody need be told how old a scrape is.
+const FRESH: u64 = 15;
+
 /// What is not shown.
 fn notices(
     traffic: &Traffic,
@@ -122,6 +125,16 @@ fn notices(
     let (fill, (oldest, now)) = (store.fill(), store.range());
     let mut notices = traffic.notices();
     notices.extend(inventory.notices(reader.confined_to()));
+    if store.awaited() > 0 {
+        notices.push(format!(
+            "Prometheus has scraped {} of {} proxies only once: rates are known from the second scrape of all on",
+            store.awaited(),
+            traffic.proxies()
+        ));
+    }
+    if store.age() > FRESH {
+        notices.push(format!("Prometheus' newest scrape is of {} s ago", store.age()));
+    }
     if fill.lately > 0 {
         notices.push(format!("{} counts of edges found no room and are not shown", fill.lately));
     }
@@ -170,6 +183,9 @@ fn graph_page(
         let graph = graph(&store, &query);
         if graph.edges.is_empty() && traffic.source() == "memory" {
             notices.extend(youth(&store, query.first()));
+        }
+        if graph.edges.is_empty() && traffic.source() == "prometheus" && traffic.proxies() == 0 {
+            notices.push("Prometheus has scraped no proxy lately: nothing is known".to_owned());
         }
         (graph, query, is_past, notices)
     };

@@ -50,6 +50,10 @@ pub struct Store {
     lately: (u64, u32),
     /// The first step was forgotten before it was an hour old.
     is_short: bool,
+    /// Targets of scrapes without which no rate is known.
+    awaited: usize,
+    /// Seconds since the newest scrape.
+    age: u64,
 }
 
 /// What a key has in a range of steps.
@@ -96,6 +100,8 @@ impl Store {
             dropped: 0,
             lately: (0, now),
             is_short: false,
+            awaited: 0,
+            age: 0,
         }
     }
 
@@ -281,7 +287,7 @@ impl Store {
             let early = asked.saturating_sub(last);
             let known = line.since.max(self.oldest).min(last);
             let first = first.saturating_sub(early).max(known);
-            let points = line.sum(first, last);
+            let points = if self.awaited > 0 { Point::default() } else { line.sum(first, last) };
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
             let steps = last.saturating_sub(first).saturating_add(1);

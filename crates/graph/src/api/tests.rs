@@ -47,10 +47,24 @@ fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_e
     let (now, about) =
         (crate::collect::seconds(), About { version: "1", cluster: "Kubernetes".into() });
     let traffic = Traffic::of_prometheus(1 << 20, "http://127.0.0.1:1".into(), now);
-    traffic.has_read(0, 0);
-    let page = pages(traffic, about, Inventory::default());
-    let page = page.answer(&Ask::get("/api/v1/graph", "")).now_or_never().unwrap().unwrap();
-    assert!(String::from_utf8(page.body).unwrap().contains("\"notices\": []"));
+    let page = pages(traffic.clone(), about, Inventory::default());
+    for (proxies, awaited, age, said) in [
+        (0, 0, 0, "Prometheus has scraped no proxy lately: nothing is known"),
+        (
+            3,
+            2,
+            0,
+            "Prometheus has scraped 2 of 3 proxies only once: rates are known from the second",
+        ),
+        (3, 0, 40, "Prometheus' newest scrape is of 40 s ago"),
+        (3, 0, 15, "\"notices\": []"),
+    ] {
+        traffic.has_read(proxies, 0);
+        traffic.now().awaits(awaited, age);
+        let page = page.answer(&Ask::get("/api/v1/graph", "")).now_or_never().unwrap().unwrap();
+        let body = String::from_utf8(page.body).unwrap();
+        assert!(body.contains(said), "{proxies} {awaited}: {body}");
+    }
 }
 
 #[test]

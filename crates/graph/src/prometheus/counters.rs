@@ -69,6 +69,7 @@ impl Counters {
         if let Some(step) = self.targets.since() {
             store.known_since(step);
         }
+        store.awaits(self.targets.awaited(), self.targets.age());
         let (mut courses, mut texts) = (HashMap::<Key, Course>::new(), Texts::default());
         let mut open: HashMap<Key, i64> = HashMap::new();
         for one in all {

@@ -13,6 +13,9 @@ const LENGTH: u64 = STEP * 1000;
 /// The longest time that a rise is spread over.
 const LONGEST: u64 = LAG as u64 * LENGTH;
 
+/// The longest interval that is taken for usual before one is known, in milliseconds.
+const USUAL: u64 = 60_000;
+
 /// The time from one scrape to the next, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Interval {
@@ -80,6 +83,28 @@ impl Targets {
         self.begun.map(step_from)
     }
 
+    /// Those that Prometheus began with and has scraped once: until the second scrape nobody knows what they count, and
+    /// what the others tell is a part of all that went.
+    pub fn awaited(&self) -> usize {
+        let own =
+            |target: &Target| target.last.until.saturating_sub(target.begun.max(target.last.after));
+        let interval = self.all.values().map(own).max().unwrap_or(0).max(USUAL);
+        let Some(begun) = self.begun else { return 0 };
+        let is_awaited = |target: &&Target| {
+            let is_first = target.begun > 0 && target.begun <= begun + interval;
+            is_first && target.seen.1 == self.now && !target.is_known()
+        };
+        self.all.values().filter(is_awaited).count()
+    }
+
+    /// Seconds from the newest scrape to the end of the last step.
+    pub fn age(&self) -> u64 {
+        let newest =
+            self.all.values().map(|target| target.last.until).max().filter(|until| *until > 0);
+        let end = (u64::from(self.now) + 1) * LENGTH;
+        newest.map_or(0, |newest| end.saturating_sub(newest) / 1000)
+    }
+
     /// Whom Prometheus has a series from.
     pub fn of(&self, series: &Series) -> Option<&Target> {
         self.all.get(&id(series))
@@ -97,7 +122,7 @@ impl Targets {
         let is_late = target.begun > self.begun? + LONGEST;
         let since = if is_late { 0 } else { step_from(target.begun) };
         let until = ((until / LENGTH) as u32).saturating_sub(1);
-        (target.last.until > target.begun).then_some(Scraped { since, until })
+        target.is_known().then_some(Scraped { since, until })
     }
 }
 
@@ -109,6 +134,11 @@ impl Target {
     /// The first step at which it had values.
     pub fn first(&self) -> u32 {
         self.seen.0
+    }
+
+    /// Whether it was scraped more than once.
+    fn is_known(&self) -> bool {
+        self.last.until > self.begun
     }
 
     /// Without times each step is taken for a scrape.

@@ -43,6 +43,20 @@ impl Store {
         self.begun = self.begun.max(step);
     }
 
+    /// So many of the first targets were scraped only once: until they tell what they count, no rate is known. The
+    /// newest scrape is so many seconds old.
+    pub fn awaits(&mut self, targets: usize, age: u64) {
+        (self.awaited, self.age) = (targets, age);
+    }
+
+    pub fn age(&self) -> u64 {
+        self.age
+    }
+
+    pub fn awaited(&self) -> usize {
+        self.awaited
+    }
+
     /// Adds points to their steps. `None` if there is no room.
     pub fn put(&mut self, key: Key, mut points: BTreeMap<u32, Point>) -> Option<()> {
         let (oldest, now) = (self.oldest, self.now);

@@ -176,6 +176,70 @@ fn a_young_prometheus_knows_since_its_first_scrapes_however_long_there_was_traff
 }
 
 #[test]
+fn of_a_young_prometheus_no_part_is_taken_for_the_whole() {
+    let now = f64::from(NOW) * 5.0;
+    // A client with two servers: what each of the three tells is known from its own second scrape on.
+    for (interval, firsts) in
+        [(60.0, [50.0, 58.0, 5.0]), (60.0, [5.0, 50.0, 58.0]), (15.0, [14.0, 9.0, 1.0])]
+    {
+        let began = (now / 60.0).floor() * 60.0 - 240.0;
+        let told =
+            |first: f64| Proxy { restarted: 0.0, ..proxy("client", interval, began + first) };
+        let ends = [
+            ("source", "v1", 0.8, firsts[0]),
+            ("source", "v2", 0.2, firsts[0]),
+            ("destination", "v1", 0.8, firsts[1]),
+            ("destination", "v2", 0.2, firsts[2]),
+        ];
+        let last = firsts.iter().fold(0.0_f64, |last, first| last.max(*first));
+        let known = ((began + last + interval) / 5.0).ceil() as u32;
+        let mut reading = Reading::new(&[], 60);
+        for step in reading.next..NOW {
+            let (mut all, mut times) = (Vec::new(), Vec::new());
+            for (reporter, version, part, first) in ends {
+                let instance = format!("{first}");
+                let labels = [
+                    ("instance", &*instance),
+                    ("reporter", reporter),
+                    ("source_workload", "client"),
+                    ("destination_workload", version),
+                ];
+                for (_, at) in told(first).scrapes(step..=step) {
+                    let count = (100.0 * RATE * part * at).floor();
+                    all.push(series(OPENED, &labels, &[(step, count)]));
+                    times.push(series("", &labels, &[(step, at)]));
+                }
+            }
+            reading.counters.take(&mut reading.store, &all, &times, step..=step);
+            let (mut rates, notices) = reading.rates(60);
+            rates.sort_by(f64::total_cmp);
+            let about = format!("every {interval} s, {firsts:?}, {step} of {known}: {rates:?}");
+            if step + 1 < known {
+                assert_eq!(rates, [0.0; 0], "{about}");
+            } else {
+                let are_true =
+                    rates.len() == 2 && is_true(rates[0] / 20.0) && is_true(rates[1] / 80.0);
+                assert!(are_true && reading.store.awaited() == 0, "{about} {notices:?}");
+            }
+            let is_some = !all.is_empty() && step + 1 < known;
+            assert_eq!(reading.store.awaited() > 0, is_some, "{about}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_comes_later_to_a_young_prometheus_holds_nothing_back() {
+    let began = f64::from(NOW) * 5.0 - 100.0;
+    let all = [proxy("one", 15.0, began), proxy("two", 15.0, began + 92.0)];
+    let mut reading = Reading::new(&all, 60);
+    reading.read(NOW - 1, 1);
+    // One was scraped 10 s ago, the other one 8 s ago.
+    assert_eq!((reading.store.awaited(), reading.store.age()), (0, 8));
+    let (rates, _) = reading.rates(60);
+    assert!(rates.len() == 1 && is_true(rates[0]), "{rates:?}");
+}
+
+#[test]
 fn proxies_with_different_intervals_have_their_own_times() {
     let began = f64::from(NOW - 2000) * 5.0;
     let all = [proxy("often", 5.0, began + 1.0), proxy("seldom", 60.0, began + 33.3)];
