@@ -11,7 +11,17 @@ use super::cluster::{ATTEMPTS, MANAGER, kind_of, place};
 /// How Istio's own installers call themselves.
 const ISTIO: [&str; 3] = ["istio-operator", "istioctl", "operator"];
 /// How those do who apply manifests that were rendered before.
-const APPLIERS: [&str; 3] = ["helm", "kubectl", "kubectl-client-side-apply"];
+const APPLIERS: [&str; 9] = [
+    "argocd-controller",
+    "helm",
+    "helm-controller",
+    "kubectl",
+    "kubectl-client-side-apply",
+    "kubectl-create",
+    "kubectl-replace",
+    "kustomize-controller",
+    "velero-server",
+];
 
 fn managers(object: &Value) -> impl Iterator<Item = &Value> {
     object["metadata"]["managedFields"].as_array().into_iter().flatten()
@@ -29,6 +39,13 @@ pub fn is_ours(object: &Value) -> bool {
 /// By what Istio's own installer applied it, if one did.
 pub fn of_istio(object: &Value) -> Option<&str> {
     managers(object).map(name).find(|name| ISTIO.contains(name))
+}
+
+/// Who wrote the object first, by the API's order, if that is known.
+pub fn first(object: &Value) -> Option<&str> {
+    let is_whole =
+        |manager: &&Value| manager["subresource"].as_str().unwrap_or_default().is_empty();
+    managers(object).find(is_whole).map(name)
 }
 
 /// What is written through a subresource, such as a status or a scale, is no installer's.

@@ -1,5 +1,7 @@
-//! Whose the workloads of an installation are. In: a plan and the objects that are in its place. Out: those of them that
-//! an IstioOperator of another name installed, or Istio.
+//! Whose the objects of an installation are. In: a plan and the objects that are in its place, or those that are to be
+//! removed. Out: those of them that an IstioOperator of another name installed, or another program.
+
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 use lateen_install::{Plan, labels};
@@ -12,7 +14,9 @@ use super::managers;
 const NOBODYS: [&str; 2] = [labels::NOBODY, "unknown"];
 
 /// So many fields of an object are named.
-const NAMED: usize = 4;
+const NAMED: usize = 12;
+/// The program of the images, as their names have it.
+const PROGRAM: &str = "lateen";
 
 /// A line for each workload of another installation. What revisions share is whose it was applied last, and a
 /// gateway goes from one revision to the next with its IstioOperator.
@@ -38,18 +42,56 @@ pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
     live.iter().filter(is_workload).filter_map(of_other).collect()
 }
 
-/// Who installed what this program did not; a Helm release is told of as such. Istio's installers leave their name, or, where their manifests were
-/// rendered for others to apply, no mark of an installation; this program's manifests have that mark.
+/// Who installed what this program did not; a Helm release is told of as such. Istio's labels are this program's too, so
+/// what others applied of its manifests, or restored, is known by the image that it runs.
 fn not_ours(object: &Value) -> Option<String> {
     let has_release = object["metadata"]["annotations"][super::helm::NAME].is_string();
     if managers::is_ours(object) || has_release {
         return None;
     }
-    let is_marked = object["metadata"]["labels"][labels::MANAGED] == "Reconcile";
-    match managers::of_istio(object) {
-        Some(manager) => Some(format!("Istio ({manager})")),
-        None => (!is_marked).then(|| "somebody else, as by Istio's manifests".to_owned()),
+    if let Some(manager) = managers::of_istio(object) {
+        return Some(format!("Istio ({manager})"));
     }
+    let is_marked = object["metadata"]["labels"][labels::MANAGED] == "Reconcile";
+    let by = managers::first(object).map(|name| format!(" ({name})")).unwrap_or_default();
+    (!(is_marked && runs_program(object)))
+        .then(|| format!("somebody else{by}, as by Istio's manifests"))
+}
+
+/// Whether a container's image has this program's name.
+fn runs_program(object: &Value) -> bool {
+    let containers = object["spec"]["template"]["spec"]["containers"].as_array();
+    let mut images = containers.into_iter().flatten().filter_map(|it| it["image"].as_str());
+    images.any(|image| image.rsplit('/').next().is_some_and(|name| name.contains(PROGRAM)))
+}
+
+/// Takes those out that this program did not apply. Out: a line for each. What was restored of an installation, or
+/// applied from its manifests, is this program's with the workloads of the same owner that run it; of what Helm has
+/// its release tells.
+pub fn keep_others(found: &mut Vec<Value>) -> Vec<String> {
+    let is_restored = |object: &&Value| {
+        !managers::is_ours(object) && managers::of_istio(object).is_none() && runs_program(object)
+    };
+    let restored: BTreeSet<_> = found.iter().filter(is_restored).map(owner_labels).collect();
+    let is_others = |object: &Value| {
+        let has_release = object["metadata"]["annotations"][super::helm::NAME].is_string();
+        let is_restored = managers::of_istio(object).is_none()
+            && (runs_program(object) || restored.contains(&owner_labels(object)));
+        !(managers::is_ours(object) || has_release || is_restored)
+    };
+    let others: Vec<Value> = found.extract_if(.., |object| is_others(object)).collect();
+    others.iter().map(left_alone).collect()
+}
+
+fn left_alone(object: &Value) -> String {
+    let by = managers::of_istio(object).or_else(|| managers::first(object));
+    let by = by.unwrap_or("somebody else");
+    format!("left: {}: applied by {by}, not by lateen", title(object))
+}
+
+fn owner_labels(object: &Value) -> (String, String) {
+    let label = |name: &str| object["metadata"]["labels"][name].as_str().unwrap_or_default();
+    (label(labels::OWNER).to_owned(), label(labels::OWNER_NAMESPACE).to_owned())
 }
 
 /// A line for each object with fields that its former installer alone has, and that go with it.
@@ -57,7 +99,8 @@ pub fn left(found: &Comparison) -> Vec<String> {
     let line = |object: &Value| {
         let named = title(object);
         let applied = found.applied.iter().find(|applied| title(applied) == named)?;
-        let left = managers::left(object, applied);
+        let mut left = managers::left(object, applied);
+        left.sort_by_key(|path| weight(path));
         let more = match left.len().saturating_sub(NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -67,6 +110,17 @@ pub fn left(found: &Comparison) -> Vec<String> {
             .then(|| format!("{named} loses what these settings do not have: {fields}{more}"))
     };
     found.live.iter().filter_map(line).collect()
+}
+
+/// What is missed most comes first: what traffic and containers go by, and marks of installers last.
+fn weight(path: &str) -> u8 {
+    let has = |parts: &[&str]| parts.iter().any(|part| path.contains(part));
+    match path {
+        _ if has(&["app.kubernetes.io/", "helm.sh/", "operator.istio.io/"]) => 3,
+        _ if has(&["metadata.labels", "metadata.annotations"]) => 2,
+        _ if has(&[".ports", ".env", ".volumes", ".volumeMounts"]) => 0,
+        _ => 1,
+    }
 }
 
 pub fn refuse(foreign: &[String]) -> Result<()> {
@@ -94,22 +148,97 @@ fn owner(object: &Value) -> Option<(&str, &str)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{not_ours, owner};
+    use super::{keep_others, left, not_ours, owner};
+    use crate::manifest::cluster::Comparison;
 
     #[test]
     fn what_istio_installed_is_known_without_an_owners_name() {
-        let with = |manager: &str, managed: Value| {
-            json!({ "metadata": {
-                "labels": { "operator.istio.io/managed": managed },
-                "managedFields": [{ "manager": manager, "operation": "Apply" }],
-            } })
-        };
-        let said = |manager: &str, managed: Value| not_ours(&with(manager, managed));
-        assert_eq!(said("lateen-install", Value::Null), None);
-        assert_eq!(said("kubectl", json!("Reconcile")), None, "manifests of this program");
-        let istios = said("istio-operator", json!("Reconcile")).unwrap();
+        let said = |manager: &str, image: &str| not_ours(&workload("istiod", manager, image));
+        assert_eq!(said("lateen-install", "any/image:1"), None);
+        assert_eq!(said("kubectl", "any.io/lateen:1"), None, "manifests of this program");
+        let istios = said("istio-operator", "docker.io/istio/pilot:1").unwrap();
         assert_eq!(istios, "Istio (istio-operator)");
-        assert!(said("kubectl", Value::Null).is_some());
+        for manager in ["kubectl-client-side-apply", "argocd-controller", "velero-server"] {
+            let told = said(manager, "docker.io/istio/pilot:1").unwrap();
+            assert_eq!(told, format!("somebody else ({manager}), as by Istio's manifests"));
+        }
+        let mut unmarked = workload("istiod", "kubectl", "any.io/lateen:1");
+        unmarked["metadata"]["labels"] = Value::Null;
+        assert!(not_ours(&unmarked).is_some());
+    }
+
+    fn workload(name: &str, manager: &str, image: &str) -> Value {
+        json!({
+            "kind": "Deployment",
+            "metadata": {
+                "namespace": "n", "name": name,
+                "labels": {
+                    "operator.istio.io/managed": "Reconcile",
+                    "install.operator.istio.io/owning-resource": "installed-state",
+                },
+                "managedFields": [
+                    { "manager": "kube-controller-manager", "subresource": "status" },
+                    { "manager": manager, "operation": "Apply" },
+                ],
+            },
+            "spec": { "template": { "spec": { "containers": [{ "image": image }] } } },
+        })
+    }
+
+    fn service(manager: &str, owner: &str) -> Value {
+        json!({
+            "kind": "Service",
+            "metadata": {
+                "namespace": "n", "name": owner,
+                "labels": { "install.operator.istio.io/owning-resource": owner },
+                "managedFields": [{ "manager": manager, "operation": "Apply" }],
+            },
+        })
+    }
+
+    #[test]
+    fn what_others_applied_is_left_and_named() {
+        let own = [
+            workload("own", "lateen-install", "any/image:1"),
+            service("lateen-install", "mesh"),
+            workload("restored", "kubectl-client-side-apply", "any.io/lateen:1"),
+            service("kubectl-client-side-apply", "installed-state"),
+        ];
+        let others = [
+            workload("istiod", "istio-operator", "docker.io/istio/pilot:1"),
+            service("argocd-controller", "other"),
+        ];
+        let mut found = [&own[..], &others].concat();
+        let told = keep_others(&mut found);
+        assert_eq!(found, own);
+        assert_eq!(
+            told,
+            [
+                "left: Deployment n/istiod: applied by istio-operator, not by lateen",
+                "left: Service n/other: applied by argocd-controller, not by lateen",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_what_is_lost_ports_are_named_before_labels() {
+        let mut live = service("istio-operator", "mesh");
+        let label = |number: u8| (format!("f:app.kubernetes.io/{number:02}"), json!({}));
+        live["metadata"]["managedFields"][0]["fieldsV1"] = json!({
+            "f:metadata": { "f:labels": Value::Object((0..20).map(label).collect()) },
+            "f:spec": {
+                "f:ports": { r#"k:{"port":9000,"protocol":"TCP"}"#: {} },
+                "f:type": {},
+            },
+        });
+        let mut applied = service("lateen-install", "mesh");
+        applied["metadata"]["managedFields"][0]["fieldsV1"] =
+            json!({ "f:metadata": { "f:labels": {} }, "f:spec": { "f:ports": {} } });
+        let found = Comparison { changes: Vec::new(), live: vec![live], applied: vec![applied] };
+        let told = left(&found);
+        let first = "Service n/mesh loses what these settings do not have: \
+                     spec.ports[port=9000,protocol=TCP], spec.type, metadata.labels.app.kubernetes.io/00, ";
+        assert!(told[0].starts_with(first) && told[0].ends_with(" and 10 more"), "{told:?}");
     }
 
     fn object(owner: Value, revision: &str) -> Value {

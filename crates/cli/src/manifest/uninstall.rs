@@ -1,5 +1,5 @@
 //! `lateen uninstall`. In: a file, a revision, or everything. Out: a cluster without what the
-//! installation put there; definitions and namespaces stay, users' objects would go with them.
+//! installation put there; what others applied, definitions and namespaces stay, users' objects would go with them.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::apply::remove;
 use super::cluster::{self, ClusterArgs, confirm, is_control_plane, title};
 use super::helm::Releases;
 use super::input::InputArgs;
-use super::pods;
+use super::{owners, pods};
 use crate::output::{note, say};
 use crate::tag::{tell_of_ending_tags, tell_of_no_validator};
 
@@ -47,8 +47,18 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     let selector = selector(&args)?;
     let client = args.cluster.connect().await?;
     let mut found = cluster::installed(&client, &selector).await?;
+    let others = owners::keep_others(&mut found);
+    others.iter().for_each(note);
     let tags = tags(&client, &found).await?;
     found.splice(0..0, tags);
+    if found.is_empty() && !others.is_empty() {
+        let told = format!("lateen applied nothing that has the labels {selector}");
+        if args.input.revision().is_some() && !args.purge {
+            bail!("nothing was removed: {told}, who applied it removes it");
+        }
+        say(format_args!("nothing to remove: {told}"));
+        return Ok(());
+    }
     if found.is_empty() && !args.purge && !args.input.has_files() {
         return Err(no_revision(&client, args.input.revision()).await?);
     }
