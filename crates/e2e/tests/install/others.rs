@@ -133,13 +133,27 @@ fn a_control_plane_of_istios_is_taken_over_by_a_word_and_leaves_nothing_of_its_o
         let rendered = json!({"app": "istiod", "operator.istio.io/component": "Pilot",
                               "install.operator.istio.io/owning-resource": "unknown"});
         let install = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
-        for (labels, by) in [(&installed, "istio-operator"), (&rendered, "kubectl")] {
+        let installers = [
+            (&installed, "istio-operator"),
+            (&installed, "argocd-controller"),
+            (&rendered, "kubectl"),
+        ];
+        for (labels, by) in installers {
             let manager = format!("--field-manager={by}");
             let apply = ["apply", "--server-side", &manager, "-f", "-"];
             mesh.kubectl_tool().ok_with_input(&apply, &istios(labels))?;
             let said = lateen_fails(&mesh, &install)?;
             let whose = "Deployment istio-system/istiod was installed by";
             ensure!(said.contains(whose) && said.contains("--take-over"), "{said}");
+            let kept = output(&mesh, &["uninstall", "--purge", "-y"])?;
+            let said = String::from_utf8(kept.stderr)?;
+            let left = format!("left: Deployment istio-system/istiod: applied by {by}");
+            ensure!(kept.status.success(), "{by}: {:?} {said}", kept.status);
+            ensure!(
+                labels == &rendered || said.contains(&left),
+                "{by}: {said}{}",
+                String::from_utf8_lossy(&kept.stdout)
+            );
             let dry = output(&mesh, &[&install[..], &["--take-over", "--dry-run"]].concat())?;
             let said = String::from_utf8(dry.stderr)?;
             ensure!(said.contains("env[name=JWT_POLICY]"), "{said}");
