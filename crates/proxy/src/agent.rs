@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lateen_runtime::tasks::Tasks;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::view::View;
 pub use merge::Application;
@@ -82,6 +82,8 @@ struct State {
     quit: Notify,
     scrapes: AtomicU64,
     failed_scrapes: AtomicU64,
+    /// Of those who ask the application for its metrics.
+    turns: Semaphore,
 }
 
 /// Binds every port and starts the servers.
@@ -133,6 +135,7 @@ impl State {
             quit: Notify::new(),
             scrapes: AtomicU64::new(0),
             failed_scrapes: AtomicU64::new(0),
+            turns: Semaphore::new(merge::AT_ONCE),
         }
     }
 

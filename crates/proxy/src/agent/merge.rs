@@ -29,6 +29,9 @@ const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-
 /// Prometheus' own default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Scrapes that wait for the application at once: it answers the kubelet's probes, too, and its backlog may be short.
+pub(super) const AT_ONCE: usize = 4;
+
 /// Where the application's metrics are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
@@ -166,6 +169,7 @@ async fn get(
             request = request.header(name, value);
         }
     }
+    let _turn = state.turns.acquire().await?;
     let stream = loopback(state.options.netns.as_ref(), *port).await?;
     Ok(client::send(stream, request.body(Empty::new())?).await?)
 }

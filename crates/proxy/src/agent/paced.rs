@@ -1,4 +1,4 @@
-//! A page that is sent as it is read. In: its pieces, which are made when they are asked for. Out: a body that has a few
+//! A page that is sent as it is read. In: its pieces, which are made when they are asked for. Out: a body that has one
 //! of them in memory, and breaks off when its reader takes nothing for a while.
 
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use super::server::Error;
 
 /// Pieces that may be on their way.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 1;
 /// How long a reader may take none of them.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -98,7 +98,7 @@ mod tests {
             tokio::time::sleep(PATIENCE - Duration::from_millis(1)).await;
             held.remove(0);
         });
-        assert_eq!(next.unwrap().unwrap().into_data().unwrap()[..], [2]);
+        assert_eq!(next.unwrap().unwrap().into_data().unwrap()[..], [1]);
     }
 
     #[tokio::test(start_paused = true)]

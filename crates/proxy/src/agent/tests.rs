@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::merge::AT_ONCE;
 use super::server::{Asked, Routes};
 use super::{Application, Options, Probers, State, server, status};
 use crate::{Handle, Proxy, Role, Source, StaticResources};
@@ -79,9 +80,18 @@ fn fixed() -> Source {
 async fn ask(routes: &Routes, request: http::request::Builder, peer: IpAddr) -> Got {
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let (head, body) = routes(Asked { parts, near: peer.is_loopback() }).await.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let read = read(body).await.unwrap();
+    let body = String::from_utf8_lossy(&read).into_owned();
     Got { status: head.status.as_u16(), headers: head.headers, body }
+}
+
+/// As a connection does: a piece is let go of before the next one is asked for.
+async fn read(mut body: server::Body) -> Result<Vec<u8>, server::Error> {
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        all.extend(frame?.into_data().unwrap_or_default());
+    }
+    Ok(all)
 }
 
 fn ready(action: &str, call: Value) -> Value {
@@ -260,12 +270,36 @@ async fn an_application_that_dies_in_the_middle_of_its_page_leaves_none_that_loo
     let rig = Rig::scraping(port).await;
     let (parts, ()) = Request::get("/stats/prometheus").body(()).unwrap().into_parts();
     let reply = status::all(&rig.state)(Asked { parts, near: false }).await;
-    assert!(reply.into_body().collect().await.is_err(), "half a page is not all of it");
+    assert!(read(reply.into_body()).await.is_err(), "half a page is not all of it");
     dying.await.unwrap();
     // The next one has what the proxy itself counts.
     let got = rig.get("/stats/prometheus").await;
     assert!(got.status == 200 && got.body.contains("\nenvoy_server_live 1\n"), "{}", got.body);
     assert!(!got.body.contains("own_metric"), "{}", got.body);
+}
+
+#[tokio::test]
+async fn a_crowd_of_scrapers_is_no_crowd_for_the_application() {
+    let listener = tokio::net::TcpListener::bind((LOCAL, 0)).await.unwrap();
+    let rig = Arc::new(Rig::scraping(listener.local_addr().unwrap().port()).await);
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..AT_ONCE + 1 {
+        let rig = rig.clone();
+        crowd.spawn(async move { rig.get("/stats/prometheus").await.body });
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..AT_ONCE {
+        waiting.push(listener.accept().await.unwrap().0);
+    }
+    let more = tokio::time::timeout(Duration::from_millis(100), listener.accept());
+    assert!(more.await.is_err(), "the others wait");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nown 1\n";
+    waiting[0].write_all(answer).await.unwrap();
+    waiting.push(listener.accept().await.unwrap().0);
+    for stream in &mut waiting[1..] {
+        stream.write_all(answer).await.unwrap();
+    }
+    assert!(crowd.join_all().await.iter().all(|page| page.ends_with("own 1\n")));
 }
 
 #[tokio::test]
@@ -365,7 +399,7 @@ impl Iterator for Endless {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        Some(vec![b'a'; 64 << 10])
+        Some(vec![b'a'; crate::metrics::PIECE])
     }
 }
 
