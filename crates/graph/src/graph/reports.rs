@@ -1,12 +1,12 @@
 //! Which of two reports counts. In: keys and what they have. Out: for each route, whose report is shown.
 //!
 //! Both ends of a connection may report it. The client's report counts, because it knows of what never
-//! arrived; the server's counts where the client has no proxy, and it alone tells whether TLS was mutual.
+//! arrived, and which service was dialled: the server knows of one of those that lead to it. The server's counts
+//! where the client has no proxy, and it alone tells whether TLS was mutual.
 
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::FxHashMap;
 
-use super::PASSTHROUGH;
 use crate::key::{Key, Protocol};
 use crate::point::Point;
 use crate::store::{Route, Sum};
@@ -15,8 +15,8 @@ use crate::store::{Route, Sum};
 #[derive(Debug, Default)]
 pub struct Reports {
     routes: FxHashMap<Route, Report>,
-    /// Ends between which workloads' own addresses are dialled: only the server knows of which service they are.
-    direct: FxHashMap<(u32, u32, Protocol), Rank>,
+    /// What clients tell of all services that lead from one end to another.
+    clients: FxHashMap<(u32, u32, Protocol), Rank>,
 }
 
 /// What the ends of a route say of it.
@@ -56,9 +56,9 @@ impl Reports {
             report.rank = report.rank.max(rank);
             if !is_client {
                 report.heard(key.mutual_tls, &sum.points);
-            } else if &*key.service.name == PASSTHROUGH && key.destination.is_known() {
-                let direct = all.direct.entry(ends(sum.route)).or_default();
-                *direct = (*direct).max(rank);
+            } else if key.destination.is_known() {
+                let client = all.clients.entry(ends(sum.route)).or_default();
+                *client = (*client).max(rank);
             }
         }
         all
@@ -73,8 +73,8 @@ impl Reports {
     pub fn counted(&self, key: &Key, route: Route) -> Option<&Report> {
         let report = self.routes.get(&route)?;
         let is_client = key.reporter == Reporter::Source;
-        let is_direct = || self.direct.get(&ends(route)).is_some_and(|rank| *rank > report.rank);
-        (report.rank.1 == is_client && (is_client || !is_direct())).then_some(report)
+        let is_told = || self.clients.get(&ends(route)).is_some_and(|rank| *rank > report.rank);
+        (report.rank.1 == is_client && (is_client || !is_told())).then_some(report)
     }
 }
 

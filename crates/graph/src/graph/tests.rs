@@ -574,6 +574,30 @@ fn a_workload_that_is_dialled_by_its_own_address_is_told_of_once() {
 }
 
 #[test]
+fn a_server_of_two_services_is_told_of_by_the_one_that_was_dialled() {
+    let mut store = Store::new(1 << 20, START - 60);
+    let ends = (party("echo-client", "v1"), party("echo-server-v1", "v1"));
+    let of = |reporter, name: &str| Key {
+        reporter,
+        ..tcp(ends.0.clone(), service(name), ends.1.clone())
+    };
+    // The server's proxy takes the first service of the port that was reached.
+    store.add(START, of(Reporter::Source, "web"), &connections(12));
+    store.add(START, of(Reporter::Destination, "another"), &connections(12));
+    for services in [true, false] {
+        let query = Query { services, ..query(GraphType::Workload) };
+        let shown = graph(&store, &query);
+        let server = shown.nodes.iter().find(|node| node.id.ends_with("/echo-server-v1")).unwrap();
+        let opened = server.r#in.tcp.as_ref().unwrap().opened * 60.0;
+        assert_eq!(opened.round() as u64, 12);
+        assert!(shown.nodes.iter().all(|node| !node.id.ends_with("/another")));
+        let course = series(&store, &server.id, &query);
+        let counted: f64 = course.inbound["tcp.opened"].iter().flatten().sum();
+        assert_eq!((counted * 5.0).round() as u64, 12);
+    }
+}
+
+#[test]
 fn a_service_without_endpoints_is_itself_where_services_are_not_shown_too() {
     let mut store = Store::new(1 << 20, START - 60);
     let failed = |service| {
