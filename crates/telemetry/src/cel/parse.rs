@@ -5,7 +5,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::lex::Token;
 use super::value::Value;
-use super::{CelError, ENVOYS, GROUPS};
+use super::{CelError, ENVOYS, GROUPS, PEER};
 
 /// Levels of nesting.
 const DEEPEST: usize = 48;
@@ -87,6 +87,10 @@ struct Parser {
     asked: Vec<String>,
 }
 
+fn is_known(group: &str, name: &str) -> bool {
+    GROUPS.iter().any(|(of, names)| *of == group && names.contains(&name))
+}
+
 fn is_envoys(name: &str) -> bool {
     let (group, name) = name.split_once('.').unwrap_or_default();
     ENVOYS.iter().any(|(of, names)| *of == group && names.contains(&name))
@@ -106,7 +110,9 @@ impl Node {
     pub fn may_be_true(&self) -> bool {
         match self {
             Self::Literal(value) => *value == Value::Bool(true),
-            Self::Attribute(..) | Self::Member(..) => true,
+            // Of those that are known one is a condition; a member may be one, but for those of peers.
+            Self::Attribute(group, name) => !is_known(group, name) || name == "mtls",
+            Self::Member(of, _) => of.peer().is_none(),
             Self::Has(_) | Self::Not(_) | Self::Matches(..) => true,
             Self::Both(a, b) => a.may_be_true() && b.may_be_true(),
             Self::Either(a, b) => a.may_be_true() || b.may_be_true(),
@@ -114,6 +120,16 @@ impl Node {
             Self::Binary(binary, ..) => binary.compares(),
             Self::Call(function, ..) => function.tells(),
             Self::Negative(_) | Self::List(_) => false,
+        }
+    }
+
+    /// A peer in the filter state.
+    fn peer(&self) -> Option<String> {
+        match self {
+            Self::Attribute(group, name) if group == "filter_state" && is_known(group, name) => {
+                Some(format!("{group}.{name}"))
+            }
+            _ => None,
         }
     }
 
@@ -265,17 +281,27 @@ impl Parser {
             if self.take("[") {
                 let index = self.expression()?;
                 self.expect("]")?;
-                node = Node::Member(node.into(), index.into());
+                node = self.member(node, index);
             } else if self.take(".") {
                 let name = self.name()?;
                 node = match self.take("(") {
                     true => self.method(node, name)?,
-                    false => Node::Member(node.into(), Node::Literal(Value::text(name)).into()),
+                    false => self.member(node, Node::Literal(Value::text(name))),
                 };
             } else {
                 return Ok(node);
             }
         }
+    }
+
+    /// Of a peer in the filter state a member that no peer has is noted.
+    fn member(&mut self, of: Node, index: Node) -> Node {
+        if let (Some(attribute), Node::Literal(Value::Text(member))) = (of.peer(), &index)
+            && !PEER.contains(&&**member)
+        {
+            self.strange.push(format!("{attribute}.{member}"));
+        }
+        Node::Member(of.into(), index.into())
     }
 
     fn primary(&mut self) -> Result<Node, CelError> {

@@ -104,6 +104,10 @@ fn what_is_no_attribute_is_absent_and_known() {
     let text =
         "has(request.host) ? request.host : has(request.headers.a) && request.headers.a == 'a'";
     assert_eq!(Expression::parse(text).unwrap().strange(), [""; 0]);
+    let text = "filter_state.downstream_peer.nosuch == filter_state['upstream_peer'].labels.app \
+                && filter_state.downstream_peer.app == ''";
+    let strange = ["filter_state.downstream_peer.nosuch", "filter_state.upstream_peer.labels"];
+    assert_eq!(Expression::parse(text).unwrap().strange(), strange);
     let text = "has(request.hots) ? request.hots : response.code";
     let strange = ["request.hots", "request.hots", "response.code"];
     assert_eq!(Expression::parse(text).unwrap().strange(), strange);
@@ -153,6 +157,9 @@ fn what_is_no_condition_is_never_true() {
     for text in
         ["response.code + 1", "'yes'", "false", "[true]", "size('a')", "1 < 2 ? 'a' : 'b'", "-1"]
     {
+        assert!(Expression::parse(text).unwrap().is_never_true(), "{text}");
+    }
+    for text in ["source.port", "response.flags", "filter_state.downstream_peer.workload"] {
         assert!(Expression::parse(text).unwrap().is_never_true(), "{text}");
     }
     for text in ["true", "response.code >= 400", "connection.mtls", "node.metadata['a']", "!false"]
