@@ -175,8 +175,10 @@ impl Sum {
     }
 
     fn health(&self, what: &str) -> (State, Option<String>) {
-        let over = self.all.closed.saturating_add(self.all.requests);
-        let share = share(self.failed, over);
+        // Connections that are open count, too: of one that failed and one that goes on, half failed.
+        let connections = self.all.opened.max(self.all.closed);
+        let all = connections.saturating_add(self.all.requests);
+        let share = share(self.failed, all);
         let state = match share {
             share if share >= FAILING => State::Failing,
             share if share >= DEGRADED => State::Degraded,
@@ -184,7 +186,7 @@ impl Sum {
         };
         let most = self.flags.iter().max_by_key(|(_, count)| **count);
         let most = most.map(|(flags, _)| format!(", most with {flags}")).unwrap_or_default();
-        (state, Some(format!("{} of {over} {what} failed{most}", percent(share))))
+        (state, Some(format!("{} of {all} {what} failed{most}", percent(share))))
     }
 }
 

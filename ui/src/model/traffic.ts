@@ -8,7 +8,7 @@ export interface Totals {
   errorShare: number;
   /** TCP connections opened per second. */
   connections: number;
-  /** Connections that failed per second, and their part of those closed. */
+  /** Connections that failed per second, and their part of those opened or closed, whichever are more. */
   failed: number;
   failedShare: number;
   active: number;
@@ -19,8 +19,8 @@ export interface Totals {
 }
 
 export function tcpFailedShare(tcp: Tcp): number {
-  const ended = Math.max(tcp.closed, tcp.failed);
-  return ended > 0 ? Math.min(1, tcp.failed / ended) : 0;
+  const all = Math.max(tcp.opened, tcp.closed, tcp.failed);
+  return all > 0 ? tcp.failed / all : 0;
 }
 
 export function totals(t: Traffic): Totals {

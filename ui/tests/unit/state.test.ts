@@ -376,6 +376,7 @@ describe("sums of traffic", () => {
     expect(both.http).toMatchObject({ requests: 16, errorShare: 0.5, codes: { 200: 12, 503: 4 } });
     expect(totals(both)).toMatchObject({ requests: 16, connections: 8, errors: 10, failedShare: 0.25 });
     expect(errorShare({ tcp })).toBe(0.25);
+    expect(errorShare({ tcp: { ...tcp, opened: 10 } })).toBe(0.1);
     expect([isIdle({}), isIdle({ tcp })]).toEqual([true, false]);
   });
 });

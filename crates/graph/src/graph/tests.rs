@@ -157,6 +157,17 @@ fn a_refused_connection_turns_its_edge_red_and_says_why() {
 }
 
 #[test]
+fn what_goes_on_counts_beside_what_failed() {
+    let mut store = Store::new(1 << 20, START - 60);
+    let ends = || tcp(party("echo-client", "v1"), service("echo"), party("echo", "v1"));
+    let open = Point { opened: 3, sent: 10, ..Point::default() };
+    store.add(START, ends(), &open);
+    store.add(START, Key { flags: "UF,URX".into(), ..ends() }, &connections(1));
+    let graph = graph(&store, &query(GraphType::Workload));
+    assert_eq!(graph.edges[0].health.reasons, ["25% of 4 connections failed, most with UF,URX"]);
+}
+
+#[test]
 fn security_is_told_by_the_server() {
     let graph = graph(&echo(), &query(GraphType::Workload));
     let to = |target: &str| graph.edges.iter().find(|edge| edge.target.ends_with(target)).unwrap();
