@@ -123,7 +123,7 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             way.led_to(service, Load::of(sum));
         }
     }
-    let known = sums.iter().map(|(_, sum)| sum.steps);
+    let known = sums.iter().map(|(_, sum)| sum.steps).filter(|steps| *steps > 0);
     let known = known.clone().min().zip(known.max()).map(|(least, most)| [least, most]);
     assemble(query, notices(query, known), ways.all, places.into_nodes())
 }

@@ -453,7 +453,7 @@ fn all_of_an_hour_is_known_while_the_report_of_a_step_is_awaited() {
 fn rates_are_over_the_time_that_something_is_known_of() {
     let key = || tcp(party("a", "v1"), service("tcp-echo-server"), party("b", "v1"));
     let mut store = Store::new(1 << 20, START);
-    let span = store.begin(15, false);
+    let span = store.begin(15_000, false);
     store.tell(key(), &connections(30), span);
     let query = Query { at: step_of(START), ..query(GraphType::Workload) };
     let young = graph(&store, &query);
@@ -506,10 +506,66 @@ fn a_range_whose_ends_read_alike_is_told_as_one_time() {
     }
 }
 
+/// A client that opens ten connections per second, as it is shown at a time: all rates and the steps of its course.
+fn shown_of_ten(store: &Store, at: u64) -> (Vec<f64>, Vec<Option<f64>>) {
+    let query = |duration| Query { at: step_of(at), duration, ..query(GraphType::Service) };
+    let rates = [5, 10, 15, 20, 30, 60, 3600].into_iter().flat_map(|duration| {
+        let edges = graph(store, &query(duration)).edges;
+        edges.into_iter().map(|edge| edge.traffic.tcp.unwrap().opened)
+    });
+    let course = series(store, "mesh", &query(60)).outbound.remove("tcp.opened");
+    (rates.collect(), course.unwrap_or_default())
+}
+
+#[test]
+fn the_first_report_after_an_absence_gives_the_true_rate_and_no_step_that_is_not_known() {
+    let is_ten = |rate: &f64| (rate - 10.0).abs() < 0.5;
+    for (tenths, steps) in [(30, 0), (49, 1), (51, 1), (70, 1), (99, 2), (120, 2), (330, 6)] {
+        let mut store = Store::new(1 << 20, START);
+        store.advance(START + 7);
+        let span = store.begin(tenths * 100, false);
+        store.tell(from("a"), &connections(tenths), span);
+        for told in 0..5 {
+            let now = START + 7 + 5 * told as u64;
+            let (rates, course) = shown_of_ten(&store, now);
+            let about =
+                format!("{tenths} tenths of a second, {told} reports later: {rates:?} {course:?}");
+            assert!(rates.iter().all(is_ten), "{about}");
+            assert_eq!(rates.len(), if steps + told == 0 { 0 } else { 7 }, "{about}");
+            let known = 12usize.saturating_sub(steps + told);
+            assert!(course.iter().take(known).all(Option::is_none), "{about}");
+            assert!(course.iter().skip(known).flatten().all(is_ten), "{about}");
+            assert!(course.iter().skip(known).all(Option::is_some), "{about}");
+            store.advance(now + 5);
+            let (awaited, _) = shown_of_ten(&store, now + 5);
+            assert!(awaited.len() == rates.len() && awaited.iter().all(is_ten), "{awaited:?}");
+            store.tell(from("a"), &connections(50), span.later());
+        }
+    }
+}
+
+#[test]
+fn what_several_proxies_tell_together_is_known_since_all_of_them_tell_it() {
+    for other in ["a", "b"] {
+        let mut store = Store::new(1 << 20, START);
+        let spans = [12, 7, 33].map(|seconds| (seconds, store.begin(seconds * 1000, false)));
+        for (seconds, span) in spans {
+            let key = if seconds == 7 { from(other) } else { from("a") };
+            store.tell(key, &connections(10 * seconds), span);
+        }
+        let rates: f64 = opened(&store, START).into_iter().sum();
+        assert!((rates - 30.0).abs() < 1.0, "{rates}");
+        let course = series(&store, "mesh", &query(GraphType::Service)).outbound;
+        let opened = &course["tcp.opened"];
+        assert!(opened[..11].iter().all(Option::is_none), "{opened:?}");
+        assert!((opened[11].unwrap() - 30.0).abs() < 1.0, "{opened:?}");
+    }
+}
+
 #[test]
 fn a_proxy_that_reaches_back_changes_nobody_elses_rates() {
     let mut store = Store::new(1 << 20, START);
-    let (long, short) = (store.begin(30, false), store.begin(5, false));
+    let (long, short) = (store.begin(30_000, false), store.begin(5_000, false));
     store.tell(from("a"), &connections(60), long);
     store.tell(from("b"), &connections(10), short);
     // Of one workload there are two.
@@ -526,13 +582,13 @@ fn a_proxy_that_reaches_back_changes_nobody_elses_rates() {
 fn what_was_before_a_proxy_that_comes_later_is_known() {
     let mut store = Store::new(1 << 20, START);
     store.add(START + 40, from("old"), &connections(45));
-    let late = store.begin(5, false);
+    let late = store.begin(5_000, false);
     store.tell(from("new"), &connections(45), late);
     assert_eq!(opened(&store, START + 40), [1.0, 1.0]);
     // Nor one that says so, however young the store is.
     let mut store = Store::new(1 << 20, START);
     store.add(START + 15, from("old"), &connections(40));
-    let first = store.begin(5, true);
+    let first = store.begin(5_000, true);
     store.tell(from("old"), &connections(40), first);
     assert_eq!(opened(&store, START + 15), [4.0]);
 }

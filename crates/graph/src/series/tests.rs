@@ -93,14 +93,16 @@ fn one_end_is_heard_for_all_lines() {
 fn the_traffic_of_an_outage_is_shown_when_it_was() {
     let mut store = Store::new(1 << 20, START);
     let count = |sent| Point { sent, ..Point::default() };
-    store.add(START + 5, key(Reporter::Source, ""), &count(1000));
+    store.advance(START + 5);
+    let earlier = store.begin(15_000, false);
+    store.tell(key(Reporter::Source, ""), &count(1500), earlier);
     store.advance(START + 10);
-    let span = store.begin(20, false);
+    let span = store.begin(20_000, false);
     store.tell(key(Reporter::Source, ""), &count(2000), span);
     store.tell(key(Reporter::Source, ""), &count(7), span.later());
     let sent = series(&store, "mesh", &query(START + 10, 25)).outbound["tcp.sent"].clone();
     assert_eq!(sent[0], None, "of which nobody has told");
-    let expected = [500, 500, 1500, 507].map(|bytes| Some(f64::from(bytes) / 5.0));
+    let expected = [1000, 1000, 1000, 507].map(|bytes| Some(f64::from(bytes) / 5.0));
     assert_eq!(sent[1..], expected);
     assert_eq!(store.range().0, step_of(START - 5), "it can be looked at");
 }
