@@ -653,6 +653,108 @@ fn a_server_of_two_services_is_told_of_by_the_one_that_was_dialled() {
     }
 }
 
+/// What a client and a gateway dial, as both ends tell of it: a server's proxy knows one name of its port.
+fn told_by_both_ends(names: &[Service], known: &Service, principal: &str) -> Store {
+    let mut store = Store::new(1 << 20, START - 60);
+    let server = || Party { principal: principal.into(), ..party("echo-server-v1", "v1") };
+    for client in ["echo-client", "istio-ingressgateway"] {
+        let client = || party(client, "v1");
+        for name in names {
+            store.add(
+                START,
+                tcp(client(), name.clone(), party("echo-server-v1", "v1")),
+                &connections(12),
+            );
+            let seen = Key {
+                reporter: Reporter::Destination,
+                mutual_tls: true,
+                ..tcp(client(), known.clone(), server())
+            };
+            store.add(START, seen, &connections(12));
+        }
+    }
+    store
+}
+
+#[test]
+fn all_services_of_one_workload_are_told_of_once_each_and_have_their_locks() {
+    let headless =
+        Service { host: "echo-headless.default.svc.cluster.local".into(), ..service("headless") };
+    let entry = Service { host: "echo.example.com".into(), ..service("echo.example.com") };
+    let passed = Service { name: "PassthroughCluster".into(), ..Service::default() };
+    let all = [service("first"), service("second"), service("third"), headless, entry, passed];
+    let (own, another) = (service("second"), service("another"));
+    let spiffe = "spiffe://cluster.local/ns/default/sa/echo";
+    for (names, known, principal) in [
+        (&all[..3], &own, ""),
+        (&all[..3], &another, ""),
+        (&all[2..5], &another, ""),
+        (&all[3..], &all[3], ""),
+        (&all[..], &another, spiffe),
+        (&all[1..2], &own, spiffe),
+    ] {
+        let store = told_by_both_ends(names, known, principal);
+        let expected = 2 * 12 * names.len() as u64;
+        for services in [true, false] {
+            let query = Query { services, ..query(GraphType::Workload) };
+            let shown = graph(&store, &query);
+            let about = format!("{names:?} {known:?} {services}: {:?}", shown.edges);
+            let node =
+                |name: &str| shown.nodes.iter().find(|node| node.id.ends_with(name)).unwrap();
+            let count = |traffic: &Traffic| {
+                traffic.tcp.as_ref().map_or(0, |tcp| (tcp.opened * 60.0).round() as u64)
+            };
+            let server = node("/echo-server-v1");
+            assert_eq!(count(&server.r#in), expected, "{about}");
+            for client in ["/echo-client", "/istio-ingressgateway"] {
+                assert_eq!(count(&node(client).out), expected / 2, "{about}");
+            }
+            assert!(shown.edges.iter().all(|edge| edge.mtls == "full"), "{about}");
+            let course = series(&store, &server.id, &query);
+            let counted: f64 = course.inbound["tcp.opened"].iter().flatten().sum();
+            assert_eq!((counted * 5.0).round() as u64, expected, "{about}");
+            let services = shown.nodes.iter().filter(|node| !node.id.starts_with("workload/"));
+            let shown_services = if query.services {
+                names.iter().filter(|name| !name.host.is_empty()).count()
+            } else {
+                0
+            };
+            assert_eq!(services.count(), shown_services, "{about}");
+        }
+    }
+}
+
+#[test]
+fn a_way_that_is_not_mutual_tls_has_no_lock_of_another_service() {
+    let mut store = Store::new(1 << 20, START - 60);
+    for (name, mutual_tls) in [("first", true), ("second", false)] {
+        let key = tcp(party("echo-client", "v1"), service(name), party("echo-server-v1", "v1"));
+        store.add(START, key.clone(), &connections(12));
+        let seen = Key { reporter: Reporter::Destination, mutual_tls, ..key };
+        store.add(START, seen, &connections(12));
+    }
+    let shown = graph(&store, &query(GraphType::Workload));
+    let locks = shown.edges.iter().map(|edge| (edge.target.rsplit('/').next().unwrap(), edge.mtls));
+    let of = |name: &str, lock| locks.clone().filter(|known| *known == (name, lock)).count();
+    assert_eq!((of("first", "full"), of("second", "none")), (1, 1));
+}
+
+#[test]
+fn what_is_open_to_a_service_that_nothing_goes_over_is_not_lost_to_another_s_traffic() {
+    let mut store = Store::new(1 << 20, START - 60);
+    let key =
+        |name: &str| tcp(party("echo-client", "v1"), service(name), party("echo-server-v1", "v1"));
+    store.stand(key("quiet"), 3);
+    store.add(START, key("busy"), &connections(12));
+    // The server knows all of it by one name.
+    let seen = Key { reporter: Reporter::Destination, ..key("quiet") };
+    store.stand(seen.clone(), 3);
+    store.add(START, seen, &connections(12));
+    let shown = graph(&store, &Query { idle: true, services: false, ..query(GraphType::Workload) });
+    let tcp = shown.edges[0].traffic.tcp.clone().unwrap();
+    assert_eq!((shown.edges.len(), tcp.active, (tcp.opened * 60.0).round() as u64), (1, 3, 12));
+}
+
 #[test]
 fn a_service_without_endpoints_is_itself_where_services_are_not_shown_too() {
     let mut store = Store::new(1 << 20, START - 60);
