@@ -6,7 +6,8 @@ use lateen_telemetry::labels::Reporter;
 use serde_json::json;
 
 use super::{Query, graph, notices};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::kiali::{TcpRate, kiali};
 use crate::point::Point;
 use crate::series::series;
@@ -30,19 +31,6 @@ fn party(workload: &str, version: &str) -> Party {
 fn service(name: &str) -> Service {
     let host = format!("{name}.default.svc.cluster.local").into();
     Service { host, name: name.into(), namespace: "default".into() }
-}
-
-fn tcp(source: Party, service: Service, destination: Party) -> Key {
-    Key {
-        reporter: Reporter::Source,
-        source,
-        destination,
-        service,
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "".into(),
-        code: "".into(),
-    }
 }
 
 fn connections(count: u64) -> Point {
@@ -389,15 +377,25 @@ fn kiali_is_told_what_nodes_are_and_what_acts_on_them() {
     graph.nodes[gateway].gateway = Some("ingress");
     let service = at(&graph, "service/default/tcp-echo-server");
     graph.nodes[service].badges = vec!["virtualService", "trafficShifting", "circuitBreaker"];
+    let hosts = |host: &str| [host.to_owned()].into();
+    graph.nodes[gateway].configured.served = hosts("*");
+    let configured = &mut graph.nodes[service].configured;
+    (configured.routed, configured.shifts_connections) = (hosts("echo.example.com"), true);
     let server = at(&graph, "workload/default/echo-server-v2");
     graph.nodes[server].out_of_mesh = true;
     let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
     let node = |at: usize| told["elements"]["nodes"][at]["data"].clone();
-    assert_eq!(node(gateway)["isGateway"], json!({ "ingressInfo": {} }));
+    assert_eq!(node(gateway)["isGateway"], json!({"ingressInfo": {"hostnames": ["*"]}}));
     assert_eq!((&node(gateway)["isRoot"], &node(service)["isRoot"]), (&json!(true), &json!(null)));
-    let of = ["hasVS", "hasTrafficShifting", "hasCB", "hasMirroring"]
+    let of = ["hasVS", "hasTCPTrafficShifting", "hasTrafficShifting", "hasCB", "hasMirroring"]
         .map(|name| node(service)[name].clone());
-    assert_eq!(of, [json!({}), json!(true), json!(true), json!(null)]);
+    let routed = json!({"hostnames": ["echo.example.com"]});
+    assert_eq!(of, [routed, json!(true), json!(null), json!(true), json!(null)]);
+    graph.nodes[service].configured.shifts_requests = true;
+    graph.nodes[service].configured.routed.clear();
+    let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
+    let plain = &told["elements"]["nodes"][service]["data"];
+    assert_eq!((&plain["hasVS"], &plain["hasTrafficShifting"]), (&json!({}), &json!(true)));
     assert_eq!(node(server)["isOutOfMesh"], true);
 }
 
