@@ -4,7 +4,8 @@ use lateen_telemetry::labels::Reporter;
 
 use super::series;
 use crate::graph::Query;
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::store::{Store, step_of};
 use crate::view::GraphType;
@@ -17,16 +18,9 @@ fn key(reporter: Reporter, flags: &str) -> Key {
         namespace: namespace.into(),
         ..Party::default()
     };
-    Key {
-        reporter,
-        source: party("client", "a"),
-        destination: party("server", "b"),
-        service: Service { host: "s.b.svc.x".into(), name: "s".into(), namespace: "b".into() },
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: flags.into(),
-        code: "".into(),
-    }
+    let service = Service { host: "s.b.svc.x".into(), name: "s".into(), namespace: "b".into() };
+    let key = tcp(party("client", "a"), service, party("server", "b"));
+    Key { reporter, flags: flags.into(), ..key }
 }
 
 #[test]

@@ -7,7 +7,8 @@ use lateen_telemetry::labels::Reporter;
 use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::point::tests::points;
 use crate::texts::Texts;
@@ -15,16 +16,8 @@ use crate::texts::Texts;
 const START: u64 = 1_800_000_000;
 
 fn key(name: &str) -> Key {
-    Key {
-        reporter: Reporter::Source,
-        source: Party { workload: name.into(), ..Party::default() },
-        destination: Party::default(),
-        service: Service::default(),
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "".into(),
-        code: "".into(),
-    }
+    let source = Party { workload: name.into(), ..Party::default() };
+    tcp(source, Service::default(), Party::default())
 }
 
 fn opened(count: u64) -> Point {
