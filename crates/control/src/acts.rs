@@ -22,7 +22,7 @@ use lateen_translate::Role;
 
 use crate::findings::Count;
 use choice::Choice;
-pub use reach::Reach;
+pub use reach::{Reach, Traffic};
 
 /// What acts on what.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ pub struct Acts {
 #[derive(Debug)]
 struct Acting {
     key: Key,
-    badges: Vec<&'static str>,
+    reach: Arc<Reach>,
     issues: Count,
 }
 
@@ -74,7 +74,7 @@ impl Acts {
     ) -> Self {
         let acting = |(key, reach): &(Key, Arc<Reach>)| Acting {
             key: key.clone(),
-            badges: reach.badges.clone(),
+            reach: reach.clone(),
             issues: issues(key),
         };
         let objects = reaches.iter().map(acting).collect();
@@ -117,10 +117,8 @@ impl Acts {
     /// The badges of a place, and how much is wrong with what acts on it; `through` counts its services' objects too.
     pub fn marks(&self, place: &Place, through: bool) -> (Vec<&'static str>, Count) {
         let (mut badges, mut issues) = (BTreeSet::new(), Count::default());
-        let behind = place.through.difference(&place.own).filter(|_| through);
-        for index in place.own.iter().chain(behind) {
-            let object = &self.objects[*index];
-            badges.extend(object.badges.iter().copied());
+        for object in self.acting(place, through) {
+            badges.extend(object.reach.badges.iter().copied());
             issues.errors += object.issues.errors;
             issues.warnings += object.issues.warnings;
         }
@@ -128,6 +126,18 @@ impl Acts {
             badges.insert("missingSidecar");
         }
         (badges.into_iter().collect(), issues)
+    }
+
+    /// What they say of its traffic.
+    pub fn traffic(&self, place: &Place, through: bool) -> Traffic {
+        let mut traffic = Traffic::default();
+        self.acting(place, through).for_each(|object| traffic.add(&object.reach.traffic));
+        traffic
+    }
+
+    fn acting(&self, place: &Place, through: bool) -> impl Iterator<Item = &Acting> {
+        let behind = place.through.difference(&place.own).filter(move |_| through);
+        place.own.iter().chain(behind).map(|index| &self.objects[*index])
     }
 
     /// The objects of every service, aligned with the snapshot's.

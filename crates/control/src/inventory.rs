@@ -196,7 +196,7 @@ impl Inventory {
                 kind: "service",
                 namespace: namespace.to_owned(),
                 name: service.name.to_string(),
-                labels: service.selector.clone().unwrap_or_default(),
+                labels: Labels::clone(&service.labels),
                 r#type: Some(r#type.to_owned()),
                 instances: Some(Instances { all: endpoints.len(), ready }),
                 sidecars: None,

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::{DATABASE, ECHO_GATEWAY, SOON, answers, echo_mesh, mesh, service};
 use lateen_testkit::isolate::isolated;
-use lateen_testkit::mesh::Mesh;
+use lateen_testkit::mesh::{Mesh, Part, START};
 use lateen_testkit::net::{ask, connect, is_listening};
 use lateen_testkit::process::Process;
-use lateen_testkit::wait::wait_until;
+use lateen_testkit::tools::echo_client;
+use lateen_testkit::wait::{holds_for, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -342,6 +343,45 @@ fn a_connection_of_a_killed_sidecar_is_not_open_any_more() {
             ensure!(active == 0, "{active} are open");
             Ok(())
         })
+    });
+}
+
+#[test]
+fn a_killed_control_plane_tells_of_no_rate_that_is_too_high_when_it_is_back() {
+    isolated(|| {
+        let (mesh, _server) = echo_mesh()?;
+        let api = Api::of(&mesh)?;
+        let program = echo_client()?.display().to_string();
+        let steady = [program.as_str(), "tcp-echo-server", "8020", "100"];
+        let _client = mesh.run("echo-client", "app=echo-client", &steady)?;
+        let rate = |duration: &str| {
+            let path = format!("graph?type=workload&services=false&duration={duration}");
+            let graph = api.get(&path)?;
+            let edges = graph["edges"].as_array().cloned().unwrap_or_default();
+            let edge = edges.iter().find(|edge| edge["source"] == NODES[1]);
+            edge.and_then(|edge| edge["traffic"]["tcp"]["sent"].as_f64()).context("no such edge")
+        };
+        // Its lines are of as many bytes from the hundredth on.
+        let known = || rate("15").and_then(|long| Ok((long, rate("5")?)));
+        let expected = wait_until("a steady rate", SOON + SHOWN + SHOWN, || {
+            let (long, short) = known()?;
+            ensure!((long / short - 1.0).abs() < 0.03, "{long} and {short} bytes per second");
+            Ok(long)
+        })?;
+        for _ in 0..3 {
+            let old = mesh.kill(Part::Control)?;
+            mesh.wait_for_successor(Part::Control, old)?;
+            wait_until("its first rate", START + SHOWN, || rate("60"))?;
+            holds_for("the rate", Duration::from_secs(6), || {
+                for duration in ["5", "60"] {
+                    let now = rate(duration)?;
+                    let limits = 0.85 * expected..1.15 * expected;
+                    ensure!(limits.contains(&now), "{now} of {expected} over {duration} s");
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     });
 }
 

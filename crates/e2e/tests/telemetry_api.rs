@@ -186,7 +186,10 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
         let lost = telemetry("default", "lost", ("app", "a"), spec);
         let warned = ["apply", "--warnings-as-errors", "-f", "-"];
         let warned = mesh.kubectl_tool().fails_with_input(&warned, &lost)?;
-        ensure!(warned.contains("Warning: ") && warned.contains("has no \"nowhere\""), "{warned}");
+        let said = "Warning: error IST0101 Telemetry default/lost: spec.accessLogging[0].providers[0].name: \
+                    meshConfig.extensionProviders has no \"nowhere\": use envoy, or add it\n";
+        let once = warned.matches("Warning: ").count() == 1;
+        ensure!(warned.contains(said) && once, "{warned}");
         let all = |name: &str| {
             format!(
                 "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {{name: {name}}}\n\

@@ -271,7 +271,7 @@ impl Stream {
             (Some(span), None) => span,
             (_, Some(covered)) => store.begin(covered, report.is_first),
             (None, None) if report.points.is_empty() => store.begin(0, false),
-            (None, None) => store.begin(STEP, false),
+            (None, None) => store.begin(STEP * 1000, false),
         };
         *next = Some(span.later());
         span

@@ -110,7 +110,7 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
     let mut ways = Ways::default();
     let mut places = Places::new(query);
     for (key, sum) in &sums {
-        let Some(report) = reports.counted(key, sum.route) else { continue };
+        let Some(heard) = reports.counted(key, sum.route) else { continue };
         let Some(seen) = query.visible(key) else { continue };
         // What is hidden has no number of its own.
         let route = matches!(seen, Cow::Borrowed(_)).then_some(sum.route);
@@ -118,12 +118,12 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
         for (from, to) in places.hops(&seen, route) {
             let way = ways.between((from, to, seen.protocol));
             way.tally.add(&seen, sum);
-            way.mutual = way.mutual.saturating_add(report.mutual);
-            way.plain = way.plain.saturating_add(report.plain);
+            way.mutual = way.mutual.saturating_add(heard.mutual);
+            way.plain = way.plain.saturating_add(heard.plain);
             way.led_to(service, Load::of(sum));
         }
     }
-    let known = sums.iter().map(|(_, sum)| sum.steps);
+    let known = sums.iter().map(|(_, sum)| sum.steps).filter(|steps| *steps > 0);
     let known = known.clone().min().zip(known.max()).map(|(least, most)| [least, most]);
     assemble(query, notices(query, known), ways.all, places.into_nodes())
 }

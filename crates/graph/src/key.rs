@@ -244,8 +244,22 @@ impl Key {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::{Key, LabelPair, Party, Protocol, Reporter, Service, Texts};
+
+    /// Of connections of which a client tells.
+    pub(crate) fn tcp(source: Party, service: Service, destination: Party) -> Key {
+        Key {
+            reporter: Reporter::Source,
+            source,
+            destination,
+            service,
+            protocol: Protocol::Tcp,
+            mutual_tls: false,
+            flags: "".into(),
+            code: "".into(),
+        }
+    }
 
     #[test]
     fn a_key_is_read_from_its_own_labels() {

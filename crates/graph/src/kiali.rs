@@ -36,7 +36,6 @@ const MARKS: &[(&str, &str)] = &[
     ("faultInjection", "hasFaultInjection"),
     ("mirroring", "hasMirroring"),
     ("timeout", "hasRequestTimeout"),
-    ("trafficShifting", "hasTrafficShifting"),
 ];
 
 pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali<'g> {
@@ -64,6 +63,8 @@ pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali
 fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate) -> NodeData<'g> {
     let entry = (node.kind == NodeKind::ServiceEntry)
         .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
+    let [served, routed] =
+        [&node.configured.served, &node.configured.routed].map(|hostnames| Hosts { hostnames });
     NodeData {
         id: Cow::Borrowed(&node.id),
         parent: None,
@@ -85,10 +86,10 @@ fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate
         dest_services: told.asked_for(node),
         is_service_entry: entry,
         is_gateway: node.gateway.map(|gateway| match gateway {
-            "egress" => Gateway::EgressInfo(Hosts {}),
-            _ => Gateway::IngressInfo(Hosts {}),
+            "egress" => Gateway::EgressInfo(served),
+            _ => Gateway::IngressInfo(served),
         }),
-        has_virtual_service: node.badges.contains(&"virtualService").then_some(Hosts {}),
+        has_virtual_service: node.badges.contains(&"virtualService").then_some(routed),
         marks: marks(node, asked),
         is_box: None,
         health_data: (),
@@ -113,6 +114,8 @@ fn marks(node: &Node, asked: Namespaces<'_>) -> Pairs<&'static str, bool> {
         ("isInaccessible", is_inaccessible(node)),
         ("isOutside", is_outside(node, asked)),
         ("isOutOfMesh", node.out_of_mesh),
+        ("hasTrafficShifting", node.configured.shifts_requests),
+        ("hasTCPTrafficShifting", node.configured.shifts_connections),
     ];
     let by_badge = MARKS.iter().map(|(badge, name)| (*name, node.badges.contains(badge)));
     own.into_iter().chain(by_badge).filter(|(_, is)| *is).collect()

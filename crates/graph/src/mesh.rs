@@ -26,6 +26,7 @@ pub fn mark(graph: &mut Graph, acts: &Acts, services: bool, is_past: bool) {
         }
         let (badges, issues) = acts.marks(place, !services);
         node.badges = badges;
+        node.configured = acts.traffic(place, !services);
         node.issues = Some(issues);
         node.out_of_mesh = place.is_out_of_mesh();
     }

@@ -1,6 +1,8 @@
 //! What went over one edge in one step, and a dense form to keep many of them. In: numbers. Out: bytes, of which
 //! a step in which little happened takes few.
 
+use std::ops::Range;
+
 use lateen_telemetry::histogram::Native;
 
 /// Counts of one step.
@@ -49,10 +51,10 @@ impl Point {
         self.latency.merge(&other.latency);
     }
 
-    /// One of so many parts, which are nearly equal and add up to the whole.
-    pub fn part(&self, index: u64, of: u64) -> Self {
+    /// A part of the time that it is of, in whose parts it is in proportion; they add up to the whole.
+    pub fn part(&self, time: Range<u64>, of: u64) -> Self {
         let until = |count: u64, end: u64| count / of * end + count % of * end / of;
-        let share = |count: u64| until(count, index + 1) - until(count, index);
+        let share = |count: u64| until(count, time.end) - until(count, time.start);
         let mut part = Self::default();
         for (own, count) in part.counts_mut().into_iter().zip(self.counts()) {
             *own = share(count);
@@ -289,12 +291,14 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn parts_are_nearly_equal_and_add_up_to_the_whole(whole in points(), of in 1u64..7) {
-            let parts: Vec<Point> = (0..of).map(|index| whole.part(index, of)).collect();
+        fn parts_are_in_proportion_and_add_up_to_the_whole(whole in points(), of in 1u64..40, long in 1u64..9) {
             let mut sum = Point::default();
-            for part in &parts {
-                sum.add(part);
-                prop_assert!(part.sent.abs_diff(whole.sent / of) <= 1);
+            for start in (0..of).step_by(long as usize) {
+                let time = start..of.min(start + long);
+                let part = whole.part(time.clone(), of);
+                sum.add(&part);
+                let expected = u128::from(whole.sent) * u128::from(time.end - time.start) / u128::from(of);
+                prop_assert!(u128::from(part.sent).abs_diff(expected) <= 1);
             }
             prop_assert_eq!(sum, whole);
         }

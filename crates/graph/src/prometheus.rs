@@ -9,6 +9,7 @@
 mod client;
 mod counters;
 mod course;
+mod series;
 mod targets;
 
 use std::sync::Arc;
@@ -18,8 +19,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::collect::{Traffic, seconds};
 use crate::store::{KEPT, LAG, STEP, Store, step_of};
-use client::{Client, Series};
+use client::Client;
 use counters::{Counters, MOST};
+use series::Series;
 
 pub use client::{Address, Failure, Settings};
 

@@ -26,7 +26,7 @@ pub struct Report {
     pub points: HashMap<Key, Point>,
     /// If there are any, all connections that are open after these points.
     pub standing: Vec<(Key, i64)>,
-    /// Seconds before it that it is of, if it says so.
+    /// Milliseconds before it that it is of, if it says so.
     pub covered: Option<u64>,
     /// Before them there was nothing.
     pub is_first: bool,
@@ -43,7 +43,7 @@ impl Report {
         for (name, sample) in samples {
             let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
             if name == COVERED {
-                report.covered = Some(gauge as u64);
+                report.covered = Some((gauge * 1000.0) as u64);
                 continue;
             }
             if name == FIRST {

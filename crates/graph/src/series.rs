@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::graph::{Query, Reports, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
-use crate::store::{STEP, Scraped, Store};
+use crate::store::{STEP, Scraped, Store, Sum};
 use crate::view::{GraphType, Lines, Series};
 
 /// One direction, by protocol, before it is numbers per second.
@@ -52,13 +52,18 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
     let reports = Reports::of(&sums);
     let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
-    let mut known: Option<Scraped> = None;
+    let (oldest, _) = store.range();
+    let (mut scraped, mut since): (Option<Scraped>, _) = (None, oldest);
     // A connection that nothing went over lately is open nevertheless.
-    for (key, sum) in sums.iter().filter(|(_, sum)| sum.open != 0 || sum.scraped.is_some()) {
+    let tells = |sum: &Sum| sum.open != 0 || sum.scraped.is_some() || sum.since > oldest;
+    for (key, sum) in sums.iter().filter(|(_, sum)| tells(sum)) {
         let sides = sides(id, query, key);
         let is_its = sides.inbound || sides.outbound;
         if is_its && reports.count(key, sum.route) {
-            known = known.into_iter().chain(sum.scraped).reduce(Scraped::or);
+            scraped = scraped.into_iter().chain(sum.scraped).reduce(Scraped::or);
+            if sum.scraped.is_none() {
+                since = since.max(sum.since);
+            }
             for steps in sides.of(&mut inbound, &mut outbound).filter(|_| sum.open != 0) {
                 let course = steps.course(key, length);
                 course.open = course.open.saturating_add(sum.open);
@@ -79,10 +84,9 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             }
         },
     );
-    let (oldest, _) = store.range();
-    let known = known.unwrap_or(Scraped { since: 0, until: last });
+    let known = scraped.unwrap_or(Scraped { since, until: last });
     let unobserved =
-        [known.since.max(oldest).saturating_sub(first), last.saturating_sub(known.until)]
+        [known.since.max(since).saturating_sub(first), last.saturating_sub(known.until)]
             .map(|steps| (steps as usize).min(length));
     Series {
         id: id.to_owned(),

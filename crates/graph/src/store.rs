@@ -20,6 +20,7 @@ use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
 pub use scraped::{LAG, Scraped};
+use span::STEP_MS;
 pub use span::Span;
 
 /// Seconds of a step.
@@ -64,6 +65,8 @@ pub struct Sum {
     pub points: Point,
     /// Steps that they are of: fewer than were asked for where the others are not known.
     pub steps: u32,
+    /// The first step that is known.
+    pub since: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
     pub open: i64,
     /// What is known of the key, if scrapes tell it.
@@ -124,9 +127,9 @@ impl Store {
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
         let (before, after);
-        if span.steps > 1 && !point.is_empty() {
+        if span.over > STEP_MS && !point.is_empty() {
             before = line.cost();
-            line.spread(point, span.steps);
+            line.spread(point, span.over);
             after = line.cost();
         } else {
             before = line.current.heap();
@@ -285,13 +288,13 @@ impl Store {
             let asked = last.min(self.now);
             let last = line.told(last, self.now);
             let early = asked.saturating_sub(last);
-            let known = line.since.max(self.oldest).min(last);
-            let first = first.saturating_sub(early).max(known);
+            let since = line.since.max(self.oldest);
+            let first = first.saturating_sub(early).max(since);
             let points = if self.awaited > 0 { Point::default() } else { line.sum(first, last) };
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
-            let steps = last.saturating_sub(first).saturating_add(1);
-            (key, Sum { route: line.route, points, steps, open, scraped: line.scraped() })
+            let steps = last.saturating_add(1).saturating_sub(first);
+            (key, Sum { route: line.route, points, steps, since, open, scraped: line.scraped() })
         })
     }
 

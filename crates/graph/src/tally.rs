@@ -31,7 +31,7 @@ struct Sums(Vec<Sum>);
 struct Sum {
     steps: u32,
     all: Point,
-    /// Connections that are open now.
+    /// Connections that are open now, though nothing be known of any step.
     open: i64,
     /// Connections or requests that failed.
     failed: u64,
@@ -160,7 +160,7 @@ impl Sums {
 
 impl Sum {
     fn seconds(&self) -> f64 {
-        f64::from(self.steps) * store::STEP as f64
+        f64::from(self.steps.max(1)) * store::STEP as f64
     }
 
     fn merge(&mut self, other: &Self) {

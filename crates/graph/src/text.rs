@@ -118,11 +118,11 @@ fn state(edge: &Edge) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lateen_telemetry::labels::Reporter;
 
     use super::{LONGEST_NAME, Parts, text};
     use crate::graph::{Query, graph};
-    use crate::key::{Key, Party, Protocol, Service};
+    use crate::key::tests::tcp;
+    use crate::key::{Key, Party, Service};
     use crate::point::Point;
     use crate::store::{Store, step_of};
     use crate::view::GraphType;
@@ -130,16 +130,9 @@ mod tests {
     #[test]
     fn names_neither_rule_a_terminal_nor_forge_a_row_nor_widen_it_without_end() {
         let named = |name: &str| Party { workload: name.into(), ..Party::default() };
-        let key = Key {
-            reporter: Reporter::Source,
-            source: named("a\u{1b}[2J\nforged -> row"),
-            destination: named(&"x".repeat(400)),
-            service: Service::default(),
-            protocol: Protocol::Tcp,
-            mutual_tls: false,
-            flags: "\u{1b}[31mUF".into(),
-            code: "".into(),
-        };
+        let (source, destination) = (named("a\u{1b}[2J\nforged -> row"), named(&"x".repeat(400)));
+        let key = tcp(source, Service::default(), destination);
+        let key = Key { flags: "\u{1b}[31mUF".into(), ..key };
         let (mut store, now) = (Store::new(1 << 20, 1000), 1000);
         store.add(now, key, &Point { opened: 1, closed: 1, ..Point::default() });
         let query = Query {

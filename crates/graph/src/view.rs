@@ -79,6 +79,9 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issues: Option<Count>,
     pub badges: Vec<&'static str>,
+    /// What configuration says of its traffic.
+    #[serde(skip)]
+    pub configured: lateen_control::acts::Traffic,
 }
 
 fn is_false(flag: &bool) -> bool {

@@ -17,6 +17,8 @@ pub struct Service {
     /// The object's name; for a ServiceEntry the host.
     pub name: Arc<str>,
     pub meta: Arc<Meta>,
+    /// The object's own.
+    pub labels: Arc<Labels>,
     pub ports: Vec<Port>,
     /// Virtual addresses that the object names itself.
     pub addresses: Vec<IpAddr>,

@@ -212,9 +212,8 @@ impl World {
         match resource {
             Resource::Namespace(_) => set(&mut tables.namespaces, meta.name.clone(), Some(labels)),
             Resource::Service(item) => {
-                let annotations = object.annotations.clone().unwrap_or_default();
                 let found =
-                    item.spec.as_ref().map(|spec| service(meta, &annotations, spec, domain, notes));
+                    item.spec.as_ref().map(|spec| service(meta, object, spec, domain, notes));
                 set(&mut tables.services, name, found.map(Arc::new));
             }
             Resource::EndpointSlice(item) => {
@@ -226,10 +225,8 @@ impl World {
                 set(&mut tables.pods, name, found.map(Arc::new));
             }
             Resource::ServiceEntry(item) => {
-                let automatic = labels.get("networking.istio.io/enable-autoallocate-ip");
-                let automatic = automatic.is_none_or(|value| value != "false");
                 let given = &item.status.addresses;
-                let found = service_entry(meta, &item.spec, automatic, given, notes);
+                let found = service_entry(meta, &item.spec, labels, given, notes);
                 set(&mut tables.entries, name, Some(Arc::new(found)));
             }
             Resource::WorkloadEntry(item) => {

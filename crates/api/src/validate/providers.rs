@@ -33,9 +33,14 @@ pub fn known_providers(config: Option<&Value>) -> Vec<KnownProvider> {
     let text = config.and_then(|map| map["data"][MESH_CONFIG.2].as_str());
     let written = text.and_then(|text| parse_mesh_config(text, &object).0).unwrap_or_default();
     let written = written.extension_providers.into_iter();
-    let written = written.map(|one| KnownProvider { kind: kind(&one), name: one.name });
-    let built_in = BUILT_IN.map(|(name, kind)| KnownProvider { name: name.to_owned(), kind });
-    written.chain(built_in).collect()
+    let mut known: Vec<KnownProvider> =
+        written.map(|one| KnownProvider { kind: kind(&one), name: one.name }).collect();
+    for (name, kind) in BUILT_IN {
+        if known.iter().all(|one| !one.is_named(name)) {
+            known.push(KnownProvider { name: name.to_owned(), kind });
+        }
+    }
+    known
 }
 
 fn kind(provider: &ExtensionProvider) -> &'static str {
@@ -47,8 +52,15 @@ fn kind(provider: &ExtensionProvider) -> &'static str {
         ("envoyTcpAls", provider.envoy_tcp_als.is_some()),
         ("envoyHttpAls", provider.envoy_http_als.is_some()),
         ("envoyOtelAls", provider.envoy_otel_als.is_some()),
+        ("datadog", provider.datadog.is_some()),
+        ("skywalking", provider.skywalking.is_some()),
+        ("lightstep", provider.lightstep.is_some()),
+        ("opencensus", provider.opencensus.is_some()),
+        ("stackdriver", provider.stackdriver.is_some()),
+        ("envoyExtAuthzHttp", provider.envoy_ext_authz_http.is_some()),
+        ("envoyExtAuthzGrpc", provider.envoy_ext_authz_grpc.is_some()),
     ];
-    kinds.into_iter().find(|(_, is_set)| *is_set).map_or("another", |(kind, _)| kind)
+    kinds.into_iter().find(|(_, is_set)| *is_set).map_or("sds", |(kind, _)| kind)
 }
 
 /// Warnings about those that a Telemetry object names and that are not known, or not of a kind for it.
@@ -64,7 +76,11 @@ pub fn unusable_providers(
             for (index, provider) in item["providers"].as_array().into_iter().flatten().enumerate()
             {
                 let name = provider["name"].as_str().unwrap_or_default();
-                let Some(message) = unusable(name, field, kinds, known) else { continue };
+                let mut named = known.iter().filter(|one| one.is_named(name));
+                if name.is_empty() || named.any(|one| kinds.contains(&one.kind)) {
+                    continue;
+                }
+                let message = why_unusable(name, field, known);
                 let path = format!("spec.{field}[{at}].providers[{index}].name");
                 let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
                 found.push(Issue::warning(object.clone(), path, code, message));
@@ -74,25 +90,36 @@ pub fn unusable_providers(
     found
 }
 
-fn unusable(name: &str, field: &str, kinds: &[&str], known: &[KnownProvider]) -> Option<String> {
-    let mut named = known.iter().filter(|one| one.name.eq_ignore_ascii_case(name));
-    if name.is_empty() || named.clone().any(|one| kinds.contains(&one.kind)) {
-        return None;
-    }
-    if let Some(other) = named.next() {
-        return Some(format!(
-            "provider {name:?} is of kind {}, which {field} cannot use: name one of kind {}",
-            other.kind,
-            kinds.join(", ")
-        ));
+/// Why a field of Telemetry, or of MeshConfig's `defaultProviders`, cannot use the provider that it names.
+pub fn why_unusable(name: &str, field: &str, known: &[KnownProvider]) -> String {
+    let kinds = KINDS.iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, kinds)| kinds);
+    let either = either(kinds);
+    if let Some(other) = known.iter().find(|one| one.is_named(name)) {
+        let kind = other.kind;
+        return format!(
+            "provider {name:?} is of kind {kind}, which {field} cannot use: name one of kind {either}"
+        );
     }
     let fitting = known.iter().filter(|one| kinds.contains(&one.kind));
     let fitting: Vec<&str> = fitting.map(|one| one.name.as_str()).collect();
     let remedy = match fitting.is_empty() {
-        true => format!("add one of kind {}", kinds.join(", ")),
-        false => format!("use one of {}, or add it", fitting.join(", ")),
+        true => format!("add one of kind {either}"),
+        false => format!("use {}, or add it", fitting.join(", ")),
     };
-    Some(format!("meshConfig.extensionProviders has no {name:?}: {remedy}"))
+    format!("meshConfig.extensionProviders has no {name:?}: {remedy}")
+}
+
+fn either(kinds: &[&str]) -> String {
+    match kinds {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        kinds => kinds.concat(),
+    }
+}
+
+impl KnownProvider {
+    fn is_named(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
 }
 
 #[cfg(test)]
@@ -122,10 +149,10 @@ mod tests {
         assert_eq!(paths(Some(&config)), [tracing, logging]);
         assert_eq!(paths(None), [tracing, "spec.metrics[0].providers[1].name", logging]);
         let found = unusable_providers(&telemetry, &object, &known_providers(Some(&config)));
-        let message = "meshConfig.extensionProviders has no \"zipkin\": add one of kind opentelemetry, zipkin";
+        let message = "meshConfig.extensionProviders has no \"zipkin\": add one of kind opentelemetry or zipkin";
         assert_eq!(found[0].message, message);
         let message = &found[1].message;
-        assert!(message.ends_with("no \"nowhere\": use one of envoy, or add it"), "{message}");
+        assert!(message.ends_with("no \"nowhere\": use envoy, or add it"), "{message}");
     }
 
     #[test]
@@ -145,8 +172,8 @@ mod tests {
             )
         };
         let log = "envoyFileAccessLog";
-        let logs = "envoyFileAccessLog, envoyTcpAls, envoyHttpAls, envoyOtelAls";
-        let traces = message("file", log, "tracing", "opentelemetry, zipkin");
+        let logs = "envoyFileAccessLog, envoyTcpAls, envoyHttpAls or envoyOtelAls";
+        let traces = message("file", log, "tracing", "opentelemetry or zipkin");
         let metrics = message("file", log, "metrics", "prometheus");
         let logging = message("prometheus", "prometheus", "accessLogging", logs);
         let expected = [

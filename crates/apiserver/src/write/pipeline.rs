@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lateen_api::intent::Intent;
-use lateen_api::issue::ObjectRef;
+use lateen_api::issue::{Issue, ObjectRef, Severity};
 use lateen_api::kinds::{Kind, Source, by_kind};
 use lateen_api::resource::object_ref;
 use lateen_api::validate;
@@ -121,7 +121,8 @@ impl Change<'_> {
         Ok(new)
     }
 
-    /// Of those that a Telemetry object names and MeshConfig does not have.
+    /// Of those that a Telemetry object names and MeshConfig does not have, in the words of the finding that the mesh will
+    /// have of it.
     fn warn_of_providers(&mut self, new: &Value) {
         let kind = self.kind();
         if kind.kind != "Telemetry" || !self.target.subresource.is_empty() {
@@ -133,7 +134,8 @@ impl Change<'_> {
         let config = map.and_then(|stored| serde_json::from_slice(&stored.bytes).ok());
         let known = validate::known_providers(config.as_ref());
         let found = validate::unusable_providers(new, &object_ref(kind, new), &known);
-        self.warnings.extend(found.iter().map(ToString::to_string));
+        let told = found.into_iter().map(|issue| Issue { severity: Severity::Error, ..issue });
+        self.warnings.extend(told.map(|issue| issue.to_string()));
     }
 
     /// Of what would be wrong with the object, and newly with others, of those that the user may read, as far as that is

@@ -1,5 +1,7 @@
 //! How far an Istio object reaches. In: the object as JSON. Out: the hosts, gateways and workloads that it names.
 
+use std::collections::BTreeSet;
+
 use lateen_api::kinds::Kind;
 use lateen_model::host::Domain;
 use lateen_model::service::Labels;
@@ -15,6 +17,27 @@ pub struct Reach {
     pub workloads: Option<Selector>,
     /// The words of the graph API for what it does.
     pub badges: Vec<&'static str>,
+    pub traffic: Traffic,
+}
+
+/// What an object says of traffic that Kiali tells of, too.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Traffic {
+    /// The hosts that VirtualServices route and that Gateways serve, as they are written.
+    pub routed: BTreeSet<String>,
+    pub served: BTreeSet<String>,
+    /// Whether it is led to several destinations: requests, and connections.
+    pub shifts_requests: bool,
+    pub shifts_connections: bool,
+}
+
+impl Traffic {
+    pub fn add(&mut self, other: &Self) {
+        self.routed.extend(other.routed.iter().cloned());
+        self.served.extend(other.served.iter().cloned());
+        self.shifts_requests |= other.shifts_requests;
+        self.shifts_connections |= other.shifts_connections;
+    }
 }
 
 /// Which workloads an object chooses.
@@ -56,6 +79,13 @@ impl Reach {
             "DestinationRule" => destination_rule(spec, home),
             "Gateway" => Self {
                 badges: vec!["gateway"],
+                traffic: Traffic {
+                    served: items(&spec["servers"])
+                        .flat_map(|server| texts(&server["hosts"]))
+                        .map(str::to_owned)
+                        .collect(),
+                    ..Traffic::default()
+                },
                 workloads: Some(Selector {
                     labels: labels(&spec["selector"]),
                     scope: Scope::Anywhere,
@@ -104,8 +134,16 @@ fn virtual_service(spec: &Value, home: Home<'_>) -> Reach {
     let destinations = routes.iter().flat_map(|route| items(&route["route"]));
     let leads = destinations.filter_map(|one| one["destination"]["host"].as_str());
     reach.hosts.extend(leads.flat_map(|host| names(host, home)));
+    let is_split = |route: &Value| items(&route["route"]).count() > 1;
+    let shifts = |protocol: &str| items(&spec[protocol]).any(is_split);
+    reach.traffic = Traffic {
+        routed: texts(&spec["hosts"]).map(str::to_owned).collect(),
+        shifts_requests: shifts("http"),
+        shifts_connections: shifts("tls") || shifts("tcp"),
+        ..Traffic::default()
+    };
     for (badge, is_there) in [
-        ("trafficShifting", (|route| items(&route["route"]).count() > 1) as fn(&Value) -> bool),
+        ("trafficShifting", is_split as fn(&Value) -> bool),
         ("faultInjection", |route| route["fault"].is_object()),
         ("mirroring", |route| route["mirror"].is_object() || items(&route["mirrors"]).count() > 0),
         ("timeout", |route| route["timeout"].is_string()),

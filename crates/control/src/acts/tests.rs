@@ -10,7 +10,7 @@ use lateen_model::{Change, World};
 use lateen_translate::Role;
 use serde_json::{Value, json};
 
-use super::{Acts, Connected, Reach};
+use super::{Acts, Connected, Reach, Traffic};
 use crate::findings::Count;
 
 /// `echo` and `other` in `shop`, the gateway in `istio-system`, a database outside.
@@ -106,7 +106,8 @@ fn virtual_services_act_on_their_hosts_destinations_and_gateways() {
         "networking",
         "Gateway",
         "shop/gw",
-        json!({"servers": [], "selector": {"istio": "ingressgateway"}}),
+        json!({"servers": [{"hosts": ["a.example.com"]}, {"hosts": ["*", "a.example.com"]}],
+               "selector": {"istio": "ingressgateway"}}),
     );
     let bound = named(json!({"hosts": ["*"], "gateways": ["gw"], "tcp": route}));
     let acts = acts_with(vec![gateway, bound]);
@@ -114,6 +115,11 @@ fn virtual_services_act_on_their_hosts_destinations_and_gateways() {
     assert_eq!(on(FRONT), ["gw", "vs", "front"]);
     assert_eq!(on("service/shop/other"), [""; 0]);
     assert_eq!(on(ECHO), ["vs"]);
+    let of = |id: &str| acts.traffic(acts.place(id).unwrap(), false);
+    let served = ["*", "a.example.com"].map(str::to_owned);
+    let any: BTreeSet<String> = ["*".to_owned()].into();
+    assert_eq!((of(FRONT).served, of(FRONT).routed), (served.into(), any.clone()));
+    assert_eq!((of(ECHO).served, of(ECHO).routed), (BTreeSet::new(), any));
 }
 
 #[test]
@@ -208,6 +214,14 @@ fn selections_have_what_acts_on_their_parts() {
     let workload = acts.place(ECHO_1).unwrap();
     assert_eq!(acts.marks(workload, false).0, [""; 0]);
     assert_eq!(acts.marks(workload, true).0, badges);
+    let expected = Traffic {
+        routed: ["echo".to_owned()].into(),
+        shifts_connections: true,
+        ..Traffic::default()
+    };
+    assert_eq!(acts.traffic(service, false), expected);
+    assert_eq!(acts.traffic(workload, true), expected);
+    assert_eq!(acts.traffic(workload, false), Traffic::default());
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn world() -> Arc<Published> {
     for object in [
         json!({"apiVersion": "v1", "kind": "Namespace",
                "metadata": {"name": "shop", "labels": {"istio-injection": "enabled"}}}),
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo", "namespace": "shop"},
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo", "namespace": "shop", "labels": {"team": "a"}},
                "spec": {"ports": [{"port": 80, "name": "tcp"}], "selector": {"app": "echo"}}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
                "metadata": {"name": "echo-1", "namespace": "shop"},
@@ -26,7 +26,7 @@ fn world() -> Arc<Published> {
                "spec": {"address": "10.0.0.2", "labels": {"app": "echo", "version": "v2"}},
                "status": {"conditions": [{"type": "Healthy", "status": "False"}]}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
-               "metadata": {"name": "db", "namespace": "data"},
+               "metadata": {"name": "db", "namespace": "data", "labels": {"tier": "data"}},
                "spec": {"hosts": ["db.example.com"], "ports": [{"number": 1, "name": "tcp", "protocol": "TCP"}],
                         "resolution": "DNS"}}),
     ] {
@@ -61,6 +61,8 @@ fn what_is_there_is_listed() {
         .collect();
     assert_eq!(ids, ["serviceEntry/data/db.example.com", "service/shop/echo"]);
     assert_eq!(services["items"][1]["instances"], json!({ "all": 2, "ready": 1 }));
+    let labels = [0, 1].map(|at| services["items"][at]["labels"].clone());
+    assert_eq!(labels, [json!({"tier": "data"}), json!({"team": "a"})], "and no selectors");
     let workloads = get("workloads", "");
     let first = &workloads["items"][0];
     assert_eq!(

@@ -38,7 +38,8 @@ fn inventory(findings: Arc<Findings>) -> Inventory {
     for object in [
         json!({"apiVersion": "v1", "kind": "Namespace",
                "metadata": {"name": "shop", "labels": {"istio-injection": "enabled", "istio.io/rev": "one"}}}),
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "echo", "namespace": "shop"},
+        json!({"apiVersion": "v1", "kind": "Service",
+               "metadata": {"name": "echo", "namespace": "shop", "labels": {"app": "echo"}},
                "spec": {"ports": [{"port": 80, "name": "tcp"}], "selector": {"app": "echo"}}}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
                "metadata": {"name": "echo-1", "namespace": "shop"},

@@ -7,12 +7,12 @@ use lateen_control::findings::Count;
 use lateen_runtime::pages::{Ask, Reader, Secret, User};
 use lateen_telemetry::Flag;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::labels::Reporter;
 use lateen_testkit::contract::check;
 use serde_json::{Value, json};
 
 use super::{About, Inventory, Traffic, pages};
 use crate::connection::{Connection, Object};
+use crate::key::tests::tcp;
 use crate::key::{Key, Party, Protocol, Service};
 use crate::point::Point;
 use crate::store::STEP;
@@ -34,19 +34,16 @@ fn party(name: &str) -> Party {
 
 fn key(protocol: Protocol) -> Key {
     let host = "s.shop.svc.cluster.local".into();
+    let service = Service { host, name: "s".into(), namespace: "shop".into() };
     Key {
-        reporter: Reporter::Source,
-        source: party("client"),
-        destination: party("server"),
-        service: Service { host, name: "s".into(), namespace: "shop".into() },
         protocol,
-        mutual_tls: false,
         flags: "UF".into(),
         code: match protocol {
             Protocol::Tcp => "".into(),
             Protocol::Http => "503".into(),
             Protocol::Grpc => "14".into(),
         },
+        ..tcp(party("client"), service, party("server"))
     }
 }
 

@@ -241,8 +241,11 @@ fn a_report_says_what_it_is_over_and_whether_there_was_anything_before() {
         points
     };
     assert_eq!(steps(&[]), [60]);
-    assert_eq!(steps(&[gauge(COVERED, 14.0)]), [20; 3]);
-    assert_eq!(steps(&[gauge(COVERED, 1e300), gauge(FIRST, 1.0)]), [10; 6]);
+    assert_eq!(steps(&[gauge(COVERED, 15.1)]), [20; 3]);
+    assert_eq!(steps(&[gauge(COVERED, 14.0)]), [17, 21, 22]);
+    assert_eq!(steps(&[gauge(COVERED, 40.0), gauge(FIRST, 1.0)]), [7, 8, 7, 8, 7, 8]);
+    assert_eq!(steps(&[gauge(COVERED, 1e300), gauge(FIRST, 1.0)]), [1], "but for a rest");
+    assert_eq!(steps(&[gauge(COVERED, f64::NAN)]), [60]);
     let read = |all: &[MetricFamily]| Report::read(all).is_first;
     assert!(read(&[gauge(FIRST, 1.0)]) && !read(&[gauge(COVERED, 14.0)]));
 }

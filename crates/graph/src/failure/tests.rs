@@ -5,7 +5,8 @@ use lateen_telemetry::labels::Reporter;
 
 use super::{Failure, TELLING};
 use crate::connection::{Connection, Object};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 
 /// In a mesh of which nothing is known.
 fn failure(key: &Key, connection: &Connection) -> Option<Failure> {
@@ -18,20 +19,12 @@ fn key() -> Key {
         namespace: "shop".into(),
         ..Party::default()
     };
-    Key {
-        reporter: Reporter::Source,
-        source: party("client"),
-        destination: party("server"),
-        service: Service {
-            host: "s.shop.svc.cluster.local".into(),
-            name: "s".into(),
-            namespace: "shop".into(),
-        },
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "UF".into(),
-        code: "".into(),
-    }
+    let service = Service {
+        host: "s.shop.svc.cluster.local".into(),
+        name: "s".into(),
+        namespace: "shop".into(),
+    };
+    Key { flags: "UF".into(), ..tcp(party("client"), service, party("server")) }
 }
 
 fn connection(flags: &[Flag]) -> Connection {

@@ -182,6 +182,7 @@ fn bare(kind: NodeKind, namespace: &str, name: &str) -> Node {
         out_of_mesh: false,
         issues: None,
         badges: Vec::new(),
+        configured: Default::default(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which of two reports counts. In: keys and what they have. Out: for each route, whose report is shown.
+//! Which of two reports counts. In: keys and what they have. Out: whose report is shown, and how secure it is.
 //!
 //! Both ends of a connection may report it. The client's report counts, because it knows of what never
 //! arrived, and which service was dialled: the server knows of one of those that lead to it. The server's counts
@@ -7,34 +7,40 @@
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::FxHashMap;
 
-use crate::key::{Key, Protocol};
+use crate::key::Key;
 use crate::point::Point;
 use crate::store::{Route, Sum};
+
+/// Stands for all services between two ends.
+const ANY: u32 = u32::MAX;
 
 /// Who reports what.
 #[derive(Debug, Default)]
 pub struct Reports {
-    routes: FxHashMap<Route, Report>,
-    /// What clients tell of all services that lead from one end to another.
-    clients: FxHashMap<(u32, u32, Protocol), Rank>,
+    /// By ends.
+    told: FxHashMap<Route, Told>,
+    /// By routes.
+    heard: FxHashMap<Route, Heard>,
 }
 
-/// What the ends of a route say of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Report {
-    /// Of the end whose report counts.
-    rank: Rank,
-    /// How much of it was mutual TLS, and how much was not, as the servers' proxies say.
+/// What clients and servers say of what is between two ends.
+#[derive(Debug, Default)]
+struct Told {
+    client: Option<Tells>,
+    server: Option<Tells>,
+    heard: Heard,
+}
+
+/// How much was mutual TLS, and how much was not, as the servers' proxies say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
     pub mutual: u64,
     pub plain: u64,
 }
 
-/// What a report tells, and whether it is the client's: the greatest counts.
-pub type Rank = (Tells, bool);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tells {
-    #[default]
+/// The greater counts; of equal ones the client's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Tells {
     Nothing,
     /// Of connections that are open and that nothing went over.
     Open,
@@ -50,16 +56,14 @@ impl Reports {
                 sum if sum.open != 0 => Tells::Open,
                 _ => Tells::Nothing,
             };
-            let is_client = key.reporter == Reporter::Source;
-            let rank = (tells, is_client);
-            let report = all.routes.entry(sum.route).or_default();
-            report.rank = report.rank.max(rank);
-            if !is_client {
-                report.heard(key.mutual_tls, &sum.points);
-            } else if key.destination.is_known() {
-                let client = all.clients.entry(ends(sum.route)).or_default();
-                *client = (*client).max(rank);
+            let told = all.told.entry(ends(key, sum.route)).or_default();
+            if key.reporter == Reporter::Source {
+                told.client = told.client.max(Some(tells));
+                continue;
             }
+            told.server = told.server.max(Some(tells));
+            told.heard.add(key.mutual_tls, &sum.points);
+            all.heard.entry(sum.route).or_default().add(key.mutual_tls, &sum.points);
         }
         all
     }
@@ -69,17 +73,17 @@ impl Reports {
         self.counted(key, route).is_some()
     }
 
-    /// What there is of its route, then.
-    pub fn counted(&self, key: &Key, route: Route) -> Option<&Report> {
-        let report = self.routes.get(&route)?;
-        let is_client = key.reporter == Reporter::Source;
-        let is_told = || self.clients.get(&ends(route)).is_some_and(|rank| *rank > report.rank);
-        (report.rank.1 == is_client && (is_client || !is_told())).then_some(report)
+    /// How secure it is, then: as servers say of its service, or else of another one that leads to the same end.
+    pub fn counted(&self, key: &Key, route: Route) -> Option<Heard> {
+        let told = self.told.get(&ends(key, route))?;
+        let is_client_s = told.client >= told.server;
+        let own = self.heard.get(&route).filter(|heard| **heard != Heard::default());
+        (is_client_s == (key.reporter == Reporter::Source)).then(|| *own.unwrap_or(&told.heard))
     }
 }
 
-impl Report {
-    fn heard(&mut self, is_mutual: bool, points: &Point) {
+impl Heard {
+    fn add(&mut self, is_mutual: bool, points: &Point) {
         let began = points.opened.saturating_add(points.requests);
         let count = began.saturating_add(points.closed);
         let side = if is_mutual { &mut self.mutual } else { &mut self.plain };
@@ -87,6 +91,9 @@ impl Report {
     }
 }
 
-fn ends(route: Route) -> (u32, u32, Protocol) {
-    (route.source, route.destination, route.protocol)
+/// A route without its service: the server may know another one. Where an end is not known the service is all that tells
+/// one way from another.
+fn ends(key: &Key, route: Route) -> Route {
+    let are_known = key.source.is_known() && key.destination.is_known();
+    Route { service: if are_known { ANY } else { route.service }, ..route }
 }

@@ -6,7 +6,8 @@ use lateen_telemetry::labels::Reporter;
 use serde_json::json;
 
 use super::{Query, graph, notices};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::kiali::{TcpRate, kiali};
 use crate::point::Point;
 use crate::series::series;
@@ -30,19 +31,6 @@ fn party(workload: &str, version: &str) -> Party {
 fn service(name: &str) -> Service {
     let host = format!("{name}.default.svc.cluster.local").into();
     Service { host, name: name.into(), namespace: "default".into() }
-}
-
-fn tcp(source: Party, service: Service, destination: Party) -> Key {
-    Key {
-        reporter: Reporter::Source,
-        source,
-        destination,
-        service,
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "".into(),
-        code: "".into(),
-    }
 }
 
 fn connections(count: u64) -> Point {
@@ -400,15 +388,25 @@ fn kiali_is_told_what_nodes_are_and_what_acts_on_them() {
     graph.nodes[gateway].gateway = Some("ingress");
     let service = at(&graph, "service/default/tcp-echo-server");
     graph.nodes[service].badges = vec!["virtualService", "trafficShifting", "circuitBreaker"];
+    let hosts = |host: &str| [host.to_owned()].into();
+    graph.nodes[gateway].configured.served = hosts("*");
+    let configured = &mut graph.nodes[service].configured;
+    (configured.routed, configured.shifts_connections) = (hosts("echo.example.com"), true);
     let server = at(&graph, "workload/default/echo-server-v2");
     graph.nodes[server].out_of_mesh = true;
     let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
     let node = |at: usize| told["elements"]["nodes"][at]["data"].clone();
-    assert_eq!(node(gateway)["isGateway"], json!({ "ingressInfo": {} }));
+    assert_eq!(node(gateway)["isGateway"], json!({"ingressInfo": {"hostnames": ["*"]}}));
     assert_eq!((&node(gateway)["isRoot"], &node(service)["isRoot"]), (&json!(true), &json!(null)));
-    let of = ["hasVS", "hasTrafficShifting", "hasCB", "hasMirroring"]
+    let of = ["hasVS", "hasTCPTrafficShifting", "hasTrafficShifting", "hasCB", "hasMirroring"]
         .map(|name| node(service)[name].clone());
-    assert_eq!(of, [json!({}), json!(true), json!(true), json!(null)]);
+    let routed = json!({"hostnames": ["echo.example.com"]});
+    assert_eq!(of, [routed, json!(true), json!(null), json!(true), json!(null)]);
+    graph.nodes[service].configured.shifts_requests = true;
+    graph.nodes[service].configured.routed.clear();
+    let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
+    let plain = &told["elements"]["nodes"][service]["data"];
+    assert_eq!((&plain["hasVS"], &plain["hasTrafficShifting"]), (&json!({}), &json!(true)));
     assert_eq!(node(server)["isOutOfMesh"], true);
 }
 
@@ -464,7 +462,7 @@ fn all_of_an_hour_is_known_while_the_report_of_a_step_is_awaited() {
 fn rates_are_over_the_time_that_something_is_known_of() {
     let key = || tcp(party("a", "v1"), service("tcp-echo-server"), party("b", "v1"));
     let mut store = Store::new(1 << 20, START);
-    let span = store.begin(15, false);
+    let span = store.begin(15_000, false);
     store.tell(key(), &connections(30), span);
     let query = Query { at: step_of(START), ..query(GraphType::Workload) };
     let young = graph(&store, &query);
@@ -517,10 +515,66 @@ fn a_range_whose_ends_read_alike_is_told_as_one_time() {
     }
 }
 
+/// A client that opens ten connections per second, as it is shown at a time: all rates and the steps of its course.
+fn shown_of_ten(store: &Store, at: u64) -> (Vec<f64>, Vec<Option<f64>>) {
+    let query = |duration| Query { at: step_of(at), duration, ..query(GraphType::Service) };
+    let rates = [5, 10, 15, 20, 30, 60, 3600].into_iter().flat_map(|duration| {
+        let edges = graph(store, &query(duration)).edges;
+        edges.into_iter().map(|edge| edge.traffic.tcp.unwrap().opened)
+    });
+    let course = series(store, "mesh", &query(60)).outbound.remove("tcp.opened");
+    (rates.collect(), course.unwrap_or_default())
+}
+
+#[test]
+fn the_first_report_after_an_absence_gives_the_true_rate_and_no_step_that_is_not_known() {
+    let is_ten = |rate: &f64| (rate - 10.0).abs() < 0.5;
+    for (tenths, steps) in [(30, 0), (49, 1), (51, 1), (70, 1), (99, 2), (120, 2), (330, 6)] {
+        let mut store = Store::new(1 << 20, START);
+        store.advance(START + 7);
+        let span = store.begin(tenths * 100, false);
+        store.tell(from("a"), &connections(tenths), span);
+        for told in 0..5 {
+            let now = START + 7 + 5 * told as u64;
+            let (rates, course) = shown_of_ten(&store, now);
+            let about =
+                format!("{tenths} tenths of a second, {told} reports later: {rates:?} {course:?}");
+            assert!(rates.iter().all(is_ten), "{about}");
+            assert_eq!(rates.len(), if steps + told == 0 { 0 } else { 7 }, "{about}");
+            let known = 12usize.saturating_sub(steps + told);
+            assert!(course.iter().take(known).all(Option::is_none), "{about}");
+            assert!(course.iter().skip(known).flatten().all(is_ten), "{about}");
+            assert!(course.iter().skip(known).all(Option::is_some), "{about}");
+            store.advance(now + 5);
+            let (awaited, _) = shown_of_ten(&store, now + 5);
+            assert!(awaited.len() == rates.len() && awaited.iter().all(is_ten), "{awaited:?}");
+            store.tell(from("a"), &connections(50), span.later());
+        }
+    }
+}
+
+#[test]
+fn what_several_proxies_tell_together_is_known_since_all_of_them_tell_it() {
+    for other in ["a", "b"] {
+        let mut store = Store::new(1 << 20, START);
+        let spans = [12, 7, 33].map(|seconds| (seconds, store.begin(seconds * 1000, false)));
+        for (seconds, span) in spans {
+            let key = if seconds == 7 { from(other) } else { from("a") };
+            store.tell(key, &connections(10 * seconds), span);
+        }
+        let rates: f64 = opened(&store, START).into_iter().sum();
+        assert!((rates - 30.0).abs() < 1.0, "{rates}");
+        let course = series(&store, "mesh", &query(GraphType::Service)).outbound;
+        let opened = &course["tcp.opened"];
+        assert!(opened[..11].iter().all(Option::is_none), "{opened:?}");
+        assert!((opened[11].unwrap() - 30.0).abs() < 1.0, "{opened:?}");
+    }
+}
+
 #[test]
 fn a_proxy_that_reaches_back_changes_nobody_elses_rates() {
     let mut store = Store::new(1 << 20, START);
-    let (long, short) = (store.begin(30, false), store.begin(5, false));
+    let (long, short) = (store.begin(30_000, false), store.begin(5_000, false));
     store.tell(from("a"), &connections(60), long);
     store.tell(from("b"), &connections(10), short);
     // Of one workload there are two.
@@ -537,13 +591,13 @@ fn a_proxy_that_reaches_back_changes_nobody_elses_rates() {
 fn what_was_before_a_proxy_that_comes_later_is_known() {
     let mut store = Store::new(1 << 20, START);
     store.add(START + 40, from("old"), &connections(45));
-    let late = store.begin(5, false);
+    let late = store.begin(5_000, false);
     store.tell(from("new"), &connections(45), late);
     assert_eq!(opened(&store, START + 40), [1.0, 1.0]);
     // Nor one that says so, however young the store is.
     let mut store = Store::new(1 << 20, START);
     store.add(START + 15, from("old"), &connections(40));
-    let first = store.begin(5, true);
+    let first = store.begin(5_000, true);
     store.tell(from("old"), &connections(40), first);
     assert_eq!(opened(&store, START + 15), [4.0]);
 }
@@ -606,6 +660,108 @@ fn a_server_of_two_services_is_told_of_by_the_one_that_was_dialled() {
         let counted: f64 = course.inbound["tcp.opened"].iter().flatten().sum();
         assert_eq!((counted * 5.0).round() as u64, 12);
     }
+}
+
+/// What a client and a gateway dial, as both ends tell of it: a server's proxy knows one name of its port.
+fn told_by_both_ends(names: &[Service], known: &Service, principal: &str) -> Store {
+    let mut store = Store::new(1 << 20, START - 60);
+    let server = || Party { principal: principal.into(), ..party("echo-server-v1", "v1") };
+    for client in ["echo-client", "istio-ingressgateway"] {
+        let client = || party(client, "v1");
+        for name in names {
+            store.add(
+                START,
+                tcp(client(), name.clone(), party("echo-server-v1", "v1")),
+                &connections(12),
+            );
+            let seen = Key {
+                reporter: Reporter::Destination,
+                mutual_tls: true,
+                ..tcp(client(), known.clone(), server())
+            };
+            store.add(START, seen, &connections(12));
+        }
+    }
+    store
+}
+
+#[test]
+fn all_services_of_one_workload_are_told_of_once_each_and_have_their_locks() {
+    let headless =
+        Service { host: "echo-headless.default.svc.cluster.local".into(), ..service("headless") };
+    let entry = Service { host: "echo.example.com".into(), ..service("echo.example.com") };
+    let passed = Service { name: "PassthroughCluster".into(), ..Service::default() };
+    let all = [service("first"), service("second"), service("third"), headless, entry, passed];
+    let (own, another) = (service("second"), service("another"));
+    let spiffe = "spiffe://cluster.local/ns/default/sa/echo";
+    for (names, known, principal) in [
+        (&all[..3], &own, ""),
+        (&all[..3], &another, ""),
+        (&all[2..5], &another, ""),
+        (&all[3..], &all[3], ""),
+        (&all[..], &another, spiffe),
+        (&all[1..2], &own, spiffe),
+    ] {
+        let store = told_by_both_ends(names, known, principal);
+        let expected = 2 * 12 * names.len() as u64;
+        for services in [true, false] {
+            let query = Query { services, ..query(GraphType::Workload) };
+            let shown = graph(&store, &query);
+            let about = format!("{names:?} {known:?} {services}: {:?}", shown.edges);
+            let node =
+                |name: &str| shown.nodes.iter().find(|node| node.id.ends_with(name)).unwrap();
+            let count = |traffic: &Traffic| {
+                traffic.tcp.as_ref().map_or(0, |tcp| (tcp.opened * 60.0).round() as u64)
+            };
+            let server = node("/echo-server-v1");
+            assert_eq!(count(&server.r#in), expected, "{about}");
+            for client in ["/echo-client", "/istio-ingressgateway"] {
+                assert_eq!(count(&node(client).out), expected / 2, "{about}");
+            }
+            assert!(shown.edges.iter().all(|edge| edge.mtls == "full"), "{about}");
+            let course = series(&store, &server.id, &query);
+            let counted: f64 = course.inbound["tcp.opened"].iter().flatten().sum();
+            assert_eq!((counted * 5.0).round() as u64, expected, "{about}");
+            let services = shown.nodes.iter().filter(|node| !node.id.starts_with("workload/"));
+            let shown_services = if query.services {
+                names.iter().filter(|name| !name.host.is_empty()).count()
+            } else {
+                0
+            };
+            assert_eq!(services.count(), shown_services, "{about}");
+        }
+    }
+}
+
+#[test]
+fn a_way_that_is_not_mutual_tls_has_no_lock_of_another_service() {
+    let mut store = Store::new(1 << 20, START - 60);
+    for (name, mutual_tls) in [("first", true), ("second", false)] {
+        let key = tcp(party("echo-client", "v1"), service(name), party("echo-server-v1", "v1"));
+        store.add(START, key.clone(), &connections(12));
+        let seen = Key { reporter: Reporter::Destination, mutual_tls, ..key };
+        store.add(START, seen, &connections(12));
+    }
+    let shown = graph(&store, &query(GraphType::Workload));
+    let locks = shown.edges.iter().map(|edge| (edge.target.rsplit('/').next().unwrap(), edge.mtls));
+    let of = |name: &str, lock| locks.clone().filter(|known| *known == (name, lock)).count();
+    assert_eq!((of("first", "full"), of("second", "none")), (1, 1));
+}
+
+#[test]
+fn what_is_open_to_a_service_that_nothing_goes_over_is_not_lost_to_another_s_traffic() {
+    let mut store = Store::new(1 << 20, START - 60);
+    let key =
+        |name: &str| tcp(party("echo-client", "v1"), service(name), party("echo-server-v1", "v1"));
+    store.stand(key("quiet"), 3);
+    store.add(START, key("busy"), &connections(12));
+    // The server knows all of it by one name.
+    let seen = Key { reporter: Reporter::Destination, ..key("quiet") };
+    store.stand(seen.clone(), 3);
+    store.add(START, seen, &connections(12));
+    let shown = graph(&store, &Query { idle: true, services: false, ..query(GraphType::Workload) });
+    let tcp = shown.edges[0].traffic.tcp.clone().unwrap();
+    assert_eq!((shown.edges.len(), tcp.active, (tcp.opened * 60.0).round() as u64), (1, 3, 12));
 }
 
 #[test]

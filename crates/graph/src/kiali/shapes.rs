@@ -1,6 +1,7 @@
 //! The shapes of Kiali's graph, as it writes them: what is not so, or not known, is left out.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
@@ -48,9 +49,9 @@ pub struct NodeData<'g> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_service_entry: Option<ServiceEntry<'g>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub is_gateway: Option<Gateway>,
+    pub is_gateway: Option<Gateway<'g>>,
     #[serde(rename = "hasVS", skip_serializing_if = "Option::is_none")]
-    pub has_virtual_service: Option<Hosts>,
+    pub has_virtual_service: Option<Hosts<'g>>,
     /// `hasCB`, `isRoot` and others of that kind, as far as they are true.
     #[serde(flatten)]
     pub marks: Pairs<&'static str, bool>,
@@ -76,16 +77,19 @@ pub struct ServiceEntry<'g> {
     pub location: &'static str,
 }
 
-/// Which kind of gateway it is; its hosts are not told.
+/// Which kind of gateway it is, and what it serves.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Gateway {
-    IngressInfo(Hosts),
-    EgressInfo(Hosts),
+pub enum Gateway<'g> {
+    IngressInfo(Hosts<'g>),
+    EgressInfo(Hosts<'g>),
 }
 
 #[derive(Debug, Serialize)]
-pub struct Hosts {}
+pub struct Hosts<'g> {
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub hostnames: &'g BTreeSet<String>,
+}
 
 #[derive(Debug, Serialize)]
 pub struct NodeTraffic {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use lateen_telemetry::labels::Reporter;
 use serde_json::{Value, json};
 
 use super::{TcpRate, decimal, kiali, percent, short};
 use crate::graph::{BLACK_HOLE, PASSTHROUGH, Query, graph};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Party, Service};
 use crate::point::Point;
 use crate::store::{Store, step_of};
 use crate::view::GraphType;
@@ -16,16 +16,7 @@ const START: u64 = 1_800_000_000;
 
 fn store_of(source: Party, service: Service, destination: Party) -> Store {
     let mut store = Store::new(1 << 20, START);
-    let key = Key {
-        reporter: Reporter::Source,
-        source,
-        destination,
-        service,
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "".into(),
-        code: "".into(),
-    };
+    let key = tcp(source, service, destination);
     store.add(START, key, &Point { received: 50, ..Point::default() });
     store
 }

@@ -1,7 +1,6 @@
 //! Prometheus' HTTP API. In: an address, and queries over a range of times. Out: series; what is in the way names
 //! the address and what to check.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -20,6 +19,8 @@ use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use super::series::Series;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer.
@@ -94,15 +95,6 @@ fn remedy(status: StatusCode) -> &'static str {
         404 => "check the path of --prometheus",
         _ => "look at its log",
     }
-}
-
-/// The samples of one series.
-#[derive(Debug, Deserialize, PartialEq)]
-pub struct Series {
-    pub metric: BTreeMap<String, String>,
-    /// Seconds since 1970, and the value as text. A native histogram has none.
-    #[serde(default)]
-    pub values: Vec<(f64, String)>,
 }
 
 #[derive(Deserialize)]

@@ -1,14 +1,12 @@
 //! From the values of counters to what they counted. In: series over a range of steps, and when their targets were
 //! scraped. Out: points in the store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::RangeInclusive;
 
-use envoy_types::pb::io::prometheus::client::LabelPair;
-
-use super::client::Series;
 use super::course::{Course, Meaning};
+use super::series::Series;
 use super::targets::{Interval, Targets};
 use crate::key::Key;
 use crate::point::signed;
@@ -74,7 +72,7 @@ impl Counters {
         let mut open: HashMap<Key, i64> = HashMap::new();
         for one in all {
             let Some(meaning) = Meaning::of(&one.metric) else { continue };
-            let Some(key) = Key::of(&labels(&one.metric), &mut texts) else { continue };
+            let Some(key) = Key::read(|name| one.metric.get(name), &mut texts) else { continue };
             let rises = self.rises(one);
             if let Some(sign) = meaning.opens() {
                 let way = Key { flags: texts.get(""), ..key.clone() };
@@ -113,7 +111,7 @@ impl Counters {
     /// By how much a series rose in which times. One that begins at a target that was there before begins at zero:
     /// a proxy makes a series when there is something to count.
     fn rises(&mut self, series: &Series) -> Vec<(Interval, u64)> {
-        let id = hash(&series.metric);
+        let id = series.metric.id;
         if self.last.len() >= self.most && !self.last.contains_key(&id) {
             self.left_out += 1;
             return Vec::new();
@@ -121,8 +119,8 @@ impl Counters {
         let Some(target) = self.targets.of(series) else { return Vec::new() };
         let mut before = self.last.get(&id).map(|last| last.value);
         let mut rises = Vec::new();
-        for (time, value) in &series.values {
-            let (step, Ok(value)) = (step_at(*time), value.parse::<f64>()) else { continue };
+        for sample in series.values.iter().filter(|sample| !sample.value.is_nan()) {
+            let (step, value) = (step_at(sample.time), sample.value);
             let Some(interval) = self.targets.interval(target, step) else { continue };
             let rise = match before {
                 // A counter that fell has begun anew.
@@ -143,9 +141,9 @@ impl Counters {
 impl Series {
     /// The count at the end of a step; none of a series that has ended.
     fn at(&self, step: u32) -> Option<u64> {
-        let (time, value) = self.values.last()?;
-        let value = value.parse::<f64>().ok().filter(|_| step_at(*time) == step);
-        value.map(|value| value.round() as u64)
+        let sample = self.values.last()?;
+        let is_there = step_at(sample.time) == step && !sample.value.is_nan();
+        is_there.then(|| sample.value.round() as u64)
     }
 }
 
@@ -164,14 +162,6 @@ fn put(store: &mut Store, mut courses: HashMap<Key, Course>) {
 fn add(open: &mut HashMap<Key, i64>, way: Key, more: i64) {
     let count = open.entry(way).or_default();
     *count = count.saturating_add(more);
-}
-
-fn labels(metric: &BTreeMap<String, String>) -> Vec<LabelPair> {
-    let pair = |(name, value): (&String, &String)| LabelPair {
-        name: Some(name.clone()),
-        value: Some(value.clone()),
-    };
-    metric.iter().map(pair).collect()
 }
 
 /// The step that ends at this time.

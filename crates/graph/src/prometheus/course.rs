@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use lateen_telemetry::histogram::BOUNDS;
 use lateen_telemetry::standard::Metric;
 
+use super::series::Labels;
 use super::targets::Interval;
 use crate::point::Point;
 use crate::report::count;
@@ -31,8 +32,8 @@ pub struct Course {
 }
 
 impl Meaning {
-    pub fn of(metric: &BTreeMap<String, String>) -> Option<Self> {
-        let name = metric.get("__name__")?.as_str();
+    pub fn of(metric: &Labels) -> Option<Self> {
+        let name = metric.get("__name__")?;
         if name == "istio_request_duration_milliseconds_bucket" {
             let bound = metric.get("le")?.parse::<f64>().ok().filter(|bound| *bound >= 0.0)?;
             // As a number that is too large becomes the largest there is, so does infinity.

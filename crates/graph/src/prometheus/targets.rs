@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 
-use super::client::Series;
 use super::counters::{hash, step_at};
+use super::series::{Sample, Series};
 use crate::store::{LAG, STEP, Scraped};
 
 /// Milliseconds of a step.
@@ -49,7 +49,7 @@ impl Targets {
     pub fn see(&mut self, all: &[Series], times: &[Series], steps: RangeInclusive<u32>) {
         (self.first, self.now) = (*steps.start(), *steps.end());
         for series in all {
-            let own = series.values.iter().map(|(time, _)| step_at(*time));
+            let own = series.values.iter().map(|sample| step_at(sample.time));
             let own = own.filter(|step| steps.contains(step));
             let (Some(first), Some(last)) = (own.clone().min(), own.max()) else { continue };
             let target = self.all.entry(id(series)).or_insert_with(|| Target::new(first));
@@ -185,9 +185,9 @@ impl Interval {
 
 /// When the samples were taken that are the newest at each step.
 fn milliseconds(series: &Series) -> BTreeMap<u32, u64> {
-    let at = |(time, value): &(f64, String)| {
-        let taken = value.parse::<f64>().ok().filter(|taken| *taken > 0.0)?;
-        Some((step_at(*time), (taken * 1000.0).round() as u64))
+    let at = |sample: &Sample| {
+        let taken = Some(sample.value).filter(|taken| *taken > 0.0)?;
+        Some((step_at(sample.time), (taken * 1000.0).round() as u64))
     };
     series.values.iter().filter_map(at).collect()
 }

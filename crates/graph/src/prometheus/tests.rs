@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::client::{Address, Series, Settings};
+use super::client::{Address, Settings};
 use super::counters::{Counters, MOST};
+use super::series::{Labels, Sample, Series};
 use super::{BATCH, BEFORE, Follower, HOUR, PRESENT, Reader, Traffic, read, seconds, traffic};
 use crate::store::{STEP, Store, step_of};
 
@@ -26,13 +27,12 @@ fn series(name: &str, extra: &[(&str, &str)], values: &[(u32, f64)]) -> Series {
         ("request_protocol", "tcp"),
         ("response_flags", "-"),
     ];
-    let mut metric: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in common.iter().chain(extra) {
-        metric.insert((*name).to_owned(), (*value).to_owned());
-    }
+    let all: BTreeMap<&str, &str> = common.iter().chain(extra).copied().collect();
+    let mut metric = Labels::default();
+    all.into_iter().for_each(|(name, value)| metric.put(name, value));
     let time = |step: u32| f64::from((step + 1) * STEP as u32);
-    let values = values.iter().map(|(step, value)| (time(*step), value.to_string())).collect();
-    Series { metric, values }
+    let sample = |(step, value): &(u32, f64)| Sample { time: time(*step), value: *value };
+    Series { metric, values: values.iter().map(sample).collect() }
 }
 
 fn build(values: &[(u32, f64)]) -> Series {

@@ -4,7 +4,8 @@ use lateen_telemetry::labels::Reporter;
 
 use super::series;
 use crate::graph::Query;
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::store::{Store, step_of};
 use crate::view::GraphType;
@@ -17,16 +18,9 @@ fn key(reporter: Reporter, flags: &str) -> Key {
         namespace: namespace.into(),
         ..Party::default()
     };
-    Key {
-        reporter,
-        source: party("client", "a"),
-        destination: party("server", "b"),
-        service: Service { host: "s.b.svc.x".into(), name: "s".into(), namespace: "b".into() },
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: flags.into(),
-        code: "".into(),
-    }
+    let service = Service { host: "s.b.svc.x".into(), name: "s".into(), namespace: "b".into() };
+    let key = tcp(party("client", "a"), service, party("server", "b"));
+    Key { reporter, flags: flags.into(), ..key }
 }
 
 #[test]
@@ -93,14 +87,16 @@ fn one_end_is_heard_for_all_lines() {
 fn the_traffic_of_an_outage_is_shown_when_it_was() {
     let mut store = Store::new(1 << 20, START);
     let count = |sent| Point { sent, ..Point::default() };
-    store.add(START + 5, key(Reporter::Source, ""), &count(1000));
+    store.advance(START + 5);
+    let earlier = store.begin(15_000, false);
+    store.tell(key(Reporter::Source, ""), &count(1500), earlier);
     store.advance(START + 10);
-    let span = store.begin(20, false);
+    let span = store.begin(20_000, false);
     store.tell(key(Reporter::Source, ""), &count(2000), span);
     store.tell(key(Reporter::Source, ""), &count(7), span.later());
     let sent = series(&store, "mesh", &query(START + 10, 25)).outbound["tcp.sent"].clone();
     assert_eq!(sent[0], None, "of which nobody has told");
-    let expected = [500, 500, 1500, 507].map(|bytes| Some(f64::from(bytes) / 5.0));
+    let expected = [1000, 1000, 1000, 507].map(|bytes| Some(f64::from(bytes) / 5.0));
     assert_eq!(sent[1..], expected);
     assert_eq!(store.range().0, step_of(START - 5), "it can be looked at");
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::chunk::{CHUNK, Chunk};
+use super::span::{LONGEST, STEP_MS};
 use super::{Route, Scraped};
 use crate::key::Key;
 use crate::point::{Point, skip};
@@ -79,12 +80,16 @@ impl Line {
         finished + self.growing()
     }
 
-    /// Adds a point in equal parts to the last so many steps.
-    pub fn spread(&mut self, point: &Point, steps: u32) {
-        let first = (self.step + 1).saturating_sub(steps);
-        let parts = (0..).zip(first..=self.step);
-        let part = |(index, step)| (step, point.part(index, u64::from(steps)));
-        self.insert(first, parts.map(part));
+    /// Adds a point that is over so many milliseconds, of which the step that is not over has the last ones. What is
+    /// older than a report may be is left out.
+    pub fn spread(&mut self, point: &Point, over: u64) {
+        let steps = over.min(LONGEST).div_ceil(STEP_MS);
+        let present = self.step;
+        let part = |ago: u64| {
+            let end = over - ago * STEP_MS;
+            (present - ago as u32, point.part(end.saturating_sub(STEP_MS)..end, over))
+        };
+        self.insert((present + 1).saturating_sub(steps as u32), (0..steps).map(part));
     }
 
     /// Adds points to steps from the first on, up to the present.

@@ -1,40 +1,48 @@
-//! What a stream's reports are of. In: the seconds that the first of them is over. Out: the steps that each of them is
-//! spread over, and since when everything is told.
+//! What a stream's reports are of. In: the time that the first of them is over. Out: the time that each of them is spread
+//! over, and since when everything is told.
 
 use super::{STEP, Store};
 
-/// Seconds that a report may be over.
-const LONGEST: u64 = 30;
+/// Milliseconds of a step, and of all that a report may tell of: what it says of a time before is left out.
+pub(super) const STEP_MS: u64 = STEP * 1000;
+pub(super) const LONGEST: u64 = 30_000;
+/// By so many milliseconds reports miss their steps. Nobody reads that off a rate.
+const SLACK: u64 = 250;
+/// What no report is over: a peer may say any number.
+const NEVER: u64 = 1 << 30;
 
 /// What is known by a stream of reports.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// The first step since which it tells everything.
     pub(super) since: u32,
-    /// Steps that its present report is over.
-    pub(super) steps: u32,
+    /// Milliseconds that its present report is over.
+    pub(super) over: u64,
 }
 
 impl Span {
     /// That of the stream's later reports, of which each is over one step.
     pub fn later(self) -> Self {
-        Self { steps: 1, ..self }
+        Self { over: STEP_MS, ..self }
     }
 }
 
 impl Store {
-    /// A stream of reports begins with one over so many seconds, some of which may be from before this store was made:
-    /// proxies keep what they count for that long while nobody takes it. `is_first` if there was nothing before.
-    pub fn begin(&mut self, seconds: u64, is_first: bool) -> Span {
-        let steps = ((seconds.min(LONGEST) + STEP / 2) / STEP) as u32;
-        let first = self.now + 1 - steps;
+    /// A stream of reports begins with one over so many milliseconds, some of which may be from before this store was
+    /// made: proxies keep what they count for that long while nobody takes it. `is_first` if there was nothing before.
+    pub fn begin(&mut self, over: u64, is_first: bool) -> Span {
+        let over = settled(over);
+        // What is before one that begins late another stream has told.
+        let is_late = self.now >= self.begun + (LONGEST / STEP_MS) as u32;
+        let is_told = is_first || is_late;
+        let told = over.min(LONGEST);
+        // Of the step that it began in only a part is known, else.
+        let steps = if is_told { told.div_ceil(STEP_MS) } else { told / STEP_MS };
+        let first = self.now + 1 - steps as u32;
         if !self.is_short {
             self.oldest = self.oldest.min(first);
         }
-        // What is before one that begins late another stream has told.
-        let is_late = self.now >= self.begun + (LONGEST / STEP) as u32;
-        let since = if is_first || is_late { first.min(self.begun) } else { first };
-        Span { since, steps: steps.max(1) }
+        Span { since: if is_told { first.min(self.begun) } else { first }, over }
     }
 
     /// The step that it was made in.
@@ -44,6 +52,13 @@ impl Store {
 
     /// What is told step by step since the store is there.
     pub(super) fn always(&self) -> Span {
-        Span { since: self.begun, steps: 1 }
+        Span { since: self.begun, over: STEP_MS }
     }
+}
+
+/// A report's time in whole steps, if it is nearly of so many.
+fn settled(over: u64) -> u64 {
+    let over = over.min(NEVER);
+    let whole = (over + SLACK) / STEP_MS * STEP_MS;
+    if over.abs_diff(whole) <= SLACK { whole } else { over }
 }

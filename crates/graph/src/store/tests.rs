@@ -7,7 +7,8 @@ use lateen_telemetry::labels::Reporter;
 use proptest::prelude::*;
 
 use super::{CHUNK, KEPT, KEYS, STEP, Store, step_of};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::point::tests::points;
 use crate::texts::Texts;
@@ -15,16 +16,8 @@ use crate::texts::Texts;
 const START: u64 = 1_800_000_000;
 
 fn key(name: &str) -> Key {
-    Key {
-        reporter: Reporter::Source,
-        source: Party { workload: name.into(), ..Party::default() },
-        destination: Party::default(),
-        service: Service::default(),
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "".into(),
-        code: "".into(),
-    }
+    let source = Party { workload: name.into(), ..Party::default() };
+    tcp(source, Service::default(), Party::default())
 }
 
 fn opened(count: u64) -> Point {
@@ -263,7 +256,7 @@ proptest! {
 proptest! {
     #[test]
     fn what_is_spread_is_found_in_the_steps_that_it_is_of(
-        all in prop::collection::vec((0u64..40, 0u64..40, points()), 1..40),
+        all in prop::collection::vec((0u64..40, 0u64..40_000, points()), 1..40),
         from in 0u32..KEPT,
         length in 1u32..KEPT,
     ) {
@@ -274,9 +267,11 @@ proptest! {
             store.advance(seconds);
             let (span, now) = (store.begin(covered, false), store.range().1);
             store.tell(key("a"), &point, span);
-            let steps = ((covered.min(30) + 2) / STEP).max(1);
-            for index in 0..steps {
-                added.push((now - (steps - 1 - index) as u32, point.part(index, steps)));
+            let over = span.over.max(1);
+            for ago in 0..over.min(30_000).div_ceil(5000) {
+                let end = over - ago * 5000;
+                let time = end.saturating_sub(5000)..end;
+                added.push((now - ago as u32, point.part(time, over)));
             }
         }
         let (oldest, _) = store.range();

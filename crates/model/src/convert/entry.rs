@@ -23,15 +23,17 @@ pub struct Entry {
     pub endpoints: Vec<Arc<Workload>>,
 }
 
-/// Compiles a ServiceEntry; `automatic`: its label allows an automatic address, `given`: those that its
-/// hosts have already.
+/// Compiles a ServiceEntry with its labels; `given`: the automatic addresses that its hosts have already.
 pub fn service_entry(
     meta: &Arc<Meta>,
     spec: &api::ServiceEntrySpec,
-    automatic: bool,
+    labels: Labels,
     given: &[GivenAddress],
     notes: &mut Notes<'_>,
 ) -> Entry {
+    let automatic = labels.get("networking.istio.io/enable-autoallocate-ip");
+    let automatic = automatic.is_none_or(|value| value != "false");
+    let labels = Arc::new(labels);
     let (addresses, ranges) = addresses(&spec.addresses, notes);
     let ports = ports(&spec.ports, notes);
     let resolution = resolution(spec, notes);
@@ -55,6 +57,7 @@ pub fn service_entry(
             auto_address: given_to(&hostname, given).filter(|_| may && none),
             name: Arc::clone(&hostname),
             meta: Arc::clone(meta),
+            labels: Arc::clone(&labels),
             ports: ports.clone(),
             addresses: addresses.clone(),
             ranges: ranges.clone(),

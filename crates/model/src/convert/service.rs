@@ -1,6 +1,5 @@
 //! Kubernetes Service, EndpointSlice and Pod -> services, slices and workloads.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -40,13 +39,14 @@ pub struct SliceMember {
 /// Compiles a Kubernetes Service.
 pub fn service(
     meta: &Arc<Meta>,
-    annotations: &BTreeMap<String, String>,
+    object: &ObjectMeta,
     spec: &ServiceSpec,
     domain: &Domain,
     notes: &mut Notes<'_>,
 ) -> Service {
     let hostname = host::shared(&domain.service(&meta.name, &meta.namespace));
-    let export = annotations.get("networking.istio.io/exportTo");
+    let annotations = object.annotations.as_ref();
+    let export = annotations.and_then(|all| all.get("networking.istio.io/exportTo"));
     let export: Vec<&str> = export.map(|list| list.split(',').collect()).unwrap_or_default();
     let external_name = external_name(spec, notes);
     let cluster_ip = spec.cluster_ip.as_deref().unwrap_or_default();
@@ -62,6 +62,7 @@ pub fn service(
         hostname,
         name: Arc::from(meta.name.as_str()),
         meta: Arc::clone(meta),
+        labels: Arc::new(object.labels.clone().unwrap_or_default()),
         ports: ports(spec.ports.as_deref().unwrap_or_default(), notes),
         addresses: ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
         ranges: Vec::new(),

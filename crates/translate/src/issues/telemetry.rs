@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
+use lateen_api::validate::{KnownProvider, why_unusable};
 use lateen_model::Snapshot;
 use lateen_model::convert::CONFLICT;
 use lateen_model::telemetry::{Provider, Telemetry};
@@ -14,17 +15,11 @@ use crate::reporting::{find, unreachable};
 struct Use {
     field: &'static str,
     fits: fn(&Provider) -> bool,
-    kinds: &'static str,
 }
 
-const METRICS: Use = Use { field: "metrics", fits: Provider::takes_metrics, kinds: "prometheus" };
-const LOGGING: Use = Use {
-    field: "accessLogging",
-    fits: Provider::takes_logs,
-    kinds: "envoyFileAccessLog, envoyTcpAls, envoyHttpAls or envoyOtelAls",
-};
-const TRACING: Use =
-    Use { field: "tracing", fits: Provider::takes_traces, kinds: "opentelemetry or zipkin" };
+const METRICS: Use = Use { field: "metrics", fits: Provider::takes_metrics };
+const LOGGING: Use = Use { field: "accessLogging", fits: Provider::takes_logs };
+const TRACING: Use = Use { field: "tracing", fits: Provider::takes_traces };
 
 /// All findings.
 pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
@@ -104,24 +99,16 @@ fn access_log_service(snapshot: &Snapshot) -> Option<Issue> {
 
 /// A provider by its name, if it can take what is sent to it; else why not.
 fn fitting(snapshot: &Snapshot, name: &str, what: &Use) -> Result<Arc<Provider>, String> {
-    let Some(provider) = snapshot.mesh().provider(name) else {
-        let known = snapshot.mesh().providers.iter().filter(|one| (what.fits)(one));
-        let known: Vec<&str> = known.map(|one| one.name.as_str()).collect();
-        let known = match known.as_slice() {
-            [] => format!("add one of kind {}", what.kinds),
-            known => format!("use {}, or add it", known.join(", ")),
-        };
-        return Err(format!("meshConfig.extensionProviders has no {name:?}: {known}"));
-    };
-    match (what.fits)(provider) {
-        true => Ok(Arc::clone(provider)),
+    let all = &snapshot.mesh().providers;
+    match snapshot.mesh().provider(name) {
+        Some(provider) if (what.fits)(provider) => Ok(Arc::clone(provider)),
         // Istio's own provider of that name is for several kinds, and has no effect here.
-        false => Err(format!(
-            "provider {name:?} is of kind {}, which {} cannot use: name one of kind {}",
-            provider.field(),
-            what.field,
-            what.kinds
-        )),
+        Some(_) | None => {
+            let known =
+                |one: &Arc<Provider>| KnownProvider { name: one.name.clone(), kind: one.field() };
+            let known: Vec<KnownProvider> = all.iter().map(known).collect();
+            Err(why_unusable(name, what.field, &known))
+        }
     }
 }
 

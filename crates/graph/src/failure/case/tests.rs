@@ -5,13 +5,13 @@ use lateen_api::resource::parse;
 use lateen_control::known::Known;
 use lateen_model::{Change, World};
 use lateen_telemetry::Flag;
-use lateen_telemetry::labels::Reporter;
 use serde_json::json;
 
 use crate::connection::{Connection, Object};
 use crate::failure::{Failure, Step, failure};
 use crate::graph::{Query, graph};
-use crate::key::{Key, Party, Protocol, Service};
+use crate::key::tests::tcp;
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::store::{Store, step_of};
 use crate::view::GraphType;
@@ -45,16 +45,8 @@ fn shop() -> Known {
 /// A client's way to a service of which no workload is known.
 fn way(host: &str, name: &str, namespace: &str) -> Key {
     let source = Party { workload: "client".into(), namespace: "shop".into(), ..Party::default() };
-    Key {
-        reporter: Reporter::Source,
-        source,
-        destination: Party::default(),
-        service: Service { host: host.into(), name: name.into(), namespace: namespace.into() },
-        protocol: Protocol::Tcp,
-        mutual_tls: false,
-        flags: "UH".into(),
-        code: "".into(),
-    }
+    let service = Service { host: host.into(), name: name.into(), namespace: namespace.into() };
+    Key { flags: "UH".into(), ..tcp(source, service, Party::default()) }
 }
 
 fn lost(flag: Flag, cluster: &str) -> Connection {

@@ -91,7 +91,7 @@ fn a_provider_that_the_mesh_does_not_have_is_warned_of() {
     assert_eq!(warned(None), [""; 0]);
     assert_eq!(warned(Some(&[log("nowhere")])), [""; 0]);
     let warnings = warned(Some(&[log("own")]));
-    let said = "meshConfig.extensionProviders has no \"nowhere\": use one of own, or add it";
+    let said = "meshConfig.extensionProviders has no \"nowhere\": use own, or add it";
     assert!(warnings.len() == 1 && warnings[0].contains(said), "{warnings:?}");
 }
 
