@@ -2,7 +2,8 @@
 // closed, back to the graph, whence it came.
 
 export function focusGraph(): void {
-  document.querySelector<HTMLElement>(".canvas")?.focus();
+  const graph = document.querySelector<HTMLElement>(".canvas");
+  (graph ?? document.querySelector<HTMLElement>(".empty button"))?.focus();
 }
 
 /** Whether details were asked for that are not drawn yet. */

@@ -79,7 +79,7 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       effect(() => {
         const id = state.value.selected;
         announcement.value = id
-          ? `Selected: ${describe(currentView.peek(), id) ?? clean(id, 120)}`
+          ? `Selected: ${describe(currentView.peek(), id) ?? `${clean(id, 120)}, which is not on the graph now`}`
           : "Nothing is selected";
       }),
     [],

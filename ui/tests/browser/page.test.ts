@@ -328,6 +328,65 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  describe("what is selected and not on it", () => {
+    const panel = (page: Page) => page.locator(".panel");
+    const tab = (page: Page, name: string) => page.click(`.panel [role=tab]:has-text("${name}")`);
+
+    it("has its own failures and objects, and says why it is not there", async () => {
+      const page = await start({ scenario: "echo-lost", hash: "#/graph?selected=service/shop/orders" });
+      await page.waitForSelector(".panel h2:text-is('orders')");
+      expect(await panel(page).textContent()).toMatch(
+        /Service in shop.*Not on the graph now.*No traffic of it/s,
+      );
+      await page.waitForSelector(
+        ".panel >> text=/3 attempts to reach it failed in 1 min, and none connected/",
+      );
+      await tab(page, "Failures");
+      await page.waitForSelector(".failures > li");
+      expect(await page.locator(".failures > li").count()).toBe(3);
+      await tab(page, "Config");
+      await page.waitForSelector("text=No Istio object acts on this.");
+      const asked = opened!.mock.state.asked.filter((a) => /failures|actsOn/.test(a));
+      expect(asked.filter((a) => !a.includes(encodeURIComponent("service/shop/orders")))).toEqual([]);
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => location.hash.includes("duration=3600"));
+      clean();
+    });
+
+    it("is told of when it is hidden, of another type, or where nothing is drawn at all", async () => {
+      const page = await start({
+        scenario: "echo-all",
+        hash: `#/graph?hide=name%3Dtcp-echo-server&selected=${SERVICE}`,
+      });
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => !document.querySelector(".panel-away"));
+      await page.goto(`${opened!.mock.url}#/graph?selected=workload/default/echo-server&tab=config`);
+      await page.waitForSelector(".panel .objects");
+      expect(await panel(page).textContent()).toMatch(/of the workload graph.*PeerAuthentication/s);
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => !document.querySelector(".panel-away"));
+      await page.goto(`${opened!.mock.url}#/graph?namespaces=shop&selected=${SERVICE}&tab=failures`);
+      await page.waitForSelector(".empty");
+      await page.waitForSelector(".panel .failures");
+      expect(await panel(page).textContent()).toMatch(/in namespace default/);
+      await page.click(".panel [aria-label='Clear the selection']");
+      expect(await page.evaluate(() => document.activeElement?.closest(".empty") !== null)).toBe(true);
+      clean();
+    });
+
+    it("is no idle service on its own page when attempts to reach it failed", async () => {
+      const page = await start({ scenario: "echo-lost", hash: "#/services/shop/orders" }, false);
+      await page.waitForSelector(".detail-head .health-failing");
+      expect(await page.locator(".detail-page").textContent()).toMatch(
+        /3 attempts to reach it failed.*none connected/s,
+      );
+      await page.click("text=Show in graph");
+      await page.waitForSelector(".panel >> text=/Not on the graph now/");
+      await page.waitForSelector(".panel >> text=/3 attempts to reach it failed/");
+      clean();
+    });
+  });
+
   it("finds and hides by expression, and points at what is wrong", async () => {
     const page = await start({ scenario: "echo-all" });
     await page.keyboard.press("/");
