@@ -88,7 +88,8 @@ function openDetails(id: string): void {
 function GraphTrouble({ error }: { error: ApiError }) {
   if (shownTime.value === undefined) return <Trouble error={error} retry={() => graphFeed.refresh()} />;
   const back = () => choose({ at: undefined, replay: false });
-  return <Trouble error={error} retry={back} action="Back to now" />;
+  const future = shownTime.value > Date.now() ? "That time is yet to come" : undefined;
+  return <Trouble error={error} title={future} retry={back} action="Back to now" />;
 }
 
 function StatusLine() {
