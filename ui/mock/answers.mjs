@@ -87,7 +87,8 @@ function lines(flows, start, step, samples) {
 /** @param {Mesh} mesh @param {string} id @param {number} now @param {number} limit @returns {import("../src/api/types").Failure[]} */
 export function failures(mesh, id, now, limit) {
   const { in: inbound, out } = flowsOf(mesh, id);
-  const failing = [...inbound, ...out].filter((f) => f.errors(now) > 0);
+  const lost = mesh.flows.filter((f) => f.dialled && serviceNode(f.dialled).id === id);
+  const failing = [...inbound, ...out, ...lost].filter((f) => f.errors(now) > 0);
   return failing
     .flatMap((f, n) => [0, 1, 2].map((i) => bothViews(failure(mesh, f, now - (n * 3 + i) * 2700))))
     .slice(0, limit);

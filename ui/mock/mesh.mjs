@@ -8,7 +8,8 @@
  * @typedef {{ns: string, name: string, badges: import("../src/api/types").Badge[]}} Service
  * @typedef {{kind: "workload", workload: Workload} | {kind: "serviceEntry" | "outside" | "client" | "blackHole",
  *   name: string, ns?: string}} End
- * @typedef {{source: End, service?: Service, target: End, protocol: Protocol, rate: (t: number) => number,
+ * `dialled`: the service that a client was on its way to and that no route led to.
+ * @typedef {{source: End, service?: Service, dialled?: Service, target: End, protocol: Protocol, rate: (t: number) => number,
  *   errors: (t: number) => number, weight: number, sent: number, received: number, p50: number,
  *   mtls: "full" | "partial" | "none", flags: string, code: number}} Flow
  * @typedef {{name: string, workloads: Workload[], services: Service[], flows: Flow[],

@@ -11,6 +11,7 @@ import { graph } from "./graph.mjs";
 import { big } from "./scenarios/big.mjs";
 import { bookinfo } from "./scenarios/bookinfo.mjs";
 import { echo } from "./scenarios/echo.mjs";
+import { team } from "./scenarios/team.mjs";
 
 export const POLICY =
   "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
@@ -25,6 +26,7 @@ const TYPES = {
 export function scenario(name) {
   if (name === "big") return big();
   if (name === "mid") return big(100, 220, 6);
+  if (name.startsWith("team-")) return team(name);
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 
@@ -111,6 +113,8 @@ function answer(state, now, request, url, user, body, response) {
   const wanted = (/** @type {{namespace: string, name: string}} */ i) =>
     (spaces.length === 0 || spaces.includes(i.namespace)) && i.name.includes(p.get("search") ?? "");
   const [what] = path.split("/");
+  if (at > now + 10_000)
+    return send(response, 400, { status: 400, message: `at ${at} is to come: now is ${now}` });
   switch (what) {
     case "status":
       return send(response, 200, {

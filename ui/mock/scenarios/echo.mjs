@@ -1,7 +1,7 @@
 // The echo demo: a gateway and a client speak TCP to an echo server. Variants: `echo`; `echo-split` with a second
 // version and weights 80/20; `echo-refused` where connections are refused; `echo-outside` that also calls a
 // ServiceEntry outside of the mesh; `echo-all` with all of it; `echo-nine` with another client, both of which call what
-// nobody knows, too; `echo-two` with two nodes; `empty` without any traffic.
+// nobody knows, too; `echo-two` with two nodes; `echo-lost` with a service that nothing leads to; `empty` without any traffic.
 
 import { object } from "../config.mjs";
 import { at, flow, wave, workload } from "../mesh.mjs";
@@ -104,13 +104,24 @@ export function echo(name) {
       flow({ source: at(v1), target: database, rate: wave(0.6), mtls: "none" }),
     );
   }
+  const lost = { ns: "shop", name: "orders", badges: [] };
+  if (name === "echo-lost")
+    flows.push(
+      flow({
+        source: at(client),
+        dialled: lost,
+        target: { kind: "blackHole", name: "BlackHoleCluster" },
+        flags: "UH",
+        errors: () => 1,
+      }),
+    );
   if (name === "echo-two") flows.splice(0, flows.length, flow({ source: at(client), target: at(v1) }));
   return {
     name,
     workloads: split ? [gateway, client, v1, v2] : [gateway, client, v1],
-    services: [service],
+    services: name === "echo-lost" ? [service, lost] : [service],
     flows: name === "empty" ? [] : flows,
-    namespaces: ["default", "istio-system"],
+    namespaces: name === "echo-lost" ? ["default", "istio-system", "shop"] : ["default", "istio-system"],
     objects: objects(split, all || name === "echo-outside"),
   };
 }

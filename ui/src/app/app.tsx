@@ -2,9 +2,10 @@
 // everywhere.
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
-import { focusGraph } from "../graph/focus";
+import { focusGraph, keepFocus } from "../graph/focus";
 import { UI_ICONS } from "../graph/icons";
 import GraphPage from "../graph/page";
+import { closeTip } from "../graph/tip";
 import { ConfigList, ItemList } from "../lists/listPage";
 import { clean, sentence } from "../model/text";
 import { Dialog } from "../ui/dialog";
@@ -43,6 +44,7 @@ export function App() {
     document.addEventListener("keydown", keys);
     return () => document.removeEventListener("keydown", keys);
   }, [help]);
+  useLayoutEffect(keepFocus, []);
   const { page, path } = route.value;
   useEffect(() => {
     document.title = `${path.at(-1) ? clean(path.at(-1), 60) : NAV.find(([p]) => p === page)?.[1]} · Lateen`;
@@ -108,10 +110,11 @@ function onKey(e: KeyboardEvent, openHelp: () => void): void {
   e.preventDefault();
 }
 
-/** Closes what is on top: the selection, or else the legend. Out: whether there was any. */
+/** Closes what is on top: what is told of what the pointer is on, or else the selection, or else the legend. Out: whether there was any. */
 function closeTop(from: HTMLElement): boolean {
   const { selected, legend } = state.peek();
   if (route.peek().page !== "graph" || document.querySelector("dialog[open]")) return false;
+  if (closeTip()) return true;
   if (selected) choose({ selected: undefined });
   else if (legend) choose({ legend: false }, true);
   else return false;

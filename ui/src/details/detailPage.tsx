@@ -1,7 +1,7 @@
 // The page of one application, workload or service: state, labels, traffic, history, objects, failures, logs.
 import { useSignal } from "@preact/signals";
 import { query } from "../api/client";
-import type { Graph, GraphType, List, ListItem } from "../api/types";
+import type { Failure, Graph, GraphType, List, ListItem } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
@@ -10,9 +10,10 @@ import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
 import { view } from "../model/view";
 import { LogsTab } from "../panel/logs";
-import { select } from "../panel/selection";
+import { type Selection, select } from "../panel/selection";
 import { ConfigTab, FailuresTab, SeriesTab } from "../panel/tabs";
 import { Neighbours, TrafficTable } from "../panel/trafficTable";
+import { Unreached, useAttempts } from "../panel/unreached";
 import { HealthMark, IssueCount, Loading, Tabs, Trouble } from "../ui/widgets";
 
 type What = "applications" | "workloads" | "services";
@@ -45,6 +46,7 @@ export default function DetailPage({
     interval: () => 15_000,
   });
   const item = feed.data?.items.find((i) => i.namespace === namespace && i.name === name);
+  const { traffic, attempts, state } = useLately(item, TYPES[what]);
   return (
     <main class="detail-page" id="main">
       <nav class="crumbs" aria-label="Where this is">
@@ -53,7 +55,7 @@ export default function DetailPage({
       </nav>
       <div class="detail-head">
         <h1>{clean(name, 160)}</h1>
-        {item && <HealthMark state={item.health.state} />}
+        {item && state && <HealthMark state={state} />}
         <span class="toolbar-gap" />
         {item && (
           <a class="button" href={inGraph(TYPES[what], item)}>
@@ -79,7 +81,9 @@ export default function DetailPage({
             }}
           />
           <div role="tabpanel" aria-labelledby={`tab-${tab.value}`} class="detail-body">
-            {tab.value === "traffic" && <Overview item={item} type={TYPES[what]} />}
+            {tab.value === "traffic" && (
+              <Overview item={item} type={TYPES[what]} traffic={traffic} attempts={attempts} />
+            )}
             {tab.value === "config" && <ConfigTab id={item.id} />}
             {tab.value === "failures" && <FailuresTab id={item.id} />}
             {tab.value === "logs" && <LogsTab id={item.id} />}
@@ -104,13 +108,36 @@ function inGraph(type: GraphType, item: ListItem): string {
   );
 }
 
-function Overview({ item, type }: { item: ListItem; type: GraphType }) {
-  const key = query({ type, namespaces: item.namespace, duration: 60, services: false, idle: true });
-  const { data } = useFeed<Graph>(key, {
+/** Seconds. */
+const LATELY = 60;
+
+/** What the last minute tells. Of what no traffic is known of the attempts that failed are asked for: then it is failing. */
+function useLately(item: ListItem | undefined, type: GraphType) {
+  const shown = { type, namespaces: item?.namespace, duration: LATELY, services: false, idle: true };
+  const { data } = useFeed<Graph>(item && query(shown), {
     load: (k, abort) => api.get(`/graph${k}`, abort),
     interval: () => 10_000,
   });
-  const it = data && select(data, view(data, { boxNamespaces: false, boxApps: false, labels: [] }), item.id);
+  const traffic =
+    data && select(data, view(data, { boxNamespaces: false, boxApps: false, labels: [] }), item?.id);
+  const isQuiet = traffic !== undefined && (traffic.kind !== "node" || traffic.health.state === "idle");
+  const id = isQuiet ? item?.id : undefined;
+  const attempts = useAttempts({ id, until: data?.at ?? 0, duration: LATELY });
+  const isFailing = item?.health.state === "idle" && attempts && attempts.length > 0;
+  return { traffic, attempts, state: isFailing ? ("failing" as const) : item?.health.state };
+}
+
+function Overview({
+  item,
+  type,
+  traffic: it,
+  attempts,
+}: {
+  item: ListItem;
+  type: GraphType;
+  traffic: Selection | undefined;
+  attempts: Failure[] | undefined;
+}) {
   const open = (edge: string) => {
     location.hash = formatRoute(
       "graph",
@@ -168,6 +195,7 @@ function Overview({ item, type }: { item: ListItem; type: GraphType }) {
       </section>
       <section class="card">
         <h2>Traffic of the last minute</h2>
+        <Unreached attempts={attempts} duration={LATELY} />
         {it && it.kind === "node" ? (
           <>
             <TrafficTable traffic={it.in} caption="Inbound" />
@@ -176,8 +204,8 @@ function Overview({ item, type }: { item: ListItem; type: GraphType }) {
             <Neighbours title="To" list={it.outbound} choose={open} />
             {it.inbound.length + it.outbound.length === 0 && <p class="muted">None.</p>}
           </>
-        ) : data ? (
-          <p class="muted">None.</p>
+        ) : it ? (
+          <p class="muted">None was counted.</p>
         ) : (
           <Loading what="traffic" />
         )}

@@ -19,8 +19,6 @@ interface Track {
 }
 
 const FRAME = 33;
-/** Below this zoom labels are not shown. */
-const LABEL_ZOOM = 0.3;
 /** Pixels between a text and the middle of a mark. */
 const MARGIN = 6;
 /** With more edges than that only the busiest move. */
@@ -122,9 +120,9 @@ export class Animation {
     const pan = this.cy.pan();
     const palette = this.palette();
     this.layer.clear();
-    // No mark goes over a text; from far away there is none.
+    // No mark goes over a text.
     const margin = MARGIN / zoom;
-    const texts = zoom > LABEL_ZOOM ? [...this.labels().values()] : [];
+    const texts = [...this.labels().values()];
     const size = Math.max(1.6, 3.6 * Math.min(1.2, zoom));
     for (const track of this.tracks) {
       const flow = {

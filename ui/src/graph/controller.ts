@@ -3,8 +3,10 @@
 import cytoscape from "cytoscape";
 import { LayoutClient } from "../layout/client";
 import { crowded } from "../layout/crowded";
+import type { Rect } from "../layout/labels";
 import { place } from "../layout/place";
 import { algorithm, decide, isBig, type LaidOut } from "../layout/policy";
+import { stretch } from "../layout/stretch";
 import type { LayoutChoice, Point } from "../layout/types";
 import type { View } from "../model/view";
 import { aim } from "./aim";
@@ -20,6 +22,7 @@ import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
 import { LABEL_SIZE, LEAST_TEXT, styleSheet, textScale } from "./style";
 import { Elements } from "./sync";
+import { titleOf, titleRect } from "./title";
 import { type Covered, Viewport } from "./viewport";
 
 export interface CanvasEvents extends PointerEvents {
@@ -50,6 +53,8 @@ export class GraphCanvas {
   /** The key whose layout is being computed. */
   private pending: string | undefined;
   private scaled = 1;
+  /** The zoom that labels were put at. */
+  private labelled = 1;
   private selected: string | undefined;
   private view: View | undefined;
   /** What the reader wants of the layout. */
@@ -182,6 +187,18 @@ export class GraphCanvas {
     return { ...(it as unknown as cytoscape.EdgeSingular).renderedMidpoint() };
   }
 
+  /** For tests: names of boxes, and the room on the canvas that they take, in pixels. */
+  titles(): { id: string; text: string; size: number; rect: Rect }[] {
+    const [zoom, pan] = [this.cy.zoom(), this.cy.pan()];
+    return (this.cy.nodes("[box]").toArray() as cytoscape.NodeSingular[]).flatMap((box) => {
+      const [title, r] = [titleOf(box, zoom), titleRect(box, zoom)];
+      if (!title || !r) return [];
+      const [x1, x2] = [r.x1, r.x2].map((x) => x * zoom + pan.x) as [number, number];
+      const [y1, y2] = [r.y1, r.y2].map((y) => y * zoom + pan.y) as [number, number];
+      return [{ id: box.id(), text: title.text, size: title.size, rect: { x1, y1, x2, y2 } }];
+    });
+  }
+
   destroy(): void {
     this.elements.stop();
     this.animation.stop();
@@ -218,13 +235,18 @@ export class GraphCanvas {
   /** Text grows in steps while the view moves away. */
   private rescale(): void {
     const scale = this.big ? 1 : textScale(this.cy.zoom());
-    if (scale === this.scaled) return;
-    this.scaled = scale;
-    this.restyle();
+    // Names of boxes are as large from afar: what they cover changes with the zoom.
+    const isFar = Math.abs(Math.log(this.cy.zoom() / this.labelled)) > 0.08;
+    if (scale === this.scaled && (this.big || !isFar)) return;
+    if (scale !== this.scaled) {
+      this.scaled = scale;
+      this.restyle();
+    }
     this.relabel();
   }
 
   private relabel(): void {
+    this.labelled = this.cy.zoom();
     this.labels = this.big ? new Map() : putLabels(this.cy, this.scaled);
   }
 
@@ -250,12 +272,12 @@ export class GraphCanvas {
     const key = this.key(chosen);
     this.events.busy(true);
     this.pending = key;
-    const output = await this.layouts.run(
-      algorithm(choice, view.nodes.length, view.edges.length),
-      layoutInput(view, this.down),
-    );
-    if (!output || this.cy.destroyed() || this.pending !== key) return;
+    const input = layoutInput(view, this.down);
+    const drawn = await this.layouts.run(algorithm(choice, view.nodes.length, view.edges.length), input);
+    if (!drawn || this.cy.destroyed() || this.pending !== key) return;
     this.pending = undefined;
+    const big = isBig(view.nodes.length, view.edges.length);
+    const output = big ? drawn : stretch(drawn, input.nodes, this.viewport.room());
     const live = this.laidOut?.key === key && !this.big;
     const before = live ? places(this.cy) : undefined;
     const seen = this.viewport.seen();

@@ -12,7 +12,7 @@ import { BADGE_ICONS, drawIcon, HEALTH_ICONS, KIND_ICONS, LOCK_ICON, OPEN_LOCK_I
 import type { Layer } from "./layer";
 import { healthColor, type Palette } from "./palette";
 import { FONT, LABEL_SIZE, LEAST_TEXT, SHAPE_SIZE } from "./style";
-import { ICON_ZOOM, OVERHANG, titleOf } from "./title";
+import { ICON_ZOOM, OVERHANG, slotOf, titleOf } from "./title";
 
 export interface DecorationOptions {
   badges: boolean;
@@ -126,7 +126,7 @@ function drawLabel(
   place: (p: Point) => Point,
   scale: number /** Of the text. */,
 ): void {
-  const [away, text] = [e.data("labelAt") as number | undefined, e.data("label") as string | undefined];
+  const [away, text] = [e.data("labelAt") as number | undefined, e.data("shown") as string | undefined];
   const line = e.nonempty() && away !== undefined && text && !e.hasClass("dim") ? lineOf(e) : undefined;
   const at = line && place(pointAt(line, away! / Math.max(1, line.length)));
   const size = LABEL_SIZE * scale * f.zoom;
@@ -159,7 +159,8 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
   const box = n.renderedBoundingBox({ includeLabels: false });
   const width = box.x2 - box.x1;
   const title = titleOf(n, f.zoom);
-  if (width < 36 || !title) return;
+  const slot = slotOf(n);
+  if (width < 36 || !title || !slot) return;
   const { c, palette } = f;
   const { size, app, outside } = title;
   c.font = `600 ${size}px system-ui, sans-serif`;
@@ -174,7 +175,15 @@ function drawName(n: cytoscape.NodeSingular, f: Frame): void {
     c.globalAlpha = 1;
   }
   c.fillStyle = app ? palette.muted : palette.text;
-  c.fillText(text, box.x1 + (outside ? 2 : 9), outside ? box.y1 - 4 : box.y1 + size + 4);
+  const left = outside && slot.right ? box.x2 - c.measureText(text).width - 2 : box.x1 + (outside ? 2 : 9);
+  const below = !outside || slot.below;
+  const base = below ? (outside ? box.y2 : box.y1) + size + (outside ? 2 : 4) : box.y1 - 4;
+  // Above the lines that cross it.
+  c.lineJoin = "round";
+  c.lineWidth = 3;
+  c.strokeStyle = outside ? palette.canvas : app ? palette["app-box"] : palette.box;
+  if (f.zoom >= ICON_ZOOM || outside) c.strokeText(text, left, base);
+  c.fillText(text, left, base);
 }
 
 /** A name is not squeezed: what is too long ends early. */

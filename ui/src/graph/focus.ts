@@ -2,7 +2,8 @@
 // closed, back to the graph, whence it came.
 
 export function focusGraph(): void {
-  document.querySelector<HTMLElement>(".canvas")?.focus();
+  const graph = document.querySelector<HTMLElement>(".canvas");
+  (graph ?? document.querySelector<HTMLElement>(".empty button"))?.focus();
 }
 
 /** Whether details were asked for that are not drawn yet. */
@@ -19,4 +20,27 @@ export function panelDrawn(): void {
   if (!awaited) return;
   awaited = false;
   if (document.activeElement?.matches(".canvas")) focusPanel();
+}
+
+/** What has the keyboard may go with what it led to. Then it comes to the panel's tabs if it was there, or else to the
+ * graph, or else to the content, and not to the beginning of the page. Out: ends that. */
+export function keepFocus(): () => void {
+  let last: { element: Element; inPanel: boolean } | undefined;
+  const remember = (e: FocusEvent) => {
+    const element = e.target as Element;
+    last = { element, inPanel: element.closest(".panel") !== null };
+  };
+  const observer = new MutationObserver(() => {
+    if (!last || last.element.isConnected || document.activeElement !== document.body) return;
+    const places = [last.inPanel ? ".panel [role=tab][aria-selected=true]" : ".canvas", ".canvas", "#main"];
+    const next = places.map((p) => document.querySelector<HTMLElement>(p)).find((e) => e !== null);
+    if (next?.id === "main") next.tabIndex = -1;
+    next?.focus({ preventScroll: true });
+  });
+  document.addEventListener("focusin", remember);
+  observer.observe(document.body, { childList: true, subtree: true });
+  return () => {
+    document.removeEventListener("focusin", remember);
+    observer.disconnect();
+  };
 }

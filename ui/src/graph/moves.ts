@@ -19,7 +19,7 @@ export function arrange(cy: cytoscape.Core, output: LayoutOutput): void {
       const bend =
         points && control(output.positions[e.data("source")]!, output.positions[e.data("target")]!, points);
       if (bend) e.data(bend);
-      else if (e.data("distances")) e.removeData("distances weights");
+      else if (e.data("distances")) e.data({ distances: undefined, weights: undefined });
     });
   });
 }

@@ -34,7 +34,7 @@ export default function GraphPage() {
   const narrow = matchMedia("(max-width: 760px)").matches;
   const wholePanel = useSignal(!narrow);
   const empty = view !== undefined && view.nodes.length === 0;
-  const shown = !empty && (s.selected !== undefined || wholePanel.value);
+  const shown = s.selected !== undefined || (!empty && wholePanel.value);
   return (
     <main class="graph-page" id="main">
       <h1 class="sr-only">Traffic graph</h1>
@@ -61,7 +61,7 @@ export default function GraphPage() {
             />
           )}
         </div>
-        {shown && view && view.nodes.length > 0 && (
+        {shown && view && (
           <Panel
             close={() => {
               wholePanel.value = false;
@@ -88,7 +88,8 @@ function openDetails(id: string): void {
 function GraphTrouble({ error }: { error: ApiError }) {
   if (shownTime.value === undefined) return <Trouble error={error} retry={() => graphFeed.refresh()} />;
   const back = () => choose({ at: undefined, replay: false });
-  return <Trouble error={error} retry={back} action="Back to now" />;
+  const future = shownTime.value > Date.now() ? "That time is yet to come" : undefined;
+  return <Trouble error={error} title={future} retry={back} action="Back to now" />;
 }
 
 function StatusLine() {

@@ -26,5 +26,6 @@ export function listen(cy: cytoscape.Core, host: HTMLElement, events: PointerEve
     host.style.cursor = "";
     events.hover(undefined, NOWHERE);
   });
-  cy.on("grab pan zoom", () => events.hover(undefined, NOWHERE));
+  cy.on("grab viewport", () => events.hover(undefined, NOWHERE));
+  host.addEventListener("mouseleave", () => events.hover(undefined, NOWHERE));
 }

@@ -5,7 +5,6 @@ import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { choose, currentKey, currentView, layoutRound, state } from "../app/store";
 import { themeVersion } from "../app/theme";
-import type { Point } from "../layout/types";
 import { describeEdge, describeNode, nodeName } from "../model/describe";
 import { clean, count } from "../model/text";
 import type { View } from "../model/view";
@@ -15,6 +14,7 @@ import { focusPanel } from "./focus";
 import { UI_ICONS } from "./icons";
 import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
+import { closeTip, placeTip, tip, watchTip } from "./tip";
 import type { Covered } from "./viewport";
 
 /** Read aloud by screen readers: what was selected last. */
@@ -30,14 +30,12 @@ const ARROWS: Record<string, Direction> = {
 export function Stage({ openDetails }: { openDetails(id: string): void }) {
   const host = useRef<HTMLDivElement>(null);
   const canvas = useRef<GraphCanvas | undefined>(undefined);
-  const tip = useSignal<{ text: string; at: Point } | undefined>(undefined);
   const busy = useSignal(false);
   useEffect(() => {
     const it = new GraphCanvas(host.current!, {
       select: (id) => choose({ selected: id }),
       hover: (id, at) => {
-        const text = id === undefined ? undefined : describe(currentView.peek(), id);
-        tip.value = text ? { text, at } : undefined;
+        tip.value = id === undefined ? undefined : { id, at };
       },
       open: openDetails,
       busy: (on) => {
@@ -53,6 +51,11 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       return JSON.stringify({ badges, security, animation });
     });
     const ends = [
+      watchTip(),
+      effect(() => {
+        void selected.value;
+        closeTip();
+      }),
       effect(() => {
         const v = currentView.value;
         if (v) void it.show(v, currentKey.value, state.peek().layout);
@@ -79,7 +82,7 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       effect(() => {
         const id = state.value.selected;
         announcement.value = id
-          ? `Selected: ${describe(currentView.peek(), id) ?? clean(id, 120)}`
+          ? `Selected: ${describe(currentView.peek(), id) ?? `${clean(id, 120)}, which is not on the graph now`}`
           : "Nothing is selected";
       }),
     [],
@@ -89,6 +92,7 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
     if (it && !e.ctrlKey && !e.metaKey && !e.altKey && onKey(e.key, e.shiftKey, it)) e.preventDefault();
   };
   const v = currentView.value;
+  const told = tip.value && describe(v, tip.value.id);
   return (
     <div class="stage">
       <div
@@ -104,9 +108,9 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
         Arrow keys go along the traffic: right and left from node to edge to node, up and down between
         neighbours. Enter reads details. Escape clears the selection. The same content is in the table.
       </p>
-      {tip.value && (
-        <div class="tooltip" aria-hidden="true" ref={(e) => place(e, tip.value?.at)}>
-          {tip.value.text}
+      {told && (
+        <div class="tooltip" aria-hidden="true" ref={(e) => placeTip(e, tip.value?.at)}>
+          {told}
         </div>
       )}
       {busy.value && (
@@ -151,13 +155,6 @@ function covered(host: HTMLElement | null): Covered {
     left: Math.max(0, ...all(".legend").map((e) => (e as HTMLElement).offsetWidth)),
     top: Math.max(0, ...above.map((bottom) => bottom - top)),
   };
-}
-
-/** The policy forbids style attributes; the properties may be set. */
-function place(e: HTMLElement | null, at: Point | undefined): void {
-  if (!e || !at) return;
-  e.style.left = `${at.x + 14}px`;
-  e.style.top = `${at.y + 14}px`;
 }
 
 function onKey(key: string, shift: boolean, it: GraphCanvas): boolean {

@@ -19,8 +19,9 @@ export const SHAPES: Record<NodeKind, cytoscape.Css.NodeShape> = {
 /** Cytoscape takes no single quotes around a name. */
 export const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, Inter, sans-serif';
 
-/** The layouts have room for names that are enlarged so far. */
+/** The layouts have room for names that are enlarged so far; from farther away they stay readable, and some are left out. */
 const MOST_NAME = 2.1;
+const FAR_LESS = 0.45;
 
 /** Pixels of the text on edges, before it is enlarged. */
 export const LABEL_SIZE = 12;
@@ -49,7 +50,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "text-wrap": "wrap",
         "text-max-width": "220px",
         "font-family": FONT,
-        "font-size": 13 * Math.min(MOST_NAME, scale),
+        "font-size": 13 * Math.max(Math.min(MOST_NAME, scale), scale - FAR_LESS),
         "font-weight": 500,
         "line-height": 1.2,
         color: p.text,
@@ -65,6 +66,12 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         "z-compound-depth": "top",
         ...fade(big),
       } as cytoscape.Css.Node,
+    },
+    // Not without a label: where it would be is asked for again.
+    { selector: "node[?unnamed]", style: { "text-opacity": 0, "text-background-opacity": 0 } },
+    {
+      selector: "node[?unnamed].hover, node[?unnamed].chosen",
+      style: { "text-opacity": 1, "text-background-opacity": 0.9, "z-index": 20 },
     },
     { selector: "node[kind].outsider", style: { "background-color": p.canvas, "border-style": "solid" } },
     {
@@ -116,7 +123,7 @@ export function styleSheet(p: Palette, big: boolean, scale = 1): cytoscape.Style
         // Where there is room for it: `labelAt` is how far from the source. In a big graph those few stand in the middle.
         label: big ? "data(label)" : "",
         "source-label": (e: cytoscape.EdgeSingular) =>
-          big || e.data("labelAt") === undefined ? "" : e.data("label"),
+          big || e.data("labelAt") === undefined ? "" : e.data("shown"),
         "source-text-offset": (e: cytoscape.EdgeSingular) => e.data("labelAt") ?? 0,
         "text-wrap": "wrap",
         "font-family": FONT,
@@ -213,5 +220,6 @@ function ground(p: Palette, n: cytoscape.NodeSingular): string {
 /** How much larger text is drawn at a zoom: in few steps, as each is a new style for all. Labels of edges stay above nine
  * pixels as long as there is any room for them. */
 export function textScale(zoom: number): number {
-  return [1, 1.2, 1.45, 1.6, 1.75, 1.9, 2, 2.2].find((scale) => scale * zoom > 0.76) ?? 2.4;
+  const steps = [1, 1.2, 1.45, 1.6, 1.75, 1.9, 2, 2.2, 2.4, 2.8, 3.2];
+  return steps.find((scale) => scale * zoom > 0.76) ?? 3.6;
 }

@@ -81,23 +81,30 @@ export class Viewport {
     for (let pass = 0; pass < (this.is.big() ? 1 : FIT_PASSES); pass += 1) this.fitOnce();
   }
 
-  private fitOnce(): void {
+  /** Pixels that a graph may take. */
+  room(): { left: number; top: number; width: number; height: number } {
     const narrow = this.cy.width() < NARROW;
     const covered = this.is.covered();
     const [side, bottom] = narrow ? [10, 58] : [36, 64];
     const top = Math.max(48, covered.top + NAME);
     const left = side + (narrow ? 0 : covered.left);
+    return {
+      left,
+      top,
+      width: Math.max(50, this.cy.width() - left - side),
+      height: Math.max(50, this.cy.height() - top - bottom),
+    };
+  }
+
+  private fitOnce(): void {
+    const room = this.room();
     const box = this.is.big() ? this.rough() : this.exact();
     const width = Math.max(1, box.x2 - box.x1);
     const height = Math.max(1, box.y2 - box.y1);
-    const room = {
-      w: Math.max(50, this.cy.width() - left - side),
-      h: Math.max(50, this.cy.height() - top - bottom),
-    };
-    const zoom = Math.min(MAX_FIT_ZOOM, room.w / width, room.h / height);
+    const zoom = Math.min(MAX_FIT_ZOOM, room.width / width, room.height / height);
     const pan = {
-      x: left + (room.w - width * zoom) / 2 - box.x1 * zoom,
-      y: top + (room.h - height * zoom) / 2 - box.y1 * zoom,
+      x: room.left + (room.width - width * zoom) / 2 - box.x1 * zoom,
+      y: room.top + (room.height - height * zoom) / 2 - box.y1 * zoom,
     };
     this.cy.viewport({ zoom, pan });
     this.is.rescale();
@@ -105,11 +112,16 @@ export class Viewport {
 
   private exact(): Rect {
     const all = this.cy.elements().not(".leaving");
-    const { x1, x2, ...bounds } = all.boundingBox({ includeLabels: true });
+    const { x1, y1, x2, y2 } = all.boundingBox({ includeLabels: true });
     const boxes = all.filter("[box]").toArray() as cytoscape.NodeSingular[];
-    // A name may be wider than its box; that it stands above it there is room for.
-    const names = boxes.flatMap((b) => titleRect(b, this.cy.zoom())?.x2 ?? []);
-    return { x1, ...bounds, x2: Math.max(x2, ...names) };
+    // A name may be wider than its box, or stand below it; that it stands above it there is room for.
+    const names = boxes.flatMap((b) => titleRect(b, this.cy.zoom()) ?? []);
+    return {
+      x1: Math.min(x1, ...names.map((n) => n.x1)),
+      y1,
+      x2: Math.max(x2, ...names.map((n) => n.x2)),
+      y2: Math.max(y2, ...names.map((n) => n.y2)),
+    };
   }
 
   /** Of the nodes' centres: the exact bounds of thousands of edges take longer than all else. */

@@ -15,6 +15,8 @@ export interface LabelWish {
   id: string;
   width: number;
   height: number;
+  /** Its size when only its first row is shown, where there is no room for all. */
+  short?: { width: number; height: number };
   /** Where its line is at a share from 0 to 1. */
   at(share: number): Point;
   /** Where it would like to be, and where it was. */
@@ -26,6 +28,8 @@ export interface LabelPlace {
   rect: Rect;
   /** How many other lines it covers. */
   crossed: number;
+  /** Whether only its first row is shown. */
+  short?: boolean;
 }
 
 /** What an edge is drawn as. */
@@ -48,20 +52,35 @@ export function placeLabels(
   const lines = drawings.map((d) => ({ ...d, bounds: boundsOf(d.points) }));
   const out = new Map<string, LabelPlace>();
   for (const wish of wishes) {
-    const most = COVERED * wish.width * wish.height;
-    let place: LabelPlace | undefined;
-    for (const share of [...wish.first, ...ELSEWHERE]) {
-      const rect = around(wish.at(share), wish.width, wish.height);
-      if (covered(rect, taken) > 0 || covered(rect, shapes) > most) continue;
-      const crossed = lines.filter((l) => l.id !== wish.id && meets(l.bounds, rect) && goesThrough(l, rect));
-      if (!place || crossed.length < place.crossed) place = { share, rect, crossed: crossed.length };
-      if (place.crossed === 0) break;
+    let place = freePlace(wish, wish, shapes, taken, lines);
+    if (!place && wish.short) {
+      place = freePlace(wish, wish.short, shapes, taken, lines);
+      if (place) place.short = true;
     }
     if (!place) continue;
     taken.push(place.rect);
     out.set(wish.id, place);
   }
   return out;
+}
+
+function freePlace(
+  wish: LabelWish,
+  { width, height }: { width: number; height: number },
+  shapes: readonly Rect[],
+  taken: readonly Rect[],
+  lines: readonly (Drawing & { bounds: Rect })[],
+): LabelPlace | undefined {
+  const most = COVERED * width * height;
+  let place: LabelPlace | undefined;
+  for (const share of [...wish.first, ...ELSEWHERE]) {
+    const rect = around(wish.at(share), width, height);
+    if (covered(rect, taken) > 0 || covered(rect, shapes) > most) continue;
+    const crossed = lines.filter((l) => l.id !== wish.id && meets(l.bounds, rect) && goesThrough(l, rect));
+    if (!place || crossed.length < place.crossed) place = { share, rect, crossed: crossed.length };
+    if (place.crossed === 0) break;
+  }
+  return place;
 }
 
 export function around(p: Point, width: number, height: number): Rect {
@@ -102,7 +121,7 @@ function goesThrough({ points }: Drawing, r: Rect): boolean {
 }
 
 /** How much of a rectangle others cover. */
-function covered(r: Rect, others: readonly Rect[]): number {
+export function covered(r: Rect, others: readonly Rect[]): number {
   let area = 0;
   for (const o of others) {
     const w = Math.min(r.x2, o.x2) - Math.max(r.x1, o.x1);

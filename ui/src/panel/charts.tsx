@@ -13,7 +13,7 @@ export default function Charts({ series }: { series: Series }) {
     ["Outbound", charts(series.outbound)],
   ] as const;
   if (groups.every(([, list]) => list.length === 0))
-    return <p class="muted">Nothing was observed in this time.</p>;
+    return <p class="muted">No traffic was counted in this time.</p>;
   const both = groups.every(([, list]) => list.length > 0);
   return (
     <div class="charts">

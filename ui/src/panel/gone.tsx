@@ -1,4 +1,4 @@
-/** The server knows of nothing with this id any more. */
+/** The server knows of nothing with this id. */
 export function Gone() {
-  return <p class="muted">It is not in the mesh any more, and had no traffic in the last hour.</p>;
+  return <p class="muted">It is not in the mesh, and had no traffic in the last hour.</p>;
 }

@@ -5,6 +5,7 @@ import { formatRoute } from "../app/route";
 import { choose, currentView, graph, shownGraph, shownTime, state } from "../app/store";
 import { focusGraph, panelDrawn } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
+import { absent, type Reason } from "../model/absent";
 import { describeShare, mtls } from "../model/describe";
 import type { PanelTab } from "../model/graphState";
 import { BADGE_NAMES } from "../model/kinds";
@@ -12,8 +13,9 @@ import { clean } from "../model/text";
 import { HealthMark, Icon, IconButton, IssueCount, Tabs } from "../ui/widgets";
 import { LogsTab } from "./logs";
 import { named, type Selection, select } from "./selection";
-import { ConfigTab, FailuresTab, SeriesTab } from "./tabs";
+import { ConfigTab, FailuresTab, type OfGraph, SeriesTab } from "./tabs";
 import { Neighbours, TrafficTable } from "./trafficTable";
+import { Unreached, useAttempts } from "./unreached";
 
 const TABS = [
   { id: "traffic", label: "Traffic" },
@@ -32,8 +34,10 @@ export function Panel({ close }: { close(): void }) {
     if (drawn) panelDrawn();
   }, [drawn]);
   if (!graph.value || !currentView.value) return null;
-  const it = select(graph.value, currentView.value, id);
-  const gone = id !== undefined && it.kind === "mesh";
+  const away = id === undefined ? undefined : absent(graph.value, currentView.value, s, id);
+  const it = select(graph.value, currentView.value, id, away);
+  // The server finds out itself which graph has what this one has not.
+  const of = { id: it.id, at: shownTime.value, graph: it.kind === "absent" ? undefined : shownGraph.value };
   const isPart = it.kind === "mesh" && (currentView.value.hidden > 0 || s.namespaces.length > 0);
   return (
     <aside class="panel" ref={panel} aria-label="Details of the selection">
@@ -52,7 +56,7 @@ export function Panel({ close }: { close(): void }) {
           }}
         />
       </header>
-      {gone && <p class="notice">What was selected is not in the graph at this time.</p>}
+      {away && <Away reasons={away.reasons} />}
       <Tabs
         label="About the selection"
         tabs={TABS}
@@ -60,12 +64,51 @@ export function Panel({ close }: { close(): void }) {
         onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
       />
       <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
-        {s.tab === "traffic" ? <Overview it={it} isPart={isPart} /> : isPart && <WholeMesh />}
+        {s.tab === "traffic" && it.kind === "absent" && (
+          <OfAbsent key={it.id} of={of} until={graph.value.at} isQuiet={away?.quiet === true} />
+        )}
+        {s.tab === "traffic" && it.kind !== "absent" && <Overview it={it} isPart={isPart} />}
+        {s.tab !== "traffic" && isPart && <WholeMesh />}
         {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
-        {s.tab === "failures" && <FailuresTab id={it.id} at={shownTime.value} graph={shownGraph.value} />}
-        {s.tab === "logs" && <LogsTab id={it.id} at={shownTime.value} graph={shownGraph.value} />}
+        {s.tab === "failures" && <FailuresTab {...of} />}
+        {s.tab === "logs" && <LogsTab {...of} />}
       </div>
     </aside>
+  );
+}
+
+/** Why it is not drawn, and what would show it. */
+function Away({ reasons }: { reasons: Reason[] }) {
+  return (
+    <div class="notice panel-away" role="status">
+      {reasons.map(({ text, action }, i) => (
+        <div key={text}>
+          <p>
+            {i === 0 && <strong>Not on the graph now.</strong>} {text}
+          </p>
+          {action && (
+            <button type="button" class="button" onClick={() => choose(action.change)}>
+              {action.label}
+            </button>
+          )}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+/** What the server tells of something that the graph does not show. */
+function OfAbsent({ of, until, isQuiet }: { of: OfGraph; until: number; isQuiet: boolean }) {
+  const { duration } = state.value;
+  const attempts = useAttempts({ ...of, until, duration });
+  return (
+    <>
+      {isQuiet && <Unreached attempts={attempts} duration={duration} />}
+      <section>
+        <h3>Over time</h3>
+        <SeriesTab {...of} duration={duration} />
+      </section>
+    </>
   );
 }
 

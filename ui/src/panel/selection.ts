@@ -9,7 +9,7 @@ import type { View } from "../model/view";
 export interface Selection {
   /** As the API knows it. */
   id: string;
-  kind: "node" | "edge" | "namespace" | "app" | "mesh";
+  kind: "node" | "edge" | "namespace" | "app" | "mesh" | "absent";
   title: string;
   what: string;
   health: Health;
@@ -36,13 +36,20 @@ export interface Neighbour {
   node?: Node;
 }
 
-export function select(graph: Graph, view: View, id: string | undefined): Selection {
+/** `absent`: how it is called if it is not in the graph; nothing is known of it then but what the server tells. */
+export function select(
+  graph: Graph,
+  view: View,
+  id: string | undefined,
+  absent?: { title: string; what: string },
+): Selection {
   const nodes = new Map(graph.nodes.map((n) => [n.id, n]));
   const node = id === undefined ? undefined : nodes.get(id);
   if (node) return ofNode(graph, nodes, node);
   const edge = graph.edges.find((e) => e.id === id);
   if (edge) return ofEdge(nodes, edge);
   const box = view.boxes.find((b) => b.id === id);
+  if (!box && absent && id !== undefined) return ofAbsent(id, absent);
   if (!box) return ofAll(graph, view);
   const inside = (n: Node | undefined) =>
     n !== undefined && n.namespace === box.namespace && (box.kind === "namespace" || n.box === box.name);
@@ -91,6 +98,11 @@ function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
     inbound: [],
     outbound: [],
   };
+}
+
+function ofAbsent(id: string, { title, what }: { title: string; what: string }): Selection {
+  const health: Health = { state: "idle", reasons: [] };
+  return { id, kind: "absent", title, what, health, reasons: [], in: {}, out: {}, inbound: [], outbound: [] };
 }
 
 function ofAll(graph: Graph, view: View): Selection {

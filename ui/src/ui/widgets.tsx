@@ -109,7 +109,7 @@ export function Menu({
         class="menu-button"
         aria-expanded={open.value}
         aria-controls={id}
-        aria-label={title}
+        aria-label={typeof label === "string" ? `${label}: ${title}` : title}
         title={title}
         onClick={() => {
           open.value = !open.value;

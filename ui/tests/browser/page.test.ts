@@ -2,6 +2,7 @@
 import type cytoscape from "cytoscape";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { GraphCanvas } from "../../src/graph/controller";
 import { launch, open, settled } from "../browser.mjs";
 
 let browser: Browser;
@@ -147,18 +148,33 @@ describe("the graph of the echo demo", () => {
     ["echo-nine", 360, 740, 4],
     ["echo-all", 360, 740, 2],
     ["bookinfo", 1440, 860, 15],
+    ["team-9-2", 360, 740, 6],
+    ["team-16-3", 360, 740, 9],
+    ["team-16-3", 768, 1024, 15],
+    ["team-16-3", 1400, 860, 16],
+    ["team-30-2", 360, 740, 9],
+    ["team-30-4", 360, 740, 10],
+    ["team-30-2", 768, 1024, 18],
+    ["team-30-4", 768, 1024, 22],
+    ["team-30-2", 1400, 860, 25],
+    ["team-30-4", 1400, 860, 28],
   ] as const;
   for (const [scenario, width, height, least] of SIZES)
     it(`puts no text of ${scenario} over another or over a mark at ${width} pixels, and all can be read`, async () => {
       const page = await start({
         scenario,
+        // The same numbers each time.
+        now: () => 1_800_000_000_000,
         hash: "#/graph?animation=false",
         context: { viewport: { width, height } },
       });
-      const { texts, marks, sizes } = await page.evaluate(() => {
-        const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+      const { texts, marks, sizes, titles, named } = await page.evaluate(() => {
+        const graph = (window as unknown as { lateenGraph: Pick<GraphCanvas, "titles"> }).lateenGraph;
+        const { cy } = graph as unknown as { cy: cytoscape.Core };
         const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
-        const all = [...cy.nodes("[kind]").toArray(), ...cy.edges("[labelAt]").toArray()];
+        const named = cy.nodes("[kind]").filter((n) => Number(n.style("text-opacity")) > 0);
+        const labelled = cy.edges().filter((e) => e.style("source-label") !== "");
+        const all = [...named.toArray(), ...labelled.toArray()];
         const box = (p: { x: number; y: number }, r: number) => {
           const [x, y] = [p.x * cy.zoom() + cy.pan().x, p.y * cy.zoom() + cy.pan().y];
           return { x1: x - r, y1: y - r, x2: x + r, y2: y + r };
@@ -177,7 +193,13 @@ describe("the graph of the echo demo", () => {
             ? [...badges, box({ x: at.x + 19.3, y: at.y - 19.3 }, Math.max(4, 9 * cy.zoom()))]
             : badges;
         });
+        const c = document.createElement("canvas").getContext("2d")!;
         return {
+          titles: graph.titles().map((t) => {
+            c.font = `600 ${t.size}px system-ui, sans-serif`;
+            return { ...t, ...t.rect, width: c.measureText(t.text).width };
+          }),
+          named: named.length / cy.nodes("[kind]").length,
           texts: all.map((e) => ({
             id: e.id(),
             ...e.renderedBoundingBox({ ...of, includeUnderlays: false }),
@@ -187,12 +209,19 @@ describe("the graph of the echo demo", () => {
         };
       });
       expect(texts.filter((t) => t.id.includes(">")).length).toBeGreaterThanOrEqual(least);
-      expect(Math.min(...sizes)).toBeGreaterThan(8.5);
       // What is behind a text is a little larger than the text.
       const room = 3;
       const meet = (a: Record<"x1" | "x2" | "y1" | "y2", number>, b: typeof a) =>
         Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1) > room &&
         Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1) > room;
+      expect(Math.min(...sizes)).toBeGreaterThan(7.4);
+      expect(named).toBeGreaterThan(0.6);
+      expect(titles.length).toBeGreaterThan(0);
+      titles.forEach((t, i) => {
+        expect(t.x1 + t.width, `${t.text} is as wide as it was taken to be`).toBeLessThan(t.x2);
+        for (const b of titles.slice(i + 1)) expect(meet(t, b), `${t.id} and ${b.id}`).toBe(false);
+        for (const b of texts) expect(meet(t, b), `${t.id} and ${b.id}`).toBe(false);
+      });
       texts.forEach((a, i) => {
         for (const b of texts.slice(i + 1)) expect(meet(a, b), `${a.id} and ${b.id}`).toBe(false);
         if (a.id.includes(">"))
@@ -261,7 +290,7 @@ describe("the graph of the echo demo", () => {
       // A name of 11 pixels stands 4 above its box.
       return { free: edge(".show-panel").bottom - edge(".canvas").top, names: boxes.map((y) => y - 15) };
     });
-    expect(free).toBeGreaterThan(40);
+    expect(free).toBeGreaterThan(30);
     expect(Math.min(...names)).toBeGreaterThanOrEqual(free);
     clean();
   });
@@ -282,18 +311,21 @@ describe("the graph of the echo demo", () => {
       hash: `#/graph?animation=false&selected=${encodeURIComponent(SERVER)}`,
       context: { viewport: { width: 360, height: 740 } },
     });
-    const { width, ends } = await page.evaluate(() => {
-      const { cy } = (window as unknown as { lateenGraph: { cy: cytoscape.Core } }).lateenGraph;
+    const { width, titles } = await page.evaluate(() => {
+      const graph = (window as unknown as { lateenGraph: Pick<GraphCanvas, "titles"> }).lateenGraph;
       const c = document.createElement("canvas").getContext("2d")!;
-      const ends = cy.nodes("[box]").map((b) => {
-        const size = b.data("box") === "app" ? 9.5 : 11;
-        c.font = `600 ${size}px system-ui, sans-serif`;
-        return b.renderedBoundingBox({ includeLabels: false }).x1 + 2 + c.measureText(b.data("name")).width;
+      const titles = graph.titles().map((t) => {
+        c.font = `600 ${t.size}px system-ui, sans-serif`;
+        return { ...t.rect, end: t.rect.x1 + c.measureText(t.text).width };
       });
-      return { width: cy.width(), ends };
+      return { width: document.querySelector<HTMLElement>(".canvas")!.offsetWidth, titles };
     });
-    expect(ends.length).toBe(3);
-    expect(Math.max(...ends)).toBeLessThanOrEqual(width);
+    // From so far away the app's name may be left out.
+    expect(titles.length).toBeGreaterThanOrEqual(2);
+    for (const { x1, x2, end } of titles) {
+      expect(x1).toBeGreaterThanOrEqual(0);
+      expect(Math.max(x2, end)).toBeLessThanOrEqual(width + 1);
+    }
     clean();
   });
 
@@ -326,6 +358,65 @@ describe("the graph of the echo demo", () => {
       expect([p.get("type"), p.get("services")]).toEqual(["app", "false"]);
     }
     clean();
+  });
+
+  describe("what is selected and not on it", () => {
+    const panel = (page: Page) => page.locator(".panel");
+    const tab = (page: Page, name: string) => page.click(`.panel [role=tab]:has-text("${name}")`);
+
+    it("has its own failures and objects, and says why it is not there", async () => {
+      const page = await start({ scenario: "echo-lost", hash: "#/graph?selected=service/shop/orders" });
+      await page.waitForSelector(".panel h2:text-is('orders')");
+      expect(await panel(page).textContent()).toMatch(
+        /Service in shop.*Not on the graph now.*No traffic of it/s,
+      );
+      await page.waitForSelector(
+        ".panel >> text=/3 attempts to reach it failed in 1 min, and none connected/",
+      );
+      await tab(page, "Failures");
+      await page.waitForSelector(".failures > li");
+      expect(await page.locator(".failures > li").count()).toBe(3);
+      await tab(page, "Config");
+      await page.waitForSelector("text=No Istio object acts on this.");
+      const asked = opened!.mock.state.asked.filter((a) => /failures|actsOn/.test(a));
+      expect(asked.filter((a) => !a.includes(encodeURIComponent("service/shop/orders")))).toEqual([]);
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => location.hash.includes("duration=3600"));
+      clean();
+    });
+
+    it("is told of when it is hidden, of another type, or where nothing is drawn at all", async () => {
+      const page = await start({
+        scenario: "echo-all",
+        hash: `#/graph?hide=name%3Dtcp-echo-server&selected=${SERVICE}`,
+      });
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => !document.querySelector(".panel-away"));
+      await page.goto(`${opened!.mock.url}#/graph?selected=workload/default/echo-server&tab=config`);
+      await page.waitForSelector(".panel .objects");
+      expect(await panel(page).textContent()).toMatch(/of the workload graph.*PeerAuthentication/s);
+      await page.click(".panel-away button");
+      await page.waitForFunction(() => !document.querySelector(".panel-away"));
+      await page.goto(`${opened!.mock.url}#/graph?namespaces=shop&selected=${SERVICE}&tab=failures`);
+      await page.waitForSelector(".empty");
+      await page.waitForSelector(".panel .failures");
+      expect(await panel(page).textContent()).toMatch(/in namespace default/);
+      await page.click(".panel [aria-label='Clear the selection']");
+      expect(await page.evaluate(() => document.activeElement?.closest(".empty") !== null)).toBe(true);
+      clean();
+    });
+
+    it("is no idle service on its own page when attempts to reach it failed", async () => {
+      const page = await start({ scenario: "echo-lost", hash: "#/services/shop/orders" }, false);
+      await page.waitForSelector(".detail-head .health-failing");
+      expect(await page.locator(".detail-page").textContent()).toMatch(
+        /3 attempts to reach it failed.*none connected/s,
+      );
+      await page.click("text=Show in graph");
+      await page.waitForSelector(".panel >> text=/Not on the graph now/");
+      await page.waitForSelector(".panel >> text=/3 attempts to reach it failed/");
+      clean();
+    });
   });
 
   it("finds and hides by expression, and points at what is wrong", async () => {
@@ -408,6 +499,60 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("tells of what the pointer is on until the reader does anything else", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?legend=true&animation=false" });
+    const stage = (await (await page.$(".canvas"))!.boundingBox())!;
+    const point = async () => {
+      const at = await rendered(page, SERVICE);
+      await page.mouse.move(stage.x + 5, stage.y + stage.height / 2);
+      await page.mouse.move(stage.x + at.x, stage.y + at.y, { steps: 3 });
+      await page.waitForSelector(".tooltip >> text=tcp-echo-server");
+    };
+    const gone = () => page.waitForSelector(".tooltip", { state: "detached" });
+    await point();
+    await page.keyboard.press("Escape");
+    await gone();
+    expect(await page.locator(".legend").count(), "only what is on top was closed").toBe(1);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".legend", { state: "detached" });
+    const others: [string, () => Promise<unknown>][] = [
+      ["zoom", () => page.keyboard.press("+")],
+      ["scroll", () => page.mouse.wheel(0, 40)],
+      ["blur", () => page.evaluate(() => window.dispatchEvent(new Event("blur")))],
+      ["selection", () => page.mouse.down().then(() => page.mouse.up())],
+    ];
+    await page.focus(".canvas");
+    for (const [, act] of others) {
+      await point();
+      await act();
+      await gone();
+    }
+    await page.waitForFunction(() => location.hash.includes("selected=service"));
+    clean();
+  });
+
+  it("tells it where there is room", async () => {
+    const page = await start({
+      scenario: "echo-nine",
+      hash: "#/graph?animation=false",
+      context: { viewport: { width: 800, height: 600 } },
+    });
+    const stage = (await (await page.$(".canvas"))!.boundingBox())!;
+    let told = 0;
+    for (const id of await ids(page, "graph-nodes")) {
+      const at = await rendered(page, id);
+      await page.mouse.move(stage.x + at.x, stage.y + at.y, { steps: 2 });
+      const tip = await page.locator(".tooltip").boundingBox();
+      if (!tip) continue;
+      told += 1;
+      expect(tip.x).toBeGreaterThanOrEqual(stage.x);
+      expect(tip.x + tip.width).toBeLessThanOrEqual(stage.x + stage.width + 1);
+      expect(tip.y + tip.height).toBeLessThanOrEqual(stage.y + stage.height + 1);
+    }
+    expect(told).toBeGreaterThan(0);
+    clean();
+  });
+
   it("draws what moves, unless less motion is wanted", async () => {
     const painted = (page: Page) =>
       page.evaluate(() => {
@@ -448,6 +593,39 @@ describe("the address", () => {
     await page.waitForSelector("h1:has-text('Workloads')");
     clean();
   });
+
+  const ODD = {
+    "no value that it takes":
+      "type=zzz&duration=abc&refresh=-1&layout=x&tab=y&labels=foo&selected=%00%E2%80%AEx",
+    "a time beyond all": "at=99999999999999999999",
+    "numbers out of range": "duration=7&refresh=9999999&table=perhaps",
+    "what is not encoded": "%E0%A4%A=%&selected=%E0%A4%A",
+    "a long id": `selected=${"x".repeat(3000)}`,
+    "names of JavaScript": "selected=__proto__&labels=toString,rate",
+    "a deep expression": `find=${"(".repeat(1900)}`,
+    "half an expression": "hide=!(a%20and%20",
+    "half a comparison": "find=name%20~&hide=%22",
+  };
+  it.each(Object.entries(ODD))("leads to a working graph with %s", async (_, odd) => {
+    const page = await start({ scenario: "echo", hash: `#/graph?${odd}` });
+    expect((await ids(page, "graph-nodes")).length).toBe(5);
+    if (odd.includes("selected=")) await page.waitForSelector(".panel >> text=/Not on the graph now/");
+    if (/find=|hide=/.test(odd)) await page.waitForSelector(".toolbar [role=alert]");
+    await page.focus(".canvas");
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => !location.hash.includes("selected="));
+    clean();
+  });
+
+  it.each(["services/%2F/%E0%A4%A", "config/%3Cb%3E/_/..%2F..", "graph?namespaces=%2F..%2F,%3Cb%3E,a%26b"])(
+    "says of what is nowhere that it is not there: %s",
+    async (odd) => {
+      const page = await start({ scenario: "echo", hash: `#/${odd}` }, false);
+      await page.waitForSelector("text=/There is no service|there is no <b>|No traffic was seen in/");
+      await page.click(".masthead >> text=Workloads");
+      await page.waitForSelector(".grid-row");
+    },
+  );
 
   it("gives up its token at once and keeps it for the tab", async () => {
     const page = await start({ scenario: "echo", token: "s3cret" });
@@ -1189,6 +1367,23 @@ describe("the keyboard", () => {
     clean();
   });
 
+  const GOES = [
+    ["#/graph?services=false&selected=service/default/tcp-echo-server", ".panel-away button", "[role=tab]"],
+    ["#/graph?selected=service/default/tcp-echo-server", ".neighbours button", "[role=tab]"],
+    ["#/graph?namespaces=nowhere", ".empty button:has-text('All namespaces')", "#main, .canvas"],
+    ["#/graph?at=99999999999999", "button:has-text('Back to now')", "#main, .canvas"],
+    ["#/graph?legend=true", ".legend button", ".canvas"],
+  ] as const;
+  it.each(GOES)("is not lost with what it led to: %s %s", async (hash, what, next) => {
+    const page = await start({ scenario: "echo", hash }, false);
+    await page.focus(what);
+    await page.keyboard.press("Enter");
+    await page.waitForFunction((n) => document.activeElement?.matches(n), next);
+    await settled(page);
+    expect(await page.evaluate(() => document.activeElement !== document.body)).toBe(true);
+    expect(opened!.problems.filter((p) => !p.includes("status of 400"))).toEqual([]);
+  });
+
   it("gets into the details as soon as they are drawn, unless it has gone elsewhere", async () => {
     const selected = `#/graph?selected=${encodeURIComponent(SERVICE)}`;
     const page = await start({ scenario: "echo", hash: selected });
@@ -1211,6 +1406,14 @@ describe("the keyboard", () => {
 });
 
 describe("replay", () => {
+  it("leads back to now from a time that is to come", async () => {
+    const page = await start({ scenario: "echo", hash: "#/graph?at=99999999999999" }, false);
+    await page.waitForSelector("text=That time is yet to come");
+    await page.click("text=Back to now");
+    await settled(page);
+    expect(page.url()).not.toContain("at=");
+  });
+
   it("leads back to now from a time that is not kept any more", async () => {
     const page = await start({ scenario: "echo" });
     opened!.mock.state.fault = 400;
