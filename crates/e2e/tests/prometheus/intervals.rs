@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lateen_e2e::pod::run;
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::{Mesh, Options};
 use lateen_testkit::net::ask;
@@ -77,16 +78,7 @@ fn watch(rig: &Rig) -> Result<()> {
         let (rate, graph) = rate(&follower, 30)?;
         rate.with_context(|| format!("nothing yet: {graph}"))
     })?;
-    let begun = Instant::now();
-    while begun.elapsed() < WATCHED {
-        for duration in [30, 300, 3600] {
-            let (rate, graph) = rate(&follower, duration)?;
-            ensure!(rate.is_some_and(is_true), "{duration}: {rate:?} {}", graph["notices"]);
-            let notice = graph["notices"][0].as_str().unwrap_or_default();
-            ensure!(duration == 30 || notice.contains(" that are known"), "{notice:?}");
-        }
-        thread::sleep(Duration::from_secs(1));
-    }
+    stays_true(&follower)?;
     let path =
         "/api/v1/series?id=workload/istio-system/istio-ingressgateway&type=workload&duration=300";
     let (_, series) = page(&follower, path)?;
@@ -94,5 +86,30 @@ fn watch(rig: &Rig) -> Result<()> {
     let known: Vec<f64> = opened.iter().filter_map(Value::as_f64).collect();
     ensure!(opened[0].is_null() && known.len() >= 6, "{opened:?}");
     ensure!(known.iter().all(|rate| (rate / RATE - 1.0).abs() < 0.15), "{opened:?}");
+    run("nft", &["add table inet broken"])?;
+    run("nft", &["add chain inet broken in { type filter hook input priority 0; }"])?;
+    run("nft", &["add rule inet broken in tcp dport 15090 reject with tcp reset"])?;
+    wait_until("a scrape that fails", PATIENCE, || {
+        let (rate, graph) = rate(&follower, 30)?;
+        ensure!(rate.is_some_and(is_true), "{rate:?} {}", graph["notices"]);
+        let failed = prometheus.query("up{job=\"gateway\"} == 0")?;
+        ensure!(!failed.is_empty(), "all are well");
+        Ok(())
+    })?;
+    run("nft", &["delete table inet broken"])?;
+    stays_true(&follower)
+}
+
+fn stays_true(follower: &Mesh) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < WATCHED {
+        for duration in [30, 300, 3600] {
+            let (rate, graph) = rate(follower, duration)?;
+            ensure!(rate.is_some_and(is_true), "{duration}: {rate:?} {}", graph["notices"]);
+            let notice = graph["notices"][0].as_str().unwrap_or_default();
+            ensure!(duration == 30 || notice.contains(" that are known"), "{notice:?}");
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
     Ok(())
 }
