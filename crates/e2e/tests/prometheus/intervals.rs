@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::pod::run;
-use lateen_testkit::isolate::isolated;
+use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::mesh::{Mesh, Options};
 use lateen_testkit::net::ask;
 use lateen_testkit::wait::wait_until;
@@ -23,6 +23,8 @@ const INTERVAL: u32 = 15;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long rates are looked at.
 const WATCHED: Duration = Duration::from_secs(2 * INTERVAL as u64);
+/// All waits, and a scrape that fails.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Connects at the rate until it is told to stop.
 fn connect(is_over: &AtomicBool) -> Result<()> {
@@ -51,7 +53,7 @@ fn is_true(rate: f64) -> bool {
 
 #[test]
 fn rates_are_true_of_a_young_prometheus_that_scrapes_every_15_seconds() {
-    isolated(|| {
+    isolated_for(LONGEST, || {
         let folder = tempfile::tempdir()?;
         let rig = Rig::new(folder.path())?;
         let is_over = AtomicBool::new(false);
