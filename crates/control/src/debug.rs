@@ -77,6 +77,8 @@ type Workload = (String, String, Role);
 pub struct Counts {
     pub pushes: BTreeMap<&'static str, u64>,
     pub rejects: BTreeMap<&'static str, u64>,
+    /// Bytes of responses.
+    pub sizes: BTreeMap<&'static str, Histogram>,
     /// How long proxies took to accept a new snapshot.
     pub convergence: Histogram,
     /// Telemetry of others that proxies told.
@@ -131,7 +133,11 @@ impl Proxies {
     }
 
     pub(crate) fn sent(&self, session: u64, kind: ResourceType, delivery: &Delivery) {
-        *self.counting().pushes.entry(kind.short_name()).or_default() += 1;
+        let mut counts = self.counting();
+        *counts.pushes.entry(kind.short_name()).or_default() += 1;
+        let sizes = counts.sizes.entry(kind.short_name()).or_insert_with(Histogram::of_bytes);
+        sizes.observe(delivery.bytes as f64);
+        drop(counts);
         self.change(session, kind, |view| {
             view.state = "STALE";
             view.sent = delivery.view;
@@ -293,7 +299,8 @@ mod tests {
         let id = "sidecar~10.0.0.1~a.default~default.svc.cluster.local".to_owned();
         let proxy = Proxy::from_node(&Node { id, ..Default::default() }).unwrap();
         proxies.connected(1, &proxy, Protocol::Delta);
-        let delivery = Delivery { nonce: "1".into(), view: 1, names: vec![], removed: vec![] };
+        let delivery =
+            Delivery { nonce: "1".into(), view: 1, bytes: 20_000, ..Delivery::default() };
         proxies.sent(1, Cluster, &delivery);
         proxies.accepted(1, Cluster, &delivery, Some(Duration::from_secs(99)), false);
         assert_eq!(proxies.counts().convergence.count, 0);
@@ -301,5 +308,6 @@ mod tests {
         let counts = proxies.counts();
         assert_eq!((counts.convergence.count, counts.convergence.buckets[5]), (1, 1));
         assert_eq!(counts.pushes["CDS"], 1);
+        assert_eq!((counts.sizes["CDS"].sum, counts.sizes["CDS"].buckets[3]), (20_000.0, 1));
     }
 }

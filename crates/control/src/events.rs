@@ -36,7 +36,12 @@ struct State {
     reasons: HashSet<&'static str>,
 }
 
+/// Istio's words for what triggers a push.
+pub const TRIGGERS: [&str; 5] = ["config", "endpoint", "global", "namespace", "service"];
+
 impl Happened {
+    pub const ALL: [Self; 3] = [Self::Add, Self::Update, Self::Delete];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Add => "add",
@@ -107,7 +112,7 @@ impl Events {
     }
 }
 
-/// Istio's words for what triggers a push.
+/// One of [`TRIGGERS`].
 fn reason(kind: &Kind) -> &'static str {
     match (kind.source, kind.kind) {
         (_, "EndpointSlice" | "Pod" | "WorkloadEntry") => "endpoint",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lateen_api::issue::Severity;
-use lateen_api::kinds::{self, Source};
+use lateen_api::kinds::{self, KINDS, Source, by_kind};
 use lateen_runtime::admin::Page;
 use lateen_runtime::pages::{Pages, at_once, only};
 use lateen_runtime::process::{self, Usage};
@@ -18,7 +18,7 @@ use lateen_telemetry::exposition::{Format, Kind};
 
 use crate::cluster::webhook;
 use crate::debug::{Counts, Proxies};
-use crate::events::{self, Events};
+use crate::events::{self, Events, Happened, TRIGGERS};
 use crate::findings::Findings;
 use crate::published::Published;
 use crate::pushes::{Pushes, Stage, Times};
@@ -200,13 +200,21 @@ fn pushed(text: &mut Text, facts: &Facts) {
         let rows = all.iter().map(|(kind, count)| (label("type", &kind.to_lowercase()), *count));
         rows.collect::<Vec<_>>().into_iter()
     };
-    let sent = "Responses sent over xDS, by type";
-    text.counters("pilot_xds_pushes", sent, by_type(&counts.pushes));
-    let refused = "Responses that proxies refused, by type";
-    // Zero for a type of which nothing was refused yet, so that the first refusal is a rise.
-    let mut rejects: BTreeMap<_, _> = counts.pushes.keys().map(|kind| (*kind, 0)).collect();
-    rejects.extend(&counts.rejects);
-    text.counters("pilot_total_xds_rejects", refused, by_type(&rejects));
+    // Zero for a type of which nothing was sent or refused yet, so that the first one is a rise.
+    let none = REFUSED.iter().map(|(kind, _)| *kind).chain(counts.pushes.keys().copied());
+    let none: BTreeMap<_, _> = none.map(|kind| (kind, 0)).collect();
+    for (name, help, those) in [
+        ("pilot_xds_pushes", "Responses sent over xDS, by type", &counts.pushes),
+        ("pilot_total_xds_rejects", "Responses that proxies refused, by type", &counts.rejects),
+    ] {
+        let mut all = none.clone();
+        all.extend(those);
+        text.counters(name, help, by_type(&all));
+    }
+    let size = "Bytes of the responses sent over xDS, by type";
+    let sizes = or_none(&counts.sizes, Histogram::of_bytes());
+    let sizes = sizes.iter().map(|(kind, sizes)| (label("type", &kind.to_lowercase()), sizes));
+    text.histograms("pilot_xds_config_size_bytes", size, sizes);
     for (kind, name) in REFUSED {
         let now = facts.refusing.get(kind).copied().unwrap_or_default();
         text.gauge(name, "Proxies that refuse what they were sent last of this type", now as f64);
@@ -228,8 +236,9 @@ fn pushed(text: &mut Text, facts: &Facts) {
     ] {
         single(name, help, times.of(stage));
     }
+    let translated = or_none(&times.by_type, Histogram::default());
     let translated =
-        times.by_type.iter().map(|(kind, times)| (label("type", &kind.to_lowercase()), times));
+        translated.iter().map(|(kind, times)| (label("type", &kind.to_lowercase()), times));
     let help = "Seconds to make the resources of one type for one proxy";
     text.histograms("pilot_xds_push_time", help, translated);
     let stages = Stage::ALL.iter().map(|stage| (label("stage", stage.name()), times.of(*stage)));
@@ -237,9 +246,27 @@ fn pushed(text: &mut Text, facts: &Facts) {
     text.histograms("lateen_push_stage_seconds", help, stages);
 }
 
+/// The histograms by type, with one of nothing for each of the main types that has none.
+fn or_none(
+    all: &BTreeMap<&'static str, Histogram>,
+    none: Histogram,
+) -> BTreeMap<&'static str, Histogram> {
+    let mut whole: BTreeMap<_, _> = REFUSED.map(|(kind, _)| (kind, none.clone())).into();
+    whole.extend(all.iter().map(|(kind, own)| (*kind, own.clone())));
+    whole
+}
+
 fn watched(text: &mut Text, counts: &events::Counts) {
+    // Zero of what did not happen yet.
+    let mut events: BTreeMap<_, u64> = BTreeMap::new();
+    for kind in
+        KINDS.iter().filter(|kind| kind.source == Source::Istio).chain(by_kind("", "Service"))
+    {
+        events.extend(Happened::ALL.map(|happened| ((kind, happened), 0)));
+    }
+    events.extend(counts.events.iter().map(|(what, count)| (*what, *count)));
     let of = |istio: bool| {
-        let all = counts.events.iter();
+        let all = events.iter();
         let own = all.filter(move |((kind, _), _)| (kind.source != Source::Kubernetes) == istio);
         own.map(|((kind, happened), count)| {
             let labels = [label("type", istios_name(kind)), label("event", happened.name())];
@@ -259,7 +286,9 @@ fn watched(text: &mut Text, counts: &events::Counts) {
     }
     let updates = updates.into_iter().map(|(of, count)| (label("type", of), count));
     text.counters("pilot_inbound_updates", "Events of the watches, by what they change", updates);
-    let triggers = counts.triggers.iter().map(|(why, count)| (label("type", why), *count));
+    let mut triggers: BTreeMap<_, _> = TRIGGERS.map(|why| (why, 0)).into();
+    triggers.extend(&counts.triggers);
+    let triggers = triggers.into_iter().map(|(why, count)| (label("type", why), count));
     text.counters("pilot_push_triggers", "Snapshots that were pushed, by reason", triggers);
 }
 
@@ -332,6 +361,7 @@ fn used(text: &mut Text, usage: &Usage) {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use lateen_api::issue::Severity;
     use lateen_telemetry::exposition::{Format, protobuf_families};
@@ -367,9 +397,12 @@ mod tests {
     fn the_page_has_istios_names_and_cumulative_buckets() {
         let buckets = [0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0, 0];
         let convergence = Histogram { buckets, count: 6, sum: 41.5, ..Histogram::default() };
+        let mut sizes = Histogram::of_bytes();
+        sizes.observe(20_000.0);
         let counts = Counts {
             pushes: [("CDS", 7)].into(),
             rejects: [("LDS", 1)].into(),
+            sizes: [("CDS", sizes)].into(),
             convergence,
             foreign: 3,
             overweight: 2,
@@ -393,6 +426,15 @@ mod tests {
             "pilot_xds{version=\"0.1.0\"} 4",
             "pilot_xds_pushes{type=\"cds\"} 7",
             "pilot_total_xds_rejects{type=\"lds\"} 1",
+            "pilot_xds_pushes{type=\"rds\"} 0",
+            "pilot_total_xds_rejects{type=\"eds\"} 0",
+            "pilot_xds_config_size_bytes_bucket{type=\"cds\",le=\"10000\"} 0",
+            "pilot_xds_config_size_bytes_bucket{type=\"cds\",le=\"50000\"} 1",
+            "pilot_xds_config_size_bytes_sum{type=\"cds\"} 20000",
+            "pilot_xds_push_time_count{type=\"rds\"} 0",
+            "pilot_k8s_cfg_events{type=\"VirtualService\",event=\"delete\"} 0",
+            "pilot_k8s_reg_events{type=\"Services\",event=\"update\"} 0",
+            "pilot_push_triggers{type=\"config\"} 0",
             "pilot_xds_lds_reject 2",
             "lateen_telemetry_refused_total 3",
             "lateen_telemetry_overweight_total 2",
@@ -415,6 +457,48 @@ mod tests {
             "citadel_server_root_cert_expiry_timestamp 9",
         ] {
             assert!(page.lines().any(|have| have == line), "no {line} in {page}");
+        }
+    }
+
+    /// Names of the control plane's metrics in a text; `…` ends a family of them.
+    fn named(text: &str) -> BTreeSet<&str> {
+        const OF: [&str; 5] = ["pilot_", "galley_", "citadel_", "istiod_", "sidecar_injection_"];
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '…');
+        words.filter(|word| OF.iter().any(|of| word.starts_with(of))).collect()
+    }
+
+    #[test]
+    fn what_readme_and_the_dashboards_name_is_there_from_the_start() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let webhooks = Some(Webhooks::default());
+        let cluster = OnCluster { webhooks, ..OnCluster::default() };
+        let [alone, whole] = [None, Some(&cluster)].map(|of| text(&Facts::default(), of));
+        let has = |page: &str, name: &str| {
+            let name = name.trim_end_matches('…');
+            page.lines().any(|line| line.starts_with(name))
+        };
+        let readme = read(&root.join("README.md"));
+        let (_, not_there) = readme.split_once("from 0 on. Not there are\n").unwrap();
+        let (not_there, _) = not_there.split_once("\n- ").unwrap();
+        let (nowhere, not_alone) = not_there.split_once("with `lateen up`").unwrap();
+        for name in named(nowhere) {
+            assert!(!has(&whole, name), "{name} is there");
+        }
+        for name in named(not_alone) {
+            assert!(has(&whole, name) && !has(&alone, name), "{name}");
+        }
+        let mut texts = vec![readme.replace(not_there, "")];
+        for entry in root.join("dashboards").read_dir().unwrap() {
+            texts.push(read(&entry.unwrap().path()));
+        }
+        let all: BTreeSet<&str> = texts.iter().flat_map(|text| named(text)).collect();
+        assert!(all.len() > 30, "{all:?}");
+        let excused = named(not_alone);
+        for name in all {
+            assert!(has(&whole, name), "{name} is not there");
+            let is_excused = excused.iter().any(|of| name.starts_with(of.trim_end_matches('…')));
+            assert!(is_excused || has(&alone, name), "{name} is not there with lateen up");
         }
     }
 

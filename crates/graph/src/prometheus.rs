@@ -33,10 +33,11 @@ istio_tcp_connections_opened_total|istio_tcp_connections_closed_total|istio_requ
 istio_request_messages_total|istio_response_messages_total|istio_request_bytes_sum|istio_response_bytes_sum|\
 istio_request_duration_milliseconds_bucket|istio_build\"}";
 
-/// When each target's newest sample was taken. What one of its metrics does not tell another one does.
+/// When each target's newest sample was taken; 0 while its last scrape is one that failed. What one of its metrics does
+/// not tell another one does.
 const TIMES: &str = "max by (job, instance) (timestamp(istio_build)) or \
 max by (job, instance) (timestamp(istio_tcp_connections_opened_total)) or \
-max by (job, instance) (timestamp(istio_requests_total))";
+max by (job, instance) (timestamp(istio_requests_total)) or max by (job, instance) (up == 0)";
 
 /// Seconds that are read first, so that the present is shown at once: a minute that ends with a scrape of a minute ago,
 /// and the time since the scrape before it.

@@ -54,8 +54,24 @@ const GROUPS: [(&str, &[&str]); 13] = [
     ("upstream_peer", &PEER),
     ("xds", &["cluster_name", "filter_chain_name", "listener_direction", "node"]),
 ];
+/// Those of [`GROUPS`] that are known of one connection when it has ended: what is counted has none of them.
+const LOGGED: [(&str, &[&str]); 5] = [
+    ("connection", &["id"]),
+    ("request", &["duration", "size", "total_size"]),
+    ("response", &["size", "total_size"]),
+    (
+        "upstream",
+        &[
+            "cx_pool_ready_duration",
+            "local_address",
+            "request_attempt_count",
+            "transport_failure_reason",
+        ],
+    ),
+    ("xds", &["filter_chain_name"]),
+];
 /// What Envoy has of requests and of TLS, so that an expression that asks whether it is there means what it says.
-const ENVOYS: [(&str, &[&str]); 4] = [
+const ENVOYS: [(&str, &[&str]); 5] = [
     (
         "connection",
         &[
@@ -118,6 +134,7 @@ const ENVOYS: [(&str, &[&str]); 4] = [
             "uri_san_peer_certificate",
         ],
     ),
+    ("xds", &["route_metadata", "route_name", "virtual_host_metadata", "virtual_host_name"]),
 ];
 const PEER: [&str; 7] =
     ["app", "cluster", "namespace", "revision", "service", "version", "workload"];
@@ -145,7 +162,7 @@ pub enum CelError {
     )]
     Pattern(String),
     #[error("{0} is not supported here: use operators and functions of strings")]
-    Comprehension(String),
+    Lacking(String),
 }
 
 /// A compiled expression. Two of the same text are equal.
@@ -154,6 +171,7 @@ pub struct Expression {
     text: String,
     root: parse::Node,
     strange: Vec<String>,
+    logged: Vec<String>,
 }
 
 impl Expression {
@@ -169,8 +187,8 @@ impl Expression {
         if tokens.len() > MOST {
             return Err(CelError::TooLong);
         }
-        let (root, strange) = parse::parse(tokens)?;
-        Ok(Self { text: text.to_owned(), root, strange })
+        let parse::Parsed { root, strange, logged } = parse::parse(tokens)?;
+        Ok(Self { text: text.to_owned(), root, strange, logged })
     }
 
     /// The expression as it was written.
@@ -182,6 +200,11 @@ impl Expression {
     /// the expression asks whether it is there.
     pub fn strange(&self) -> &[String] {
         &self.strange
+    }
+
+    /// Names in it of attributes that access logs alone have, unless it asks whether they are there.
+    pub fn logged(&self) -> &[String] {
+        &self.logged
     }
 
     /// Its value; none if it fails.

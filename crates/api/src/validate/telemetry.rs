@@ -79,7 +79,10 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
             check_name(report, &path, name);
             let path = format!("{path}.tagOverrides[{name}].value");
             match (tag.operation.unwrap_or_default(), tag.value.is_empty()) {
-                (TagOperation::Upsert, false) => check_expression(report, &path, &tag.value),
+                (TagOperation::Upsert, false) => {
+                    check_expression(report, &path, &tag.value);
+                    check_label(report, &path, &tag.value);
+                }
                 (TagOperation::Upsert, true) => {
                     report.error(path, "UPSERT needs a value, write a CEL expression");
                 }
@@ -125,6 +128,15 @@ fn check_logging(report: &mut Report, path: &str, logging: &AccessLogging) {
     }
 }
 
+/// What is counted is not yet over, and of more than one connection.
+fn check_label(report: &mut Report, path: &str, text: &str) {
+    let Ok(expression) = Expression::parse(text) else { return };
+    for name in expression.logged() {
+        let message = format!("{name:?} is for access logs alone, its value is absent in a label");
+        report.warning(path, format!("{message}: leave it out, or log it"));
+    }
+}
+
 /// What Envoy would refuse is an error. What only Lateen lacks is no reason to refuse an object.
 fn check_expression(report: &mut Report, path: &str, text: &str) {
     match Expression::parse(text) {
@@ -136,7 +148,7 @@ fn check_expression(report: &mut Report, path: &str, text: &str) {
                 report.warning(path, format!("{message}: see Envoy's page on attributes"));
             }
         }
-        Err(error @ CelError::Comprehension(_)) => {
+        Err(error @ CelError::Lacking(_)) => {
             report.warning(path, format!("{error}; this expression has no effect"));
         }
         Err(error) => report.error(path, format!("no usable CEL expression: {error}")),

@@ -72,7 +72,7 @@ fn only_a_taken_port_is_tried_again_and_the_page_follows_the_session() {
     let session = door.open(&node, Protocol::Delta, &Peer::Local).unwrap();
     let name = "127.0.0.1_31400".to_owned();
     let delivery =
-        Delivery { nonce: "1".into(), view: 7, names: vec![name.clone()], removed: vec![] };
+        Delivery { nonce: "1".into(), view: 7, names: vec![name.clone()], ..Delivery::default() };
     session.sent(Listener, &delivery);
     assert_eq!(proxies.list()[0].types["LDS"].state, "STALE");
     let again = session.rejected(Listener, &delivery, std::slice::from_ref(&name), TAKEN);
@@ -102,7 +102,13 @@ fn a_refused_resource_that_is_removed_is_refused_no_more_though_its_successor_is
     let session = seat();
     let delivery = |nonce: &str, names: &[&str], removed: &[&str]| {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Delivery { nonce: nonce.into(), view: 1, names: owned(names), removed: owned(removed) }
+        Delivery {
+            nonce: nonce.into(),
+            view: 1,
+            names: owned(names),
+            removed: owned(removed),
+            bytes: 0,
+        }
     };
     let (old, new) = ("127.0.0.1_31500".to_owned(), "127.0.0.1_31501".to_owned());
     session.rejected(Listener, &delivery("1", &[&old], &[]), std::slice::from_ref(&old), TAKEN);

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lateen_testkit::isolate::isolated;
+use lateen_e2e::pod::run;
+use lateen_testkit::isolate::isolated_for;
 use lateen_testkit::mesh::{Mesh, Options};
 use lateen_testkit::net::ask;
 use lateen_testkit::wait::wait_until;
@@ -22,6 +23,8 @@ const INTERVAL: u32 = 15;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long rates are looked at.
 const WATCHED: Duration = Duration::from_secs(2 * INTERVAL as u64);
+/// All waits, and a scrape that fails.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Connects at the rate until it is told to stop.
 fn connect(is_over: &AtomicBool) -> Result<()> {
@@ -50,7 +53,7 @@ fn is_true(rate: f64) -> bool {
 
 #[test]
 fn rates_are_true_of_a_young_prometheus_that_scrapes_every_15_seconds() {
-    isolated(|| {
+    isolated_for(LONGEST, || {
         let folder = tempfile::tempdir()?;
         let rig = Rig::new(folder.path())?;
         let is_over = AtomicBool::new(false);
@@ -77,16 +80,7 @@ fn watch(rig: &Rig) -> Result<()> {
         let (rate, graph) = rate(&follower, 30)?;
         rate.with_context(|| format!("nothing yet: {graph}"))
     })?;
-    let begun = Instant::now();
-    while begun.elapsed() < WATCHED {
-        for duration in [30, 300, 3600] {
-            let (rate, graph) = rate(&follower, duration)?;
-            ensure!(rate.is_some_and(is_true), "{duration}: {rate:?} {}", graph["notices"]);
-            let notice = graph["notices"][0].as_str().unwrap_or_default();
-            ensure!(duration == 30 || notice.contains(" that are known"), "{notice:?}");
-        }
-        thread::sleep(Duration::from_secs(1));
-    }
+    stays_true(&follower)?;
     let path =
         "/api/v1/series?id=workload/istio-system/istio-ingressgateway&type=workload&duration=300";
     let (_, series) = page(&follower, path)?;
@@ -94,5 +88,30 @@ fn watch(rig: &Rig) -> Result<()> {
     let known: Vec<f64> = opened.iter().filter_map(Value::as_f64).collect();
     ensure!(opened[0].is_null() && known.len() >= 6, "{opened:?}");
     ensure!(known.iter().all(|rate| (rate / RATE - 1.0).abs() < 0.15), "{opened:?}");
+    run("nft", &["add table inet broken"])?;
+    run("nft", &["add chain inet broken in { type filter hook input priority 0; }"])?;
+    run("nft", &["add rule inet broken in tcp dport 15090 reject with tcp reset"])?;
+    wait_until("a scrape that fails", PATIENCE, || {
+        let (rate, graph) = rate(&follower, 30)?;
+        ensure!(rate.is_some_and(is_true), "{rate:?} {}", graph["notices"]);
+        let failed = prometheus.query("up{job=\"gateway\"} == 0")?;
+        ensure!(!failed.is_empty(), "all are well");
+        Ok(())
+    })?;
+    run("nft", &["delete table inet broken"])?;
+    stays_true(&follower)
+}
+
+fn stays_true(follower: &Mesh) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < WATCHED {
+        for duration in [30, 300, 3600] {
+            let (rate, graph) = rate(follower, duration)?;
+            ensure!(rate.is_some_and(is_true), "{duration}: {rate:?} {}", graph["notices"]);
+            let notice = graph["notices"][0].as_str().unwrap_or_default();
+            ensure!(duration == 30 || notice.contains(" that are known"), "{notice:?}");
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::course::{Course, Meaning};
 use super::series::Series;
-use super::targets::{Interval, Targets};
+use super::targets::{Interval, Targets, id};
 use crate::key::Key;
 use crate::point::signed;
 use crate::store::{KEPT, LAG, STEP, Store};
@@ -26,7 +26,11 @@ pub struct Counters {
     left_out: u64,
     /// Connections that are open, by their ways without flags, as the store has them.
     open: HashMap<Key, i64>,
+    told: Told,
 }
+
+/// What targets told when they were scraped last: keys, with what these have opened, less what they have closed.
+type Told = HashMap<u64, HashMap<Key, i64>>;
 
 #[derive(Debug)]
 struct Last {
@@ -37,8 +41,8 @@ struct Last {
 impl Counters {
     /// For so many series.
     pub fn new(most: usize) -> Self {
-        let (last, targets, open) = Default::default();
-        Self { most, last, targets, left_out: 0, open }
+        let (last, targets, open, told) = Default::default();
+        Self { most, last, targets, left_out: 0, open, told }
     }
 
     /// Proxies that were scraped at the last step.
@@ -70,23 +74,35 @@ impl Counters {
         store.awaits(self.targets.awaited(), self.targets.age());
         let (mut courses, mut texts) = (HashMap::<Key, Course>::new(), Texts::default());
         let mut open: HashMap<Key, i64> = HashMap::new();
+        let mut told = Told::new();
         for one in all {
             let Some(meaning) = Meaning::of(&one.metric) else { continue };
             let Some(key) = Key::read(|name| one.metric.get(name), &mut texts) else { continue };
             let rises = self.rises(one);
-            if let Some(sign) = meaning.opens() {
-                let way = Key { flags: texts.get(""), ..key.clone() };
+            let sign = meaning.opens().unwrap_or_default();
+            if sign != 0 {
                 let counted = rises.iter().fold(0_u64, |all, (_, rise)| all.saturating_add(*rise));
-                add(&mut self.open, way.clone(), sign * signed(counted));
-                add(&mut open, way, sign * signed(one.at(last).unwrap_or(0)));
+                add(&mut self.open, way(&key), sign * signed(counted));
             }
-            let course = courses.entry(key).or_default();
+            let course = courses.entry(key.clone()).or_default();
             rises.into_iter().for_each(|(interval, rise)| course.add(meaning, interval, rise));
-            let target = self.targets.of(one).filter(|_| one.at(last).is_some());
+            let Some(now) = one.at(last) else { continue };
+            add(told.entry(id(one)).or_default(), key, sign * signed(now));
+            let target = self.targets.of(one);
             if let Some(scraped) = target.and_then(|target| self.targets.scraped(target)) {
                 course.knows(scraped);
             }
         }
+        for (id, keys) in std::mem::take(&mut self.told) {
+            let missed = self.targets.missed(id).filter(|_| !told.contains_key(&id));
+            let Some(scraped) = missed else { continue };
+            keys.keys().for_each(|key| courses.entry(key.clone()).or_default().knows(scraped));
+            told.insert(id, keys);
+        }
+        for (key, count) in told.values().flatten().filter(|(_, count)| **count != 0) {
+            add(&mut open, way(key), *count);
+        }
+        self.told = told;
         put(store, courses);
         self.stand(store, open);
         let kept = KEPT + LAG;
@@ -145,6 +161,11 @@ impl Series {
         let is_there = step_at(sample.time) == step && !sample.value.is_nan();
         is_there.then(|| sample.value.round() as u64)
     }
+}
+
+/// The way of connections, however they ended.
+fn way(key: &Key) -> Key {
+    Key { flags: "".into(), ..key.clone() }
 }
 
 fn put(store: &mut Store, mut courses: HashMap<Key, Course>) {

@@ -13,6 +13,9 @@ const LENGTH: u64 = STEP * 1000;
 /// The longest time that a rise is spread over.
 const LONGEST: u64 = LAG as u64 * LENGTH;
 
+/// Intervals that a target is waited for whose scrapes fail: Prometheus says nothing of it meanwhile.
+const PATIENCE: u64 = 3;
+
 /// The longest interval that is taken for usual before one is known, in milliseconds.
 const USUAL: u64 = 60_000;
 
@@ -42,6 +45,8 @@ pub struct Target {
     last: Interval,
     /// The last one at each of the steps that were taken last.
     intervals: Vec<Interval>,
+    /// Whether the last scrape that was tried failed.
+    is_missed: bool,
 }
 
 impl Targets {
@@ -59,8 +64,10 @@ impl Targets {
             times.iter().map(|series| (id(series), milliseconds(series))).collect();
         for (id, target) in &mut self.all {
             target.intervals.clear();
+            let times = times.get(id);
+            target.is_missed = times.and_then(|times| times.get(&self.now)) == Some(&0);
             if target.seen.1 >= self.first {
-                target.take(times.get(id), steps.clone());
+                target.take(times, steps.clone());
             }
         }
         let begun =
@@ -110,6 +117,15 @@ impl Targets {
         self.all.get(&id(series))
     }
 
+    /// What a target has told everything of whose scrapes fail, but not for long: it may be well.
+    pub fn missed(&self, id: u64) -> Option<Scraped> {
+        let target = self.all.get(&id).filter(|target| target.is_missed)?;
+        let Interval { after, until } = target.last;
+        let patience = (PATIENCE * (until - after)).min(LONGEST);
+        let is_waited_for = (u64::from(self.now) + 1) * LENGTH <= until + patience;
+        self.scraped(target).filter(|_| is_waited_for)
+    }
+
     /// The time that the value of a target at a step rose in; `None` if the step is not one of the last.
     pub fn interval(&self, target: &Target, step: u32) -> Option<Interval> {
         target.intervals.get(step.checked_sub(self.first)? as usize).copied()
@@ -128,7 +144,8 @@ impl Targets {
 
 impl Target {
     fn new(first: u32) -> Self {
-        Self { seen: (first, first), begun: 0, last: Interval::default(), intervals: Vec::new() }
+        let (last, intervals) = Default::default();
+        Self { seen: (first, first), begun: 0, last, intervals, is_missed: false }
     }
 
     /// The first step at which it had values.
@@ -146,7 +163,7 @@ impl Target {
         for step in steps {
             let end = (u64::from(step) + 1) * LENGTH;
             let time = match times {
-                Some(times) => times.get(&step).copied(),
+                Some(times) => times.get(&step).copied().filter(|time| *time > 0),
                 None => Some(end).filter(|_| step <= self.seen.1),
             };
             if let Some(time) = time.filter(|_| step >= self.seen.0) {
@@ -183,10 +200,10 @@ impl Interval {
     }
 }
 
-/// When the samples were taken that are the newest at each step.
+/// When the samples were taken that are the newest at each step; 0 where there is none because a scrape failed.
 fn milliseconds(series: &Series) -> BTreeMap<u32, u64> {
     let at = |sample: &Sample| {
-        let taken = Some(sample.value).filter(|taken| *taken > 0.0)?;
+        let taken = Some(sample.value).filter(|taken| *taken >= 0.0)?;
         Some((step_at(sample.time), (taken * 1000.0).round() as u64))
     };
     series.values.iter().filter_map(at).collect()
@@ -197,6 +214,7 @@ fn step_from(milliseconds: u64) -> u32 {
     milliseconds.div_ceil(LENGTH) as u32
 }
 
-fn id(series: &Series) -> u64 {
+/// Which target a series is of.
+pub fn id(series: &Series) -> u64 {
     hash(&(series.metric.get("job"), series.metric.get("instance")))
 }

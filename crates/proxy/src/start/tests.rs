@@ -367,7 +367,7 @@ async fn a_route_to_a_cluster_that_does_not_exist_resets() {
     })
     .await;
     let last = rig.records().await.pop().unwrap();
-    assert_eq!(last.flags_text(), "NC");
+    assert_eq!((last.flags_text().as_str(), last.cluster.as_deref()), ("NC", Some("nowhere")));
     assert_eq!(&*last.close_reason, "cluster nowhere does not exist");
 }
 

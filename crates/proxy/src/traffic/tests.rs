@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lateen_api::xds::{Address, Workload, address};
 use lateen_routing::Changes;
 use lateen_telemetry::Flag;
-use lateen_telemetry::cel::Value;
+use lateen_telemetry::cel::{Expression, Value};
 use lateen_telemetry::exposition::{Exposition, Format};
 use lateen_telemetry::labels::Reporter;
 use lateen_telemetry::peer::Peer;
@@ -382,6 +382,70 @@ fn changed_metrics_are_of_the_page_and_reports_keep_the_standard_ones() {
         report.lines().find(|line| line.starts_with("istio_tcp_connections_opened")).unwrap();
     assert!(opened.contains("source_version=\"v1\"") && opened.ends_with(" 3"), "{report}");
     assert!(!report.contains("peer=") && report.contains("istio_tcp_sent_bytes_total"), "{report}");
+}
+
+#[test]
+fn labels_have_what_they_are_said_to_have_and_nothing_that_logs_alone_have() {
+    let known = [
+        "connection.mtls",
+        "connection.requested_server_name",
+        "destination.address",
+        "destination.port",
+        "filter_state.upstream_peer",
+        "node.metadata",
+        "response.flags",
+        "source.address",
+        "source.port",
+        "upstream.address",
+        "upstream.port",
+        "upstream_peer.workload",
+        "xds.cluster_name",
+        "xds.listener_direction",
+        "xds.node",
+    ];
+    let logged = [
+        "connection.id",
+        "request.duration",
+        "request.size",
+        "request.total_size",
+        "response.size",
+        "response.total_size",
+        "upstream.cx_pool_ready_duration",
+        "upstream.local_address",
+        "upstream.request_attempt_count",
+        "upstream.transport_failure_reason",
+        "xds.filter_chain_name",
+    ];
+    for (names, is_logged) in [(&known[..], false), (&logged, true)] {
+        for name in names {
+            assert_eq!(Expression::parse(name).unwrap().logged().len(), usize::from(is_logged));
+        }
+    }
+    let (traffic, _asked) = traffic();
+    let tag = |(at, name): (usize, &&str)| {
+        (format!("tag_{at}"), format!("has({name}) ? 'known' : 'absent'"))
+    };
+    let dimensions = known.iter().chain(&logged).enumerate().map(tag).collect();
+    let name = "tcp_sent_bytes_total".to_owned();
+    let sent = MetricConfig { name, dimensions, ..Default::default() };
+    let changes = Arc::new(Changes::compile(&[sent], &mut Vec::new()).unwrap());
+    let address = Some(([10, 0, 0, 1], 80).into());
+    let (source, destination, upstream) = (address, address, address);
+    let place = Place { source, destination, upstream, server_name: Some("a".into()) };
+    let about = text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#);
+    let shown = Some(Shown { changes, place: Box::new(place) });
+    let key = Key { shown, ..outbound(End::Endpoint(about)) };
+    let meter = traffic.open(0, key.clone(), INTERVAL);
+    meter.add(1, 5);
+    traffic.closed(0, &meter, &key);
+    for at in 0..known.len() + logged.len() {
+        let value = if at < known.len() { "known" } else { "absent" };
+        assert_eq!(
+            values(&traffic, "sent_bytes", &[&format!("tag_{at}=\"{value}\"")]),
+            [5],
+            "{at}"
+        );
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ pub fn tokens(text: &str) -> Result<Vec<Token>, CelError> {
                 let (value, length) = quoted(&rest[1..], true)?;
                 (Token::Literal(value), length + 1)
             }
+            'b' | 'B' if rest[1..].starts_with(['"', '\'']) => {
+                return Err(CelError::Lacking("a literal of bytes".to_owned()));
+            }
             '"' | '\'' => {
                 let (value, length) = quoted(rest, false)?;
                 (Token::Literal(value), length)

@@ -5,13 +5,43 @@ use regex::{Regex, RegexBuilder};
 
 use super::lex::Token;
 use super::value::Value;
-use super::{CelError, ENVOYS, GROUPS, PEER};
+use super::{CelError, ENVOYS, GROUPS, LOGGED, PEER};
 
 /// Levels of nesting.
 const DEEPEST: usize = 48;
 /// Bytes of a compiled regular expression.
 const PATTERN: usize = 256 << 10;
-const COMPREHENSIONS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
+/// CEL's own functions that are not here: comprehensions, and what is of times, bytes and types.
+const LACKING: [&str; 19] = [
+    "all",
+    "bytes",
+    "dyn",
+    "exists",
+    "exists_one",
+    "filter",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
+    "map",
+    "timestamp",
+    "type",
+];
+
+/// A whole expression.
+pub struct Parsed {
+    pub root: Node,
+    /// Names in it that are no attributes.
+    pub strange: Vec<String>,
+    /// Those of attributes that access logs alone have.
+    pub logged: Vec<String>,
+}
 
 /// One operation.
 #[derive(Clone)]
@@ -63,18 +93,20 @@ pub enum Function {
     EndsWith,
 }
 
-/// Parses a whole expression. Out: also the names in it that are no attributes.
-pub fn parse(tokens: Vec<Token>) -> Result<(Node, Vec<String>), CelError> {
+/// Parses a whole expression.
+pub fn parse(tokens: Vec<Token>) -> Result<Parsed, CelError> {
     if tokens.is_empty() {
         return Err(CelError::Empty);
     }
     let tokens = tokens.into_iter().peekable();
-    let mut parser = Parser { tokens, depth: 0, strange: Vec::new(), asked: Vec::new() };
-    let node = parser.expression()?;
-    let Parser { mut tokens, mut strange, asked, .. } = parser;
+    let (strange, logged, asked) = Default::default();
+    let mut parser = Parser { tokens, depth: 0, strange, logged, asked };
+    let root = parser.expression()?;
+    let Parser { mut tokens, mut strange, mut logged, asked, .. } = parser;
     strange.retain(|name| !(is_envoys(name) && asked.contains(name)));
+    logged.retain(|name| !asked.contains(name));
     match tokens.next() {
-        None => Ok((node, strange)),
+        None => Ok(Parsed { root, strange, logged }),
         Some(token) => Err(unexpected(&token)),
     }
 }
@@ -83,17 +115,22 @@ struct Parser {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     depth: usize,
     strange: Vec<String>,
+    logged: Vec<String>,
     /// Attributes of which it is asked whether they are there.
     asked: Vec<String>,
 }
 
+fn is_in(table: &[(&str, &[&str])], group: &str, name: &str) -> bool {
+    table.iter().any(|(of, names)| *of == group && names.contains(&name))
+}
+
 fn is_known(group: &str, name: &str) -> bool {
-    GROUPS.iter().any(|(of, names)| *of == group && names.contains(&name))
+    is_in(&GROUPS, group, name)
 }
 
 fn is_envoys(name: &str) -> bool {
     let (group, name) = name.split_once('.').unwrap_or_default();
-    ENVOYS.iter().any(|(of, names)| *of == group && names.contains(&name))
+    is_in(&ENVOYS, group, name)
 }
 
 impl Node {
@@ -313,6 +350,7 @@ impl Parser {
                 Ok(node)
             }
             Token::Sign("[") => Ok(Node::List(self.list("]")?)),
+            Token::Sign("{") => Err(CelError::Lacking("a literal of a map".to_owned())),
             Token::Name(name) if self.take("(") => {
                 let arguments = self.list(")")?;
                 if name == "has" {
@@ -352,12 +390,16 @@ impl Parser {
         if names.is_some_and(|names| !names.contains(&name.as_str())) && !name.is_empty() {
             self.strange.push(format!("{group}.{name}"));
         }
+        if is_in(&LOGGED, &group, &name) {
+            self.logged.push(format!("{group}.{name}"));
+        }
         Ok(Node::Attribute(group, name))
     }
 
     fn method(&mut self, on: Node, name: String) -> Result<Node, CelError> {
-        if COMPREHENSIONS.contains(&name.as_str()) {
-            return Err(CelError::Comprehension(name));
+        // The arguments of a comprehension are no values.
+        if LACKING.contains(&name.as_str()) {
+            return Err(CelError::Lacking(name));
         }
         let mut arguments = vec![on];
         arguments.extend(self.list(")")?);
@@ -412,6 +454,7 @@ fn call(name: &str, arguments: Vec<Node>) -> Result<Node, CelError> {
         "contains" => (Function::Contains, "contains", true),
         "startsWith" => (Function::StartsWith, "startsWith", true),
         "endsWith" => (Function::EndsWith, "endsWith", true),
+        name if LACKING.contains(&name) => return Err(CelError::Lacking(name.to_owned())),
         _ => return Err(CelError::Function(name.to_owned())),
     };
     match (first, second, third) {
@@ -440,7 +483,9 @@ fn matching(
             let compiled = compiled.map_err(|_| CelError::Pattern(pattern.to_string()))?;
             Ok(Node::Matches(first.into(), compiled))
         }
-        (Some(_), Some(_), None) => Err(CelError::Pattern("…".to_owned())),
+        (Some(_), Some(_), None) => {
+            Err(CelError::Lacking("a pattern that is no literal".to_owned()))
+        }
         _ => Err(CelError::Arguments("matches")),
     }
 }

@@ -83,9 +83,34 @@ fn what_could_only_fail_is_refused_with_the_reason() {
     assert_eq!(error("lower('a')"), Some(CelError::Function("lower".into())));
     assert_eq!(error("'a'.contains()"), Some(CelError::Arguments("contains")));
     assert_eq!(error("'a'.matches('(')"), Some(CelError::Pattern("(".into())));
-    assert_eq!(error("[1].exists(x, x > 0)"), Some(CelError::Comprehension("exists".into())));
+    assert_eq!(error("[1].exists(x, x > 0)"), Some(CelError::Lacking("exists".into())));
     assert_eq!(error(&"1".repeat(5000)), Some(CelError::TooLong));
     assert_eq!(error(&("1".to_owned() + &"+1".repeat(300))), Some(CelError::TooLong));
+}
+
+#[test]
+fn what_cel_has_and_this_does_not_is_told_from_what_is_wrong() {
+    for (text, lacking) in [
+        ("request.time.getHours() < 6", "getHours"),
+        ("request.time < timestamp('2026-01-01T00:00:00Z')", "timestamp"),
+        ("{'a': 1}['a'] == 1", "a literal of a map"),
+        ("b'a' == bytes('a')", "a literal of bytes"),
+        ("source.address.matches(node.id)", "a pattern that is no literal"),
+        ("[1, 2].map(x, x + 1)[0] == 2", "map"),
+    ] {
+        let error = Expression::parse(text).unwrap_err();
+        assert_eq!(error, CelError::Lacking(lacking.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn what_logs_alone_have_is_known() {
+    let text = "has(request.size) ? request.size : response['size'] + request.duration";
+    let expression = Expression::parse(text).unwrap();
+    assert_eq!(expression.logged(), ["response.size", "request.duration"]);
+    assert_eq!(expression.strange(), [""; 0]);
+    let expression = Expression::parse("xds.cluster_name + upstream.address").unwrap();
+    assert_eq!(expression.logged(), [""; 0]);
 }
 
 #[test]
@@ -101,8 +126,7 @@ fn what_is_no_attribute_is_absent_and_known() {
         "response.code >= 400 || filter_state.io == metadata.filter_metadata || connection.mtls";
     let strange = ["response.code", "filter_state.io", "metadata.filter_metadata"];
     assert_eq!(Expression::parse(text).unwrap().strange(), strange);
-    let text =
-        "has(request.host) ? request.host : has(request.headers.a) && request.headers.a == 'a'";
+    let text = "has(request.host) ? request.host : has(request.headers.a) && request.headers.a == xds.route_name && has(xds.route_name)";
     assert_eq!(Expression::parse(text).unwrap().strange(), [""; 0]);
     let text = "filter_state.downstream_peer.nosuch == filter_state['upstream_peer'].labels.app \
                 && filter_state.downstream_peer.app == ''";

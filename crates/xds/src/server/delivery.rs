@@ -20,6 +20,8 @@ pub struct Delivery {
     pub view: u64,
     pub names: Vec<String>,
     pub removed: Vec<String>,
+    /// Its size on the wire.
+    pub bytes: usize,
 }
 
 /// The version of one resource: a hash of its body, the same in every process.

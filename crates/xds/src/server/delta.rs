@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::rpc::Status;
 use lateen_api::xds::ResourceType;
+use prost::Message as _;
 
 use super::delivery::{self, Delivery};
 use super::{Event, Limits, Machine, Phase, Protocol, Resource, View, Violation, Want, order};
@@ -146,6 +147,7 @@ impl Machine for Delta {
             view: view.version(),
             names: resources.iter().map(|resource| resource.name.clone()).collect(),
             removed,
+            bytes: 0,
         };
         state.remember(delivery.clone());
         let response = discovery::DeltaDiscoveryResponse {
@@ -156,6 +158,7 @@ impl Machine for Delta {
             nonce: delivery.nonce.clone(),
             ..Default::default()
         };
+        let delivery = Delivery { bytes: response.encoded_len(), ..delivery };
         self.serial = serial;
         if kind == ResourceType::Cluster {
             self.resend_endpoints(&known);

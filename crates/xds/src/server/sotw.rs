@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::rpc::Status;
 use lateen_api::xds::ResourceType;
+use prost::Message as _;
 
 use super::delivery::{self, Delivery};
 use super::{Event, Limits, Machine, Phase, Protocol, Resource, View, Violation, Want, order};
@@ -121,6 +122,7 @@ impl Machine for Sotw {
             nonce: delivery.nonce.clone(),
             ..Default::default()
         };
+        let delivery = Delivery { bytes: response.encoded_len(), ..delivery };
         self.serial = serial;
         // The peer warms changed clusters until it hears of their endpoints, even of unchanged ones.
         if kind == ResourceType::Cluster
@@ -210,7 +212,7 @@ impl Subscription {
         let before = self.last.take().map(|last| last.names).unwrap_or_default();
         let have: BTreeSet<&String> = names.iter().collect();
         let removed = before.into_iter().filter(|name| !have.contains(name)).collect();
-        let delivery = Delivery { nonce, view, names, removed };
+        let delivery = Delivery { nonce, view, names, removed, bytes: 0 };
         self.last = Some(delivery.clone());
         self.settled = false;
         delivery

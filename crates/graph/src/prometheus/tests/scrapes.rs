@@ -22,6 +22,8 @@ struct Proxy {
     began: f64,
     /// Steps at which there is nothing of it.
     gone: Range<u32>,
+    /// Seconds within which its scrapes fail.
+    failing: Range<f64>,
     /// Seconds at which it counts from zero.
     restarted: f64,
 }
@@ -39,7 +41,7 @@ fn end(step: u32) -> f64 {
 }
 
 fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
-    Proxy { name, interval, began, gone: 0..0, restarted: 0.0 }
+    Proxy { name, interval, began, gone: 0..0, failing: 0.0..0.0, restarted: 0.0 }
 }
 
 impl Proxy {
@@ -62,8 +64,11 @@ impl Proxy {
             true => RATE * (at - self.restarted),
             false => RATE * at,
         };
-        let values = self.scrapes(steps.clone()).map(|(step, at)| (step, counted(at).floor()));
-        [of(OPENED, values.collect()), of("", self.scrapes(steps).collect())]
+        let is_well = |at: &f64| !self.failing.contains(at);
+        let values = self.scrapes(steps.clone()).filter(|(_, at)| is_well(at));
+        let values = values.map(|(step, at)| (step, counted(at).floor()));
+        let time = |(step, at)| (step, if is_well(&at) { at } else { 0.0 });
+        [of(OPENED, values.collect()), of("", self.scrapes(steps).map(time).collect())]
     }
 }
 
@@ -284,6 +289,44 @@ fn what_rose_while_a_proxy_was_not_scraped_is_of_all_of_that_time() {
     let course = reading.course("mesh", 600);
     assert!(course[..115].iter().all(|value| value.is_some_and(is_true)), "{course:?}");
     assert!(is_true(reading.rates(300).0[0]));
+}
+
+#[test]
+fn one_scrape_that_fails_changes_no_rate_and_a_proxy_that_is_gone_ends() {
+    let began = f64::from(NOW - 2000) * 5.0 + 2.0;
+    let fails = f64::from(NOW - 60) * 5.0;
+    let well = || proxy("one-a", 15.0, began);
+    // Two of its scrapes are within.
+    let once = |name| Proxy { failing: fails..fails + 30.0, ..proxy(name, 15.0, began) };
+    let mut reading = Reading::new(&[once("two"), once("one-b"), well()], 200);
+    reading.read(NOW - 70, 60);
+    let open =
+        |reading: &Reading| reading.store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum::<i64>();
+    let mut before = open(&reading);
+    for step in NOW - 69..NOW {
+        reading.read(step, 1);
+        let (rates, notices) = reading.rates(30);
+        assert!(rates.len() == 2 && notices.is_empty(), "{rates:?} {notices:?}");
+        assert!(is_true(rates.iter().sum::<f64>() / 3.0), "{}: {rates:?}", NOW - step);
+        assert!(open(&reading) >= std::mem::replace(&mut before, open(&reading)), "it is there");
+    }
+    let course = reading.course("mesh", 600);
+    let all = course[..115].iter().all(|value| value.is_some_and(|rate| is_true(rate / 3.0)));
+    assert!(all, "{course:?}");
+
+    let gone = |name| Proxy { failing: fails..f64::MAX, ..proxy(name, 15.0, began) };
+    let mut reading = Reading::new(&[gone("two"), gone("one-b"), well()], 200);
+    reading.read(NOW - 61, 60);
+    for step in NOW - 60..NOW {
+        reading.read(step, 1);
+        let (rates, _) = reading.rates(30);
+        match NOW - step {
+            // The last scrape was 8 s before, and is waited for 45 s.
+            54.. => assert!(is_true(rates.iter().sum::<f64>() / 3.0), "{rates:?}"),
+            ..40 => assert!(rates.len() == 1 && is_true(rates[0]), "{rates:?}"),
+            _ => {}
+        }
+    }
 }
 
 #[test]

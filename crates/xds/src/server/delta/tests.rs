@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::rpc::Status;
 use lateen_api::xds::ResourceType::{self, Cluster, Endpoint, Listener, Route};
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::super::testing::Script;
 use super::super::{Event, Limits, Machine, Phase, Resource, View, Violation, Want};
@@ -62,7 +63,10 @@ impl Stream {
     }
 
     fn answer(&mut self, view: &Script, kind: ResourceType) -> Option<Answer> {
-        self.0.answer(kind, view, Phase::Whole).map(|(answer, _)| answer)
+        self.0.answer(kind, view, Phase::Whole).map(|(answer, delivery)| {
+            assert_eq!(delivery.bytes, answer.encoded_len());
+            answer
+        })
     }
 
     /// What a push sends: type, names, removed names.

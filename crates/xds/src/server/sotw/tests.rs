@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::service::discovery::v3 as discovery;
 use envoy_types::pb::google::rpc::Status;
 use lateen_api::xds::ResourceType::{self, Cluster, Endpoint, Listener};
+use prost::Message as _;
 
 use super::super::testing::Script;
 use super::super::{Event, Limits, Machine, Phase};
@@ -43,7 +44,9 @@ impl Stream {
         let kind = ResourceType::from_type_url(&request.type_url).unwrap();
         let events = self.0.request(request).unwrap();
         assert_eq!(events.last(), Some(&Event::Changed(kind)), "{events:?}");
-        self.0.answer(kind, view, Phase::Whole).unwrap()
+        let (answer, delivery) = self.0.answer(kind, view, Phase::Whole).unwrap();
+        assert_eq!(delivery.bytes, answer.encoded_len());
+        (answer, delivery)
     }
 
     fn push(&mut self, view: &Script) -> Vec<(ResourceType, Vec<String>)> {
