@@ -265,10 +265,6 @@ mod tests {
         });
         let found = found.unwrap();
         assert!(!process.stop().unwrap().success());
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(found[0].0),
-            nix::sys::signal::Signal::SIGKILL,
-        )
-        .unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(found[0].0), Signal::SIGKILL).unwrap();
     }
 }
