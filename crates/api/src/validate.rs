@@ -6,10 +6,14 @@
 mod destination_rule;
 mod envoy;
 mod gateway;
+mod headers;
+mod http_route;
 mod names;
 mod providers;
+mod re2;
 mod security;
 mod service_entry;
+mod shared;
 mod telemetry;
 mod virtual_service;
 mod workload;

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use lateen_api::labels::quoted;
 use serde_json::{Map, Value};
 
 use crate::{INIT_CONTAINER, PROXY_CONTAINER, VALIDATION_CONTAINER};
@@ -50,10 +51,12 @@ pub fn misfits(part: &Value) -> Vec<Problem> {
     want_object(&part["metadata"], || "metadata".to_owned(), &mut found);
     want_object(&part["spec"], || "spec".to_owned(), &mut found);
     for field in ["annotations", "labels"] {
-        let map = &part["metadata"][field];
-        let text = |value: &Value| value.is_string() || value.is_null();
-        if !map.is_null() && !map.as_object().is_some_and(|map| map.values().all(text)) {
-            found.push((format!("metadata.{field}"), "is not a map of strings".to_owned()));
+        let (map, path) = (&part["metadata"][field], format!("metadata.{field}"));
+        match map.as_object() {
+            Some(map) => found.extend(map.iter().filter_map(|(key, value)| {
+                Some((format!("{path}[{:?}]", quoted(key)), no_text(value)?))
+            })),
+            None => want_object(map, || path.clone(), &mut found),
         }
     }
     for field in ["securityContext", "dnsConfig"] {
@@ -74,6 +77,18 @@ pub fn misfits(part: &Value) -> Vec<Problem> {
         }
     }
     found
+}
+
+/// Why a value is none of a label or an annotation.
+fn no_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_) | Value::Null => None,
+        Value::Bool(_) | Value::Number(_) => {
+            Some(format!("is {value} and must be a text: write it in quotes, \"{value}\""))
+        }
+        Value::Array(_) => Some("is a list and must be a text".to_owned()),
+        Value::Object(_) => Some("is an object and must be a text".to_owned()),
+    }
 }
 
 fn want_object(value: &Value, path: impl Fn() -> String, found: &mut Vec<Problem>) {
@@ -225,5 +240,30 @@ pub fn set_variable(container: &mut Value, name: &str, value: String) {
     match container["env"].as_array_mut() {
         Some(variables) => variables.push(variable),
         None => container["env"] = Value::Array(vec![variable]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_annotation_that_is_no_text_is_named_with_its_remedy() {
+        let annotations = serde_json::json!({"a": "x", "sidecar.istio.io/inject": true, "port": 80, "n": null, "l": []});
+        let pod = serde_json::json!({
+            "metadata": {"annotations": annotations, "labels": "x"},
+            "spec": {"containers": []},
+        });
+        let told: Vec<String> = super::problems(&pod)
+            .into_iter()
+            .map(|(path, told)| format!("{path} {told}"))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "metadata.annotations[\"sidecar.istio.io/inject\"] is true and must be a text: write it in quotes, \"true\"",
+                "metadata.annotations[\"port\"] is 80 and must be a text: write it in quotes, \"80\"",
+                "metadata.annotations[\"l\"] is a list and must be a text",
+                "metadata.labels is not an object",
+            ]
+        );
     }
 }

@@ -1,5 +1,15 @@
 //! The known name that a wrong one was meant to be. In: a name and the known ones. Out: the nearest.
 
+/// The same, if it is so near that it may have been meant.
+pub fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (short, other) = (name.to_lowercase(), nearest(name, known)?);
+    let lower = other.to_lowercase();
+    let alike = short.chars().zip(lower.chars()).take_while(|(a, b)| a == b).count();
+    let within = short.len() > 2 && (lower.contains(&short) || short.contains(&lower));
+    let is_near = within || alike >= 4 || distance(name, other) <= name.len().div_ceil(3).min(3);
+    is_near.then_some(other)
+}
+
 /// The known name with the fewest changes of letters to `name`; one that has the other's letters in a row
 /// is nearer than one that has not.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -34,7 +44,23 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{near, nearest};
+
+    #[test]
+    fn what_nothing_is_near_to_is_not_guessed_at() {
+        let known = ["cni", "pilot", "global", "gateways", "replicaCount"];
+        for (name, meant) in [
+            ("foo", None),
+            ("nothing", None),
+            ("piolt", Some("pilot")),
+            ("cn", Some("cni")),
+            ("globals", Some("global")),
+            ("replicas", Some("replicaCount")),
+            ("gatways", Some("gateways")),
+        ] {
+            assert_eq!(near(name, known), meant, "{name}");
+        }
+    }
 
     #[test]
     fn the_nearest_name_has_the_fewest_changes() {

@@ -80,7 +80,7 @@ impl Search<'_> {
         for is_same in [true, false] {
             for (step, child) in &children {
                 let mut tried = open.clone();
-                tried.retain(|at| !is_same || self.refusals[*at].is_of(child));
+                tried.retain(|at| !is_same || has(child, &self.refusals[*at]));
                 steps.push(step.clone());
                 let user = without(&self.plan.input.user, steps);
                 let gone = self.gone(Input { user, ..self.plan.input.clone() }, child, &tried);
@@ -118,6 +118,17 @@ impl Search<'_> {
         };
         open.iter().copied().filter(is_gone).collect()
     }
+}
+
+/// Whether a setting, or one in it, is the value of a refusal.
+fn has(setting: &Value, refusal: &Refusal) -> bool {
+    let inner = |setting: &Value| has(setting, refusal);
+    refusal.is_of(setting)
+        || match setting {
+            Value::Object(fields) => fields.values().any(inner),
+            Value::Array(items) => items.iter().any(inner),
+            _ => false,
+        }
 }
 
 fn is_name(step: &Step) -> bool {

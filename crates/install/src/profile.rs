@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::merge::merge;
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::yaml;
 
 const BASE: &str = include_str!("profiles/minimal.yaml");
@@ -42,9 +42,11 @@ pub fn settings(name: &str) -> Result<Value, String> {
     }
     let Some((_, own)) = PROFILES.iter().find(|(known, _)| *known == name) else {
         let names: Vec<&str> = PROFILES.iter().map(|(known, _)| *known).collect();
-        let meant = nearest(name, names.iter().copied()).unwrap_or("default");
+        let meant = near(name, names.iter().copied());
+        let meant = meant.map(|meant| format!(", did you mean {meant}?"));
+        let meant = meant.unwrap_or_else(|| ".".to_owned());
         let names = names.join(", ");
-        return Err(format!("unknown profile {name:?}, did you mean {meant}? There are {names}"));
+        return Err(format!("unknown profile {name:?}{meant} There are {names}"));
     };
     let mut settings = read(BASE);
     if !own.is_empty() {

@@ -110,8 +110,11 @@ impl Reader {
         for key in document.as_object().into_iter().flat_map(Map::keys) {
             if !matches!(key.as_str(), "apiVersion" | "kind" | "metadata" | "spec" | "status") {
                 let known = ["metadata", "spec"];
-                let meant = crate::nearest::nearest(key, known).unwrap_or("spec");
-                self.error(key, format!("unknown field, did you mean {meant}?"));
+                let told = match crate::nearest::near(key, known) {
+                    Some(meant) => format!("unknown field, did you mean {meant}?"),
+                    None => "unknown field, write it below metadata or spec".to_owned(),
+                };
+                self.error(key, told);
             }
         }
         self.other_name(document);

@@ -7,7 +7,7 @@ use lateen_api::schema::definitions;
 use serde_json::{Map, Value};
 
 use crate::facts;
-use crate::nearest::nearest;
+use crate::nearest::near;
 use crate::path::kind;
 use crate::quantity;
 
@@ -114,9 +114,12 @@ impl Walk {
 
 /// What to say of a field that is not known beside those that are.
 pub fn unknown(key: &str, path: &str, known: BTreeSet<&str>) -> String {
-    match nearest(key, known) {
+    if known.is_empty() {
+        return format!("{UNKNOWN}, nothing may be set here");
+    }
+    match near(key, known) {
         Some(name) => format!("{UNKNOWN}, did you mean {path}.{name}?"),
-        None => format!("{UNKNOWN}, nothing may be set here"),
+        None => format!("{UNKNOWN}, and none is like it: check its name and its place"),
     }
 }
 

@@ -66,7 +66,12 @@ fn name(table: &dyn TableLike) -> Option<&str> {
 
 /// The text in which the registry is insecure or not; `None` if nothing is left to say.
 pub fn set(text: &str, host: &Host, insecure: bool) -> Result<Option<String>, Error> {
-    entries(text)?;
+    let is_insecure = |(name, insecure): &(String, bool)| *insecure && name == host.as_str();
+    let there = entries(text)?;
+    // Nothing in it is of this program then.
+    if !insecure && !there.iter().any(is_insecure) {
+        return Ok(Some(text.to_owned()));
+    }
     let mut document = toml::parse(text)?;
     let list = document
         .entry(LIST)

@@ -24,6 +24,13 @@ pub fn is_left_of(now: &str, original: &str, host: &Host) -> bool {
     !has_list(original) && original != now && gone.is_ok_and(|gone| gone == now)
 }
 
+/// Whether `now` is what is left of a file that was made for the registry, as it was `before` the registry had gone.
+pub fn is_left_of_nothing(now: &str, before: &str, host: &Host) -> bool {
+    let came = set("", host, Trust::Insecure);
+    came.is_ok_and(|text| text == before)
+        && set(before, host, Trust::System).is_ok_and(|gone| gone == now)
+}
+
 /// Whether a text says which registries need no valid certificate, be it none.
 pub fn has_list(text: &str) -> bool {
     json::parse(text).is_ok_and(|value| !value[LIST].is_null())

@@ -9,11 +9,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 use crate::journal::{Journal, Log};
 use crate::wait::{ensure, wait_until};
+
+/// Makes signals do what they do by themselves: tests that run in a script's background, or under nohup, ignore some,
+/// and what they start would too.
+///
+/// # Safety
+/// Only between fork and exec.
+pub(crate) unsafe fn hear_signals() -> nix::Result<()> {
+    for heard in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        // SAFETY: it installs no handler.
+        unsafe { signal(heard, SigHandler::SigDfl)? };
+    }
+    Ok(())
+}
 
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -29,9 +42,12 @@ pub struct Process {
 impl Process {
     /// Starts `command` with both outputs captured. It ends with the thread that started it.
     pub fn spawn(name: &str, command: &mut Command) -> Result<Process> {
-        // SAFETY: prctl is async-signal-safe and touches no memory of the parent.
+        // SAFETY: prctl and signal are async-signal-safe and touch no memory of the parent.
         unsafe {
-            command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGTERM)?));
+            command.pre_exec(|| {
+                hear_signals()?;
+                Ok(set_pdeathsig(Signal::SIGTERM)?)
+            });
         }
         let mut child = command
             .stdout(Stdio::piped())
@@ -204,7 +220,7 @@ fn command_line(pid: i32) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Process, children};
+    use super::{Process, SigHandler, Signal, children, ensure, signal, wait_until};
     use std::process::Command;
     use std::time::Duration;
 
@@ -222,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_scripts_background_ignores_is_heard() {
+        // SAFETY: it installs no handler, and nothing here counts on SIGINT.
+        let before = unsafe { signal(Signal::SIGINT, SigHandler::SigIgn) }.unwrap();
+        let mut process = shell("kill -INT $$; echo deaf");
+        // SAFETY: as above.
+        unsafe { signal(Signal::SIGINT, before) }.unwrap();
+        assert_eq!(process.exit_code(SOON).unwrap(), 128 + 2, "{}", process.stdout());
+    }
+
+    #[test]
     fn fails_at_once_when_the_process_ends_before_it_prints() {
         let error = shell("exit 3").wait_for("ready", Duration::from_secs(60)).unwrap_err();
         assert!(error.to_string().contains("before it printed"), "{error}");
@@ -231,14 +257,14 @@ mod tests {
     fn stops_by_sigterm_and_lists_children() {
         let mut process = shell("sleep 60 & echo started; wait");
         process.wait_for("started", SOON).unwrap();
-        let found = children(process.pid());
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].1, ["sleep", "60"]);
+        // The shell has forked, and may not be the other program yet.
+        let found = wait_until("the child", SOON, || {
+            let found = children(process.pid());
+            ensure(found.len() == 1 && found[0].1 == ["sleep", "60"], || format!("{found:?}"))?;
+            Ok(found)
+        });
+        let found = found.unwrap();
         assert!(!process.stop().unwrap().success());
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(found[0].0),
-            nix::sys::signal::Signal::SIGKILL,
-        )
-        .unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(found[0].0), Signal::SIGKILL).unwrap();
     }
 }

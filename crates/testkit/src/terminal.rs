@@ -13,10 +13,11 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
-use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, setsid};
 
 use crate::journal::{Journal, Log};
+use crate::process::hear_signals;
 
 pub const CTRL_C: &str = "\x03";
 const PAUSE: Duration = Duration::from_millis(10);
@@ -40,8 +41,7 @@ impl Terminal {
         unsafe {
             command.pre_exec(|| {
                 setsid()?;
-                // The tests may run under nohup; a terminal's shell does not.
-                signal(Signal::SIGHUP, SigHandler::SigDfl)?;
+                hear_signals()?;
                 match libc::ioctl(0, libc::TIOCSCTTY, 0) {
                     0 => Ok(()),
                     _ => Err(std::io::Error::last_os_error()),

@@ -4,11 +4,13 @@
 
 use std::collections::HashSet;
 
-use super::{Report, names};
+use super::shared::{check_export_to, check_labels, check_selected};
+use super::{Report, host_or_address, names};
 use crate::duration::Duration;
 use crate::istio::networking::{
-    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, DestinationRuleSpec,
-    LoadBalancerSettings, OutlierDetection, SimpleLb, TrafficPolicy,
+    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, DestinationRuleSpec, H2UpgradePolicy,
+    LoadBalancerSettings, LocalityLoadBalancerSetting, OutlierDetection, SimpleLb, TrafficPolicy,
+    TunnelSettings,
 };
 
 pub(super) fn check(report: &mut Report, spec: &DestinationRuleSpec) {
@@ -24,13 +26,22 @@ pub(super) fn check(report: &mut Report, spec: &DestinationRuleSpec) {
         } else if !seen.insert(subset.name.as_str()) {
             let message = format!("the subset {:?} is defined twice", subset.name);
             report.error(format!("{path}.name"), message);
+        } else {
+            // Istio takes capital letters, too.
+            report.expect(format!("{path}.name"), names::label(&subset.name.to_lowercase()));
         }
+        check_labels(report, &format!("{path}.labels"), &subset.labels);
         if let Some(policy) = &subset.traffic_policy {
             check_policy(report, &format!("{path}.trafficPolicy"), policy);
         }
     }
-    for (index, target) in spec.export_to.iter().enumerate() {
-        report.expect(format!("spec.exportTo[{index}]"), names::visibility(target));
+    check_export_to(report, &spec.export_to, false);
+    let Some(selector) = &spec.workload_selector else { return };
+    check_selected(report, "spec.workloadSelector.matchLabels", &selector.match_labels);
+    let own = report.object.namespace.clone();
+    if spec.export_to.iter().any(|target| *target != own && target != ".") {
+        let message = "with a workloadSelector the rule is for its own namespace, write .";
+        report.error("spec.exportTo", message);
     }
 }
 
@@ -46,10 +57,23 @@ fn check_policy(report: &mut Report, path: &str, policy: &TrafficPolicy) {
         policy.outlier_detection.as_ref(),
         policy.tls.as_ref(),
     );
+    if let Some(tunnel) = &policy.tunnel {
+        check_tunnel(report, &format!("{path}.tunnel"), tunnel);
+        if policy.proxy_protocol.is_some() {
+            report.error(path, "tunnel and proxyProtocol exclude each other, keep one of them");
+        }
+    }
     for (index, level) in policy.port_level_settings.iter().enumerate() {
         let at = format!("{path}.portLevelSettings[{index}]");
         let number = level.port.as_ref().and_then(|port| port.number).unwrap_or_default();
         report.expect(format!("{at}.port.number"), names::port(number));
+        let says = level.load_balancer.is_some()
+            || level.connection_pool.is_some()
+            || level.outlier_detection.is_some()
+            || level.tls.is_some();
+        if !says {
+            report.error(&at, "the policy says nothing, set a field or remove it");
+        }
         check_parts(
             report,
             &at,
@@ -73,6 +97,9 @@ fn check_parts(
         let message = "LEAST_CONN is deprecated, write LEAST_REQUEST";
         report.deprecated(format!("{path}.loadBalancer.simple"), message);
     }
+    if let Some(settings) = load_balancer {
+        check_balancer(report, &format!("{path}.loadBalancer"), settings);
+    }
     if let Some(pool) = pool {
         check_pool(report, &format!("{path}.connectionPool"), pool);
     }
@@ -84,13 +111,80 @@ fn check_parts(
     }
 }
 
-fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolSettings) {
+fn check_tunnel(report: &mut Report, path: &str, tunnel: &TunnelSettings) {
+    if !matches!(tunnel.protocol.as_str(), "" | "CONNECT" | "POST") {
+        report.error(format!("{path}.protocol"), "write CONNECT or POST");
+    }
+    report.expect(format!("{path}.targetHost"), host_or_address(&tunnel.target_host));
+    let port = tunnel.target_port.unwrap_or_default();
+    report.expect(format!("{path}.targetPort"), names::port(port));
+}
+
+fn check_balancer(report: &mut Report, path: &str, settings: &LoadBalancerSettings) {
+    let warmup = settings.warmup.as_ref().and_then(|warmup| warmup.duration.as_ref());
+    lasting(report, &format!("{path}.warmup.duration"), warmup);
+    let older = settings.warmup_duration_secs.as_ref();
+    lasting(report, &format!("{path}.warmupDurationSecs"), older);
+    if let Some(locality) = &settings.locality_lb_setting {
+        check_locality(report, &format!("{path}.localityLbSetting"), locality);
+    }
+    let Some(hash) = &settings.consistent_hash else { return };
+    let path = format!("{path}.consistentHash");
+    if hash.http_cookie.as_ref().is_some_and(|cookie| cookie.name.is_empty()) {
+        report.error(format!("{path}.httpCookie.name"), "the cookie has no name, write it");
+    }
+    let older = hash.minimum_ring_size.is_some_and(|size| size != 0);
+    if older && (hash.ring_hash.is_some() || hash.maglev.is_some()) {
+        let message = "it is deprecated and excludes ringHash and maglev, remove it";
+        report.error(format!("{path}.minimumRingSize"), message);
+    }
+    if let Some(maglev) = &hash.maglev {
+        let size = maglev.table_size.unwrap_or_default();
+        let is_prime = || size > 1 && (2..).take_while(|d| d * d <= size).all(|d| size % d != 0);
+        if size >= 5_000_011 || !is_prime() {
+            report.error(format!("{path}.maglev.tableSize"), "use a prime below 5000011");
+        }
+    }
+}
+
+fn check_locality(report: &mut Report, path: &str, setting: &LocalityLoadBalancerSetting) {
+    if !setting.distribute.is_empty() && !setting.failover.is_empty() {
+        report.error(path, "distribute and failover exclude each other, keep one of them");
+    }
+    for (index, entry) in setting.distribute.iter().enumerate() {
+        let total: u64 = entry.to.values().map(|share| u64::from(*share)).sum();
+        if total != 100 || entry.to.values().any(|share| *share == 0) {
+            let message = format!("the shares are more than 0 and sum up to 100, not {total}");
+            report.error(format!("{path}.distribute[{index}].to"), message);
+        }
+    }
+    for (index, entry) in setting.failover.iter().enumerate() {
+        let path = format!("{path}.failover[{index}]");
+        if entry.from == entry.to {
+            report.error(&path, "from and to are the same region, write another one");
+        }
+        if [&entry.from, &entry.to].iter().any(|region| region.contains(['/', '*'])) {
+            report.error(path, "it is between regions, write no zone and no *");
+        }
+    }
+}
+
+pub(super) fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolSettings) {
     if pool.tcp.is_none() && pool.http.is_none() {
         report.error(path, "the pool says nothing, set tcp or http");
     }
     if let Some(tcp) = &pool.tcp {
         not_negative(report, &format!("{path}.tcp.maxConnections"), tcp.max_connections);
-        lasting(report, &format!("{path}.tcp.connectTimeout"), tcp.connect_timeout.as_ref());
+        let keepalive = tcp.tcp_keepalive.as_ref();
+        for (name, duration) in [
+            ("connectTimeout", tcp.connect_timeout.as_ref()),
+            ("maxConnectionDuration", tcp.max_connection_duration.as_ref()),
+            ("idleTimeout", tcp.idle_timeout.as_ref()),
+            ("tcpKeepalive.time", keepalive.and_then(|k| k.time.as_ref())),
+            ("tcpKeepalive.interval", keepalive.and_then(|k| k.interval.as_ref())),
+        ] {
+            lasting(report, &format!("{path}.tcp.{name}"), duration);
+        }
     }
     if let Some(http) = &pool.http {
         for (name, value) in [
@@ -102,6 +196,12 @@ fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolSettings) {
         ] {
             not_negative(report, &format!("{path}.http.{name}"), value);
         }
+        lasting(report, &format!("{path}.http.idleTimeout"), http.idle_timeout.as_ref());
+        let upgrades = http.h2_upgrade_policy == Some(H2UpgradePolicy::Upgrade);
+        if upgrades && http.use_client_protocol == Some(true) {
+            let message = "it excludes h2UpgradePolicy UPGRADE, keep one of them";
+            report.error(format!("{path}.http.useClientProtocol"), message);
+        }
     }
 }
 
@@ -109,6 +209,11 @@ fn check_outliers(report: &mut Report, path: &str, outliers: &OutlierDetection) 
     if outliers.consecutive_errors.is_some() {
         let message = "it is deprecated and has no effect, use consecutive5xxErrors";
         report.deprecated(format!("{path}.consecutiveErrors"), message);
+    }
+    let splits = outliers.split_external_local_origin_errors == Some(true);
+    if outliers.consecutive_local_origin_failures.unwrap_or_default() > 0 && !splits {
+        let message = "it counts only with splitExternalLocalOriginErrors: true, add that";
+        report.error(format!("{path}.consecutiveLocalOriginFailures"), message);
     }
     lasting(report, &format!("{path}.interval"), outliers.interval.as_ref());
     lasting(report, &format!("{path}.baseEjectionTime"), outliers.base_ejection_time.as_ref());
@@ -125,7 +230,20 @@ fn check_outliers(report: &mut Report, path: &str, outliers: &OutlierDetection) 
 fn check_client_tls(report: &mut Report, path: &str, tls: &ClientTlsSettings) {
     let by_secret = !tls.credential_name.is_empty();
     let by_files = !tls.client_certificate.is_empty() && !tls.private_key.is_empty();
-    match tls.mode.unwrap_or_default() {
+    let mode = tls.mode.unwrap_or_default();
+    let own = matches!(mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+    let files = [&tls.client_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl];
+    if own && by_secret && files.iter().any(|file| !file.is_empty()) {
+        let message = "it has certificates, key, CA and CRL in its Secret, remove the files";
+        report.error(format!("{path}.credentialName"), message);
+    } else if own && tls.insecure_skip_verify == Some(true) {
+        let simple = mode == ClientTlsMode::Simple;
+        if !tls.ca_certificates.is_empty() || (simple && !tls.subject_alt_names.is_empty()) {
+            let message = "it checks nothing: remove it, or caCertificates and subjectAltNames";
+            report.error(format!("{path}.insecureSkipVerify"), message);
+        }
+    }
+    match mode {
         ClientTlsMode::Mutual if !by_secret && !by_files => {
             let message = "MUTUAL needs a certificate, set credentialName or clientCertificate and privateKey";
             report.error(path, message);
@@ -146,9 +264,6 @@ fn not_negative(report: &mut Report, path: &str, value: Option<i32>) {
     }
 }
 
-/// Envoy counts in milliseconds; less than one would be none.
 fn lasting(report: &mut Report, path: &str, duration: Option<&Duration>) {
-    if duration.is_some_and(|duration| duration.as_nanos() < 1_000_000) {
-        report.error(path, "it is too short, use at least 1ms");
-    }
+    report.expect(path, duration.map_or(Ok(()), names::lasting));
 }

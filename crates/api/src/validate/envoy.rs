@@ -4,7 +4,8 @@
 
 use serde_json::json;
 
-use super::Report;
+use super::shared::{check_selected, check_targets};
+use super::{Report, re2};
 use crate::istio::extensions::{TrafficExtensionSpec, WasmPluginSpec};
 use crate::istio::mesh::{Fault, unusable_proxy_config};
 use crate::istio::networking::{
@@ -15,6 +16,9 @@ pub(super) fn check_filter(report: &mut Report, spec: &EnvoyFilterSpec) {
     if spec.config_patches.is_empty() {
         report.warning("spec.configPatches", "without a patch the filter does nothing, add one");
     }
+    if let Some(selector) = &spec.workload_selector {
+        check_selected(report, "spec.workloadSelector.labels", &selector.labels);
+    }
     for (index, patch) in spec.config_patches.iter().enumerate() {
         check_patch(report, &format!("spec.configPatches[{index}]"), patch);
     }
@@ -23,6 +27,10 @@ pub(super) fn check_filter(report: &mut Report, spec: &EnvoyFilterSpec) {
 fn check_patch(report: &mut Report, path: &str, patch: &EnvoyConfigObjectPatch) {
     if patch.apply_to.unwrap_or_default() == ApplyTo::Invalid {
         report.error(format!("{path}.applyTo"), "it is missing, for example HTTP_FILTER");
+    }
+    if let Some(proxy) = patch.r#match.as_ref().and_then(|matching| matching.proxy.as_ref()) {
+        let result = re2::expression(&proxy.proxy_version);
+        report.expect(format!("{path}.match.proxy.proxyVersion"), result);
     }
     let Some(change) = &patch.patch else {
         report.error(format!("{path}.patch"), "it is missing, add operation and value");
@@ -61,8 +69,14 @@ pub(super) fn check_proxy_config(report: &mut Report, spec: &ProxyConfigSpec) {
 }
 
 pub(super) fn check_wasm_plugin(report: &mut Report, spec: &WasmPluginSpec) {
+    check_targets(report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
     if spec.url.is_empty() {
         report.error("spec.url", "it is missing, write where the module is");
+    }
+    if let Some((scheme, _)) = spec.url.split_once("://")
+        && !matches!(scheme, "file" | "http" | "https" | "oci")
+    {
+        report.error("spec.url", "write a URL of file, http, https or oci");
     }
     let digest = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
     if !spec.sha256.is_empty() && (spec.sha256.len() != 64 || !spec.sha256.chars().all(digest)) {

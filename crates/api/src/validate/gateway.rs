@@ -28,7 +28,7 @@ pub(super) fn check(report: &mut Report, spec: &GatewaySpec) {
 
 fn check_server(report: &mut Report, path: &str, server: &Server) {
     check_hosts(report, path, server);
-    let unix = server.bind.starts_with('/') || server.bind.starts_with('@');
+    let unix = names::is_socket(server.bind.strip_prefix("unix://").unwrap_or(&server.bind));
     if !server.bind.is_empty() && !unix && server.bind.parse::<IpAddr>().is_err() {
         let message = format!("{:?} is not an IP address or a socket path", server.bind);
         report.error(format!("{path}.bind"), message);
@@ -58,15 +58,17 @@ fn check_hosts(report: &mut Report, path: &str, server: &Server) {
 
 fn check_port(report: &mut Report, path: &str, port: &Port, unix: bool) {
     let number = port.number.unwrap_or_default();
-    if !(unix && number == 0) {
+    if unix && number != 0 {
+        report.error(format!("{path}.number"), "a socket has no port, write 0");
+    } else if !unix {
         report.expect(format!("{path}.number"), names::port(number));
     }
     report.expect(format!("{path}.protocol"), names::protocol(&port.protocol));
     if port.name.is_empty() {
         report.error(format!("{path}.name"), "the port has no name, give it one that is unique");
     }
-    if port.target_port.is_some() {
-        report.deprecated(format!("{path}.targetPort"), "it has no effect on a gateway, remove it");
+    if port.target_port.is_some_and(|port| port != 0) {
+        report.error(format!("{path}.targetPort"), "it has no effect on a gateway, remove it");
     }
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use crate::duration::Duration;
+
 /// The protocols that a port may have, as Istio spells them; upper and lower case are the same.
 const PROTOCOLS: [&str; 13] = [
     "TCP",
@@ -125,7 +127,26 @@ pub(super) fn gateway_name(text: &str) -> Result<(), String> {
     fqdn(name).map_err(|_| format!("{text:?} is not a gateway, write name or namespace/name"))
 }
 
-/// One entry of `exportTo`.
-pub(super) fn visibility(text: &str) -> Result<(), String> {
-    if matches!(text, "." | "*" | "~") { Ok(()) } else { label(text) }
+/// The path of a socket, or an abstract one's name.
+pub(super) fn is_socket(path: &str) -> bool {
+    path.starts_with('@') || (path.starts_with('/') && !path.ends_with('/'))
+}
+
+/// A duration that Envoy can count in milliseconds.
+pub(super) fn lasting(duration: &Duration) -> Result<(), String> {
+    match duration.as_nanos() {
+        ..1_000_000 => Err("it is too short, use at least 1ms".into()),
+        nanos if nanos % 1_000_000 != 0 => Err("it is no whole number of milliseconds".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The name of a header.
+pub(super) fn header(name: &str) -> Result<(), String> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    if !name.is_empty() && name.bytes().all(is_name) {
+        Ok(())
+    } else {
+        Err(format!("{name:?} is no header, use letters, digits, - and _"))
+    }
 }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use super::shared::{check_export_to, check_selected};
 use super::{Report, names, workload};
 use crate::istio::networking::{ServiceEntrySpec, ServiceResolution};
 
@@ -13,8 +14,9 @@ pub(super) fn check(report: &mut Report, spec: &ServiceEntrySpec) {
     check_addresses(report, spec);
     check_ports(report, spec);
     check_endpoints(report, spec);
-    for (index, target) in spec.export_to.iter().enumerate() {
-        report.expect(format!("spec.exportTo[{index}]"), names::visibility(target));
+    check_export_to(report, &spec.export_to, true);
+    if let Some(selector) = &spec.workload_selector {
+        check_selected(report, "spec.workloadSelector.labels", &selector.labels);
     }
 }
 
@@ -33,8 +35,14 @@ fn check_hosts(report: &mut Report, spec: &ServiceEntrySpec) {
 }
 
 fn check_addresses(report: &mut Report, spec: &ServiceEntrySpec) {
+    let resolution = spec.resolution.unwrap_or_default();
+    let ranges = matches!(resolution, ServiceResolution::None | ServiceResolution::Static);
     for (index, address) in spec.addresses.iter().enumerate() {
-        report.expect(format!("spec.addresses[{index}]"), names::subnet(address));
+        let path = format!("spec.addresses[{index}]");
+        if address.contains('/') && !ranges {
+            report.error(&path, "a range needs resolution NONE or STATIC, write an address");
+        }
+        report.expect(path, names::subnet(address));
     }
 }
 
@@ -55,6 +63,16 @@ fn check_ports(report: &mut Report, spec: &ServiceEntrySpec) {
         } else if !seen_names.insert(port.name.as_str()) {
             let message = format!("the port name {:?} is taken by another port", port.name);
             report.error(format!("{path}.name"), message);
+        } else {
+            // Istio takes capital letters, too.
+            report.expect(format!("{path}.name"), names::label(&port.name.to_lowercase()));
+        }
+        let tells = ["HTTP", "HTTPS", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY", "TLS"];
+        let tells = tells.iter().any(|known| known.eq_ignore_ascii_case(&port.protocol));
+        let resolves = spec.resolution.unwrap_or_default() != ServiceResolution::None;
+        if resolves && spec.hosts.len() > 1 && !tells {
+            let message = "connections do not tell hosts apart, write one host, or use HTTP, TLS or resolution NONE";
+            report.error(format!("{path}.protocol"), message);
         }
         if !port.protocol.is_empty() {
             report.expect(format!("{path}.protocol"), names::protocol(&port.protocol));

@@ -7,17 +7,14 @@ use lateen_telemetry::labels::{cut, exported_name};
 use lateen_telemetry::standard::{About, Metric};
 
 use super::Report;
+use super::shared::check_targets;
 use crate::istio::telemetry::{
     AccessLogging, CustomTag, Metrics, ProviderRef, TagOperation, TelemetrySpec, Tracing,
 };
 use crate::labels::quoted;
 
 pub(super) fn check(report: &mut Report, spec: &TelemetrySpec) {
-    let targets = !spec.target_refs.is_empty() || spec.target_ref.is_some();
-    if spec.selector.is_some() && targets {
-        let message = "selector and targetRefs exclude each other, keep one of them";
-        report.error("spec.selector", message);
-    }
+    check_targets(report, spec.selector.as_ref(), spec.target_ref.as_ref(), &spec.target_refs);
     for (index, tracing) in spec.tracing.iter().enumerate() {
         check_tracing(report, &format!("spec.tracing[{index}]"), tracing);
     }

@@ -72,3 +72,15 @@ fn policies_and_extensions() {
 fn telemetries() {
     check("telemetry");
 }
+
+#[test]
+fn what_istio_refuses_is_refused() {
+    let found = check("refused");
+    assert!(found.lines().all(|line| !line.starts_with("ok ")), "{found}");
+}
+
+#[test]
+fn what_istio_takes_is_taken() {
+    let found = check("taken");
+    assert!(found.lines().all(|line| line.starts_with("ok ")), "{found}");
+}

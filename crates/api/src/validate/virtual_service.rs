@@ -2,12 +2,11 @@
 //!
 //! In: a spec. Out: findings in the report.
 
-use std::collections::HashSet;
-
+use super::http_route::{self, Place};
+use super::shared::{check_export_to, check_labels};
 use super::{Report, names};
 use crate::istio::networking::{
-    Destination, HttpRoute, L4MatchAttributes, RouteDestination, StringMatch, TcpRoute, TlsRoute,
-    VirtualServiceSpec,
+    Destination, L4MatchAttributes, RouteDestination, TcpRoute, TlsRoute, VirtualServiceSpec,
 };
 
 pub(super) fn check(report: &mut Report, spec: &VirtualServiceSpec) {
@@ -18,14 +17,13 @@ pub(super) fn check(report: &mut Report, spec: &VirtualServiceSpec) {
     for (index, gateway) in spec.gateways.iter().enumerate() {
         report.expect(format!("spec.gateways[{index}]"), names::gateway_name(gateway));
     }
-    for (index, target) in spec.export_to.iter().enumerate() {
-        report.expect(format!("spec.exportTo[{index}]"), names::visibility(target));
-    }
+    check_export_to(report, &spec.export_to, false);
     if spec.http.is_empty() && spec.tcp.is_empty() && spec.tls.is_empty() {
         report.error("spec", "there is no route, add http, tcp or tls");
     }
+    let place = Place { at_gateways: !is_in_mesh(spec), is_delegate: spec.hosts.is_empty() };
     for (index, route) in spec.http.iter().enumerate() {
-        check_http(report, &format!("spec.http[{index}]"), route);
+        http_route::check(report, &format!("spec.http[{index}]"), route, place);
     }
     for (index, route) in spec.tcp.iter().enumerate() {
         check_tcp(report, &format!("spec.tcp[{index}]"), route);
@@ -44,70 +42,30 @@ fn check_delegate(report: &mut Report, spec: &VirtualServiceSpec) {
     }
 }
 
+fn is_in_mesh(spec: &VirtualServiceSpec) -> bool {
+    spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == "mesh")
+}
+
 fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec) {
-    let in_mesh = spec.gateways.is_empty() || spec.gateways.iter().any(|g| g == "mesh");
-    let mut seen = HashSet::new();
+    let in_mesh = is_in_mesh(spec);
     for (index, host) in spec.hosts.iter().enumerate() {
         let path = format!("spec.hosts[{index}]");
         if host == "*" && in_mesh {
             let message = "the host * needs a gateway, name it in gateways and leave out mesh";
             report.error(&path, message);
         }
-        if !seen.insert(host.to_ascii_lowercase()) {
-            report.error(&path, format!("the host {host:?} is listed twice"));
+        let mut before = spec.hosts[..index].iter();
+        match before.find(|before| covers(before, host) || covers(host, before)) {
+            Some(same) if same.eq_ignore_ascii_case(host) => {
+                report.error(&path, format!("the host {host:?} is listed twice"));
+            }
+            Some(other) => {
+                let message = format!("it and {other:?} cover each other, keep the wider one");
+                report.error(&path, message);
+            }
+            None => {}
         }
         report.expect(path, names::wildcard_host(host));
-    }
-}
-
-fn check_http(report: &mut Report, path: &str, route: &HttpRoute) {
-    let actions = [
-        ("redirect", route.redirect.is_some()),
-        ("directResponse", route.direct_response.is_some()),
-        ("delegate", route.delegate.is_some()),
-        ("route", !route.route.is_empty()),
-    ];
-    let set: Vec<&str> = actions.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
-    match set.as_slice() {
-        [] => {
-            report.error(path, "it leads nowhere, add route, redirect, directResponse or delegate")
-        }
-        [_] => {}
-        [first, ..] => {
-            let message = format!("{} exclude each other, keep {first} alone", set.join(" and "));
-            report.error(path, message);
-        }
-    }
-    for (index, matcher) in route.r#match.iter().enumerate() {
-        let at = format!("{path}.match[{index}]");
-        for (name, text) in [
-            ("uri", &matcher.uri),
-            ("scheme", &matcher.scheme),
-            ("method", &matcher.method),
-            ("authority", &matcher.authority),
-        ] {
-            check_string_match(report, &format!("{at}.{name}"), text.as_ref());
-        }
-        check_l4(report, &at, &[], matcher.port, &matcher.gateways);
-    }
-    if let Some(response) = &route.direct_response
-        && !(200..=599).contains(&response.status.unwrap_or_default())
-    {
-        report.error(format!("{path}.directResponse.status"), "use a status from 200 to 599");
-    }
-    if let Some(mirror) = &route.mirror {
-        check_destination(report, &format!("{path}.mirror"), Some(mirror));
-    }
-    let weighted = route.route.iter().map(|r| (r.destination.as_ref(), r.weight));
-    check_weighted(report, path, weighted.collect());
-}
-
-fn check_string_match(report: &mut Report, path: &str, text: Option<&StringMatch>) {
-    let Some(text) = text else { return };
-    if text.exact.is_none() && text.prefix.is_none() && text.regex.is_none() {
-        report.warning(path, "an empty matcher matches everything, remove it or set exact");
-    } else if text.prefix.as_deref() == Some("") || text.regex.as_deref() == Some("") {
-        report.error(path, "the text to match is empty, write it");
     }
 }
 
@@ -119,6 +77,7 @@ fn check_tcp(report: &mut Report, path: &str, route: &TcpRoute) {
         if !source_subnet.is_empty() {
             report.expect(format!("{at}.sourceSubnet"), names::subnet(source_subnet));
         }
+        check_labels(report, &format!("{at}.sourceLabels"), &matcher.source_labels);
     }
     check_destinations(report, path, &route.route);
 }
@@ -141,6 +100,7 @@ fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &[String]
                 report.error(sni_path, message);
             }
         }
+        check_labels(report, &format!("{at}.sourceLabels"), &matcher.source_labels);
         check_l4(report, &at, &matcher.destination_subnets, matcher.port, &matcher.gateways);
     }
     check_destinations(report, path, &route.route);
@@ -154,7 +114,7 @@ fn covers(host: &str, other: &str) -> bool {
     }
 }
 
-fn check_l4(
+pub(super) fn check_l4(
     report: &mut Report,
     path: &str,
     subnets: &[String],
@@ -181,7 +141,7 @@ fn check_destinations(report: &mut Report, path: &str, routes: &[RouteDestinatio
 }
 
 /// Weights are shares of their sum; of several destinations at least one must have a share.
-fn check_weighted(
+pub(super) fn check_weighted(
     report: &mut Report,
     path: &str,
     routes: Vec<(Option<&Destination>, Option<i32>)>,
@@ -205,13 +165,18 @@ fn check_weighted(
     }
 }
 
-fn check_destination(report: &mut Report, path: &str, destination: Option<&Destination>) {
+pub(super) fn check_destination(
+    report: &mut Report,
+    path: &str,
+    destination: Option<&Destination>,
+) {
     let Some(destination) = destination else {
         report.error(path, "a route needs a destination, add it");
         return;
     };
     let host = &destination.host;
-    let result = if host.parse::<std::net::IpAddr>().is_ok() { Ok(()) } else { names::fqdn(host) };
+    // A wildcard other than * is a ServiceEntry's host.
+    let result = if host == "*" { names::fqdn(host) } else { names::wildcard_host(host) };
     report.expect(format!("{path}.host"), result);
     if let Some(port) = &destination.port {
         report.expect(format!("{path}.port.number"), names::port(port.number.unwrap_or_default()));

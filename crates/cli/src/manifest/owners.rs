@@ -18,13 +18,16 @@ const NAMED: usize = 12;
 /// The program of the images, as their names have it.
 const PROGRAM: &str = "lateen";
 
-/// A line for each workload of another installation. What revisions share is whose it was applied last, and a
-/// gateway goes from one revision to the next with its IstioOperator.
+/// A line for each workload of another installation, and for each other object that no installation of this program
+/// applied; definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
+/// revision to the next with its IstioOperator.
 pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
     let own = (plan.operator.name.as_str(), plan.namespace());
-    let is_workload =
-        |object: &&Value| matches!(object["kind"].as_str(), Some("Deployment" | "DaemonSet"));
+    let restored = restored(live);
     let of_other = |object: &Value| {
+        if !is_workload(object) {
+            return of_nobody(object, &restored);
+        }
         if let Some(by) = not_ours(object) {
             return Some(format!("{} was installed by {by}", title(object)));
         }
@@ -39,14 +42,47 @@ pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
             )
         })
     };
-    live.iter().filter(is_workload).filter_map(of_other).collect()
+    live.iter().filter_map(of_other).collect()
+}
+
+fn is_workload(object: &Value) -> bool {
+    matches!(object["kind"].as_str(), Some("Deployment" | "DaemonSet"))
+}
+
+/// Who applied what is no workload and no installation's of this program.
+fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<String> {
+    let is_known = managers::is_ours(object)
+        || has_release(object)
+        || object["kind"] == "CustomResourceDefinition"
+        || is_restored(object, restored);
+    // The embedded API has objects of its own, which nobody's name is on.
+    let by = managers::of_istio(object).or_else(|| managers::first(object));
+    let by = by.filter(|by| !is_known && *by != "unknown")?;
+    Some(format!("{} was applied by {by}, not by lateen", title(object)))
+}
+
+/// Told of by its release.
+fn has_release(object: &Value) -> bool {
+    object["metadata"]["annotations"][super::helm::NAME].is_string()
+}
+
+/// The owners of workloads that run this program and that others applied: restored ones, or of its manifests.
+fn restored(found: &[Value]) -> BTreeSet<(String, String)> {
+    let runs = |object: &&Value| {
+        !managers::is_ours(object) && managers::of_istio(object).is_none() && runs_program(object)
+    };
+    found.iter().filter(runs).map(owner_labels).collect()
+}
+
+fn is_restored(object: &Value, restored: &BTreeSet<(String, String)>) -> bool {
+    managers::of_istio(object).is_none()
+        && (runs_program(object) || restored.contains(&owner_labels(object)))
 }
 
 /// Who installed what this program did not; a Helm release is told of as such. Istio's labels are this program's too, so
 /// what others applied of its manifests, or restored, is known by the image that it runs.
 fn not_ours(object: &Value) -> Option<String> {
-    let has_release = object["metadata"]["annotations"][super::helm::NAME].is_string();
-    if managers::is_ours(object) || has_release {
+    if managers::is_ours(object) || has_release(object) {
         return None;
     }
     if let Some(manager) = managers::of_istio(object) {
@@ -69,15 +105,9 @@ fn runs_program(object: &Value) -> bool {
 /// applied from its manifests, is this program's with the workloads of the same owner that run it; of what Helm has
 /// its release tells.
 pub fn keep_others(found: &mut Vec<Value>) -> Vec<String> {
-    let is_restored = |object: &&Value| {
-        !managers::is_ours(object) && managers::of_istio(object).is_none() && runs_program(object)
-    };
-    let restored: BTreeSet<_> = found.iter().filter(is_restored).map(owner_labels).collect();
+    let restored = restored(found);
     let is_others = |object: &Value| {
-        let has_release = object["metadata"]["annotations"][super::helm::NAME].is_string();
-        let is_restored = managers::of_istio(object).is_none()
-            && (runs_program(object) || restored.contains(&owner_labels(object)));
-        !(managers::is_ours(object) || has_release || is_restored)
+        !(managers::is_ours(object) || has_release(object) || is_restored(object, &restored))
     };
     let others: Vec<Value> = found.extract_if(.., |object| is_others(object)).collect();
     others.iter().map(left_alone).collect()
@@ -130,7 +160,7 @@ pub fn refuse(foreign: &[String]) -> Result<()> {
     bail!(
         "nothing was done: to change such an installation, give the file its metadata.name (without a file it is \
          installed-state) and spec.namespace; to install beside it, give a --revision; to take these objects away from \
-         it, use --take-over (with --dry-run it says what they lose)"
+         whoever has them, use --take-over (with --dry-run it says what they lose)"
     )
 }
 
@@ -148,7 +178,7 @@ fn owner(object: &Value) -> Option<(&str, &str)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{keep_others, left, not_ours, owner};
+    use super::{is_workload, keep_others, left, not_ours, of_nobody, owner, restored};
     use crate::manifest::cluster::Comparison;
 
     #[test]
@@ -218,6 +248,30 @@ mod tests {
                 "left: Service n/other: applied by argocd-controller, not by lateen",
             ]
         );
+    }
+
+    #[test]
+    fn what_no_installation_applied_is_foreign_but_what_was_restored_is_not() {
+        let told = |objects: &[Value]| {
+            let restored = restored(objects);
+            let told = objects.iter().filter(|it| !is_workload(it));
+            told.filter_map(|it| of_nobody(it, &restored)).collect::<Vec<_>>()
+        };
+        let mut definition = service("kubectl", "a");
+        definition["kind"] = json!("CustomResourceDefinition");
+        let mut released = service("helm", "b");
+        released["metadata"]["annotations"] = json!({ super::super::helm::NAME: "r" });
+        let own = service("lateen-install", "c");
+        assert!(told(&[definition, released, own]).is_empty());
+        let theirs = service("kubectl-client-side-apply", "installed-state");
+        let by =
+            "Service n/installed-state was applied by kubectl-client-side-apply, not by lateen";
+        assert_eq!(told(std::slice::from_ref(&theirs)), [by]);
+        let beside = workload("istiod", "kubectl-client-side-apply", "any.io/lateen:1");
+        assert!(told(&[theirs, beside]).is_empty());
+        let istios = service("istio-operator", "installed-state");
+        let beside = workload("istiod", "argocd-controller", "any.io/lateen:1");
+        assert_eq!(told(&[istios, beside]).len(), 1);
     }
 
     #[test]

@@ -20,6 +20,10 @@ use crate::tag::{tell_of_ending_tags, tell_of_no_validator};
 
 /// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
 const MESH_LEASE: &str = "istio-leader";
+/// The annotation of pods that says as what they are injected.
+const TEMPLATES: &str = "inject.istio.io/templates";
+/// The revision of pods that name none.
+const DEFAULT: &str = "default";
 /// So many pods are named.
 const NAMED: usize = 5;
 
@@ -72,12 +76,18 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     }
     let control_planes: Vec<&Value> =
         found.iter().filter(|object| is_control_plane(object)).collect();
-    let left = left_gateways(&client, &found, &control_planes).await?;
+    let mut left = left_gateways(&client, &found, &control_planes).await?;
+    left.extend(left_by_template(&client, &found, &control_planes).await?);
     left.iter().for_each(note);
     if !(left.is_empty() || args.force) {
+        let wider = match args.purge || args.input.revision().is_some() {
+            true => ", by who applied them",
+            false => {
+                ", by their own file or release or all that is of the revision by --revision REVISION"
+            }
+        };
         bail!(
-            "nothing was removed: remove these gateways first, by their own file or release or all that is of the \
-             revision by --revision REVISION, or leave them without a control plane by --force"
+            "nothing was removed: remove these gateways first{wider}, or leave them without a control plane by --force"
         );
     }
     if !args.purge {
@@ -175,6 +185,43 @@ async fn left_gateways(
         }));
     }
     Ok(lines)
+}
+
+/// The same of gateways that no installation made: the template of their pods asks to be injected as one.
+async fn left_by_template(
+    client: &Client,
+    found: &[Value],
+    control_planes: &[&Value],
+) -> Result<Vec<String>> {
+    let removed: BTreeSet<String> = found.iter().map(title).collect();
+    let mut lines = Vec::new();
+    for name in ["Deployment", "DaemonSet"] {
+        let kind = by_kind("apps", name).context("the table of kinds has workloads")?;
+        for gateway in client.list(kind, "", None).await? {
+            let Some(revision) = gateway_revision(&gateway) else { continue };
+            let own = control_planes.iter().find(|it| revision_of(it) == revision);
+            if let Some(control_plane) = own.filter(|_| !removed.contains(&title(&gateway))) {
+                lines.push(format!(
+                    "{}, whose pods are injected as a gateway of revision {revision}, stays and has no control plane \
+                     without {}",
+                    title(&gateway),
+                    title(control_plane)
+                ));
+            }
+        }
+    }
+    Ok(lines)
+}
+
+/// The revision of a gateway's pods, if they are injected as one and it is none of an installation's components.
+fn gateway_revision(workload: &Value) -> Option<&str> {
+    let metadata = &workload["spec"]["template"]["metadata"];
+    let templates = metadata["annotations"][TEMPLATES].as_str().unwrap_or_default();
+    let is_component =
+        matches!(label(workload, labels::COMPONENT), "IngressGateways" | "EgressGateways");
+    let is_gateway = templates.split(',').any(|name| name.trim() == "gateway");
+    let revision = metadata["labels"][labels::REVISION].as_str().unwrap_or(DEFAULT);
+    (is_gateway && !is_component).then_some(revision)
 }
 
 /// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.
@@ -282,9 +329,27 @@ fn selector(args: &UninstallArgs) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::{is_held_by, names};
+    use super::{gateway_revision, is_held_by, names};
+
+    #[test]
+    fn a_gateway_that_somebody_wrote_is_known_by_its_template() {
+        let revision = |templates: &str, labels: Value, component: &str| {
+            let workload = json!({
+                "metadata": {"labels": {"operator.istio.io/component": component}},
+                "spec": {"template": {"metadata": {
+                    "annotations": {"inject.istio.io/templates": templates}, "labels": labels,
+                }}},
+            });
+            gateway_revision(&workload).map(str::to_owned)
+        };
+        assert_eq!(revision("gateway", Value::Null, "").as_deref(), Some("default"));
+        let canary = json!({"istio.io/rev": "canary"});
+        assert_eq!(revision("gateway, extra", canary.clone(), "").as_deref(), Some("canary"));
+        assert_eq!(revision("sidecar", canary.clone(), ""), None);
+        assert_eq!(revision("gateway", canary, "IngressGateways"), None);
+    }
 
     #[test]
     fn gateways_and_the_node_agent_are_told_apart_by_their_component() {

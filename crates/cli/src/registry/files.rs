@@ -246,6 +246,11 @@ pub fn read_text(file: impl Read) -> Result<String> {
     bounded::text(file, MOST)
 }
 
+/// Whether a name is that of a backup.
+pub fn is_backup(name: &str) -> bool {
+    name.contains(BACKUP) && name.ends_with(BACKUP_END)
+}
+
 fn file_name(path: &Path) -> Result<&str> {
     path.file_name().and_then(|name| name.to_str()).context("a file has a name")
 }

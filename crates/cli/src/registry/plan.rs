@@ -6,7 +6,7 @@ use lateen_registry::auth::{self, Credentials};
 use lateen_registry::containerd::{Config, FOLDER, Registries};
 use lateen_registry::{AUTHORITY_FILE, Host, Trust, crio, docker, hosts};
 
-use super::files::{Edit, Root};
+use super::files::{self, Edit, Root};
 use super::runtime::{
     CRIO_DROP_INS, CRIO_FOLDERS, CRIO_SETTINGS, Containerd, DOCKER_FOLDERS, DOCKER_SETTINGS,
     KUBELET_CREDENTIALS, Runtime, host_folder,
@@ -65,10 +65,11 @@ pub fn leftovers(root: &Root, host: &Host, runtimes: &[Runtime]) -> Result<Vec<E
     let mut edits = Vec::new();
     if runtimes.contains(&Runtime::Docker) {
         let is_left = |now: &str, original: &str| docker::is_left_of(now, original, host);
-        edits.extend(original(root, DOCKER_SETTINGS, is_left)?);
+        let is_made = |now: &str, backup: &str| docker::is_left_of_nothing(now, backup, host);
+        edits.extend(original(root, DOCKER_SETTINGS, is_left, is_made)?);
     }
     // Another registry's folder needs the setting that leads to it.
-    if runtimes.contains(&Runtime::Containerd) && root.names(FOLDER).is_empty() {
+    if runtimes.contains(&Runtime::Containerd) && !needs_folder(root, host)? {
         let (path, _) = Containerd::read(root)?.deciding();
         let is_left = |now: &str, original: &str| {
             let original = Config::parse(original);
@@ -77,9 +78,25 @@ pub fn leftovers(root: &Root, host: &Host, runtimes: &[Runtime]) -> Result<Vec<E
                     && original.with_folder(FOLDER).is_ok_and(|text| text == now)
             })
         };
-        edits.extend(original(root, &path, is_left)?);
+        edits.extend(original(root, &path, is_left, |_, _| false)?);
     }
     Ok(edits)
+}
+
+/// Whether there is something for containerd in a registry's folder. What was there without the setting, and has been
+/// given back, needs it as little as backups do.
+fn needs_folder(root: &Root, host: &Host) -> Result<bool> {
+    let given_back = format!("{FOLDER}/{host}/hosts.toml");
+    let is_given_back = match root.read(&given_back)? {
+        Some(now) => root.backups(&given_back).any(|backup| backup == now),
+        None => false,
+    };
+    Ok(root.names(FOLDER).into_iter().any(|name| {
+        let files = root.names(&format!("{FOLDER}/{name}")).into_iter();
+        let mut files = files.filter(|file| !files::is_backup(file));
+        let is_own = is_given_back && name == host.as_str();
+        files.any(|file| !(is_own && file == "hosts.toml"))
+    }))
 }
 
 /// Whether [`leftovers`] may give a file this text again: one that says nothing of registries.
@@ -90,14 +107,24 @@ pub fn is_original(path: &str, text: &str) -> bool {
     }
 }
 
-/// The edit that gives a file the text that it had, if `is_left` says of the present one that it came of that.
-fn original(root: &Root, path: &str, is_left: impl Fn(&str, &str) -> bool) -> Result<Option<Edit>> {
+/// The edit that gives a file the text that it had, if `is_left` says of the present one that it came of that, or
+/// removes it, if `is_made` says of it and a backup that there was none.
+fn original(
+    root: &Root,
+    path: &str,
+    is_left: impl Fn(&str, &str) -> bool,
+    is_made: impl Fn(&str, &str) -> bool,
+) -> Result<Option<Edit>> {
     let Some(before) = root.read(path)? else { return Ok(None) };
     let found = root.backups(path).find(|backup| is_left(&before, backup));
-    Ok(found.map(|after| Edit {
+    // What it was before is no work of an addition.
+    let is_given_back = || root.backups(path).any(|backup| backup == before);
+    let is_made = || root.backups(path).any(|backup| is_made(&before, &backup));
+    let is_made = found.is_none() && is_made() && !is_given_back();
+    Ok((is_made || found.is_some()).then(|| Edit {
         path: path.to_owned(),
         before: Some(before),
-        after: Some(after),
+        after: found,
         mode: 0o644,
         secret: false,
     }))
@@ -130,6 +157,23 @@ struct Planner<'a> {
 }
 
 impl Planner<'_> {
+    /// An edit of a text file in which the registry is trusted as `set` writes it. Where that `undoes`
+    /// additions, what they alone have changed becomes what it was before them.
+    fn trusting(
+        &self,
+        path: &str,
+        undoes: bool,
+        set: impl Fn(&str, Trust) -> Result<Option<String>, lateen_registry::Error>,
+        is_original: impl Fn(&str) -> bool,
+    ) -> Result<Edit> {
+        let mut edit = self.edit(path, |text| set(text, self.trust))?;
+        if undoes && let Some(now) = &edit.before {
+            let came = |backup: &String| is_original(backup) && came_of(backup, now, &set);
+            edit.after = self.root.backups(path).find(came).or(edit.after);
+        }
+        Ok(edit)
+    }
+
     /// An edit of a text file by a function of its text.
     fn edit(
         &self,
@@ -152,8 +196,16 @@ impl Planner<'_> {
 
     fn docker(&self) -> Result<Vec<Edit>> {
         let authority = self.authority_file(&format!("{DOCKER_FOLDERS}/{}", self.host))?;
-        let change = |text: &str| docker::set(text, self.host, self.trust).map(Some);
-        Ok(vec![authority, self.edit(DOCKER_SETTINGS, change)?])
+        let set = |text: &str, trust| docker::set(text, self.host, trust).map(Some);
+        // Docker forgets a registry by a list alone: where there was none, it is taken back later.
+        let is_original = |text: &str| {
+            let listed = docker::insecure(text).unwrap_or_default();
+            docker::has_list(text) && !listed.iter().any(|host| host == self.host.as_str())
+        };
+        Ok(vec![
+            authority,
+            self.trusting(DOCKER_SETTINGS, self.trust != Trust::Insecure, set, is_original)?,
+        ])
     }
 
     fn containerd(&self) -> Result<Vec<Edit>> {
@@ -163,13 +215,19 @@ impl Planner<'_> {
         let authority = self.authority_file(&folder)?;
         if registries == Registries::Inline {
             let file = format!("{folder}/{AUTHORITY_FILE}");
-            let change = |text: &str| {
-                Config::parse(text)?.with_inline(self.host, self.trust, &file).map(Some)
+            let set = |text: &str, trust| {
+                Config::parse(text)?.with_inline(self.host, trust, &file).map(Some)
             };
-            return Ok(vec![authority, self.edit(&path, change)?]);
+            let is_original = |text: &str| {
+                Config::parse(text).is_ok_and(|it| it.inline_trust(self.host) == Trust::System)
+            };
+            return Ok(vec![
+                authority,
+                self.trusting(&path, self.trust == Trust::System, set, is_original)?,
+            ]);
         }
-        let change = |text: &str| hosts::set(text, self.host, self.trust);
-        let hosts = self.edit(&format!("{folder}/hosts.toml"), change)?;
+        let set = |text: &str, trust| hosts::set(text, self.host, trust);
+        let hosts = self.hosts(&format!("{folder}/hosts.toml"), set)?;
         // What is removed goes in the other order, so that no file names one that is gone.
         let mut edits = match self.trust {
             Trust::System => vec![hosts, authority],
@@ -182,11 +240,34 @@ impl Planner<'_> {
         Ok(edits)
     }
 
+    /// The file is this registry's alone: what no addition made of it is its user's, trusting or not.
+    fn hosts(
+        &self,
+        path: &str,
+        set: impl Fn(&str, Trust) -> Result<Option<String>, lateen_registry::Error>,
+    ) -> Result<Edit> {
+        let backups: Vec<String> = self.root.backups(path).collect();
+        let is_original = |text: &str| {
+            let mut older = backups.iter().map(String::as_str).chain([""]);
+            !older.any(|older| older != text && came_of(older, text, &set))
+        };
+        let mut edit = self.trusting(path, self.trust == Trust::System, &set, is_original)?;
+        let is_given_back = |now: &String| backups.contains(now) && is_original(now);
+        if self.trust == Trust::System && edit.before.as_ref().is_some_and(is_given_back) {
+            edit.after.clone_from(&edit.before);
+        }
+        Ok(edit)
+    }
+
     fn crio(&self) -> Result<Vec<Edit>> {
         let authority = self.authority_file(&format!("{CRIO_FOLDERS}/{}", self.host))?;
-        let insecure = self.trust == Trust::Insecure;
-        let change = |text: &str| crio::set(text, self.host, insecure);
-        let entry = self.edit(&self.crio_file()?, change)?;
+        let set = |text: &str, trust| crio::set(text, self.host, trust == Trust::Insecure);
+        let is_original = |text: &str| {
+            let entries = crio::entries(text).unwrap_or_default();
+            !entries.iter().any(|(name, insecure)| *insecure && name == self.host.as_str())
+        };
+        let entry =
+            self.trusting(&self.crio_file()?, self.trust != Trust::Insecure, set, is_original)?;
         Ok(vec![authority, entry])
     }
 
@@ -203,9 +284,29 @@ impl Planner<'_> {
     }
 }
 
+/// Whether additions of the registry make one text of another one.
+fn came_of(
+    original: &str,
+    now: &str,
+    set: &impl Fn(&str, Trust) -> Result<Option<String>, lateen_registry::Error>,
+) -> bool {
+    use Trust::{Authority, Insecure};
+    let additions = [&[Insecure][..], &[Authority], &[Insecure, Authority], &[Authority, Insecure]];
+    additions.iter().any(|additions| {
+        let mut text = Some(original.to_owned());
+        for trust in *additions {
+            text = text.and_then(|text| set(&text, *trust).ok().flatten());
+        }
+        text.is_some_and(|text| text == now)
+    })
+}
+
 /// CRI-O's further files, in the order in which they count.
 pub fn crio_drop_ins(root: &Root) -> Vec<String> {
     let names = root.names(CRIO_DROP_INS).into_iter();
     let names = names.filter(|name| name.ends_with(".conf"));
     names.map(|name| format!("{CRIO_DROP_INS}/{name}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

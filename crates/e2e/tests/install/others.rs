@@ -184,6 +184,139 @@ fn a_control_plane_of_istios_is_taken_over_by_a_word_and_leaves_nothing_of_its_o
 }
 
 #[test]
+fn a_gateway_of_somebody_elses_keeps_its_control_plane_until_a_word() {
+    isolated(|| {
+        let mesh = mesh()?;
+        lateen(&mesh, &["install", "-y", "--wait=false", "--set", "profile=minimal"])?;
+        let workload = |name: &str, labels: Value| {
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "namespace": "istio-system", "labels": labels},
+                "spec": {
+                    "selector": {"matchLabels": {"app": name}},
+                    "template": {
+                        "metadata": {"labels": {"app": name, "sidecar.istio.io/inject": "true"},
+                                     "annotations": {"inject.istio.io/templates": "gateway"}},
+                        "spec": {"containers": [{"name": "istio-proxy", "image": "auto"}]},
+                    },
+                },
+            })
+        };
+        let istios = json!({
+            "istio.io/rev": "default", "operator.istio.io/managed": "Reconcile",
+            "operator.istio.io/component": "IngressGateways",
+            "install.operator.istio.io/owning-resource": "other",
+            "install.operator.istio.io/owning-resource-namespace": "istio-system",
+        });
+        for (by, gateway) in [
+            ("istio-operator", workload("istio-edge", istios)),
+            ("kubectl", workload("own-edge", json!({}))),
+        ] {
+            let manager = format!("--field-manager={by}");
+            let apply = ["apply", "--server-side", &manager, "-f", "-"];
+            mesh.kubectl_tool().ok_with_input(&apply, &gateway.to_string())?;
+        }
+        let before = versions(&mesh)?;
+        for what in [&["--purge"][..], &["--revision", "default"]] {
+            let said = lateen_fails(&mesh, &[&["uninstall", "-y"][..], what].concat())?;
+            for named in [
+                "Deployment istio-system/istio-edge, which other owns, stays and has no control plane",
+                "Deployment istio-system/own-edge, whose pods are injected as a gateway of revision default, stays",
+                "remove these gateways first, by who applied them, or",
+            ] {
+                ensure!(said.contains(named), "{named}: {said}");
+            }
+            ensure!(versions(&mesh)?.keys().eq(before.keys()), "something was removed");
+        }
+        lateen(&mesh, &["uninstall", "-y", "--purge", "--force"])?;
+        mesh.kubectl_fails(&["get", "deployment", "istiod", "-n", "istio-system"])?;
+        for stays in ["istio-edge", "own-edge"] {
+            mesh.kubectl(&["get", "deployment", stays, "-n", "istio-system"])?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_object_that_somebody_else_applied_is_not_changed_without_a_word() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let own = |api: &str, kind: &str, name: &str, namespace: Option<&str>, more: Value| {
+            let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": name}});
+            if let Some(namespace) = namespace {
+                object["metadata"]["namespace"] = json!(namespace);
+            }
+            object.as_object_mut().into_iter().for_each(|object| {
+                object.extend(more.as_object().cloned().unwrap_or_default());
+            });
+            object
+        };
+        let home = Some("istio-system");
+        let hpa = json!({"spec": {"maxReplicas": 3, "scaleTargetRef": {
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": "istiod"}}});
+        let rbac = "rbac.authorization.k8s.io/v1";
+        let all = [
+            own("v1", "ServiceAccount", "istiod", home, json!({})),
+            own(
+                "v1",
+                "Service",
+                "istiod",
+                home,
+                json!({"spec": {"ports": [{"name": "a", "port": 1}]}}),
+            ),
+            own(
+                "v1",
+                "ConfigMap",
+                "istio-sidecar-injector",
+                home,
+                json!({"data": {"theirs": "x"}}),
+            ),
+            own("autoscaling/v2", "HorizontalPodAutoscaler", "istiod", home, hpa),
+            own(
+                "policy/v1",
+                "PodDisruptionBudget",
+                "istiod",
+                home,
+                json!({"spec": {"minAvailable": 2}}),
+            ),
+            own(rbac, "ClusterRole", "istiod-clusterrole-istio-system", None, json!({"rules": []})),
+        ];
+        let install = ["install", "-y", "--wait=false", "--set", "profile=minimal"];
+        for object in &all {
+            let text = object.to_string();
+            mesh.kubectl_tool().ok_with_input(&["apply", "-f", "-"], &text)?;
+            let said = lateen_fails(&mesh, &install)?;
+            let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
+            let (kind, name) = (kind.as_str().unwrap_or("?"), name.as_str().unwrap_or("?"));
+            let told = format!("{name} was applied by kubectl-client-side-apply, not by lateen");
+            let is_told = said.lines().any(|line| line.contains(kind) && line.contains(&told));
+            ensure!(is_told && said.contains("--take-over"), "{kind}: {said}");
+            mesh.kubectl_fails(&["get", "deployment", "istiod", "-n", "istio-system"])?;
+            mesh.kubectl_tool().ok_with_input(&["delete", "-f", "-"], &text)?;
+        }
+        mesh.kubectl_tool().ok_with_input(&["apply", "-f", "-"], &all[2].to_string())?;
+        lateen(&mesh, &[&install[..], &["--take-over"]].concat())?;
+        let map = mesh.kubectl(&[
+            "get",
+            "configmap",
+            "istio-sidecar-injector",
+            "-n",
+            "istio-system",
+            "-o",
+            "json",
+        ])?;
+        ensure!(!map.contains("theirs"), "{map}");
+        let before = versions(&mesh)?;
+        ensure!(lateen(&mesh, &install)?.contains("nothing to change"));
+        ensure!(versions(&mesh)? == before, "a second time something was changed");
+        // What was installed before it was cut short is this program's, and is completed.
+        mesh.kubectl(&["delete", "deployment", "istiod", "-n", "istio-system"])?;
+        ensure!(lateen(&mesh, &install)?.contains("installed"));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_tag_goes_with_the_control_plane_that_a_file_removes() {
     isolated(|| {
         let mesh = mesh()?;

@@ -11,7 +11,7 @@ impl Rules<'_> {
     pub(super) fn deployment(&mut self, spec: &Value) {
         let rolling = &spec["strategy"]["rollingUpdate"];
         if is_nothing(&rolling["maxSurge"]) && is_nothing(&rolling["maxUnavailable"]) {
-            let message = "it is 0, and so is maxSurge: no pod could be replaced";
+            let message = "maxSurge and maxUnavailable are both 0: no pod could be replaced";
             self.tell("spec.strategy.rollingUpdate.maxUnavailable", message);
         }
         self.pods(spec);

@@ -242,3 +242,27 @@ fn fewer_than_no_replicas_are_refused_where_they_are_written() {
         }
     }
 }
+
+#[test]
+fn fewer_than_no_replicas_in_a_files_values_are_told_at_their_own_field() {
+    let pilot = json!({"autoscaleEnabled": false, "replicaCount": -1, "env": {"A": "b"}});
+    let told = errors(json!({"values": {"pilot": pilot}}), &[]);
+    let at = "spec.components.pilot.k8s.replicaCount: -1 is less than 0";
+    assert!(told.len() == 1 && told[0].starts_with(at), "{told:?}");
+}
+
+#[test]
+fn a_strategy_that_replaces_no_pod_names_both_fields_once() {
+    let rolling = json!({"maxSurge": 0, "maxUnavailable": "0%"});
+    let k8s = json!({"strategy": {"rollingUpdate": rolling}});
+    let told = errors(json!({"components": {"pilot": {"k8s": k8s}}}), &[]);
+    let says = "maxSurge and maxUnavailable are both 0: no pod could be replaced";
+    assert!(told.len() == 1 && told[0].contains(says), "{told:?}");
+}
+
+#[test]
+fn a_field_that_none_is_like_is_not_guessed_at() {
+    let told = errors(json!({"values": {"foo": 1}}), &[]);
+    let says = "spec.values.foo: unknown field, and none is like it: check its name and its place";
+    assert_eq!(told, [says]);
+}

@@ -1,6 +1,8 @@
 //! Probes over real sockets, while somebody opens connections as fast as they are closed.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -16,6 +18,8 @@ const PROBES: usize = 20;
 /// As kubelet has it, unless it is told otherwise.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
+const GET: &[u8] = b"GET /ready HTTP/1.1\r\nhost: x\r\n\r\n";
+
 /// More than a socket takes that nobody reads.
 static LARGE: [u8; 16 << 20] = [b'x'; 16 << 20];
 
@@ -27,6 +31,8 @@ enum Attack {
     Slowly,
     /// Whole requests for a page that takes longer than anybody waits.
     Requests,
+    /// Requests one behind the other without an end, as fast as they are answered.
+    Pipelined,
 }
 
 /// In a process's place.
@@ -67,6 +73,20 @@ async fn attack(attack: Attack, stream: &mut TcpStream) -> io::Result<()> {
                 stream.write_all(&[*byte]).await?;
                 sleep(Duration::from_secs(1)).await;
             }
+        }
+        Attack::Pipelined => {
+            let requests = GET.repeat(1000);
+            let (mut answers, mut writer) = stream.split();
+            let ask = async {
+                loop {
+                    writer.write_all(&requests).await?;
+                }
+            };
+            let mut nowhere = tokio::io::sink();
+            return tokio::select! {
+                ended = ask => ended,
+                ended = tokio::io::copy(&mut answers, &mut nowhere) => ended.map(drop),
+            };
         }
         Attack::Requests => stream.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await?,
     }
@@ -128,6 +148,32 @@ fn heads_that_come_slowly_keep_nobody_out() {
 #[test]
 fn requests_that_take_long_keep_nobody_out() {
     check(Attack::Requests);
+}
+
+#[test]
+fn requests_one_behind_the_other_keep_nobody_out() {
+    check(Attack::Pipelined);
+}
+
+#[tokio::test]
+async fn who_asks_on_without_reading_is_not_read_any_more() {
+    const PAGE: usize = 64 << 10;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let count = answered.clone();
+    let server = tokio::spawn(serve(listener, LIMITS, move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { Response::new(Full::new(Bytes::from_static(&LARGE[..PAGE]))) }
+    }));
+    let mut stream = connect(ATTACKER, address).await.unwrap();
+    let requests = GET.repeat(1000);
+    // Until nothing more is taken: its end is not known by anything else.
+    while timeout(Duration::from_secs(1), stream.write_all(&requests)).await.is_ok() {}
+    // What the sockets take, one that is being sent, and no more: the kernel gives a sender 4 MiB at most.
+    let answered = answered.load(Ordering::Relaxed);
+    assert!((1..100).contains(&answered), "{answered}");
+    server.abort();
 }
 
 #[test]
