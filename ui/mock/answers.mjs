@@ -177,6 +177,15 @@ export function list(mesh, what, now) {
     ),
   );
   const state = (/** @type {string} */ id) => nodes.get(id)?.health ?? health({});
+  // Of a service that is no node because nothing that was dialled for it arrived anywhere.
+  const lost = (/** @type {string} */ id) => {
+    const count = nodes.has(id) ? 0 : failures(mesh, id, now, 100).length;
+    if (count === 0) return undefined;
+    return {
+      state: /** @type {const} */ ("failing"),
+      reasons: [`connections to it that led nowhere: ${count}`],
+    };
+  };
   const issues = (/** @type {string} */ id) => {
     const mine = mesh.objects.filter((o) => o.actsOn.includes(id)).flatMap((o) => o.validation);
     return {
@@ -194,7 +203,7 @@ export function list(mesh, what, now) {
         name: s.name,
         labels: { app: s.name },
         type: "Service",
-        health: state(id),
+        health: lost(id) ?? state(id),
         issues: issues(id),
       };
     });

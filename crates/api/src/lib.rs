@@ -14,6 +14,7 @@ pub mod plain;
 mod proto;
 pub mod resource;
 pub mod schema;
+mod typed;
 pub mod validate;
 pub mod words;
 pub mod xds;

@@ -13,7 +13,6 @@ use gateway_api::{
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,8 +27,8 @@ use crate::istio::security::{
 };
 use crate::istio::telemetry::TelemetrySpec;
 use crate::kinds::{Kind, Source, by_kind};
-use crate::plain;
 use crate::schema::{self, Finding};
+use crate::typed::{FieldError, typed};
 
 /// An object with a spec. Its status is not kept: nothing in the mesh is configured by it, and a
 /// status that changes must not look like a change of configuration.
@@ -285,23 +284,6 @@ pub fn object_ref(kind: &Kind, value: &Value) -> ObjectRef {
         text.unwrap_or_default()
     };
     ObjectRef::new(kind.group, kind.kind, field("namespace"), field("name"))
-}
-
-/// Where and why a value does not fit its type.
-pub(crate) struct FieldError {
-    pub(crate) path: String,
-    pub(crate) message: String,
-}
-
-/// Reads a value, keeping the path of what does not fit.
-pub(crate) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        FieldError {
-            path: if path == "." { String::new() } else { path },
-            message: plain::mismatch(&error.inner().to_string()),
-        }
-    })
 }
 
 #[cfg(test)]

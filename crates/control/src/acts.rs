@@ -236,7 +236,7 @@ fn workload_ids(workload: &Workload) -> [String; 5] {
 }
 
 /// A host of a ServiceEntry is a service where its endpoints are in the mesh.
-fn service_ids(service: &Service) -> Vec<String> {
+pub(crate) fn service_ids(service: &Service) -> Vec<String> {
     let (namespace, name) = (service.namespace(), &service.name);
     let inside = format!("service/{namespace}/{name}");
     match service.registry {

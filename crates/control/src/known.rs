@@ -11,6 +11,8 @@ use std::sync::Arc;
 use lateen_api::issue::ObjectRef;
 use lateen_model::Snapshot;
 
+use crate::acts::service_ids;
+
 /// The present mesh, to be asked about what is the past by then: an answer is about now.
 #[derive(Clone, Default)]
 pub struct Known {
@@ -62,14 +64,13 @@ impl Known {
         Some(Portless { object: first.meta.object.clone(), ports })
     }
 
-    /// Whether the service of this namespace and name has this address.
-    pub fn is_at(&self, address: IpAddr, namespace: &str, name: &str) -> bool {
+    /// Whatever the graph calls the services that have this address.
+    pub fn services_at(&self, address: IpAddr) -> Vec<String> {
         let services = self.snapshot.services();
-        services.by_address(address).iter().map(|id| services.get(*id)).any(|service| {
-            service.meta.object.namespace == namespace
-                && *service.name == *name
-                && self.may_tell(&service.meta.object)
-        })
+        let here = services.by_address(address).iter().map(|id| services.get(*id));
+        here.filter(|service| self.may_tell(&service.meta.object))
+            .flat_map(|service| service_ids(service))
+            .collect()
     }
 
     fn may_tell(&self, object: &ObjectRef) -> bool {

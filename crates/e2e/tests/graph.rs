@@ -457,6 +457,13 @@ fn what_a_route_led_nowhere_is_a_failure_of_the_service_that_was_dialled() {
         ensure!(failure["target"].to_string().contains("BlackHoleCluster"), "{failure:#}");
         ensure!(failure.to_string().contains("lost"), "the route is named: {failure:#}");
         ensure!(of("other")?["failures"] == json!([]), "it is not another's");
+        let rows = api.get("services?namespaces=default")?;
+        let state = |name: &str| {
+            let mut rows = rows["items"].as_array().into_iter().flatten();
+            rows.find(|row| row["name"] == name).map(|row| row["health"]["state"].clone())
+        };
+        let states = ["wanted", "other"].map(state);
+        ensure!(states == [Some("failing".into()), Some("idle".into())], "{rows:#}");
         Ok(())
     });
 }

@@ -5,7 +5,7 @@ mod failures;
 mod parameters;
 
 use std::cell::OnceCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use lateen_control::Inventory;
@@ -20,7 +20,7 @@ use crate::failure::failure;
 use crate::graph::{BLACK_HOLE, Query, graph, left_out};
 use crate::key::Key;
 use crate::kiali::{TcpRate, kiali};
-use crate::mesh::{Healths, mark};
+use crate::mesh::{HEALTH_OVER, Healths, mark};
 use crate::recent::Row;
 use crate::series::{has_traffic, selects, series};
 use crate::store::{STEP, Store};
@@ -163,9 +163,22 @@ fn youth(store: &Store, since: u32) -> Option<String> {
 fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
     let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
     let healths = OnceCell::new();
-    inventory.list(list, query, &|id| {
-        healths.get_or_init(|| Healths::of(&traffic.now(), r#type)).get(id)
-    })
+    inventory
+        .list(list, query, &|id| healths.get_or_init(|| lately(traffic, inventory, r#type)).get(id))
+}
+
+/// How all were in the last minute, also services that nobody reached.
+fn lately(traffic: &Traffic, inventory: &Inventory, r#type: GraphType) -> Healths {
+    let (mut healths, now) = {
+        let store = traffic.now();
+        (Healths::of(&store, r#type), milliseconds(store.range().1 + 1))
+    };
+    let since = now.saturating_sub(HEALTH_OVER * 1000);
+    let lost = traffic.recent().newest(is_lost, |_, one| one.time >= since, now, ROWS);
+    let known = inventory.known(None);
+    healths
+        .lost(lost.iter().filter_map(|(_, one)| dialled(one)).flat_map(|to| known.services_at(to)));
+    healths
 }
 
 fn graph_page(
@@ -287,25 +300,18 @@ impl<'r> Selection<'r> {
 
     /// The newest that failed. Those that were to go to a service and that a route led nowhere are the service's too.
     fn failed(&self, traffic: &Traffic, known: &Known) -> Vec<Row> {
-        let may_be_lost =
-            |key: &Key| self.service().is_some() && is_lost(key) && self.may_read(key);
+        let may_be_lost = |key: &Key| self.is_service() && is_lost(key) && self.may_read(key);
         let any = |key: &Key| key.is_failure() && (self.has(key) || may_be_lost(key));
         let wanted = |key: &Key, one: &Connection| {
-            !is_lost(key) || self.was_dialled(one, known) || self.has(key)
+            let was_dialled =
+                || dialled(one).is_some_and(|to| known.services_at(to).contains(&self.id));
+            !is_lost(key) || self.has(key) || was_dialled()
         };
         traffic.recent().newest(any, wanted, self.until, ROWS)
     }
 
-    fn was_dialled(&self, one: &Connection, known: &Known) -> bool {
-        let Some((namespace, name)) = self.service() else { return false };
-        let dialled = one.destination.parse::<SocketAddr>();
-        dialled.is_ok_and(|to| known.is_at(to.ip(), namespace, name))
-    }
-
-    /// Namespace and name, where it is one.
-    fn service(&self) -> Option<(&str, &str)> {
-        let id = self.id.strip_prefix("service/").or(self.id.strip_prefix("serviceEntry/"));
-        id?.split_once('/')
+    fn is_service(&self) -> bool {
+        self.id.starts_with("service/") || self.id.starts_with("serviceEntry/")
     }
 
     /// Whether all that is said of an edge's connections is of namespaces that the reader may look into.
@@ -316,6 +322,11 @@ impl<'r> Selection<'r> {
     fn may_read(&self, key: &Key) -> bool {
         self.reader.confined_to().is_none_or(|namespaces| key.is_within(namespaces))
     }
+}
+
+/// The address that was asked for.
+fn dialled(one: &Connection) -> Option<IpAddr> {
+    Some(one.destination.parse::<SocketAddr>().ok()?.ip())
 }
 
 /// Whether it is of connections that went to no service.

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::graph::{Query, graph};
 use crate::store::Store;
-use crate::view::{Graph, GraphType, Health, Node};
+use crate::view::{Graph, GraphType, Health, Node, State};
 
 /// Seconds of traffic that the lists' health is told by.
-const HEALTH_OVER: u64 = 60;
+pub const HEALTH_OVER: u64 = 60;
 /// Reasons that a namespace repeats of what is in it.
 const REASONS: usize = 5;
 
@@ -57,6 +57,20 @@ impl Healths {
             all.insert(node.id, node.health);
         }
         Self(all)
+    }
+
+    /// Of connections that were to go to these, each as often as it was dialled, and went nowhere: it is failing if it had
+    /// no others.
+    pub fn lost(&mut self, ids: impl Iterator<Item = String>) {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        ids.for_each(|id| *counts.entry(id).or_default() += 1);
+        for (id, count) in counts {
+            let health = self.0.entry(id).or_default();
+            if health.state == State::Idle {
+                let reason = format!("connections to it that led nowhere: {count}");
+                *health = Health { state: State::Failing, reasons: vec![reason] };
+            }
+        }
     }
 
     /// What has had no traffic is idle.

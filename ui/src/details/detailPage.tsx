@@ -46,7 +46,7 @@ export default function DetailPage({
     interval: () => 15_000,
   });
   const item = feed.data?.items.find((i) => i.namespace === namespace && i.name === name);
-  const { traffic, attempts, state } = useLately(item, TYPES[what]);
+  const { traffic, attempts } = useLately(item, TYPES[what]);
   return (
     <main class="detail-page" id="main">
       <nav class="crumbs" aria-label="Where this is">
@@ -55,7 +55,7 @@ export default function DetailPage({
       </nav>
       <div class="detail-head">
         <h1>{clean(name, 160)}</h1>
-        {item && state && <HealthMark state={state} />}
+        {item && <HealthMark state={item.health.state} />}
         <span class="toolbar-gap" />
         {item && (
           <a class="button" href={inGraph(TYPES[what], item)}>
@@ -111,7 +111,7 @@ function inGraph(type: GraphType, item: ListItem): string {
 /** Seconds. */
 const LATELY = 60;
 
-/** What the last minute tells. Of what no traffic is known of the attempts that failed are asked for: then it is failing. */
+/** What the last minute tells. Of what no traffic is known of the attempts that failed are asked for. */
 function useLately(item: ListItem | undefined, type: GraphType) {
   const shown = { type, namespaces: item?.namespace, duration: LATELY, services: false, idle: true };
   const { data } = useFeed<Graph>(item && query(shown), {
@@ -123,8 +123,7 @@ function useLately(item: ListItem | undefined, type: GraphType) {
   const isQuiet = traffic !== undefined && (traffic.kind !== "node" || traffic.health.state === "idle");
   const id = isQuiet ? item?.id : undefined;
   const attempts = useAttempts({ id, until: data?.at ?? 0, duration: LATELY });
-  const isFailing = item?.health.state === "idle" && attempts && attempts.length > 0;
-  return { traffic, attempts, state: isFailing ? ("failing" as const) : item?.health.state };
+  return { traffic, attempts };
 }
 
 function Overview({

@@ -30,6 +30,12 @@ export function keepFocus(): () => void {
     const element = e.target as Element;
     last = { element, inPanel: element.closest(".panel") !== null };
   };
+  // Who leaves it for nothing wants nothing; what goes while it has the keyboard is gone by then.
+  const forget = ({ target }: FocusEvent) =>
+    queueMicrotask(() => {
+      const isLeft = (target as Element).isConnected && document.activeElement === document.body;
+      if (isLeft && last?.element === target) last = undefined;
+    });
   const observer = new MutationObserver(() => {
     if (!last || last.element.isConnected || document.activeElement !== document.body) return;
     const places = [last.inPanel ? ".panel [role=tab][aria-selected=true]" : ".canvas", ".canvas", "#main"];
@@ -38,9 +44,11 @@ export function keepFocus(): () => void {
     next?.focus({ preventScroll: true });
   });
   document.addEventListener("focusin", remember);
+  document.addEventListener("focusout", forget);
   observer.observe(document.body, { childList: true, subtree: true });
   return () => {
     document.removeEventListener("focusin", remember);
+    document.removeEventListener("focusout", forget);
     observer.disconnect();
   };
 }

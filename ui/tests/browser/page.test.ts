@@ -1293,6 +1293,22 @@ describe("the look", () => {
     opened = undefined;
   });
 
+  it("keeps the keyboard where it was left, and moves it from what is gone", async () => {
+    const page = await start({ scenario: "echo" });
+    const gone = (isLeft: boolean) =>
+      page.evaluate(async (isLeft) => {
+        const button = document.body.appendChild(document.createElement("button"));
+        button.focus();
+        if (isLeft) button.blur();
+        await Promise.resolve();
+        button.remove();
+        await new Promise((done) => setTimeout(done));
+        return document.activeElement?.className;
+      }, isLeft);
+    expect(await gone(false)).toContain("canvas");
+    expect(await gone(true)).toBe("");
+  });
+
   it("can be reached with the keyboard alone, each stop visible", async () => {
     const page = await start({ scenario: "echo" });
     const seen: string[] = [];

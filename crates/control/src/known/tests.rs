@@ -49,6 +49,14 @@ fn a_subset_is_known_by_its_rule_and_labels() {
 }
 
 #[test]
+fn services_of_an_address_have_the_names_of_the_graph() {
+    let at = |known: &Known, address: &str| known.services_at(address.parse().unwrap());
+    assert_eq!(at(&shop(None), "10.96.0.9"), ["service/shop/echo"]);
+    assert_eq!(at(&shop(Some("other")), "10.96.0.9"), [""; 0], "the reader may not look there");
+    assert_eq!(at(&shop(None), "10.96.0.7"), [""; 0]);
+}
+
+#[test]
 fn a_port_that_a_service_lacks_is_told_with_those_that_it_has() {
     let at = |known: &Known, port| known.without_port("10.96.0.9".parse().unwrap(), port);
     let found = at(&shop(None), 81).unwrap();

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::{Fault, MeshConfig, MeshNetworks, ProxyConfig, unusable_mesh_config};
 use crate::issue::{Code, Issue, ObjectRef};
 use crate::plain;
-use crate::resource::{FieldError, typed};
 use crate::schema::{self, Finding};
+use crate::typed::{FieldError, typed};
 
 /// The key `mesh` of Istio's ConfigMap. Values that nobody could use are errors; the settings are read all the
 /// same.
