@@ -15,13 +15,28 @@ const NOBODYS: [&str; 2] = [labels::NOBODY, "unknown"];
 
 /// So many fields of an object are named.
 const NAMED: usize = 12;
+/// Of a workload that is another IstioOperator's.
+const SAME: &str = "to change such an installation, give the file its metadata.name (without a file it is installed-state) \
+                    and spec.namespace; to install beside it, give a --revision, and gateways names of their own";
+/// Of what Istio's installer or manifests made.
+const BESIDE: &str = "to install beside Istio, give a --revision, and gateways names of their own";
+/// Of an object that is no installation's.
+const ALONE: &str = "remove an object that somebody applied by itself, or let it have another name";
 /// The program of the images, as their names have it.
 const PROGRAM: &str = "lateen";
 
-/// A line for each workload of another installation, and for each other object that no installation of this program
-/// applied; definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
+/// An object that an installation must not change without a word.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Foreign {
+    pub told: String,
+    /// What helps but to take it over.
+    pub remedy: &'static str,
+}
+
+/// Each workload of another installation, and each other object that no installation of this program applied;
+/// definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
 /// revision to the next with its IstioOperator.
-pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
+pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<Foreign> {
     let own = (plan.operator.name.as_str(), plan.namespace());
     let restored = restored(live);
     let of_other = |object: &Value| {
@@ -29,17 +44,19 @@ pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
             return of_nobody(object, &restored);
         }
         if let Some(by) = not_ours(object) {
-            return Some(format!("{} was installed by {by}", title(object)));
+            let told = format!("{} was installed by {by}", title(object));
+            return Some(Foreign { told, remedy: BESIDE });
         }
         let owner = owner(object).filter(|_| object["kind"] == "Deployment")?;
         (owner != own).then(|| {
             let (name, namespace) = owner;
-            format!(
+            let told = format!(
                 "{} was installed by the IstioOperator {name} of namespace {namespace}, and this one is {} of {}",
                 title(object),
                 own.0,
                 own.1
-            )
+            );
+            Foreign { told, remedy: SAME }
         })
     };
     live.iter().filter_map(of_other).collect()
@@ -49,16 +66,18 @@ fn is_workload(object: &Value) -> bool {
     matches!(object["kind"].as_str(), Some("Deployment" | "DaemonSet"))
 }
 
-/// Who applied what is no workload and no installation's of this program.
-fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<String> {
+/// What is no workload and no installation's of this program, with who applied it.
+fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<Foreign> {
     let is_known = managers::is_ours(object)
         || has_release(object)
         || object["kind"] == "CustomResourceDefinition"
         || is_restored(object, restored);
     // The embedded API has objects of its own, which nobody's name is on.
-    let by = managers::of_istio(object).or_else(|| managers::first(object));
+    let istio = managers::of_istio(object);
+    let by = istio.or_else(|| managers::first(object));
     let by = by.filter(|by| !is_known && *by != "unknown")?;
-    Some(format!("{} was applied by {by}, not by lateen", title(object)))
+    let told = format!("{} was applied by {by}, not by lateen", title(object));
+    Some(Foreign { told, remedy: if istio.is_some() { BESIDE } else { ALONE } })
 }
 
 /// Told of by its release.
@@ -66,12 +85,14 @@ fn has_release(object: &Value) -> bool {
     object["metadata"]["annotations"][super::helm::NAME].is_string()
 }
 
-/// The owners of workloads that run this program and that others applied: restored ones, or of its manifests.
+/// The owners of workloads that run this program, whoever applied them but Istio: what others applied that has the same
+/// owner is restored, or of this program's manifests.
 fn restored(found: &[Value]) -> BTreeSet<(String, String)> {
     let runs = |object: &&Value| {
-        !managers::is_ours(object) && managers::of_istio(object).is_none() && runs_program(object)
+        runs_program(object) && (managers::is_ours(object) || managers::of_istio(object).is_none())
     };
-    found.iter().filter(runs).map(owner_labels).collect()
+    let owners = found.iter().filter(runs).map(owner_labels);
+    owners.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 fn is_restored(object: &Value, restored: &BTreeSet<(String, String)>) -> bool {
@@ -153,14 +174,15 @@ fn weight(path: &str) -> u8 {
     }
 }
 
-pub fn refuse(foreign: &[String]) -> Result<()> {
+pub fn refuse(foreign: &[Foreign]) -> Result<()> {
     if foreign.is_empty() {
         return Ok(());
     }
+    let remedies: BTreeSet<&str> = foreign.iter().map(|it| it.remedy).collect();
     bail!(
-        "nothing was done: to change such an installation, give the file its metadata.name (without a file it is \
-         installed-state) and spec.namespace; to install beside it, give a --revision; to take these objects away from \
-         whoever has them, use --take-over (with --dry-run it says what they lose)"
+        "nothing was done: {}; or take these objects away from whoever has them with --take-over (with --dry-run it \
+         says what they lose)",
+        Vec::from_iter(remedies).join("; ")
     )
 }
 
@@ -178,7 +200,10 @@ fn owner(object: &Value) -> Option<(&str, &str)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{is_workload, keep_others, left, not_ours, of_nobody, owner, restored};
+    use super::{
+        ALONE, BESIDE, SAME, foreign, is_workload, keep_others, left, not_ours, of_nobody, owner,
+        refuse, restored,
+    };
     use crate::manifest::cluster::Comparison;
 
     #[test]
@@ -195,6 +220,29 @@ mod tests {
         let mut unmarked = workload("istiod", "kubectl", "any.io/lateen:1");
         unmarked["metadata"]["labels"] = Value::Null;
         assert!(not_ours(&unmarked).is_some());
+    }
+
+    #[test]
+    fn each_kind_of_refusal_has_its_own_remedy() {
+        let remedy = |objects: &[Value]| {
+            let plan = lateen_install::read(&[], &[]).unwrap();
+            refuse(&foreign(&plan, objects)).map_err(|error| error.to_string())
+        };
+        let mut other = workload("istiod", "lateen-install", "any.io/lateen:1");
+        other["metadata"]["labels"]["install.operator.istio.io/owning-resource-namespace"] =
+            json!("n");
+        let istios = service("istio-operator", "a");
+        let alone = service("kubectl-create", "");
+        let said = |objects: &[Value]| {
+            let said = remedy(objects).unwrap_err();
+            assert!(said.contains("--take-over"), "{said}");
+            [SAME, BESIDE, ALONE].map(|it| said.contains(it))
+        };
+        assert_eq!(said(&[other.clone(), other]), [true, false, false]);
+        assert_eq!(said(std::slice::from_ref(&istios)), [false, true, false]);
+        assert_eq!(said(std::slice::from_ref(&alone)), [false, false, true]);
+        assert_eq!(said(&[alone, istios]), [false, true, true]);
+        assert_eq!(remedy(&[service("lateen-install", "a")]), Ok(()));
     }
 
     fn workload(name: &str, manager: &str, image: &str) -> Value {
@@ -255,7 +303,7 @@ mod tests {
         let told = |objects: &[Value]| {
             let restored = restored(objects);
             let told = objects.iter().filter(|it| !is_workload(it));
-            told.filter_map(|it| of_nobody(it, &restored)).collect::<Vec<_>>()
+            told.filter_map(|it| of_nobody(it, &restored).map(|it| it.told)).collect::<Vec<_>>()
         };
         let mut definition = service("kubectl", "a");
         definition["kind"] = json!("CustomResourceDefinition");
@@ -268,7 +316,15 @@ mod tests {
             "Service n/installed-state was applied by kubectl-client-side-apply, not by lateen";
         assert_eq!(told(std::slice::from_ref(&theirs)), [by]);
         let beside = workload("istiod", "kubectl-client-side-apply", "any.io/lateen:1");
-        assert!(told(&[theirs, beside]).is_empty());
+        assert!(told(&[theirs.clone(), beside]).is_empty());
+        let running = workload("istiod", "lateen-install", "any.io/lateen:1");
+        assert!(told(&[theirs.clone(), running.clone()]).is_empty());
+        let other = workload("istiod", "lateen-install", "any.io/other:1");
+        assert_eq!(told(&[theirs, other]), [by]);
+        let nobodys = service("kubectl-create", "");
+        let mut unmarked = running;
+        unmarked["metadata"]["labels"] = Value::Null;
+        assert_eq!(told(&[nobodys, unmarked]).len(), 1);
         let istios = service("istio-operator", "installed-state");
         let beside = workload("istiod", "argocd-controller", "any.io/lateen:1");
         assert_eq!(told(&[istios, beside]).len(), 1);
