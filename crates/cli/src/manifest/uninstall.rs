@@ -83,7 +83,8 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
             }
         };
         bail!(
-            "nothing was removed: remove these gateways first{wider}, or leave them without a control plane by --force"
+            "nothing was removed: remove these gateways first{wider}, or let another revision have them, or leave them without a control \
+             plane by --force"
         );
     }
     if !args.purge {
