@@ -4,6 +4,7 @@
 mod apply;
 mod cluster;
 mod diff;
+mod gateways;
 mod helm;
 mod input;
 mod managers;

@@ -101,7 +101,7 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     Ok((findings, names.len()))
 }
 
-/// Objects of the installation that a Helm release or another installation has.
+/// Objects of the installation that a Helm release, another installation or somebody else has.
 async fn of_others(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec<Finding>> {
     let mut there = Vec::new();
     for object in wanted {
@@ -111,9 +111,9 @@ async fn of_others(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec
     let helms = releases.told().into_iter().map(|told| {
         format!("{told}: remove them by {}, or install with --take-over", releases.uninstall())
     });
-    let others = foreign(plan, &there).into_iter().map(|told| {
-        format!("{told}: give the file the other one's metadata.name, or install with --take-over")
-    });
+    let others = foreign(plan, &there)
+        .into_iter()
+        .map(|it| format!("{}: {}; or install with --take-over", it.told, it.remedy));
     let finding = |text| Finding { place: "cluster".to_owned(), text, fatal: true };
     Ok(helms.chain(others).map(finding).collect())
 }

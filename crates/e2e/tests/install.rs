@@ -5,6 +5,8 @@
 mod helm;
 #[path = "install/others.rs"]
 mod others;
+#[path = "install/whose.rs"]
+mod whose;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};

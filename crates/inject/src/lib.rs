@@ -47,7 +47,7 @@ pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,
     injector_config, mesh_config,
 };
-pub use webhook::{Call, Endpoint, Rule, Webhook, selected, tag_webhooks, webhooks};
+pub use webhook::{Call, Endpoint, Rule, Webhook, is_called, selected, tag_webhooks, webhooks};
 pub use workload::{Manual, Outcome, is_foreign_workload, take_items, workload};
 
 /// The proxy's container, in `containers` or, as a native sidecar, in `initContainers`.

@@ -107,9 +107,26 @@ pub fn selected(subject: &Subject, settings: &Settings) -> Option<Webhook> {
         .iter()
         .map(|tag| (tag_configuration(settings, tag), &**tag, tag == "default"));
     own.into_iter().chain(tags).find_map(|(configuration, revision, default)| {
-        let row = rows(settings, revision, default).into_iter().find(|row| row.matches(subject))?;
+        let row = rows(settings, revision, default)
+            .into_iter()
+            .find(|row| both_match(&row.namespace, &row.object, subject))?;
         Some(Webhook { configuration, rule: row.rule })
     })
+}
+
+/// Whether a MutatingWebhookConfiguration, as the API has it, is called for this pod: a tag may have been made, or the
+/// selectors changed, since the settings were rendered.
+pub fn is_called(configuration: &Value, subject: &Subject) -> bool {
+    let selector = |value: &Value| match value {
+        Value::Null => Some(Selector::default()),
+        value => Selector::parse(value).ok(),
+    };
+    let matches = |hook: &Value| {
+        let (namespace, object) =
+            (selector(&hook["namespaceSelector"])?, selector(&hook["objectSelector"])?);
+        Some(both_match(&namespace, &object, subject))
+    };
+    configuration["webhooks"].as_array().into_iter().flatten().any(|it| matches(it) == Some(true))
 }
 
 /// The revision's MutatingWebhookConfiguration.
@@ -148,16 +165,13 @@ fn of_namespace(name: String, settings: &Settings) -> String {
     }
 }
 
-impl Row {
-    fn matches(&self, subject: &Subject) -> bool {
-        let namespace_label = |key: &str| match key {
-            // A file's namespace lacks it until the API server has seen it.
-            NAMESPACE_NAME => Some(subject.namespace),
-            key => subject.namespace_labels.get(key).map(String::as_str),
-        };
-        self.namespace.matches(namespace_label)
-            && self.object.matches(|key| pod::label(subject.pod, key))
-    }
+fn both_match(namespace: &Selector, object: &Selector, subject: &Subject) -> bool {
+    let namespace_label = |key: &str| match key {
+        // A file's namespace lacks it until the API server has seen it.
+        NAMESPACE_NAME => Some(subject.namespace),
+        key => subject.namespace_labels.get(key).map(String::as_str),
+    };
+    namespace.matches(namespace_label) && object.matches(|key| pod::label(subject.pod, key))
 }
 
 /// The one table. `default` rows also belong to the label `istio-injection`.

@@ -39,7 +39,8 @@ pub struct InstallArgs {
     /// Say what would be done and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take objects over that Istio, a Helm release or an installation of another name has, instead of refusing to
+    /// Take objects over that others have (Istio, a Helm release, an installation of another name, or whoever applied them),
+    /// instead of refusing to change any
     #[arg(long)]
     take_over: bool,
     /// Wait until everything that was installed works; --wait=false for no waiting
@@ -121,7 +122,7 @@ fn allow(
     releases: &Releases,
 ) -> Result<Vec<String>> {
     let foreign = owners::foreign(plan, &found.live);
-    foreign.iter().for_each(note);
+    foreign.iter().for_each(|it| note(&it.told));
     if !take_over {
         owners::refuse(&foreign)?;
         releases.refuse_install()?;

@@ -41,10 +41,12 @@ pub fn of_istio(object: &Value) -> Option<&str> {
     managers(object).map(name).find(|name| ISTIO.contains(name))
 }
 
-/// Who wrote the object first, by the API's order, if that is known.
+/// Who wrote the object first, by the API's order, if that is known: the embedded API has objects of its own, which
+/// nobody's name is on.
 pub fn first(object: &Value) -> Option<&str> {
-    let is_whole =
-        |manager: &&Value| manager["subresource"].as_str().unwrap_or_default().is_empty();
+    let is_whole = |manager: &&Value| {
+        manager["subresource"].as_str().unwrap_or_default().is_empty() && name(manager) != "unknown"
+    };
     managers(object).find(is_whole).map(name)
 }
 

@@ -15,13 +15,28 @@ const NOBODYS: [&str; 2] = [labels::NOBODY, "unknown"];
 
 /// So many fields of an object are named.
 const NAMED: usize = 12;
+/// Of a workload that is another IstioOperator's.
+const SAME: &str = "to change such an installation, give the file its metadata.name (without a file it is installed-state) \
+                    and spec.namespace; to install beside it, give a --revision, and gateways names of their own";
+/// Of what Istio's installer or manifests made.
+const BESIDE: &str = "to install beside Istio, give a --revision, and gateways names of their own";
+/// Of an object that is no installation's.
+const ALONE: &str = "remove an object that somebody applied by itself, or let it have another name";
 /// The program of the images, as their names have it.
 const PROGRAM: &str = "lateen";
 
-/// A line for each workload of another installation, and for each other object that no installation of this program
-/// applied; definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
+/// An object that an installation must not change without a word.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Foreign {
+    pub told: String,
+    /// What helps but to take it over.
+    pub remedy: &'static str,
+}
+
+/// Each workload of another installation, and each other object that no installation of this program applied;
+/// definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
 /// revision to the next with its IstioOperator.
-pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
+pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<Foreign> {
     let own = (plan.operator.name.as_str(), plan.namespace());
     let restored = restored(live);
     let of_other = |object: &Value| {
@@ -29,17 +44,19 @@ pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<String> {
             return of_nobody(object, &restored);
         }
         if let Some(by) = not_ours(object) {
-            return Some(format!("{} was installed by {by}", title(object)));
+            let told = format!("{} was installed by {by}", title(object));
+            return Some(Foreign { told, remedy: BESIDE });
         }
         let owner = owner(object).filter(|_| object["kind"] == "Deployment")?;
         (owner != own).then(|| {
             let (name, namespace) = owner;
-            format!(
+            let told = format!(
                 "{} was installed by the IstioOperator {name} of namespace {namespace}, and this one is {} of {}",
                 title(object),
                 own.0,
                 own.1
-            )
+            );
+            Foreign { told, remedy: SAME }
         })
     };
     live.iter().filter_map(of_other).collect()
@@ -49,16 +66,17 @@ fn is_workload(object: &Value) -> bool {
     matches!(object["kind"].as_str(), Some("Deployment" | "DaemonSet"))
 }
 
-/// Who applied what is no workload and no installation's of this program.
-fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<String> {
+/// What is no workload and no installation's of this program, with who applied it.
+fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<Foreign> {
     let is_known = managers::is_ours(object)
         || has_release(object)
         || object["kind"] == "CustomResourceDefinition"
         || is_restored(object, restored);
-    // The embedded API has objects of its own, which nobody's name is on.
-    let by = managers::of_istio(object).or_else(|| managers::first(object));
-    let by = by.filter(|by| !is_known && *by != "unknown")?;
-    Some(format!("{} was applied by {by}, not by lateen", title(object)))
+    let istio = managers::of_istio(object);
+    let by = istio.or_else(|| managers::first(object));
+    let by = by.filter(|_| !is_known)?;
+    let told = format!("{} was applied by {by}, not by lateen", title(object));
+    Some(Foreign { told, remedy: if istio.is_some() { BESIDE } else { ALONE } })
 }
 
 /// Told of by its release.
@@ -66,12 +84,14 @@ fn has_release(object: &Value) -> bool {
     object["metadata"]["annotations"][super::helm::NAME].is_string()
 }
 
-/// The owners of workloads that run this program and that others applied: restored ones, or of its manifests.
+/// The owners of workloads that run this program, whoever applied them but Istio: what others applied that has the same
+/// owner is restored, or of this program's manifests.
 fn restored(found: &[Value]) -> BTreeSet<(String, String)> {
     let runs = |object: &&Value| {
-        !managers::is_ours(object) && managers::of_istio(object).is_none() && runs_program(object)
+        runs_program(object) && (managers::is_ours(object) || managers::of_istio(object).is_none())
     };
-    found.iter().filter(runs).map(owner_labels).collect()
+    let owners = found.iter().filter(runs).map(owner_labels);
+    owners.filter(|(name, _)| !name.is_empty()).collect()
 }
 
 fn is_restored(object: &Value, restored: &BTreeSet<(String, String)>) -> bool {
@@ -153,14 +173,15 @@ fn weight(path: &str) -> u8 {
     }
 }
 
-pub fn refuse(foreign: &[String]) -> Result<()> {
+pub fn refuse(foreign: &[Foreign]) -> Result<()> {
     if foreign.is_empty() {
         return Ok(());
     }
+    let remedies: BTreeSet<&str> = foreign.iter().map(|it| it.remedy).collect();
     bail!(
-        "nothing was done: to change such an installation, give the file its metadata.name (without a file it is \
-         installed-state) and spec.namespace; to install beside it, give a --revision; to take these objects away from \
-         whoever has them, use --take-over (with --dry-run it says what they lose)"
+        "nothing was done: {}; or take these objects away from whoever has them with --take-over (with --dry-run it \
+         says what they lose)",
+        Vec::from_iter(remedies).join("; ")
     )
 }
 
@@ -175,140 +196,4 @@ fn owner(object: &Value) -> Option<(&str, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::{is_workload, keep_others, left, not_ours, of_nobody, owner, restored};
-    use crate::manifest::cluster::Comparison;
-
-    #[test]
-    fn what_istio_installed_is_known_without_an_owners_name() {
-        let said = |manager: &str, image: &str| not_ours(&workload("istiod", manager, image));
-        assert_eq!(said("lateen-install", "any/image:1"), None);
-        assert_eq!(said("kubectl", "any.io/lateen:1"), None, "manifests of this program");
-        let istios = said("istio-operator", "docker.io/istio/pilot:1").unwrap();
-        assert_eq!(istios, "Istio (istio-operator)");
-        for manager in ["kubectl-client-side-apply", "argocd-controller", "velero-server"] {
-            let told = said(manager, "docker.io/istio/pilot:1").unwrap();
-            assert_eq!(told, format!("somebody else ({manager}), as by Istio's manifests"));
-        }
-        let mut unmarked = workload("istiod", "kubectl", "any.io/lateen:1");
-        unmarked["metadata"]["labels"] = Value::Null;
-        assert!(not_ours(&unmarked).is_some());
-    }
-
-    fn workload(name: &str, manager: &str, image: &str) -> Value {
-        json!({
-            "kind": "Deployment",
-            "metadata": {
-                "namespace": "n", "name": name,
-                "labels": {
-                    "operator.istio.io/managed": "Reconcile",
-                    "install.operator.istio.io/owning-resource": "installed-state",
-                },
-                "managedFields": [
-                    { "manager": "kube-controller-manager", "subresource": "status" },
-                    { "manager": manager, "operation": "Apply" },
-                ],
-            },
-            "spec": { "template": { "spec": { "containers": [{ "image": image }] } } },
-        })
-    }
-
-    fn service(manager: &str, owner: &str) -> Value {
-        json!({
-            "kind": "Service",
-            "metadata": {
-                "namespace": "n", "name": owner,
-                "labels": { "install.operator.istio.io/owning-resource": owner },
-                "managedFields": [{ "manager": manager, "operation": "Apply" }],
-            },
-        })
-    }
-
-    #[test]
-    fn what_others_applied_is_left_and_named() {
-        let own = [
-            workload("own", "lateen-install", "any/image:1"),
-            service("lateen-install", "mesh"),
-            workload("restored", "kubectl-client-side-apply", "any.io/lateen:1"),
-            service("kubectl-client-side-apply", "installed-state"),
-        ];
-        let others = [
-            workload("istiod", "istio-operator", "docker.io/istio/pilot:1"),
-            service("argocd-controller", "other"),
-        ];
-        let mut found = [&own[..], &others].concat();
-        let told = keep_others(&mut found);
-        assert_eq!(found, own);
-        assert_eq!(
-            told,
-            [
-                "left: Deployment n/istiod: applied by istio-operator, not by lateen",
-                "left: Service n/other: applied by argocd-controller, not by lateen",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_no_installation_applied_is_foreign_but_what_was_restored_is_not() {
-        let told = |objects: &[Value]| {
-            let restored = restored(objects);
-            let told = objects.iter().filter(|it| !is_workload(it));
-            told.filter_map(|it| of_nobody(it, &restored)).collect::<Vec<_>>()
-        };
-        let mut definition = service("kubectl", "a");
-        definition["kind"] = json!("CustomResourceDefinition");
-        let mut released = service("helm", "b");
-        released["metadata"]["annotations"] = json!({ super::super::helm::NAME: "r" });
-        let own = service("lateen-install", "c");
-        assert!(told(&[definition, released, own]).is_empty());
-        let theirs = service("kubectl-client-side-apply", "installed-state");
-        let by =
-            "Service n/installed-state was applied by kubectl-client-side-apply, not by lateen";
-        assert_eq!(told(std::slice::from_ref(&theirs)), [by]);
-        let beside = workload("istiod", "kubectl-client-side-apply", "any.io/lateen:1");
-        assert!(told(&[theirs, beside]).is_empty());
-        let istios = service("istio-operator", "installed-state");
-        let beside = workload("istiod", "argocd-controller", "any.io/lateen:1");
-        assert_eq!(told(&[istios, beside]).len(), 1);
-    }
-
-    #[test]
-    fn of_what_is_lost_ports_are_named_before_labels() {
-        let mut live = service("istio-operator", "mesh");
-        let label = |number: u8| (format!("f:app.kubernetes.io/{number:02}"), json!({}));
-        live["metadata"]["managedFields"][0]["fieldsV1"] = json!({
-            "f:metadata": { "f:labels": Value::Object((0..20).map(label).collect()) },
-            "f:spec": {
-                "f:ports": { r#"k:{"port":9000,"protocol":"TCP"}"#: {} },
-                "f:type": {},
-            },
-        });
-        let mut applied = service("lateen-install", "mesh");
-        applied["metadata"]["managedFields"][0]["fieldsV1"] =
-            json!({ "f:metadata": { "f:labels": {} }, "f:spec": { "f:ports": {} } });
-        let found = Comparison { changes: Vec::new(), live: vec![live], applied: vec![applied] };
-        let told = left(&found);
-        let first = "Service n/mesh loses what these settings do not have: \
-                     spec.ports[port=9000,protocol=TCP], spec.type, metadata.labels.app.kubernetes.io/00, ";
-        assert!(told[0].starts_with(first) && told[0].ends_with(" and 10 more"), "{told:?}");
-    }
-
-    fn object(owner: Value, revision: &str) -> Value {
-        json!({ "metadata": { "labels": {
-            "install.operator.istio.io/owning-resource": owner, "istio.io/rev": revision,
-            "install.operator.istio.io/owning-resource-namespace": "n",
-        } } })
-    }
-
-    #[test]
-    fn an_owner_is_the_same_in_all_its_revisions() {
-        assert_eq!(owner(&object(json!("mesh"), "default")), Some(("mesh", "n")));
-        assert_eq!(owner(&object(json!("mesh-1-1"), "1-1")), Some(("mesh", "n")));
-        assert_eq!(owner(&object(json!("mesh-1-1"), "1-0")), Some(("mesh-1-1", "n")));
-        for nobody in [json!("none"), json!("unknown-1-1"), Value::Null] {
-            assert_eq!(owner(&object(nobody.clone(), "1-1")), None, "{nobody}");
-        }
-    }
-}
+mod tests;

@@ -12,18 +12,15 @@ use serde_json::Value;
 
 use super::apply::remove;
 use super::cluster::{self, ClusterArgs, confirm, is_control_plane, title};
+use super::gateways::label;
 use super::helm::Releases;
 use super::input::InputArgs;
-use super::{owners, pods};
+use super::{gateways, owners, pods};
 use crate::output::{note, say};
 use crate::tag::{tell_of_ending_tags, tell_of_no_validator};
 
 /// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
 const MESH_LEASE: &str = "istio-leader";
-/// The annotation of pods that says as what they are injected.
-const TEMPLATES: &str = "inject.istio.io/templates";
-/// The revision of pods that name none.
-const DEFAULT: &str = "default";
 /// So many pods are named.
 const NAMED: usize = 5;
 
@@ -42,7 +39,7 @@ pub struct UninstallArgs {
     /// Say what would be removed and remove nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove a control plane even where gateways stay that have no other one
+    /// Remove a control plane even where gateways, whoever made them, stay without one
     #[arg(long)]
     force: bool,
 }
@@ -76,8 +73,7 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
     }
     let control_planes: Vec<&Value> =
         found.iter().filter(|object| is_control_plane(object)).collect();
-    let mut left = left_gateways(&client, &found, &control_planes).await?;
-    left.extend(left_by_template(&client, &found, &control_planes).await?);
+    let left = gateways::left(&client, &found, &control_planes).await?;
     left.iter().for_each(note);
     if !(left.is_empty() || args.force) {
         let wider = match args.purge || args.input.revision().is_some() {
@@ -87,7 +83,8 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
             }
         };
         bail!(
-            "nothing was removed: remove these gateways first{wider}, or leave them without a control plane by --force"
+            "nothing was removed: remove these gateways first{wider}, or let another revision have them, or leave them without a control \
+             plane by --force"
         );
     }
     if !args.purge {
@@ -140,88 +137,8 @@ async fn tags(client: &Client, found: &[Value]) -> Result<Vec<Value>> {
     Ok(tags)
 }
 
-fn label<'a>(object: &'a Value, name: &str) -> &'a str {
-    object["metadata"]["labels"][name].as_str().unwrap_or_default()
-}
-
 fn revision_of(object: &Value) -> &str {
     label(object, labels::REVISION)
-}
-
-/// A line for each gateway that another file installed and that goes on with nobody to tell it of changes; its new
-/// pods have nobody to start with.
-async fn left_gateways(
-    client: &Client,
-    found: &[Value],
-    control_planes: &[&Value],
-) -> Result<Vec<String>> {
-    let removed: BTreeSet<String> = found.iter().map(title).collect();
-    let mut lines = Vec::new();
-    for control_plane in control_planes {
-        let revision = revision_of(control_plane);
-        let selector = format!(
-            "{}={revision},{} in (IngressGateways,EgressGateways)",
-            labels::REVISION,
-            labels::COMPONENT
-        );
-        let home = label(control_plane, labels::OWNER_NAMESPACE);
-        let gateways = cluster::installed(client, &selector).await?;
-        let left = gateways.iter().filter(|gateway| {
-            let (owner, namespace) =
-                (label(gateway, labels::OWNER), label(gateway, labels::OWNER_NAMESPACE));
-            matches!(gateway["kind"].as_str(), Some("Deployment" | "DaemonSet"))
-                // A chart has no control plane's namespace to write there.
-                && (namespace == home || owner.starts_with("unknown"))
-                && !removed.contains(&title(gateway))
-        });
-        lines.extend(left.map(|gateway| {
-            let owner = label(gateway, labels::OWNER);
-            let owner = if owner.starts_with("unknown") { "a chart" } else { owner };
-            format!(
-                "{}, which {owner} owns, stays and has no control plane without {}",
-                title(gateway),
-                title(control_plane)
-            )
-        }));
-    }
-    Ok(lines)
-}
-
-/// The same of gateways that no installation made: the template of their pods asks to be injected as one.
-async fn left_by_template(
-    client: &Client,
-    found: &[Value],
-    control_planes: &[&Value],
-) -> Result<Vec<String>> {
-    let removed: BTreeSet<String> = found.iter().map(title).collect();
-    let mut lines = Vec::new();
-    for name in ["Deployment", "DaemonSet"] {
-        let kind = by_kind("apps", name).context("the table of kinds has workloads")?;
-        for gateway in client.list(kind, "", None).await? {
-            let Some(revision) = gateway_revision(&gateway) else { continue };
-            let own = control_planes.iter().find(|it| revision_of(it) == revision);
-            if let Some(control_plane) = own.filter(|_| !removed.contains(&title(&gateway))) {
-                lines.push(format!(
-                    "{}, whose pods are injected as a gateway of revision {revision}, stays and has no control plane \
-                     without {}",
-                    title(&gateway),
-                    title(control_plane)
-                ));
-            }
-        }
-    }
-    Ok(lines)
-}
-
-/// The revision of a gateway's pods, if they are injected as one and it is none of an installation's components.
-fn gateway_revision(workload: &Value) -> Option<&str> {
-    let metadata = &workload["spec"]["template"]["metadata"];
-    let templates = metadata["annotations"][TEMPLATES].as_str().unwrap_or_default();
-    let is_component =
-        matches!(label(workload, labels::COMPONENT), "IngressGateways" | "EgressGateways");
-    let is_gateway = templates.split(',').any(|name| name.trim() == "gateway");
-    let revision = metadata["labels"][labels::REVISION].as_str().unwrap_or(DEFAULT);
-    (is_gateway && !is_component).then_some(revision)
 }
 
 /// As in Istio, the gateways of a revision go with it: after an upgrade in place those are all there are.
@@ -329,27 +246,9 @@ fn selector(args: &UninstallArgs) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    use super::{gateway_revision, is_held_by, names};
-
-    #[test]
-    fn a_gateway_that_somebody_wrote_is_known_by_its_template() {
-        let revision = |templates: &str, labels: Value, component: &str| {
-            let workload = json!({
-                "metadata": {"labels": {"operator.istio.io/component": component}},
-                "spec": {"template": {"metadata": {
-                    "annotations": {"inject.istio.io/templates": templates}, "labels": labels,
-                }}},
-            });
-            gateway_revision(&workload).map(str::to_owned)
-        };
-        assert_eq!(revision("gateway", Value::Null, "").as_deref(), Some("default"));
-        let canary = json!({"istio.io/rev": "canary"});
-        assert_eq!(revision("gateway, extra", canary.clone(), "").as_deref(), Some("canary"));
-        assert_eq!(revision("sidecar", canary.clone(), ""), None);
-        assert_eq!(revision("gateway", canary, "IngressGateways"), None);
-    }
+    use super::{is_held_by, names};
 
     #[test]
     fn gateways_and_the_node_agent_are_told_apart_by_their_component() {

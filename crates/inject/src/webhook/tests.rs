@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Call, Endpoint, Rule, selected, tag_webhooks, webhooks};
+use super::{Call, Endpoint, Rule, is_called, selected, tag_webhooks, webhooks};
 use crate::settings::{ObjectSelector, Settings};
 use crate::{Subject, decide};
 
@@ -227,6 +227,8 @@ fn every_combination_of_labels_calls_the_documented_webhook() {
                     .map(|one| one.to_string().split(' ').next().unwrap().to_owned())
                     .collect();
                 assert_eq!(called(&rendered, namespace, labels), expected_names, "{at}");
+                let is_called = is_called(&rendered, &subject_of(&namespace_labels, &pod));
+                assert_eq!(is_called, got.is_some(), "{at}");
                 combinations += 1;
             }
         }
