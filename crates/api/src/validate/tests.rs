@@ -119,6 +119,23 @@ fn long_lists_are_read_once() {
 }
 
 #[test]
+fn a_response_has_a_mebibyte_at_most_of_text_or_of_what_base64_stands_for() {
+    let kind = by_kind("networking.istio.io", "VirtualService").unwrap();
+    let is_taken = |body: Value| {
+        let route = json!({"directResponse": {"status": 200, "body": body}});
+        let object = json!({"metadata": {"name": "a"}, "spec": {"hosts": ["a"], "http": [route]}});
+        validate(kind, "v1", &object).is_empty()
+    };
+    let text = |length: usize| "A".repeat(length);
+    assert!(is_taken(json!({"string": text(1 << 20)})));
+    assert!(!is_taken(json!({"string": text((1 << 20) + 1)})));
+    // A mebibyte is a third of a group more than whole groups.
+    let groups = (1 << 20) / 3 * 4;
+    assert!(is_taken(json!({"bytes": format!("{}==", text(groups + 2))})));
+    assert!(!is_taken(json!({"bytes": format!("{}=", text(groups + 3))})));
+}
+
+#[test]
 fn many_providers_are_looked_up_and_told_of_up_to_a_limit() {
     let known = |n: usize| KnownProvider { name: format!("P{n}"), kind: "prometheus" };
     let known: Vec<KnownProvider> = (0..100_000).map(known).collect();
