@@ -5,7 +5,7 @@ mod entries;
 mod rules;
 mod telemetry;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue};
@@ -17,9 +17,11 @@ use lateen_model::service::{Port, Service};
 /// All findings, sorted.
 pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
     let mut found: BTreeSet<Issue> = snapshot.issues().iter().cloned().collect();
+    let there = snapshot.routes().gateways().iter();
+    let there = there.map(|it| (it.meta.namespace.as_str(), it.meta.name.as_str())).collect();
     for vs in snapshot.routes().virtual_services() {
         destinations(snapshot, vs, &mut found);
-        gateways(snapshot, vs, &mut found);
+        gateways(&there, vs, &mut found);
     }
     same_host(snapshot, &mut found);
     rules::rules(snapshot, &mut found);
@@ -93,12 +95,10 @@ fn port(
     }
 }
 
-fn gateways(snapshot: &Snapshot, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
+/// `there` are namespaces and names of Gateways.
+fn gateways(there: &HashSet<(&str, &str)>, vs: &VirtualService, found: &mut BTreeSet<Issue>) {
     for (i, name) in vs.gateways.iter().enumerate().filter(|(_, name)| &***name != "mesh") {
-        let exists = snapshot.routes().gateways().iter().any(|gateway| {
-            name.split_once('/') == Some((&*gateway.meta.namespace, &*gateway.meta.name))
-        });
-        if !exists {
+        if !name.split_once('/').is_some_and(|name| there.contains(&name)) {
             let path = format!("spec.gateways[{i}]");
             let message = format!("there is no Gateway {name}: check the name and the namespace");
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;

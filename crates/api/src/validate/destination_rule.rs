@@ -151,11 +151,29 @@ fn check_locality(report: &mut Report, path: &str, setting: &LocalityLoadBalance
     if !setting.distribute.is_empty() && !setting.failover.is_empty() {
         report.error(path, "distribute and failover exclude each other, keep one of them");
     }
+    const TOPOLOGY: [&str; 3] = [
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+        "topology.istio.io/subzone",
+    ];
+    for (index, label) in setting.failover_priority.iter().enumerate() {
+        if !setting.failover.is_empty() && TOPOLOGY.contains(&label.as_str()) {
+            let message = format!("failover excludes {label}, keep one of them");
+            report.error(format!("{path}.failoverPriority[{index}]"), message);
+        }
+    }
+    let mut sources = Localities::default();
     for (index, entry) in setting.distribute.iter().enumerate() {
+        let at = format!("{path}.distribute[{index}]");
+        report.expect(format!("{at}.from"), sources.add(&entry.from));
+        let mut targets = Localities::default();
+        for locality in entry.to.keys() {
+            report.expect(format!("{at}.to.{locality}"), targets.add(locality));
+        }
         let total: u64 = entry.to.values().map(|share| u64::from(*share)).sum();
         if total != 100 || entry.to.values().any(|share| *share == 0) {
             let message = format!("the shares are more than 0 and sum up to 100, not {total}");
-            report.error(format!("{path}.distribute[{index}].to"), message);
+            report.error(format!("{at}.to"), message);
         }
     }
     for (index, entry) in setting.failover.iter().enumerate() {
@@ -166,6 +184,34 @@ fn check_locality(report: &mut Report, path: &str, setting: &LocalityLoadBalance
         if [&entry.from, &entry.to].iter().any(|region| region.contains(['/', '*'])) {
             report.error(path, "it is between regions, write no zone and no *");
         }
+    }
+}
+
+/// Localities that do not overlap, `region/zone/subzone` or less of it, with a `*` at the end at most.
+#[derive(Default)]
+struct Localities<'a> {
+    /// All of them, and what they lie in.
+    seen: HashSet<&'a str>,
+    /// In these is no place for another one.
+    whole: HashSet<&'a str>,
+}
+
+impl<'a> Localities<'a> {
+    fn add(&mut self, text: &'a str) -> Result<(), String> {
+        let is_odd = text.find('*').is_some_and(|at| at + 1 < text.len());
+        if is_odd || text.splitn(3, '/').any(str::is_empty) {
+            return Err(format!(
+                "{text:?} is no locality, write region/zone/subzone, with a * at the end at most"
+            ));
+        }
+        let around = || text.match_indices('/').take(2).map(|(at, _)| &text[..at]);
+        let is_taken = |outer: &str| self.whole.contains(outer);
+        if self.seen.contains(text) || is_taken("*") || around().any(is_taken) {
+            return Err(format!("{text:?} overlaps with one before it, keep one of them"));
+        }
+        self.seen.extend(around().chain([text]));
+        self.whole.insert(text.strip_suffix("/*").unwrap_or(text));
+        Ok(())
     }
 }
 

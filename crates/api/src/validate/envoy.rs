@@ -74,7 +74,7 @@ pub(super) fn check_wasm_plugin(report: &mut Report, spec: &WasmPluginSpec) {
         report.error("spec.url", "it is missing, write where the module is");
     }
     if let Some((scheme, _)) = spec.url.split_once("://")
-        && !matches!(scheme, "file" | "http" | "https" | "oci")
+        && !["file", "http", "https", "oci"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
     {
         report.error("spec.url", "write a URL of file, http, https or oci");
     }

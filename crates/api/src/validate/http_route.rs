@@ -132,7 +132,7 @@ fn check_headers(
 ) {
     for (name, text) in headers {
         let path = format!("{path}.{name}");
-        let claim = name.strip_prefix(CLAIMS).is_some_and(|rest| rest.starts_with(['.', '[']));
+        let claim = is_claim(name);
         if claim && !place.at_gateways {
             report.error(&path, "only gateways route by a token's claims, name one in gateways");
         } else if !claim {
@@ -142,6 +142,17 @@ fn check_headers(
             check_text(report, &path, text, false);
         }
     }
+}
+
+/// `@request.auth.claims.NAME`, or NAME in brackets; a claim within another one follows in the same way.
+fn is_claim(name: &str) -> bool {
+    let (prefix, rest) = name.split_at_checked(CLAIMS.len()).unwrap_or_default();
+    let is_named = match rest.as_bytes() {
+        [b'.', _, ..] => true,
+        [b'[', within @ .., b']'] => !within.is_empty(),
+        _ => false,
+    };
+    is_named && prefix.eq_ignore_ascii_case(CLAIMS)
 }
 
 /// An empty prefix of a path is every path's.
@@ -159,9 +170,13 @@ fn check_response(report: &mut Report, path: &str, response: &HttpDirectResponse
     if !(200..=599).contains(&response.status.unwrap_or_default()) {
         report.error(format!("{path}.status"), "use a status from 200 to 599");
     }
-    let body = response.body.as_ref();
-    let body = body.and_then(|body| body.string.as_ref().or(body.bytes.as_ref()));
-    if body.is_some_and(|body| body.len() > MOST_BODY) {
+    let length = response.body.as_ref().map_or(0, |body| match (&body.string, &body.bytes) {
+        (Some(text), _) => text.len(),
+        // They are written in base64.
+        (None, Some(bytes)) => bytes.trim_end_matches('=').len() * 3 / 4,
+        (None, None) => 0,
+    });
+    if length > MOST_BODY {
         report.error(format!("{path}.body"), "it is longer than 1 MiB, shorten it");
     }
 }
@@ -268,14 +283,14 @@ fn check_delay(report: &mut Report, path: &str, delay: &FaultDelay) {
 }
 
 fn check_abort(report: &mut Report, path: &str, abort: &FaultAbort) {
-    const GRPC: &str = " OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED ";
+    const GRPC: &str = "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS UNAUTHENTICATED";
     check_share(report, path, abort.percentage.as_ref());
     match (abort.http_status, &abort.grpc_status, &abort.http2_error) {
         (Some(status), ..) if !(200..=599).contains(&status) => {
             report.error(format!("{path}.httpStatus"), "use a status from 200 to 599");
         }
         (Some(_), ..) => {}
-        (_, Some(status), _) if !GRPC.contains(&format!(" {status} ")) => {
+        (_, Some(status), _) if !GRPC.split(' ').any(|known| known == status) => {
             let message = format!("{status:?} is no status of gRPC, write one such as NOT_FOUND");
             report.error(format!("{path}.grpcStatus"), message);
         }

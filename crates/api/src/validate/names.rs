@@ -72,6 +72,22 @@ pub(super) fn wildcard_host(host: &str) -> Result<(), String> {
         .map_err(|_| format!("{host:?} is not a host name with a wildcard, write *.example.com"))
 }
 
+/// A host as [`wildcard_host`] takes it, or the server name by which proxies of another network name one:
+/// `outbound_.80_.SUBSET_.HOST`.
+pub(super) fn gateway_host(host: &str) -> Result<(), String> {
+    let parts: Vec<&str> = host.splitn(5, '_').collect();
+    match parts.as_slice() {
+        ["outbound", port, _, name, ..]
+            if port.contains(|c: char| c.is_ascii_digit())
+                && name.contains(|c: char| c.is_ascii_alphabetic())
+                && host.len() <= 255 =>
+        {
+            Ok(())
+        }
+        _ => wildcard_host(host),
+    }
+}
+
 /// `host` or `namespace/host`; the namespace may be `*`, `.` or, for a sidecar, `~`.
 pub(super) fn namespaced_host(text: &str, sidecar: bool) -> Result<(), String> {
     let Some((namespace, host)) = text.split_once('/') else {

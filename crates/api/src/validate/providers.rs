@@ -3,12 +3,16 @@
 //! In: the object, and which there are. Out: warnings about those that are not there or cannot be used. It is no error:
 //! whoever writes both may write them in any order.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::MESH_CONFIG;
 use crate::issue::{Code, Issue, ObjectRef};
 use crate::istio::mesh::{ExtensionProvider, parse_mesh_config};
 
+/// As many are told of at most.
+const MOST_TOLD: usize = 20;
 /// They are there without being written, as in Istio.
 const BUILT_IN: [(&str, &str); 3] =
     [("prometheus", "prometheus"), ("stackdriver", "stackdriver"), ("envoy", "envoyFileAccessLog")];
@@ -59,11 +63,12 @@ fn kind(provider: &ExtensionProvider) -> &'static str {
         ("stackdriver", provider.stackdriver.is_some()),
         ("envoyExtAuthzHttp", provider.envoy_ext_authz_http.is_some()),
         ("envoyExtAuthzGrpc", provider.envoy_ext_authz_grpc.is_some()),
+        ("sds", provider.sds.is_some()),
     ];
-    kinds.into_iter().find(|(_, is_set)| *is_set).map_or("sds", |(kind, _)| kind)
+    kinds.into_iter().find(|(_, is_set)| *is_set).map_or("", |(kind, _)| kind)
 }
 
-/// Warnings about those that a Telemetry object names and that are not known, or not of a kind for it.
+/// The first warnings about those that a Telemetry object names and that are not known, or not of a kind for it.
 pub fn unusable_providers(
     telemetry: &Value,
     object: &ObjectRef,
@@ -71,14 +76,18 @@ pub fn unusable_providers(
 ) -> Vec<Issue> {
     let mut found = Vec::new();
     for (field, kinds) in KINDS {
+        let fitting = known.iter().filter(|one| kinds.contains(&one.kind));
+        let fitting: HashSet<String> = fitting.map(|one| one.name.to_ascii_lowercase()).collect();
         let items = telemetry["spec"][field].as_array();
         for (at, item) in items.into_iter().flatten().enumerate() {
             for (index, provider) in item["providers"].as_array().into_iter().flatten().enumerate()
             {
                 let name = provider["name"].as_str().unwrap_or_default();
-                let mut named = known.iter().filter(|one| one.is_named(name));
-                if name.is_empty() || named.any(|one| kinds.contains(&one.kind)) {
+                if name.is_empty() || fitting.contains(&name.to_ascii_lowercase()) {
                     continue;
+                }
+                if found.len() == MOST_TOLD {
+                    return found;
                 }
                 let message = why_unusable(name, field, known);
                 let path = format!("spec.{field}[{at}].providers[{index}].name");
@@ -95,13 +104,16 @@ pub fn why_unusable(name: &str, field: &str, known: &[KnownProvider]) -> String 
     let kinds = KINDS.iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, kinds)| kinds);
     let either = either(kinds);
     if let Some(other) = known.iter().find(|one| one.is_named(name)) {
-        let kind = other.kind;
+        let is_what = match other.kind {
+            "" => "has no kind".to_owned(),
+            kind => format!("is of kind {kind}"),
+        };
         return format!(
-            "provider {name:?} is of kind {kind}, which {field} cannot use: name one of kind {either}"
+            "provider {name:?} {is_what}, which {field} cannot use: name one of kind {either}"
         );
     }
     let fitting = known.iter().filter(|one| kinds.contains(&one.kind));
-    let fitting: Vec<&str> = fitting.map(|one| one.name.as_str()).collect();
+    let fitting: Vec<&str> = fitting.map(|one| one.name.as_str()).take(MOST_TOLD).collect();
     let remedy = match fitting.is_empty() {
         true => format!("add one of kind {either}"),
         false => format!("use {}, or add it", fitting.join(", ")),
@@ -126,7 +138,7 @@ impl KnownProvider {
 mod tests {
     use serde_json::json;
 
-    use super::{known_providers, unusable_providers};
+    use super::{known_providers, unusable_providers, why_unusable};
     use crate::issue::ObjectRef;
 
     #[test]
@@ -182,5 +194,15 @@ mod tests {
             ("spec.accessLogging[0].providers[0].name", &*logging),
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_provider_without_a_kind_is_called_that() {
+        let mesh = "extensionProviders: [{name: empty}, {name: sds, sds: {name: a}}]";
+        let known = known_providers(Some(&json!({"data": {"mesh": mesh}})));
+        let said = |name| why_unusable(name, "metrics", &known);
+        let rest = "which metrics cannot use: name one of kind prometheus";
+        assert_eq!(said("empty"), format!("provider \"empty\" has no kind, {rest}"));
+        assert_eq!(said("sds"), format!("provider \"sds\" is of kind sds, {rest}"));
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn expression(text: &str) -> Result<(), String> {
     if text.len() > MOST_BYTES {
         return Err(format!("a regular expression has at most {MOST_BYTES} characters"));
     }
-    let parser = Parser { rest: text.chars().peekable(), names: Vec::new() };
+    let parser = Parser { rest: text.chars().peekable(), has_classes: true, names: Vec::new() };
     parser.read().map_err(|wrong| format!("it is no regular expression of RE2: {wrong}"))
 }
 
@@ -51,6 +51,8 @@ impl Group {
 
 struct Parser<'a> {
     rest: Peekable<Chars<'a>>,
+    /// Whether a `:]` may be to come.
+    has_classes: bool,
     names: Vec<String>,
 }
 
@@ -144,8 +146,9 @@ impl Parser<'_> {
 
     /// After `{`: the most repetitions of `{n}`, `{n,}` or `{n,m}`; anything else is text.
     fn counts(&mut self) -> Result<Option<u64>, String> {
-        let ahead: String = self.rest.clone().take_while(|c| *c != '}').collect();
-        let is_whole = self.rest.clone().nth(ahead.chars().count()) == Some('}');
+        let is_count = |c: &char| c.is_ascii_digit() || *c == ',';
+        let ahead: String = self.rest.clone().take_while(is_count).collect();
+        let is_whole = self.rest.clone().nth(ahead.len()) == Some('}');
         let (least, most) = ahead.split_once(',').unwrap_or((&ahead, &ahead));
         let is_number = |text: &str| {
             !text.is_empty()
@@ -155,7 +158,7 @@ impl Parser<'_> {
         if !is_whole || !is_number(least) || !(most.is_empty() || is_number(most)) {
             return Ok(None);
         }
-        self.rest.by_ref().find(|c| *c == '}');
+        self.rest.nth(ahead.len());
         let number = |text: &str| text.parse().unwrap_or(u64::MAX);
         let least = number(least);
         let most = if most.is_empty() { least } else { number(most) };
@@ -195,14 +198,26 @@ impl Parser<'_> {
 
     /// After `[` in a class: whether it is `[:name:]`, which has been read then.
     fn named(&mut self) -> Result<bool, String> {
-        let rest: String = self.rest.clone().collect();
-        let named = rest.strip_prefix(':').and_then(|rest| rest.split_once(":]"));
-        let Some((name, _)) = named else { return Ok(false) };
-        if !CLASSES.contains(&name.strip_prefix('^').unwrap_or(name)) {
-            return Err(format!("[:{name}:] is no class of characters"));
+        if !self.has_classes || self.rest.peek() != Some(&':') {
+            return Ok(false);
         }
-        self.rest.nth(name.chars().count() + 2);
-        Ok(true)
+        let mut ahead = self.rest.clone();
+        let (mut name, mut last) = (String::new(), ahead.next());
+        while let Some(c) = ahead.next() {
+            if last == Some(':') && c == ']' && !name.is_empty() {
+                name.pop();
+                if !CLASSES.contains(&name.strip_prefix('^').unwrap_or(&name)) {
+                    return Err(format!("[:{name}:] is no class of characters"));
+                }
+                self.rest = ahead;
+                return Ok(true);
+            }
+            name.push(c);
+            last = Some(c);
+        }
+        // One look at the rest is enough for all that come.
+        self.has_classes = false;
+        Ok(false)
     }
 
     /// After `\`: whether it stands for a set of characters, which has been read then.
@@ -299,6 +314,8 @@ mod tests {
             "[-a]",
             "[[:alpha:]_]",
             "[[:^space:]]",
+            "[[:]",
+            "[[:alpha:][:x]",
             "[a[b]",
             "\\d\\W\\pL\\p{Greek}",
             "\\x41\\x{1F600}\\012\\0",
@@ -339,9 +356,12 @@ mod tests {
             ("a*??", "of a repetition"),
             ("a{1001}", "no count"),
             ("a{3,2}", "no count"),
+            ("a{10000000000000000000000}", "no count"),
             ("(a{100}){100}", "more than 1000"),
             ("[z-a]", "z-a is no range"),
             ("[[:nope:]]", "[:nope:]"),
+            ("[[::]", "[::]"),
+            ("[[:far]] away [:]", ":far]] away ["),
             ("\\", "at the end"),
             ("\\y", "\\y"),
             ("\\1", "\\1"),

@@ -147,7 +147,12 @@ fn check_condition(report: &mut Report, path: &str, condition: &Condition) {
         | "request.auth.presenter"
         | "connection.sni"
         | "" => says_something,
+        "source.serviceAccount" => {
+            check_accounts(report, &format!("{path}.values"), &condition.values);
+            return check_accounts(report, &format!("{path}.notValues"), &condition.not_values);
+        }
         _ if is_of("request.headers")
+            || is_of("request.experimental.inline.headers")
             || is_of("request.auth.claims")
             || is_of("experimental.envoy.filters.") =>
         {
@@ -188,6 +193,26 @@ fn says_something(text: &str) -> Result<(), String> {
     }
 }
 
+fn check_accounts(report: &mut Report, path: &str, list: &[String]) {
+    // Istio's limit.
+    if list.len() > 16 {
+        report.error(path, "it takes 16 service accounts at most, split the rule");
+    }
+    check_each(report, path, list, is_account);
+}
+
+/// A name, maybe behind its namespace.
+fn is_account(text: &str) -> Result<(), String> {
+    let (namespace, name) = text.split_once('/').unwrap_or((".", text));
+    let is_odd = namespace.is_empty() || name.is_empty() || name.contains('/');
+    if is_odd || text.contains('*') || text.len() > 320 {
+        return Err(format!(
+            "{text:?} is no service account, write NAME or NAMESPACE/NAME, without *, in 320 characters"
+        ));
+    }
+    Ok(())
+}
+
 /// 0 is nobody's, and yet taken.
 fn is_port(text: &str) -> Result<(), String> {
     match text.parse::<u16>() {
@@ -196,11 +221,21 @@ fn is_port(text: &str) -> Result<(), String> {
     }
 }
 
-/// A path, whose template has `{*}` for a part and `{**}` for several, and no other wildcard then.
+/// A path, whose template has `{*}` for a part and, as the last of these, `{**}` for several, and no other wildcard then.
 fn is_path(text: &str) -> Result<(), String> {
-    let rest = text.replace("{*}", "").replace("{**}", "");
-    if rest != text && rest.contains(['*', '{', '}']) {
-        return Err(format!("{text:?} is no template, use {{*}} and {{**}} alone in it"));
+    let is_template = text.contains("{*}") || text.contains("{**}");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()+,;:@=".contains(c);
+    let mut is_open = true;
+    let fits = text.trim_matches('/').split('/').all(|part| match part {
+        "{*}" => is_open,
+        "{**}" => std::mem::take(&mut is_open),
+        _ if is_template => !part.is_empty() && part.chars().all(is_plain),
+        _ => !part.contains(['{', '}']),
+    });
+    if !fits {
+        return Err(format!(
+            "{text:?} is no path, write {{*}} for one part and {{**}}, after all others, for several"
+        ));
     }
     says_something(text)
 }
@@ -225,6 +260,20 @@ fn check_source(report: &mut Report, path: &str, source: &Source) {
         ("notNamespaces", &source.not_namespaces),
     ] {
         check_each(report, &format!("{path}.{name}"), list, says_something);
+    }
+    let accounts = [&source.service_accounts, &source.not_service_accounts];
+    let others =
+        [&source.principals, &source.not_principals, &source.namespaces, &source.not_namespaces];
+    let is_set = |lists: &[&Vec<String>]| lists.iter().any(|list| !list.is_empty());
+    if is_set(&accounts) && is_set(&others) {
+        let message = "service accounts exclude principals and namespaces, keep one of them";
+        report.error(format!("{path}.serviceAccounts"), message);
+    }
+    for (name, list) in [
+        ("serviceAccounts", &source.service_accounts),
+        ("notServiceAccounts", &source.not_service_accounts),
+    ] {
+        check_accounts(report, &format!("{path}.{name}"), list);
     }
 }
 

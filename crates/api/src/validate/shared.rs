@@ -2,7 +2,7 @@
 //!
 //! In: such a field and its path. Out: findings in the report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Report, names};
 use crate::istio::common::{PolicyTargetReference, WorkloadSelector};
@@ -11,10 +11,10 @@ use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
 /// `nobody` is whether an object may be for no namespace at all, `~`.
 pub(super) fn check_export_to(report: &mut Report, targets: &[String], nobody: bool) {
     let own = report.object.namespace.clone();
-    let named = |target: &String| if target == "." { own.clone() } else { target.clone() };
+    let mut seen = HashSet::new();
     for (index, target) in targets.iter().enumerate() {
         let path = format!("spec.exportTo[{index}]");
-        if targets[..index].iter().any(|before| named(before) == named(target)) {
+        if !seen.insert(if target == "." { own.as_str() } else { target }) {
             report.error(path, format!("{target:?} is listed twice"));
         } else if matches!(target.as_str(), "*" | "~") && targets.len() > 1 {
             report.error(path, format!("{target:?} leaves no choice, write it alone"));

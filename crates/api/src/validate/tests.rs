@@ -4,9 +4,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::validate;
+use super::{KnownProvider, unusable_providers, validate};
+use crate::issue::ObjectRef;
 use crate::kinds::{by_kind, split_api_version};
 use crate::resource::object_ref;
 
@@ -83,4 +84,69 @@ fn what_istio_refuses_is_refused() {
 fn what_istio_takes_is_taken() {
     let found = check("taken");
     assert!(found.lines().all(|line| line.starts_with("ok ")), "{found}");
+}
+
+/// Comparing all entries with all others would take minutes here.
+#[test]
+fn long_lists_are_read_once() {
+    let count = 100_000;
+    let hosts: Vec<String> = (0..count).map(|n| format!("h{n}.example.com")).collect();
+    let wildcards = (0..count).map(|n| format!("*.w{n}.com"));
+    let wide: Vec<String> = wildcards.chain(["H7.example.com".into(), "*".into()]).collect();
+    let names: Vec<String> = (0..count).map(|n| format!("n{n}")).chain([".".into()]).collect();
+    let destination = json!({"destination": {"host": "a"}});
+    let object = |hosts: &[String]| {
+        let tls = json!([{"match": [{"sniHosts": hosts}], "route": [destination]}]);
+        json!({"metadata": {"name": "a", "namespace": "n7"}, "spec": {
+            "hosts": hosts, "exportTo": names, "gateways": ["gw"], "tls": tls,
+        }})
+    };
+    let kind = by_kind("networking.istio.io", "VirtualService").unwrap();
+    let told = |hosts: &[String]| {
+        let found = validate(kind, "v1", &object(hosts)).into_iter();
+        found.map(|issue| (issue.path, issue.message)).collect::<Vec<_>>()
+    };
+    let twice = ("spec.exportTo[100000]".to_owned(), "\".\" is listed twice".to_owned());
+    assert_eq!(told(&hosts), [twice]);
+    let all = [&hosts[..], &wide].concat();
+    // The last one stands for all others.
+    let found = told(&all);
+    assert_eq!(found.len(), all.len());
+    assert!(found[0].1.contains("\"*\" cover each other"), "{:?}", found[0]);
+    let found = told(&all[..all.len() - 1]);
+    let message = "the host \"H7.example.com\" is listed twice";
+    assert_eq!(found[0], ("spec.hosts[200000]".into(), message.into()));
+}
+
+#[test]
+fn a_response_has_a_mebibyte_at_most_of_text_or_of_what_base64_stands_for() {
+    let kind = by_kind("networking.istio.io", "VirtualService").unwrap();
+    let is_taken = |body: Value| {
+        let route = json!({"directResponse": {"status": 200, "body": body}});
+        let object = json!({"metadata": {"name": "a"}, "spec": {"hosts": ["a"], "http": [route]}});
+        validate(kind, "v1", &object).is_empty()
+    };
+    let text = |length: usize| "A".repeat(length);
+    assert!(is_taken(json!({"string": text(1 << 20)})));
+    assert!(!is_taken(json!({"string": text((1 << 20) + 1)})));
+    // A mebibyte is a third of a group more than whole groups.
+    let groups = (1 << 20) / 3 * 4;
+    assert!(is_taken(json!({"bytes": format!("{}==", text(groups + 2))})));
+    assert!(!is_taken(json!({"bytes": format!("{}=", text(groups + 3))})));
+}
+
+#[test]
+fn many_providers_are_looked_up_and_told_of_up_to_a_limit() {
+    let known = |n: usize| KnownProvider { name: format!("P{n}"), kind: "prometheus" };
+    let known: Vec<KnownProvider> = (0..100_000).map(known).collect();
+    let refs = |start: &str| {
+        let refs: Vec<Value> =
+            (0..100_000).map(|n| json!({"name": format!("{start}{n}")})).collect();
+        json!({"spec": {"metrics": [{"providers": refs}]}})
+    };
+    let told = |start| unusable_providers(&refs(start), &ObjectRef::default(), &known);
+    assert_eq!(told("p"), []);
+    let found = told("q");
+    assert_eq!(found.len(), 20);
+    assert!(found[0].message.len() < 200, "{}", found[0].message);
 }

@@ -2,6 +2,8 @@
 //!
 //! In: a spec. Out: findings in the report.
 
+use std::collections::BTreeMap;
+
 use super::http_route::{self, Place};
 use super::shared::{check_export_to, check_labels};
 use super::{Report, names};
@@ -9,11 +11,18 @@ use crate::istio::networking::{
     Destination, L4MatchAttributes, RouteDestination, TcpRoute, TlsRoute, VirtualServiceSpec,
 };
 
+type IsHost = fn(&str) -> Result<(), String>;
+
 pub(super) fn check(report: &mut Report, spec: &VirtualServiceSpec) {
     if spec.hosts.is_empty() {
         check_delegate(report, spec);
     }
-    check_hosts(report, spec);
+    let hosts = Hosts::of(&spec.hosts);
+    let has_sni =
+        || spec.tls.iter().flat_map(|route| &route.r#match).any(|m| !m.sni_hosts.is_empty());
+    let is_host =
+        if !is_in_mesh(spec) && has_sni() { names::gateway_host } else { names::wildcard_host };
+    check_hosts(report, spec, &hosts, is_host);
     for (index, gateway) in spec.gateways.iter().enumerate() {
         report.expect(format!("spec.gateways[{index}]"), names::gateway_name(gateway));
     }
@@ -29,7 +38,7 @@ pub(super) fn check(report: &mut Report, spec: &VirtualServiceSpec) {
         check_tcp(report, &format!("spec.tcp[{index}]"), route);
     }
     for (index, route) in spec.tls.iter().enumerate() {
-        check_tls(report, &format!("spec.tls[{index}]"), route, &spec.hosts);
+        check_tls(report, &format!("spec.tls[{index}]"), route, &hosts, is_host);
     }
 }
 
@@ -46,7 +55,7 @@ fn is_in_mesh(spec: &VirtualServiceSpec) -> bool {
     spec.gateways.is_empty() || spec.gateways.iter().any(|gateway| gateway == "mesh")
 }
 
-fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec) {
+fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec, hosts: &Hosts, is_host: IsHost) {
     let in_mesh = is_in_mesh(spec);
     for (index, host) in spec.hosts.iter().enumerate() {
         let path = format!("spec.hosts[{index}]");
@@ -54,8 +63,8 @@ fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec) {
             let message = "the host * needs a gateway, name it in gateways and leave out mesh";
             report.error(&path, message);
         }
-        let mut before = spec.hosts[..index].iter();
-        match before.find(|before| covers(before, host) || covers(host, before)) {
+        let other = hosts.covering(host).filter(|other| *other != index);
+        match other.map(|other| &spec.hosts[other]) {
             Some(same) if same.eq_ignore_ascii_case(host) => {
                 report.error(&path, format!("the host {host:?} is listed twice"));
             }
@@ -65,7 +74,7 @@ fn check_hosts(report: &mut Report, spec: &VirtualServiceSpec) {
             }
             None => {}
         }
-        report.expect(path, names::wildcard_host(host));
+        report.expect(path, is_host(host));
     }
 }
 
@@ -82,7 +91,7 @@ fn check_tcp(report: &mut Report, path: &str, route: &TcpRoute) {
     check_destinations(report, path, &route.route);
 }
 
-fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &[String]) {
+fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &Hosts, is_host: IsHost) {
     if route.r#match.is_empty() {
         report.error(format!("{path}.match"), "a tls route needs a match with sniHosts, add it");
     }
@@ -94,8 +103,8 @@ fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &[String]
         }
         for (position, sni) in matcher.sni_hosts.iter().enumerate() {
             let sni_path = format!("{at}.sniHosts[{position}]");
-            report.expect(&sni_path, names::wildcard_host(sni));
-            if !hosts.iter().any(|host| covers(host, sni)) {
+            report.expect(&sni_path, is_host(sni));
+            if hosts.covering(sni).is_none() {
                 let message = format!("{sni:?} is not among the hosts, add it to spec.hosts");
                 report.error(sni_path, message);
             }
@@ -106,11 +115,41 @@ fn check_tls(report: &mut Report, path: &str, route: &TlsRoute, hosts: &[String]
     check_destinations(report, path, &route.route);
 }
 
-/// Whether a host, which may begin with a wildcard, stands for another.
-fn covers(host: &str, other: &str) -> bool {
-    match host.strip_prefix('*') {
-        Some(suffix) => other.ends_with(suffix),
-        None => host.eq_ignore_ascii_case(other),
+/// Positions of hosts, each under its name from the end: a wildcard without its `*` begins the keys of all that it stands
+/// for, and of these the widest alone is here.
+struct Hosts(BTreeMap<Vec<u8>, usize>);
+
+impl Hosts {
+    fn of(hosts: &[String]) -> Hosts {
+        let mut all = BTreeMap::new();
+        for (index, host) in hosts.iter().enumerate() {
+            let mut key = Hosts::key(host);
+            if host.starts_with('*') {
+                key.truncate(host.len() - 1);
+            }
+            all.entry(key).or_insert(index);
+        }
+        let mut widest: Option<Vec<u8>> = None;
+        all.retain(|key, _| {
+            let is_covered = widest.as_ref().is_some_and(|widest| key.starts_with(widest));
+            if !is_covered {
+                widest = Some(key.clone());
+            }
+            !is_covered
+        });
+        Hosts(all)
+    }
+
+    /// A 0 ends it, so that no whole name begins another one's.
+    fn key(host: &str) -> Vec<u8> {
+        host.bytes().rev().map(|byte| byte.to_ascii_lowercase()).chain([0]).collect()
+    }
+
+    /// The position of the host that stands for one, which may be itself.
+    fn covering(&self, host: &str) -> Option<usize> {
+        let key = Hosts::key(host);
+        let (before, index) = self.0.range::<Vec<u8>, _>(..=&key).next_back()?;
+        key.starts_with(before).then_some(*index)
     }
 }
 
@@ -183,5 +222,30 @@ pub(super) fn check_destination(
     }
     if !destination.subset.is_empty() {
         report.expect(format!("{path}.subset"), names::label(&destination.subset.to_lowercase()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hosts;
+
+    #[test]
+    fn the_widest_wildcard_and_the_first_of_its_name_cover_a_host() {
+        let hosts = ["b.a", "*.c.a", "*.d.c.a", "x.c.a", "B.a", "*e", "*.b.a"];
+        let found = Hosts::of(&hosts.map(str::to_owned));
+        for (host, index) in [
+            ("b.A", Some(0)),
+            ("y.c.a", Some(1)),
+            ("x.c.a", Some(1)),
+            ("*.d.c.a", Some(1)),
+            ("c.a", None),
+            ("*.a", None),
+            ("e", Some(5)),
+            ("xe", Some(5)),
+            ("a.b.a", Some(6)),
+            ("", None),
+        ] {
+            assert_eq!(found.covering(host), index, "{host}");
+        }
     }
 }

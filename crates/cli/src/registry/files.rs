@@ -42,6 +42,8 @@ pub struct Edit {
     pub mode: u32,
     /// Contents that are not to be shown, and not to be left in a backup when they are taken back.
     pub secret: bool,
+    /// Whether all that a file had was of an addition, so that no backup need be left when it is removed.
+    pub is_ours: bool,
 }
 
 impl Root {
@@ -199,18 +201,13 @@ impl Root {
         }
         let place = self.resolve(&edit.path)?;
         let folder = place.parent().context("a file is in a folder")?;
-        let Some(after) = &edit.after else {
-            fs::remove_file(&place).with_context(|| format!("cannot remove {}", edit.path))?;
-            // A folder with other files in it stays.
-            let _ = fs::remove_dir(folder);
-            return Ok(None);
-        };
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder of {}", edit.path))?;
         let owner = fs::metadata(&place).ok();
         // Always of one name, so that the next run finds what one that was killed has left.
         let scratch = place.with_file_name(format!(".{}.lateen-new", file_name(&place)?));
-        let backup = match (&edit.before, edit.secret) {
+        let needs_none = edit.secret || (edit.is_ours && edit.after.is_none());
+        let backup = match (&edit.before, needs_none) {
             (Some(before), false) => {
                 let name = format!("{}{BACKUP}{stamp}{BACKUP_END}", file_name(&place)?);
                 let backup = place.with_file_name(name);
@@ -220,12 +217,20 @@ impl Root {
             }
             _ => None,
         };
-        let written = put(&place, &scratch, after, owner.as_ref(), edit.mode);
+        let written = match &edit.after {
+            Some(after) => put(&place, &scratch, after, owner.as_ref(), edit.mode),
+            None => fs::remove_file(&place).map_err(Into::into),
+        };
         if written.is_err() {
             // Nothing was changed that it would be the state before.
             backup.as_ref().map(fs::remove_file);
         }
-        written.with_context(|| format!("cannot write {}", edit.path))?;
+        let verb = if edit.after.is_some() { "write" } else { "remove" };
+        written.with_context(|| format!("cannot {verb} {}", edit.path))?;
+        if edit.after.is_none() {
+            // A folder with other files in it stays.
+            let _ = fs::remove_dir(folder);
+        }
         Ok(backup)
     }
 }

@@ -127,6 +127,7 @@ fn original(
         after: found,
         mode: 0o644,
         secret: false,
+        is_ours: true,
     }))
 }
 
@@ -146,6 +147,7 @@ fn credentials(root: &Root, host: &Host, wish: &Wish) -> Result<Option<Edit>> {
         after,
         mode: 0o600,
         secret: true,
+        is_ours: false,
     }))
 }
 
@@ -170,6 +172,7 @@ impl Planner<'_> {
         if undoes && let Some(now) = &edit.before {
             let came = |backup: &String| is_original(backup) && came_of(backup, now, &set);
             edit.after = self.root.backups(path).find(came).or(edit.after);
+            edit.is_ours = came_of("", now, &set);
         }
         Ok(edit)
     }
@@ -185,7 +188,7 @@ impl Planner<'_> {
         let after = after.with_context(|| path.to_owned())?;
         // An empty file that was not there need not be made.
         let after = after.filter(|after| before.is_some() || !after.is_empty());
-        Ok(Edit { path: path.to_owned(), before, after, mode: 0o644, secret: false })
+        Ok(Edit { path: path.to_owned(), before, after, mode: 0o644, secret: false, is_ours: true })
     }
 
     /// The authority's file in a folder of the host.
@@ -240,7 +243,8 @@ impl Planner<'_> {
         Ok(edits)
     }
 
-    /// The file is this registry's alone: what no addition made of it is its user's, trusting or not.
+    /// The file is this registry's alone: what was there before additions is its user's, trusting or not, and given back.
+    /// What they have not made is trusting no more, with a backup of what it was.
     fn hosts(
         &self,
         path: &str,

@@ -101,12 +101,13 @@ fn addresses(list: &[String], notes: &mut Notes<'_>) -> (Vec<IpAddr>, Vec<IpNet>
 
 fn ports(list: &[api::ServicePort], notes: &mut Notes<'_>) -> Vec<Port> {
     let mut out: Vec<Port> = Vec::new();
+    let mut taken = HashSet::new();
     for (i, port) in list.iter().enumerate() {
         let path = format!("spec.ports[{i}]");
         let Some(number) = notes.port(port.number.unwrap_or(0), &format!("{path}.number")) else {
             continue;
         };
-        if out.iter().any(|known| known.number == number) {
+        if taken.contains(&number) {
             notes.bad(&format!("{path}.number"), "this port number is already taken: line ignored");
             continue;
         }
@@ -119,6 +120,7 @@ fn ports(list: &[api::ServicePort], notes: &mut Notes<'_>) -> Vec<Port> {
                 None => continue,
             },
         };
+        taken.insert(number);
         out.push(Port { number, name: port.name.clone(), protocol, target });
     }
     out

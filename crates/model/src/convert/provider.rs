@@ -117,7 +117,8 @@ fn other(item: &api::ExtensionProvider) -> ProviderKind {
     ProviderKind::Other(match item {
         api::ExtensionProvider { envoy_ext_authz_http: Some(_), .. } => "envoyExtAuthzHttp",
         api::ExtensionProvider { envoy_ext_authz_grpc: Some(_), .. } => "envoyExtAuthzGrpc",
-        _ => "sds",
+        api::ExtensionProvider { sds: Some(_), .. } => "sds",
+        _ => "",
     })
 }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a Service, in Kubernetes' words and order. The source of the rules is the
 //! reference of the Service API and what an API server answers.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ fn of_type(spec: &Value, headless: bool, causes: &mut Vec<Cause>) {
 }
 
 fn each_port(ports: &[Value], causes: &mut Vec<Cause>) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
         let path = |field: &str| format!("spec.ports[{index}].{field}");
         match text(&port["name"]) {
@@ -104,10 +105,9 @@ fn each_port(ports: &[Value], causes: &mut Vec<Cause>) {
             "" => {}
             name => {
                 invalid(&path("name"), &port["name"], names::label(name), causes);
-                if seen.contains(&name) {
+                if !seen.insert(name) {
                     causes.push(Cause::duplicate(&path("name"), &port["name"]));
                 }
-                seen.push(name);
             }
         }
         let number = port["port"].as_i64().unwrap_or_default();
@@ -173,7 +173,7 @@ fn external_ip(field: &str, value: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn node_ports(spec: &Value, ports: &[Value], causes: &mut Vec<Cause>) {
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
         let Some(number) = port["nodePort"].as_i64().filter(|number| *number != 0) else {
             continue;
@@ -184,17 +184,17 @@ fn node_ports(spec: &Value, ports: &[Value], causes: &mut Vec<Cause>) {
             causes.push(Cause::forbidden(&field, why));
         }
         let both = (number, &port["protocol"]);
-        if seen.contains(&both) {
+        if !seen.insert(both) {
             causes.push(Cause::duplicate(&field, &json!(number)));
         }
-        seen.push(both);
     }
 }
 
 fn repeated(ports: &[Value], causes: &mut Vec<Cause>) {
     let both = |port: &Value| json!({"port": port["port"], "protocol": port["protocol"]});
+    let mut seen = HashSet::new();
     for (index, port) in ports.iter().enumerate() {
-        if ports[..index].iter().any(|earlier| both(earlier) == both(port)) {
+        if !seen.insert(both(port)) {
             causes.push(Cause::duplicate(&format!("spec.ports[{index}]"), &both(port)));
         }
     }

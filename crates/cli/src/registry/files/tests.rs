@@ -34,6 +34,7 @@ fn edit(path: &str, before: Option<&str>, after: Option<&str>) -> Edit {
         after: after.map(text),
         mode: 0o644,
         secret: false,
+        is_ours: true,
     }
 }
 

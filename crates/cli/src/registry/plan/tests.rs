@@ -178,3 +178,38 @@ fn what_others_changed_meanwhile_stays() {
     assert_eq!(now, "server = \"https://r:5000\"\n\n[host.\"https://mirror\"]\n");
     assert!(node.read(CONTAINERD_SETTINGS).unwrap().contains("config_path"), "it is needed now");
 }
+
+#[test]
+fn what_no_addition_made_is_removed_with_a_backup() {
+    let table = "[host.\"https://r:5000\"]\n  skip_verify = true\n";
+    let server = "server = \"http://r:5000\"\n\n";
+    for text in [format!("# mine\n{table}"), format!("# mine\n{server}{table}")] {
+        let node = Node::new("own");
+        node.write(HOSTS, &text);
+        node.write(CONTAINERD_SETTINGS, "version = 2\n");
+        node.change(Runtime::Containerd, &Wish::Remove, 1);
+        assert_eq!(node.read(HOSTS), None);
+        let backup = format!("{HOSTS}.lateen-1a.bak");
+        assert_eq!(node.read(&backup).as_deref(), Some(&*text));
+    }
+    let node = Node::new("own");
+    let (path, entry) = (
+        format!("{CRIO_DROP_INS}/99-own.conf"),
+        "# mine\n[[registry]]\nlocation = \"r:5000\"\ninsecure = true\n",
+    );
+    node.write(&path, entry);
+    node.change(Runtime::Crio, &Wish::Remove, 1);
+    let kept = node.read(&path).or_else(|| node.read(&format!("{path}.lateen-1a.bak")));
+    assert!(kept.is_some_and(|text| text.contains("# mine")));
+}
+
+#[test]
+fn what_an_addition_made_alone_is_removed_without_a_backup() {
+    let node = Node::new("made");
+    for trust in [Trust::Insecure, Trust::Authority] {
+        node.change(Runtime::Containerd, &add(trust), 1);
+        assert!(node.read(HOSTS).is_some());
+        node.change(Runtime::Containerd, &Wish::Remove, 2);
+        assert!(!node.0.join(HOSTS.trim_start_matches('/')).parent().unwrap().exists());
+    }
+}

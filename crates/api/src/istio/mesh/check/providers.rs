@@ -1,6 +1,8 @@
 //! Extension providers, as Istio checks them. In: MeshConfig's list of them as JSON. Out: what is wrong with those that
 //! nobody could use.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::Fault;
@@ -24,13 +26,15 @@ pub fn unusable_providers(path: &str, providers: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     let all: Vec<&Map<String, Value>> =
         providers.as_array().into_iter().flatten().filter_map(Value::as_object).collect();
+    let mut named = HashMap::new();
     for (index, provider) in all.iter().enumerate() {
         let at = format!("{path}[{index}]");
         let name = name(provider);
         if name.is_empty() {
             let message = "it is missing: Telemetry objects and policies name providers by it";
             faults.push(Fault::new(format!("{at}.name"), message));
-        } else if let Some(first) = all[..index].iter().position(|other| self::name(other) == name)
+        } else if let first = *named.entry(name).or_insert(index)
+            && first != index
         {
             let message =
                 format!("{name:?} is the name of {path}[{first}] too: give it another one");
