@@ -22,6 +22,8 @@ const SAME: &str = "to change such an installation, give the file its metadata.n
 const BESIDE: &str = "to install beside Istio, give a --revision, and gateways names of their own";
 /// Of an object that is no installation's.
 const ALONE: &str = "remove an object that somebody applied by itself, or let it have another name";
+/// Of definitions of a newer Istio.
+const NEWER: &str = "objects that have the fields that a definition lacks lose them";
 /// The program of the images, as their names have it.
 const PROGRAM: &str = "lateen";
 
@@ -34,12 +36,15 @@ pub struct Foreign {
 }
 
 /// Each workload of another installation, and each other object that no installation of this program applied;
-/// definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
+/// definitions are everybody's, unless they would lose fields to those that are `applied`. What revisions share is whose it was applied last, and a gateway goes from one
 /// revision to the next with its IstioOperator.
-pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<Foreign> {
+pub fn foreign(plan: &Plan, live: &[Value], applied: &[Value]) -> Vec<Foreign> {
     let own = (plan.operator.name.as_str(), plan.namespace());
     let restored = restored(live);
     let of_other = |object: &Value| {
+        if object["kind"] == "CustomResourceDefinition" {
+            return newer(object, applied);
+        }
         if !is_workload(object) {
             return of_nobody(object, &restored);
         }
@@ -68,16 +73,55 @@ fn is_workload(object: &Value) -> bool {
 
 /// What is no workload and no installation's of this program, with who applied it.
 fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<Foreign> {
-    let is_known = managers::is_ours(object)
-        || has_release(object)
-        || object["kind"] == "CustomResourceDefinition"
-        || is_restored(object, restored);
+    let is_known =
+        managers::is_ours(object) || has_release(object) || is_restored(object, restored);
     // The embedded API has objects of its own, which nobody's name is on.
     let istio = managers::of_istio(object);
     let by = istio.or_else(|| managers::first(object));
     let by = by.filter(|by| !is_known && *by != "unknown")?;
     let told = format!("{} was applied by {by}, not by lateen", title(object));
     Some(Foreign { told, remedy: if istio.is_some() { BESIDE } else { ALONE } })
+}
+
+/// A definition of others that has fields which the one that is applied lacks: objects would lose them.
+fn newer(object: &Value, applied: &[Value]) -> Option<Foreign> {
+    if managers::is_ours(object) {
+        return None;
+    }
+    let named = title(object);
+    let own = fields(applied.iter().find(|applied| title(applied) == named)?);
+    let all = fields(object);
+    // Of a field and all that is in it the field says enough.
+    let is_within = |path: &String| path.rsplit_once('.').is_some_and(|(of, _)| !own.contains(of));
+    let lost: Vec<_> = all.difference(&own).filter(|path| !is_within(path)).cloned().collect();
+    let more = match lost.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let told = format!(
+        "{named} has fields that this one lacks: {}{more}",
+        lost[..lost.len().min(NAMED)].join(", ")
+    );
+    (!lost.is_empty()).then_some(Foreign { told, remedy: NEWER })
+}
+
+/// The paths of all fields of a definition's objects.
+fn fields(definition: &Value) -> BTreeSet<String> {
+    fn walk(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            walk(field, &path, found);
+            found.insert(path);
+        }
+        for inner in [&schema["items"], &schema["additionalProperties"]] {
+            walk(inner, at, found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for version in definition["spec"]["versions"].as_array().into_iter().flatten() {
+        walk(&version["schema"]["openAPIV3Schema"], "", &mut found);
+    }
+    found
 }
 
 /// Told of by its release.
@@ -226,7 +270,7 @@ mod tests {
     fn each_kind_of_refusal_has_its_own_remedy() {
         let remedy = |objects: &[Value]| {
             let plan = lateen_install::read(&[], &[]).unwrap();
-            refuse(&foreign(&plan, objects)).map_err(|error| error.to_string())
+            refuse(&foreign(&plan, objects, &[])).map_err(|error| error.to_string())
         };
         let mut other = workload("istiod", "lateen-install", "any.io/lateen:1");
         other["metadata"]["labels"]["install.operator.istio.io/owning-resource-namespace"] =
@@ -305,12 +349,10 @@ mod tests {
             let told = objects.iter().filter(|it| !is_workload(it));
             told.filter_map(|it| of_nobody(it, &restored).map(|it| it.told)).collect::<Vec<_>>()
         };
-        let mut definition = service("kubectl", "a");
-        definition["kind"] = json!("CustomResourceDefinition");
         let mut released = service("helm", "b");
         released["metadata"]["annotations"] = json!({ super::super::helm::NAME: "r" });
         let own = service("lateen-install", "c");
-        assert!(told(&[definition, released, own]).is_empty());
+        assert!(told(&[released, own]).is_empty());
         let theirs = service("kubectl-client-side-apply", "installed-state");
         let by =
             "Service n/installed-state was applied by kubectl-client-side-apply, not by lateen";
@@ -328,6 +370,33 @@ mod tests {
         let istios = service("istio-operator", "installed-state");
         let beside = workload("istiod", "argocd-controller", "any.io/lateen:1");
         assert_eq!(told(&[istios, beside]).len(), 1);
+    }
+
+    #[test]
+    fn a_definition_of_others_with_more_fields_is_not_replaced_without_a_word() {
+        let definition = |manager: &str, spec: Value| {
+            let mut it = service(manager, "gateways");
+            it["kind"] = json!("CustomResourceDefinition");
+            let schema = json!({ "openAPIV3Schema": { "properties": { "spec": spec } } });
+            it["spec"] = json!({ "versions": [{ "name": "v1", "schema": schema }] });
+            it
+        };
+        let tls = |tls: Value| {
+            let servers = json!({ "items": { "properties": { "tls": { "properties": tls } } } });
+            json!({ "properties": { "servers": servers } })
+        };
+        let own = definition("lateen-install", tls(json!({ "mode": {} })));
+        let more = tls(json!({ "mode": {}, "curves": { "properties": { "a": {}, "b": {} } } }));
+        let plan = lateen_install::read(&[], &[]).unwrap();
+        let told = |live: Value| {
+            let found = foreign(&plan, &[live], std::slice::from_ref(&own));
+            found.into_iter().map(|it| it.told).collect::<Vec<_>>()
+        };
+        let named = "CustomResourceDefinition n/gateways";
+        let lost = format!("{named} has fields that this one lacks: spec.servers.tls.curves");
+        assert_eq!(told(definition("kubectl", more.clone())), [lost]);
+        assert_eq!(told(definition("lateen-install", more)), [""; 0]);
+        assert_eq!(told(definition("kubectl", tls(json!({})))), [""; 0]);
     }
 
     #[test]
