@@ -25,7 +25,7 @@ use lateen_api::issue::Issue;
 use serde_json::{Value, json};
 
 pub use apply::InstallArgs;
-pub use cluster::{ClusterArgs, confirm, live};
+pub use cluster::{ClusterArgs, all_live, confirm};
 pub use helm::Releases;
 pub use input::InputArgs;
 pub use owners::foreign;

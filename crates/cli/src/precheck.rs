@@ -21,7 +21,7 @@ use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use crate::manifest::{ClusterArgs, InputArgs, Releases, foreign, live, rendered};
+use crate::manifest::{ClusterArgs, InputArgs, Releases, all_live, foreign, rendered};
 use crate::output::{note, printable, say, say_json};
 use crate::registry::Output;
 use judge::{Finding, Verdict};
@@ -103,15 +103,12 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
 
 /// Objects of the installation that a Helm release, another installation or somebody else has.
 async fn of_others(client: &Client, plan: &Plan, wanted: &[Value]) -> Result<Vec<Finding>> {
-    let mut there = Vec::new();
-    for object in wanted {
-        there.extend(live(client, object).await?);
-    }
+    let there = all_live(client, wanted).await?;
     let releases = Releases::of(client, &there).await?;
     let helms = releases.told().into_iter().map(|told| {
         format!("{told}: remove them by {}, or install with --take-over", releases.uninstall())
     });
-    let others = foreign(plan, &there)
+    let others = foreign(plan, &there, wanted)
         .into_iter()
         .map(|it| format!("{}: {}; or install with --take-over", it.told, it.remedy));
     let finding = |text| Finding { place: "cluster".to_owned(), text, fatal: true };

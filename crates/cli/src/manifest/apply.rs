@@ -72,7 +72,15 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     }
     let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
     keep_control_plane(&plan, &unwanted)?;
-    let found = cluster::compare(&client, &wanted, &unwanted).await?;
+    let found = match cluster::compare(&client, &wanted, &unwanted).await {
+        Ok(found) => found,
+        // Whose an object is says more than what cannot be changed about it.
+        Err(error) if !args.take_over => {
+            refuse_foreign(&plan, &cluster::all_live(&client, &wanted).await?, &wanted)?;
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+    };
     let releases = Releases::of(&client, &found.live).await?;
     let left = allow(args.take_over, &plan, &found, &releases)?;
     let changes = &found.changes;
@@ -121,17 +129,23 @@ fn allow(
     found: &Comparison,
     releases: &Releases,
 ) -> Result<Vec<String>> {
-    let foreign = owners::foreign(plan, &found.live);
-    foreign.iter().for_each(|it| note(&it.told));
     if !take_over {
-        owners::refuse(&foreign)?;
+        refuse_foreign(plan, &found.live, &found.applied)?;
         releases.refuse_install()?;
         return Ok(Vec::new());
     }
+    owners::foreign(plan, &found.live, &found.applied).iter().for_each(|it| note(&it.told));
     releases.warn();
     let left = owners::left(found);
     left.iter().for_each(note);
     Ok(left)
+}
+
+/// Tells each object that others installed, before it refuses.
+fn refuse_foreign(plan: &Plan, live: &[Value], applied: &[Value]) -> Result<()> {
+    let foreign = owners::foreign(plan, live, applied);
+    foreign.iter().for_each(|it| note(&it.told));
+    owners::refuse(&foreign)
 }
 
 /// An upgrade changes what is there.

@@ -155,6 +155,15 @@ pub async fn compare(client: &Client, wanted: &[Value], unwanted: &[Value]) -> R
     Ok(Comparison { changes, live: before, applied: after })
 }
 
+/// Those of the objects that are there, as they are.
+pub async fn all_live(client: &Client, wanted: &[Value]) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for object in wanted {
+        found.extend(live(client, object).await?);
+    }
+    Ok(found)
+}
+
 /// What to do about an object that cannot become what is wanted, such as a Deployment with another selector.
 fn remedy(object: &Value, refusal: &str) -> Option<String> {
     refusal.contains("field is immutable").then(|| {

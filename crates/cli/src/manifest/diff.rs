@@ -62,7 +62,9 @@ async fn differences(args: DiffArgs) -> Result<Vec<Change>> {
             selector::keep(&client, &mut wanted).await?;
             let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
             let found = cluster::compare(&client, &wanted, &unwanted).await?;
-            owners::foreign(&plan, &found.live).iter().for_each(|it| note(&it.told));
+            owners::foreign(&plan, &found.live, &found.applied)
+                .iter()
+                .for_each(|it| note(&it.told));
             Releases::of(&client, &found.live).await?.warn();
             found.changes
         }

@@ -36,9 +36,11 @@ pub async fn left(
     }
     let removed: BTreeSet<String> = found.iter().map(title).collect();
     let injection = Injection::of(client).await?;
-    for name in ["Deployment", "DaemonSet"] {
-        let mut gateways = list(client, "apps", name, "").await?;
-        gateways.retain(|gateway| !removed.contains(&title(gateway)));
+    for (group, name) in
+        [("apps", "Deployment"), ("apps", "DaemonSet"), ("apps", "StatefulSet"), ("", "Pod")]
+    {
+        let mut gateways = list(client, group, name, "").await?;
+        gateways.retain(|gateway| !removed.contains(&title(gateway)) && !is_made(gateway));
         for gateway in &gateways {
             lines.extend(control_planes.iter().filter_map(|it| injection.line(gateway, it)));
         }
@@ -49,6 +51,12 @@ pub async fn left(
 async fn list(client: &Client, group: &str, name: &str, selector: &str) -> Result<Vec<Value>> {
     let kind = by_kind(group, name).with_context(|| format!("the table of kinds has {name}"))?;
     Ok(client.list(kind, selector, None).await?)
+}
+
+/// Of a pod that something else makes anew.
+fn is_made(object: &Value) -> bool {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().any(|owner| owner["controller"] == true)
 }
 
 pub fn label<'a>(object: &'a Value, name: &str) -> &'a str {
@@ -76,12 +84,17 @@ impl Injection {
 
     /// Of a gateway whose pods a webhook of the control plane's revision, or of a tag of it, makes ones.
     fn injected(&self, gateway: &Value, control_plane: &Value) -> Option<String> {
-        let template = &gateway["spec"]["template"];
+        let is_pod = gateway["kind"] == "Pod";
+        let template = if is_pod { gateway } else { &gateway["spec"]["template"] };
         let templates = template["metadata"]["annotations"][TEMPLATES].as_str()?;
         if !templates.split(',').any(|name| name.trim() == "gateway") {
             return None;
         }
         let (revision, home) = (label(control_plane, labels::REVISION), place(control_plane).0);
+        if is_pod {
+            let is_one = label(gateway, labels::REVISION) == revision;
+            return is_one.then(|| format!("a gateway of revision {revision}"));
+        }
         let is_own = |hook: &&Value| {
             let service = &hook["webhooks"][0]["clientConfig"]["service"]["namespace"];
             label(hook, labels::REVISION) == revision
@@ -116,7 +129,7 @@ mod tests {
     use lateen_inject::{Call, Settings, tag_webhooks, webhooks};
     use serde_json::{Value, json};
 
-    use super::Injection;
+    use super::{Injection, is_made};
 
     const REVISION: &str = "istio.io/rev";
 
@@ -181,6 +194,23 @@ mod tests {
         ] {
             assert_eq!(lost(namespace.clone(), &gateway), expected, "{namespace} {gateway}");
         }
+    }
+
+    #[test]
+    fn a_gateway_that_is_a_pod_alone_is_what_it_was_injected_as() {
+        let injection = Injection { hooks: Vec::new(), namespaces: BTreeMap::new() };
+        let mut pod = gateway("gateway", json!({}))["spec"]["template"].clone();
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["labels"] = json!({"istio.io/rev": "canary"});
+        let of =
+            |pod: &Value, revision: &str| injection.injected(pod, &control_plane(revision, "a"));
+        assert_eq!(of(&pod, "canary").as_deref(), Some("a gateway of revision canary"));
+        assert_eq!(of(&pod, "default"), None);
+        assert!(!is_made(&pod));
+        pod["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "controller": true}]);
+        assert!(is_made(&pod));
+        pod["metadata"]["annotations"] = json!({});
+        assert_eq!(of(&pod, "canary"), None);
     }
 
     #[test]

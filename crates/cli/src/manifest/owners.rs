@@ -22,6 +22,8 @@ const SAME: &str = "to change such an installation, give the file its metadata.n
 const BESIDE: &str = "to install beside Istio, give a --revision, and gateways names of their own";
 /// Of an object that is no installation's.
 const ALONE: &str = "remove an object that somebody applied by itself, or let it have another name";
+/// Of definitions of a newer Istio.
+const NEWER: &str = "objects that have the fields that a definition lacks lose them";
 /// The program of the images, as their names have it.
 const PROGRAM: &str = "lateen";
 
@@ -34,12 +36,15 @@ pub struct Foreign {
 }
 
 /// Each workload of another installation, and each other object that no installation of this program applied;
-/// definitions are everybody's. What revisions share is whose it was applied last, and a gateway goes from one
+/// definitions are everybody's, unless they would lose fields to those that are `applied`. What revisions share is whose it was applied last, and a gateway goes from one
 /// revision to the next with its IstioOperator.
-pub fn foreign(plan: &Plan, live: &[Value]) -> Vec<Foreign> {
+pub fn foreign(plan: &Plan, live: &[Value], applied: &[Value]) -> Vec<Foreign> {
     let own = (plan.operator.name.as_str(), plan.namespace());
     let restored = restored(live);
     let of_other = |object: &Value| {
+        if object["kind"] == "CustomResourceDefinition" {
+            return newer(object, applied);
+        }
         if !is_workload(object) {
             return of_nobody(object, &restored);
         }
@@ -68,15 +73,54 @@ fn is_workload(object: &Value) -> bool {
 
 /// What is no workload and no installation's of this program, with who applied it.
 fn of_nobody(object: &Value, restored: &BTreeSet<(String, String)>) -> Option<Foreign> {
-    let is_known = managers::is_ours(object)
-        || has_release(object)
-        || object["kind"] == "CustomResourceDefinition"
-        || is_restored(object, restored);
+    let is_known =
+        managers::is_ours(object) || has_release(object) || is_restored(object, restored);
     let istio = managers::of_istio(object);
     let by = istio.or_else(|| managers::first(object));
     let by = by.filter(|_| !is_known)?;
     let told = format!("{} was applied by {by}, not by lateen", title(object));
     Some(Foreign { told, remedy: if istio.is_some() { BESIDE } else { ALONE } })
+}
+
+/// A definition of others that has fields which the one that is applied lacks: objects would lose them.
+fn newer(object: &Value, applied: &[Value]) -> Option<Foreign> {
+    if managers::is_ours(object) {
+        return None;
+    }
+    let named = title(object);
+    let own = fields(applied.iter().find(|applied| title(applied) == named)?);
+    let all = fields(object);
+    // Of a field and all that is in it the field says enough.
+    let is_within = |path: &String| path.rsplit_once('.').is_some_and(|(of, _)| !own.contains(of));
+    let lost: Vec<_> = all.difference(&own).filter(|path| !is_within(path)).cloned().collect();
+    let more = match lost.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let told = format!(
+        "{named} has fields that this one lacks: {}{more}",
+        lost[..lost.len().min(NAMED)].join(", ")
+    );
+    (!lost.is_empty()).then_some(Foreign { told, remedy: NEWER })
+}
+
+/// The paths of all fields of a definition's objects.
+fn fields(definition: &Value) -> BTreeSet<String> {
+    fn walk(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            walk(field, &path, found);
+            found.insert(path);
+        }
+        for inner in [&schema["items"], &schema["additionalProperties"]] {
+            walk(inner, at, found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    for version in definition["spec"]["versions"].as_array().into_iter().flatten() {
+        walk(&version["schema"]["openAPIV3Schema"], "", &mut found);
+    }
+    found
 }
 
 /// Told of by its release.

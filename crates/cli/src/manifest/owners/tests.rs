@@ -28,7 +28,7 @@ fn what_istio_installed_is_known_without_an_owners_name() {
 fn each_kind_of_refusal_has_its_own_remedy() {
     let remedy = |objects: &[Value]| {
         let plan = lateen_install::read(&[], &[]).unwrap();
-        refuse(&foreign(&plan, objects)).map_err(|error| error.to_string())
+        refuse(&foreign(&plan, objects, &[])).map_err(|error| error.to_string())
     };
     let mut other = workload("istiod", "lateen-install", "any.io/lateen:1");
     other["metadata"]["labels"]["install.operator.istio.io/owning-resource-namespace"] = json!("n");
@@ -106,12 +106,10 @@ fn what_no_installation_applied_is_foreign_but_what_was_restored_is_not() {
         let told = objects.iter().filter(|it| !is_workload(it));
         told.filter_map(|it| of_nobody(it, &restored).map(|it| it.told)).collect::<Vec<_>>()
     };
-    let mut definition = service("kubectl", "a");
-    definition["kind"] = json!("CustomResourceDefinition");
     let mut released = service("helm", "b");
     released["metadata"]["annotations"] = json!({ super::super::helm::NAME: "r" });
     let own = service("lateen-install", "c");
-    assert!(told(&[definition, released, own]).is_empty());
+    assert!(told(&[released, own]).is_empty());
     let theirs = service("kubectl-client-side-apply", "installed-state");
     let by = "Service n/installed-state was applied by kubectl-client-side-apply, not by lateen";
     assert_eq!(told(std::slice::from_ref(&theirs)), [by]);
@@ -128,6 +126,33 @@ fn what_no_installation_applied_is_foreign_but_what_was_restored_is_not() {
     let istios = service("istio-operator", "installed-state");
     let beside = workload("istiod", "argocd-controller", "any.io/lateen:1");
     assert_eq!(told(&[istios, beside]).len(), 1);
+}
+
+#[test]
+fn a_definition_of_others_with_more_fields_is_not_replaced_without_a_word() {
+    let definition = |manager: &str, spec: Value| {
+        let mut it = service(manager, "gateways");
+        it["kind"] = json!("CustomResourceDefinition");
+        let schema = json!({ "openAPIV3Schema": { "properties": { "spec": spec } } });
+        it["spec"] = json!({ "versions": [{ "name": "v1", "schema": schema }] });
+        it
+    };
+    let tls = |tls: Value| {
+        let servers = json!({ "items": { "properties": { "tls": { "properties": tls } } } });
+        json!({ "properties": { "servers": servers } })
+    };
+    let own = definition("lateen-install", tls(json!({ "mode": {} })));
+    let more = tls(json!({ "mode": {}, "curves": { "properties": { "a": {}, "b": {} } } }));
+    let plan = lateen_install::read(&[], &[]).unwrap();
+    let told = |live: Value| {
+        let found = foreign(&plan, &[live], std::slice::from_ref(&own));
+        found.into_iter().map(|it| it.told).collect::<Vec<_>>()
+    };
+    let named = "CustomResourceDefinition n/gateways";
+    let lost = format!("{named} has fields that this one lacks: spec.servers.tls.curves");
+    assert_eq!(told(definition("kubectl", more.clone())), [lost]);
+    assert_eq!(told(definition("lateen-install", more)), [""; 0]);
+    assert_eq!(told(definition("kubectl", tls(json!({})))), [""; 0]);
 }
 
 #[test]
