@@ -406,6 +406,23 @@ describe("the graph of the echo demo", () => {
       clean();
     });
 
+    it("is told of once, without a choice, when there is no such thing at all", async () => {
+      const page = await start({ scenario: "echo" });
+      opened!.mock.state.fault = 404;
+      opened!.mock.state.faulty = /failures|series|logs/;
+      for (const tab of ["traffic", "failures", "logs"]) {
+        await page.goto(`${opened!.mock.url}#/graph?selected=service/default/nope&tab=${tab}`);
+        await page.waitForSelector(".panel-away >> text=/It is not in the mesh, and had no traffic/");
+        expect(await page.locator(".panel").textContent()).toBe(
+          "Service in defaultnopeNot on the graph now. It is not in the mesh, and had no traffic in the last hour.",
+        );
+        expect(await page.locator(".panel-away button").count()).toBe(0);
+      }
+      opened!.mock.state.fault = undefined;
+      await page.goto(`${opened!.mock.url}#/graph?selected=service/shop/orders`);
+      await page.waitForSelector(".panel-away button:text-is('Last hour')");
+    });
+
     it("is no idle service on its own page when attempts to reach it failed", async () => {
       const page = await start({ scenario: "echo-lost", hash: "#/services/shop/orders" }, false);
       await page.waitForSelector(".detail-head .health-failing");
@@ -497,6 +514,110 @@ describe("the graph of the echo demo", () => {
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => document.querySelector(".panel h2")?.textContent === "Whole graph");
     clean();
+  });
+
+  describe("an address with a selection", () => {
+    const told = (page: Page, what: RegExp) =>
+      expect.poll(() => page.textContent("[aria-live=polite]")).toMatch(what);
+    const link = (id: string, more = "") => `#/graph?${more}selected=${encodeURIComponent(id)}`;
+    it.each([
+      [link(SERVICE), /^Selected: Service tcp-echo-server in namespace default, healthy/],
+      [link(SERVER), /^Selected: App echo-server v1 in namespace default, healthy/],
+      [
+        link(`${SERVICE}>workload/default/echo-server#tcp`, "type=workload&"),
+        /^Selected: TCP from tcp-echo-server to echo-server/,
+      ],
+    ])("says what is selected, and never that it is not there: %s", async (hash, what) => {
+      const page = await start({ scenario: "echo", hash: "#/config" }, false);
+      await page.waitForSelector(".grid-row");
+      await page.evaluate(() => {
+        const said: string[] = [];
+        (window as unknown as { said: string[] }).said = said;
+        new MutationObserver(() => {
+          const live = document.querySelector("[aria-live=polite], .panel-away");
+          for (const e of [live, document.querySelector(".panel-away")]) said.push(e?.textContent ?? "");
+        }).observe(document.body, { childList: true, subtree: true, characterData: true });
+      });
+      // The graph takes its time.
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.goto(`${opened!.mock.url}${hash}`);
+      await page.waitForSelector(".loading >> text=Loading the graph");
+      expect(await page.textContent("[aria-live=polite]")).toBe("");
+      answer();
+      await told(page, what);
+      const said = await page.evaluate(() => (window as unknown as { said: string[] }).said);
+      expect(said.filter((t) => /not on the graph/i.test(t))).toEqual([]);
+      clean();
+    });
+
+    it("says that it is not there, and when it comes and goes", async () => {
+      const { scenario } = await import("../../mock/server.mjs");
+      const v2 = "app/default/echo-server/v2";
+      const page = await start({ scenario: "echo", hash: link(v2) });
+      const become = async (name: string) => {
+        opened!.mock.state.mesh = scenario(name);
+        await page.click("[aria-label='Refresh now']");
+      };
+      await told(page, /^Selected: app\/default\/echo-server\/v2, which is not on the graph now$/);
+      await become("echo-split");
+      await told(page, /^Selected: App echo-server v2 in namespace default/);
+      await become("empty");
+      await page.waitForSelector(".empty");
+      await told(page, /v2, which is not on the graph now$/);
+      clean();
+    });
+
+    it("says nothing false of the graph before while another one is on its way", async () => {
+      const page = await start({ scenario: "echo", hash: link(SERVICE) });
+      await told(page, /^Selected: Service/);
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.goto(`${opened!.mock.url}${link("workload/default/echo-server", "type=workload&")}`);
+      await page.waitForSelector(".panel h2:text-is('echo-server')");
+      expect(await page.textContent("[aria-live=polite]")).toBe("");
+      expect(await page.locator(".panel-away").count()).toBe(0);
+      answer();
+      await told(page, /^Selected: Workload echo-server/);
+      expect(await page.locator(".panel-away").count()).toBe(0);
+      clean();
+    });
+  });
+
+  it.each([360, 768, 900, 1000, 1400])("keeps its table beside the panel at %i pixels", async (width) => {
+    const hash = "#/graph?table=true";
+    const page = await start({ scenario: "bookinfo", hash, context: { viewport: { width, height: 800 } } });
+    for (const tab of ["Nodes", "Edges"]) {
+      await page.click(`.graph-table [role=tab]:has-text("${tab}")`);
+      await page.waitForSelector(`.graph-table .grid[aria-label=${tab}] .grid-body .grid-row`);
+      const ends = await page.$$eval(".graph-table .grid-row > *, .graph-table .grid-head button", (all) =>
+        all.filter((e) => e.checkVisibility()).map((e) => Math.round(e.getBoundingClientRect().right)),
+      );
+      const table = (await (await page.$(".graph-table"))!.boundingBox())!;
+      expect(Math.max(...ends)).toBeLessThanOrEqual(Math.round(table.x + table.width));
+    }
+    clean();
+  });
+
+  it("tells no flags and no codes of what did not happen", async () => {
+    const page = await start({ scenario: "echo-all" }, false);
+    await page.route("**/api/v1/graph?*", async (route) => {
+      // Not one that says that nothing is new.
+      const { "if-none-match": _, ...headers } = route.request().headers();
+      const answer = await route.fetch({ headers });
+      const graph = await answer.json();
+      for (const e of graph.edges) if (e.traffic.tcp) e.traffic.tcp.flags = { UH: 0, UF: 0.5 };
+      await route.fulfill({ response: answer, json: graph });
+    });
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(".panel .facts >> text=Flags UF");
+    await page.waitForFunction(() => !document.querySelector(".panel .facts")?.textContent?.includes("URX"));
+    expect(await page.locator(".panel .facts >> text=UH").count()).toBe(0);
+    await page.unrouteAll({ behavior: "wait" });
   });
 
   it("tells of what the pointer is on until the reader does anything else", async () => {
@@ -1037,7 +1158,7 @@ describe("lists and objects", () => {
     clean();
   });
 
-  it("say that nothing was saved when the text is no object", async () => {
+  it("say what is wrong when the text is no object, and of another text nothing of it", async () => {
     const page = await start(
       { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
       false,
@@ -1046,8 +1167,8 @@ describe("lists and objects", () => {
     await page.keyboard.press("Control+a");
     await page.keyboard.type("no: object");
     await page.click("text=Check");
-    await page.waitForSelector("[role=alert] >> text=Nothing was saved");
-    await page.waitForSelector(".issues >> text=kind is missing");
+    await page.waitForSelector("[role=alert] >> text=There are errors");
+    await page.waitForSelector(".issues:not(.stale) >> text=kind is missing");
     // What is no YAML has no path, and yet a line.
     await page.locator(".cm-content").click();
     await page.keyboard.press("Control+a");
@@ -1055,6 +1176,37 @@ describe("lists and objects", () => {
     await page.click("text=Check");
     await page.waitForSelector(".issues >> text=line 2");
     await page.waitForSelector(".cm-lintRange-error >> text=spec");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("kind: VirtualService");
+    await page.waitForSelector(".issues.stale >> text=line");
+    expect(await page.locator("[role=alert], .cm-lintRange-error, .cm-lint-marker-error").count()).toBe(0);
+    expect(await page.isDisabled("text=Save")).toBe(true);
+  });
+
+  it("say that nothing was saved when Save was pressed, and what failed when Check was", async () => {
+    const page = await start(
+      { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
+      false,
+    );
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    const { state } = opened!.mock;
+    const fail = (fault: number | undefined) => {
+      state.fault = fault;
+      state.faulty = /config/;
+    };
+    fail(403);
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("[role=alert] >> text=Not checked");
+    fail(undefined);
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("text=Checked: no issues");
+    fail(403);
+    await page.click("text=Save");
+    await page.waitForSelector("[role=alert] >> text=Nothing was saved");
+    expect(state.saved).toBe(0);
   });
 
   it("do not overwrite what somebody else changed", async () => {
