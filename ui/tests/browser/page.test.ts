@@ -233,6 +233,74 @@ describe("the graph of the echo demo", () => {
       clean();
     });
 
+  it.each([
+    ["versions", 1400, 860, ""],
+    ["versions", 900, 860, ""],
+    ["versions", 768, 1024, ""],
+    ["versions", 360, 740, "&table=true"],
+    ["versions", 360, 740, `&selected=${encodeURIComponent("service/default/multi-a")}`],
+    ["bookinfo", 1400, 860, ""],
+    ["bookinfo", 768, 1024, ""],
+    ["echo-all", 1400, 860, ""],
+  ])("keeps boxes of %s apart, names apart and apps' names off marks at %i x %i%s", async (...size) => {
+    const [scenario, width, height, more] = size;
+    const page = await start({
+      scenario,
+      now: () => 1_800_000_000_000,
+      hash: `#/graph?animation=false${more}`,
+      context: { viewport: { width, height } },
+    });
+    const { boxes, names, apps, marks, share } = await page.evaluate(() => {
+      const graph = (window as unknown as { lateenGraph: Pick<GraphCanvas, "titles"> }).lateenGraph;
+      const { cy } = graph as unknown as { cy: cytoscape.Core };
+      const named = cy.nodes("[kind]").filter((n) => n.style("text-opacity") > 0);
+      const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
+      const around = (x: number, y: number, r: number) => ({ x1: x - r, x2: x + r, y1: y - r, y2: y + r });
+      return {
+        boxes: cy
+          .nodes("[box]")
+          .orphans()
+          .map((b) => ({ id: b.id(), ...b.renderedBoundingBox({ includeLabels: false }) })),
+        names: named.map((n) => ({
+          id: n.id(),
+          ...n.renderedBoundingBox({ ...of, includeUnderlays: false }),
+        })),
+        apps: graph.titles().flatMap((t) => (t.id.startsWith("appbox/") ? { id: t.id, ...t.rect } : [])),
+        marks: cy.nodes("[kind]").map((n) => {
+          const { x, y } = n.renderedPosition();
+          return { id: n.id(), ...around(x, y, 23 * cy.zoom()) };
+        }),
+        share:
+          named.filter((n) => Number.parseFloat(n.style("font-size")) * cy.zoom() >= 6).length / named.length,
+      };
+    });
+    type Box = { id: string; x1: number; x2: number; y1: number; y2: number };
+    const meet = (a: Box, b: Box, x: number, y: number) =>
+      Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1) > x && Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1) > y;
+    const pairs = (all: readonly Box[], x: number, y: number) =>
+      all.flatMap((a, i) => all.slice(i + 1).flatMap((b) => (meet(a, b, x, y) ? `${a.id} ${b.id}` : [])));
+    expect(boxes.length).toBeGreaterThan(1);
+    expect(pairs(boxes, -4, -4)).toEqual([]);
+    expect(pairs(names, -0.5, 3)).toEqual([]);
+    const on = apps.flatMap((a) => marks.flatMap((m) => (meet(a, m, 2, 2) ? `${a.id} on ${m.id}` : [])));
+    expect(on).toEqual([]);
+    expect(names.length).toBeGreaterThan(0.6 * marks.length);
+    expect(share).toBe(1);
+    clean();
+  });
+
+  it.each([768, 900])("shows all of its pages' names beside the cluster's at %i pixels", async (width) => {
+    const page = await start({ token: "t0k3n", context: { viewport: { width, height: 800 } } });
+    await page.waitForSelector(".cluster");
+    const right = (what: string) =>
+      page.$$eval(what, (all) => Math.max(...all.map((e) => e.getBoundingClientRect().right)));
+    expect(await right(".masthead nav a")).toBeLessThanOrEqual(await right(".masthead nav"));
+    expect(await right(".masthead > *")).toBeLessThanOrEqual(width);
+    const cluster = (await (await page.$(".cluster"))!.boundingBox())!;
+    expect(await right(".masthead nav")).toBeLessThanOrEqual(cluster.x);
+    clean();
+  });
+
   it("selects what is not dimmed where both are near, and of a label its own edge", async () => {
     const client = "app/default/echo-client/v1";
     const page = await start({
