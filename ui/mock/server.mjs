@@ -12,6 +12,7 @@ import { big } from "./scenarios/big.mjs";
 import { bookinfo } from "./scenarios/bookinfo.mjs";
 import { echo } from "./scenarios/echo.mjs";
 import { team } from "./scenarios/team.mjs";
+import { versions } from "./scenarios/versions.mjs";
 
 export const POLICY =
   "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; object-src 'none'";
@@ -27,6 +28,7 @@ export function scenario(name) {
   if (name === "big") return big();
   if (name === "mid") return big(100, 220, 6);
   if (name.startsWith("team-")) return team(name);
+  if (name === "versions") return versions();
   return name === "bookinfo" ? bookinfo() : echo(name);
 }
 

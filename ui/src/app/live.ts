@@ -80,13 +80,15 @@ export function feed<T>(options: FeedOptions<T>): Feed<T> {
   return new Feed(options, environment);
 }
 
-/** A feed that lives as long as the component. Out: what is known of `key`, and nothing of another one. */
+/** A feed that lives as long as the component, or as `of` stays the same. Out: what is known of `key`, and nothing of
+ * another one but its error, which is left behind with another `of`. */
 export function useFeed<T>(
   key: string | undefined,
   options: FeedOptions<T>,
+  of?: string,
 ): FeedState<T> & { refresh(): void } {
   // The options of the first call hold: they only lead to functions that do not change.
-  const it = useMemo(() => feed(options), []);
+  const it = useMemo(() => feed(options), [of]);
   useEffect(() => () => it.close(), [it]);
   useEffect(() => it.ask(key), [it, key]);
   const state = it.state.value;

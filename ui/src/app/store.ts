@@ -123,6 +123,12 @@ const graphKey = computed(() => {
   });
 });
 
+/** Whether what is shown answers the reader's choices: only then is what it lacks not there. While replay plays it always
+ * lags behind. */
+export const isAnswered = computed(
+  () => playing.value !== undefined || graphFeed.state.value.key === graphKey.value,
+);
+
 /** Begins to keep all of it fresh. Out: ends that. */
 export function startStore(): () => void {
   const ends = [

@@ -7,12 +7,11 @@ import type { ConfigObject, Foreseen, Issue } from "../api/types";
 import { drafts, keepDraft } from "../app/drafts";
 import { formatRoute } from "../app/route";
 import { api, refuse, refused } from "../app/session";
-import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { configPath, parseConfigPath } from "../model/kinds";
 import { clean, count } from "../model/text";
 import { lazy } from "../ui/lazy";
 import { IssueCount, Loading, Trouble } from "../ui/widgets";
-import { IfSaved, Validation } from "./findings";
+import { ActsOn, IfSaved, Validation } from "./findings";
 import { absent, GoneNotice, SaveTrouble } from "./saveTrouble";
 
 const Editor = lazy<import("../editor/editor").EditorProps>("the editor", () => import("../editor/editor"));
@@ -91,6 +90,13 @@ export default function ConfigPage({ path }: { path: string[] }) {
   );
 }
 
+interface Found {
+  issues: Issue[];
+  text: string;
+}
+
+const NO_ISSUES: Issue[] = [];
+
 interface BodyProps {
   object: ConfigObject;
   url: string;
@@ -113,10 +119,11 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     text.value = yaml;
     begin.value = { text: yaml };
   };
-  const issues = useSignal<Issue[]>(object.validation);
+  /** What is wrong, and with which text. */
+  const found = useSignal<Found>({ issues: object.validation, text: object.yaml });
   /** What the mesh would say of the text that was checked. */
   const foreseen = useSignal<Foreseen | undefined>(undefined);
-  const trouble = useSignal<ApiError | undefined>(undefined);
+  const trouble = useSignal<{ error: ApiError; isCheck: boolean } | undefined>(undefined);
   const said = useSignal(draft ? "Your text from before, not saved yet" : "");
   const working = useSignal(false);
   /** The text that the server has checked. */
@@ -130,7 +137,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       base.value = "";
       trouble.value = undefined;
       checked.value = undefined;
-      issues.value = [];
+      found.value = { issues: [], text: "" };
     });
   }, [isGone]);
   useLayoutEffect(() => {
@@ -139,14 +146,15 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     keepDraft(hash, changed ? { yaml: text.value, resourceVersion: base.value, title } : undefined);
   }, [hash, changed, text.value, base.value]);
   const isUnchecked = changed && checked.value !== text.value;
-  const errors = issues.value.filter((i) => i.severity === "error").length;
+  const isOld = changed && found.value.text !== text.value;
+  const errors = found.value.issues.filter((i) => i.severity === "error").length;
 
   /** What the mesh says of a saved object comes a moment after it. */
   const followUp = async () => {
     await new Promise((done) => setTimeout(done, FINDINGS_AFTER));
     const next = await reload();
     if (!next || text.value !== next.yaml) return;
-    issues.value = next.validation;
+    found.value = { issues: next.validation, text: next.yaml };
     base.value = next.resourceVersion;
   };
   const send = async (dryRun: boolean) => {
@@ -158,7 +166,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         resourceVersion: base.value,
       });
       batch(() => {
-        issues.value = next.validation;
+        found.value = { issues: next.validation, text: dryRun ? yaml : next.yaml };
         foreseen.value = next.foreseen;
         trouble.value = undefined;
         checked.value = dryRun ? yaml : undefined;
@@ -179,8 +187,8 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       if (e.status === 401) refuse(e.message);
       const wentAway = e.status === 404 && !isGone && !(await reload());
       batch(() => {
-        trouble.value = wentAway ? undefined : e;
-        if (e.issues.length > 0) issues.value = e.issues;
+        trouble.value = wentAway ? undefined : { error: e, isCheck: dryRun };
+        if (e.issues.length > 0) found.value = { issues: e.issues, text: yaml };
         checked.value = undefined;
         said.value = "";
       });
@@ -194,7 +202,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       trouble.value = undefined;
       base.value = theirs.resourceVersion;
       checked.value = undefined;
-      issues.value = theirs.validation;
+      found.value = { issues: theirs.validation, text: theirs.yaml };
       if (!keepMine) replace(theirs.yaml);
     });
   };
@@ -203,15 +211,17 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     <div class="config-body">
       <div class="editor-column">
         {isGone && <GoneNotice text={text.value} drop={drop} />}
-        {trouble.value && <SaveTrouble error={trouble.value} take={takeTheirs} />}
+        {trouble.value && <SaveTrouble {...trouble.value} take={takeTheirs} />}
         <Editor
           start={begin.value}
           readOnly={!object.editable}
           onChange={(t) => {
             text.value = t;
             said.value = "";
+            // That somebody else changed the object is true of any text.
+            if (trouble.value?.error.status !== 409) trouble.value = undefined;
           }}
-          issues={issues.value}
+          issues={isOld ? NO_ISSUES : found.value.issues}
           goTo={goTo.value}
         />
         <div class="editor-bar">
@@ -241,7 +251,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
                 onClick={() => {
                   replace(object.yaml);
                   base.value = object.resourceVersion;
-                  issues.value = object.validation;
+                  found.value = { issues: object.validation, text: object.yaml };
                   trouble.value = undefined;
                   said.value = "";
                 }}
@@ -260,25 +270,11 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         </div>
       </div>
       <aside class="editor-side">
-        <Validation issues={issues.value} text={text.value} isOld={isUnchecked} goTo={goTo} />
+        <Validation issues={found.value.issues} text={text.value} isOld={isOld} goTo={goTo} />
         {foreseen.value && checked.value === text.value && (
           <IfSaved foreseen={foreseen.value} text={text.value} goTo={goTo} />
         )}
-        <section class="card">
-          <h2>Acts on</h2>
-          {object.actsOn.length === 0 ? (
-            <p class="muted">Nothing.</p>
-          ) : (
-            <ul class="objects">
-              {object.actsOn.slice(0, 50).map((id) => (
-                <li key={id}>
-                  <a href={nodeHref(id)}>{clean(id, 140)}</a>
-                </li>
-              ))}
-            </ul>
-          )}
-          {object.actsOn.length > 50 && <p class="muted">and {object.actsOn.length - 50} more</p>}
-        </section>
+        <ActsOn ids={object.actsOn} />
       </aside>
     </div>
   );
@@ -288,12 +284,4 @@ function verdict({ validation, foreseen }: ConfigObject): string {
   const found = validation.length + (foreseen?.issues.length ?? 0);
   if (found > 0) return `Checked: ${count(found, "issue")}`;
   return foreseen?.missing ? "Checked: the text has no issues" : "Checked: no issues";
-}
-
-function nodeHref(id: string): string {
-  return formatRoute(
-    "graph",
-    [],
-    formatGraphState({ ...DEFAULTS, type: "workload", idle: true, selected: id }),
-  );
 }

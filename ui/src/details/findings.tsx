@@ -2,6 +2,8 @@
 // which lead to its lines.
 import type { Signal } from "@preact/signals";
 import type { Foreseen, Issue } from "../api/types";
+import { formatRoute } from "../app/route";
+import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
 import { lineOfIssue } from "../model/yamlPath";
 
@@ -16,7 +18,7 @@ export function Validation(of: { issues: Issue[]; text: string; isOld: boolean; 
       {isOld && <p class="muted">The text has changed since: Check tells of what it is now.</p>}
       {issues.length === 0 && !isOld && <p class="muted">No issues.</p>}
       {issues.length > 0 && (
-        <ul class="issues">
+        <ul class={`issues ${isOld ? "stale" : ""}`}>
           {issues.slice(0, 100).map((i) => (
             <IssueRow key={`${i.code} ${i.path} ${i.message}`} issue={i} text={text} goTo={goTo} />
           ))}
@@ -89,5 +91,34 @@ function IssueRow({ issue, text, goTo }: { issue: Issue; text: string; goTo: GoT
         {words}
       </button>
     </li>
+  );
+}
+
+/** What an object acts on, in: ids of nodes. */
+export function ActsOn({ ids }: { ids: readonly string[] }) {
+  return (
+    <section class="card">
+      <h2>Acts on</h2>
+      {ids.length === 0 ? (
+        <p class="muted">Nothing.</p>
+      ) : (
+        <ul class="objects">
+          {ids.slice(0, 50).map((id) => (
+            <li key={id}>
+              <a href={nodeHref(id)}>{clean(id, 140)}</a>
+            </li>
+          ))}
+        </ul>
+      )}
+      {ids.length > 50 && <p class="muted">and {ids.length - 50} more</p>}
+    </section>
+  );
+}
+
+function nodeHref(id: string): string {
+  return formatRoute(
+    "graph",
+    [],
+    formatGraphState({ ...DEFAULTS, type: "workload", idle: true, selected: id }),
   );
 }

@@ -51,13 +51,23 @@ export function GoneNotice({ text, drop }: { text: string; drop(): void }) {
   );
 }
 
-export function SaveTrouble({ error, take }: { error: ApiError; take(keepMine: boolean): void }) {
-  if (error.status !== 409) return <Trouble error={error} title="Nothing was saved" />;
+interface SaveTroubleProps {
+  error: ApiError;
+  /** It was only to be checked. */
+  isCheck: boolean;
+  take(keepMine: boolean): void;
+}
+
+export function SaveTrouble({ error, isCheck, take }: SaveTroubleProps) {
+  const what = !isCheck ? "Nothing was saved" : error.issues.length > 0 ? "There are errors" : "Not checked";
+  if (error.status !== 409) return <Trouble error={error} title={what} />;
   return (
     <div class="notice notice-warn" role="alert">
       <div>
         <strong>Somebody else changed this object</strong>
-        <p>{error.message}. Nothing was saved.</p>
+        <p>
+          {error.message}.{!isCheck && " Nothing was saved."}
+        </p>
         <div class="actions">
           <button type="button" class="button" onClick={() => take(false)}>
             Show theirs, drop mine

@@ -1,13 +1,14 @@
 // The canvas: keeps Cytoscape in step with the view. In: views, selections, commands. Out: calls back with what the
 // reader points at. New numbers move nothing.
 import cytoscape from "cytoscape";
+import { apart } from "../layout/apart";
 import { LayoutClient } from "../layout/client";
 import { crowded } from "../layout/crowded";
 import type { Rect } from "../layout/labels";
 import { place } from "../layout/place";
 import { algorithm, decide, isBig, type LaidOut } from "../layout/policy";
 import { stretch } from "../layout/stretch";
-import type { LayoutChoice, Point } from "../layout/types";
+import type { LayoutChoice, LayoutOutput, Point } from "../layout/types";
 import type { View } from "../model/view";
 import { aim } from "./aim";
 import { Animation } from "./animation";
@@ -17,7 +18,7 @@ import { Layer } from "./layer";
 import { makeLean } from "./lean";
 import { mark } from "./marked";
 import { layoutEdges, layoutInput, measureNode } from "./measure";
-import { arrange, move, places } from "./moves";
+import { arrange, blocks, move, places } from "./moves";
 import { type Palette, readPalette } from "./palette";
 import { listen, type PointerEvents } from "./pointer";
 import { LABEL_SIZE, LEAST_TEXT, styleSheet, textScale } from "./style";
@@ -33,6 +34,9 @@ export interface CanvasEvents extends PointerEvents {
 
 /** Pixels; on a canvas that is narrower, and higher than wide, traffic goes from top to bottom. */
 const NARROW = 500;
+/** Between two boxes. */
+const BETWEEN_BOXES = 8;
+const SPREAD_PASSES = 4;
 const NONE: LabelRects = new Map();
 
 export class GraphCanvas {
@@ -289,8 +293,7 @@ export class GraphCanvas {
     this.elements.memory.clear();
     this.laidOut = { key, nodes: view.nodes.length, placed: 0 };
     this.arranged = false;
-    if (live) this.viewport.follow();
-    else this.viewport.whole();
+    this.fitTo(output, live);
     this.after();
     if (before) await move(this.cy, before, seen);
     if (this.cy.destroyed()) return;
@@ -299,6 +302,17 @@ export class GraphCanvas {
     performance.clearMarks("graph laid out");
     performance.mark("graph laid out");
     if (this.view && this.view !== view) await this.show(this.view, chosen, choice);
+  }
+
+  /** How large text and boxes are depends on the zoom, and that on what there is to be seen. */
+  private fitTo(output: LayoutOutput, live: boolean): void {
+    let drawn: LayoutOutput | undefined = output;
+    for (let pass = 0; drawn && pass < SPREAD_PASSES; pass += 1) {
+      if (pass > 0) arrange(this.cy, drawn);
+      if (live) this.viewport.follow();
+      else this.viewport.whole();
+      drawn = this.big ? undefined : apart(drawn, blocks(this.cy), BETWEEN_BOXES / this.cy.zoom());
+    }
   }
 
   /** The reader went back to the view that is laid out already. */

@@ -14,8 +14,9 @@ export const LINE = 15;
 export const PADDING = 10;
 /** Pixels. */
 const BETWEEN = 2;
-/** Pixels at each side of a name that are no letters, and the part of it that may be over shapes. */
+/** Pixels above and below a name that are no letters, those that must be free beside it, and the part of it that may be over shapes. */
 const GROUND = 1.4;
+const APART = 2;
 const OVERLAID = 0.12;
 /** Of what Cytoscape tells of a node that is about its name alone. */
 const NAME = {
@@ -114,8 +115,7 @@ function putNames(
     const { name, shape } = rects.get(n)!;
     const area = (name.x2 - name.x1) * (name.y2 - name.y1);
     const others = shapes.filter((s) => s !== shape);
-    const isFree =
-      covered(inner(name, GROUND / zoom), taken) === 0 && covered(name, others) <= OVERLAID * area;
+    const isFree = covered(read(name, zoom), taken) === 0 && covered(name, others) <= OVERLAID * area;
     if (isFree) {
       taken.push(name);
       out.set(n.id(), name);
@@ -128,11 +128,13 @@ function putNames(
   return out;
 }
 
-const inner = (r: Rect, by: number): Rect => ({
-  x1: r.x1 + by,
-  y1: r.y1 + by,
-  x2: r.x2 - by,
-  y2: r.y2 - by,
+/** What must be free for a name to be read: what is behind it may be covered above and below, but at its sides it would
+ * become one word with another. */
+const read = (r: Rect, zoom: number): Rect => ({
+  x1: r.x1 - APART / zoom,
+  y1: r.y1 + GROUND / zoom,
+  x2: r.x2 + APART / zoom,
+  y2: r.y2 - GROUND / zoom,
 });
 
 /** The label below the shape. */

@@ -1,6 +1,7 @@
 // Moves a graph from one layout to the next, so that the reader can follow what goes where. In: places and the part that
 // is seen, before and after. Out: a promise of the end. Whoever asked for less motion sees the end at once.
 import type cytoscape from "cytoscape";
+import type { Block } from "../layout/apart";
 import { control } from "../layout/bends";
 import type { LayoutOutput, Point } from "../layout/types";
 import type { Seen } from "./viewport";
@@ -27,6 +28,16 @@ export function arrange(cy: cytoscape.Core, output: LayoutOutput): void {
 export function places(cy: cytoscape.Core): Map<string, Point> {
   const all = cy.nodes("[kind]").toArray() as cytoscape.NodeSingular[];
   return new Map(all.map((n) => [n.id(), { ...n.position() }]));
+}
+
+/** What is on the top level. */
+export function blocks(cy: cytoscape.Core): Block[] {
+  const top = cy.nodes().orphans().not(".leaving").toArray() as cytoscape.NodeSingular[];
+  return top.map((n) => {
+    const inside = n.isParent() ? n.descendants("[kind]") : n;
+    const middles = (inside.toArray() as cytoscape.NodeSingular[]).map((m) => ({ ...m.position() }));
+    return { rect: n.boundingBox({ includeLabels: !n.isParent() }), middles };
+  });
 }
 
 /** The graph stands as it will be; it is shown as it was, and goes. */

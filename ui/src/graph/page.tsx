@@ -18,9 +18,10 @@ import { age, clock } from "../model/format";
 import { clean, count } from "../model/text";
 import { Panel } from "../panel/panel";
 import { CommandLine, IconButton, Loading, Trouble } from "../ui/widgets";
+import { announcement, useAnnouncement } from "./announce";
 import { UI_ICONS } from "./icons";
 import { Replay } from "./replay";
-import { announcement, Stage } from "./stage";
+import { Stage } from "./stage";
 import { GraphTable } from "./table";
 import { Toolbar } from "./toolbar";
 
@@ -33,6 +34,7 @@ export default function GraphPage() {
   const view = currentView.value;
   const narrow = matchMedia("(max-width: 760px)").matches;
   const wholePanel = useSignal(!narrow);
+  useAnnouncement();
   const empty = view !== undefined && view.nodes.length === 0;
   const shown = s.selected !== undefined || (!empty && wholePanel.value);
   return (

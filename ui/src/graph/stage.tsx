@@ -1,6 +1,6 @@
 // The canvas in the page: creates it, keeps it in step with the store, and makes it work with the keyboard and for
 // screen readers.
-import { computed, effect, signal, useSignal } from "@preact/signals";
+import { computed, effect, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { choose, currentKey, currentView, layoutRound, state } from "../app/store";
@@ -16,9 +16,6 @@ import { Legend } from "./legend";
 import { type Direction, next } from "./navigate";
 import { closeTip, placeTip, tip, watchTip } from "./tip";
 import type { Covered } from "./viewport";
-
-/** Read aloud by screen readers: what was selected last. */
-export const announcement = signal("");
 
 const ARROWS: Record<string, Direction> = {
   ArrowRight: "right",
@@ -77,16 +74,6 @@ export function Stage({ openDetails }: { openDetails(id: string): void }) {
       it.destroy();
     };
   }, []);
-  useEffect(
-    () =>
-      effect(() => {
-        const id = state.value.selected;
-        announcement.value = id
-          ? `Selected: ${describe(currentView.peek(), id) ?? `${clean(id, 120)}, which is not on the graph now`}`
-          : "Nothing is selected";
-      }),
-    [],
-  );
   const keys = (e: TargetedKeyboardEvent<HTMLDivElement>) => {
     const it = canvas.current;
     if (it && !e.ctrlKey && !e.metaKey && !e.altKey && onKey(e.key, e.shiftKey, it)) e.preventDefault();

@@ -221,5 +221,7 @@ function ground(p: Palette, n: cytoscape.NodeSingular): string {
  * pixels as long as there is any room for them. */
 export function textScale(zoom: number): number {
   const steps = [1, 1.2, 1.45, 1.6, 1.75, 1.9, 2, 2.2, 2.4, 2.8, 3.2];
-  return steps.find((scale) => scale * zoom > 0.76) ?? 3.6;
+  // Then it is only kept from vanishing: names on top of each other are left out.
+  const far = [3.6, 4.2, 5];
+  return steps.find((scale) => scale * zoom > 0.76) ?? far.find((scale) => scale * zoom > 0.52) ?? 6;
 }

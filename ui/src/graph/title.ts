@@ -8,7 +8,7 @@ import { textWidth } from "./textWidth";
 export const ICON_ZOOM = 0.3;
 /** While the room above the nodes is too small for it, it stands on top of the box; from far away there is none. */
 const INSIDE_ZOOM = 0.75;
-const FAR_ZOOM = 0.12;
+const FAR_ZOOM = 0.08;
 const LETTER = 0.58;
 /** How much wider bold letters are. */
 const BOLD = 1.12;
@@ -46,6 +46,8 @@ const SLOTS: readonly Slot[] = [
 /** How much more of a name must be free elsewhere for it to leave its corner. */
 const BETTER = 0.1;
 const BELOW = 1.5;
+/** The part of an app's name that may be over shapes and marks. */
+const HIDDEN = 0.02;
 
 /** The place that was chosen; undefined: there is no room for it. */
 export function slotOf(box: cytoscape.NodeSingular): Slot | undefined {
@@ -76,10 +78,12 @@ export function placeTitles(
     for (const slot of titleOf(box, zoom)?.outside ? SLOTS : SLOTS.slice(0, 1)) {
       const rect = rectAt(box, zoom, slot);
       if (!rect || covered(rect, taken) > 0) continue;
+      const area = (rect.x2 - rect.x1) * (rect.y2 - rect.y1);
+      // An app is told by its nodes, too.
+      if (box.data("box") === "app" && covered(rect, shapes) > HIDDEN * area) continue;
       const cost =
         (slot.below ? BELOW : 0) +
-        (8 * covered(rect, shapes) + 4 * covered(rect, names) + covered(rect, strangers)) /
-          ((rect.x2 - rect.x1) * (rect.y2 - rect.y1));
+        (8 * covered(rect, shapes) + 4 * covered(rect, names) + covered(rect, strangers)) / area;
       if (cost < best.cost - BETTER) best = { slot, cost, rect };
     }
     box.scratch("slot", best.slot);

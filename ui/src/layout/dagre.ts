@@ -1,6 +1,8 @@
 // The layout for graphs of ordinary size: layers from left to right, or from top to bottom, boxes that never overlap, long edges led
 // around what is between. In and out: plain data, so that it can run in a worker.
 import * as dagre from "@dagrejs/dagre";
+import { clearWay, ways } from "./avoid";
+import { around } from "./labels";
 import { GAP, type LayoutInput, type LayoutOutput, type Point } from "./types";
 
 /** So few have room for labels between them even on a small screen. */
@@ -8,6 +10,9 @@ const FEW = 12;
 const COLUMNS = GAP.columns + 10;
 /** What an edge's label takes, whatever it says: new numbers move nothing. From top to bottom there is no such room. */
 const LABEL = { width: 80, height: 36 } as const;
+
+/** Of a node, with some room around it. */
+const SHAPE = 58;
 
 export function dagreLayout(input: LayoutInput): LayoutOutput {
   const graph = new dagre.graphlib.Graph({ compound: true, multigraph: true });
@@ -49,7 +54,13 @@ function read(input: LayoutInput, graph: InstanceType<typeof dagre.graphlib.Grap
     const lift = (below.get(e.source) ?? 0) / 2;
     const inner = points.slice(1, -1).map((p) => ({ x: p.x, y: p.y - lift }));
     const ends = [positions[e.source]!, positions[e.target]!] as const;
-    if (inner.length > 1 && inner.some((p) => aside(p, ends[0], ends[1]) > 18)) bends[e.id] = thin(inner);
+    const isBent = inner.length > 1 && inner.some((p) => aside(p, ends[0], ends[1]) > 18);
+    const straight: Point[][] = isBent ? [] : [[]];
+    const others = input.nodes.filter((n) => n.id !== e.source && n.id !== e.target);
+    const shapes = others.map((n) => around(positions[n.id]!, SHAPE, SHAPE));
+    const bent = [thin(inner), ...ways(...ends, inner, input.down === true)];
+    const way = clearWay(...ends, [...straight, ...bent], shapes);
+    if (way && way.length > 0) bends[e.id] = way;
   }
   return { positions, bends };
 }

@@ -76,7 +76,9 @@ function freePlace(
   for (const share of [...wish.first, ...ELSEWHERE]) {
     const rect = around(wish.at(share), width, height);
     if (covered(rect, taken) > 0 || covered(rect, shapes) > most) continue;
-    const crossed = lines.filter((l) => l.id !== wish.id && meets(l.bounds, rect) && goesThrough(l, rect));
+    const crossed = lines.filter(
+      (l) => l.id !== wish.id && meets(l.bounds, rect) && goesThrough(l.points, rect),
+    );
     if (!place || crossed.length < place.crossed) place = { share, rect, crossed: crossed.length };
     if (place.crossed === 0) break;
   }
@@ -102,7 +104,7 @@ function meets(a: Rect, b: Rect): boolean {
 }
 
 /** Whether a line enters a rectangle: each piece of it is cut to what is between its sides. */
-function goesThrough({ points }: Drawing, r: Rect): boolean {
+export function goesThrough(points: readonly Point[], r: Rect): boolean {
   return points.slice(1).some((b, i) => {
     const a = points[i]!;
     let [from, to] = [0, 1];

@@ -31,20 +31,20 @@ export function describeNode(n: ViewNode): string {
 }
 
 export function describeEdge(e: ViewEdge, name: (id: string) => string): string {
-  const share = describeShare(e.edge, name(e.source));
+  const share = describeShare(e.edge, name(e.source), e.share);
   return `${e.edge.protocol.toUpperCase()} from ${name(e.source)} to ${name(e.target)}, ${HEALTH_NAMES[e.edge.health.state].toLowerCase()}, ${mtls(e.edge)}: ${describeTraffic(e.edge.traffic)}.${share && ` ${share}.`}`;
 }
 
-/** What a share is a part of; empty for none. */
-export function describeShare(e: Edge, source: string): string {
-  if (e.share === undefined) return "";
+/** What a share is a part of; empty for none. `share`: in words. */
+export function describeShare(e: Edge, source: string, share: string | undefined): string {
+  if (share === undefined) return "";
   const by = `from ${source} to ${e.service ? clean(e.service, 160) : "the same service"}`;
   const whole = {
     requests: `of the requests ${by} in this time`,
     opened: `of the connections opened ${by} in this time`,
     open: `of the connections open ${by}; none was opened in this time`,
   }[e.shareOf ?? "requests"];
-  return `${percent(e.share)} ${whole}`;
+  return `${share} ${whole}`;
 }
 
 export function mtls(e: Edge): string {

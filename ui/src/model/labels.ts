@@ -15,12 +15,13 @@ export const EDGE_LABELS = {
 
 export type EdgeLabel = keyof typeof EDGE_LABELS;
 
-export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
+/** `share`: in words. */
+export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[], share?: string): string {
   const lines: string[] = [];
   const sum = totals(edge.traffic);
   if (wanted.includes("rate")) lines.push(...rates(edge));
-  if (wanted.includes("share") && edge.share !== undefined && edge.share < 0.9995)
-    lines.push(shareLabel(edge.share, edge.shareOf));
+  if (wanted.includes("share") && share !== undefined && (edge.share ?? 1) < 0.9995)
+    lines.push(shareLabel(share, edge.shareOf));
   if (wanted.includes("throughput") && sum.bytes > 0) lines.push(byteRate(sum.bytes));
   const times = latencyOf(edge.traffic);
   if (times) {
@@ -31,9 +32,9 @@ export function edgeLabel(edge: Edge, wanted: readonly EdgeLabel[]): string {
 }
 
 /** Of connections it is said of which: those opened now tell of a split, those that are open of its past, too. */
-function shareLabel(share: number, of: Edge["shareOf"]): string {
+function shareLabel(share: string, of: Edge["shareOf"]): string {
   const whole = { requests: "", opened: " of new", open: " of open" }[of ?? "requests"];
-  return percent(share) + whole;
+  return share + whole;
 }
 
 function rates(edge: Edge): string[] {

@@ -6,6 +6,7 @@ import type { Expression } from "./expression/parser";
 import { worst } from "./kinds";
 import { type EdgeLabel, edgeLabel, nodeText } from "./labels";
 import { ranks } from "./rank";
+import { shareTexts } from "./shares";
 import { isIdle, totals } from "./traffic";
 
 export interface ViewOptions {
@@ -42,6 +43,8 @@ export interface ViewEdge {
   source: string;
   target: string;
   label: string;
+  /** Its share of a split, in words. */
+  share?: string;
   idle: boolean;
   /** Of the line, in pixels. */
   width: number;
@@ -84,12 +87,14 @@ export function view(graph: Graph, options: ViewOptions): View {
       node,
     };
   });
+  const shares = shareTexts(graph.edges);
   const edges = kept.edges.map(
     (edge): ViewEdge => ({
       id: edge.id,
       source: edge.source,
       target: edge.target,
-      label: edgeLabel(edge, options.labels),
+      label: edgeLabel(edge, options.labels, shares.get(edge.id)),
+      share: shares.get(edge.id),
       idle: isIdle(edge.traffic),
       width: lineWidth(edge),
       found: found(undefined, edge),

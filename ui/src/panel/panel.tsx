@@ -1,21 +1,22 @@
 // The panel beside the graph: what is selected (a node, an edge, a box or the whole graph), in numbers and in words.
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import type { Health } from "../api/types";
+import type { Failure, Health } from "../api/types";
 import { formatRoute } from "../app/route";
-import { choose, currentView, graph, shownGraph, shownTime, state } from "../app/store";
+import { choose, currentView, graph, isAnswered, shownGraph, shownTime, state } from "../app/store";
 import { focusGraph, panelDrawn } from "../graph/focus";
 import { BADGE_ICONS, UI_ICONS } from "../graph/icons";
-import { absent, type Reason } from "../model/absent";
+import { type Absent, absent, type Reason } from "../model/absent";
 import { describeShare, mtls } from "../model/describe";
 import type { PanelTab } from "../model/graphState";
 import { BADGE_NAMES } from "../model/kinds";
 import { clean } from "../model/text";
 import { HealthMark, Icon, IconButton, IssueCount, Tabs } from "../ui/widgets";
+import { GONE } from "./gone";
 import { LogsTab } from "./logs";
 import { named, type Selection, select } from "./selection";
 import { ConfigTab, FailuresTab, type OfGraph, SeriesTab } from "./tabs";
 import { Neighbours, TrafficTable } from "./trafficTable";
-import { Unreached, useAttempts } from "./unreached";
+import { Unreached, useTold } from "./unreached";
 
 const TABS = [
   { id: "traffic", label: "Traffic" },
@@ -33,8 +34,17 @@ export function Panel({ close }: { close(): void }) {
   useLayoutEffect(() => {
     if (drawn) panelDrawn();
   }, [drawn]);
+  const away =
+    graph.value && currentView.value && id !== undefined
+      ? absent(graph.value, currentView.value, s, id)
+      : undefined;
+  const { attempts, isUnknown } = useTold({
+    id: away && isAnswered.value ? id : undefined,
+    at: shownTime.value,
+    until: graph.value?.at ?? 0,
+    duration: s.duration,
+  });
   if (!graph.value || !currentView.value) return null;
-  const away = id === undefined ? undefined : absent(graph.value, currentView.value, s, id);
   const it = select(graph.value, currentView.value, id, away);
   // The server finds out itself which graph has what this one has not.
   const of = { id: it.id, at: shownTime.value, graph: it.kind === "absent" ? undefined : shownGraph.value };
@@ -56,29 +66,36 @@ export function Panel({ close }: { close(): void }) {
           }}
         />
       </header>
-      {away && <Away reasons={away.reasons} />}
-      <Tabs
-        label="About the selection"
-        tabs={TABS}
-        current={s.tab}
-        onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
-      />
-      <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
-        {s.tab === "traffic" && it.kind === "absent" && (
-          <OfAbsent key={it.id} of={of} until={graph.value.at} isQuiet={away?.quiet === true} />
-        )}
-        {s.tab === "traffic" && it.kind !== "absent" && <Overview it={it} isPart={isPart} />}
-        {s.tab !== "traffic" && isPart && <WholeMesh />}
-        {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
-        {s.tab === "failures" && <FailuresTab {...of} />}
-        {s.tab === "logs" && <LogsTab {...of} />}
-      </div>
+      {away && isAnswered.value && <Away away={away} isUnknown={isUnknown} />}
+      {!isUnknown && (
+        <Tabs
+          label="About the selection"
+          tabs={TABS}
+          current={s.tab}
+          onChange={(tab) => choose({ tab: tab as PanelTab }, true)}
+        />
+      )}
+      {!isUnknown && (
+        <div class="panel-body" role="tabpanel" aria-labelledby={`tab-${s.tab}`}>
+          {s.tab === "traffic" && it.kind === "absent" && (
+            <OfAbsent key={it.id} of={of} attempts={away?.quiet ? attempts : undefined} />
+          )}
+          {s.tab === "traffic" && it.kind !== "absent" && <Overview it={it} isPart={isPart} />}
+          {s.tab !== "traffic" && isPart && <WholeMesh />}
+          {s.tab === "config" && <ConfigTab id={it.id} at={shownTime.value} />}
+          {s.tab === "failures" && <FailuresTab {...of} />}
+          {s.tab === "logs" && <LogsTab {...of} />}
+        </div>
+      )}
     </aside>
   );
 }
 
-/** Why it is not drawn, and what would show it. */
-function Away({ reasons }: { reasons: Reason[] }) {
+/** Why it is not drawn, and what would show it. No choice shows what the server does not know, and whether it does is
+ * heard first. */
+function Away({ away, isUnknown }: { away: Absent; isUnknown?: boolean }) {
+  const reasons: Reason[] = isUnknown ? [{ text: GONE }] : away.reasons;
+  const isOpen = away.quiet && isUnknown === undefined;
   return (
     <div class="notice panel-away" role="status">
       {reasons.map(({ text, action }, i) => (
@@ -86,7 +103,7 @@ function Away({ reasons }: { reasons: Reason[] }) {
           <p>
             {i === 0 && <strong>Not on the graph now.</strong>} {text}
           </p>
-          {action && (
+          {action && !isOpen && (
             <button type="button" class="button" onClick={() => choose(action.change)}>
               {action.label}
             </button>
@@ -98,12 +115,11 @@ function Away({ reasons }: { reasons: Reason[] }) {
 }
 
 /** What the server tells of something that the graph does not show. */
-function OfAbsent({ of, until, isQuiet }: { of: OfGraph; until: number; isQuiet: boolean }) {
+function OfAbsent({ of, attempts }: { of: OfGraph; attempts: Failure[] | undefined }) {
   const { duration } = state.value;
-  const attempts = useAttempts({ ...of, until, duration });
   return (
     <>
-      {isQuiet && <Unreached attempts={attempts} duration={duration} />}
+      <Unreached attempts={attempts} duration={duration} />
       <section>
         <h3>Over time</h3>
         <SeriesTab {...of} duration={duration} />
@@ -191,7 +207,7 @@ function EdgeFacts({ it, pick }: { it: Selection; pick(id: string): void }) {
       {edge.share !== undefined && (
         <>
           <dt>Share</dt>
-          <dd>{describeShare(edge, named(it.source))}</dd>
+          <dd>{describeShare(edge, named(it.source), it.share)}</dd>
         </>
       )}
       {it.source?.principal && (

@@ -2,6 +2,7 @@
 // health, for the side panel and for what is read aloud.
 import type { Edge, Graph, Health, Node, Traffic } from "../api/types";
 import { kindOf, worst } from "../model/kinds";
+import { shareTexts } from "../model/shares";
 import { clean, count } from "../model/text";
 import { sum } from "../model/traffic";
 import type { View } from "../model/view";
@@ -19,6 +20,8 @@ export interface Selection {
   out: Traffic;
   node?: Node;
   edge?: Edge;
+  /** Of an edge, in words. */
+  share?: string;
   source?: Node;
   target?: Node;
   /** Edges that lead in and out, with the node at their other end. */
@@ -47,7 +50,7 @@ export function select(
   const node = id === undefined ? undefined : nodes.get(id);
   if (node) return ofNode(graph, nodes, node);
   const edge = graph.edges.find((e) => e.id === id);
-  if (edge) return ofEdge(nodes, edge);
+  if (edge) return ofEdge(graph, nodes, edge);
   const box = view.boxes.find((b) => b.id === id);
   if (!box && absent && id !== undefined) return ofAbsent(id, absent);
   if (!box) return ofAll(graph, view);
@@ -80,7 +83,7 @@ function ofNode(graph: Graph, nodes: Map<string, Node>, node: Node): Selection {
   };
 }
 
-function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
+function ofEdge(graph: Graph, nodes: Map<string, Node>, edge: Edge): Selection {
   const source = nodes.get(edge.source);
   const target = nodes.get(edge.target);
   return {
@@ -93,6 +96,7 @@ function ofEdge(nodes: Map<string, Node>, edge: Edge): Selection {
     in: {},
     out: edge.traffic,
     edge,
+    share: shareTexts(graph.edges).get(edge.id),
     source,
     target,
     inbound: [],

@@ -33,9 +33,7 @@ function Row({ name, children, bad }: { name: string; children: ComponentChildre
 }
 
 function HttpRows({ name, unit, h }: { name: string; unit: string; h: Http }) {
-  const codes = Object.entries(h.codes)
-    .sort((a, b) => b[1] - a[1])
-    .slice(0, 8);
+  const codes = counted(h.codes).slice(0, 8);
   return (
     <>
       <Row name={`${name} requests`}>{rate(h.requests, unit)}</Row>
@@ -68,10 +66,15 @@ function TcpRows({ tcp }: { tcp: Tcp }) {
   );
 }
 
+/** Those of which there were any, the most first. */
+function counted(rates: Record<string, number>): [string, number][] {
+  return Object.entries(rates)
+    .filter(([, n]) => n > 0)
+    .sort((a, b) => b[1] - a[1]);
+}
+
 function Flags({ flags }: { flags: Record<string, number> }) {
-  const all = Object.entries(flags)
-    .sort((a, b) => b[1] - a[1])
-    .slice(0, 6);
+  const all = counted(flags).slice(0, 6);
   return (
     <>
       {all.map(([flag, n]) => (

@@ -20,12 +20,22 @@ interface Time {
 }
 
 /** Attempts of that time that failed, the newest first; undefined: not known yet. */
-export function useAttempts({ id, at, graph, until, duration }: Time): Failure[] | undefined {
-  const { data } = useFeed<{ failures: Failure[] }>(id && query({ id, ...graph, limit: MOST, at }), {
-    load: (key, abort) => api.get(`/failures${key}`, abort),
-    interval: () => 10_000,
-  });
-  return data?.failures.filter((f) => f.time > until - duration * 1000);
+export function useAttempts(of: Time): Failure[] | undefined {
+  return useTold(of).attempts;
+}
+
+/** `isUnknown`: the server knows of nothing with this id; undefined: it was not heard yet. */
+export function useTold({ id, at, graph, until, duration }: Time) {
+  const { data, error } = useFeed<{ failures: Failure[] }>(
+    id && query({ id, ...graph, limit: MOST, at }),
+    {
+      load: (key, abort) => api.get(`/failures${key}`, abort),
+      interval: () => 10_000,
+    },
+    id,
+  );
+  const attempts = data?.failures.filter((f) => f.time > until - duration * 1000);
+  return { attempts, isUnknown: data || error ? error?.status === 404 : undefined };
 }
 
 export function Unreached({ attempts, duration }: { attempts: Failure[] | undefined; duration: number }) {

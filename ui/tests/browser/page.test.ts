@@ -233,6 +233,74 @@ describe("the graph of the echo demo", () => {
       clean();
     });
 
+  it.each([
+    ["versions", 1400, 860, ""],
+    ["versions", 900, 860, ""],
+    ["versions", 768, 1024, ""],
+    ["versions", 360, 740, "&table=true"],
+    ["versions", 360, 740, `&selected=${encodeURIComponent("service/default/multi-a")}`],
+    ["bookinfo", 1400, 860, ""],
+    ["bookinfo", 768, 1024, ""],
+    ["echo-all", 1400, 860, ""],
+  ])("keeps boxes of %s apart, names apart and apps' names off marks at %i x %i%s", async (...size) => {
+    const [scenario, width, height, more] = size;
+    const page = await start({
+      scenario,
+      now: () => 1_800_000_000_000,
+      hash: `#/graph?animation=false${more}`,
+      context: { viewport: { width, height } },
+    });
+    const { boxes, names, apps, marks, share } = await page.evaluate(() => {
+      const graph = (window as unknown as { lateenGraph: Pick<GraphCanvas, "titles"> }).lateenGraph;
+      const { cy } = graph as unknown as { cy: cytoscape.Core };
+      const named = cy.nodes("[kind]").filter((n) => n.style("text-opacity") > 0);
+      const of = { includeNodes: false, includeEdges: false, includeOverlays: false } as const;
+      const around = (x: number, y: number, r: number) => ({ x1: x - r, x2: x + r, y1: y - r, y2: y + r });
+      return {
+        boxes: cy
+          .nodes("[box]")
+          .orphans()
+          .map((b) => ({ id: b.id(), ...b.renderedBoundingBox({ includeLabels: false }) })),
+        names: named.map((n) => ({
+          id: n.id(),
+          ...n.renderedBoundingBox({ ...of, includeUnderlays: false }),
+        })),
+        apps: graph.titles().flatMap((t) => (t.id.startsWith("appbox/") ? { id: t.id, ...t.rect } : [])),
+        marks: cy.nodes("[kind]").map((n) => {
+          const { x, y } = n.renderedPosition();
+          return { id: n.id(), ...around(x, y, 23 * cy.zoom()) };
+        }),
+        share:
+          named.filter((n) => Number.parseFloat(n.style("font-size")) * cy.zoom() >= 6).length / named.length,
+      };
+    });
+    type Box = { id: string; x1: number; x2: number; y1: number; y2: number };
+    const meet = (a: Box, b: Box, x: number, y: number) =>
+      Math.min(a.x2, b.x2) - Math.max(a.x1, b.x1) > x && Math.min(a.y2, b.y2) - Math.max(a.y1, b.y1) > y;
+    const pairs = (all: readonly Box[], x: number, y: number) =>
+      all.flatMap((a, i) => all.slice(i + 1).flatMap((b) => (meet(a, b, x, y) ? `${a.id} ${b.id}` : [])));
+    expect(boxes.length).toBeGreaterThan(1);
+    expect(pairs(boxes, -4, -4)).toEqual([]);
+    expect(pairs(names, -0.5, 3)).toEqual([]);
+    const on = apps.flatMap((a) => marks.flatMap((m) => (meet(a, m, 2, 2) ? `${a.id} on ${m.id}` : [])));
+    expect(on).toEqual([]);
+    expect(names.length).toBeGreaterThan(0.6 * marks.length);
+    expect(share).toBe(1);
+    clean();
+  });
+
+  it.each([768, 900])("shows all of its pages' names beside the cluster's at %i pixels", async (width) => {
+    const page = await start({ token: "t0k3n", context: { viewport: { width, height: 800 } } });
+    await page.waitForSelector(".cluster");
+    const right = (what: string) =>
+      page.$$eval(what, (all) => Math.max(...all.map((e) => e.getBoundingClientRect().right)));
+    expect(await right(".masthead nav a")).toBeLessThanOrEqual(await right(".masthead nav"));
+    expect(await right(".masthead > *")).toBeLessThanOrEqual(width);
+    const cluster = (await (await page.$(".cluster"))!.boundingBox())!;
+    expect(await right(".masthead nav")).toBeLessThanOrEqual(cluster.x);
+    clean();
+  });
+
   it("selects what is not dimmed where both are near, and of a label its own edge", async () => {
     const client = "app/default/echo-client/v1";
     const page = await start({
@@ -406,6 +474,23 @@ describe("the graph of the echo demo", () => {
       clean();
     });
 
+    it("is told of once, without a choice, when there is no such thing at all", async () => {
+      const page = await start({ scenario: "echo" });
+      opened!.mock.state.fault = 404;
+      opened!.mock.state.faulty = /failures|series|logs/;
+      for (const tab of ["traffic", "failures", "logs"]) {
+        await page.goto(`${opened!.mock.url}#/graph?selected=service/default/nope&tab=${tab}`);
+        await page.waitForSelector(".panel-away >> text=/It is not in the mesh, and had no traffic/");
+        expect(await page.locator(".panel").textContent()).toBe(
+          "Service in defaultnopeNot on the graph now. It is not in the mesh, and had no traffic in the last hour.",
+        );
+        expect(await page.locator(".panel-away button").count()).toBe(0);
+      }
+      opened!.mock.state.fault = undefined;
+      await page.goto(`${opened!.mock.url}#/graph?selected=service/shop/orders`);
+      await page.waitForSelector(".panel-away button:text-is('Last hour')");
+    });
+
     it("is no idle service on its own page when attempts to reach it failed", async () => {
       const page = await start({ scenario: "echo-lost", hash: "#/services/shop/orders" }, false);
       await page.waitForSelector(".detail-head .health-failing");
@@ -497,6 +582,110 @@ describe("the graph of the echo demo", () => {
     await page.keyboard.press("Escape");
     await page.waitForFunction(() => document.querySelector(".panel h2")?.textContent === "Whole graph");
     clean();
+  });
+
+  describe("an address with a selection", () => {
+    const told = (page: Page, what: RegExp) =>
+      expect.poll(() => page.textContent("[aria-live=polite]")).toMatch(what);
+    const link = (id: string, more = "") => `#/graph?${more}selected=${encodeURIComponent(id)}`;
+    it.each([
+      [link(SERVICE), /^Selected: Service tcp-echo-server in namespace default, healthy/],
+      [link(SERVER), /^Selected: App echo-server v1 in namespace default, healthy/],
+      [
+        link(`${SERVICE}>workload/default/echo-server#tcp`, "type=workload&"),
+        /^Selected: TCP from tcp-echo-server to echo-server/,
+      ],
+    ])("says what is selected, and never that it is not there: %s", async (hash, what) => {
+      const page = await start({ scenario: "echo", hash: "#/config" }, false);
+      await page.waitForSelector(".grid-row");
+      await page.evaluate(() => {
+        const said: string[] = [];
+        (window as unknown as { said: string[] }).said = said;
+        new MutationObserver(() => {
+          const live = document.querySelector("[aria-live=polite], .panel-away");
+          for (const e of [live, document.querySelector(".panel-away")]) said.push(e?.textContent ?? "");
+        }).observe(document.body, { childList: true, subtree: true, characterData: true });
+      });
+      // The graph takes its time.
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.goto(`${opened!.mock.url}${hash}`);
+      await page.waitForSelector(".loading >> text=Loading the graph");
+      expect(await page.textContent("[aria-live=polite]")).toBe("");
+      answer();
+      await told(page, what);
+      const said = await page.evaluate(() => (window as unknown as { said: string[] }).said);
+      expect(said.filter((t) => /not on the graph/i.test(t))).toEqual([]);
+      clean();
+    });
+
+    it("says that it is not there, and when it comes and goes", async () => {
+      const { scenario } = await import("../../mock/server.mjs");
+      const v2 = "app/default/echo-server/v2";
+      const page = await start({ scenario: "echo", hash: link(v2) });
+      const become = async (name: string) => {
+        opened!.mock.state.mesh = scenario(name);
+        await page.click("[aria-label='Refresh now']");
+      };
+      await told(page, /^Selected: app\/default\/echo-server\/v2, which is not on the graph now$/);
+      await become("echo-split");
+      await told(page, /^Selected: App echo-server v2 in namespace default/);
+      await become("empty");
+      await page.waitForSelector(".empty");
+      await told(page, /v2, which is not on the graph now$/);
+      clean();
+    });
+
+    it("says nothing false of the graph before while another one is on its way", async () => {
+      const page = await start({ scenario: "echo", hash: link(SERVICE) });
+      await told(page, /^Selected: Service/);
+      let answer = () => {};
+      opened!.mock.state.held = new Promise<void>((done) => {
+        answer = done;
+      });
+      await page.goto(`${opened!.mock.url}${link("workload/default/echo-server", "type=workload&")}`);
+      await page.waitForSelector(".panel h2:text-is('echo-server')");
+      expect(await page.textContent("[aria-live=polite]")).toBe("");
+      expect(await page.locator(".panel-away").count()).toBe(0);
+      answer();
+      await told(page, /^Selected: Workload echo-server/);
+      expect(await page.locator(".panel-away").count()).toBe(0);
+      clean();
+    });
+  });
+
+  it.each([360, 768, 900, 1000, 1400])("keeps its table beside the panel at %i pixels", async (width) => {
+    const hash = "#/graph?table=true";
+    const page = await start({ scenario: "bookinfo", hash, context: { viewport: { width, height: 800 } } });
+    for (const tab of ["Nodes", "Edges"]) {
+      await page.click(`.graph-table [role=tab]:has-text("${tab}")`);
+      await page.waitForSelector(`.graph-table .grid[aria-label=${tab}] .grid-body .grid-row`);
+      const ends = await page.$$eval(".graph-table .grid-row > *, .graph-table .grid-head button", (all) =>
+        all.filter((e) => e.checkVisibility()).map((e) => Math.round(e.getBoundingClientRect().right)),
+      );
+      const table = (await (await page.$(".graph-table"))!.boundingBox())!;
+      expect(Math.max(...ends)).toBeLessThanOrEqual(Math.round(table.x + table.width));
+    }
+    clean();
+  });
+
+  it("tells no flags and no codes of what did not happen", async () => {
+    const page = await start({ scenario: "echo-all" }, false);
+    await page.route("**/api/v1/graph?*", async (route) => {
+      // Not one that says that nothing is new.
+      const { "if-none-match": _, ...headers } = route.request().headers();
+      const answer = await route.fetch({ headers });
+      const graph = await answer.json();
+      for (const e of graph.edges) if (e.traffic.tcp) e.traffic.tcp.flags = { UH: 0, UF: 0.5 };
+      await route.fulfill({ response: answer, json: graph });
+    });
+    await page.click("[aria-label='Refresh now']");
+    await page.waitForSelector(".panel .facts >> text=Flags UF");
+    await page.waitForFunction(() => !document.querySelector(".panel .facts")?.textContent?.includes("URX"));
+    expect(await page.locator(".panel .facts >> text=UH").count()).toBe(0);
+    await page.unrouteAll({ behavior: "wait" });
   });
 
   it("tells of what the pointer is on until the reader does anything else", async () => {
@@ -1037,7 +1226,7 @@ describe("lists and objects", () => {
     clean();
   });
 
-  it("say that nothing was saved when the text is no object", async () => {
+  it("say what is wrong when the text is no object, and of another text nothing of it", async () => {
     const page = await start(
       { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
       false,
@@ -1046,8 +1235,8 @@ describe("lists and objects", () => {
     await page.keyboard.press("Control+a");
     await page.keyboard.type("no: object");
     await page.click("text=Check");
-    await page.waitForSelector("[role=alert] >> text=Nothing was saved");
-    await page.waitForSelector(".issues >> text=kind is missing");
+    await page.waitForSelector("[role=alert] >> text=There are errors");
+    await page.waitForSelector(".issues:not(.stale) >> text=kind is missing");
     // What is no YAML has no path, and yet a line.
     await page.locator(".cm-content").click();
     await page.keyboard.press("Control+a");
@@ -1055,6 +1244,37 @@ describe("lists and objects", () => {
     await page.click("text=Check");
     await page.waitForSelector(".issues >> text=line 2");
     await page.waitForSelector(".cm-lintRange-error >> text=spec");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+a");
+    await page.keyboard.type("kind: VirtualService");
+    await page.waitForSelector(".issues.stale >> text=line");
+    expect(await page.locator("[role=alert], .cm-lintRange-error, .cm-lint-marker-error").count()).toBe(0);
+    expect(await page.isDisabled("text=Save")).toBe(true);
+  });
+
+  it("say that nothing was saved when Save was pressed, and what failed when Check was", async () => {
+    const page = await start(
+      { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
+      false,
+    );
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    const { state } = opened!.mock;
+    const fail = (fault: number | undefined) => {
+      state.fault = fault;
+      state.faulty = /config/;
+    };
+    fail(403);
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("[role=alert] >> text=Not checked");
+    fail(undefined);
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("text=Checked: no issues");
+    fail(403);
+    await page.click("text=Save");
+    await page.waitForSelector("[role=alert] >> text=Nothing was saved");
+    expect(state.saved).toBe(0);
   });
 
   it("do not overwrite what somebody else changed", async () => {

@@ -13,6 +13,7 @@ import { describeShare } from "../../src/model/describe";
 import { check } from "../../src/model/expression/evaluate";
 import { changes } from "../../src/model/merge";
 import { ranks } from "../../src/model/rank";
+import { shareTexts } from "../../src/model/shares";
 import { type ViewOptions, view } from "../../src/model/view";
 import { select } from "../../src/panel/selection";
 
@@ -123,13 +124,50 @@ describe("the view", () => {
   it("says what a share is a part of", () => {
     const [first] = of("echo").edges;
     const said = (shareOf: "requests" | "opened" | "open") =>
-      describeShare({ ...first!, share: 0.9, shareOf, service: "echo.shop" }, "client");
+      describeShare({ ...first!, share: 0.9, shareOf, service: "echo.shop" }, "client", "90%");
     expect(said("requests")).toBe("90% of the requests from client to echo.shop in this time");
     expect(said("opened")).toBe("90% of the connections opened from client to echo.shop in this time");
     expect(said("open")).toBe(
       "90% of the connections open from client to echo.shop; none was opened in this time",
     );
-    expect(describeShare({ ...first!, share: undefined }, "client")).toBe("");
+    expect(describeShare({ ...first!, share: undefined }, "client", undefined)).toBe("");
+  });
+
+  it.each([
+    [
+      [0.805, 0.195],
+      ["81%", "19%"],
+    ],
+    [
+      [0.3333, 0.3333, 0.3334],
+      ["33%", "33%", "34%"],
+    ],
+    [
+      [0.945, 0.055],
+      ["95%", "5%"],
+    ],
+    [
+      [0.004, 0.2965, 0.6995],
+      ["0.4%", "29.7%", "69.9%"],
+    ],
+    [
+      [0.0004, 0.9996],
+      ["<0.1%", ">99.9%"],
+    ],
+    [[1], ["100%"]],
+    // A part of the split is not in this graph.
+    [
+      [0.805, 0.1],
+      ["81%", "10%"],
+    ],
+  ])("tells the shares %j of one split as %j, which add up", (shares, texts) => {
+    const [first] = of("echo").edges;
+    const edges = shares.map((share, i) => ({ ...first!, id: `${i}`, service: "echo.shop", share }));
+    const other = { ...first!, id: "other", service: "cart.shop", share: 0.6 };
+    expect([...shareTexts([other, ...edges])]).toEqual([
+      ["other", "60%"],
+      ...texts.map((t, i) => [`${i}`, t]),
+    ]);
   });
 
   it("ranks nodes by the edges that lead to them", () => {
