@@ -132,6 +132,7 @@ fn notices(
             traffic.proxies()
         ));
     }
+    notices.extend(store.missed().notice(traffic.proxies(), reader.confined_to().is_none()));
     if store.age() > FRESH {
         notices.push(format!("Prometheus' newest scrape is of {} s ago", store.age()));
     }

@@ -102,7 +102,7 @@ impl Query {
 pub fn graph(store: &Store, query: &Query) -> Graph {
     let sums: Vec<(&Key, Sum)> = store
         .sums(query.first(), query.at)
-        .filter(|(_, sum)| query.idle || !sum.points.is_empty())
+        .filter(|(_, sum)| !sum.points.is_empty() || (query.idle && !sum.is_lost()))
         .filter(|(key, _)| query.shown(key).is_some())
         .map(|(key, sum)| (&**key, sum))
         .collect();
@@ -229,7 +229,7 @@ fn notices(query: &Query, known: Option<[u32; 2]>) -> Vec<String> {
 }
 
 /// Rounded down.
-fn span(seconds: u64) -> String {
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
         _ => format!("{} min", seconds / 60),

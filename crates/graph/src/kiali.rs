@@ -61,8 +61,11 @@ pub fn kiali<'g>(graph: &'g Graph, asked: Namespaces<'_>, tcp: TcpRate) -> Kiali
 }
 
 fn node<'g>(node: &'g Node, told: &Told<'g>, asked: Namespaces<'_>, tcp: TcpRate) -> NodeData<'g> {
-    let entry = (node.kind == NodeKind::ServiceEntry)
-        .then_some(ServiceEntry { hosts: [node.service.as_deref()], location: "MESH_EXTERNAL" });
+    let entry = (node.kind == NodeKind::ServiceEntry).then_some(ServiceEntry {
+        hosts: [node.service.as_deref()],
+        location: "MESH_EXTERNAL",
+        namespace: node.namespace.as_deref().unwrap_or(UNKNOWN),
+    });
     let [served, routed] =
         [&node.configured.served, &node.configured.routed].map(|hostnames| Hosts { hostnames });
     NodeData {
@@ -197,13 +200,16 @@ fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
     }
 }
 
-/// How connections ended, by their flags.
+/// How connections ended, by their flags; where none did, nothing is wrong with any.
 fn ends<'g>(tcp: &'g Tcp, edge: &'g Edge) -> Pairs<&'g str, Response<'g>> {
     let flagged: f64 = tcp.flags.values().sum();
     let ended = tcp.closed.max(flagged);
     let all = tcp.flags.iter().map(|(flags, rate)| (flags.as_str(), *rate));
     let all = [("-", ended - flagged)].into_iter().chain(all).filter(|(_, rate)| *rate > 0.0);
-    let flags = all.map(|(flags, rate)| (flags, percent(rate / ended))).collect();
+    let mut flags: Pairs<_, _> = all.map(|(flags, rate)| (flags, percent(rate / ended))).collect();
+    if flags.is_empty() {
+        flags.0.push(("-", percent(1.0)));
+    }
     Pairs(vec![("-", Response { flags, hosts: hosts(edge, 1.0) })])
 }
 

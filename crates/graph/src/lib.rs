@@ -9,6 +9,7 @@ pub mod graph;
 pub mod key;
 pub mod kiali;
 mod mesh;
+mod missed;
 pub mod point;
 pub mod prometheus;
 pub mod recent;

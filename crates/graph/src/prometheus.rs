@@ -39,6 +39,11 @@ const TIMES: &str = "max by (job, instance) (timestamp(istio_build)) or \
 max by (job, instance) (timestamp(istio_tcp_connections_opened_total)) or \
 max by (job, instance) (timestamp(istio_requests_total)) or max by (job, instance) (up == 0)";
 
+/// The proxies whose scrapes fail, and when they were scraped in the hour before: what they told may be too long ago to
+/// be read.
+const MISSED: &str = "max by (job, instance) (max_over_time(timestamp(istio_build)[1h:1m])) \
+and on (job, instance) (up == 0)";
+
 /// Seconds that are read first, so that the present is shown at once: a minute that ends with a scrape of a minute ago,
 /// and the time since the scrape before it.
 const PRESENT: u64 = 150;
@@ -50,12 +55,16 @@ struct Reader {
     /// The first step that was not asked for yet.
     next: u32,
     batch: u32,
+    /// Nothing was asked for yet.
+    is_new: bool,
 }
 
 /// What Prometheus says of the steps up to one.
 struct Batch {
     series: Vec<Series>,
     times: Vec<Series>,
+    /// Those who failed before, if nothing was asked for before.
+    missed: Vec<Series>,
     until: u32,
 }
 
@@ -115,7 +124,7 @@ impl Reader {
         let (client, counters) = (Client::new(settings), Counters::new(MOST));
         // The step before the first says where the counters begin.
         let next = step_of(seconds() - ago) - 1;
-        Self { client, counters, next, batch: BATCH }
+        Self { client, counters, next, batch: BATCH, is_new: true }
     }
 
     /// Everything up to the last step that is over.
@@ -175,7 +184,11 @@ impl Reader {
         let ends = [self.next, until].map(|step| (u64::from(step) + 1) * STEP);
         let series = self.client.range(QUERY, ends, STEP).await?;
         let times = self.client.range(TIMES, ends, STEP).await?;
-        Ok(Batch { series, times, until })
+        let missed = match self.is_new {
+            true => self.client.range(MISSED, [ends[1]; 2], STEP).await?,
+            false => Vec::new(),
+        };
+        Ok(Batch { series, times, missed, until })
     }
 
     /// Steps that are asked for next.
@@ -184,7 +197,9 @@ impl Reader {
     }
 
     fn take(&mut self, store: &mut Store, batch: &Batch) {
-        let Batch { series, times, until } = batch;
+        let Batch { series, times, missed, until } = batch;
+        self.is_new = false;
+        self.counters.missed(missed);
         self.counters.take(store, series, times, self.next..=*until);
         self.next = until + 1;
     }

@@ -84,7 +84,7 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             }
         },
     );
-    let known = scraped.unwrap_or(Scraped { since, until: last });
+    let known = scraped.unwrap_or(Scraped { since, until: last, is_lost: false });
     let unobserved =
         [known.since.max(since).saturating_sub(first), last.saturating_sub(known.until)]
             .map(|steps| (steps as usize).min(length));

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::key::Key;
+use crate::missed::Missed;
 use crate::point::Point;
 use crate::texts::Texts;
 use chunk::CHUNK;
@@ -55,6 +56,8 @@ pub struct Store {
     awaited: usize,
     /// Seconds since the newest scrape.
     age: u64,
+    /// Targets whose scrapes fail.
+    missed: Missed,
 }
 
 /// What a key has in a range of steps.
@@ -71,6 +74,13 @@ pub struct Sum {
     pub open: i64,
     /// What is known of the key, if scrapes tell it.
     pub scraped: Option<Scraped>,
+}
+
+impl Sum {
+    /// Whether nothing is known of what was asked for, as scrapes fail.
+    pub fn is_lost(&self) -> bool {
+        self.steps == 0 && self.scraped.is_some_and(|scraped| scraped.is_lost)
+    }
 }
 
 /// How full the store is.
@@ -105,6 +115,7 @@ impl Store {
             is_short: false,
             awaited: 0,
             age: 0,
+            missed: Missed::default(),
         }
     }
 
@@ -282,12 +293,12 @@ impl Store {
     /// What each key has in the steps from `first` to `last`, as far as they are known, in no order; keys without any
     /// are empty. If the last is the step that is not over, a key that has nothing in it yet has as many steps before
     /// it: proxies tell once in a step, and until then the rates would be too low. So has a key that is scraped and
-    /// whose next scrape is awaited.
+    /// whose next scrape is awaited; of one whose scrapes are lost there is what is known of the steps asked for.
     pub fn sums(&self, first: u32, last: u32) -> impl Iterator<Item = (&Arc<Key>, Sum)> {
         self.lines.iter().map(move |(key, line)| {
             let asked = last.min(self.now);
             let last = line.told(last, self.now);
-            let early = asked.saturating_sub(last);
+            let early = if line.is_lost { 0 } else { asked.saturating_sub(last) };
             let since = line.since.max(self.oldest);
             let first = first.saturating_sub(early).max(since);
             let points = if self.awaited > 0 { Point::default() } else { line.sum(first, last) };

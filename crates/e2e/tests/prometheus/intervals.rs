@@ -96,6 +96,14 @@ fn watch(rig: &Rig) -> Result<()> {
         ensure!(rate.is_some_and(is_true), "{rate:?} {}", graph["notices"]);
         let failed = prometheus.query("up{job=\"gateway\"} == 0")?;
         ensure!(!failed.is_empty(), "all are well");
+        let (notices, missed) = (graph["notices"].to_string(), "cannot scrape 1 of 2 proxies (");
+        ensure!(notices.contains(missed), "{notices}");
+        let (_, status) = page(&follower, "/api/v1/status")?;
+        ensure!(status["notices"].to_string().contains(missed), "{status}");
+        let mut command = rig.mesh.lateen(&["graph", "--prometheus", &prometheus.url()])?;
+        let said = command.output().context("starting lateen")?.stderr;
+        let said = String::from_utf8_lossy(&said);
+        ensure!(said.contains(missed), "{said}");
         Ok(())
     })?;
     run("nft", &["delete table inet broken"])?;

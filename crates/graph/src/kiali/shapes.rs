@@ -75,6 +75,7 @@ pub struct ServiceName<'g> {
 pub struct ServiceEntry<'g> {
     pub hosts: [Option<&'g str>; 1],
     pub location: &'static str,
+    pub namespace: &'g str,
 }
 
 /// Which kind of gateway it is, and what it serves.

@@ -109,6 +109,10 @@ fn what_was_not_asked_for_is_outside() {
         let store = store_of(client(), service("bank.example", namespace), Party::default());
         let all = nodes(&store, &query(GraphType::Workload, Some(asked)));
         let entry = &all[&format!("serviceEntry/{namespace}/bank")];
+        let expected = json!({
+            "hosts": ["bank.example"], "location": "MESH_EXTERNAL", "namespace": entry["namespace"],
+        });
+        assert_eq!(entry["isServiceEntry"], expected);
         ["isServiceEntry", "isOutside", "isInaccessible"].map(|mark| !entry[mark].is_null())
     };
     assert_eq!(of("shop", "shop"), [true, false, false], "an entry of what was asked for");
@@ -157,7 +161,12 @@ fn an_edge_has_its_protocol_without_rates_too() {
         told["elements"]["edges"][0]["data"]["traffic"].clone()
     };
     assert_eq!(told(TcpRate::None), json!({"protocol": "tcp"}));
-    assert_eq!(told(TcpRate::Sent)["rates"], json!({"tcp": "10.00"}));
+    let expected = json!({
+        "protocol": "tcp",
+        "rates": {"tcp": "10.00"},
+        "responses": {"-": {"flags": {"-": "100.0"}, "hosts": {}}},
+    });
+    assert_eq!(told(TcpRate::Sent), expected, "no connection has ended");
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl Counters {
         self.targets.count()
     }
 
+    /// Proxies whose scrapes failed before the first step, with the times of their last ones.
+    pub fn missed(&mut self, before: &[Series]) {
+        self.targets.missed_before(before);
+    }
+
     /// Series that found no room when counters were taken last.
     pub fn left_out(&self) -> u64 {
         self.left_out
@@ -72,6 +77,7 @@ impl Counters {
             store.known_since(step);
         }
         store.awaits(self.targets.awaited(), self.targets.age());
+        store.misses(self.targets.all_missed());
         let (mut courses, mut texts) = (HashMap::<Key, Course>::new(), Texts::default());
         let mut open: HashMap<Key, i64> = HashMap::new();
         let mut told = Told::new();
@@ -156,7 +162,7 @@ impl Counters {
 
 impl Series {
     /// The count at the end of a step; none of a series that has ended.
-    fn at(&self, step: u32) -> Option<u64> {
+    pub fn at(&self, step: u32) -> Option<u64> {
         let sample = self.values.last()?;
         let is_there = step_at(sample.time) == step && !sample.value.is_nan();
         is_there.then(|| sample.value.round() as u64)

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::counters::{hash, step_at};
 use super::series::{Sample, Series};
+use crate::missed::Missed;
 use crate::store::{LAG, STEP, Scraped};
 
 /// Milliseconds of a step.
@@ -13,7 +14,7 @@ const LENGTH: u64 = STEP * 1000;
 /// The longest time that a rise is spread over.
 const LONGEST: u64 = LAG as u64 * LENGTH;
 
-/// Intervals that a target is waited for whose scrapes fail: Prometheus says nothing of it meanwhile.
+/// Intervals that a target is waited for whose scrapes fail; then what others tell is shown without it.
 const PATIENCE: u64 = 3;
 
 /// The longest interval that is taken for usual before one is known, in milliseconds.
@@ -29,11 +30,21 @@ pub struct Interval {
 #[derive(Debug, Default)]
 pub struct Targets {
     all: HashMap<u64, Target>,
+    /// Those whose last scrape failed, also those that have not been seen for too long.
+    missed: HashMap<u64, Away>,
     /// The first scrape of all.
     begun: Option<u64>,
     /// The steps that were taken last.
     first: u32,
     now: u32,
+}
+
+/// A target whose scrapes fail.
+#[derive(Debug)]
+struct Away {
+    instance: String,
+    /// Since when, in milliseconds since 1970.
+    since: u64,
 }
 
 #[derive(Debug)]
@@ -45,6 +56,8 @@ pub struct Target {
     last: Interval,
     /// The last one at each of the steps that were taken last.
     intervals: Vec<Interval>,
+    /// How long the last one was that no failed scrape was in.
+    usual: u64,
     /// Whether the last scrape that was tried failed.
     is_missed: bool,
 }
@@ -60,19 +73,43 @@ impl Targets {
             let target = self.all.entry(id(series)).or_insert_with(|| Target::new(first));
             target.seen.1 = target.seen.1.max(last);
         }
+        self.miss(times);
         let times: HashMap<u64, BTreeMap<u32, u64>> =
             times.iter().map(|series| (id(series), milliseconds(series))).collect();
         for (id, target) in &mut self.all {
             target.intervals.clear();
-            let times = times.get(id);
-            target.is_missed = times.and_then(|times| times.get(&self.now)) == Some(&0);
-            if target.seen.1 >= self.first {
-                target.take(times, steps.clone());
-            }
+            target.take(times.get(id), steps.clone());
         }
         let begun =
             || self.all.values().map(|target| target.begun).filter(|begun| *begun > 0).min();
         self.begun = self.begun.or_else(begun);
+    }
+
+    /// Takes proxies whose scrapes have failed for long, with the times of their last ones.
+    pub fn missed_before(&mut self, all: &[Series]) {
+        for series in all {
+            let Some(sample) = series.values.last() else { continue };
+            let away = Away::new(series, (sample.value * 1000.0) as u64);
+            self.missed.insert(id(series), away);
+        }
+    }
+
+    /// Notes whose last scrape failed, if it is a proxy's: others that Prometheus scrapes are none of ours.
+    fn miss(&mut self, times: &[Series]) {
+        let mut before = std::mem::take(&mut self.missed);
+        for series in times.iter().filter(|series| series.at(self.now) == Some(0)) {
+            let id = id(series);
+            let seen = |target: &Target| Away::new(series, (u64::from(target.seen.1) + 1) * LENGTH);
+            let away = self.all.get(&id).map(seen).or_else(|| before.remove(&id));
+            self.missed.extend(away.map(|away| (id, away)));
+        }
+    }
+
+    /// Those whose last scrape failed.
+    pub fn all_missed(&self) -> Missed {
+        let end = (u64::from(self.now) + 1) * LENGTH;
+        let seconds = |away: &Away| end.saturating_sub(away.since) / 1000;
+        Missed::of(self.missed.values().map(|away| (&*away.instance, seconds(away))))
     }
 
     /// Forgets those that were not seen for so many steps.
@@ -117,13 +154,12 @@ impl Targets {
         self.all.get(&id(series))
     }
 
-    /// What a target has told everything of whose scrapes fail, but not for long: it may be well.
+    /// What a target has told everything of whose scrapes fail: it may be well, and carry what it did.
     pub fn missed(&self, id: u64) -> Option<Scraped> {
         let target = self.all.get(&id).filter(|target| target.is_missed)?;
-        let Interval { after, until } = target.last;
-        let patience = (PATIENCE * (until - after)).min(LONGEST);
-        let is_waited_for = (u64::from(self.now) + 1) * LENGTH <= until + patience;
-        self.scraped(target).filter(|_| is_waited_for)
+        let patience = (PATIENCE * target.usual).min(LONGEST);
+        let is_lost = (u64::from(self.now) + 1) * LENGTH > target.last.until + patience;
+        self.scraped(target).map(|scraped| Scraped { is_lost, ..scraped })
     }
 
     /// The time that the value of a target at a step rose in; `None` if the step is not one of the last.
@@ -138,14 +174,20 @@ impl Targets {
         let is_late = target.begun > self.begun? + LONGEST;
         let since = if is_late { 0 } else { step_from(target.begun) };
         let until = ((until / LENGTH) as u32).saturating_sub(1);
-        target.is_known().then_some(Scraped { since, until })
+        target.is_known().then_some(Scraped { since, until, is_lost: false })
+    }
+}
+
+impl Away {
+    fn new(series: &Series, since: u64) -> Self {
+        Self { instance: series.metric.get("instance").unwrap_or_default().to_owned(), since }
     }
 }
 
 impl Target {
     fn new(first: u32) -> Self {
-        let (last, intervals) = Default::default();
-        Self { seen: (first, first), begun: 0, last, intervals, is_missed: false }
+        let (begun, last, intervals, is_missed) = Default::default();
+        Self { seen: (first, first), begun, last, intervals, usual: LENGTH, is_missed }
     }
 
     /// The first step at which it had values.
@@ -169,6 +211,7 @@ impl Target {
             if let Some(time) = time.filter(|_| step >= self.seen.0) {
                 self.scraped(time.clamp(end.saturating_sub(LONGEST), end));
             }
+            self.is_missed = times.and_then(|times| times.get(&step)) == Some(&0);
             let own = Interval { after: end - LENGTH, until: end };
             self.intervals.push(if self.begun > 0 { self.last } else { own });
         }
@@ -179,8 +222,12 @@ impl Target {
         if self.begun == 0 {
             self.begun = time;
             self.last = Interval { after: time.saturating_sub(LENGTH), until: time };
+        } else if time > before && self.is_missed {
+            // It was there all the time, and so was what it counted.
+            self.last = Interval { after: before, until: time };
         } else if time > before {
             self.last = Interval { after: before.max(time.saturating_sub(LONGEST)), until: time };
+            self.usual = time - self.last.after;
         }
     }
 }

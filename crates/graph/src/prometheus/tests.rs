@@ -1,5 +1,6 @@
 //! What is read from a Prometheus, whose answers are scripted.
 
+mod missed;
 mod scrapes;
 
 use std::collections::BTreeMap;

@@ -27,6 +27,8 @@ pub struct Line {
     pub since: u32,
     /// The last step of which scrapes have told everything, if they tell it.
     pub until: Option<u32>,
+    /// Nothing is known of what came after it, however long that takes.
+    pub is_lost: bool,
     /// The step that is not over, and what it has so far.
     pub step: u32,
     pub current: Point,
@@ -38,7 +40,8 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        Self { key, route, chunks, sums, sum, since: 0, until: None, step: 0, current, open: 0 }
+        let (since, until, is_lost, step, open) = Default::default();
+        Self { key, route, chunks, sums, sum, since, until, is_lost, step, current, open }
     }
 
     /// What its points cost.
@@ -225,7 +228,7 @@ impl Line {
     }
 
     pub fn scraped(&self) -> Option<Scraped> {
-        Some(Scraped { since: self.since, until: self.until? })
+        Some(Scraped { since: self.since, until: self.until?, is_lost: self.is_lost })
     }
 
     fn current(&self, first: u32, last: u32) -> Option<&Point> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{KEPT, Store};
 use crate::key::Key;
+use crate::missed::Missed;
 use crate::point::Point;
 
 /// Steps that a scrape may be behind: for so long Prometheus takes a sample for the present.
@@ -16,12 +17,22 @@ pub const LAG: u32 = 60;
 pub struct Scraped {
     pub since: u32,
     pub until: u32,
+    /// Scrapes have failed for so long that they are not waited for: what came then is not known.
+    pub is_lost: bool,
 }
 
 impl Scraped {
-    /// Those of several: what one of them does not know yet, they do not know together.
+    /// Those of several: what one of them does not know yet, they do not know together. They go on without one that is
+    /// lost.
     pub fn and(self, other: Self) -> Self {
-        Self { since: self.since.max(other.since), until: self.until.min(other.until) }
+        match (self.is_lost, other.is_lost) {
+            (true, false) => other,
+            (false, true) => self,
+            (is_lost, _) => {
+                let (since, until) = (self.since.max(other.since), self.until.min(other.until));
+                Self { since, until, is_lost }
+            }
+        }
     }
 
     /// Those from which on something is shown, and up to which nothing is missing.
@@ -47,6 +58,15 @@ impl Store {
     /// newest scrape is so many seconds old.
     pub fn awaits(&mut self, targets: usize, age: u64) {
         (self.awaited, self.age) = (targets, age);
+    }
+
+    /// These cannot be scraped.
+    pub fn misses(&mut self, missed: Missed) {
+        self.missed = missed;
+    }
+
+    pub fn missed(&self) -> &Missed {
+        &self.missed
     }
 
     pub fn age(&self) -> u64 {
@@ -82,8 +102,10 @@ impl Store {
     pub fn scraped(&mut self, of: impl Fn(&Key) -> Option<Scraped>) {
         for (key, line) in &mut self.lines {
             match of(key) {
-                Some(Scraped { since, until }) => (line.since, line.until) = (since, Some(until)),
-                None => line.until = line.until.map(|_| u32::MAX),
+                Some(Scraped { since, until, is_lost }) => {
+                    (line.since, line.until, line.is_lost) = (since, Some(until), is_lost);
+                }
+                None => (line.until, line.is_lost) = (line.until.map(|_| u32::MAX), false),
             }
         }
     }

@@ -9,38 +9,38 @@ use crate::store::{KEPT, LAG, STEP, Store};
 use crate::view::GraphType;
 
 /// Connections in a second.
-const RATE: f64 = 13.0;
+pub const RATE: f64 = 13.0;
 /// The step that is not over when a test has read everything.
-const NOW: u32 = 300_000_000;
+pub const NOW: u32 = 300_000_000;
 
-/// A proxy of the workload that its name begins with. It counts since 1970, as a Prometheus scrapes it.
+/// A proxy of the workload that its name begins with, of the client's unless its name ends with `server`. It counts since 1970, as a Prometheus scrapes it.
 #[derive(Clone)]
-struct Proxy {
-    name: &'static str,
+pub struct Proxy {
+    pub name: &'static str,
     /// Seconds between scrapes, and those of the first one.
-    interval: f64,
-    began: f64,
+    pub interval: f64,
+    pub began: f64,
     /// Steps at which there is nothing of it.
-    gone: Range<u32>,
+    pub gone: Range<u32>,
     /// Seconds within which its scrapes fail.
-    failing: Range<f64>,
+    pub failing: Range<f64>,
     /// Seconds at which it counts from zero.
-    restarted: f64,
+    pub restarted: f64,
 }
 
 /// A graph that is read from proxies.
-struct Reading {
+pub struct Reading {
     proxies: Vec<Proxy>,
-    store: Store,
-    counters: Counters,
+    pub store: Store,
+    pub counters: Counters,
     next: u32,
 }
 
-fn end(step: u32) -> f64 {
+pub fn end(step: u32) -> f64 {
     f64::from(step + 1) * STEP as f64
 }
 
-fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
+pub fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
     Proxy { name, interval, began, gone: 0..0, failing: 0.0..0.0, restarted: 0.0 }
 }
 
@@ -58,7 +58,10 @@ impl Proxy {
     fn answer(&self, steps: RangeInclusive<u32>) -> [Series; 2] {
         let of = |name: &str, values: Vec<(u32, f64)>| {
             let workload = self.name.split('-').next().unwrap();
-            series(name, &[("instance", self.name), ("source_workload", workload)], &values)
+            let reporter = if self.name.ends_with("server") { "destination" } else { "source" };
+            let labels =
+                [("instance", self.name), ("source_workload", workload), ("reporter", reporter)];
+            series(name, &labels, &values)
         };
         let counted = |at: f64| match at >= self.restarted {
             true => RATE * (at - self.restarted),
@@ -74,14 +77,14 @@ impl Proxy {
 
 impl Reading {
     /// From so many steps before now on.
-    fn new(proxies: &[Proxy], steps: u32) -> Self {
+    pub fn new(proxies: &[Proxy], steps: u32) -> Self {
         let next = NOW - steps;
         let store = Store::of_scrapes(64 << 20, u64::from(next) * STEP);
         Self { proxies: proxies.to_vec(), store, counters: Counters::new(MOST), next }
     }
 
     /// Up to this step, so many at once.
-    fn read(&mut self, last: u32, batch: u32) {
+    pub fn read(&mut self, last: u32, batch: u32) {
         while self.next <= last {
             let steps = self.next..=last.min(self.next + batch - 1);
             let answers = self.proxies.iter().map(|proxy| proxy.answer(steps.clone()));
@@ -106,13 +109,13 @@ impl Reading {
     }
 
     /// The rates of all edges, and what is said about them.
-    fn rates(&self, duration: u64) -> (Vec<f64>, Vec<String>) {
+    pub fn rates(&self, duration: u64) -> (Vec<f64>, Vec<String>) {
         let graph = graph(&self.store, &self.query(duration));
         let rate = |edge: &crate::view::Edge| edge.traffic.tcp.as_ref().unwrap().opened;
         (graph.edges.iter().map(rate).collect(), graph.notices)
     }
 
-    fn course(&self, id: &str, duration: u64) -> Vec<Option<f64>> {
+    pub fn course(&self, id: &str, duration: u64) -> Vec<Option<f64>> {
         let query = self.query(duration);
         let query = Query { at: query.at - 1, ..query };
         let mut course = crate::series::series(&self.store, id, &query);
@@ -120,7 +123,7 @@ impl Reading {
     }
 }
 
-fn is_true(rate: f64) -> bool {
+pub fn is_true(rate: f64) -> bool {
     (rate / RATE - 1.0).abs() < 0.05
 }
 
@@ -321,7 +324,7 @@ fn one_scrape_that_fails_changes_no_rate_and_a_proxy_that_is_gone_ends() {
         reading.read(step, 1);
         let (rates, _) = reading.rates(30);
         match NOW - step {
-            // The last scrape was 8 s before, and is waited for 45 s.
+            // The last scrape was 8 s before, and is waited for 45 s; then nothing of 30 s is known of the other.
             54.. => assert!(is_true(rates.iter().sum::<f64>() / 3.0), "{rates:?}"),
             ..40 => assert!(rates.len() == 1 && is_true(rates[0]), "{rates:?}"),
             _ => {}
