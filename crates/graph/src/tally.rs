@@ -119,10 +119,11 @@ impl Sums {
         self.0.iter().map(|sum| count(sum) as f64 / sum.seconds()).sum()
     }
 
+    /// By name, without what there was nothing of.
     fn rates(&self, counts: fn(&Sum) -> &Counts) -> BTreeMap<String, f64> {
         let mut rates = BTreeMap::new();
         for sum in &self.0 {
-            for (name, count) in counts(sum) {
+            for (name, count) in counts(sum).iter().filter(|(_, count)| **count > 0) {
                 *rates.entry(name.clone()).or_default() += *count as f64 / sum.seconds();
             }
         }
