@@ -207,7 +207,7 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
             })
         };
         tells("lost", &["IST0101", "spec.accessLogging[0].providers[0].name", "add it"])?;
-        tells("b-second", &["IST0160", "a-first is older"])?;
+        tells("b-second", &["IST0160", "a-first comes first"])?;
         let refused = mesh.apply_fails(&telemetry(
             "default",
             "bad",
