@@ -208,3 +208,20 @@ fn latency(all: &Native) -> Option<Latency> {
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Sum, Sums, Tally};
+
+    #[test]
+    fn flags_and_codes_of_nothing_are_left_out() {
+        let flags = [("UF".to_owned(), 5), ("UH".to_owned(), 0)].into();
+        let codes = [("200".to_owned(), 1), ("503".to_owned(), 0)].into();
+        let sum = Sum { steps: 1, flags, codes, ..Sum::default() };
+        let [tcp, http] = [sum.clone(), sum].map(|sum| Sums(vec![sum]));
+        let traffic = Tally { tcp, http, ..Tally::default() }.traffic();
+        let (tcp, http) = (traffic.tcp.unwrap(), traffic.http.unwrap());
+        assert!(tcp.flags.into_keys().eq(["UF"]) && http.flags.into_keys().eq(["UF"]));
+        assert!(http.codes.into_keys().eq(["200"]));
+    }
+}
