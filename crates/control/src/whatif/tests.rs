@@ -196,9 +196,10 @@ fn an_object_that_comes_after_another_is_told_once_whichever_comes_before() {
         world.apply(Change::Put(Box::new(reading(kind(&object), object).resource.unwrap())));
         [told.own, told.others].map(|issues| lines(&issues))
     };
-    assert_eq!(put(telemetry("c", "envoy")), [vec![], vec![]]);
-    assert_eq!(put(telemetry("b", "envoy")), [vec![], vec![before("c", "b")]]);
-    assert_eq!(put(telemetry("a", "envoy")), [vec![], vec![before("b", "a")]]);
+    let no_line: Vec<String> = Vec::new();
+    assert_eq!(put(telemetry("c", "envoy")), [no_line.clone(), no_line.clone()]);
+    assert_eq!(put(telemetry("b", "envoy")), [no_line.clone(), vec![before("c", "b")]]);
+    assert_eq!(put(telemetry("a", "envoy")), [no_line, vec![before("b", "a")]]);
 }
 
 #[test]
