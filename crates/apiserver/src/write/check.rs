@@ -148,7 +148,8 @@ pub fn meaning(
     }
 }
 
-/// Whether a problem with the schema is what a finding says: it is of the same field, or of what has the field and names it.
+/// Whether a problem with the schema is what a finding says: it is of the same field, or of what has the field
+/// and names it.
 fn is_told(problem: &Problem, issue: &Issue) -> bool {
     let place = |path: &str| path.replace('[', ".").replace(']', "");
     let path = place(&issue.path);
