@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lateen_api::intent::Intent;
-use lateen_api::issue::Issue;
+use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::Kind;
 use lateen_api::resource::Key;
-use lateen_model::convert::NOT_SUPPORTED;
+use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::service::Labels;
 use lateen_model::{Change, Snapshot, World};
 use lateen_runtime::pages::Reader;
@@ -151,8 +151,21 @@ fn outlook(present: Present, kind: &'static Kind, intent: Intent, gateways: &[La
     let (own, mut others): (BTreeSet<_>, BTreeSet<_>) =
         all.into_iter().partition(|issue| issue.object == name);
     let unserved = unserved(&before, gateways);
-    others.retain(|issue| present.said.binary_search(issue).is_err() && !unserved.contains(issue));
+    others.retain(|issue| {
+        present.said.binary_search(issue).is_err()
+            && !unserved.contains(issue)
+            && !loses_already(&present.said, issue)
+    });
     Outlook { own, others }
+}
+
+/// Whether another object came before that one already: which of them it is makes no difference.
+fn loses_already(said: &[Issue], issue: &Issue) -> bool {
+    let same = |other: &Issue| {
+        (&other.object, &other.path, other.code) == (&issue.object, &issue.path, issue.code)
+    };
+    let of_two = [CONFLICT, Code::MULTIPLE_TELEMETRIES_WITHOUT_WORKLOAD_SELECTORS];
+    of_two.contains(&issue.code) && said.iter().any(same)
 }
 
 /// The Gateways that no gateway serves, if there is one.

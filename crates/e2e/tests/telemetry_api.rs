@@ -207,7 +207,7 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
             })
         };
         tells("lost", &["IST0101", "spec.accessLogging[0].providers[0].name", "add it"])?;
-        tells("b-second", &["IST0160", "a-first is older"])?;
+        tells("b-second", &["IST0160", "a-first comes first"])?;
         let refused = mesh.apply_fails(&telemetry(
             "default",
             "bad",
@@ -223,6 +223,47 @@ fn an_unknown_provider_and_a_second_object_are_told_on_their_status() {
         let path = "extensionProviders[0].envoyFileAccessLog.logFormat.text";
         ensure!(refused.contains(path) && refused.contains("%NOPE%"), "{refused}");
         Ok(())
+    });
+}
+
+#[test]
+fn a_provider_that_leads_nowhere_is_told_to_kubectl_and_on_the_status_of_who_names_it() {
+    isolated(|| {
+        let mesh = lateen_e2e::mesh()?;
+        let to = |host: &str| {
+            let host = format!("{host}.default.svc.cluster.local");
+            mesh_config(&[format!("{{name: als, envoyTcpAls: {{service: {host}, port: 80}}}}")])
+        };
+        mesh.apply(&(to("als") + &service("als", 80, "app: als")))?;
+        let spec = "  accessLogging: [{providers: [{name: als}]}]\n";
+        mesh.apply(&telemetry("default", "cs", ("app", "a"), spec))?;
+        let user = "Telemetry default/cs: spec.accessLogging[0].providers[0].name: ";
+        let apply = ["apply", "--dry-run=server", "--warnings-as-errors", "-f", "-"];
+        let field = "data.mesh.extensionProviders[0].envoyTcpAls.service: nothing is sent to provider \"als\"";
+        let user_too = format!("{user}nothing is sent to provider \"als\"");
+        let removed = format!("{user}meshConfig.extensionProviders has no \"als\"");
+        let other = mesh_config(&["{name: other, prometheus: {}}".to_owned()]);
+        for (config, told) in [(to("gone"), vec![field, &*user_too]), (other, vec![&*removed])] {
+            wait_until("the warnings", SOON, || {
+                let said = mesh.kubectl_tool().fails_with_input(&apply, &config)?;
+                ensure!(told.iter().all(|words| said.contains(words)), "{said}");
+                Ok(())
+            })?;
+        }
+        let status_has = |expected: bool| {
+            wait_until("the status", SOON, || {
+                let status = mesh.object("telemetries", "cs")?["status"].to_string();
+                let has = status.contains("nothing is sent to provider \\\"als\\\": no service");
+                ensure!(has == expected, "{status}");
+                Ok(())
+            })
+        };
+        mesh.apply(&to("gone"))?;
+        status_has(true)?;
+        mesh.apply(&service("gone", 80, "app: als"))?;
+        status_has(false)?;
+        mesh.kubectl(&["delete", "service", "gone"])?;
+        status_has(true)
     });
 }
 

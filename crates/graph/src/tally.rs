@@ -119,10 +119,11 @@ impl Sums {
         self.0.iter().map(|sum| count(sum) as f64 / sum.seconds()).sum()
     }
 
+    /// By name, without what there was nothing of.
     fn rates(&self, counts: fn(&Sum) -> &Counts) -> BTreeMap<String, f64> {
         let mut rates = BTreeMap::new();
         for sum in &self.0 {
-            for (name, count) in counts(sum) {
+            for (name, count) in counts(sum).iter().filter(|(_, count)| **count > 0) {
                 *rates.entry(name.clone()).or_default() += *count as f64 / sum.seconds();
             }
         }
@@ -206,4 +207,21 @@ fn latency(all: &Native) -> Option<Latency> {
 
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sum, Sums, Tally};
+
+    #[test]
+    fn flags_and_codes_of_nothing_are_left_out() {
+        let flags = [("UF".to_owned(), 5), ("UH".to_owned(), 0)].into();
+        let codes = [("200".to_owned(), 1), ("503".to_owned(), 0)].into();
+        let sum = Sum { steps: 1, flags, codes, ..Sum::default() };
+        let [tcp, http] = [sum.clone(), sum].map(|sum| Sums(vec![sum]));
+        let traffic = Tally { tcp, http, ..Tally::default() }.traffic();
+        let (tcp, http) = (traffic.tcp.unwrap(), traffic.http.unwrap());
+        assert!(tcp.flags.into_keys().eq(["UF"]) && http.flags.into_keys().eq(["UF"]));
+        assert!(http.codes.into_keys().eq(["200"]));
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::convert::entry::Entry;
 use crate::convert::service::Slice;
+use crate::meta::Meta;
 use crate::routing::{DestinationRule, Gateway, Sidecar, VirtualService};
 use crate::service::{Labels, Service};
 use crate::telemetry::Telemetry;
@@ -29,6 +30,8 @@ pub struct Tables {
     pub gateways: Table<Gateway>,
     pub sidecars: Table<Sidecar>,
     pub telemetries: Table<Telemetry>,
+    /// Gateways of the Gateway API: that they are there.
+    pub api_gateways: Table<Meta>,
     pub namespaces: Arc<BTreeMap<String, Labels>>,
 }
 
@@ -48,6 +51,7 @@ impl Tables {
         part(&mut self.gateways);
         part(&mut self.sidecars);
         part(&mut self.telemetries);
+        part(&mut self.api_gateways);
         part(&mut self.namespaces);
     }
 
@@ -69,6 +73,7 @@ impl Tables {
             gateways: only(&self.gateways, namespaces),
             sidecars: only(&self.sidecars, namespaces),
             telemetries: only(&self.telemetries, namespaces),
+            api_gateways: only(&self.api_gateways, namespaces),
             namespaces: Arc::new(
                 labels.map(|(name, labels)| (name.clone(), labels.clone())).collect(),
             ),

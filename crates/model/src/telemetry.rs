@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::meta::Meta;
 use crate::service::Labels;
 
-pub use index::TelemetryIndex;
+pub use index::{GATEWAY_NAME, TelemetryIndex};
 pub use logs::{Log, logs};
 pub use metrics::{Change, Counted, metrics};
 pub use traces::{Traced, traces};
@@ -37,8 +37,16 @@ pub enum Scope {
     /// Everybody; in the root namespace the whole mesh.
     All,
     Labels(Labels),
-    /// Gateways of the Gateway API, by name.
-    Gateways(Vec<String>),
+    /// Gateways of the Gateway API.
+    Gateways(Vec<Target>),
+}
+
+/// An object that is named by another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub name: String,
+    /// The field that names it.
+    pub path: String,
 }
 
 /// One side of a connection.

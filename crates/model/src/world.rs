@@ -260,6 +260,9 @@ impl World {
                 let found = telemetry(meta, &item.spec, notes).map(Arc::new);
                 set(&mut tables.telemetries, name, found);
             }
+            Resource::GatewayApiGateway(_) => {
+                set(&mut tables.api_gateways, name, Some(Arc::clone(meta)));
+            }
             Resource::ConfigMap(item) if name == self.mesh_config => {
                 let text = item.data.as_ref().and_then(|data| data.get(MESH_KEY));
                 self.set_mesh(text.map_or("", String::as_str), notes);
@@ -317,6 +320,7 @@ impl World {
                 _ => {}
             },
             ("telemetry.istio.io", "Telemetry") => gone(&mut tables.telemetries, &name),
+            ("gateway.networking.k8s.io", "Gateway") => gone(&mut tables.api_gateways, &name),
             _ => {}
         }
         self.forgive(key);
@@ -359,6 +363,7 @@ impl World {
                 _ => Vec::new(),
             },
             ("telemetry.istio.io", "Telemetry") => of(tables.telemetries.keys().collect()),
+            ("gateway.networking.k8s.io", "Gateway") => of(tables.api_gateways.keys().collect()),
             _ => Vec::new(),
         }
     }
@@ -376,7 +381,9 @@ impl World {
                 "networking.istio.io",
                 "VirtualService" | "DestinationRule" | "Gateway" | "Sidecar",
             ) => dirty.routes = true,
-            ("telemetry.istio.io", "Telemetry") => dirty.telemetry = true,
+            ("telemetry.istio.io", "Telemetry") | ("gateway.networking.k8s.io", "Gateway") => {
+                dirty.telemetry = true;
+            }
             ("", "Namespace") => {}
             ("", "ConfigMap") if is_mesh_config => {}
             _ => return,

@@ -23,6 +23,9 @@ use crate::proxy::STATS_FILTER;
 use crate::tcp::outbound_name;
 use crate::wire::duration;
 
+/// How an object is before another that is for the same.
+pub const FIRST: &str = "comes first (by creation, then by name)";
+
 /// What is reported, by side.
 #[derive(Debug, Default)]
 pub struct Reporting {
@@ -45,8 +48,8 @@ impl Reporting {
             let selecting = context.snapshot.telemetry().selecting(namespace, labels);
             for loser in selecting.skip(1).cloned().collect::<Vec<_>>() {
                 let message = format!(
-                    "{} is older and selects workload {} too: only that one has an effect on it; merge \
-                     the two",
+                    "{} {FIRST} and selects workload {} too: only that one has an effect on it; \
+                     merge the two",
                     winner.meta.object, context.proxy.name
                 );
                 let code = Code::CONFLICTING_TELEMETRY_WORKLOAD_SELECTORS;
@@ -93,11 +96,14 @@ impl Reported {
                 for log in logs {
                     match access_log::of_provider(context, &log) {
                         Ok(logger) => all.extend(logger),
-                        Err(reason) => context.issues.extend(unreachable(
-                            context.snapshot,
-                            &log.provider,
-                            &reason,
-                        )),
+                        Err(reason) => {
+                            let provider = &log.provider;
+                            let told = unreachable(context.snapshot, provider, &reason);
+                            context.issues.extend(told);
+                            let users =
+                                applied.iter().flat_map(|object| lost(object, provider, &reason));
+                            context.issues.extend(users);
+                        }
                     }
                 }
                 all
@@ -191,8 +197,29 @@ pub fn unreachable(snapshot: &Snapshot, provider: &Provider, reason: &str) -> Op
     let object = snapshot.mesh().object.clone()?;
     let (place, field) = (provider.place?, provider.field());
     let path = format!("data.mesh.extensionProviders[{place}].{field}.service");
-    let message = format!("nothing is sent to provider {:?}: {reason}", provider.name);
+    let message = nothing_sent(provider, reason);
     Some(Issue::error(object, path, Code::REFERENCED_RESOURCE_NOT_FOUND, message))
+}
+
+/// The message about a provider that cannot be used; the same in MeshConfig and wherever it is named.
+pub fn nothing_sent(provider: &Provider, reason: &str) -> String {
+    format!("nothing is sent to provider {:?}: {reason}", provider.name)
+}
+
+/// That a provider to which an object logs cannot be used.
+fn lost(object: &Telemetry, provider: &Provider, reason: &str) -> Vec<Issue> {
+    let mut found = Vec::new();
+    for (at, item) in object.logging.iter().enumerate() {
+        for (i, name) in item.providers.iter().enumerate() {
+            if name.eq_ignore_ascii_case(&provider.name) {
+                let path = format!("spec.accessLogging[{at}].providers[{i}].name");
+                let (code, message) =
+                    (Code::REFERENCED_RESOURCE_NOT_FOUND, nothing_sent(provider, reason));
+                found.push(Issue::error(object.meta.object.clone(), path, code, message));
+            }
+        }
+    }
+    found
 }
 
 fn stats(counted: Option<Counted>) -> Filter {

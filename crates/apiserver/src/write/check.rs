@@ -1,6 +1,7 @@
 //! Whether an object may be stored: in, the object as sent or as it would be stored; out, refusals
 //! with the field's path, and warnings.
 
+use lateen_api::issue::Issue;
 use lateen_api::kinds::{Kind, Source};
 use lateen_api::validate;
 use serde_json::Value;
@@ -118,13 +119,17 @@ pub fn meaning(
     causes.extend(found);
     // What was stored before a bound or rule was there stays until its spec is changed.
     let is_new = old.is_none_or(|old| old.get("spec") != value.get("spec"));
-    if kind.source == Source::Istio && subresource.is_empty() && is_new {
-        let problems = strict::check_limits(kind, kind.storage_version(), value);
-        causes.extend(problems.iter().map(cause));
-    }
+    let problems = match kind.source == Source::Istio && subresource.is_empty() && is_new {
+        true => strict::check_limits(kind, kind.storage_version(), value),
+        false => Vec::new(),
+    };
+    causes.extend(problems.iter().map(cause));
     // The mesh's own settings are in a ConfigMap.
     if kind.source == Source::Istio || kind.kind == "ConfigMap" {
         for issue in validate::validate(kind, kind.storage_version(), value) {
+            if problems.iter().any(|problem| is_told(problem, &issue)) {
+                continue;
+            }
             if issue.is_error() {
                 causes.push(Cause {
                     reason: "FieldValueInvalid".to_owned(),
@@ -143,10 +148,49 @@ pub fn meaning(
     }
 }
 
+/// Whether a problem with the schema is what a finding says: it is of the same field, or of what has the field
+/// and names it.
+fn is_told(problem: &Problem, issue: &Issue) -> bool {
+    let place = |path: &str| path.replace('[', ".").replace(']', "");
+    let path = place(&issue.path);
+    let Some(rest) = path.strip_prefix(&place(&problem.path)) else { return false };
+    let names = |field: &str| problem.message.to_lowercase().contains(&field.to_lowercase());
+    rest.is_empty() || rest.strip_prefix('.').is_some_and(names)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::remove;
+    use lateen_api::kinds::by_kind;
     use serde_json::json;
+
+    use super::{meaning, remove};
+
+    #[test]
+    fn what_the_schema_refuses_is_told_once() {
+        let target = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "g"});
+        let cases = [
+            (json!({"tracing": [{"randomSamplingPercentage": 101}]}), 1),
+            (json!({"selector": {"matchLabels": {"a": "b"}}, "targetRefs": [target]}), 1),
+            (
+                json!({"metrics": [{"overrides": [{"tagOverrides": {"a": {"operation": "REMOVE", "value": "b"}}}]}]}),
+                1,
+            ),
+            (
+                json!({"tracing": [{"randomSamplingPercentage": 101}], "accessLogging": [{"filter": {"expression": "1 +"}}]}),
+                2,
+            ),
+        ];
+        let kind = by_kind("telemetry.istio.io", "Telemetry").unwrap();
+        for (spec, faults) in cases {
+            let object = json!({
+                "apiVersion": "telemetry.istio.io/v1", "kind": "Telemetry",
+                "metadata": {"name": "t", "namespace": "default"}, "spec": spec,
+            });
+            let refused = meaning(kind, "", None, &object, Vec::new(), &mut Vec::new());
+            let told = refused.unwrap_err().details.unwrap()["causes"].clone();
+            assert_eq!(told.as_array().unwrap().len(), faults, "{told}");
+        }
+    }
 
     #[test]
     fn an_unknown_field_is_removed_at_its_path_and_nothing_else() {

@@ -143,7 +143,8 @@ impl Change<'_> {
     pub async fn warn_of_outlook(&mut self, object: &Value, intent: fn(Value) -> Intent) {
         let kind = self.kind();
         let is_user_s = self.manager.starts_with("kubectl") && self.target.subresource.is_empty();
-        let of_mesh = kind.source != Source::Kubernetes || is_service(object);
+        let of_mesh =
+            kind.source != Source::Kubernetes || is_service(object) || is_mesh_config(object);
         let foresee = self.server.foresee.get();
         let Some(foresee) = foresee.filter(|_| is_user_s && of_mesh) else {
             return;
@@ -259,6 +260,17 @@ impl Commit {
         }
         Ok(written)
     }
+}
+
+/// Of whichever revision.
+fn is_mesh_config(value: &Value) -> bool {
+    let (namespace, first, _) = validate::MESH_CONFIG;
+    let of_revision = |name: &str| {
+        name.strip_prefix(first).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    value["kind"] == "ConfigMap"
+        && object::meta(value, "namespace") == namespace
+        && of_revision(object::meta(value, "name"))
 }
 
 fn is_service(value: &Value) -> bool {

@@ -56,6 +56,18 @@ async fn users_are_warned_of_what_they_do_to_others_and_wait_for_it_only_so_long
     );
     let not_of_the_mesh = config_map("c", json!({}));
     assert_eq!(warned("POST", CONFIGS, user, not_of_the_mesh).await, None);
+    let settings = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": {},
+            "metadata": { "name": name, "namespace": "istio-system" },
+        })
+    };
+    let of_mesh = "/api/v1/namespaces/istio-system/configmaps";
+    for name in ["istio", "istio-canary"] {
+        let told = warned("POST", of_mesh, user, settings(name)).await;
+        assert_eq!(told, Some(format!("299 - \"ConfigMap {name} stored harms\"")));
+    }
+    assert_eq!(warned("POST", of_mesh, user, settings("istiod")).await, None);
     let services = "/api/v1/namespaces/default/services";
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": { "name": "s" },

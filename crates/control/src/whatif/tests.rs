@@ -152,6 +152,56 @@ fn what_would_miss_an_object_that_goes_is_told() {
     );
 }
 
+fn telemetry(name: &str, provider: &str) -> Value {
+    let spec = json!({ "accessLogging": [{ "providers": [{ "name": provider }] }] });
+    object("telemetry.istio.io/v1", "Telemetry", name, spec)
+}
+
+#[test]
+fn providers_that_go_or_lead_nowhere_are_told_of_mesh_config_and_of_who_names_them() {
+    let settings = |providers: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": { "name": "istio", "namespace": "istio-system" },
+            "data": { "mesh": format!("extensionProviders: [{providers}]") },
+        })
+    };
+    let to = |host: &str| format!("{{name: als, envoyTcpAls: {{service: {host}, port: 80}}}}");
+    let mut world = shop();
+    for object in [settings(&to("echo.shop.svc.cluster.local")), telemetry("t", "als")] {
+        world.apply(Change::Put(Box::new(reading(kind(&object), object).resource.unwrap())));
+    }
+    let look = |object: Value| outlook(world.clone(), &object, &[]);
+    let of_user = "Telemetry shop/t spec.accessLogging[0].providers[0].name:";
+    let lost = look(settings(&to("gone.example.com")));
+    let field = "data.mesh.extensionProviders[0].envoyTcpAls.service";
+    let own = format!("ConfigMap istio-system/istio {field}: nothing is sent to");
+    assert_eq!(lines(&lost.own), [own]);
+    assert_eq!(lines(&lost.others), [format!("{of_user} nothing is sent to")]);
+    let removed = look(settings(""));
+    assert_eq!(removed.own, BTreeSet::new());
+    let words = "meshConfig.extensionProviders has no \"als\":";
+    assert_eq!(lines(&removed.others), [format!("{of_user} {words}")]);
+    assert_eq!(look(settings(&to("echo.shop.svc.cluster.local"))), Outlook::default());
+}
+
+#[test]
+fn an_object_that_comes_after_another_is_told_once_whichever_comes_before() {
+    let before = |object: &str, other: &str| {
+        format!("Telemetry shop/{object} spec: Telemetry shop/{other} comes first")
+    };
+    let mut world = shop();
+    let mut put = |object: Value| {
+        let told = outlook(world.clone(), &object, &[]);
+        world.apply(Change::Put(Box::new(reading(kind(&object), object).resource.unwrap())));
+        [told.own, told.others].map(|issues| lines(&issues))
+    };
+    let no_line: Vec<String> = Vec::new();
+    assert_eq!(put(telemetry("c", "envoy")), [no_line.clone(), no_line.clone()]);
+    assert_eq!(put(telemetry("b", "envoy")), [no_line.clone(), vec![before("c", "b")]]);
+    assert_eq!(put(telemetry("a", "envoy")), [no_line, vec![before("b", "a")]]);
+}
+
 #[test]
 fn that_an_object_has_no_effect_is_told_of_itself() {
     let policy = object("security.istio.io/v1", "AuthorizationPolicy", "p", json!({}));

@@ -9,7 +9,8 @@ use lateen_telemetry::cel::Expression;
 use crate::convert::Notes;
 use crate::meta::Meta;
 use crate::telemetry::{
-    Logging, Metrics, Override, Scope, Side, Sides, Tag, TagSource, Telemetry, Tracing, Which,
+    Logging, Metrics, Override, Scope, Side, Sides, Tag, TagSource, Target, Telemetry, Tracing,
+    Which,
 };
 
 /// Compiles a Telemetry.
@@ -33,20 +34,25 @@ pub fn telemetry(
 }
 
 fn scope(spec: &api::TelemetrySpec, notes: &mut Notes<'_>) -> Option<Scope> {
-    let targets: Vec<_> = spec.target_ref.iter().chain(&spec.target_refs).collect();
+    let one = spec.target_ref.iter().map(|target| ("spec.targetRef".to_owned(), target));
+    let several = spec.target_refs.iter().enumerate();
+    let several = several.map(|(i, target)| (format!("spec.targetRefs[{i}]"), target));
+    let targets: Vec<_> = one.chain(several).collect();
     if !targets.is_empty() {
-        let mut names = Vec::new();
-        for target in targets {
+        let mut gateways = Vec::new();
+        for (path, target) in targets {
             match (target.group.as_str(), target.kind.as_str()) {
-                ("gateway.networking.k8s.io", "Gateway") => names.push(target.name.clone()),
+                ("gateway.networking.k8s.io", "Gateway") => {
+                    gateways.push(Target { name: target.name.clone(), path });
+                }
                 (_, kind) => {
                     let message =
                         format!("{kind} is for waypoints, of which there are none: name a Gateway");
-                    notes.without_effect("spec.targetRefs", &message);
+                    notes.without_effect(&path, &message);
                 }
             }
         }
-        return (!names.is_empty()).then_some(Scope::Gateways(names));
+        return (!gateways.is_empty()).then_some(Scope::Gateways(gateways));
     }
     let labels = spec.selector.as_ref().map(|selector| selector.match_labels.clone());
     Some(labels.filter(|labels| !labels.is_empty()).map_or(Scope::All, Scope::Labels))

@@ -4,24 +4,28 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Scope, Telemetry};
+use super::{Scope, Target, Telemetry};
+use crate::meta::Meta;
 use crate::service::Labels;
-use crate::tables::Tables;
+use crate::tables::{Table, Tables};
 use crate::workload::matches;
 
 /// The label that says which Gateway of the Gateway API a proxy serves.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 /// Objects by namespace, the oldest first.
 #[derive(Debug, Default)]
 pub struct TelemetryIndex {
     by_namespace: FxHashMap<String, Vec<Arc<Telemetry>>>,
+    /// Gateways that they may name.
+    gateways: Table<Meta>,
 }
 
 impl TelemetryIndex {
     /// Indexes all objects.
     pub fn build(tables: &Tables) -> Self {
-        let mut index = Self::default();
+        let gateways = Arc::clone(&tables.api_gateways);
+        let mut index = Self { gateways, ..Self::default() };
         let mut all: Vec<&Arc<Telemetry>> = tables.telemetries.values().collect();
         all.sort_by(|a, b| a.meta.cmp(&b.meta));
         for object in all {
@@ -61,8 +65,8 @@ impl TelemetryIndex {
         self.of(namespace).filter(|object| match &object.scope {
             Scope::All => false,
             Scope::Labels(selector) => matches(selector, labels),
-            Scope::Gateways(names) => {
-                labels.get(GATEWAY_NAME).is_some_and(|name| names.contains(name))
+            Scope::Gateways(targets) => {
+                targets.iter().any(|target| labels.get(GATEWAY_NAME) == Some(&target.name))
             }
         })
     }
@@ -73,6 +77,21 @@ impl TelemetryIndex {
             let mut all = self.general(namespace);
             let first = all.next();
             all.filter_map(move |object| Some((object, first?)))
+        })
+    }
+
+    /// Objects with each Gateway that they name and that is not there.
+    pub fn without_gateway(&self) -> impl Iterator<Item = (&Arc<Telemetry>, &Target)> {
+        let is_there = |object: &Telemetry, target: &Target| {
+            self.gateways.contains_key(&(object.meta.namespace.clone(), target.name.clone()))
+        };
+        self.all().flat_map(move |object| {
+            let targets = match &object.scope {
+                Scope::Gateways(targets) => targets.as_slice(),
+                Scope::All | Scope::Labels(_) => &[],
+            };
+            let missing = targets.iter().filter(move |target| !is_there(object, target));
+            missing.map(move |target| (object, target))
         })
     }
 

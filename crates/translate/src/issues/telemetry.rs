@@ -7,9 +7,10 @@ use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::validate::{KnownProvider, why_unusable};
 use lateen_model::Snapshot;
 use lateen_model::convert::CONFLICT;
-use lateen_model::telemetry::{Provider, Telemetry};
+use lateen_model::telemetry::{GATEWAY_NAME, Provider, Telemetry};
+use lateen_model::workload::Workload;
 
-use crate::reporting::{find, unreachable};
+use crate::reporting::{FIRST, find, nothing_sent, unreachable};
 
 /// A kind of telemetry, as it is called.
 struct Use {
@@ -26,11 +27,27 @@ pub fn telemetry(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
     let index = snapshot.telemetry();
     for (loser, winner) in index.shadowed() {
         let message = format!(
-            "{} is older and is for the whole namespace too: only that one has an effect; merge the two",
+            "{} {FIRST} and is for the whole namespace too: only that one has an effect; merge the two",
             winner.meta.object
         );
         let code = Code::MULTIPLE_TELEMETRIES_WITHOUT_WORKLOAD_SELECTORS;
         found.insert(Issue::error(loser.meta.object.clone(), "spec", code, message));
+    }
+    for (object, target) in index.without_gateway() {
+        let namespace = &object.meta.namespace;
+        let serves = |workload: &Workload| {
+            workload.meta.namespace == *namespace
+                && workload.labels.get(GATEWAY_NAME) == Some(&target.name)
+        };
+        if !snapshot.endpoint_index().workloads().any(|workload| serves(workload)) {
+            let message = format!(
+                "there is no Gateway {namespace}/{} of gateway.networking.k8s.io: check the name, or create it here",
+                target.name
+            );
+            let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+            let path = format!("{}.name", target.path);
+            found.insert(Issue::error(object.meta.object.clone(), path, code, message));
+        }
     }
     let mut used: Vec<Arc<Provider>> = Vec::new();
     for object in index.all() {
@@ -128,14 +145,17 @@ fn named(
     found: &mut BTreeSet<Issue>,
 ) {
     for (i, name) in names.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-        match fitting(snapshot, name, what) {
-            Ok(provider) => keep(used, provider),
-            Err(message) => {
-                let path = format!("spec.{}[{at}].providers[{i}].name", what.field);
-                let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
-                found.insert(Issue::error(object.meta.object.clone(), path, code, message));
-            }
+        let provider = fitting(snapshot, name, what);
+        let lost = provider.as_ref().map(|one| {
+            let reason = one.backend().and_then(|backend| find(snapshot, backend).err());
+            reason.map(|reason| nothing_sent(one, &reason))
+        });
+        if let Some(message) = lost.unwrap_or_else(|message| Some(message.clone())) {
+            let path = format!("spec.{}[{at}].providers[{i}].name", what.field);
+            let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
+            found.insert(Issue::error(object.meta.object.clone(), path, code, message));
         }
+        provider.into_iter().for_each(|provider| keep(used, provider));
     }
 }
 
