@@ -37,6 +37,7 @@ fn grammar(reason: &str) -> String {
             "alias references unknown anchor",
             "there is no such anchor: put a text that begins with * in quotes",
         ),
+        (TAG, "the tag does not fit the value: leave it out"),
         ("unexpected end of input", "it ends too early: check brackets, quotes and indentation"),
     ];
     if let Some((_, plain)) = known.iter().find(|(begin, _)| reason.starts_with(begin)) {
@@ -45,6 +46,7 @@ fn grammar(reason: &str) -> String {
     if reason.starts_with("unclosed ") { format!("{reason}, close it") } else { mismatch(reason) }
 }
 
+const TAG: &str = "cannot deserialize tagged scalar into string";
 const TOO_DEEP: &str = "it is nested too deeply: write it with at most 60 levels";
 
 /// What the parser has enough of, so that no text makes a program grow without end.

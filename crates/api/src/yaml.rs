@@ -1,5 +1,8 @@
 //! Values as YAML that every reader takes for the same, those of version 1.1 too (PyYAML, and with it Ansible), where a
-//! plain `12:30` is a number and `2001-01-01` a date. In: JSON values. Out: text.
+//! plain `12:30` is a number and `2001-01-01` a date; and YAML as kubectl reads it. In: JSON values. Out: text, and back.
+
+mod read;
+mod scalar;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -7,6 +10,8 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 use serde_saphyr::{DoubleQuoted, ser};
+
+pub use read::{all, all_with, one};
 
 /// One document.
 ///

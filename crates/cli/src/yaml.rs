@@ -1,8 +1,7 @@
-//! YAML as kubectl reads it, but for the letters y and n, which are texts: no name becomes true in silence. In: text of
-//! one or more documents. Out: their values; of two equal keys the last one counts.
+//! YAML as kubectl reads it. In: text of one or more documents. Out: their values; of two equal keys the last one counts.
 
 use anyhow::{Result, anyhow};
-use lateen_api::plain;
+use lateen_api::yaml;
 use serde_json::Value;
 use serde_saphyr::DuplicateKeyPolicy;
 
@@ -15,50 +14,15 @@ pub fn strict(text: &str) -> Result<Vec<Value>, String> {
     read(text, DuplicateKeyPolicy::Error)
 }
 
-fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Value>, String> {
-    let mut read = parse(text, duplicate_keys, false)?;
-    if text.split(|c: char| c.is_whitespace() || ",[]{}".contains(c)).any(is_letter) {
-        let plain = parse(text, duplicate_keys, true)?;
-        read.iter_mut().zip(&plain).for_each(|(value, plain)| keep_letters(value, plain));
-    }
-    Ok(read)
-}
-
-fn is_letter(text: &str) -> bool {
-    matches!(text, "y" | "Y" | "n" | "N")
-}
-
-/// Takes from the same value, read without YAML 1.1's words for true and false, what is one letter.
-fn keep_letters(value: &mut Value, plain: &Value) {
-    match (&mut *value, plain) {
-        (Value::Bool(_), Value::String(text)) if is_letter(text) => *value = plain.clone(),
-        (Value::Array(list), Value::Array(plain)) => {
-            list.iter_mut().zip(plain).for_each(|(value, plain)| keep_letters(value, plain));
-        }
-        (Value::Object(map), Value::Object(plain)) => {
-            for (key, value) in map {
-                plain.get(key).into_iter().for_each(|plain| keep_letters(value, plain));
-            }
-        }
-        _ => {}
-    }
-}
-
 /// A big cluster's objects have more values than the parser allows by itself.
-fn parse(
-    text: &str,
-    duplicate_keys: DuplicateKeyPolicy,
-    strict_booleans: bool,
-) -> Result<Vec<Value>, String> {
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Vec<Value>, String> {
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
-        strict_booleans: strict_booleans,
         budget: serde_saphyr::budget! {
             max_nodes: 1_000_000, max_events: 3_000_000, max_documents: 50_000,
         },
     };
-    let read = serde_saphyr::from_multiple_with_options(text, options);
-    read.map_err(|error| plain::yaml(&error))
+    yaml::all_with(text, options)
 }
 
 #[cfg(test)]
@@ -77,12 +41,13 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_a_text_and_a_word_is_what_kubectl_takes_it_for() {
-        let text = "name: y\nlist: [n, yes, {a: Y}, \"y\"]\nflag: off\n---\nN: no\nb: N\n";
-        let read = documents(text).unwrap();
-        let first =
-            serde_json::json!({"name": "y", "list": ["n", true, {"a": "Y"}, "y"], "flag": false});
-        assert_eq!(read, [first, serde_json::json!({"N": false, "b": "N"})]);
+    fn words_and_modes_are_what_kubectl_takes_them_for() {
+        let text = "name: y\nlist: [n, yes, {a: \"Y\"}, tRue]\nmode: 0400\n---\nN: no\n0644: b\n";
+        let first = serde_json::json!({
+            "name": true, "list": [false, true, {"a": "Y"}, "tRue"], "mode": 256,
+        });
+        let second = serde_json::json!({"false": false, "420": "b"});
+        assert_eq!(documents(text).unwrap(), [first, second]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use lateen_api::issue::Issue;
 use lateen_api::istio::mesh::{MeshConfig, parse_mesh_config};
-use lateen_api::plain;
+use lateen_api::yaml;
 use serde_json::Value;
 
 use crate::proxy_configs::ProxyConfigs;
@@ -203,11 +203,11 @@ impl Settings {
         revision: &str,
     ) -> (Self, Vec<Issue>) {
         let (mesh, mut issues) = parse_mesh_config(mesh, &mesh_config());
-        let mut parsed = |key: &str, text: &str| match serde_saphyr::from_str::<Value>(text) {
+        let mut parsed = |key: &str, text: &str| match yaml::one(text) {
             Ok(value) => value,
             Err(_) if text.trim().is_empty() => Value::Null,
-            Err(error) => {
-                issues.push(read::not_yaml(key, &plain::yaml(&error)));
+            Err(reason) => {
+                issues.push(read::not_yaml(key, &reason));
                 Value::Null
             }
         };

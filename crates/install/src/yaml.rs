@@ -1,6 +1,6 @@
 //! YAML text. In: a value, or text with several documents. Out: the other.
 
-use lateen_api::{plain, yaml};
+use lateen_api::yaml;
 use serde_json::Value;
 
 /// A value as YAML.
@@ -14,14 +14,13 @@ pub fn documents(text: &str) -> Result<Vec<Value>, String> {
     if text.contains('\0') {
         return Err("no text: there is a byte 0 in it, save it as UTF-8".to_owned());
     }
-    let all: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| format!("not YAML: {}", plain::yaml(&error)))?;
+    let all = yaml::all(text).map_err(|reason| format!("not YAML: {reason}"))?;
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())
 }
 
 /// What a text is as YAML, if that is something else than a text.
 pub fn parsed(text: &str) -> Option<Value> {
-    let value: Value = serde_saphyr::from_str(text).ok()?;
+    let value = yaml::one(text).ok()?;
     (!value.is_string() && !value.is_null()).then_some(value)
 }
 
@@ -37,7 +36,7 @@ pub fn scalar(text: &str) -> Value {
         Some(inner) if !is_mapping(inner) => format!("[{inner}]"),
         _ => text.to_owned(),
     };
-    serde_saphyr::from_str(&flow).unwrap_or_else(|_| Value::String(text.to_owned()))
+    yaml::one(&flow).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -83,5 +83,5 @@ pub fn parse_yaml(bytes: &[u8]) -> Result<Value, ApiError> {
         ApiError::bad_request(format!("error converting YAML to JSON: {error}"))
     };
     let text = std::str::from_utf8(bytes).map_err(|error| bad(&error))?;
-    serde_saphyr::from_str(text).map_err(|error| bad(&error))
+    lateen_api::yaml::one(text).map_err(|reason| bad(&reason))
 }

@@ -130,7 +130,7 @@ impl Given {
         for part in [Part::Values, Part::Mesh] {
             let text = self.of(part).and_then(|source| source.entries[part.key()].as_str());
             // What is no YAML is told where it is read.
-            if let Some(value) = text.and_then(|text| serde_saphyr::from_str::<Value>(text).ok()) {
+            if let Some(value) = text.and_then(|text| lateen_api::yaml::one(text).ok()) {
                 spec[part.field()] = value;
             }
         }

@@ -48,7 +48,7 @@ pub struct Found {
 
 /// As the webhook's control plane reads its variable.
 pub fn native(values: &str) -> NativeSidecars {
-    let values: Value = serde_saphyr::from_str(values).unwrap_or_default();
+    let values: Value = lateen_api::yaml::one(values).unwrap_or_default();
     let variable = &values["pilot"]["env"]["ENABLE_NATIVE_SIDECARS"];
     let text = variable.as_str().map_or_else(|| variable.to_string(), str::to_owned);
     NativeSidecars::of_variable(&text)

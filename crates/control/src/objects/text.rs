@@ -3,7 +3,6 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use lateen_api::issue::{Code, Issue};
 use lateen_api::kinds::{Kind, split_api_version};
-use lateen_api::plain;
 use lateen_api::resource::Key;
 use lateen_api::yaml;
 use serde_json::{Value, json};
@@ -62,8 +61,8 @@ pub fn read(key: &Key, text: &str) -> Result<Value, Box<Issue>> {
     let wrong = |path: &str, message: String| {
         Box::new(Issue::error(key.object_ref(), path, Code::SCHEMA_VALIDATION_ERROR, message))
     };
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
-        .map_err(|error| wrong("", format!("the text is no YAML: {}", plain::yaml(&error))))?;
+    let documents: Vec<Value> =
+        yaml::all(text).map_err(|reason| wrong("", format!("the text is no YAML: {reason}")))?;
     let [object] = documents.as_slice() else {
         return Err(wrong("", format!("the text has {} objects: one is edited", documents.len())));
     };

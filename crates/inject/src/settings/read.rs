@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue, ObjectRef};
 use lateen_api::istio::mesh::MeshConfig;
-use lateen_api::{plain, words};
+use lateen_api::{words, yaml};
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, ObjectSelector, Policy, Settings, Startup, Template};
@@ -354,13 +354,13 @@ fn template(text: &str) -> Result<Template, String> {
                     merged into the injected one"
             .to_owned());
     }
-    match serde_saphyr::from_str::<Value>(text) {
+    match yaml::one(text) {
         Ok(overlay) if overlay.is_object() => match pod::misfits(&overlay).first() {
             None => Ok(Template::Overlay(overlay)),
             Some((path, message)) => Err(format!("is not a pod: {path} {message}")),
         },
         Ok(_) => Err("is not a pod: write metadata and spec".to_owned()),
-        Err(error) => Err(format!("is not YAML, {}", plain::yaml(&error))),
+        Err(reason) => Err(format!("is not YAML, {reason}")),
     }
 }
 

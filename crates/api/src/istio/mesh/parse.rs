@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use super::{Fault, MeshConfig, MeshNetworks, ProxyConfig, unusable_mesh_config};
 use crate::issue::{Code, Issue, ObjectRef};
-use crate::plain;
 use crate::schema::{self, Finding};
 use crate::typed::{FieldError, typed};
 
@@ -38,11 +37,11 @@ fn parse<T: DeserializeOwned + Default>(
     if yaml.trim().is_empty() {
         return (Some(T::default()), Vec::new());
     }
-    let mut value: Value = match serde_saphyr::from_str(yaml) {
+    let mut value: Value = match crate::yaml::one(yaml) {
         Ok(Value::Null) => return (Some(T::default()), Vec::new()),
         Ok(value) => value,
-        Err(error) => {
-            let message = format!("it is not YAML, {}", plain::yaml(&error));
+        Err(reason) => {
+            let message = format!("it is not YAML, {reason}");
             return (None, vec![Issue::error(object.clone(), "", code, message)]);
         }
     };
