@@ -29,6 +29,7 @@ use crate::issue::{Code, Issue, ObjectRef};
 use crate::istio::mesh::parse_mesh_config;
 use crate::kinds::Kind;
 use crate::resource::{self, Resource};
+pub use names::url_scheme;
 pub use providers::{KnownProvider, known_providers, unusable_providers, why_unusable};
 
 /// Every finding about one object: what [`resource::parse`] finds, then what its fields mean.

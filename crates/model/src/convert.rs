@@ -90,7 +90,11 @@ impl<'a> Notes<'a> {
 /// `ns/host` as gateways and Sidecars write it; a missing namespace is `*`, `.` the own one.
 pub fn namespaced_host(text: &str, namespace: &str) -> (String, String) {
     let (ns, host) = text.split_once('/').unwrap_or(("*", text));
-    let ns = if ns == "." { namespace } else { ns };
+    let ns = match ns {
+        "." => namespace,
+        "" => "*",
+        ns => ns,
+    };
     (ns.to_owned(), host.to_ascii_lowercase())
 }
 

@@ -161,6 +161,8 @@ pub struct Egress {
     pub port: Option<u16>,
     /// `(namespace pattern, host pattern)`; `.` is already the Sidecar's namespace.
     pub hosts: Vec<(String, String)>,
+    /// What it does not show of these, in the same form.
+    pub left_out: Vec<(String, String)>,
 }
 
 /// What happens to connections to nowhere known.
@@ -195,11 +197,13 @@ impl TrafficPolicy {
 impl Egress {
     /// Whether it lets a proxy see `host` of `namespace` on some port.
     pub fn sees(&self, namespace: &str, host: &str) -> bool {
-        self.hosts.iter().any(|(ns, pattern)| {
-            (ns == "*" || ns == namespace)
-                && (crate::host::covers(pattern, host)
-                    || (crate::host::is_wildcard(host) && crate::host::covers(host, pattern)))
-        })
+        let of = |ns: &str| ns == "*" || ns == namespace;
+        !self.left_out.iter().any(|(ns, pattern)| of(ns) && crate::host::covers(pattern, host))
+            && self.hosts.iter().any(|(ns, pattern)| {
+                of(ns)
+                    && (crate::host::covers(pattern, host)
+                        || (crate::host::is_wildcard(host) && crate::host::covers(host, pattern)))
+            })
     }
 }
 

@@ -225,7 +225,7 @@ pub(super) fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolS
         for (name, duration) in [
             ("connectTimeout", tcp.connect_timeout.as_ref()),
             ("maxConnectionDuration", tcp.max_connection_duration.as_ref()),
-            ("idleTimeout", tcp.idle_timeout.as_ref()),
+            ("idleTimeout", tcp.idle_timeout.as_ref().filter(|idle| idle.as_nanos() >= 1_000_000)),
             ("tcpKeepalive.time", keepalive.and_then(|k| k.time.as_ref())),
             ("tcpKeepalive.interval", keepalive.and_then(|k| k.interval.as_ref())),
         ] {
@@ -243,6 +243,15 @@ pub(super) fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolS
             not_negative(report, &format!("{path}.http.{name}"), value);
         }
         lasting(report, &format!("{path}.http.idleTimeout"), http.idle_timeout.as_ref());
+        if let Some(pings) = &http.http2_keep_alive {
+            for (name, duration) in [("interval", &pings.interval), ("timeout", &pings.timeout)] {
+                let path = format!("{path}.http.http2KeepAlive.{name}");
+                match duration {
+                    Some(duration) => report.expect(path, names::lasting(duration)),
+                    None => report.error(path, "it is missing, write for example 10s"),
+                }
+            }
+        }
         let upgrades = http.h2_upgrade_policy == Some(H2UpgradePolicy::Upgrade);
         if upgrades && http.use_client_protocol == Some(true) {
             let message = "it excludes h2UpgradePolicy UPGRADE, keep one of them";

@@ -85,10 +85,12 @@ fn check_tls_presence(report: &mut Report, path: &str, server: &Server, port: &P
             let redirect = tls.https_redirect.unwrap_or_default();
             if encrypted && redirect {
                 let message = "only a server of protocol HTTP can redirect to HTTPS, remove it";
-                report.error(format!("{tls_path}.httpsRedirect"), message);
+                report.warning(format!("{tls_path}.httpsRedirect"), message);
             }
             if encrypted {
                 check_tls(report, &tls_path, tls);
+            } else if !is_plain(&port.protocol, tls) {
+                report.error(tls_path, not_encrypted(&port.protocol));
             } else if tls.mode.is_some() && !redirect {
                 let message = format!("ignored, as protocol {} is not encrypted", port.protocol);
                 report.warning(tls_path, message);
@@ -97,10 +99,33 @@ fn check_tls_presence(report: &mut Report, path: &str, server: &Server, port: &P
     }
 }
 
+/// Whether settings without certificates are on a protocol that can redirect to HTTPS.
+fn is_plain(protocol: &str, tls: &ServerTlsSettings) -> bool {
+    let http = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"];
+    let passes = matches!(
+        tls.mode.unwrap_or_default(),
+        ServerTlsMode::Passthrough | ServerTlsMode::AutoPassthrough
+    );
+    let files = [&tls.ca_certificates, &tls.private_key, &tls.server_certificate];
+    http.iter().any(|known| known.eq_ignore_ascii_case(protocol))
+        && passes
+        && files.iter().all(|file| file.is_empty())
+}
+
+/// What to do about TLS settings on a protocol without TLS.
+pub(super) fn not_encrypted(protocol: &str) -> String {
+    format!("protocol {protocol:?} is not encrypted, write HTTPS or TLS, or remove the settings")
+}
+
 /// What each TLS mode needs.
 pub(super) fn check_tls(report: &mut Report, path: &str, tls: &ServerTlsSettings) {
     let by_secret = !tls.credential_name.is_empty() || !tls.credential_names.is_empty();
     let by_files = !tls.server_certificate.is_empty() && !tls.private_key.is_empty();
+    let sources = [by_secret, by_files, !tls.tls_certificates.is_empty()];
+    if sources.iter().filter(|set| **set).count() > 1 {
+        let message = "there are certificates from several sources, keep one of them";
+        report.error(path, message);
+    }
     match tls.mode.unwrap_or_default() {
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
             if !by_secret && !by_files && tls.tls_certificates.is_empty() {

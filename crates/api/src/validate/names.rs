@@ -96,12 +96,25 @@ pub(super) fn namespaced_host(text: &str, sidecar: bool) -> Result<(), String> {
                 "{text:?} has no namespace, write namespace/host, for example ./*"
             ));
         }
-        return wildcard_host(text);
+        return full_host(text);
     };
-    match namespace {
+    // What a sidecar leaves out is ~NAMESPACE/HOST.
+    let left_out = namespace.strip_prefix('~').filter(|_| sidecar);
+    match left_out.unwrap_or(namespace) {
         "*" | "." => {}
-        "~" if sidecar => {}
-        _ => label(namespace)?,
+        "" if left_out.is_some() => {}
+        namespace => label(namespace)?,
+    }
+    full_host(host)
+}
+
+/// A host name that is not short, maybe with a wildcard for whole labels, or an IP address.
+fn full_host(host: &str) -> Result<(), String> {
+    let partial = host.starts_with('*') && !host.starts_with("*.");
+    if host != "*" && (partial || !host.contains('.')) {
+        return Err(format!(
+            "{host:?} is no full host name, write one such as a.example.com or *.example.com"
+        ));
     }
     wildcard_host(host)
 }
@@ -165,4 +178,30 @@ pub(super) fn header(name: &str) -> Result<(), String> {
     } else {
         Err(format!("{name:?} is no header, use letters, digits, - and _"))
     }
+}
+
+/// The scheme of what Go's net/url takes for the target of a request: a URL with a scheme, or a path.
+pub fn url_scheme(url: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let end = url.find(|c| !is_part(c)).unwrap_or(url.len());
+    let (scheme, rest) = match url[end..].strip_prefix(':') {
+        Some(rest) if url.starts_with(|c: char| c.is_ascii_alphabetic()) => (&url[..end], rest),
+        Some(_) if end == 0 => return None,
+        _ => ("", url),
+    };
+    let rooted = rest.starts_with('/');
+    let authority = rest.strip_prefix("//").filter(|_| !scheme.is_empty()).unwrap_or_default();
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let sound = !url.contains(|c: char| c.is_ascii_control())
+        && !authority.contains([' ', '"', '#', '<', '>', '\\', '^', '`', '{', '|', '}'])
+        && (port.ends_with(']') || port.bytes().all(|b| b.is_ascii_digit()))
+        && (host.starts_with('[') || host.matches(':').count() < 2)
+        && url.split('?').next().is_some_and(|path| path.split('%').skip(1).all(is_escape));
+    (sound && (rooted || !scheme.is_empty())).then(|| scheme.to_ascii_lowercase())
 }

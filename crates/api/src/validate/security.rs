@@ -140,6 +140,7 @@ fn check_condition(report: &mut Report, path: &str, condition: &Condition) {
     let check = match key {
         "source.ip" | "remote.ip" | "destination.ip" => names::subnet,
         "destination.port" => is_port,
+        "source.trustDomain" => is_trust_domain,
         "source.namespace"
         | "source.principal"
         | "request.auth.principal"
@@ -240,7 +241,20 @@ fn is_path(text: &str) -> Result<(), String> {
     says_something(text)
 }
 
+/// A trust domain, or the beginning or end of one.
+fn is_trust_domain(text: &str) -> Result<(), String> {
+    if text.contains('/') {
+        return Err(format!("{text:?} is no trust domain, write what is before the first /"));
+    }
+    says_something(text)
+}
+
 fn check_source(report: &mut Report, path: &str, source: &Source) {
+    for (name, list) in
+        [("trustDomains", &source.trust_domains), ("notTrustDomains", &source.not_trust_domains)]
+    {
+        check_each(report, &format!("{path}.{name}"), list, is_trust_domain);
+    }
     for (name, list) in [
         ("ipBlocks", &source.ip_blocks),
         ("notIpBlocks", &source.not_ip_blocks),
@@ -299,8 +313,9 @@ pub(super) fn check_request(report: &mut Report, spec: &RequestAuthenticationSpe
 }
 
 fn check_jwt_rule(report: &mut Report, path: &str, rule: &JwtRule) {
-    if rule.issuer.is_empty() {
-        report.error(format!("{path}.issuer"), "the rule has no issuer, write it");
+    if rule.issuer.is_empty() && rule.jwks_uri.is_empty() {
+        let message = "the rule has no issuer, write it, or a jwksUri for tokens of any";
+        report.error(format!("{path}.issuer"), message);
     }
     if !rule.jwks.is_empty() && !rule.jwks_uri.is_empty() {
         let message = "jwks and jwksUri exclude each other, keep one of them";

@@ -100,6 +100,15 @@ fn check_endpoints(report: &mut Report, spec: &ServiceEntrySpec) {
             let message = "STATIC needs an IP address, write one or use resolution DNS";
             report.error(format!("{path}.address"), message);
         }
+        if endpoint.address.starts_with("unix://") {
+            if matches!(resolution, ServiceResolution::Dns | ServiceResolution::DnsRoundRobin) {
+                let message = "a socket is not resolved, write resolution STATIC";
+                report.error(format!("{path}.address"), message);
+            }
+            if port_names.len() != 1 {
+                report.error("spec.ports", "for a socket the entry needs exactly one port");
+            }
+        }
         for name in endpoint.ports.keys().filter(|name| !port_names.contains(name.as_str())) {
             let message = format!("{name:?} is not a port of this entry, check spec.ports");
             report.error(format!("{path}.ports.{name}"), message);

@@ -50,6 +50,14 @@ fn gateways() {
 }
 
 #[test]
+fn what_istio_1_32_takes_and_refuses() {
+    let found = check("taken-1_32");
+    assert!(found.lines().all(|line| line.starts_with("ok ")), "{found}");
+    let found = check("refused-1_32");
+    assert!(found.lines().all(|line| !line.starts_with("ok ")), "{found}");
+}
+
+#[test]
 fn virtual_services() {
     check("virtual-service");
 }

@@ -87,7 +87,11 @@ fn check_probe(report: &mut Report, probe: &ReadinessProbe) {
         }
         for (index, header) in get.http_headers.iter().enumerate() {
             let path = format!("spec.probe.httpGet.httpHeaders[{index}].name");
-            report.expect(path, names::header(&header.name));
+            if header.name.contains('_') {
+                report.error(path, "a probe's header has letters, digits and - alone");
+            } else {
+                report.expect(path, names::header(&header.name));
+            }
         }
     }
     if probe.exec.as_ref().is_some_and(|exec| exec.command.is_empty()) {
@@ -195,7 +199,11 @@ fn check_ingress(report: &mut Report, path: &str, listener: &IstioIngressListene
         report.error(format!("{path}.defaultEndpoint"), message);
     }
     if let Some(tls) = &listener.tls {
+        let protocol = listener.port.as_ref().map_or("", |port| port.protocol.as_str());
         let path = format!("{path}.tls");
+        if !["HTTPS", "TLS"].iter().any(|known| known.eq_ignore_ascii_case(protocol)) {
+            report.error(&path, gateway::not_encrypted(protocol));
+        }
         gateway::check_tls(report, &path, tls);
         let mode = tls.mode.unwrap_or_default();
         if matches!(mode, ServerTlsMode::IstioMutual | ServerTlsMode::AutoPassthrough) {
@@ -205,6 +213,8 @@ fn check_ingress(report: &mut Report, path: &str, listener: &IstioIngressListene
             ("subjectAltNames", !tls.subject_alt_names.is_empty()),
             ("httpsRedirect", tls.https_redirect == Some(true)),
             ("credentialName", !tls.credential_name.is_empty()),
+            ("credentialNames", !tls.credential_names.is_empty()),
+            ("tlsCertificates", !tls.tls_certificates.is_empty()),
         ] {
             if set {
                 report.error(format!("{path}.{name}"), "a sidecar has none, remove it");

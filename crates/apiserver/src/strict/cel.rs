@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use lateen_api::duration::Duration;
+use lateen_api::validate::url_scheme;
 use regex::Regex;
 use serde_json::{Value, json};
 
@@ -280,31 +281,11 @@ fn call(name: &str, given: &[Cow<'_, Value>]) -> Option<Value> {
         }
         "int" => json!(text(0)?.parse::<i64>().ok()?),
         "duration" => json!(text(0)?.parse::<Duration>().ok()?.as_nanos()),
-        "isURL" => json!(scheme(text(0)?).is_some()),
-        "url" => scheme(text(0)?).and(Some(json!(text(0)?)))?,
-        "getScheme" => json!(scheme(text(0)?)?),
+        "isURL" => json!(url_scheme(text(0)?).is_some()),
+        "url" => url_scheme(text(0)?).and(Some(json!(text(0)?)))?,
+        "getScheme" => json!(url_scheme(text(0)?)?),
         _ => return None,
     })
-}
-
-/// The scheme of what Go's net/url takes for the target of a request: a URL with a scheme, or a path.
-fn scheme(url: &str) -> Option<String> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-    let end = url.find(|c| !is_part(c)).unwrap_or(url.len());
-    let (scheme, rest) = match url[end..].strip_prefix(':') {
-        Some(rest) if url.starts_with(|c: char| c.is_ascii_alphabetic()) => (&url[..end], rest),
-        Some(_) if end == 0 => return None,
-        _ => ("", url),
-    };
-    let rooted = rest.starts_with('/');
-    let authority = rest.strip_prefix("//").filter(|_| !scheme.is_empty()).unwrap_or_default();
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let port = host.rsplit_once(':').map_or("", |(_, port)| port);
-    let sound = !url.contains(|c: char| c.is_ascii_control())
-        && !authority.contains([' ', '"', '<', '>', '\\', '^', '`', '{', '|', '}'])
-        && (port.ends_with(']') || port.bytes().all(|b| b.is_ascii_digit()));
-    (sound && (rooted || !scheme.is_empty())).then(|| scheme.to_ascii_lowercase())
 }
 
 #[cfg(test)]

@@ -19,10 +19,14 @@ pub fn sidecar(meta: &Arc<Meta>, spec: &api::SidecarSpec, notes: &mut Notes<'_>)
             None | Some(0) => None,
             Some(number) => Some(notes.port(number, &format!("{path}.port.number"))?),
         };
-        let hosts = item.hosts.iter();
-        let hosts = hosts.filter(|host| !host.starts_with("~/"));
-        let hosts = hosts.map(|host| namespaced_host(host, &meta.namespace)).collect();
-        Some(Egress { port, hosts })
+        let (mut hosts, mut left_out) = (Vec::new(), Vec::new());
+        for host in &item.hosts {
+            match host.strip_prefix('~') {
+                None => hosts.push(namespaced_host(host, &meta.namespace)),
+                Some(host) => left_out.push(namespaced_host(host, &meta.namespace)),
+            }
+        }
+        Some(Egress { port, hosts, left_out })
     });
     let egress = egress.collect();
     let selector = spec.workload_selector.as_ref().map(|selector| selector.labels.clone());

@@ -52,6 +52,8 @@ messages! {
         pub max_protocol_version: Option<TlsProtocol>,
         pub cipher_suites: Vec<String>,
         pub insecure_skip_verify: Option<bool>,
+        pub ecdh_curves: Vec<String>,
+        pub alpn_protocols: Vec<String>,
     }
 
     /// A certificate by its files.
