@@ -344,7 +344,9 @@ fn kiali_is_told_the_same_in_its_own_words() {
             "destServices": [
                 {"cluster": "Kubernetes", "namespace": "unknown", "name": "db.example.com"},
             ],
-            "isServiceEntry": {"hosts": ["db.example.com"], "location": "MESH_EXTERNAL"},
+            "isServiceEntry": {
+                "hosts": ["db.example.com"], "location": "MESH_EXTERNAL", "namespace": "unknown",
+            },
             "traffic": [{"protocol": "tcp", "rates": {"tcpIn": "3.00"}}],
         })
     );
