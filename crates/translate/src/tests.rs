@@ -138,7 +138,8 @@ golden! {
     echo_gateway, echo_sidecar, echo_client, weights, conflict, unknown_host, export_to, headless, health,
     cluster_domain, mysql, registry_only, sidecar_scope, bind, automatic_addresses, root_namespace_rule,
     gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
-    tproxy, dual_stack, telemetry, telemetry_of_nobody, telemetry_to_nobody, access_log_service, access_log_service_of_nobody,
+    tproxy, dual_stack, telemetry, telemetry_of_nobody, telemetry_to_nobody,
+    access_log_service, access_log_service_of_nobody,
     labelled_endpoints, hosts_of_one_entry,
 }
 
