@@ -244,13 +244,13 @@ pub(super) fn check_pool(report: &mut Report, path: &str, pool: &ConnectionPoolS
         }
         lasting(report, &format!("{path}.http.idleTimeout"), http.idle_timeout.as_ref());
         if let Some(pings) = &http.http2_keep_alive {
-            for (name, duration) in [("interval", &pings.interval), ("timeout", &pings.timeout)] {
-                let path = format!("{path}.http.http2KeepAlive.{name}");
-                match duration {
-                    Some(duration) => report.expect(path, names::lasting(duration)),
-                    None => report.error(path, "it is missing, write for example 10s"),
-                }
+            let path = format!("{path}.http.http2KeepAlive");
+            if pings.interval.is_none() {
+                let message = "it is missing, write for example 10s";
+                report.error(format!("{path}.interval"), message);
             }
+            lasting(report, &format!("{path}.interval"), pings.interval.as_ref());
+            lasting(report, &format!("{path}.timeout"), pings.timeout.as_ref());
         }
         let upgrades = http.h2_upgrade_policy == Some(H2UpgradePolicy::Upgrade);
         if upgrades && http.use_client_protocol == Some(true) {

@@ -1,3 +1,5 @@
+//! What kubectl reads of scalars is what is read here.
+
 use serde_json::{Value, json};
 
 use super::{all, one, settled};
