@@ -78,8 +78,8 @@ fn lines_and_duplicates_are_told_as_they_stand() {
 
 #[test]
 fn a_tag_that_does_not_fit_is_refused_with_its_line() {
-    for scalar in ["!!int x", "!!int 1.5", "!!float x", "!!bool 1", "!!timestamp x"] {
-        let told = one(&format!("a: 1\nb: {scalar}\n")).unwrap_err();
+    for scalar in ["!!int x", "!!int 1.5", "!!float x", "!!bool 1"] {
+        let told = one(&format!("a: 1\nb: {scalar}\n")).expect_err(scalar);
         assert!(told.starts_with("line 2"), "{told}");
         assert!(told.ends_with("the tag does not fit the value: leave it out"), "{told}");
     }
