@@ -113,7 +113,9 @@ fn fields(definition: &Value) -> BTreeSet<String> {
             found.insert(path);
         }
         for inner in [&schema["items"], &schema["additionalProperties"]] {
-            walk(inner, at, found);
+            if inner.is_object() {
+                walk(inner, at, found);
+            }
         }
     }
     let mut found = BTreeSet::new();
