@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use lateen_e2e::pod::{NODE, POD, Pod, get, injected};
 use lateen_e2e::{SOON, mesh};
 use lateen_testkit::echo::{self, Manner};
-use lateen_testkit::isolate::{isolated, replace_resolv_conf};
+use lateen_testkit::isolate::{isolated, isolated_for, replace_resolv_conf};
 use lateen_testkit::mesh::{Mesh, START};
 use lateen_testkit::process::Process;
 use lateen_testkit::wait::wait_until;
@@ -45,6 +45,12 @@ spec:
   endpoints: [{address: 10.77.0.1}]
 ";
 const HOST: &str = "istiod.istio-system.svc";
+/// Two reports: of the step in which the first of them began a part alone is told, and nothing of it is counted. What
+/// comes after them is counted, every connection.
+const SETTLED: Duration = Duration::from_secs(10);
+/// A replica that has been there for longer than a report may be over takes it that what a proxy carried before it came
+/// was told by others; a younger one does not know.
+const GROWN: Duration = Duration::from_secs(35);
 /// Two reports of a proxy, and what a busy machine needs.
 const REPORTED: Duration = Duration::from_secs(30);
 /// Seconds that the graph is over: whatever the test takes.
@@ -239,7 +245,7 @@ fn stay(pod: &Pod) -> Result<Process> {
 
 #[test]
 fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
-    isolated(|| {
+    isolated_for(Duration::from_secs(240), || {
         let folder = tempfile::tempdir()?;
         replace_resolv_conf(folder.path(), "nameserver 192.0.2.53\n")?;
         name_the_control_plane(folder.path())?;
@@ -287,6 +293,7 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
             ensure!(*active == json!(1), "{graph}");
             Ok(())
         })?;
+        std::thread::sleep(GROWN);
         connect(&pod, 4)?;
         near.has(13, 1)?;
         far.has(4, 1)?;
@@ -297,6 +304,7 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
         let near = installed.replica("istiod-0", 0)?;
         near.linked(1)?;
         far.sidecars("all")?;
+        std::thread::sleep(SETTLED);
         connect(&pod, 2)?;
         // The one that stays is open wherever its proxy tells of it.
         far.has(6, 1)?;
