@@ -93,14 +93,7 @@ fn newer(object: &Value, applied: &[Value]) -> Option<Foreign> {
     // Of a field and all that is in it the field says enough.
     let is_within = |path: &String| path.rsplit_once('.').is_some_and(|(of, _)| !own.contains(of));
     let lost: Vec<_> = all.difference(&own).filter(|path| !is_within(path)).cloned().collect();
-    let more = match lost.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let told = format!(
-        "{named} has fields that this one lacks: {}{more}",
-        lost[..lost.len().min(NAMED)].join(", ")
-    );
+    let told = format!("{named} has fields that this one lacks: {}", first(&lost));
     (!lost.is_empty()).then_some(Foreign { told, remedy: NEWER })
 }
 
@@ -197,15 +190,19 @@ pub fn left(found: &Comparison) -> Vec<String> {
         let applied = found.applied.iter().find(|applied| title(applied) == named)?;
         let mut left = managers::left(object, applied);
         left.sort_by_key(|path| weight(path));
-        let more = match left.len().saturating_sub(NAMED) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let fields = left.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
         (!left.is_empty())
-            .then(|| format!("{named} loses what these settings do not have: {fields}{more}"))
+            .then(|| format!("{named} loses what these settings do not have: {}", first(&left)))
     };
     found.live.iter().filter_map(line).collect()
+}
+
+/// The first fields, and how many there are besides.
+fn first(fields: &[String]) -> String {
+    let named = fields[..fields.len().min(NAMED)].join(", ");
+    match fields.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
 }
 
 /// What is missed most comes first: what traffic and containers go by, and marks of installers last.
