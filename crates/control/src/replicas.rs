@@ -20,7 +20,7 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::Stream;
-use lateen_xds::passed::{Entries, Families, News, Passed, Refused, encoded};
+use lateen_xds::passed::{Entries, Families, News, Passed, Refused, Standing, encoded};
 use lateen_xds::server::{Collection, Collector};
 use prost::Message;
 
@@ -75,6 +75,8 @@ struct Report {
 /// Where a stream's metrics go. While one message is told nobody links up, so that it is either told or open by then;
 /// streams do not wait for each other.
 struct Telling {
+    /// The proxy's node id.
+    proxy: String,
     inner: Arc<dyn Collector>,
     turn: Mutex<()>,
 }
@@ -98,9 +100,11 @@ impl Replicas {
             std::iter::once(session(node)).chain(refused).map(|news| passed(*stream, news))
         });
         let open = reports.iter().map(|(stream, telling)| {
-            let standing = Families { all: telling.inner.standing() };
-            let fits = standing.encoded_len() < LARGEST;
-            passed(*stream, News::Reports(if fits { standing } else { Families::default() }))
+            let mut standing = telling.standing(telling.inner.standing());
+            if standing.encoded_len() >= LARGEST {
+                standing.all.clear();
+            }
+            passed(*stream, News::Reports(standing))
         });
         locked(&self.links).open(&mut here.chain(open))
     }
@@ -122,6 +126,12 @@ impl Replicas {
 
     fn number(&self) -> u64 {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+impl Telling {
+    fn standing(&self, all: Vec<MetricFamily>) -> Standing {
+        Standing { all, proxy: self.proxy.clone() }
     }
 }
 
@@ -156,9 +166,11 @@ impl Collection for Passing {
     fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>> {
         let inner = self.inner.stream(node)?;
         let (replicas, stream) = (self.replicas.clone(), self.replicas.number());
+        let telling = Telling { proxy: node.id.clone(), inner, turn: Mutex::default() };
         let mut reports = locked(&replicas.reports);
-        locked(&replicas.links).send(|| passed(stream, News::Reports(Families::default())));
-        let telling = Arc::new(Telling { inner, turn: Mutex::default() });
+        let news = || News::Reports(telling.standing(Vec::new()));
+        locked(&replicas.links).send(|| passed(stream, news()));
+        let telling = Arc::new(telling);
         reports.insert(stream, telling.clone());
         drop(reports);
         Some(Arc::new(Report { replicas, stream, telling }))

@@ -48,9 +48,6 @@ const HOST: &str = "istiod.istio-system.svc";
 /// Two reports: of the step in which the first of them began a part alone is told, and nothing of it is counted. What
 /// comes after them is counted, every connection.
 const SETTLED: Duration = Duration::from_secs(10);
-/// A replica that has been there for longer than a report may be over takes it that what a proxy carried before it came
-/// was told by others; a younger one does not know.
-const GROWN: Duration = Duration::from_secs(35);
 /// Two reports of a proxy, and what a busy machine needs.
 const REPORTED: Duration = Duration::from_secs(30);
 /// Seconds that the graph is over: whatever the test takes.
@@ -245,7 +242,7 @@ fn stay(pod: &Pod) -> Result<Process> {
 
 #[test]
 fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
-    isolated_for(Duration::from_secs(240), || {
+    isolated_for(Duration::from_secs(200), || {
         let folder = tempfile::tempdir()?;
         replace_resolv_conf(folder.path(), "nameserver 192.0.2.53\n")?;
         name_the_control_plane(folder.path())?;
@@ -293,7 +290,7 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
             ensure!(*active == json!(1), "{graph}");
             Ok(())
         })?;
-        std::thread::sleep(GROWN);
+        std::thread::sleep(SETTLED);
         connect(&pod, 4)?;
         near.has(13, 1)?;
         far.has(4, 1)?;

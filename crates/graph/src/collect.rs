@@ -52,6 +52,8 @@ pub struct Inlet(pub Arc<Traffic>);
 /// The stream of one proxy.
 struct Stream {
     traffic: Arc<Traffic>,
+    /// The proxy's node id, which it keeps when it reports elsewhere.
+    proxy: String,
     /// By its ways without flags, of which a connection may end with others than it began with.
     open: Mutex<HashMap<Key, Open>>,
     /// Of its next report, if there was one.
@@ -67,12 +69,12 @@ struct Open {
 
 impl Collection for Inlet {
     /// A Prometheus tells it all, but for single connections.
-    fn stream(&self, _node: &Node) -> Option<Arc<dyn Collector>> {
+    fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>> {
         if self.0.prometheus.is_some() {
             return None;
         }
         self.0.proxies.fetch_add(1, Ordering::Relaxed);
-        Some(Arc::new(Stream::new(self.0.clone())))
+        Some(Arc::new(Stream::new(self.0.clone(), &node.id)))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -260,8 +262,9 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 }
 
 impl Stream {
-    fn new(traffic: Arc<Traffic>) -> Self {
-        Self { traffic, open: Mutex::default(), span: Mutex::default() }
+    fn new(traffic: Arc<Traffic>, proxy: &str) -> Self {
+        let proxy = proxy.to_owned();
+        Self { traffic, proxy, open: Mutex::default(), span: Mutex::default() }
     }
 
     /// What a report is of. One that does not say it is of a step; what was before the first one is not known, then.
@@ -273,6 +276,7 @@ impl Stream {
             (None, None) if report.points.is_empty() => store.begin(0, false),
             (None, None) => store.begin(STEP * 1000, false),
         };
+        let span = store.goes_on(&self.proxy, span);
         *next = Some(span.later());
         span
     }
@@ -287,6 +291,7 @@ impl Drop for Stream {
         self.traffic.proxies.fetch_sub(1, Ordering::Relaxed);
         // Whether they live on is not known: the proxy may be gone, and they with it.
         let mut store = self.traffic.now();
+        store.ends(&self.proxy);
         for Open { count, key } in self.open().values() {
             store.reopen(key, count.saturating_neg());
         }

@@ -21,8 +21,8 @@ use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
 pub use scraped::{LAG, Scraped};
-use span::STEP_MS;
 pub use span::Span;
+use span::{STEP_MS, Told};
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
@@ -44,6 +44,8 @@ pub struct Store {
     now: u32,
     oldest: u32,
     begun: u32,
+    /// What proxies have told, by their node ids, while the store is young.
+    told: FxHashMap<String, Told>,
     /// Steps that are kept besides the newest.
     kept: u32,
     bytes: usize,
@@ -108,6 +110,7 @@ impl Store {
             now,
             oldest: now,
             begun: now,
+            told: FxHashMap::default(),
             kept: KEPT,
             bytes: 0,
             dropped: 0,
@@ -237,6 +240,7 @@ impl Store {
         self.now = step;
         self.oldest = self.oldest.min(step);
         self.begun = self.begun.min(step);
+        self.told.clear();
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);

@@ -30,7 +30,7 @@ pub enum News {
     Session(Box<Node>),
     /// A stream of metrics is open, on which these connections began and have not ended.
     #[prost(message, tag = "3")]
-    Reports(Families),
+    Reports(Standing),
     /// What has come on a stream of metrics.
     #[prost(message, tag = "4")]
     Metrics(Families),
@@ -76,6 +76,16 @@ pub struct Origin {
 pub struct Families {
     #[prost(message, repeated, tag = "1")]
     pub all: Vec<MetricFamily>,
+}
+
+/// What is open where a proxy's reports begin.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Standing {
+    #[prost(message, repeated, tag = "1")]
+    pub all: Vec<MetricFamily>,
+    /// The proxy's node id.
+    #[prost(string, tag = "2")]
+    pub proxy: String,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -94,7 +94,7 @@ impl Replica for Taken {
     fn take(&mut self, Passed { stream, news }: Passed) {
         if let Some(News::Connections(Entries { proxy, all })) = news {
             if let Some(traffic) = &self.places.traffic {
-                traffic.connections(&Node { id: proxy, ..Node::default() }, all);
+                traffic.connections(&node(proxy), all);
             }
             return;
         }
@@ -104,7 +104,7 @@ impl Replica for Taken {
             Some(News::Session(node)) if told.len() < OPEN => self.session(&node),
             Some(News::Reports(standing)) if told.len() < OPEN => {
                 let traffic = self.places.traffic.as_ref();
-                let collector = traffic.and_then(|traffic| traffic.stream(&Node::default()));
+                let collector = traffic.and_then(|traffic| traffic.stream(&node(standing.proxy)));
                 collector.map(|collector| {
                     collector.metrics(standing.all);
                     Open::Reports(collector)
@@ -149,6 +149,11 @@ impl Told {
         let open = locked(&self.0).take();
         drop(open);
     }
+}
+
+/// What is known of a proxy that reports elsewhere.
+fn node(id: String) -> Node {
+    Node { id, ..Node::default() }
 }
 
 impl Elsewhere {

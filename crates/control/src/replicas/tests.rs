@@ -39,8 +39,9 @@ impl Log {
 struct Collected(Arc<Log>);
 
 impl Collection for Collected {
-    fn stream(&self, _: &Node) -> Option<Arc<dyn Collector>> {
-        self.0.say("stream".to_owned());
+    fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>> {
+        let name = node.id.split(['~', '.']).nth(5).unwrap_or_default();
+        self.0.say(format!("stream of {name}"));
         Some(Arc::new(Notes(self.0.clone())))
     }
 
@@ -149,7 +150,7 @@ fn what_one_is_told_the_other_hears_once_and_passes_nothing_on() {
     let (mut queue, mut taken) = (a.replicas.link(), b.taking("a"));
     let mut back = b.replicas.link();
     pass(&mut queue, &mut taken);
-    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
+    assert_eq!(b.log.said(), ["stream of web", "metrics standing"]);
     assert_eq!(b.workloads(), [("web".to_owned(), Role::Sidecar)]);
     assert!(a.workloads().is_empty(), "nobody told this one");
     stream.metrics(vec![family("after")]);
@@ -160,7 +161,7 @@ fn what_one_is_told_the_other_hears_once_and_passes_nothing_on() {
     let web_id = sidecar("web").id;
     assert_eq!(
         b.log.said(),
-        ["metrics after", &format!("2 connections of {web_id}"), "stream", "metrics "]
+        ["metrics after", &format!("2 connections of {web_id}"), "stream of api", "metrics "]
     );
     drop((web, stream, late));
     pass(&mut queue, &mut taken);
@@ -176,7 +177,7 @@ fn what_a_replica_told_is_over_with_its_connection_and_with_its_next_one() {
     let _stream = a.passing().stream(&sidecar("web")).unwrap();
     let (mut old, mut first) = (a.replicas.link(), b.taking("a"));
     pass(&mut old, &mut first);
-    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
+    assert_eq!(b.log.said(), ["stream of web", "metrics standing"]);
     let (mut new, mut second) = (a.replicas.link(), b.taking("a"));
     assert_eq!(b.log.said(), ["over"]);
     pass(&mut new, &mut second);
@@ -184,7 +185,7 @@ fn what_a_replica_told_is_over_with_its_connection_and_with_its_next_one() {
     first.take(Passed { stream: 9, news: Some(News::Session(Box::new(sidecar("ghost")))) });
     assert_eq!(b.workloads(), [("web".to_owned(), Role::Sidecar)]);
     drop(first);
-    assert_eq!(b.log.said(), ["stream", "metrics standing"]);
+    assert_eq!(b.log.said(), ["stream of web", "metrics standing"]);
     b.replicas.expect(["a".to_owned()].into());
     assert!(b.replicas.silent().is_empty());
     drop(second);

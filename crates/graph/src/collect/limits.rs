@@ -70,13 +70,13 @@ fn what_a_peer_may_say_has_no_effect_beyond_its_own() {
 fn a_stream_follows_so_many_ways_and_keeps_none_that_found_no_room() {
     let traffic = Traffic::new(64 << 20);
     let inlet = Inlet(traffic.clone());
-    let stream = || Stream::new(inlet.0.clone());
+    let stream = || Stream::new(inlet.0.clone(), "");
     let opened = |all| vec![family(Metric::TcpOpened, all, 1.0)];
     let one = stream();
     one.metrics(opened(0..WAYS + 5));
     assert_eq!((one.open().len(), active(&traffic)), (WAYS, WAYS as i64));
     let small = Traffic::new(100 << 10);
-    let other = Stream::new(small.clone());
+    let other = Stream::new(small.clone(), "");
     other.metrics(opened(0..5000));
     let fill = small.now().fill();
     assert_eq!(other.open().len(), fill.edges);

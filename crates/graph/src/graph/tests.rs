@@ -605,6 +605,46 @@ fn what_was_before_a_proxy_that_comes_later_is_known() {
 }
 
 #[test]
+fn what_a_proxy_told_on_another_stream_is_known_unless_something_is_missing_in_between() {
+    // Until the proxy is lost where it was, another replica passes on what it tells.
+    for (proxy, silence, known) in [("it", 10, 4), ("it", 15, 2), ("another", 10, 2)] {
+        let mut store = Store::new(1 << 20, START);
+        let passed = store.begin(5_000, false);
+        let passed = store.goes_on("it", passed);
+        for step in 0..2 {
+            store.advance(START + 5 * step);
+            store.tell(from("a"), &connections(10), passed);
+        }
+        store.ends("it");
+        let now = START + 5 + silence;
+        store.advance(now);
+        // It may be told what is open before.
+        let silent = store.begin(0, false);
+        store.goes_on(proxy, silent);
+        let own = store.begin(10_000, false);
+        let own = store.goes_on(proxy, own);
+        store.tell(from("a"), &connections(20), own);
+        let about = format!("{proxy}, {silence} s");
+        assert_eq!(opened(&store, now), [2.0], "{about}");
+        let course =
+            series(&store, "mesh", &Query { at: step_of(now), ..query(GraphType::Service) });
+        let opened = &course.outbound["tcp.opened"];
+        let unknown = opened.iter().take_while(|rate| rate.is_none()).count();
+        assert_eq!(opened.len() - unknown, known, "{about}: {opened:?}");
+    }
+}
+
+#[test]
+fn a_stream_from_before_the_clock_was_set_back_is_known_after_it() {
+    let mut store = Store::new(1 << 20, START + 3600);
+    let span = store.begin(5_000, true);
+    store.advance(START);
+    let span = store.goes_on("it", span.later());
+    store.tell(from("a"), &connections(10), span);
+    assert_eq!(opened(&store, START), [2.0]);
+}
+
+#[test]
 fn clients_that_break_their_connections_off_make_no_server_sick() {
     let mut store = Store::new(1 << 20, START - 60);
     let key = tcp(party("probe", "v1"), service("tcp-echo-server"), party("echo-server-v1", "v1"));

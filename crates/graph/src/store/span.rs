@@ -1,6 +1,8 @@
 //! What a stream's reports are of. In: the time that the first of them is over. Out: the time that each of them is spread
 //! over, and since when everything is told.
 
+use rustc_hash::FxHashMap;
+
 use super::{STEP, Store};
 
 /// Milliseconds of a step, and of all that a report may tell of: what it says of a time before is left out.
@@ -8,6 +10,8 @@ pub(super) const STEP_MS: u64 = STEP * 1000;
 pub(super) const LONGEST: u64 = 30_000;
 /// By so many milliseconds reports miss their steps. Nobody reads that off a rate.
 const SLACK: u64 = 250;
+/// Proxies that are told apart while the store is young.
+const PROXIES: usize = 20_000;
 /// What no report is over: a peer may say any number.
 const NEVER: u64 = 1 << 30;
 
@@ -18,6 +22,14 @@ pub struct Span {
     pub(super) since: u32,
     /// Milliseconds that its present report is over.
     pub(super) over: u64,
+}
+
+/// What a proxy has told, on whichever stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// The first step since which nothing is missing, and the one in which the stream ended, if it did.
+    since: u32,
+    until: u32,
 }
 
 impl Span {
@@ -33,8 +45,7 @@ impl Store {
     pub fn begin(&mut self, over: u64, is_first: bool) -> Span {
         let over = settled(over);
         // What is before one that begins late another stream has told.
-        let is_late = self.now >= self.begun + (LONGEST / STEP_MS) as u32;
-        let is_told = is_first || is_late;
+        let is_told = is_first || !self.is_young();
         let told = over.min(LONGEST);
         // Of the step that it began in only a part is known, else.
         let steps = if is_told { told.div_ceil(STEP_MS) } else { told / STEP_MS };
@@ -43,6 +54,47 @@ impl Store {
             self.oldest = self.oldest.min(first);
         }
         Span { since: if is_told { first.min(self.begun) } else { first }, over }
+    }
+
+    /// A report of a proxy, which may have told of the time before it on another stream, as it does when it changes to
+    /// another replica: what it told there is known.
+    pub fn goes_on(&mut self, proxy: &str, mut span: Span) -> Span {
+        // The clock was ahead when the stream began.
+        if span.since > self.now + 1 {
+            span.since = self.begun;
+        }
+        if !self.is_young() {
+            self.told = FxHashMap::default();
+            return span;
+        }
+        let is_full = self.told.len() >= PROXIES;
+        let Some(told) = self.told.get_mut(proxy) else {
+            if !is_full {
+                self.told.insert(proxy.to_owned(), Told { since: span.since, until: u32::MAX });
+            }
+            return span;
+        };
+        // One that is over no time leaves open how the stream goes on.
+        if span.over > 0 {
+            let first = self.now + 1 - span.over.min(LONGEST).div_ceil(STEP_MS) as u32;
+            if told.until >= first.saturating_sub(1) {
+                span.since = span.since.min(told.since);
+            }
+            *told = Told { since: span.since, until: u32::MAX };
+        }
+        span
+    }
+
+    /// A proxy's stream is over.
+    pub fn ends(&mut self, proxy: &str) {
+        if let Some(told) = self.told.get_mut(proxy) {
+            told.until = self.now;
+        }
+    }
+
+    /// Whether a report may be of more time than the store has been there for.
+    fn is_young(&self) -> bool {
+        self.now < self.begun + (LONGEST / STEP_MS) as u32
     }
 
     /// The step that it was made in.

@@ -49,6 +49,7 @@ fn served() -> (tokio::runtime::Runtime, SocketAddr) {
     runtime.spawn(serve(listener, LIMITS, |request, _| async move {
         match request.uri().path() {
             "/slow" => sleep(Duration::from_secs(30)).await,
+            "/late" => sleep(Duration::from_millis(200)).await,
             "/large" => return Response::new(Full::new(Bytes::from_static(&LARGE))),
             _ => {}
         }
@@ -198,6 +199,23 @@ fn of_answers_that_nobody_reads_a_peer_has_a_bounded_number() {
         whole
     });
     assert_eq!(whole, bound);
+    server.shutdown_background();
+}
+
+#[test]
+fn who_ends_its_side_after_the_request_is_answered() {
+    let (server, address) = served();
+    server.block_on(async {
+        let mut stream = connect(OTHER, address).await.unwrap();
+        stream.write_all(b"GET /late HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(10), stream.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    });
     server.shutdown_background();
 }
 
