@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use lateen_e2e::pod::{NODE, POD, Pod, get, injected};
@@ -50,6 +50,8 @@ const HOST: &str = "istiod.istio-system.svc";
 const SETTLED: Duration = Duration::from_secs(10);
 /// Two reports of a proxy, and what a busy machine needs.
 const REPORTED: Duration = Duration::from_secs(30);
+/// Of the graph's store.
+const STEP_MS: u64 = 5000;
 /// Seconds that the graph is over: whatever the test takes.
 const OVER: u64 = 3600;
 
@@ -223,6 +225,13 @@ fn name_the_control_plane(folder: &Path) -> Result<()> {
     mount(Some(&file), "/etc/hosts", none, MsFlags::MS_BIND, none).context("binding /etc/hosts")
 }
 
+/// Replicas that are made in the same step know the same time, and tell the same rates.
+fn at_the_beginning_of_a_step() -> Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+    std::thread::sleep(Duration::from_millis(STEP_MS - since % STEP_MS));
+    Ok(())
+}
+
 /// The pod's connections, one after the other.
 fn connect(pod: &Pod, count: usize) -> Result<()> {
     let once = format!("printf 'hello\\n' | nc -q1 -w5 {NODE} 9000");
@@ -250,6 +259,7 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
         installed.mesh.apply(OBJECTS)?;
         let pod = Pod::new(injected(folder.path(), WORKLOAD, "web")?)?;
         echo::start(&format!("{NODE}:9000"), Manner::default())?;
+        at_the_beginning_of_a_step()?;
         let near = installed.replica("istiod-0", 0)?;
         let far = installed.replica("istiod-1", 1000)?;
         near.linked(1)?;
@@ -274,7 +284,12 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
         let _staying = stay(&pod)?;
         near.has(6, 1)?;
         far.has(6, 1)?;
-        ensure!(near.graph()? == far.graph()?, "{:?}\n{:?}", near.graph()?, far.graph()?);
+        // What one has heard at the end of a step the other may hear at the beginning of the next one.
+        wait_until("the same graph", REPORTED, || {
+            let (near, far) = (near.graph()?, far.graph()?);
+            ensure!(near == far, "{near:?}\n{far:?}");
+            Ok(())
+        })?;
 
         // One that starts again has what comes from now on, and knows what is open.
         far.kill()?;
