@@ -17,12 +17,11 @@ use lateen_api::kinds::{Kind, by_kind};
 use lateen_install::Plan;
 use lateen_kube::Client;
 use serde_json::{Value, json};
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
 use crate::manifest::{ClusterArgs, InputArgs, Releases, all_live, foreign, rendered};
 use crate::output::{note, printable, say, say_json};
+use crate::process::unless_broken_off;
 use crate::registry::Output;
 use judge::{Finding, Verdict};
 use objects::{Image, LABEL};
@@ -138,12 +137,7 @@ async fn on_nodes(
         client.create(kind("apps", "DaemonSet")?, set).await?;
         watch(client, &namespace, nodes, Duration::from_secs(args.within)).await
     };
-    let found = tokio::select! {
-        found = work => found,
-        broken_off = broken_off() => {
-            Err(broken_off.map_or_else(Into::into, |()| anyhow::anyhow!("broken off")))
-        }
-    };
+    let found = unless_broken_off(work, "not every node has told how it is").await;
     let removed = async {
         client.delete(kind("apps", "DaemonSet")?, Some(&namespace), objects::NAME).await?;
         client.delete(kind("", "Namespace")?, None, &namespace).await?;
@@ -152,15 +146,6 @@ async fn on_nodes(
     let removed = removed.await.with_context(|| format!("delete namespace {namespace} yourself"));
     let found = found?;
     removed.map(|()| found)
-}
-
-/// Who wants it to end: a person at a terminal, or whatever runs it, as a pipeline whose time is over.
-async fn broken_off() -> std::io::Result<()> {
-    let mut ended = signal(SignalKind::terminate())?;
-    tokio::select! {
-        pressed = ctrl_c() => pressed,
-        _ = ended.recv() => Ok(()),
-    }
 }
 
 /// A precheck that was killed leaves its pods running.

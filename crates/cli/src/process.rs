@@ -1,9 +1,9 @@
-//! The end of a long-running process. In: its tasks. Out: when a signal asks for it or an essential task has
-//! ended, an orderly stop, after a drain where others still come.
+//! The end of a process. In: its tasks, or its work. Out: when a signal asks for it or an essential task has ended, an
+//! orderly stop, after a drain where others still come; of work that was broken off, what is left.
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lateen_runtime::readiness::Readiness;
 use lateen_runtime::signal::Termination;
 use lateen_runtime::tasks::Supervisor;
@@ -19,6 +19,19 @@ pub async fn until_ended(mut supervisor: Supervisor, stop_within: Duration) -> R
     };
     supervisor.stop(stop_within).await;
     exit.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+/// Does work that a signal breaks off, which is told with what that leaves.
+pub async fn unless_broken_off<T>(
+    work: impl Future<Output = Result<T>>,
+    leaves: &str,
+) -> Result<T> {
+    tokio::select! {
+        done = work => done,
+        signal = lateen_runtime::signal::terminated() => {
+            bail!("broken off by {}: {leaves}", signal.context("cannot listen for signals")?)
+        }
+    }
 }
 
 /// As [`until_ended`], but whoever still comes is served for `drain` after the signal, while `readiness` already says

@@ -22,6 +22,7 @@ use super::input::InputArgs;
 use super::{managers, owners};
 use super::{selector, wait};
 use crate::output::{note, say};
+use crate::process::unless_broken_off;
 use crate::tag::{keep_default_tag, tell_of_no_default};
 
 /// An object that takes longer than this is worth a line of its own.
@@ -105,20 +106,25 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
         let question = format!("{} of {count} objects differ. Install?", changes.len());
         confirm(&question, args.skip_confirmation)?;
     }
-    ensure_namespaces(&client, &plan, &wanted).await?;
-    let mut differing = differing(&wanted, changes)?;
-    if args.take_over {
-        differing = take(&client, &wanted, differing).await?;
-    }
-    apply_all(&client, &differing).await?;
-    remove(&client, &unwanted).await?;
-    releases.take_over(&client, &known).await?;
+    let changed = async {
+        ensure_namespaces(&client, &plan, &wanted).await?;
+        let mut differing = differing(&wanted, changes)?;
+        if args.take_over {
+            differing = take(&client, &wanted, differing).await?;
+        }
+        apply_all(&client, &differing).await?;
+        remove(&client, &unwanted).await?;
+        releases.take_over(&client, &known).await
+    };
+    let leaves = "the installation is not complete, the same command completes it";
+    unless_broken_off(changed, leaves).await?;
     say(done);
     tell_of_no_default(&client, &wanted, plan.revision()).await?;
-    match args.wait && !args.readiness_timeout.is_zero() {
-        true => wait::wait(&client, &wanted, args.readiness_timeout).await,
-        false => Ok(()),
+    if !args.wait || args.readiness_timeout.is_zero() {
+        return Ok(());
     }
+    let works = wait::wait(&client, &wanted, args.readiness_timeout);
+    unless_broken_off(works, "everything is applied, nobody waits for it any more").await
 }
 
 /// Refuses to change what others installed, unless it is to be taken over. Out: a line, told already, for each object

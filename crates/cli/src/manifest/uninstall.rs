@@ -11,16 +11,19 @@ use lateen_kube::Client;
 use serde_json::Value;
 
 use super::apply::remove;
-use super::cluster::{self, ClusterArgs, confirm, is_control_plane, title};
+use super::cluster::{self, ClusterArgs, confirm, is_control_plane, place, title};
 use super::gateways::label;
 use super::helm::Releases;
 use super::input::InputArgs;
 use super::{gateways, owners, pods};
 use crate::output::{note, say};
+use crate::process::unless_broken_off;
 use crate::tag::{tell_of_ending_tags, tell_of_no_validator};
 
 /// The Lease of the replica that writes for the whole mesh; a revision's has the revision's name after it.
 const MESH_LEASE: &str = "istio-leader";
+/// Where the control planes of a namespace have their authority.
+const AUTHORITY: &str = "istio-ca-secret";
 /// So many pods are named.
 const NAMED: usize = 5;
 
@@ -99,18 +102,35 @@ pub async fn execute(args: UninstallArgs) -> Result<()> {
         return Ok(());
     }
     confirm(&format!("{} objects will be removed. Proceed?", found.len()), args.skip_confirmation)?;
-    remove(&client, &found).await?;
-    for control_plane in &control_planes {
-        release(&client, control_plane).await?;
-    }
+    let removed = async {
+        remove(&client, &found).await?;
+        for control_plane in &control_planes {
+            release(&client, control_plane).await?;
+        }
+        Ok(())
+    };
+    unless_broken_off(removed, "a part is removed, the same command removes the rest").await?;
     say("definitions and namespaces stay: users' objects would go with them");
-    if !control_planes.is_empty() {
+    if keeps_authority(&client, &control_planes).await {
         say(
             "the mesh's authority stays, for the proxies that go on and for the next control plane: Secret istio-ca-secret, \
              and its root as ConfigMap istio-ca-root-cert in every namespace",
         );
     }
     Ok(())
+}
+
+/// Whether one of the control planes had made an authority; who may not look is told that there is one.
+async fn keeps_authority(client: &Client, control_planes: &[&Value]) -> bool {
+    let Some(kind) = by_kind("", "Secret") else { return false };
+    for control_plane in control_planes {
+        let (namespace, _) = place(control_plane);
+        match client.get(kind, namespace, AUTHORITY).await {
+            Ok(None) => {}
+            Ok(Some(_)) | Err(_) => return true,
+        }
+    }
+    false
 }
 
 /// Why there is nothing to remove of a revision.

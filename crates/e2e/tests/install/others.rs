@@ -55,6 +55,8 @@ fn a_control_plane_is_not_taken_from_under_the_gateways_of_another_file() {
         );
         let said = lateen_fails(&mesh, &["uninstall", "-y", "--revision", "nope"])?;
         ensure!(said.contains("no object is of revision nope, there is default"), "{said}");
+        // As a control plane has it that runs.
+        mesh.kubectl(&["create", "secret", "generic", "istio-ca-secret", "-n", "istio-system"])?;
         let said = lateen(&mesh, &uninstall)?;
         ensure!(
             said.contains("Secret istio-ca-secret") && said.contains("istio-ca-root-cert"),
