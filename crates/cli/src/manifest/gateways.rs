@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::cluster::{place, title};
 
-/// The annotation of pods that says as what they are injected.
+/// The annotations of pods that say as what they are injected, and that they were.
 const TEMPLATES: &str = "inject.istio.io/templates";
+const STATUS: &str = "sidecar.istio.io/status";
 
 type Namespaces = BTreeMap<String, BTreeMap<String, String>>;
 
@@ -92,7 +93,8 @@ impl Injection {
         }
         let (revision, home) = (label(control_plane, labels::REVISION), place(control_plane).0);
         if is_pod {
-            let is_one = label(gateway, labels::REVISION) == revision;
+            let is_one = gateway["metadata"]["annotations"][STATUS].is_string()
+                && label(gateway, labels::REVISION) == revision;
             return is_one.then(|| format!("a gateway of revision {revision}"));
         }
         let is_own = |hook: &&Value| {
@@ -202,6 +204,8 @@ mod tests {
         let mut pod = gateway("gateway", json!({}))["spec"]["template"].clone();
         pod["kind"] = json!("Pod");
         pod["metadata"]["labels"] = json!({"istio.io/rev": "canary"});
+        assert_eq!(injection.injected(&pod, &control_plane("canary", "a")), None);
+        pod["metadata"]["annotations"]["sidecar.istio.io/status"] = json!("{}");
         let of =
             |pod: &Value, revision: &str| injection.injected(pod, &control_plane(revision, "a"));
         assert_eq!(of(&pod, "canary").as_deref(), Some("a gateway of revision canary"));

@@ -149,8 +149,8 @@ fn not_ours(object: &Value) -> Option<String> {
     }
     let is_marked = object["metadata"]["labels"][labels::MANAGED] == "Reconcile";
     let by = managers::first(object).map(|name| format!(" ({name})")).unwrap_or_default();
-    (!(is_marked && runs_program(object)))
-        .then(|| format!("somebody else{by}, as by Istio's manifests"))
+    let how = if is_marked { ", as by Istio's manifests" } else { "" };
+    (!(is_marked && runs_program(object))).then(|| format!("somebody else{by}{how}"))
 }
 
 /// Whether a container's image has this program's name.

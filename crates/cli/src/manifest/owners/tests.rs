@@ -21,7 +21,7 @@ fn what_istio_installed_is_known_without_an_owners_name() {
     }
     let mut unmarked = workload("istiod", "kubectl", "any.io/lateen:1");
     unmarked["metadata"]["labels"] = Value::Null;
-    assert!(not_ours(&unmarked).is_some());
+    assert_eq!(not_ours(&unmarked).unwrap(), "somebody else (kubectl)");
 }
 
 #[test]
