@@ -106,7 +106,9 @@ impl Plan {
             error("spec.components.cni.namespace", no_label(self.cni_namespace()));
         }
         let owner = self.owner();
-        if !is_label_value(&owner) {
+        // An installation without a name of its own has the revision's, of which it is told already.
+        let is_revisions = !revision.is_empty() && owner.ends_with(revision);
+        if !is_label_value(&owner) && !(is_revisions && !is_label(revision)) {
             let message = format!(
                 "{owner:?} marks what is installed as a label, which has at most 63 letters, digits, \
                  '-', '_' and '.'"

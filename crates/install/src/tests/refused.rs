@@ -177,6 +177,14 @@ fn names_and_labels_that_the_api_refuses_are_refused() {
 }
 
 #[test]
+fn a_revision_that_is_no_name_is_told_of_once() {
+    let sets = [("revision".to_owned(), "Bad.Rev!".to_owned())];
+    let issues = crate::read(&[], &sets).unwrap_err();
+    assert_eq!(issues.len(), 1, "{issues:?}");
+    assert_eq!(issues[0].path, "spec.revision");
+}
+
+#[test]
 fn an_installation_is_named_as_a_label_can_be() {
     let document = json!({
         "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
