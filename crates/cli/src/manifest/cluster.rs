@@ -13,7 +13,7 @@ use lateen_install::{Change, Plan, labels, rank};
 use lateen_kube::{Client, DryRun, Error};
 use serde_json::{Value, json};
 
-use super::validators;
+use super::{managers, validators};
 
 /// Who applies, as managed fields name it.
 pub const MANAGER: &str = "lateen-install";
@@ -141,7 +141,8 @@ pub async fn compare(client: &Client, wanted: &[Value], unwanted: &[Value]) -> R
                 after.push(object.clone());
             }
             Err(error) => {
-                let remedy = remedy(object, &error.to_string());
+                let is_others = found.is_some_and(|found| !managers::is_ours(&found));
+                let remedy = remedy(object, &error.to_string(), is_others);
                 let error = anyhow::Error::from(error);
                 return Err(match remedy {
                     Some(remedy) => error.context(remedy),
@@ -165,15 +166,21 @@ pub async fn all_live(client: &Client, wanted: &[Value]) -> Result<Vec<Value>> {
 }
 
 /// What to do about an object that cannot become what is wanted, such as a Deployment with another selector.
-fn remedy(object: &Value, refusal: &str) -> Option<String> {
-    refusal.contains("field is immutable").then(|| {
-        format!(
-            "nothing was done: {} can be made with this field but not changed to it. Leave the field as it was, or \
-             remove the object ({}; what it runs ends), and the same command makes it anew",
-            title(object),
-            kubectl_delete(object)
-        )
-    })
+fn remedy(object: &Value, refusal: &str, is_others: bool) -> Option<String> {
+    let (what, instead) = match refusal.contains("field is immutable") {
+        true => ("can be made with this field but not changed to it", "Leave the field as it was"),
+        false if is_others => (
+            "is refused with what others have in it",
+            "Mend that (an unnamed port beside others has to be named)",
+        ),
+        false => return None,
+    };
+    Some(format!(
+        "nothing was done: {} {what}. {instead}, or remove the object ({}; what it runs ends), and the same command \
+         makes it anew",
+        title(object),
+        kubectl_delete(object)
+    ))
 }
 
 /// The command that removes an object.
@@ -289,9 +296,15 @@ mod tests {
         let object = json!({
             "kind": "Deployment", "metadata": {"namespace": "istio-system", "name": "istiod"},
         });
-        let told = remedy(&object, "spec.selector: Invalid value: {}: field is immutable").unwrap();
-        assert!(told.contains("kubectl delete -n istio-system deployment istiod;"), "{told}");
-        assert_eq!(remedy(&object, "spec.replicas: Invalid value: -1"), None);
+        for (refusal, is_others, what) in [
+            ("spec.selector: Invalid value: {}: field is immutable", false, "Leave the field"),
+            ("spec.ports[0].name: Required value", true, "what others have in it"),
+        ] {
+            let told = remedy(&object, refusal, is_others).unwrap();
+            assert!(told.contains("kubectl delete -n istio-system deployment istiod;"), "{told}");
+            assert!(told.contains(what), "{told}");
+        }
+        assert_eq!(remedy(&object, "spec.replicas: Invalid value: -1", false), None);
     }
 
     async fn applied(codes: &[u16]) -> Result<(), Option<u16>> {
