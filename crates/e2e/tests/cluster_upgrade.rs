@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use lateen_e2e::installed::{IMAGE, Node, START};
+use lateen_e2e::pod::get;
 use lateen_e2e::testdata;
 use lateen_testkit::cluster::{Image, NODE};
 use lateen_testkit::echo::{self, Manner};
 use lateen_testkit::isolate::isolated_for;
-use lateen_testkit::net::{ask, connect, expect_answer};
+use lateen_testkit::net::{connect, expect_answer};
 use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::{holds_for, wait_until};
@@ -247,9 +248,8 @@ impl Shop {
     /// `/who` is another one after a restart.
     fn tell(&self, pod: &str, path: &str) -> Result<String> {
         let address = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"])?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let answer = ask(&format!("{address}:8080"), &request)?;
-        ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (status, answer) = get(&format!("{address}:8080"), "GET", path)?;
+        ensure!(status == 200, "{status} {answer}");
         Ok(answer.lines().last().unwrap_or_default().to_owned())
     }
 

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lateen_e2e::pod::get;
 use lateen_e2e::{SOON, mesh};
 use lateen_testkit::isolate::isolated;
 use lateen_testkit::mesh::Mesh;
-use lateen_testkit::net::{ask, connect};
+use lateen_testkit::net::connect;
 use lateen_testkit::process::Process;
 use lateen_testkit::wait::wait_until;
 use nix::sys::signal::Signal;
@@ -339,9 +340,8 @@ fn the_graph_is_shown_to_whoever_may_list_services_and_of_their_namespaces() {
 
         // Whoever reaches the loopback reads, and changes nothing by the control plane's rights.
         ensure!(replica.page(8080, "/api/v1/graph")?.starts_with("HTTP/1.1 200"));
-        let post = "POST /api/v1/graph HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-        let refused = ask("127.0.0.1:8080", post)?;
-        ensure!(refused.starts_with("HTTP/1.1 405"), "{refused}");
+        let (refused, said) = get("127.0.0.1:8080", "POST", "/api/v1/graph")?;
+        ensure!(refused == 405, "{refused} {said}");
         let log = replica.process.stderr() + &replica.process.stdout();
         let forbidden = log.lines().find(|line| line.to_lowercase().contains("is forbidden"));
         ensure!(forbidden.is_none(), "{forbidden:?}");

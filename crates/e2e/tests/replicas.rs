@@ -92,8 +92,13 @@ impl Installed {
         Ok(file)
     }
 
-    /// A replica, once it is ready, in an EndpointSlice of its own, since its ports are.
     fn replica(&self, name: &str, offset: u16) -> Result<Replica> {
+        let replica = self.start(name, offset)?;
+        self.join(name, &replica)?;
+        Ok(replica)
+    }
+
+    fn start(&self, name: &str, offset: u16) -> Result<Replica> {
         let mut command: Command = self.mesh.lateen(&["discovery", "--grpcAddr="])?;
         command.arg("--kubeconfig").arg(self.folder.join("kubeconfig"));
         let flags = [
@@ -106,7 +111,11 @@ impl Installed {
         command.args(flags.map(|(flag, port)| format!("--{flag}=:{}", port + offset)));
         command.env("POD_NAME", name).env("POD_NAMESPACE", "istio-system");
         command.env("LATEEN_REPLICA_TOKEN", self.folder.join("istio-system.istiod.istio-ca"));
-        let replica = Replica { process: Process::spawn(name, &mut command)?, offset };
+        Ok(Replica { process: Process::spawn(name, &mut command)?, offset })
+    }
+
+    /// A replica, once it is ready, is in an EndpointSlice of its own, since its ports are.
+    fn join(&self, name: &str, replica: &Replica) -> Result<()> {
         wait_until("the control plane", START, || {
             let (status, page) = replica.page(8080, "/ready")?;
             ensure!(status == 200, "{page}");
@@ -121,15 +130,14 @@ impl Installed {
                 "labels": { "kubernetes.io/service-name": "istiod" },
             },
             "addressType": "IPv4",
-            "ports": [{ "name": "https-dns", "port": 15012 + offset, "protocol": "TCP" }],
+            "ports": [{ "name": "https-dns", "port": 15012 + replica.offset, "protocol": "TCP" }],
             "endpoints": [{
                 "addresses": [NODE],
                 "conditions": { "ready": true },
                 "targetRef": { "kind": "Pod", "name": name, "namespace": "istio-system" },
             }],
         });
-        self.mesh.apply(&slice.to_string())?;
-        Ok(replica)
+        self.mesh.apply(&slice.to_string()).map(drop)
     }
 
     fn roots(&self) -> Result<String> {
@@ -260,8 +268,10 @@ fn every_replicas_graph_is_whole_whichever_a_proxy_is_connected_to() {
         let pod = Pod::new(injected(folder.path(), WORKLOAD, "web")?)?;
         echo::start(&format!("{NODE}:9000"), Manner::default())?;
         at_the_beginning_of_a_step()?;
-        let near = installed.replica("istiod-0", 0)?;
-        let far = installed.replica("istiod-1", 1000)?;
+        let near = installed.start("istiod-0", 0)?;
+        let far = installed.start("istiod-1", 1000)?;
+        installed.join("istiod-0", &near)?;
+        installed.join("istiod-1", &far)?;
         near.linked(1)?;
         far.linked(1)?;
         pod.write("var/run/secrets/istio/root-cert.pem", &installed.roots()?)?;

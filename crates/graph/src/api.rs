@@ -23,7 +23,7 @@ use crate::kiali::{TcpRate, kiali};
 use crate::mesh::{HEALTH_OVER, Healths, mark};
 use crate::recent::Row;
 use crate::series::{has_traffic, selects, series};
-use crate::store::{STEP, Store};
+use crate::store::{STEP, STEP_MS, Store};
 use crate::text::text;
 use crate::view::{GraphType, Status, StoreStatus};
 use failures::both_views;
@@ -99,7 +99,7 @@ fn status(traffic: &Traffic, about: &About, inventory: &Inventory, reader: &Read
         source: traffic.source(),
         now: milliseconds(now + 1),
         oldest: milliseconds(oldest),
-        step: STEP * 1000,
+        step: STEP_MS,
         user: reader.user().map(str::to_owned),
         proxies: traffic.proxies(),
         store: StoreStatus {

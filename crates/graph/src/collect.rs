@@ -2,6 +2,7 @@
 //! receiver's: what a proxy's clock says does not matter.
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,13 +12,14 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::io::prometheus::client::{Gauge, Metric as Sample, MetricFamily};
 use lateen_telemetry::standard::OPEN;
 use lateen_xds::server::{Collection, Collector};
+use rustc_hash::FxBuildHasher;
 
 use crate::connection::Connection;
 use crate::key::Key;
 use crate::point::signed;
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::store::{STEP, Span, Store};
+use crate::store::{STEP_MS, Span, Store};
 
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
@@ -52,8 +54,8 @@ pub struct Inlet(pub Arc<Traffic>);
 /// The stream of one proxy.
 struct Stream {
     traffic: Arc<Traffic>,
-    /// The proxy's node id, which it keeps when it reports elsewhere.
-    proxy: String,
+    /// A hash of the proxy's node id, which it keeps when it reports elsewhere; an older replica does not pass it on.
+    proxy: Option<u64>,
     /// By its ways without flags, of which a connection may end with others than it began with.
     open: Mutex<HashMap<Key, Open>>,
     /// Of its next report, if there was one.
@@ -263,7 +265,7 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 
 impl Stream {
     fn new(traffic: Arc<Traffic>, proxy: &str) -> Self {
-        let proxy = proxy.to_owned();
+        let proxy = (!proxy.is_empty()).then(|| FxBuildHasher.hash_one(proxy));
         Self { traffic, proxy, open: Mutex::default(), span: Mutex::default() }
     }
 
@@ -274,9 +276,9 @@ impl Stream {
             (Some(span), None) => span,
             (_, Some(covered)) => store.begin(covered, report.is_first),
             (None, None) if report.points.is_empty() => store.begin(0, false),
-            (None, None) => store.begin(STEP * 1000, false),
+            (None, None) => store.begin(STEP_MS, false),
         };
-        let span = store.goes_on(&self.proxy, span);
+        let span = store.goes_on(self.proxy, span);
         *next = Some(span.later());
         span
     }
@@ -291,7 +293,7 @@ impl Drop for Stream {
         self.traffic.proxies.fetch_sub(1, Ordering::Relaxed);
         // Whether they live on is not known: the proxy may be gone, and they with it.
         let mut store = self.traffic.now();
-        store.ends(&self.proxy);
+        store.ends(self.proxy);
         for Open { count, key } in self.open().values() {
             store.reopen(key, count.saturating_neg());
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::key::{Key, Protocol};
-use crate::store::{STEP, Store, Sum};
+use crate::store::{STEP, STEP_MS, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
@@ -203,7 +203,7 @@ fn assemble(
     Graph {
         api_version: API_VERSION,
         r#type: query.r#type,
-        at: u64::from(query.at + 1) * STEP * 1000,
+        at: u64::from(query.at + 1) * STEP_MS,
         duration: query.duration,
         edges,
         nodes: ranked.into_iter().map(|(_, node)| node).collect(),
@@ -217,10 +217,10 @@ fn notices(query: &Query, known: Option<[u32; 2]>) -> Vec<String> {
         query.confined_to.iter().map(|namespaces| left_out(namespaces)).collect();
     let known = known.map(|steps| steps.map(|steps| u64::from(steps) * STEP));
     if let Some([least, most]) = known.filter(|[least, _]| *least < query.duration) {
-        let (known, most) = (span(least), span(most));
+        let (known, most) = (lasting(least), lasting(most));
         let to = if most == known { String::new() } else { format!(" to {most}") };
         let wanted = match query.duration {
-            whole if whole.is_multiple_of(60) => span(whole),
+            whole if whole.is_multiple_of(60) => lasting(whole),
             seconds => format!("{seconds} s"),
         };
         notices.push(format!("rates are over the {known}{to} of these {wanted} that are known"));
@@ -229,7 +229,7 @@ fn notices(query: &Query, known: Option<[u32; 2]>) -> Vec<String> {
 }
 
 /// Rounded down.
-pub(crate) fn span(seconds: u64) -> String {
+pub(crate) fn lasting(seconds: u64) -> String {
     match seconds {
         ..120 => format!("{seconds} s"),
         _ => format!("{} min", seconds / 60),

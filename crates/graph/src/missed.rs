@@ -2,7 +2,7 @@
 
 use lateen_telemetry::labels::cut;
 
-use crate::graph::span;
+use crate::graph::lasting;
 
 /// Those that are named.
 const NAMED: usize = 3;
@@ -30,7 +30,7 @@ impl Missed {
     /// Beside so many that are scraped. Who may not see everything is told no names.
     pub fn notice(&self, scraped: usize, with_names: bool) -> Option<String> {
         let Self { count, named } = self;
-        let name = |(name, seconds): &(String, u64)| format!("{name}: for {}", span(*seconds));
+        let name = |(name, seconds): &(String, u64)| format!("{name}: for {}", lasting(*seconds));
         let mut names: Vec<_> = named.iter().filter(|_| with_names).map(name).collect();
         if with_names && *count > named.len() {
             names.push(format!("{} more", count - named.len()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::graph::{Query, Reports, neighbours};
 use crate::key::{Key, Party};
 use crate::point::Point;
-use crate::store::{STEP, Scraped, Store, Sum};
+use crate::store::{STEP, STEP_MS, Scraped, Store, Sum};
 use crate::view::{GraphType, Lines, Series};
 
 /// One direction, by protocol, before it is numbers per second.
@@ -90,8 +90,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
             .map(|steps| (steps as usize).min(length));
     Series {
         id: id.to_owned(),
-        start: u64::from(first) * STEP * 1000,
-        step: STEP * 1000,
+        start: u64::from(first) * STEP_MS,
+        step: STEP_MS,
         inbound: inbound.lines(unobserved),
         outbound: outbound.lines(unobserved),
     }

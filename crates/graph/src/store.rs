@@ -22,10 +22,12 @@ use numbers::Numbers;
 pub use numbers::Route;
 pub use scraped::{LAG, Scraped};
 pub use span::Span;
-use span::{STEP_MS, Told};
+use span::Told;
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
+/// Milliseconds of a step.
+pub const STEP_MS: u64 = STEP * 1000;
 /// Steps that are kept besides the present one, which is not over: an hour.
 pub const KEPT: u32 = 720;
 /// Keys of which something is kept.
@@ -44,8 +46,8 @@ pub struct Store {
     now: u32,
     oldest: u32,
     begun: u32,
-    /// What proxies have told, by their node ids, while the store is young.
-    told: FxHashMap<String, Told>,
+    /// What proxies have told, by what they are known by, while the store is young.
+    told: FxHashMap<u64, Told>,
     /// Steps that are kept besides the newest.
     kept: u32,
     bytes: usize,

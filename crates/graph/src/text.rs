@@ -118,7 +118,6 @@ fn state(edge: &Edge) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::{LONGEST_NAME, Parts, text};
     use crate::graph::{Query, graph};
     use crate::key::tests::tcp;

@@ -107,8 +107,8 @@ impl Plan {
         }
         let owner = self.owner();
         // An installation without a name of its own has the revision's, of which it is told already.
-        let is_revisions = !revision.is_empty() && owner.ends_with(revision);
-        if !is_label_value(&owner) && !(is_revisions && !is_label(revision)) {
+        let is_told = !revision.is_empty() && owner.ends_with(revision) && !is_label(revision);
+        if !is_label_value(&owner) && !is_told {
             let message = format!(
                 "{owner:?} marks what is installed as a label, which has at most 63 letters, digits, \
                  '-', '_' and '.'"

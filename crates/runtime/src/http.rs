@@ -136,8 +136,6 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(BUFFER)
-            // Who has said all that it asks for may still hear the answer.
-            .half_close(true)
             .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {

@@ -1,14 +1,18 @@
 //! Installations of several IstioOperators beside each other: none takes from another what it does not name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lateen_e2e::mesh;
-use lateen_testkit::isolate::isolated;
+use lateen_testkit::isolate::{isolated, isolated_for};
 use lateen_testkit::mesh::Mesh;
 use serde_json::{Value, json};
 
 use super::{lateen, lateen_fails, output, versions};
+
+/// Of a test of many installations.
+const LONG: Duration = Duration::from_secs(300);
 
 /// A file with an IstioOperator of a name.
 fn file(mesh: &Mesh, name: &str, spec: &str) -> Result<String> {
@@ -128,7 +132,7 @@ fn istios(labels: &Value) -> String {
 
 #[test]
 fn a_control_plane_of_istios_is_taken_over_by_a_word_and_leaves_nothing_of_its_own() {
-    isolated(|| {
+    isolated_for(LONG, || {
         let mesh = mesh()?;
         let installed = json!({"app": "istiod", "operator.istio.io/managed": "Reconcile",
                                "install.operator.istio.io/owning-resource": "installed-state"});
@@ -241,7 +245,7 @@ fn a_gateway_of_somebody_elses_keeps_its_control_plane_until_a_word() {
 
 #[test]
 fn an_object_that_somebody_else_applied_is_not_changed_without_a_word() {
-    isolated(|| {
+    isolated_for(LONG, || {
         let mesh = mesh()?;
         let own = |api: &str, kind: &str, name: &str, namespace: Option<&str>, more: Value| {
             let mut object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": name}});

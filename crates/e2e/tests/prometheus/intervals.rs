@@ -107,6 +107,17 @@ fn watch(rig: &Rig) -> Result<()> {
         Ok(())
     })?;
     run("nft", &["delete table inet broken"])?;
+    // If a second scrape has failed by now the third one may be a little late.
+    wait_until("a scrape that succeeds", PATIENCE, || {
+        let failed = prometheus.query("up{job=\"gateway\"} == 0")?;
+        ensure!(failed.is_empty(), "{failed:?}");
+        Ok(())
+    })?;
+    wait_until("the rate", PATIENCE, || {
+        let (rate, graph) = rate(&follower, 30)?;
+        ensure!(rate.is_some_and(is_true), "{rate:?} {}", graph["notices"]);
+        Ok(())
+    })?;
     stays_true(&follower)
 }
 

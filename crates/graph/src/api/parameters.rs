@@ -10,7 +10,7 @@ use lateen_runtime::pages::Reader;
 use crate::graph::Query;
 use crate::kiali;
 use crate::series::{is_among_services, type_having};
-use crate::store::{KEPT, STEP, Store, step_of};
+use crate::store::{KEPT, STEP, STEP_MS, Store, step_of};
 use crate::view::GraphType;
 
 /// Seconds that rates are over, unless it is said.
@@ -84,7 +84,7 @@ impl<'q> Parameters<'q> {
         let time: u64 = text
             .parse()
             .map_err(|_| format!("at {text:?} is not a time: give milliseconds since 1970"))?;
-        let step = step_of(time / 1000).saturating_sub(u32::from(time.is_multiple_of(STEP * 1000)));
+        let step = step_of(time / 1000).saturating_sub(u32::from(time.is_multiple_of(STEP_MS)));
         match step {
             _ if time < milliseconds(oldest) => {
                 Err(format!("at {text} is too long ago: the oldest is {}", milliseconds(oldest)))
@@ -124,7 +124,7 @@ impl<'q> Parameters<'q> {
 }
 
 pub fn milliseconds(step: u32) -> u64 {
-    u64::from(step) * STEP * 1000
+    u64::from(step) * STEP_MS
 }
 
 fn graph_type(text: &str) -> Result<GraphType, String> {

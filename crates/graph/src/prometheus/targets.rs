@@ -7,12 +7,10 @@ use std::ops::RangeInclusive;
 use super::counters::{hash, step_at};
 use super::series::{Sample, Series};
 use crate::missed::Missed;
-use crate::store::{LAG, STEP, Scraped};
+use crate::store::{LAG, STEP_MS, Scraped};
 
-/// Milliseconds of a step.
-const LENGTH: u64 = STEP * 1000;
 /// The longest time that a rise is spread over.
-const LONGEST: u64 = LAG as u64 * LENGTH;
+const LONGEST: u64 = LAG as u64 * STEP_MS;
 
 /// Intervals that a target is waited for whose scrapes fail; then what others tell is shown without it.
 const PATIENCE: u64 = 3;
@@ -99,7 +97,8 @@ impl Targets {
         let mut before = std::mem::take(&mut self.missed);
         for series in times.iter().filter(|series| series.at(self.now) == Some(0)) {
             let id = id(series);
-            let seen = |target: &Target| Away::new(series, (u64::from(target.seen.1) + 1) * LENGTH);
+            let seen =
+                |target: &Target| Away::new(series, (u64::from(target.seen.1) + 1) * STEP_MS);
             let away = self.all.get(&id).map(seen).or_else(|| before.remove(&id));
             self.missed.extend(away.map(|away| (id, away)));
         }
@@ -107,7 +106,7 @@ impl Targets {
 
     /// Those whose last scrape failed.
     pub fn all_missed(&self) -> Missed {
-        let end = (u64::from(self.now) + 1) * LENGTH;
+        let end = (u64::from(self.now) + 1) * STEP_MS;
         let seconds = |away: &Away| end.saturating_sub(away.since) / 1000;
         Missed::of(self.missed.values().map(|away| (&*away.instance, seconds(away))))
     }
@@ -145,7 +144,7 @@ impl Targets {
     pub fn age(&self) -> u64 {
         let newest =
             self.all.values().map(|target| target.last.until).max().filter(|until| *until > 0);
-        let end = (u64::from(self.now) + 1) * LENGTH;
+        let end = (u64::from(self.now) + 1) * STEP_MS;
         newest.map_or(0, |newest| end.saturating_sub(newest) / 1000)
     }
 
@@ -158,7 +157,7 @@ impl Targets {
     pub fn missed(&self, id: u64) -> Option<Scraped> {
         let target = self.all.get(&id).filter(|target| target.is_missed)?;
         let patience = (PATIENCE * target.usual).min(LONGEST);
-        let is_lost = (u64::from(self.now) + 1) * LENGTH > target.last.until + patience;
+        let is_lost = (u64::from(self.now) + 1) * STEP_MS > target.last.until + patience;
         self.scraped(target).map(|scraped| Scraped { is_lost, ..scraped })
     }
 
@@ -173,7 +172,7 @@ impl Targets {
         let Interval { until, .. } = target.last;
         let is_late = target.begun > self.begun? + LONGEST;
         let since = if is_late { 0 } else { step_from(target.begun) };
-        let until = ((until / LENGTH) as u32).saturating_sub(1);
+        let until = ((until / STEP_MS) as u32).saturating_sub(1);
         target.is_known().then_some(Scraped { since, until, is_lost: false })
     }
 }
@@ -187,7 +186,7 @@ impl Away {
 impl Target {
     fn new(first: u32) -> Self {
         let (begun, last, intervals, is_missed) = Default::default();
-        Self { seen: (first, first), begun, last, intervals, usual: LENGTH, is_missed }
+        Self { seen: (first, first), begun, last, intervals, usual: STEP_MS, is_missed }
     }
 
     /// The first step at which it had values.
@@ -203,7 +202,7 @@ impl Target {
     /// Without times each step is taken for a scrape.
     fn take(&mut self, times: Option<&BTreeMap<u32, u64>>, steps: RangeInclusive<u32>) {
         for step in steps {
-            let end = (u64::from(step) + 1) * LENGTH;
+            let end = (u64::from(step) + 1) * STEP_MS;
             let time = match times {
                 Some(times) => times.get(&step).copied().filter(|time| *time > 0),
                 None => Some(end).filter(|_| step <= self.seen.1),
@@ -212,7 +211,7 @@ impl Target {
                 self.scraped(time.clamp(end.saturating_sub(LONGEST), end));
             }
             self.is_missed = times.and_then(|times| times.get(&step)) == Some(&0);
-            let own = Interval { after: end - LENGTH, until: end };
+            let own = Interval { after: end - STEP_MS, until: end };
             self.intervals.push(if self.begun > 0 { self.last } else { own });
         }
     }
@@ -221,7 +220,7 @@ impl Target {
         let before = self.last.until;
         if self.begun == 0 {
             self.begun = time;
-            self.last = Interval { after: time.saturating_sub(LENGTH), until: time };
+            self.last = Interval { after: time.saturating_sub(STEP_MS), until: time };
         } else if time > before && self.is_missed {
             // It was there all the time, and so was what it counted.
             self.last = Interval { after: before, until: time };
@@ -241,8 +240,8 @@ impl Interval {
             let time = u128::from(time.clamp(after, until) - after);
             (u128::from(count) * time / length) as u64
         };
-        let part = move |step: u64| (step as u32, by((step + 1) * LENGTH) - by(step * LENGTH));
-        let parts = (after / LENGTH..until.div_ceil(LENGTH)).map(part);
+        let part = move |step: u64| (step as u32, by((step + 1) * STEP_MS) - by(step * STEP_MS));
+        let parts = (after / STEP_MS..until.div_ceil(STEP_MS)).map(part);
         parts.filter(|(_, count)| *count > 0)
     }
 }
@@ -258,7 +257,7 @@ fn milliseconds(series: &Series) -> BTreeMap<u32, u64> {
 
 /// The first step that is wholly after a time.
 fn step_from(milliseconds: u64) -> u32 {
-    milliseconds.div_ceil(LENGTH) as u32
+    milliseconds.div_ceil(STEP_MS) as u32
 }
 
 /// Which target a series is of.

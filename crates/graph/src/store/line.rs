@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::chunk::{CHUNK, Chunk};
-use super::span::{LONGEST, STEP_MS};
-use super::{Route, Scraped};
+use super::span::LONGEST;
+use super::{Route, STEP_MS, Scraped};
 use crate::key::Key;
 use crate::point::{Point, skip};
 

@@ -3,10 +3,9 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{STEP, Store};
+use super::{STEP_MS, Store};
 
-/// Milliseconds of a step, and of all that a report may tell of: what it says of a time before is left out.
-pub(super) const STEP_MS: u64 = STEP * 1000;
+/// Milliseconds that a report may tell of: what it says of a time before is left out.
 pub(super) const LONGEST: u64 = 30_000;
 /// By so many milliseconds reports miss their steps. Nobody reads that off a rate.
 const SLACK: u64 = 250;
@@ -58,7 +57,7 @@ impl Store {
 
     /// A report of a proxy, which may have told of the time before it on another stream, as it does when it changes to
     /// another replica: what it told there is known.
-    pub fn goes_on(&mut self, proxy: &str, mut span: Span) -> Span {
+    pub fn goes_on(&mut self, proxy: Option<u64>, mut span: Span) -> Span {
         // The clock was ahead when the stream began.
         if span.since > self.now + 1 {
             span.since = self.begun;
@@ -67,27 +66,24 @@ impl Store {
             self.told = FxHashMap::default();
             return span;
         }
-        let is_full = self.told.len() >= PROXIES;
-        let Some(told) = self.told.get_mut(proxy) else {
-            if !is_full {
-                self.told.insert(proxy.to_owned(), Told { since: span.since, until: u32::MAX });
-            }
-            return span;
-        };
+        let Some(proxy) = proxy else { return span };
+        let first = self.now + 1 - span.over.min(LONGEST).div_ceil(STEP_MS) as u32;
+        let known = self.told.get(&proxy);
+        let is_gapless = known.is_none_or(|told| told.until >= first.saturating_sub(1));
+        if let Some(told) = known.filter(|_| is_gapless) {
+            span.since = span.since.min(told.since);
+        }
         // One that is over no time leaves open how the stream goes on.
-        if span.over > 0 {
-            let first = self.now + 1 - span.over.min(LONGEST).div_ceil(STEP_MS) as u32;
-            if told.until >= first.saturating_sub(1) {
-                span.since = span.since.min(told.since);
-            }
-            *told = Told { since: span.since, until: u32::MAX };
+        let is_kept = known.is_some() || self.told.len() < PROXIES;
+        if is_kept && (is_gapless || span.over > 0) {
+            self.told.insert(proxy, Told { since: span.since, until: u32::MAX });
         }
         span
     }
 
     /// A proxy's stream is over.
-    pub fn ends(&mut self, proxy: &str) {
-        if let Some(told) = self.told.get_mut(proxy) {
+    pub fn ends(&mut self, proxy: Option<u64>) {
+        if let Some(told) = proxy.and_then(|proxy| self.told.get_mut(&proxy)) {
             told.until = self.now;
         }
     }
