@@ -472,6 +472,17 @@ fn what_a_route_led_nowhere_is_a_failure_of_the_service_that_was_dialled() {
     });
 }
 
+/// A browser ends its requests when an address of its machine changes, as a new link's does once nobody else has it.
+fn settled() -> Result<()> {
+    wait_until("the addresses", SOON, || {
+        let mut command = Command::new("ip");
+        command.args(["-6", "-oneline", "address", "show", "tentative"]);
+        let tentative = Process::spawn("ip", &mut command)?.success(SOON)?;
+        ensure!(tentative.is_empty(), "{tentative}");
+        Ok(())
+    })
+}
+
 #[test]
 fn a_browser_shows_the_demo() {
     isolated(|| {
@@ -484,6 +495,7 @@ fn a_browser_shows_the_demo() {
         }
         let (mesh, _programs) = demo()?;
         let first_byte = Instant::now();
+        settled()?;
         let mut command = Command::new("node");
         let shots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/graph-page");
         command.arg(ui.join("tests/mesh.mjs")).arg(url(&mesh)?).arg(&shots);

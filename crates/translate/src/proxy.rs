@@ -8,6 +8,8 @@ use envoy_types::pb::google::protobuf::{Struct, Value, value};
 
 /// The names under which proxies have Istio's stats filter.
 const STATS: [&str; 2] = [STATS_FILTER, "envoy.filters.network.istio_stats"];
+/// A node id is of a pod's, a namespace's and a domain's name.
+const LONGEST_ID: usize = 1024;
 /// Istio's own name of it.
 pub const STATS_FILTER: &str = "istio.stats";
 
@@ -52,6 +54,9 @@ impl Proxy {
     /// # Errors
     /// A message for the client when the id has another form or the role is not known.
     pub fn from_node(node: &Node) -> Result<Self, String> {
+        if node.id.len() > LONGEST_ID {
+            return Err(format!("the node id has more than {LONGEST_ID} bytes"));
+        }
         let parts: Vec<&str> = node.id.split('~').collect();
         let &[role, ip, name, domain] = parts.as_slice() else {
             let id = &node.id;
@@ -134,7 +139,7 @@ mod tests {
     use envoy_types::pb::envoy::config::core::v3::Node;
     use envoy_types::pb::google::protobuf::{Struct, Value, value};
 
-    use super::{Proxy, Role};
+    use super::{LONGEST_ID, Proxy, Role};
 
     fn node(id: &str) -> Node {
         Node { id: id.to_owned(), ..Default::default() }
@@ -168,6 +173,8 @@ mod tests {
     #[test]
     fn other_ids_are_refused_with_the_reason() {
         assert!(Proxy::from_node(&node("envoy")).unwrap_err().contains("role~ip"));
+        let long = format!("sidecar~1.1.1.1~a.b~{}", "c".repeat(LONGEST_ID));
+        assert!(Proxy::from_node(&node(&long)).unwrap_err().contains("1024 bytes"));
         assert!(Proxy::from_node(&node("ztunnel~1.1.1.1~a.b~c")).unwrap_err().contains("ztunnel"));
     }
 }
