@@ -148,16 +148,19 @@ fn notices(
     notices
 }
 
-/// Why nothing is known since this step, where that is no sign that nothing has talked.
-fn youth(store: &Store, since: u32) -> Option<String> {
+/// Why nothing is known since this step, where that is no sign that nothing has talked, or not all that is carried.
+fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
     let (begun, now) = (store.begun(), store.range().1);
     let age = u64::from(now.saturating_sub(begun) + 1) * STEP;
-    (begun > since).then(|| {
-        format!(
-            "the control plane began less than {age} s ago, and little is known of before: proxies tell it within \
-             {STEP} s what they carry"
-        )
-    })
+    let what = match is_empty {
+        true => format!(
+            ", and little is known of before: proxies tell it within {STEP} s what they carry"
+        ),
+        false => {
+            ": what those proxies carry that have not come back to it yet is missing".to_owned()
+        }
+    };
+    (begun > since).then(|| format!("the control plane began less than {age} s ago{what}"))
 }
 
 /// One of the control plane's lists, with the health that the traffic tells of.
@@ -195,8 +198,8 @@ fn graph_page(
         let is_past = query.at < store.range().1.saturating_sub(1);
         let mut notices = notices(traffic, &store, inventory, reader);
         let graph = graph(&store, &query);
-        if graph.edges.is_empty() && traffic.source() == "memory" {
-            notices.extend(youth(&store, query.first()));
+        if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
+            notices.extend(youth(&store, query.first(), graph.edges.is_empty()));
         }
         if graph.edges.is_empty() && traffic.source() == "prometheus" && traffic.proxies() == 0 {
             notices.push("Prometheus has scraped no proxy lately: nothing is known".to_owned());

@@ -8,6 +8,8 @@ use lateen_runtime::pages::Ask;
 use lateen_telemetry::Flag;
 
 use super::{About, Connection, Inventory, Key, STEP, Store, Traffic, duration, pages, youth};
+use crate::key::tests::tcp;
+use crate::key::{Party, Service};
 use crate::point::Point;
 use crate::store::step_of;
 use crate::texts::Texts;
@@ -36,10 +38,11 @@ fn an_empty_mesh_has_an_empty_graph() {
 #[test]
 fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_explains_it() {
     let mut store = Store::new(1 << 20, 1000);
-    assert!(youth(&store, step_of(1000 - 55)).unwrap().contains("less than 5 s ago"));
+    let said = |store: &Store, first| youth(store, step_of(first), true);
+    assert!(said(&store, 1000 - 55).unwrap().contains("less than 5 s ago, and little"));
     store.advance(1030);
-    assert!(youth(&store, step_of(1030 - 55)).unwrap().contains("less than 35 s ago"));
-    assert_eq!(youth(&store, step_of(1000)), None);
+    assert!(said(&store, 1030 - 55).unwrap().contains("less than 35 s ago"));
+    assert_eq!(said(&store, 1000), None);
     let (_, body) = get("/api/v1/graph", "");
     assert!(body.contains("the control plane began less than 5 s ago"), "{body}");
     let (_, body) = get("/api/v1/graph", "format=text");
@@ -203,6 +206,24 @@ fn both_ways() -> Arc<Traffic> {
     }
     traffic.now().advance(START + STEP);
     traffic
+}
+
+#[test]
+fn what_may_be_missing_after_the_beginning_is_told_beside_what_is_known() {
+    let traffic = Traffic::new(1 << 20);
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let pages = pages(traffic.clone(), about, Inventory::default());
+    let began = traffic.now().begun();
+    for step in 0..12 {
+        let seconds = u64::from(began + step) * STEP;
+        let key = tcp(Party::default(), Service::default(), Party::default());
+        traffic.now().add(seconds, key, &Point { opened: 1, ..Point::default() });
+        let ask = Ask::get("/api/v1/graph", "type=workload&duration=60s");
+        let page = pages.answer(&ask).now_or_never().unwrap().unwrap();
+        let body = String::from_utf8(page.body).unwrap();
+        let is_told = body.contains("have not come back to it yet is missing");
+        assert_eq!(is_told, step < 6, "{step}: {body}");
+    }
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Whether a report may be of more time than the store has been there for.
-    fn is_young(&self) -> bool {
+    pub fn is_young(&self) -> bool {
         self.now < self.begun + (LONGEST / STEP_MS) as u32
     }
 
