@@ -111,9 +111,12 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
     let mut places = Places::new(query);
     for (key, sum) in &sums {
         let Some(heard) = reports.counted(key, sum.route) else { continue };
-        let Some(seen) = query.visible(key) else { continue };
+        let Some(mut seen) = query.visible(key) else { continue };
         // What is hidden has no number of its own.
         let route = matches!(seen, Cow::Borrowed(_)).then_some(sum.route);
+        if let Some(flags) = reports.cause(key, sum.route) {
+            seen = Cow::Owned(Key { flags: flags.clone(), ..seen.into_owned() });
+        }
         let service = Some(&seen.service.host).filter(|host| !host.is_empty());
         for (from, to) in places.hops(&seen, route) {
             let way = ways.between((from, to, seen.protocol));

@@ -2,7 +2,11 @@
 //!
 //! Both ends of a connection may report it. The client's report counts, because it knows of what never
 //! arrived, and which service was dialled: the server knows of one of those that lead to it. The server's counts
-//! where the client has no proxy, and it alone tells whether TLS was mutual.
+//! where the client has no proxy, and it alone tells whether TLS was mutual, and why it ended what the client had
+//! reached.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
 use rustc_hash::FxHashMap;
@@ -11,6 +15,8 @@ use crate::key::Key;
 use crate::point::Point;
 use crate::store::{Route, Sum};
 
+/// The flags of a connection that its client had made when the other side ended it.
+const RESETS: [&str; 2] = ["UR", "UC"];
 /// Stands for all services between two ends.
 const ANY: u32 = u32::MAX;
 
@@ -21,6 +27,8 @@ pub struct Reports {
     told: FxHashMap<Route, Told>,
     /// By routes.
     heard: FxHashMap<Route, Heard>,
+    /// By ends: how what failed ended, as the servers' proxies say.
+    causes: FxHashMap<Route, BTreeMap<Arc<str>, u64>>,
 }
 
 /// What clients and servers say of what is between two ends.
@@ -62,6 +70,11 @@ impl Reports {
                 continue;
             }
             told.server = told.server.max(Some(tells));
+            if key.is_failure() && sum.points.closed > 0 {
+                let causes = all.causes.entry(ends(key, sum.route)).or_default();
+                let count = causes.entry(key.flags.clone()).or_default();
+                *count = count.saturating_add(sum.points.closed);
+            }
             told.heard.add(key.mutual_tls, &sum.points);
             all.heard.entry(sum.route).or_default().add(key.mutual_tls, &sum.points);
         }
@@ -79,6 +92,13 @@ impl Reports {
         let is_client_s = told.client >= told.server;
         let own = self.heard.get(&route).filter(|heard| **heard != Heard::default());
         (is_client_s == (key.reporter == Reporter::Source)).then(|| *own.unwrap_or(&told.heard))
+    }
+
+    /// With which flags most ended at the server of what its client knows to be reset there.
+    pub fn cause(&self, key: &Key, route: Route) -> Option<&Arc<str>> {
+        let is_reset = key.reporter == Reporter::Source && RESETS.contains(&&*key.flags);
+        let causes = self.causes.get(&ends(key, route)).filter(|_| is_reset)?;
+        causes.iter().max_by_key(|(_, count)| **count).map(|(flags, _)| flags)
     }
 }
 

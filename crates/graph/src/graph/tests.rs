@@ -146,6 +146,32 @@ fn a_refused_connection_turns_its_edge_red_and_says_why() {
 }
 
 #[test]
+fn what_a_server_refused_is_told_as_its_own_proxy_says() {
+    let mut store = Store::new(1 << 20, START - 60);
+    let key = tcp(party("c", "v1"), service("tcp-echo-server"), party("s", "v1"));
+    let mut told = |reporter, flags: &str, count| {
+        let key = Key { reporter, flags: flags.into(), ..key.clone() };
+        store.add(START, key, &connections(count));
+    };
+    told(Reporter::Source, "UR", 4);
+    told(Reporter::Source, "UF", 1);
+    let query = query(GraphType::Workload);
+    let flags = |store: &Store| graph(store, &query).edges[0].traffic.tcp.clone().unwrap().flags;
+    let names = |store: &Store| flags(store).into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&store), ["UF", "UR"], "its proxy says nothing");
+    let mut told = |flags: &str, count| {
+        let key = Key { reporter: Reporter::Destination, flags: flags.into(), ..key.clone() };
+        store.add(START, key, &connections(count));
+    };
+    told("", 9);
+    told("UF,URX", 3);
+    told("UC", 1);
+    assert_eq!(names(&store), ["UF", "UF,URX"]);
+    let reasons = &graph(&store, &query).edges[0].health.reasons;
+    assert_eq!(reasons, &["100% of 5 connections failed, most with UF,URX"]);
+}
+
+#[test]
 fn what_goes_on_counts_beside_what_failed() {
     let mut store = Store::new(1 << 20, START - 60);
     let ends = || tcp(party("echo-client", "v1"), service("echo"), party("echo", "v1"));
