@@ -45,6 +45,8 @@ const rendered = (page: Page, id: string) =>
     id,
   );
 const clean = () => expect(opened?.problems).toEqual([]);
+/** Of what is polled: a slow machine needs longer than a second. */
+const PATIENT = { timeout: 20_000 };
 const SERVICE = "service/default/tcp-echo-server";
 const SERVER = "app/default/echo-server/v1";
 
@@ -1252,6 +1254,117 @@ describe("lists and objects", () => {
     expect(await page.isDisabled("text=Save")).toBe(true);
   });
 
+  describe("beside a text", () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    /** A page on an object, ways to write, and what it shows: the status, the issues and marks. */
+    const onObject = async () => {
+      const page = await start({ scenario: "echo-split", hash }, false);
+      const { mock } = opened!;
+      const was = mock.state.mesh.objects[0]!.yaml;
+      await page.waitForSelector(".cm-content >> text=weight");
+      const write = async (text: string) => {
+        await page.locator(".cm-content").click();
+        await page.keyboard.press("Control+a");
+        await page.keyboard.press("Delete");
+        await page.keyboard.insertText(text);
+      };
+      const type = async (key: string) => {
+        await page.locator(".cm-content").click();
+        await page.keyboard.press("Control+End");
+        await page.keyboard.press(key);
+      };
+      const shown = async () => ({
+        status: await page.textContent(".editor-bar [role=status]"),
+        current: await page.locator(".issues:not(.stale) li").allTextContents(),
+        old: await page.locator(".issues.stale li").count(),
+        marks: await page.locator(".cm-lint-marker, .cm-lintRange").count(),
+      });
+      const check = () => page.click(".editor-bar button:text-is('Check')");
+      const shows = (what: object) => expect.poll(shown, PATIENT).toMatchObject(what);
+      return { page, mock, was, write, type, check, shows };
+    };
+    const WRONG = [expect.stringContaining("the weights add up to 75")];
+    const UNCHECKED = { status: "Changed, not checked yet", current: [], marks: 0 };
+
+    it("that is what is saved stands what is known of that, and nothing else", async () => {
+      const { page, was, write, check, shows, mock } = await onObject();
+      const known = { code: "IST0101", severity: "warning" as const, message: "no such host", path: "spec" };
+      for (const validation of [[], [known]]) {
+        mock.state.mesh.objects[0]!.validation = validation;
+        const own = validation.map((i) => expect.stringContaining(i.message));
+        const nothing = { status: "", current: own, old: 0, marks: 2 * own.length };
+        await page.reload();
+        await page.waitForSelector(".cm-content >> text=weight");
+        await shows(nothing);
+        await write(was.replace("weight: 80", "weight: 55"));
+        await check();
+        await shows({ status: "Checked: 1 issue", current: WRONG, marks: 2 });
+        await write(was);
+        await shows(nothing);
+        for (const button of ["Check", "Save", "Undo all"])
+          expect(await page.isDisabled(`.editor-bar button:text-is('${button}')`), button).toBe(true);
+        // Of the next text the check before it says nothing either.
+        await write(`${was}# mine`);
+        await shows({ ...UNCHECKED, old: own.length });
+        await page.click("text=Undo all");
+        await shows(nothing);
+      }
+      clean();
+    });
+
+    it("that was checked stands what was found in it, refused or not, and beside no other", async () => {
+      const { page, was, write, type, check, shows } = await onObject();
+      await write("}{");
+      await check();
+      await page.waitForSelector("[role=alert] >> text=There are errors");
+      const refused = [expect.stringContaining("kind is missing")];
+      await shows({ status: "Checked: 1 issue", current: refused, old: 0 });
+      await type("x");
+      await shows({ ...UNCHECKED, old: 1 });
+      await page.waitForSelector("text=The text that was checked before had:");
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: 1 issue", current: refused, old: 0 });
+      await write(was.replace("weight: 80", "weight: 55"));
+      await check();
+      await shows({ status: "Checked: 1 issue", current: WRONG, old: 0, marks: 2 });
+      await type("x");
+      await shows({ ...UNCHECKED, old: 1 });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: 1 issue", current: WRONG, old: 0, marks: 2 });
+      expect(await page.isDisabled(".editor-bar button:text-is('Save')")).toBe(true);
+      expect(opened!.problems.filter((p) => !p.includes("status of 422"))).toEqual([]);
+    });
+
+    it("that changed while it was checked or saved is not said to be", async () => {
+      const { page, was, write, type, check, shows, mock } = await onObject();
+      const hold = () => {
+        let answer = () => {};
+        mock.state.held = new Promise<void>((done) => {
+          answer = done;
+        });
+        return answer;
+      };
+      await write(`${was}# mine`);
+      let answer = hold();
+      await check();
+      await type("2");
+      answer();
+      await page.waitForSelector(".editor-bar button:text-is('Check'):enabled");
+      await shows({ ...UNCHECKED, old: 0 });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: no issues" });
+      answer = hold();
+      await page.click("text=Save");
+      await type("3");
+      answer();
+      await shows({ ...UNCHECKED, status: "Saved, and changed since: not checked yet" });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "", current: [], old: 0 });
+      expect(mock.state.mesh.objects[0]!.yaml).toBe(`${was}# mine`);
+      clean();
+    });
+  });
+
   it("say that nothing was saved when Save was pressed, and what failed when Check was", async () => {
     const page = await start(
       { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
@@ -1275,6 +1388,11 @@ describe("lists and objects", () => {
     await page.click("text=Save");
     await page.waitForSelector("[role=alert] >> text=Nothing was saved");
     expect(state.saved).toBe(0);
+    // It was checked all the same, until a check of it fails.
+    await page.waitForSelector(".editor-bar >> text=Checked: no issues");
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("[role=alert] >> text=Not checked");
+    await page.waitForSelector(".editor-bar >> text=Changed, not checked yet");
   });
 
   it("do not overwrite what somebody else changed", async () => {
@@ -1291,6 +1409,13 @@ describe("lists and objects", () => {
     await page.click("text=Save");
     await page.waitForSelector("text=Somebody else changed this object");
     expect(opened!.mock.state.saved).toBe(0);
+    // It is so of any text, also of the one that was there.
+    await page.click("text=Undo all");
+    await page.waitForFunction(() => document.querySelector(".editor-bar [role=status]")!.textContent === "");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    await page.waitForSelector(".editor-bar >> text=Changed, not checked yet");
     await page.click("text=Keep my text on top of theirs");
     await page.click("text=Check");
     await page.waitForSelector("text=Checked: no issues");
