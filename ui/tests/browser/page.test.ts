@@ -534,6 +534,51 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  describe("an address with expressions", () => {
+    const field = (page: Page, kind: string) => page.inputValue(`[data-field=${kind}]`);
+    const follows = (page: Page, kind: string, text: string) =>
+      expect.poll(() => field(page, kind), PATIENT).toBe(text);
+    const follow = (page: Page, hash: string) =>
+      page.evaluate((h) => {
+        location.hash = h;
+      }, hash);
+
+    it("is followed by the fields, also by the one that has the focus", async () => {
+      const page = await start({ scenario: "echo" });
+      await page.fill("[data-field=find]", "name contains dead");
+      await page.waitForFunction(() => location.hash.includes("dead"));
+      await page.waitForSelector(".expression-result >> text=0 matches");
+      expect(await page.evaluate(() => document.activeElement?.getAttribute("data-field"))).toBe("find");
+      await follow(page, "#/graph?find=name contains client&hide=name contains mix");
+      await follows(page, "find", "name contains client");
+      await follows(page, "hide", "name contains mix");
+      expect(await page.locator(".suggestions").count()).toBe(0);
+      await follow(page, "#/graph");
+      await follows(page, "find", "");
+      await page.goBack();
+      await follows(page, "find", "name contains client");
+      // What was typed and not applied yet does not undo it; what is typed from there on is applied.
+      const after = await page.evaluate(async () => {
+        const input = document.querySelector<HTMLInputElement>("[data-field=find]")!;
+        input.value = "name contains late";
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+        history.pushState(null, "", "#/graph?find=healthy");
+        dispatchEvent(new PopStateEvent("popstate"));
+        // Longer than what is typed waits.
+        await new Promise((done) => setTimeout(done, 400));
+        return [input.value, location.hash];
+      });
+      expect(after).toEqual(["healthy", "#/graph?find=healthy"]);
+      await page.focus("[data-field=find]");
+      await page.keyboard.press("End");
+      await page.keyboard.type(" ");
+      await page.keyboard.type("or idle");
+      await page.waitForFunction(() => /find=healthy\+or\+idle/.test(location.hash));
+      expect(await field(page, "find")).toBe("healthy or idle");
+      clean();
+    });
+  });
+
   it("tells of the whole graph what is shown, and of what more its charts are", async () => {
     const page = await start({ scenario: "echo-all" });
     await page.waitForSelector(".panel .charts");
