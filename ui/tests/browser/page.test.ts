@@ -577,6 +577,49 @@ describe("the graph of the echo demo", () => {
       expect(await field(page, "find")).toBe("healthy or idle");
       clean();
     });
+
+    it("is told of with its matches once for each change, and not when new numbers come", async () => {
+      const find = "version = v2";
+      const hash = `#/graph?refresh=0&find=${find}`;
+      const page = await start({ scenario: "echo", hash });
+      const told = (what: string) =>
+        expect.poll(() => page.textContent("#graph-matches"), PATIENT).toBe(what);
+      await told(`0 matches: ${find}`);
+      await page.evaluate(() => {
+        const said: string[] = [];
+        (window as unknown as { said: string[] }).said = said;
+        const live = document.querySelector("#graph-matches")!;
+        new MutationObserver(() => said.push(live.textContent ?? "")).observe(live, {
+          childList: true,
+          subtree: true,
+          characterData: true,
+        });
+      });
+      opened!.mock.state.mesh = (await import("../../mock/server.mjs")).scenario("echo-split");
+      await page.click("[aria-label='Refresh now']");
+      const result = page.locator(".expression-result").first();
+      await expect.poll(() => result.textContent(), PATIENT).toMatch(/^[1-9]\d* match/);
+      await told(`0 matches: ${find}`);
+      const number = await result.textContent();
+      await page.fill("[data-field=find]", `${find} `);
+      await page.fill("[data-field=hide]", "name contains client");
+      await told(`${number}: ${find}. 4 hidden: name contains client`);
+      // What is wrong is told by its field.
+      await page.fill("[data-field=find]", "name contians x");
+      await page.waitForSelector(".expression-error[role=alert] mark");
+      await told("4 hidden: name contains client");
+      await follow(page, `${hash}&table=true`);
+      await told(`${number}: ${find}`);
+      await follow(page, "#/graph?refresh=0");
+      await told("Nothing is found or hidden by expressions");
+      expect(await page.evaluate(() => (window as unknown as { said: string[] }).said)).toEqual([
+        `${number}: ${find}. 4 hidden: name contains client`,
+        "4 hidden: name contains client",
+        `${number}: ${find}`,
+        "Nothing is found or hidden by expressions",
+      ]);
+      clean();
+    });
   });
 
   it("tells of the whole graph what is shown, and of what more its charts are", async () => {
