@@ -3,12 +3,13 @@
 import { batch, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
 import { ApiError } from "../api/client";
-import type { ConfigObject, Foreseen, Issue } from "../api/types";
+import type { ConfigObject, Issue } from "../api/types";
 import { drafts, keepDraft } from "../app/drafts";
 import { formatRoute } from "../app/route";
 import { api, refuse, refused } from "../app/session";
 import { configPath, parseConfigPath } from "../model/kinds";
-import { clean, count } from "../model/text";
+import { clean } from "../model/text";
+import { type Found, known, verdict } from "../model/verdict";
 import { lazy } from "../ui/lazy";
 import { IssueCount, Loading, Trouble } from "../ui/widgets";
 import { ActsOn, IfSaved, Validation } from "./findings";
@@ -90,11 +91,6 @@ export default function ConfigPage({ path }: { path: string[] }) {
   );
 }
 
-interface Found {
-  issues: Issue[];
-  text: string;
-}
-
 const NO_ISSUES: Issue[] = [];
 
 interface BodyProps {
@@ -119,17 +115,17 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     text.value = yaml;
     begin.value = { text: yaml };
   };
-  /** What is wrong, and with which text. */
-  const found = useSignal<Found>({ issues: object.validation, text: object.yaml });
-  /** What the mesh would say of the text that was checked. */
-  const foreseen = useSignal<Foreseen | undefined>(undefined);
+  /** What the last check found. */
+  const checked = useSignal<Found | undefined>(undefined);
   const trouble = useSignal<{ error: ApiError; isCheck: boolean } | undefined>(undefined);
-  const said = useSignal(draft ? "Your text from before, not saved yet" : "");
+  /** What became of a text. */
+  const said = useSignal<{ words: string; text: string } | undefined>(
+    draft && { words: "Your text from before, not saved yet", text: draft.yaml },
+  );
   const working = useSignal(false);
-  /** The text that the server has checked. */
-  const checked = useSignal<string | undefined>(undefined);
   const goTo = useSignal<{ line: number } | undefined>(undefined);
-  const changed = text.value !== object.yaml;
+  const it = known(text.value, { text: object.yaml, issues: object.validation }, checked.value);
+  const changed = it.is !== "saved";
   const isGone = object.resourceVersion === "";
   useLayoutEffect(() => {
     if (!isGone) return;
@@ -137,7 +133,6 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       base.value = "";
       trouble.value = undefined;
       checked.value = undefined;
-      found.value = { issues: [], text: "" };
     });
   }, [isGone]);
   useLayoutEffect(() => {
@@ -145,17 +140,39 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
     const title = `${kind} ${namespace}/${name}`;
     keepDraft(hash, changed ? { yaml: text.value, resourceVersion: base.value, title } : undefined);
   }, [hash, changed, text.value, base.value]);
-  const isUnchecked = changed && checked.value !== text.value;
-  const isOld = changed && found.value.text !== text.value;
-  const errors = found.value.issues.filter((i) => i.severity === "error").length;
+  const isTaken = trouble.value?.error.status === 409;
+  const maySave = it.is === "checked" && !isTaken && !it.found.issues.some((i) => i.severity === "error");
+  const now = said.value?.text === text.value ? said.value.words : changed ? "Changed, not checked yet" : "";
+
+  const written = (yaml: string) =>
+    batch(() => {
+      text.value = yaml;
+      if (yaml === object.yaml) {
+        // What is written next is made from what is saved, and no check was of that.
+        base.value = object.resourceVersion;
+        checked.value = undefined;
+      }
+      if (said.value?.text !== yaml) said.value = undefined;
+      // That somebody else changed the object is true of any text.
+      if (!isTaken) trouble.value = undefined;
+    });
 
   /** What the mesh says of a saved object comes a moment after it. */
   const followUp = async () => {
     await new Promise((done) => setTimeout(done, FINDINGS_AFTER));
     const next = await reload();
-    if (!next || text.value !== next.yaml) return;
-    found.value = { issues: next.validation, text: next.yaml };
+    if (next && text.value === next.yaml) base.value = next.resourceVersion;
+  };
+  /** `yaml` is what was saved. What was written meanwhile stays, and is not saved yet. */
+  const take = (next: ConfigObject, yaml: string) => {
+    const words = isGone ? "Created" : "Saved";
     base.value = next.resourceVersion;
+    if (text.value === yaml) {
+      replace(next.yaml);
+      keepDraft(hash, undefined);
+      said.value = { words, text: next.yaml };
+    } else said.value = { words: `${words}, and changed since: not checked yet`, text: text.value };
+    saved(next);
   };
   const send = async (dryRun: boolean) => {
     working.value = true;
@@ -166,31 +183,19 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         resourceVersion: base.value,
       });
       batch(() => {
-        found.value = { issues: next.validation, text: dryRun ? yaml : next.yaml };
-        foreseen.value = next.foreseen;
         trouble.value = undefined;
-        checked.value = dryRun ? yaml : undefined;
-        said.value = dryRun ? verdict(next) : isGone ? "Created" : "Saved";
+        checked.value = dryRun ? { text: yaml, issues: next.validation, foreseen: next.foreseen } : undefined;
+        if (!dryRun) take(next, yaml);
       });
-      if (!dryRun) {
-        base.value = next.resourceVersion;
-        // What was written meanwhile stays, and is not saved yet.
-        if (text.value === yaml) {
-          replace(next.yaml);
-          keepDraft(hash, undefined);
-        }
-        saved(next);
-        void followUp();
-      }
+      if (!dryRun) void followUp();
     } catch (e) {
       if (!(e instanceof ApiError)) throw e;
       if (e.status === 401) refuse(e.message);
       const wentAway = e.status === 404 && !isGone && !(await reload());
       batch(() => {
         trouble.value = wentAway ? undefined : { error: e, isCheck: dryRun };
-        if (e.issues.length > 0) found.value = { issues: e.issues, text: yaml };
-        checked.value = undefined;
-        said.value = "";
+        if (e.issues.length > 0) checked.value = { text: yaml, issues: e.issues };
+        else if (dryRun && checked.value?.text === yaml) checked.value = undefined;
       });
     }
     working.value = false;
@@ -202,7 +207,6 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
       trouble.value = undefined;
       base.value = theirs.resourceVersion;
       checked.value = undefined;
-      found.value = { issues: theirs.validation, text: theirs.yaml };
       if (!keepMine) replace(theirs.yaml);
     });
   };
@@ -215,13 +219,8 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         <Editor
           start={begin.value}
           readOnly={!object.editable}
-          onChange={(t) => {
-            text.value = t;
-            said.value = "";
-            // That somebody else changed the object is true of any text.
-            if (trouble.value?.error.status !== 409) trouble.value = undefined;
-          }}
-          issues={isOld ? NO_ISSUES : found.value.issues}
+          onChange={written}
+          issues={it.is === "unchecked" ? NO_ISSUES : it.found.issues}
           goTo={goTo.value}
         />
         <div class="editor-bar">
@@ -238,7 +237,7 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
               <button
                 type="button"
                 class="button primary"
-                disabled={!changed || isUnchecked || errors > 0 || working.value}
+                disabled={!maySave || working.value}
                 onClick={() => send(false)}
                 title={`What was checked can be ${isGone ? "created" : "saved"}`}
               >
@@ -249,17 +248,14 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
                 class="button"
                 disabled={!changed || isGone || working.value}
                 onClick={() => {
-                  replace(object.yaml);
-                  base.value = object.resourceVersion;
-                  found.value = { issues: object.validation, text: object.yaml };
-                  trouble.value = undefined;
-                  said.value = "";
+                  written(object.yaml);
+                  begin.value = { text: object.yaml };
                 }}
               >
                 Undo all
               </button>
               <span role="status" class="muted">
-                {said.value || (changed ? "Changed, not checked yet" : "")}
+                {it.is === "checked" ? verdict(it.found) : now}
               </span>
             </>
           ) : (
@@ -270,18 +266,12 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
         </div>
       </div>
       <aside class="editor-side">
-        <Validation issues={found.value.issues} text={text.value} isOld={isOld} goTo={goTo} />
-        {foreseen.value && checked.value === text.value && (
-          <IfSaved foreseen={foreseen.value} text={text.value} goTo={goTo} />
+        <Validation known={it} text={text.value} goTo={goTo} />
+        {it.is === "checked" && it.found.foreseen && (
+          <IfSaved foreseen={it.found.foreseen} text={text.value} goTo={goTo} />
         )}
         <ActsOn ids={object.actsOn} />
       </aside>
     </div>
   );
-}
-
-function verdict({ validation, foreseen }: ConfigObject): string {
-  const found = validation.length + (foreseen?.issues.length ?? 0);
-  if (found > 0) return `Checked: ${count(found, "issue")}`;
-  return foreseen?.missing ? "Checked: the text has no issues" : "Checked: no issues";
 }

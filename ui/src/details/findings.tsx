@@ -5,17 +5,24 @@ import type { Foreseen, Issue } from "../api/types";
 import { formatRoute } from "../app/route";
 import { DEFAULTS, formatGraphState } from "../model/graphState";
 import { clean } from "../model/text";
+import type { Known } from "../model/verdict";
 import { lineOfIssue } from "../model/yamlPath";
 
 type GoTo = Signal<{ line: number } | undefined>;
 
-/** `isOld`: the issues are of another text. */
-export function Validation(of: { issues: Issue[]; text: string; isOld: boolean; goTo: GoTo }) {
-  const { issues, text, isOld, goTo } = of;
+/** What was found in another text is dimmed, and told of as that text's. */
+export function Validation({ known, text, goTo }: { known: Known; text: string; goTo: GoTo }) {
+  const { issues } = known.found;
+  const isOld = known.is === "unchecked";
   return (
     <section class="card">
       <h2>Validation</h2>
-      {isOld && <p class="muted">The text has changed since: Check tells of what it is now.</p>}
+      {isOld && <p class="muted">This text is not checked yet: Check tells what is wrong with it.</p>}
+      {isOld && issues.length > 0 && (
+        <p class="muted">
+          {known.from === "saved" ? "What is saved has:" : "The text that was checked before had:"}
+        </p>
+      )}
       {issues.length === 0 && !isOld && <p class="muted">No issues.</p>}
       {issues.length > 0 && (
         <ul class={`issues ${isOld ? "stale" : ""}`}>

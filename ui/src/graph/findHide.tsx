@@ -1,7 +1,7 @@
 // The find and hide expressions: two fields with suggestions, and a message that points at what is wrong.
 import { type ReadonlySignal, useComputed, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { choose, currentView, expressions, graph, state } from "../app/store";
 import { complete, type Suggestion, type Vocabulary } from "../model/expression/complete";
 import type { Checked } from "../model/expression/evaluate";
@@ -43,21 +43,35 @@ function Field({
   const active = useSignal(-1);
   const id = useId();
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => {
-    // The address may change without this field, as with the back button.
-    if (document.activeElement !== input.current) text.value = state.value[kind];
+  /** What the address says, as far as this field knows. */
+  const known = useRef(text.peek());
+  // The address may change without this field, as with a link or the back button, also while the reader types: at
+  // once, as what waits to be applied would undo it.
+  useLayoutEffect(() => {
+    const there = state.value[kind];
+    if (there === known.current) return;
+    known.current = there;
+    clearTimeout(timer.current);
+    text.value = there;
+    caret.value = there.length;
+    active.value = -1;
+    open.value = false;
   }, [state.value[kind]]);
   // At once: fired after the reader has left the graph it would bring them back.
   useLayoutEffect(() => () => clearTimeout(timer.current), []);
   const suggestions = useComputed<Suggestion[]>(() =>
     open.value ? complete(text.value, caret.value, vocabulary()) : [],
   );
+  const apply = (value: string) => {
+    choose({ [kind]: value.trim() }, true);
+    known.current = state.peek()[kind];
+  };
   const write = (value: string) => {
     text.value = value;
     caret.value = input.current?.selectionStart ?? value.length;
     active.value = -1;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => choose({ [kind]: value.trim() }, true), 250);
+    timer.current = setTimeout(() => apply(value), 250);
   };
   const take = (s: Suggestion) => {
     const rest = text.value.slice(s.end);
@@ -77,7 +91,7 @@ function Field({
   const submit = () => {
     open.value = false;
     clearTimeout(timer.current);
-    choose({ [kind]: text.value.trim() }, true);
+    apply(text.value);
   };
   /** Closes the suggestions, or else empties the field. Out: whether there was anything to do. */
   const onEscape = () => {

@@ -18,7 +18,7 @@ import { age, clock } from "../model/format";
 import { clean, count } from "../model/text";
 import { Panel } from "../panel/panel";
 import { CommandLine, IconButton, Loading, Trouble } from "../ui/widgets";
-import { announcement, useAnnouncement } from "./announce";
+import { announcement, useAnnouncement, useMatches } from "./announce";
 import { UI_ICONS } from "./icons";
 import { Replay } from "./replay";
 import { Stage } from "./stage";
@@ -35,6 +35,7 @@ export default function GraphPage() {
   const narrow = matchMedia("(max-width: 760px)").matches;
   const wholePanel = useSignal(!narrow);
   useAnnouncement();
+  const matches = useMatches();
   const empty = view !== undefined && view.nodes.length === 0;
   const shown = s.selected !== undefined || (!empty && wholePanel.value);
   return (
@@ -73,6 +74,9 @@ export default function GraphPage() {
       </div>
       <div class="sr-only" role="status" aria-live="polite">
         {announcement.value}
+      </div>
+      <div class="sr-only" id="graph-matches" role="status">
+        {matches.value}
       </div>
     </main>
   );

@@ -45,6 +45,8 @@ const rendered = (page: Page, id: string) =>
     id,
   );
 const clean = () => expect(opened?.problems).toEqual([]);
+/** Of what is polled: a slow machine needs longer than a second. */
+const PATIENT = { timeout: 20_000 };
 const SERVICE = "service/default/tcp-echo-server";
 const SERVER = "app/default/echo-server/v1";
 
@@ -530,6 +532,94 @@ describe("the graph of the echo demo", () => {
     await page.keyboard.press("Enter");
     expect(await page.inputValue("[data-field=find]")).toBe("name ");
     clean();
+  });
+
+  describe("an address with expressions", () => {
+    const field = (page: Page, kind: string) => page.inputValue(`[data-field=${kind}]`);
+    const follows = (page: Page, kind: string, text: string) =>
+      expect.poll(() => field(page, kind), PATIENT).toBe(text);
+    const follow = (page: Page, hash: string) =>
+      page.evaluate((h) => {
+        location.hash = h;
+      }, hash);
+
+    it("is followed by the fields, also by the one that has the focus", async () => {
+      const page = await start({ scenario: "echo" });
+      await page.fill("[data-field=find]", "name contains dead");
+      await page.waitForFunction(() => location.hash.includes("dead"));
+      await page.waitForSelector(".expression-result >> text=0 matches");
+      expect(await page.evaluate(() => document.activeElement?.getAttribute("data-field"))).toBe("find");
+      await follow(page, "#/graph?find=name contains client&hide=name contains mix");
+      await follows(page, "find", "name contains client");
+      await follows(page, "hide", "name contains mix");
+      expect(await page.locator(".suggestions").count()).toBe(0);
+      await follow(page, "#/graph");
+      await follows(page, "find", "");
+      await page.goBack();
+      await follows(page, "find", "name contains client");
+      // What was typed and not applied yet does not undo it; what is typed from there on is applied.
+      const after = await page.evaluate(async () => {
+        const input = document.querySelector<HTMLInputElement>("[data-field=find]")!;
+        input.value = "name contains late";
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+        history.pushState(null, "", "#/graph?find=healthy");
+        dispatchEvent(new PopStateEvent("popstate"));
+        // Longer than what is typed waits.
+        await new Promise((done) => setTimeout(done, 400));
+        return [input.value, location.hash];
+      });
+      expect(after).toEqual(["healthy", "#/graph?find=healthy"]);
+      await page.focus("[data-field=find]");
+      await page.keyboard.press("End");
+      await page.keyboard.type(" ");
+      await page.keyboard.type("or idle");
+      await page.waitForFunction(() => /find=healthy\+or\+idle/.test(location.hash));
+      expect(await field(page, "find")).toBe("healthy or idle");
+      clean();
+    });
+
+    it("is told of with its matches once for each change, and not when new numbers come", async () => {
+      const find = "version = v2";
+      const hash = `#/graph?refresh=0&find=${find}`;
+      const page = await start({ scenario: "echo", hash });
+      const told = (what: string) =>
+        expect.poll(() => page.textContent("#graph-matches"), PATIENT).toBe(what);
+      await told(`0 matches: ${find}`);
+      await page.evaluate(() => {
+        const said: string[] = [];
+        (window as unknown as { said: string[] }).said = said;
+        const live = document.querySelector("#graph-matches")!;
+        new MutationObserver(() => said.push(live.textContent ?? "")).observe(live, {
+          childList: true,
+          subtree: true,
+          characterData: true,
+        });
+      });
+      opened!.mock.state.mesh = (await import("../../mock/server.mjs")).scenario("echo-split");
+      await page.click("[aria-label='Refresh now']");
+      const result = page.locator(".expression-result").first();
+      await expect.poll(() => result.textContent(), PATIENT).toMatch(/^[1-9]\d* match/);
+      await told(`0 matches: ${find}`);
+      const number = await result.textContent();
+      await page.fill("[data-field=find]", `${find} `);
+      await page.fill("[data-field=hide]", "name contains client");
+      await told(`${number}: ${find}. 4 hidden: name contains client`);
+      // What is wrong is told by its field.
+      await page.fill("[data-field=find]", "name contians x");
+      await page.waitForSelector(".expression-error[role=alert] mark");
+      await told("4 hidden: name contains client");
+      await follow(page, `${hash}&table=true`);
+      await told(`${number}: ${find}`);
+      await follow(page, "#/graph?refresh=0");
+      await told("Nothing is found or hidden by expressions");
+      expect(await page.evaluate(() => (window as unknown as { said: string[] }).said)).toEqual([
+        `${number}: ${find}. 4 hidden: name contains client`,
+        "4 hidden: name contains client",
+        `${number}: ${find}`,
+        "Nothing is found or hidden by expressions",
+      ]);
+      clean();
+    });
   });
 
   it("tells of the whole graph what is shown, and of what more its charts are", async () => {
@@ -1252,6 +1342,117 @@ describe("lists and objects", () => {
     expect(await page.isDisabled("text=Save")).toBe(true);
   });
 
+  describe("beside a text", () => {
+    const hash = "#/config/VirtualService.networking.istio.io/default/tcp-echo-server";
+    /** A page on an object, ways to write, and what it shows: the status, the issues and marks. */
+    const onObject = async () => {
+      const page = await start({ scenario: "echo-split", hash }, false);
+      const { mock } = opened!;
+      const was = mock.state.mesh.objects[0]!.yaml;
+      await page.waitForSelector(".cm-content >> text=weight");
+      const write = async (text: string) => {
+        await page.locator(".cm-content").click();
+        await page.keyboard.press("Control+a");
+        await page.keyboard.press("Delete");
+        await page.keyboard.insertText(text);
+      };
+      const type = async (key: string) => {
+        await page.locator(".cm-content").click();
+        await page.keyboard.press("Control+End");
+        await page.keyboard.press(key);
+      };
+      const shown = async () => ({
+        status: await page.textContent(".editor-bar [role=status]"),
+        current: await page.locator(".issues:not(.stale) li").allTextContents(),
+        old: await page.locator(".issues.stale li").count(),
+        marks: await page.locator(".cm-lint-marker, .cm-lintRange").count(),
+      });
+      const check = () => page.click(".editor-bar button:text-is('Check')");
+      const shows = (what: object) => expect.poll(shown, PATIENT).toMatchObject(what);
+      return { page, mock, was, write, type, check, shows };
+    };
+    const WRONG = [expect.stringContaining("the weights add up to 75")];
+    const UNCHECKED = { status: "Changed, not checked yet", current: [], marks: 0 };
+
+    it("that is what is saved stands what is known of that, and nothing else", async () => {
+      const { page, was, write, check, shows, mock } = await onObject();
+      const known = { code: "IST0101", severity: "warning" as const, message: "no such host", path: "spec" };
+      for (const validation of [[], [known]]) {
+        mock.state.mesh.objects[0]!.validation = validation;
+        const own = validation.map((i) => expect.stringContaining(i.message));
+        const nothing = { status: "", current: own, old: 0, marks: 2 * own.length };
+        await page.reload();
+        await page.waitForSelector(".cm-content >> text=weight");
+        await shows(nothing);
+        await write(was.replace("weight: 80", "weight: 55"));
+        await check();
+        await shows({ status: "Checked: 1 issue", current: WRONG, marks: 2 });
+        await write(was);
+        await shows(nothing);
+        for (const button of ["Check", "Save", "Undo all"])
+          expect(await page.isDisabled(`.editor-bar button:text-is('${button}')`), button).toBe(true);
+        // Of the next text the check before it says nothing either.
+        await write(`${was}# mine`);
+        await shows({ ...UNCHECKED, old: own.length });
+        await page.click("text=Undo all");
+        await shows(nothing);
+      }
+      clean();
+    });
+
+    it("that was checked stands what was found in it, refused or not, and beside no other", async () => {
+      const { page, was, write, type, check, shows } = await onObject();
+      await write("}{");
+      await check();
+      await page.waitForSelector("[role=alert] >> text=There are errors");
+      const refused = [expect.stringContaining("kind is missing")];
+      await shows({ status: "Checked: 1 issue", current: refused, old: 0 });
+      await type("x");
+      await shows({ ...UNCHECKED, old: 1 });
+      await page.waitForSelector("text=The text that was checked before had:");
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: 1 issue", current: refused, old: 0 });
+      await write(was.replace("weight: 80", "weight: 55"));
+      await check();
+      await shows({ status: "Checked: 1 issue", current: WRONG, old: 0, marks: 2 });
+      await type("x");
+      await shows({ ...UNCHECKED, old: 1 });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: 1 issue", current: WRONG, old: 0, marks: 2 });
+      expect(await page.isDisabled(".editor-bar button:text-is('Save')")).toBe(true);
+      expect(opened!.problems.filter((p) => !p.includes("status of 422"))).toEqual([]);
+    });
+
+    it("that changed while it was checked or saved is not said to be", async () => {
+      const { page, was, write, type, check, shows, mock } = await onObject();
+      const hold = () => {
+        let answer = () => {};
+        mock.state.held = new Promise<void>((done) => {
+          answer = done;
+        });
+        return answer;
+      };
+      await write(`${was}# mine`);
+      let answer = hold();
+      await check();
+      await type("2");
+      answer();
+      await page.waitForSelector(".editor-bar button:text-is('Check'):enabled");
+      await shows({ ...UNCHECKED, old: 0 });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "Checked: no issues" });
+      answer = hold();
+      await page.click("text=Save");
+      await type("3");
+      answer();
+      await shows({ ...UNCHECKED, status: "Saved, and changed since: not checked yet" });
+      await page.keyboard.press("Backspace");
+      await shows({ status: "", current: [], old: 0 });
+      expect(mock.state.mesh.objects[0]!.yaml).toBe(`${was}# mine`);
+      clean();
+    });
+  });
+
   it("say that nothing was saved when Save was pressed, and what failed when Check was", async () => {
     const page = await start(
       { scenario: "echo-split", hash: "#/config/VirtualService.networking.istio.io/default/tcp-echo-server" },
@@ -1275,6 +1476,11 @@ describe("lists and objects", () => {
     await page.click("text=Save");
     await page.waitForSelector("[role=alert] >> text=Nothing was saved");
     expect(state.saved).toBe(0);
+    // It was checked all the same, until a check of it fails.
+    await page.waitForSelector(".editor-bar >> text=Checked: no issues");
+    await page.click(".editor-bar button:text-is('Check')");
+    await page.waitForSelector("[role=alert] >> text=Not checked");
+    await page.waitForSelector(".editor-bar >> text=Changed, not checked yet");
   });
 
   it("do not overwrite what somebody else changed", async () => {
@@ -1291,6 +1497,13 @@ describe("lists and objects", () => {
     await page.click("text=Save");
     await page.waitForSelector("text=Somebody else changed this object");
     expect(opened!.mock.state.saved).toBe(0);
+    // It is so of any text, also of the one that was there.
+    await page.click("text=Undo all");
+    await page.waitForFunction(() => document.querySelector(".editor-bar [role=status]")!.textContent === "");
+    await page.locator(".cm-content").click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("# mine");
+    await page.waitForSelector(".editor-bar >> text=Changed, not checked yet");
     await page.click("text=Keep my text on top of theirs");
     await page.click("text=Check");
     await page.waitForSelector("text=Checked: no issues");
