@@ -153,12 +153,15 @@ impl Targets {
         self.all.get(&id(series))
     }
 
-    /// What a target has told everything of whose scrapes fail: it may be well, and carry what it did.
-    pub fn missed(&self, id: u64) -> Option<Scraped> {
-        let target = self.all.get(&id).filter(|target| target.is_missed)?;
-        let patience = (PATIENCE * target.usual).min(LONGEST);
-        let is_lost = (u64::from(self.now) + 1) * STEP_MS > target.last.until + patience;
-        self.scraped(target).map(|scraped| Scraped { is_lost, ..scraped })
+    /// The step at which a target told what is there of it now: of one whose scrapes fail, the last one before.
+    pub fn told(&self, id: u64) -> Option<u32> {
+        let target = self.all.get(&id)?;
+        Some(if target.is_missed { target.seen.1 } else { self.now })
+    }
+
+    /// Whether a target's scrapes fail: it may be well, and carry what it did.
+    pub fn is_missed(&self, id: u64) -> bool {
+        self.all.get(&id).is_some_and(|target| target.is_missed)
     }
 
     /// The time that the value of a target at a step rose in; `None` if the step is not one of the last.
@@ -168,12 +171,15 @@ impl Targets {
 
     /// What a target has told everything of, if it was scraped more than once. Where all that is known begins, it may
     /// have counted before; one that comes later has begun with what it counts.
-    pub fn scraped(&self, target: &Target) -> Option<Scraped> {
+    pub fn scraped(&self, id: u64) -> Option<Scraped> {
+        let target = self.all.get(&id).filter(|target| target.is_known())?;
         let Interval { until, .. } = target.last;
         let is_late = target.begun > self.begun? + LONGEST;
         let since = if is_late { 0 } else { step_from(target.begun) };
+        let patience = (PATIENCE * target.usual).min(LONGEST);
+        let is_lost = target.is_missed && (u64::from(self.now) + 1) * STEP_MS > until + patience;
         let until = ((until / STEP_MS) as u32).saturating_sub(1);
-        target.is_known().then_some(Scraped { since, until, is_lost: false })
+        Some(Scraped { since, until, is_lost })
     }
 }
 

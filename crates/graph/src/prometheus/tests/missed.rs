@@ -121,3 +121,32 @@ fn a_proxy_whose_scrapes_failed_before_all_that_is_read_is_told_and_other_target
         "{said}"
     );
 }
+
+#[test]
+fn a_proxy_that_fails_at_both_ends_of_what_is_read_is_known_in_between() {
+    let well = proxy("well", 5.0, end(NOW - 400));
+    // Scraped for a minute between two outages, and by a Prometheus that has begun in the first one.
+    for begun in [NOW - 400, NOW - 26] {
+        let mix = proxy("mix", 5.0, end(begun) - 1.0);
+        let failing = end(NOW - 50)..end(NOW - 20) - 2.0;
+        for again in 1..10 {
+            let again = end(NOW - again) - 2.0..f64::MAX;
+            let mix = Proxy { failing: failing.clone(), again, ..mix.clone() };
+            let all = [mix, well.clone()];
+            let read = |batch| {
+                let mut reading = Reading::new(&all, 100);
+                reading.read(NOW - 1, batch);
+                let (mut rates, notices) = reading.rates(DURATION);
+                rates.sort_by(f64::total_cmp);
+                (rates, notices, reading.course("mesh", 300))
+            };
+            let (rates, notices, _) = read(1);
+            let about =
+                format!("since {begun}, again from {}: {rates:?} {notices:?}", all[0].again.start);
+            assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{about}");
+            for batch in [7, 60, 75, 90] {
+                assert_eq!(read(batch), read(1), "{batch} at once, {about}");
+            }
+        }
+    }
+}

@@ -24,6 +24,7 @@ pub struct Proxy {
     pub gone: Range<u32>,
     /// Seconds within which its scrapes fail.
     pub failing: Range<f64>,
+    pub again: Range<f64>,
     /// Seconds at which it counts from zero.
     pub restarted: f64,
 }
@@ -41,7 +42,8 @@ pub fn end(step: u32) -> f64 {
 }
 
 pub fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
-    Proxy { name, interval, began, gone: 0..0, failing: 0.0..0.0, restarted: 0.0 }
+    let (failing, again) = (0.0..0.0, 0.0..0.0);
+    Proxy { name, interval, began, gone: 0..0, failing, again, restarted: 0.0 }
 }
 
 impl Proxy {
@@ -67,7 +69,7 @@ impl Proxy {
             true => RATE * (at - self.restarted),
             false => RATE * at,
         };
-        let is_well = |at: &f64| !self.failing.contains(at);
+        let is_well = |at: &f64| !self.failing.contains(at) && !self.again.contains(at);
         let values = self.scrapes(steps.clone()).filter(|(_, at)| is_well(at));
         let values = values.map(|(step, at)| (step, counted(at).floor()));
         let time = |(step, at)| (step, if is_well(&at) { at } else { 0.0 });
