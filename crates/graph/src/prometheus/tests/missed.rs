@@ -150,3 +150,22 @@ fn a_proxy_that_fails_at_both_ends_of_what_is_read_is_known_in_between() {
         }
     }
 }
+
+#[test]
+fn of_a_proxy_that_is_back_nothing_is_known_of_before() {
+    let back = end(NOW - 6) - 2.0;
+    let mix = Proxy { failing: 0.0..back, ..proxy("mix", 5.0, end(NOW - 400) - 1.0) };
+    let all = [mix, proxy("well", 5.0, end(NOW - 400))];
+    for batch in [1, 60] {
+        let mut reading = Reading::new(&all, 100);
+        let scraped = end(NOW - 400) - 1.0;
+        reading.counters.missed(&[series("", &[("instance", "mix")], &[(NOW - 101, scraped)])]);
+        reading.read(NOW - 1, batch);
+        let (rates, notices) = reading.rates(DURATION);
+        assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{rates:?}");
+        assert_eq!(notices, ["rates are over the 20 s to 60 s of these 60 s that are known"]);
+        let course = reading.course("workload//mix", 300);
+        assert!(course.iter().flatten().all(|rate| is_true(*rate)), "{course:?}");
+        assert_eq!(course.iter().flatten().count(), 4, "{course:?}");
+    }
+}
