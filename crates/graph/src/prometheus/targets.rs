@@ -183,7 +183,7 @@ impl Targets {
         let patience = (PATIENCE * target.usual).min(LONGEST);
         let is_lost = target.is_missed && (u64::from(self.now) + 1) * STEP_MS > until + patience;
         let until = ((until / STEP_MS) as u32).saturating_sub(1);
-        Some(Scraped { since, until, is_lost })
+        Some(Scraped { since, until, whole: until, is_lost })
     }
 }
 
