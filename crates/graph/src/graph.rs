@@ -15,7 +15,7 @@ use crate::store::{STEP, STEP_MS, Store, Sum};
 use crate::tally::Tally;
 use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
 use nodes::Places;
-pub use reports::Reports;
+pub use reports::{Reports, ends};
 use shares::{Load, Wholes};
 
 pub const API_VERSION: &str = "graph.lateen.io/v1";

@@ -1,22 +1,34 @@
 //! The course of one node or edge. In: its id. Out: samples at every step.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::graph::{Query, Reports, neighbours};
-use crate::key::{Key, Party};
+use lateen_telemetry::labels::Reporter;
+use rustc_hash::FxHashMap;
+
+use crate::graph::{Query, Reports, ends, neighbours};
+use crate::key::{Key, Party, Protocol};
 use crate::point::Point;
-use crate::store::{STEP, STEP_MS, Scraped, Store, Sum};
+use crate::store::{Route, STEP, STEP_MS, Store, Sum};
 use crate::view::{GraphType, Lines, Series};
 
-/// One direction, by protocol, before it is numbers per second.
-#[derive(Default)]
-struct Steps(BTreeMap<&'static str, Course>);
+/// One direction, before it is numbers per second.
+struct Steps {
+    by_protocol: BTreeMap<&'static str, Course>,
+    /// How each begins.
+    blank: Course,
+}
 
 /// The points of one protocol.
+#[derive(Clone)]
 struct Course {
     steps: Vec<Step>,
+    /// Of which not all is known.
+    unknown: Vec<bool>,
     /// Connections that are open at their end.
     open: i64,
+    /// Anything is told of it.
+    is_told: bool,
 }
 
 #[derive(Clone, Default)]
@@ -32,7 +44,18 @@ struct Sides {
     outbound: bool,
 }
 
+/// Whether the client's report of what is between two ends is on a side of what it shows, and the server's.
+#[derive(Clone, Copy, Default)]
+struct Both {
+    inbound: [bool; 2],
+    outbound: [bool; 2],
+}
+
 impl Sides {
+    fn any(self) -> bool {
+        self.inbound || self.outbound
+    }
+
     /// Those of both directions that it is on.
     fn of<'s>(
         self,
@@ -48,25 +71,31 @@ impl Sides {
 /// `mesh`; of an edge and of the mesh all are outbound.
 pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (first, last) = (query.first(), query.at);
-    let length = (last + 1 - first) as usize;
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
     let reports = Reports::of(&sums);
-    let (mut inbound, mut outbound) = (Steps::default(), Steps::default());
     let (oldest, _) = store.range();
-    let (mut scraped, mut since): (Option<Scraped>, _) = (None, oldest);
+    let blank = Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first));
+    let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
+    let mut told: FxHashMap<Route, Both> = FxHashMap::default();
     // A connection that nothing went over lately is open nevertheless.
     let tells = |sum: &Sum| sum.open != 0 || sum.scraped.is_some() || sum.since > oldest;
     for (key, sum) in sums.iter().filter(|(_, sum)| tells(sum)) {
         let sides = sides(id, query, key);
-        let is_its = sides.inbound || sides.outbound;
-        if is_its && reports.count(key, sum.route) {
-            scraped = scraped.into_iter().chain(sum.scraped).reduce(Scraped::or);
-            if sum.scraped.is_none() {
-                since = since.max(sum.since);
-            }
-            for steps in sides.of(&mut inbound, &mut outbound).filter(|_| sum.open != 0) {
-                let course = steps.course(key, length);
+        if !sides.any() {
+            continue;
+        }
+        told.entry(ends(key, sum.route)).or_default().add(sides, key.reporter);
+        if sum.open != 0 && reports.steps(key, sum.route).contains(&last) {
+            for steps in sides.of(&mut inbound, &mut outbound) {
+                let course = steps.told(key.protocol);
                 course.open = course.open.saturating_add(sum.open);
+            }
+        }
+    }
+    for (ends, both) in told {
+        for (steps, of) in [(&mut inbound, both.inbound), (&mut outbound, both.outbound)] {
+            for unknown in reports.unknown(ends, of) {
+                steps.course(ends.protocol).hides(unknown, first);
             }
         }
     }
@@ -75,25 +104,20 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         last,
         |key, route| {
             let sides = sides(id, query, key);
-            let is_its = sides.inbound || sides.outbound;
-            (is_its && reports.count(key, route)).then_some(sides)
+            sides.any().then(|| (sides, reports.steps(key, route)))
         },
-        |key, sides, step, point| {
-            for steps in sides.of(&mut inbound, &mut outbound) {
-                steps.course(key, length).steps[(step - first) as usize].add(key, point);
+        |key, (sides, shown), step, point| {
+            for steps in sides.of(&mut inbound, &mut outbound).filter(|_| shown.contains(&step)) {
+                steps.told(key.protocol).steps[(step - first) as usize].add(key, point);
             }
         },
     );
-    let known = scraped.unwrap_or(Scraped { since, until: last, is_lost: false });
-    let unobserved =
-        [known.since.max(since).saturating_sub(first), last.saturating_sub(known.until)]
-            .map(|steps| (steps as usize).min(length));
     Series {
         id: id.to_owned(),
         start: u64::from(first) * STEP_MS,
         step: STEP_MS,
-        inbound: inbound.lines(unobserved),
-        outbound: outbound.lines(unobserved),
+        inbound: inbound.lines(),
+        outbound: outbound.lines(),
     }
 }
 
@@ -176,7 +200,30 @@ impl Step {
     }
 }
 
+impl Both {
+    fn add(&mut self, sides: Sides, reporter: Reporter) {
+        let end = usize::from(reporter != Reporter::Source);
+        self.inbound[end] |= sides.inbound;
+        self.outbound[end] |= sides.outbound;
+    }
+}
+
 impl Course {
+    /// With so many steps, of which nobody knows the first ones.
+    fn blank(length: usize, before: u32) -> Self {
+        let unknown = (0..length).map(|step| step < before as usize).collect();
+        Self { steps: vec![Step::default(); length], unknown, open: 0, is_told: false }
+    }
+
+    /// Not all is known of these; the first that is shown is given.
+    fn hides(&mut self, unknown: Range<u32>, first: u32) {
+        let place = |step: u32| (step.saturating_sub(first) as usize).min(self.unknown.len());
+        let (start, end) = (place(unknown.start), place(unknown.end));
+        if let Some(hidden) = self.unknown.get_mut(start..end) {
+            hidden.fill(true);
+        }
+    }
+
     /// Connections that were open at the end of each step: those at the end of all, without what came later.
     fn open(&self) -> Vec<Option<f64>> {
         let mut open = self.open;
@@ -192,24 +239,37 @@ impl Course {
 }
 
 impl Steps {
-    fn course(&mut self, key: &Key, length: usize) -> &mut Course {
-        let new = || Course { steps: vec![Step::default(); length], open: 0 };
-        self.0.entry(key.protocol.name()).or_insert_with(new)
+    fn of(blank: Course) -> Self {
+        Self { by_protocol: BTreeMap::new(), blank }
     }
 
-    /// Of the first and the last steps, which nothing is known of, there are no values.
-    fn lines(self, [before, after]: [usize; 2]) -> Lines {
+    fn course(&mut self, protocol: Protocol) -> &mut Course {
+        self.by_protocol.entry(protocol.name()).or_insert_with(|| self.blank.clone())
+    }
+
+    fn told(&mut self, protocol: Protocol) -> &mut Course {
+        let course = self.course(protocol);
+        course.is_told = true;
+        course
+    }
+
+    /// Of the steps of which not all is known there are no values.
+    fn lines(self) -> Lines {
         let mut lines = Lines::new();
-        for (protocol, course) in self.0 {
-            if protocol == "tcp" {
-                lines.insert("tcp.active".to_owned(), course.open());
+        for (protocol, course) in self.by_protocol.iter().filter(|(_, course)| course.is_told) {
+            let mut line = |name: &str, values: &mut dyn Iterator<Item = Option<f64>>| {
+                let known = values.zip(&course.unknown);
+                let values = known.map(|(value, is_unknown)| value.filter(|_| !is_unknown));
+                lines.insert(format!("{protocol}.{name}"), values.collect());
+            };
+            if *protocol == "tcp" {
+                line("active", &mut course.open().into_iter());
             }
-            let steps = course.steps;
             let mut line = |name: &str, value: &dyn Fn(&Step) -> Option<f64>| {
-                lines.insert(format!("{protocol}.{name}"), steps.iter().map(value).collect());
+                line(name, &mut course.steps.iter().map(value));
             };
             let rate = |count: u64| Some(count as f64 / STEP as f64);
-            if protocol == "tcp" {
+            if *protocol == "tcp" {
                 line("sent", &|step| rate(step.point.sent));
                 line("received", &|step| rate(step.point.received));
                 line("opened", &|step| rate(step.point.opened));
@@ -221,11 +281,6 @@ impl Steps {
                     line(name, &|step| step.point.latency.quantile(share));
                 }
             }
-        }
-        for line in lines.values_mut() {
-            let end = line.len() - after;
-            line[..before].fill(None);
-            line[end..].fill(None);
         }
         lines
     }

@@ -304,14 +304,15 @@ impl Store {
         self.lines.iter().map(move |(key, line)| {
             let asked = last.min(self.now);
             let last = line.told(last, self.now);
-            let early = if line.is_lost { 0 } else { asked.saturating_sub(last) };
+            let is_lost = line.scraped.is_some_and(|scraped| scraped.is_lost);
+            let early = if is_lost { 0 } else { asked.saturating_sub(last) };
             let since = line.since.max(self.oldest);
             let first = first.saturating_sub(early).max(since);
             let points = if self.awaited > 0 { Point::default() } else { line.sum(first, last) };
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
             let steps = last.saturating_add(1).saturating_sub(first);
-            (key, Sum { route: line.route, points, steps, since, open, scraped: line.scraped() })
+            (key, Sum { route: line.route, points, steps, since, open, scraped: line.scraped })
         })
     }
 

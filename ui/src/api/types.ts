@@ -208,7 +208,7 @@ export interface Series {
   /** Of the first sample, and between two. */
   start: number;
   step: number;
-  /** `null`: not observed. Each has as many samples as there are steps. */
+  /** `null`: not observed, or not all of what the line sums up. Each has as many samples as there are steps. */
   inbound: Lines;
   outbound: Lines;
 }

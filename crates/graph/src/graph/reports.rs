@@ -3,9 +3,10 @@
 //! Both ends of a connection may report it. The client's report counts, because it knows of what never
 //! arrived, and which service was dialled: the server knows of one of those that lead to it. The server's counts
 //! where the client has no proxy, and it alone tells whether TLS was mutual, and why it ended what the client had
-//! reached.
+//! reached. Of the steps that are not known because the client's scrapes fail the server's report counts.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
@@ -34,9 +35,20 @@ pub struct Reports {
 /// What clients and servers say of what is between two ends.
 #[derive(Debug, Default)]
 struct Told {
-    client: Option<Tells>,
-    server: Option<Tells>,
+    client: Option<Side>,
+    server: Option<Side>,
     heard: Heard,
+}
+
+/// What one end says.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    tells: Tells,
+    /// The first and the last step of which it has told everything.
+    since: u32,
+    until: u32,
+    /// Of what came later nothing is known, and not only for want of the next scrape.
+    is_lost: bool,
 }
 
 /// How much was mutual TLS, and how much was not, as the servers' proxies say.
@@ -59,17 +71,13 @@ impl Reports {
     pub fn of(sums: &[(&Key, Sum)]) -> Self {
         let mut all = Self::default();
         for (key, sum) in sums {
-            let tells = match sum {
-                sum if !sum.points.is_empty() => Tells::Traffic,
-                sum if sum.open != 0 => Tells::Open,
-                _ => Tells::Nothing,
-            };
+            let side = Side::of(sum);
             let told = all.told.entry(ends(key, sum.route)).or_default();
             if key.reporter == Reporter::Source {
-                told.client = told.client.max(Some(tells));
+                told.client = Some(told.client.map_or(side, |own| own.and(side)));
                 continue;
             }
-            told.server = told.server.max(Some(tells));
+            told.server = Some(told.server.map_or(side, |own| own.and(side)));
             if key.is_failure() && sum.points.closed > 0 {
                 let causes = all.causes.entry(ends(key, sum.route)).or_default();
                 let count = causes.entry(key.flags.clone()).or_default();
@@ -81,15 +89,31 @@ impl Reports {
         all
     }
 
-    /// Whether a key is shown, and not only another report of what is shown.
-    pub fn count(&self, key: &Key, route: Route) -> bool {
-        self.counted(key, route).is_some()
+    /// The steps in which a key is shown, and not only another report of what is shown.
+    pub fn steps(&self, key: &Key, route: Route) -> Range<u32> {
+        let turn = self.told.get(&ends(key, route)).map_or(0, Told::turn);
+        if key.reporter == Reporter::Source { 0..turn } else { turn..u32::MAX }
     }
 
-    /// How secure it is, then: as servers say of its service, or else of another one that leads to the same end.
+    /// The steps of which what is shown between two ends is not known; whether the client's report and the server's are of
+    /// what is asked for. Some may be empty.
+    pub fn unknown(&self, ends: Route, of: [bool; 2]) -> impl Iterator<Item = Range<u32>> {
+        let told = self.told.get(&ends);
+        let turn = told.map_or(0, Told::turn);
+        let [client, server] = told.map_or([None; 2], |told| [told.client, told.server]);
+        let client = client.filter(|_| of[0]);
+        // Another service than the client's may be told by the server.
+        let server = if of[1] { server } else { client.filter(|client| client.is_lost) };
+        let client = client.map(|client| client.unknown(0..turn));
+        let server = server.map(|server| server.unknown(turn..u32::MAX));
+        client.into_iter().chain(server).flatten()
+    }
+
+    /// How secure a key is, if it is shown, and not only another report of what is shown: as servers say of its service,
+    /// or else of another one that leads to the same end.
     pub fn counted(&self, key: &Key, route: Route) -> Option<Heard> {
         let told = self.told.get(&ends(key, route))?;
-        let is_client_s = told.client >= told.server;
+        let is_client_s = told.is_client_s();
         let own = self.heard.get(&route).filter(|heard| **heard != Heard::default());
         (is_client_s == (key.reporter == Reporter::Source)).then(|| *own.unwrap_or(&told.heard))
     }
@@ -102,6 +126,52 @@ impl Reports {
     }
 }
 
+impl Told {
+    fn is_client_s(&self) -> bool {
+        self.client.map(|side| side.tells) >= self.server.map(|side| side.tells)
+    }
+
+    /// The first step that the server's report is shown of.
+    fn turn(&self) -> u32 {
+        if !self.is_client_s() {
+            return 0;
+        }
+        let server = self.server.filter(|server| server.tells > Tells::Nothing);
+        let lost = self.client.filter(|client| client.is_lost && server.is_some());
+        lost.map_or(u32::MAX, |client| client.until.saturating_add(1))
+    }
+}
+
+impl Side {
+    fn of(sum: &Sum) -> Self {
+        let tells = match sum {
+            sum if !sum.points.is_empty() => Tells::Traffic,
+            sum if sum.open != 0 => Tells::Open,
+            _ => Tells::Nothing,
+        };
+        let (until, is_lost) = sum.scraped.map_or((u32::MAX, false), |scraped| {
+            (scraped.whole, scraped.is_lost || scraped.whole < scraped.until)
+        });
+        Self { tells, since: sum.since, until, is_lost }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            tells: self.tells.max(other.tells),
+            since: self.since.max(other.since),
+            until: self.until.min(other.until),
+            is_lost: self.is_lost || other.is_lost,
+        }
+    }
+
+    /// What it does not know of these steps.
+    fn unknown(self, steps: Range<u32>) -> [Range<u32>; 2] {
+        let Range { start, end } = steps;
+        let after = self.until.saturating_add(1).max(start);
+        [start..self.since.min(end), after..end]
+    }
+}
+
 impl Heard {
     fn add(&mut self, is_mutual: bool, points: &Point) {
         let began = points.opened.saturating_add(points.requests);
@@ -111,9 +181,9 @@ impl Heard {
     }
 }
 
-/// A route without its service: the server may know another one. Where an end is not known the service is all that tells
-/// one way from another.
-fn ends(key: &Key, route: Route) -> Route {
+/// What a key is a report of: a route without its service, as the server may know another one. Where an end is not known
+/// the service is all that tells one way from another.
+pub fn ends(key: &Key, route: Route) -> Route {
     let are_known = key.source.is_known() && key.destination.is_known();
     Route { service: if are_known { ANY } else { route.service }, ..route }
 }

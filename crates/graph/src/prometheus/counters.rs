@@ -29,7 +29,8 @@ pub struct Counters {
     told: Told,
 }
 
-/// What targets told when they were scraped last: keys, with what these have opened, less what they have closed.
+/// What targets told when they were scraped last, be it long ago while their scrapes fail: keys, with what these have
+/// opened, less what they have closed.
 type Told = HashMap<u64, HashMap<Key, i64>>;
 
 #[derive(Debug)]
@@ -92,16 +93,16 @@ impl Counters {
             }
             let course = courses.entry(key.clone()).or_default();
             rises.into_iter().for_each(|(interval, rise)| course.add(meaning, interval, rise));
-            let Some(now) = one.at(last) else { continue };
-            add(told.entry(id(one)).or_default(), key, sign * signed(now));
-            let target = self.targets.of(one);
-            if let Some(scraped) = target.and_then(|target| self.targets.scraped(target)) {
+            let id = id(one);
+            let Some(now) = self.targets.told(id).and_then(|step| one.at(step)) else { continue };
+            add(told.entry(id).or_default(), key, sign * signed(now));
+            if let Some(scraped) = self.targets.scraped(id) {
                 course.knows(scraped);
             }
         }
         for (id, keys) in std::mem::take(&mut self.told) {
-            let missed = self.targets.missed(id).filter(|_| !told.contains_key(&id));
-            let Some(scraped) = missed else { continue };
+            let is_silent = self.targets.is_missed(id) && !told.contains_key(&id);
+            let Some(scraped) = self.targets.scraped(id).filter(|_| is_silent) else { continue };
             keys.keys().for_each(|key| courses.entry(key.clone()).or_default().knows(scraped));
             told.insert(id, keys);
         }

@@ -58,6 +58,8 @@ pub struct Target {
     usual: u64,
     /// Whether the last scrape that was tried failed.
     is_missed: bool,
+    /// Whether scrapes failed before the first one, of what had been scraped before them.
+    is_back: bool,
 }
 
 impl Targets {
@@ -68,7 +70,9 @@ impl Targets {
             let own = series.values.iter().map(|sample| step_at(sample.time));
             let own = own.filter(|step| steps.contains(step));
             let (Some(first), Some(last)) = (own.clone().min(), own.max()) else { continue };
-            let target = self.all.entry(id(series)).or_insert_with(|| Target::new(first));
+            let id = id(series);
+            let new = || Target::new(first, self.missed.contains_key(&id));
+            let target = self.all.entry(id).or_insert_with(new);
             target.seen.1 = target.seen.1.max(last);
         }
         self.miss(times);
@@ -153,12 +157,15 @@ impl Targets {
         self.all.get(&id(series))
     }
 
-    /// What a target has told everything of whose scrapes fail: it may be well, and carry what it did.
-    pub fn missed(&self, id: u64) -> Option<Scraped> {
-        let target = self.all.get(&id).filter(|target| target.is_missed)?;
-        let patience = (PATIENCE * target.usual).min(LONGEST);
-        let is_lost = (u64::from(self.now) + 1) * STEP_MS > target.last.until + patience;
-        self.scraped(target).map(|scraped| Scraped { is_lost, ..scraped })
+    /// The step at which a target told what is there of it now: of one whose scrapes fail, the last one before.
+    pub fn told(&self, id: u64) -> Option<u32> {
+        let target = self.all.get(&id)?;
+        Some(if target.is_missed { target.seen.1 } else { self.now })
+    }
+
+    /// Whether a target's scrapes fail: it may be well, and carry what it did.
+    pub fn is_missed(&self, id: u64) -> bool {
+        self.all.get(&id).is_some_and(|target| target.is_missed)
     }
 
     /// The time that the value of a target at a step rose in; `None` if the step is not one of the last.
@@ -167,13 +174,16 @@ impl Targets {
     }
 
     /// What a target has told everything of, if it was scraped more than once. Where all that is known begins, it may
-    /// have counted before; one that comes later has begun with what it counts.
-    pub fn scraped(&self, target: &Target) -> Option<Scraped> {
+    /// have counted before, and before it is back; one that comes later has begun with what it counts.
+    pub fn scraped(&self, id: u64) -> Option<Scraped> {
+        let target = self.all.get(&id).filter(|target| target.is_known())?;
         let Interval { until, .. } = target.last;
-        let is_late = target.begun > self.begun? + LONGEST;
+        let is_late = !target.is_back && target.begun > self.begun? + LONGEST;
         let since = if is_late { 0 } else { step_from(target.begun) };
+        let patience = (PATIENCE * target.usual).min(LONGEST);
+        let is_lost = target.is_missed && (u64::from(self.now) + 1) * STEP_MS > until + patience;
         let until = ((until / STEP_MS) as u32).saturating_sub(1);
-        target.is_known().then_some(Scraped { since, until, is_lost: false })
+        Some(Scraped { since, until, whole: until, is_lost })
     }
 }
 
@@ -184,9 +194,9 @@ impl Away {
 }
 
 impl Target {
-    fn new(first: u32) -> Self {
+    fn new(first: u32, is_back: bool) -> Self {
         let (begun, last, intervals, is_missed) = Default::default();
-        Self { seen: (first, first), begun, last, intervals, usual: STEP_MS, is_missed }
+        Self { seen: (first, first), begun, last, intervals, usual: STEP_MS, is_missed, is_back }
     }
 
     /// The first step at which it had values.

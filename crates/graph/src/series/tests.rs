@@ -7,7 +7,7 @@ use crate::graph::Query;
 use crate::key::tests::tcp;
 use crate::key::{Key, Party, Service};
 use crate::point::Point;
-use crate::store::{Store, step_of};
+use crate::store::{Scraped, Store, step_of};
 use crate::view::GraphType;
 
 const START: u64 = 1_800_000_000;
@@ -150,4 +150,33 @@ fn what_was_before_anything_is_kept_is_unknown_and_not_none() {
     assert_eq!(lines["tcp.opened"], [None, None, Some(0.0), Some(2.0), Some(0.0)]);
     assert_eq!(lines["tcp.active"], [None, None, Some(0.0), Some(10.0), Some(10.0)]);
     assert!(lines.values().all(|line| line[..2] == [None, None]), "{lines:?}");
+}
+
+#[test]
+fn what_the_server_knows_as_another_service_fills_no_gap_of_the_client_s() {
+    let (first, mut store) = (step_of(START), Store::of_scrapes(1 << 20, START));
+    store.advance(START + 20);
+    let client = key(Reporter::Source, "");
+    let other = Service { name: "o".into(), host: "o.b.svc.x".into(), namespace: "b".into() };
+    let server = Key { service: other, ..key(Reporter::Destination, "") };
+    let points = |count: u32| {
+        let point = Point { opened: 10, ..Point::default() };
+        (first..first + count).map(|step| (step, point.clone())).collect()
+    };
+    store.put(client.clone(), points(2)).unwrap();
+    store.put(server.clone(), points(4)).unwrap();
+    let until = |until, is_lost| Some(Scraped { since: first, until, whole: until, is_lost });
+    let lost = until(first + 1, true);
+    store.scraped(|key| if *key == client { lost } else { until(first + 3, false) });
+    let of = |id: &str| {
+        let series = series(&store, id, &query(START + 15, 20));
+        let all = [series.outbound, series.inbound];
+        all.map(|mut lines| lines.remove("tcp.opened").unwrap_or_default())
+    };
+    let (all, two) = (vec![Some(2.0); 4], vec![Some(2.0), Some(2.0), None, None]);
+    assert_eq!(of("workload/a/client"), [all.clone(), vec![]]);
+    assert_eq!(of("workload/b/server"), [vec![], all.clone()]);
+    assert_eq!(of("service/b/s"), [two.clone(), two.clone()]);
+    assert_eq!(of("workload/a/client>service/b/s#tcp"), [two, vec![]]);
+    assert_eq!(of("mesh"), [all, vec![]]);
 }

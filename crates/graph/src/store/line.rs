@@ -25,10 +25,8 @@ pub struct Line {
     sum: Point,
     /// The first step since which all that report it have told everything.
     pub since: u32,
-    /// The last step of which scrapes have told everything, if they tell it.
-    pub until: Option<u32>,
-    /// Nothing is known of what came after it, however long that takes.
-    pub is_lost: bool,
+    /// What scrapes have told everything of, if they tell it.
+    pub scraped: Option<Scraped>,
     /// The step that is not over, and what it has so far.
     pub step: u32,
     pub current: Point,
@@ -40,8 +38,8 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        let (since, until, is_lost, step, open) = Default::default();
-        Self { key, route, chunks, sums, sum, since, until, is_lost, step, current, open }
+        let (since, scraped, step, open) = Default::default();
+        Self { key, route, chunks, sums, sum, since, scraped, step, current, open }
     }
 
     /// What its points cost.
@@ -138,8 +136,8 @@ impl Line {
 
     /// Forgets what is after a step.
     pub fn go_back(&mut self, last: u32) {
-        let (open, since, until) = (self.open, self.since.min(last), self.until);
-        let mut rest = Self { open, since, until, ..Self::new(self.key.clone(), self.route) };
+        let (open, since, scraped) = (self.open, self.since.min(last), self.scraped);
+        let mut rest = Self { open, since, scraped, ..Self::new(self.key.clone(), self.route) };
         self.each(0, last, |step, point| {
             rest.close();
             rest.step = step;
@@ -221,14 +219,10 @@ impl Line {
 
     /// The last step up to one that is asked for of which all is told; the one that is not over may still be awaited.
     pub fn told(&self, asked: u32, now: u32) -> u32 {
-        match self.until {
-            Some(until) => asked.min(until).min(now.saturating_sub(1)),
+        match self.scraped {
+            Some(Scraped { until, .. }) => asked.min(until).min(now.saturating_sub(1)),
             None => asked.min(now) - u32::from(asked == now && self.step != now),
         }
-    }
-
-    pub fn scraped(&self) -> Option<Scraped> {
-        Some(Scraped { since: self.since, until: self.until?, is_lost: self.is_lost })
     }
 
     fn current(&self, first: u32, last: u32) -> Option<&Point> {

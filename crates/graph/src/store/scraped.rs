@@ -17,6 +17,8 @@ pub const LAG: u32 = 60;
 pub struct Scraped {
     pub since: u32,
     pub until: u32,
+    /// The same with what those would have told that are lost.
+    pub whole: u32,
     /// Scrapes have failed for so long that they are not waited for: what came then is not known.
     pub is_lost: bool,
 }
@@ -25,19 +27,22 @@ impl Scraped {
     /// Those of several: what one of them does not know yet, they do not know together. They go on without one that is
     /// lost.
     pub fn and(self, other: Self) -> Self {
-        match (self.is_lost, other.is_lost) {
-            (true, false) => other,
-            (false, true) => self,
-            (is_lost, _) => {
-                let (since, until) = (self.since.max(other.since), self.until.min(other.until));
-                Self { since, until, is_lost }
-            }
+        let until = match (self.is_lost, other.is_lost) {
+            (true, false) => other.until,
+            (false, true) => self.until,
+            _ => self.until.min(other.until),
+        };
+        Self {
+            since: self.since.max(other.since),
+            until,
+            whole: self.whole.min(other.whole),
+            is_lost: self.is_lost && other.is_lost,
         }
     }
 
-    /// Those from which on something is shown, and up to which nothing is missing.
-    pub fn or(self, other: Self) -> Self {
-        Self { since: self.since.min(other.since), ..self.and(other) }
+    /// Nothing more comes, of which all is known.
+    fn ended(self) -> Self {
+        Self { until: u32::MAX, whole: u32::MAX, is_lost: false, ..self }
     }
 }
 
@@ -102,10 +107,10 @@ impl Store {
     pub fn scraped(&mut self, of: impl Fn(&Key) -> Option<Scraped>) {
         for (key, line) in &mut self.lines {
             match of(key) {
-                Some(Scraped { since, until, is_lost }) => {
-                    (line.since, line.until, line.is_lost) = (since, Some(until), is_lost);
+                Some(scraped) => {
+                    (line.since, line.scraped) = (scraped.since, Some(scraped));
                 }
-                None => (line.until, line.is_lost) = (line.until.map(|_| u32::MAX), false),
+                None => line.scraped = line.scraped.map(Scraped::ended),
             }
         }
     }

@@ -121,3 +121,112 @@ fn a_proxy_whose_scrapes_failed_before_all_that_is_read_is_told_and_other_target
         "{said}"
     );
 }
+
+#[test]
+fn a_proxy_that_fails_at_both_ends_of_what_is_read_is_known_in_between() {
+    let well = proxy("well", 5.0, end(NOW - 400));
+    // Scraped for a minute between two outages, and by a Prometheus that has begun in the first one.
+    for begun in [NOW - 400, NOW - 26] {
+        let mix = proxy("mix", 5.0, end(begun) - 1.0);
+        let failing = end(NOW - 50)..end(NOW - 20) - 2.0;
+        for again in 1..10 {
+            let again = end(NOW - again) - 2.0..f64::MAX;
+            let mix = Proxy { failing: failing.clone(), again, ..mix.clone() };
+            let all = [mix, well.clone()];
+            let read = |batch| {
+                let mut reading = Reading::new(&all, 100);
+                reading.read(NOW - 1, batch);
+                let (mut rates, notices) = reading.rates(DURATION);
+                rates.sort_by(f64::total_cmp);
+                (rates, notices, reading.course("mesh", 300))
+            };
+            let (rates, notices, _) = read(1);
+            let about =
+                format!("since {begun}, again from {}: {rates:?} {notices:?}", all[0].again.start);
+            assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{about}");
+            for batch in [7, 60, 75, 90] {
+                assert_eq!(read(batch), read(1), "{batch} at once, {about}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_a_proxy_that_is_back_nothing_is_known_of_before() {
+    let back = end(NOW - 6) - 2.0;
+    let mix = Proxy { failing: 0.0..back, ..proxy("mix", 5.0, end(NOW - 400) - 1.0) };
+    let all = [mix, proxy("well", 5.0, end(NOW - 400))];
+    for batch in [1, 60] {
+        let mut reading = Reading::new(&all, 100);
+        let scraped = end(NOW - 400) - 1.0;
+        reading.counters.missed(&[series("", &[("instance", "mix")], &[(NOW - 101, scraped)])]);
+        reading.read(NOW - 1, batch);
+        let (rates, notices) = reading.rates(DURATION);
+        assert!(rates.len() == 2 && rates.iter().all(|rate| is_true(*rate)), "{rates:?}");
+        assert_eq!(notices, ["rates are over the 20 s to 60 s of these 60 s that are known"]);
+        let course = reading.course("workload//mix", 300);
+        assert!(course.iter().flatten().all(|rate| is_true(*rate)), "{course:?}");
+        assert_eq!(course.iter().flatten().count(), 4, "{course:?}");
+    }
+}
+
+/// At how many of the last steps nothing is said, so many steps after a proxy has failed.
+type Unknown = fn(u32) -> u32;
+
+/// What courses of a minute and a half say while a proxy fails that was scraped every five seconds, beside others: of all
+/// that they sum up, or nothing.
+fn courses_beside(others: &[&'static str], expected: &[(&str, f64, Unknown)]) {
+    let fails = NOW - 100;
+    let mut all = vec![failing("one-client", 5.0, fails, f64::MAX)];
+    all.extend(others.iter().map(|name| proxy(name, 5.0, end(fails - 400))));
+    let mut reading = Reading::new(&all, 200);
+    reading.read(fails, 60);
+    for away in 1..40 {
+        reading.read(fails + away, 1);
+        for (id, rate, unknown) in expected {
+            let course = reading.course(id, 90);
+            let about = format!("{id} {away}: {course:?}");
+            assert!(course.iter().flatten().all(|own| is_true(own / rate)), "{about}");
+            let last = course.iter().rev().take_while(|rate| rate.is_none()).count();
+            assert_eq!(last as u32, unknown(away).min(course.len() as u32), "{about}");
+            assert_eq!(course.iter().flatten().count() + last, course.len(), "{about}");
+        }
+    }
+}
+
+const NONE: Unknown = |_| 0;
+/// It is not scraped at the very end of a step.
+const ALL: Unknown = |away| away + 1;
+/// The other end is heard of it after three intervals.
+const AWAITED: Unknown = |away| if away < 3 { away + 1 } else { 0 };
+
+#[test]
+fn no_course_takes_what_is_known_for_all_of_what_it_sums_up() {
+    courses_beside(
+        &["other-client", "other-server"],
+        &[
+            ("workload//other", 1.0, NONE),
+            ("workload//other>workload//server#tcp", 1.0, NONE),
+            ("workload//one", 1.0, ALL),
+            ("workload//one>workload//server#tcp", 1.0, ALL),
+            ("workload//server", 2.0, ALL),
+            ("mesh", 2.0, ALL),
+        ],
+    );
+    // Of two clients of one workload.
+    courses_beside(&["one-b"], &[("workload//one", 2.0, ALL), ("mesh", 2.0, ALL)]);
+}
+
+#[test]
+fn courses_are_told_by_the_other_end_where_the_one_fails() {
+    courses_beside(
+        &["other-client", "one-server"],
+        &[
+            ("workload//other", 1.0, NONE),
+            ("workload//one", 1.0, AWAITED),
+            ("workload//one>workload//server#tcp", 1.0, AWAITED),
+            ("workload//server", 2.0, AWAITED),
+            ("mesh", 2.0, AWAITED),
+        ],
+    );
+}

@@ -24,6 +24,7 @@ pub struct Proxy {
     pub gone: Range<u32>,
     /// Seconds within which its scrapes fail.
     pub failing: Range<f64>,
+    pub again: Range<f64>,
     /// Seconds at which it counts from zero.
     pub restarted: f64,
 }
@@ -41,7 +42,8 @@ pub fn end(step: u32) -> f64 {
 }
 
 pub fn proxy(name: &'static str, interval: f64, began: f64) -> Proxy {
-    Proxy { name, interval, began, gone: 0..0, failing: 0.0..0.0, restarted: 0.0 }
+    let (failing, again) = (0.0..0.0, 0.0..0.0);
+    Proxy { name, interval, began, gone: 0..0, failing, again, restarted: 0.0 }
 }
 
 impl Proxy {
@@ -67,7 +69,7 @@ impl Proxy {
             true => RATE * (at - self.restarted),
             false => RATE * at,
         };
-        let is_well = |at: &f64| !self.failing.contains(at);
+        let is_well = |at: &f64| !self.failing.contains(at) && !self.again.contains(at);
         let values = self.scrapes(steps.clone()).filter(|(_, at)| is_well(at));
         let values = values.map(|(step, at)| (step, counted(at).floor()));
         let time = |(step, at)| (step, if is_well(&at) { at } else { 0.0 });
@@ -115,11 +117,13 @@ impl Reading {
         (graph.edges.iter().map(rate).collect(), graph.notices)
     }
 
+    /// What went out of something, or else into it.
     pub fn course(&self, id: &str, duration: u64) -> Vec<Option<f64>> {
         let query = self.query(duration);
         let query = Query { at: query.at - 1, ..query };
-        let mut course = crate::series::series(&self.store, id, &query);
-        course.outbound.remove("tcp.opened").unwrap_or_default()
+        let course = crate::series::series(&self.store, id, &query);
+        let mut lines = [course.outbound, course.inbound].into_iter();
+        lines.find_map(|mut lines| lines.remove("tcp.opened")).unwrap_or_default()
     }
 }
 
@@ -167,7 +171,7 @@ fn a_young_prometheus_knows_since_its_first_scrapes_however_long_there_was_traff
     }
     // From -62 s to -2 s, and from -52 s to -7 s.
     for (id, [before, after]) in
-        [("workload//one", [12, 1]), ("workload//two", [10, 2]), ("mesh", [12, 2])]
+        [("workload//one", [12, 1]), ("workload//two", [10, 2]), ("mesh", [10, 2])]
     {
         let course = reading.course(id, 300);
         let known = 60 - before..60 - after;
