@@ -26,11 +26,10 @@ pub async fn unless_broken_off<T>(
     work: impl Future<Output = Result<T>>,
     leaves: &str,
 ) -> Result<T> {
+    let mut signals = Termination::listen().context("cannot listen for signals")?;
     tokio::select! {
         done = work => done,
-        signal = lateen_runtime::signal::terminated() => {
-            bail!("broken off by {}: {leaves}", signal.context("cannot listen for signals")?)
-        }
+        signal = signals.next() => bail!("broken off by {signal}: {leaves}"),
     }
 }
 
@@ -62,4 +61,23 @@ pub async fn until_drained(
     }
     supervisor.stop(stop_within).await;
     ended.map_or(Ok(()), |exit| Err(exit.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::{Signal, raise};
+
+    use super::unless_broken_off;
+
+    #[tokio::test]
+    async fn work_that_is_broken_off_says_what_it_leaves() {
+        let done = unless_broken_off(async { Ok(5) }, "nothing").await;
+        assert_eq!(done.unwrap(), 5);
+        let work = async {
+            raise(Signal::SIGTERM)?;
+            std::future::pending::<anyhow::Result<()>>().await
+        };
+        let why = unless_broken_off(work, "a part is there").await.unwrap_err();
+        assert_eq!(why.to_string(), "broken off by SIGTERM: a part is there");
+    }
 }
