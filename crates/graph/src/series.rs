@@ -12,6 +12,9 @@ use crate::point::Point;
 use crate::store::{Route, STEP, STEP_MS, Store, Sum};
 use crate::view::{GraphType, Lines, Series};
 
+const MESH: &str = "mesh";
+const NAMESPACE: &str = "namespace/";
+
 /// One direction, before it is numbers per second.
 struct Steps {
     by_protocol: BTreeMap<&'static str, Course>,
@@ -23,8 +26,14 @@ struct Steps {
 #[derive(Clone)]
 struct Course {
     steps: Vec<Step>,
-    /// Of which not all is known.
-    unknown: Vec<bool>,
+    /// Of which nobody knows anything, as they were before all that is kept.
+    before: usize,
+    /// What is told of it, each by its two ends.
+    ends: usize,
+    /// Of how many of those each step is not known.
+    unknown: Vec<usize>,
+    /// It is known where anything of it is.
+    is_loose: bool,
     /// Connections that are open at their end.
     open: i64,
     /// Anything is told of it.
@@ -74,7 +83,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
     let reports = Reports::of(&sums);
     let (oldest, _) = store.range();
-    let blank = Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first));
+    let blank =
+        Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first), is_of_many(id));
     let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
     let mut told: FxHashMap<Route, Both> = FxHashMap::default();
     // A connection that nothing went over lately is open nevertheless.
@@ -94,8 +104,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     }
     for (ends, both) in told {
         for (steps, of) in [(&mut inbound, both.inbound), (&mut outbound, both.outbound)] {
-            for unknown in reports.unknown(ends, of) {
-                steps.course(ends.protocol).hides(unknown, first);
+            if of.contains(&true) {
+                steps.course(ends.protocol).ends(reports.unknown(ends, of), first);
             }
         }
     }
@@ -144,12 +154,17 @@ pub fn is_among_services(id: &str) -> bool {
     !id.contains('>') || id.split('>').any(|end| end.starts_with("service"))
 }
 
+/// Whether an id stands for so much that one of which nothing is known should not hide all others.
+fn is_of_many(id: &str) -> bool {
+    id == MESH || id.starts_with(NAMESPACE)
+}
+
 fn sides(id: &str, query: &Query, key: &Key) -> Sides {
     let Some(key) = query.visible(key) else { return Sides::default() };
-    if id == "mesh" {
+    if id == MESH {
         return Sides { inbound: false, outbound: true };
     }
-    if let Some(namespace) = id.strip_prefix("namespace/") {
+    if let Some(namespace) = id.strip_prefix(NAMESPACE) {
         return Sides {
             inbound: *key.destination.namespace == *namespace,
             outbound: *key.source.namespace == *namespace,
@@ -210,18 +225,40 @@ impl Both {
 
 impl Course {
     /// With so many steps, of which nobody knows the first ones.
-    fn blank(length: usize, before: u32) -> Self {
-        let unknown = (0..length).map(|step| step < before as usize).collect();
-        Self { steps: vec![Step::default(); length], unknown, open: 0, is_told: false }
+    fn blank(length: usize, before: u32, is_loose: bool) -> Self {
+        Self {
+            steps: vec![Step::default(); length],
+            before: before as usize,
+            ends: 0,
+            unknown: vec![0; length],
+            is_loose,
+            open: 0,
+            is_told: false,
+        }
     }
 
-    /// Not all is known of these; the first that is shown is given.
-    fn hides(&mut self, unknown: Range<u32>, first: u32) {
-        let place = |step: u32| (step.saturating_sub(first) as usize).min(self.unknown.len());
-        let (start, end) = (place(unknown.start), place(unknown.end));
-        if let Some(hidden) = self.unknown.get_mut(start..end) {
-            hidden.fill(true);
+    /// What is between two more ends is part of it, of which some steps are not known; the first that is shown is given.
+    fn ends(&mut self, unknown: impl Iterator<Item = Range<u32>>, first: u32) {
+        self.ends += 1;
+        let length = self.unknown.len();
+        let place = |step: u32| (step.saturating_sub(first) as usize).min(length);
+        let mut hidden = vec![false; length];
+        for Range { start, end } in unknown {
+            if let Some(hidden) = hidden.get_mut(place(start)..place(end)) {
+                hidden.fill(true);
+            }
         }
+        for (count, is_hidden) in self.unknown.iter_mut().zip(hidden) {
+            *count += usize::from(is_hidden);
+        }
+    }
+
+    /// Whether each step is known.
+    fn known(&self) -> impl Iterator<Item = bool> {
+        let most = if self.is_loose { self.ends.saturating_sub(1) } else { 0 };
+        let is_known =
+            move |(step, unknown): (usize, &usize)| step >= self.before && *unknown <= most;
+        self.unknown.iter().enumerate().map(is_known)
     }
 
     /// Connections that were open at the end of each step: those at the end of all, without what came later.
@@ -253,13 +290,13 @@ impl Steps {
         course
     }
 
-    /// Of the steps of which not all is known there are no values.
+    /// Of the steps that are not known there are no values.
     fn lines(self) -> Lines {
         let mut lines = Lines::new();
         for (protocol, course) in self.by_protocol.iter().filter(|(_, course)| course.is_told) {
             let mut line = |name: &str, values: &mut dyn Iterator<Item = Option<f64>>| {
-                let known = values.zip(&course.unknown);
-                let values = known.map(|(value, is_unknown)| value.filter(|_| !is_unknown));
+                let values = values.zip(course.known());
+                let values = values.map(|(value, is_known)| value.filter(|_| is_known));
                 lines.insert(format!("{protocol}.{name}"), values.collect());
             };
             if *protocol == "tcp" {

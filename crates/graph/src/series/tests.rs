@@ -180,3 +180,35 @@ fn what_the_server_knows_as_another_service_fills_no_gap_of_the_client_s() {
     assert_eq!(of("workload/a/client>service/b/s#tcp"), [two, vec![]]);
     assert_eq!(of("mesh"), [all, vec![]]);
 }
+
+#[test]
+fn one_that_is_lost_leaves_no_gap_in_what_the_mesh_and_a_namespace_carry() {
+    let (first, mut store) = (step_of(START), Store::of_scrapes(1 << 20, START));
+    store.advance(START + 20);
+    let one = key(Reporter::Source, "");
+    let mut two = one.clone();
+    two.source.workload = "second".into();
+    let point = || Point { opened: 10, ..Point::default() };
+    let told = |count: u32| (first..first + count).map(|step| (step, point())).collect();
+    store.put(one.clone(), told(2)).unwrap();
+    store.put(two, told(4)).unwrap();
+    let seen = |steps: u32, is_lost| {
+        let until = first + steps - 1;
+        Some(Scraped { since: first, until, whole: until, is_lost })
+    };
+    store.scraped(|key| if *key == one { seen(2, true) } else { seen(4, false) });
+    let opened = |store: &Store, id: &str| {
+        let mut series = series(store, id, &query(START + 15, 20));
+        let side = if id.contains("server") { &mut series.inbound } else { &mut series.outbound };
+        side.remove("tcp.opened").unwrap_or_default()
+    };
+    let both = [Some(4.0), Some(4.0)];
+    for id in ["mesh", "namespace/a"] {
+        assert_eq!(opened(&store, id), [both, [Some(2.0), Some(2.0)]].concat(), "{id}");
+    }
+    assert_eq!(opened(&store, "workload/b/server"), [both, [None, None]].concat());
+    store.scraped(|_| seen(2, true));
+    for id in ["mesh", "namespace/a"] {
+        assert_eq!(opened(&store, id), [both, [None, None]].concat(), "{id}: nothing is known");
+    }
+}
