@@ -151,7 +151,9 @@ machine_settings() (
 
 # Puts a usable go into PATH: the one that is there, if it can fetch newer ones by itself (1.21), or
 # else one fetched as a module by Debian's old one, which is unpacked, not installed.
+# What Go keeps of its builds, gigabytes of it, is ours and goes when all is built.
 go_toolchain() {
+  export GOCACHE="$cache/go-build"
   if command -v go >/dev/null 2>&1; then
     minor=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
     [ "${minor:-0}" -ge 21 ] && return
@@ -307,4 +309,5 @@ envoy
 go_tools
 dashboards
 cluster
+rm -rf "$cache/go-build"
 say "ready: $cache"
