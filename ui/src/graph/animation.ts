@@ -98,7 +98,8 @@ export class Animation {
       if (Math.max(box.x, end.x) < extent.x1 || Math.min(box.x, end.x) > extent.x2) return;
       if (Math.max(box.y, end.y) < extent.y1 || Math.min(box.y, end.y) > extent.y2) return;
       const sum = totals(shown.edge.traffic);
-      busy.push({ edge, shown, rate: Math.max(sum.requests + sum.connections, sum.active > 0 ? 0.2 : 0) });
+      const rate = Math.max(sum.requests + sum.connections, sum.failed, sum.active > 0 ? 0.2 : 0);
+      busy.push({ edge, shown, rate });
     });
     busy.sort((a, b) => b.rate - a.rate);
     this.tracks = busy.slice(0, MOST_TRACKS).flatMap(({ edge, shown, rate }) => {

@@ -34,8 +34,8 @@ export function healthColor(p: Palette, state: Health["state"]): string {
 
 /** TCP is blue while it is well, as there is no response code that could be green. */
 export function edgeColor(p: Palette, state: Health["state"], protocol: string, idle: boolean): string {
-  if (idle) return p.idle;
   if (state === "failing") return p.failing;
   if (state === "degraded") return p.degraded;
+  if (idle) return p.idle;
   return protocol === "tcp" ? p.tcp : p.healthy;
 }

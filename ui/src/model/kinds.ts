@@ -74,35 +74,35 @@ export function parseConfigPath(kindGroup: string, namespace: string, name: stri
 }
 
 /** What Envoy's response flags say, for those that a reader meets. */
-export const FLAGS: Record<string, string> = {
-  UF: "connection to the workload failed",
-  UH: "no healthy workload",
-  UC: "the workload closed the connection",
-  URX: "gave up after retries or connection attempts",
-  UO: "circuit breaker open",
-  NR: "no route",
-  NC: "cluster not found",
-  DC: "the client closed the connection",
-  UT: "timeout of the workload",
-  UAEX: "refused by external authorization",
-  RBAC: "refused by an AuthorizationPolicy",
-  RL: "rate limited",
-  FI: "aborted by fault injection",
-  DI: "delayed by fault injection",
-  LR: "reset on this side",
-  UR: "reset by the workload",
-  SI: "idle timeout of the stream",
-  DPE: "protocol error of the client",
-  UPE: "protocol error of the workload",
-  UMSDR: "the request took too long to arrive",
-  OM: "the proxy is short of memory",
-  DF: "DNS resolution failed",
-};
+const FLAGS = new Map([
+  ["UF", "connection to the workload failed"],
+  ["UH", "no healthy workload"],
+  ["UC", "the workload closed the connection"],
+  ["URX", "gave up after retries or connection attempts"],
+  ["UO", "circuit breaker open"],
+  ["NR", "no route"],
+  ["NC", "cluster not found"],
+  ["DC", "the client closed the connection"],
+  ["UT", "timeout of the workload"],
+  ["UAEX", "refused by external authorization"],
+  ["RBAC", "refused by an AuthorizationPolicy"],
+  ["RL", "rate limited"],
+  ["FI", "aborted by fault injection"],
+  ["DI", "delayed by fault injection"],
+  ["LR", "reset on this side"],
+  ["UR", "reset by the workload"],
+  ["SI", "idle timeout of the stream"],
+  ["DPE", "protocol error of the client"],
+  ["UPE", "protocol error of the workload"],
+  ["UMSDR", "the request took too long to arrive"],
+  ["OM", "the proxy is short of memory"],
+  ["DF", "DNS resolution failed"],
+]);
 
 export function explainFlags(flags: string): string {
   return flags
     .split(",")
-    .map((f) => FLAGS[f.trim()])
+    .map((f) => FLAGS.get(f.trim()))
     .filter((t) => t !== undefined)
     .join("; ");
 }

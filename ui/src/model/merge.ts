@@ -25,9 +25,3 @@ export function changes<T extends { id: string }>(
   const remove = [...before.keys()].filter((id) => !stays.has(id));
   return { add, update, remove };
 }
-
-export function shallowEqual(a: Record<string, unknown>, b: Record<string, unknown>): boolean {
-  const keys = Object.keys(a);
-  if (keys.length !== Object.keys(b).length) return false;
-  return keys.every((k) => a[k] === b[k]);
-}

@@ -1,5 +1,5 @@
 // Sums and shares of traffic. In: the API's Traffic. Out: the few numbers that labels, widths and tables need.
-import type { Http, Node, Protocol, Tcp, Traffic } from "../api/types";
+import type { Http, Node, Tcp, Traffic } from "../api/types";
 
 export interface Totals {
   /** HTTP and gRPC requests per second. */
@@ -51,9 +51,11 @@ export function errorShare(t: Traffic): number {
   return sum.requests > 0 ? sum.errorShare : sum.failedShare;
 }
 
+/** Nothing is open, and nothing began, moved or ended. */
 export function isIdle(t: Traffic): boolean {
   const sum = totals(t);
-  return sum.requests === 0 && sum.connections === 0 && sum.bytes === 0 && sum.active === 0;
+  const moved = sum.requests + sum.connections + sum.bytes + sum.active;
+  return moved === 0 && sum.failed === 0 && (t.tcp?.closed ?? 0) === 0;
 }
 
 /** The worst latency of the protocols that have one. */
@@ -111,10 +113,6 @@ function addHttp(a: Http | undefined, b: Http): Http {
     requestMessages: (a.requestMessages ?? 0) + (b.requestMessages ?? 0),
     responseMessages: (a.responseMessages ?? 0) + (b.responseMessages ?? 0),
   };
-}
-
-export function protocols(t: Traffic): Protocol[] {
-  return (["http", "grpc", "tcp"] as const).filter((p) => t[p] !== undefined);
 }
 
 /** Whether nothing leads to it: where traffic enters the graph. */

@@ -90,6 +90,11 @@ describe("matching", () => {
     expect(onEdge("!(%httperr > 1)")).toBe(false);
   });
 
+  it("takes words of the language it is written in as any others", () => {
+    expect(onNode("name contains constructor", { workload: "constructor" })).toBe(true);
+    expect(onNode("name = __proto__")).toBe(false);
+  });
+
   it("reads Kiali's labels and ranks", () => {
     expect(onNode("label:app = echo and label:version startswith v")).toBe(true);
     expect(onNode("label:version and !label:app", { app: undefined })).toBe(true);
@@ -121,6 +126,7 @@ describe("errors point at the place", () => {
     ["(name = a", 0, /never closed/],
     ["name = a)", 8, /never opened/],
     ["rt > fast", 5, /a number is missing/],
+    ["rt > 5constructor", 5, /a number is missing/],
     ["rt contains 5", 3, /is a number/],
     ["name > 5", 5, /has no order/],
     ["healthy idle", 8, /“and” or “or” is missing/],

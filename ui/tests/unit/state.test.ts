@@ -379,5 +379,8 @@ describe("sums of traffic", () => {
     expect(errorShare({ tcp })).toBe(0.25);
     expect(errorShare({ tcp: { ...tcp, opened: 10 } })).toBe(0.1);
     expect([isIdle({}), isIdle({ tcp })]).toEqual([true, false]);
+    const quiet = { ...tcp, sent: 0, received: 0, opened: 0, active: 0 };
+    expect([isIdle({ tcp: quiet }), isIdle({ tcp: { ...quiet, failed: 0 } })]).toEqual([false, false]);
+    expect(isIdle({ tcp: { ...quiet, failed: 0, closed: 0 } })).toBe(true);
   });
 });

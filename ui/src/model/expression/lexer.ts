@@ -21,7 +21,11 @@ export class ExpressionError extends Error {
 /** Longest first, so that `!=` is not read as `!`. */
 const OPERATORS = ["!*=", "!^=", "!$=", "*=", "^=", "$=", "!=", "<=", ">=", "==", "=", "<", ">"] as const;
 const WORD = /[^\s()!=<>*^$&|"']/;
-const KEYWORDS: Record<string, Token["kind"]> = { and: "and", or: "or", not: "not" };
+const KEYWORDS = new Map<string, Token["kind"]>([
+  ["and", "and"],
+  ["or", "or"],
+  ["not", "not"],
+]);
 
 export function tokenize(input: string): Token[] {
   const tokens: Token[] = [];
@@ -71,5 +75,5 @@ function word(input: string, at: number): Token | undefined {
   while (end < input.length && WORD.test(input[end]!)) end += 1;
   if (end === at) return undefined;
   const text = input.slice(at, end);
-  return { kind: KEYWORDS[text.toLowerCase()] ?? "word", text, start: at, end };
+  return { kind: KEYWORDS.get(text.toLowerCase()) ?? "word", text, start: at, end };
 }

@@ -153,22 +153,22 @@ function known({ names, values, silent = [] }: Subject, operator: Operator, toke
   throw fail(token, `“${names[0]}” is never “${token.text.slice(0, 40)}”: it is ${values.join(", ")}`);
 }
 
-const SCALE: Record<string, number> = {
-  "": 1,
-  "%": 1,
-  ms: 1,
-  s: 1000,
-  k: 1e3,
-  kb: 1e3,
-  m: 1e6,
-  mb: 1e6,
-  g: 1e9,
-  gb: 1e9,
-};
+const SCALE = new Map([
+  ["", 1],
+  ["%", 1],
+  ["ms", 1],
+  ["s", 1000],
+  ["k", 1e3],
+  ["kb", 1e3],
+  ["m", 1e6],
+  ["mb", 1e6],
+  ["g", 1e9],
+  ["gb", 1e9],
+]);
 
 function numeric(token: Token): number {
   const match = /^(-?\d+(?:\.\d+)?)([a-z%]*)$/i.exec(token.text);
-  const scale = match ? SCALE[match[2]!.toLowerCase()] : undefined;
+  const scale = match ? SCALE.get(match[2]!.toLowerCase()) : undefined;
   if (!match || scale === undefined) throw fail(token, "a number is missing here");
   return Number(match[1]) * scale;
 }
