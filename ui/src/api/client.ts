@@ -24,6 +24,9 @@ const PATIENCE = 20_000;
 /** The same where something is changed: it may be done after the reader was told that it was not. */
 const PATIENCE_OF_CHANGE = 60_000;
 const SILENT = "the server does not answer";
+/** What a header can carry. */
+const HEADER = /^[\x20-\x7e]+$/;
+const NO_TOKEN = "this is not a token: it has characters that no token has, such as “curly quotes”";
 
 export class Client {
   private readonly seen = new Lru<{ etag: string; data: unknown }>(12);
@@ -67,6 +70,7 @@ export class Client {
     const headers = new Headers(init.headers);
     headers.set("Accept", "application/json");
     const token = this.token();
+    if (token && !HEADER.test(token)) throw new ApiError(401, NO_TOKEN);
     if (token) headers.set("Authorization", `Bearer ${token}`);
     const response = await fetch(this.base + path, {
       ...init,

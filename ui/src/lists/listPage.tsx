@@ -28,9 +28,8 @@ export function ItemList({ page }: { page: ListPageName }) {
     load: (key, abort) => api.get(`/${page}${key}`, abort),
     interval: () => 15_000,
   });
-  const needle = filters().search.toLowerCase();
   const items = (feed.data?.items ?? []).filter(
-    (i) => matchesText(i, needle) && (!health || i.health.state === health),
+    (i) => matchesText(i, filters().needle) && (!health || i.health.state === health),
   );
   return (
     <Frame page={page} list={feed.data} shown={items.length} controls={<HealthFilter />}>
@@ -108,7 +107,7 @@ const CONFIG: Column<ConfigItem>[] = [
 ];
 
 export function ConfigList() {
-  const { namespace, search } = filters();
+  const { namespace, needle } = filters();
   const kind = route.value.query.get("kind") ?? "";
   const feed = useFeed<List<ConfigItem>>(query({ namespaces: namespace }), {
     load: (key, abort) => api.get(`/config${key}`, abort),
@@ -116,9 +115,7 @@ export function ConfigList() {
   });
   const all = feed.data?.items ?? [];
   const kinds = [...new Set([...all.map((i) => i.kind), ...(kind ? [kind] : [])])].sort();
-  const items = all.filter(
-    (i) => i.name.toLowerCase().includes(search.toLowerCase()) && (!kind || i.kind === kind),
-  );
+  const items = all.filter((i) => i.name.toLowerCase().includes(needle) && (!kind || i.kind === kind));
   const control = (
     <Select
       label="Kind"
@@ -219,9 +216,11 @@ function HealthFilter() {
 
 function filters() {
   const { query: q } = route.value;
+  const search = (q.get("search") ?? "").slice(0, 200);
   return {
     namespace: q.get("namespaces") ?? "",
-    search: (q.get("search") ?? "").slice(0, 200),
+    search,
+    needle: search.trim().toLowerCase(),
     health: q.get("health") ?? "",
   };
 }

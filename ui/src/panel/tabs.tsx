@@ -88,14 +88,14 @@ export function FailuresTab({ id, at, graph }: OfGraph) {
               <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span>{" "}
               {clean(f.summary, 300)}
             </summary>
-            {f.byClient && <h4>As the server's proxy tells it</h4>}
+            {f.byClient && <h3>As the server's proxy tells it</h3>}
             <Explanation failure={f} />
             {f.byClient && (
               <>
-                <h4>
+                <h3>
                   As the client's proxy tells it:{" "}
                   <span class="tag tag-failing">{clean(f.byClient.flags, 20)}</span>
-                </h4>
+                </h3>
                 <p>{clean(f.byClient.summary, 300)}</p>
                 <Explanation failure={f.byClient} />
               </>

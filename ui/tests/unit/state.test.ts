@@ -258,6 +258,16 @@ describe("the client", () => {
     });
   });
 
+  it.each(["“t”", "\u0442\u043e", "a\u0001b"])("asks nothing with %j, which is no token", async (token) => {
+    reply(200, "{}");
+    const failed = new Client("http://h", () => token).get("/g");
+    await expect(failed).rejects.toMatchObject({
+      status: 401,
+      message: expect.stringMatching("not a token"),
+    });
+    expect(fetch).not.toHaveBeenCalled();
+  });
+
   it("says what went wrong", async () => {
     reply(403, '{"status":403,"message":"you need the right to list pods"}');
     await expect(client.get("/g")).rejects.toMatchObject({
