@@ -3,7 +3,7 @@
 //!
 //! A series may be for the page alone, or for reports alone: where labels are changed by a user's wish, reports
 //! keep the standard ones. What the page alone sees takes no place of what is reported; of either there are at most as
-//! many series as was said. When they are used up, those that nobody holds and that have not changed for long make
+//! many places as was said, and a series with long labels takes several. When they are used up, those that nobody holds and that have not changed for long make
 //! room; else what is new is counted in series that stand for all of one end, whose labels say so, and for which
 //! places are kept.
 
@@ -26,6 +26,8 @@ pub use unwritten::Unwritten;
 
 /// The name of whatever found no room.
 pub const OVERFLOW: &str = "overflow";
+/// Bytes of labels that one place is for.
+const PLACE: usize = 2048;
 /// Places that are kept for it; fewer where there are few.
 const SPARE: usize = 24 * Metric::ALL.len();
 /// Labels with few values each, and those that name somebody.
@@ -56,7 +58,12 @@ pub enum View {
 /// A metric, its labels, and who sees the series.
 type Name = (Metric, Labels, View);
 
-type All = HashMap<Name, Series>;
+#[derive(Debug, Default)]
+struct All {
+    series: HashMap<Name, Series>,
+    /// That they take.
+    places: usize,
+}
 
 /// The series of one proxy.
 #[derive(Debug)]
@@ -74,6 +81,7 @@ struct Series {
     value: Value,
     /// Of its labels, of which there are too many to be read for every page.
     hash: u64,
+    places: usize,
     /// What it was at the last sweep, and how many sweeps have found it so.
     seen: u64,
     idle: u32,
@@ -162,18 +170,23 @@ impl Registry {
             View::All | View::Report => lock(&self.reported),
             View::Page => lock(&self.page),
         };
-        if let Some(found) = all.get(&(metric, labels.clone(), view)) {
+        if let Some(found) = all.series.get(&(metric, labels.clone(), view)) {
             return found.value.clone();
         }
-        let is_short = all.len() >= self.limit - SPARE.min(self.limit / 4);
+        let all = &mut *all;
+        let most = self.limit - SPARE.min(self.limit / 4);
+        let is_short = all.places + places(labels) > most;
         let labels = if is_short { self.overflow(view, labels, standard) } else { labels.clone() };
-        let is_full = all.len() >= self.limit;
-        let hash = hash(&labels);
-        match all.entry((metric, labels, view)) {
+        let (own, hash) = (places(&labels), hash(&labels));
+        let is_full = all.places + own > self.limit;
+        match all.series.entry((metric, labels, view)) {
             Slot::Occupied(found) => found.get().value.clone(),
             // Other ends, again and again: what they count is in no series.
             Slot::Vacant(_) if is_full => new(),
-            Slot::Vacant(place) => place.insert(Series::new(new(), hash)).value.clone(),
+            Slot::Vacant(place) => {
+                all.places += own;
+                place.insert(Series::new(new(), hash, own)).value.clone()
+            }
         }
     }
 
@@ -205,25 +218,21 @@ impl Registry {
     }
 
     fn sweep_all(&self, all: &mut All, idle: u32) {
-        for series in all.values_mut() {
+        for series in all.series.values_mut() {
             let now = series.value.total();
             series.idle = if now == series.seen { series.idle.saturating_add(1) } else { 0 };
             series.seen = now;
         }
-        let before = all.len();
-        if before >= self.limit - self.limit / 4 {
-            all.retain(|_, series| series.idle < idle || series.value.is_held());
+        let before = all.series.len();
+        if all.places >= self.limit - self.limit / 4 {
+            all.series.retain(|_, series| series.idle < idle || series.value.is_held());
+            all.places = all.series.values().map(|series| series.places).sum();
         }
-        self.evicted.fetch_add((before - all.len()) as u64, Ordering::Relaxed);
+        self.evicted.fetch_add((before - all.series.len()) as u64, Ordering::Relaxed);
     }
 
     pub fn len(&self) -> usize {
-        let [reported, page] = self.lens();
-        reported + page
-    }
-
-    fn lens(&self) -> [usize; 2] {
-        [&self.reported, &self.page].map(|all| lock(all).len())
+        [&self.reported, &self.page].iter().map(|all| lock(all).series.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -242,7 +251,7 @@ impl Registry {
         let mut all = Vec::new();
         for own in [&self.reported, &self.page] {
             let own = lock(own);
-            let seen = own.iter().filter(|((_, _, view), _)| *view != View::Report);
+            let seen = own.series.iter().filter(|((_, _, view), _)| *view != View::Report);
             all.extend(seen.map(|((metric, labels, _), series)| unwritten::One {
                 metric: *metric,
                 hash: series.hash,
@@ -255,12 +264,12 @@ impl Registry {
 
     /// How full the registry is.
     pub fn totals(&self, out: &mut Exposition) {
-        let ([reported, page], limit) = (self.lens(), self.limit);
-        let series = reported.max(page);
-        let help = "Series of Istio's metrics: standard ones, or those with changed labels if they are more";
-        out.single("lateen_metrics_series", Kind::Gauge, help, series);
+        let [reported, page] = [&self.reported, &self.page].map(|all| lock(all).places);
+        let help = "Series of Istio's metrics: standard ones, or those with changed labels if they are more; one counts \
+                    again for every 2 KiB of its labels";
+        out.single("lateen_metrics_series", Kind::Gauge, help, reported.max(page));
         let help = "Series that there may be; what finds no room is counted under \"overflow\"";
-        out.single("lateen_metrics_series_limit", Kind::Gauge, help, limit);
+        out.single("lateen_metrics_series_limit", Kind::Gauge, help, self.limit);
         let help = "Look-ups of series for which there was no room";
         let overflowed = self.overflowed.load(Ordering::Relaxed);
         out.single("lateen_metrics_overflow_total", Kind::Counter, help, overflowed);
@@ -274,7 +283,7 @@ impl Registry {
         let mut all = lock(&self.reported);
         for about in &Metric::ALL {
             let mut opened = false;
-            for ((metric, labels, _), series) in all.iter_mut() {
+            for ((metric, labels, _), series) in all.series.iter_mut() {
                 if *metric != about.metric {
                     continue;
                 }
@@ -296,7 +305,7 @@ impl Registry {
     /// Connections that are open by what [`Registry::changes`] has told so far, under the labels that they began with.
     pub fn standing(&self) -> HashMap<Labels, u64> {
         let mut open: HashMap<Labels, i64> = HashMap::new();
-        for ((metric, labels, _), series) in lock(&self.reported).iter() {
+        for ((metric, labels, _), series) in lock(&self.reported).series.iter() {
             let Reading::Count(count) = &series.reported else { continue };
             let count = i64::try_from(*count).unwrap_or(i64::MAX);
             let more = match metric {
@@ -327,6 +336,12 @@ fn own_side(labels: &Labels) -> Option<&'static str> {
     }
 }
 
+/// That a series with these labels takes.
+fn places(labels: &Labels) -> usize {
+    let bytes: usize = labels.iter().map(|label| label.name.len() + label.value.len()).sum();
+    1 + bytes / PLACE
+}
+
 fn hash(labels: &Labels) -> u64 {
     let mut hasher = DefaultHasher::new();
     labels.hash(&mut hasher);
@@ -334,12 +349,12 @@ fn hash(labels: &Labels) -> u64 {
 }
 
 impl Series {
-    fn new(value: Value, hash: u64) -> Self {
+    fn new(value: Value, hash: u64, places: usize) -> Self {
         let reported = match value {
             Value::Counter(_) => Reading::Count(0),
             Value::Histogram(_) => Reading::Distribution(Distribution::default()),
         };
-        Self { value, hash, seen: 0, idle: 0, reported }
+        Self { value, hash, places, seen: 0, idle: 0, reported }
     }
 }
 

@@ -190,12 +190,22 @@ fn dashboards_are_what_grafanas_own_types_have() {
 
 #[test]
 fn every_query_of_the_dashboards_has_data() {
+    all_have_data(Histograms::Classic);
+}
+
+/// Of a Prometheus that takes native histograms, and so has no buckets.
+#[test]
+fn every_query_of_the_dashboards_has_data_of_native_histograms() {
+    all_have_data(Histograms::Native);
+}
+
+fn all_have_data(histograms: Histograms) {
     isolated(|| {
         let folder = tempfile::tempdir()?;
         let rig = Rig::new(folder.path())?;
         rig.mesh.apply(&virtual_service("lost", "nowhere", 31402, &[("nobody", 100)]))?;
         let _requests = requests::serve(NODE, REQUEST_METRICS)?;
-        let prometheus = rig.prometheus(Histograms::Classic)?;
+        let prometheus = rig.prometheus(histograms)?;
         all_up(&prometheus)?;
         let mut port = 31500;
         for (name, dashboard) in dashboards()? {

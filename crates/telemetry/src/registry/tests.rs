@@ -65,6 +65,31 @@ fn what_the_page_alone_sees_takes_no_place_of_reports_and_both_are_bounded() {
 }
 
 #[test]
+fn a_series_with_long_labels_takes_several_places_and_gives_them_back() {
+    let registry = Registry::new(400);
+    let fat = |name: usize| -> Labels {
+        let tag = |tag: usize| Label {
+            name: format!("tag{tag}").into(),
+            value: format!("{name}{}", "q".repeat(500)).into(),
+        };
+        (0..100).map(tag).collect()
+    };
+    for name in 0..100 {
+        registry.counter_for(View::Page, Metric::TcpOpened, &fat(name)).add(1);
+    }
+    let bytes = |page: &str| page.len() < 400 * 2048;
+    let full = page(&registry);
+    assert!(bytes(&full) && registry.len() < 20, "{} series", registry.len());
+    assert!(
+        full.contains("tag7=\"overflow\"") && !full.contains("\nlateen_metrics_series 1"),
+        "{full}"
+    );
+    registry.sweep(0);
+    assert_eq!(registry.len(), 0);
+    assert!(page(&registry).contains("\nlateen_metrics_series 0\n"));
+}
+
+#[test]
 fn what_finds_no_room_keeps_the_end_that_reports_it_and_its_flags() {
     let registry = Registry::new(4);
     let pairs = [
