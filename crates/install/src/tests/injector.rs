@@ -67,6 +67,16 @@ fn the_injector_reads_from_the_cluster_what_the_file_says() {
 }
 
 #[test]
+fn native_sidecars_by_the_nodes_are_a_setting_like_another() {
+    for word in ["auto", ""] {
+        let plan = plan("default", &[("values.pilot.env.ENABLE_NATIVE_SIDECARS", word)]);
+        let (objects, issues) = render(&plan);
+        assert!(!issues.iter().any(|issue| issue.path.contains("NATIVE")), "{word}: {issues:?}");
+        assert!(!installed(&objects, "").native_sidecar);
+    }
+}
+
+#[test]
 fn who_injects_without_settings_injects_as_a_default_installation_does() {
     let built_in = Settings::default();
     let installed = installed(&render(&plan("default", &[])).0, "");

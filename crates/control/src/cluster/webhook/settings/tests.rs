@@ -115,6 +115,20 @@ fn sidecars_are_native_where_every_node_has_them() {
 }
 
 #[test]
+fn the_variable_among_the_values_is_no_trouble() {
+    for word in ["auto", "", "sometimes"] {
+        let mut state = State::new(place("blue"), NativeSidecars::of_variable(word));
+        assert!(!state.mesh(map(json!({}))));
+        let values = json!({"pilot": {"env": {"ENABLE_NATIVE_SIDECARS": word}}}).to_string();
+        assert!(state.injector(map(json!({"values": values}))));
+        assert!(state.proxy_config(Event::Replace(proxy_config_kind(), Vec::new())));
+        assert!(state.node(nodes(&["v1.34.0"])));
+        assert_eq!(state.current().unwrap().trouble(), None, "{word}");
+        assert!(is_native(&state, &json!({"spec": {}})), "{word}");
+    }
+}
+
+#[test]
 fn nodes_come_and_go_and_a_pod_may_name_its_own() {
     let mut state = state(NativeSidecars::Stable);
     state.node(nodes(&["v1.34.0"]));
