@@ -10,6 +10,7 @@ use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
 const DNS_SEARCH: &str = "name the services of other clusters in full";
+const PROJECTED: &str = "tokens are always projected ones, those of third-party-jwt";
 const EXPANSION: &str = "expose istiod with a Gateway object, machines join with a WorkloadGroup";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const POLICIES: &[&str] = &["", "Always", "IfNotPresent", "Never"];
@@ -75,16 +76,17 @@ pub const FIELDS: &[F] = &[
         OneOf(&["", "istiod", "kubernetes", "custom", "none", "citadel"]),
         Mapped("istiod issues the certificates, its own and the workloads'"),
     ),
+    F("values.global.jwtPolicy", Text, Mapped(PROJECTED)),
+    F("values.global.sds.token.aud", Text, Used),
     F(
-        "values.global.jwtPolicy",
-        Text,
-        Mapped("tokens are always projected ones, those of third-party-jwt"),
+        "values.global.sds.enabled",
+        Bool,
+        Mapped("certificates always come over SDS, from the proxy's own agent"),
     ),
-    F(
-        "values.global.sds",
-        Object,
-        Mapped("tokens are projected for the audience istio-ca, certificates always come over SDS"),
-    ),
+    F("values.global.sds.udsPath", Text, Gone("a proxy fetches its certificates itself")),
+    F("values.global.sds.useTrustworthyJwt", Bool, Mapped(PROJECTED)),
+    F("values.global.sds.useNormalJwt", Bool, Mapped(PROJECTED)),
+    F("values.global.sds.customTokenDirectory", Text, Gone(PROJECTED)),
     F(
         "values.global.sts.servicePort",
         Int,

@@ -77,6 +77,41 @@ fn native_sidecars_by_the_nodes_are_a_setting_like_another() {
 }
 
 #[test]
+fn tokens_are_for_one_audience_everywhere() {
+    let audience = ("values.global.sds.token.aud", "mesh.example");
+    let of = |set: &[(&str, &str)]| {
+        let objects = render(&plan("default", set)).0;
+        let pod =
+            |name: &str| object(&objects, "Deployment", name)["spec"]["template"]["spec"].clone();
+        let token = |pod: &Value| {
+            let mut volumes = pod["volumes"].as_array().unwrap().iter();
+            let token = volumes.find(|volume| volume["name"] == "istio-token").unwrap();
+            token["projected"]["sources"][0]["serviceAccountToken"]["audience"].clone()
+        };
+        let istiod = pod("istiod");
+        let taken = istiod["containers"][0]["env"].as_array().unwrap().iter();
+        let taken: Vec<Value> = taken
+            .filter(|variable| variable["name"] == "TOKEN_AUDIENCES")
+            .map(|variable| variable["value"].clone())
+            .collect();
+        let sidecars = installed(&objects, "").token_audience;
+        (token(&istiod), token(&pod("istio-ingressgateway")), json!(sidecars), taken)
+    };
+    for (set, expected) in [(&[][..], "istio-ca"), (&[audience], "mesh.example")] {
+        let one = json!(expected);
+        assert_eq!(of(set), (one.clone(), one.clone(), one.clone(), vec![one]));
+    }
+    let own = ("values.pilot.env.TOKEN_AUDIENCES", "mesh.example,istio-ca");
+    assert_eq!(of(&[audience, own]).3, ["mesh.example,istio-ca"]);
+    let from = [
+        ("values.pilot.envVarFrom[0].name", "TOKEN_AUDIENCES"),
+        ("values.pilot.envVarFrom[0].valueFrom.configMapKeyRef.name", "mesh"),
+        ("values.pilot.envVarFrom[0].valueFrom.configMapKeyRef.key", "audiences"),
+    ];
+    assert_eq!(of(&from).3, [Value::Null], "its value is elsewhere, and there is one");
+}
+
+#[test]
 fn who_injects_without_settings_injects_as_a_default_installation_does() {
     let built_in = Settings::default();
     let installed = installed(&render(&plan("default", &[])).0, "");

@@ -50,6 +50,7 @@ fn settings_of_all_pods_are_those_of_an_operator_file() {
     let global = json!({
         "defaultNodeSelector": {"pool": "infra"}, "defaultTolerations": [{"key": "infra"}],
         "priorityClassName": "high", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "sds": {"token": {"aud": "mesh.example"}},
     });
     let spec = json!({"profile": "minimal", "values": {"global": global}});
     check(&istiod(json!({ "global": global }), spec));
