@@ -7,8 +7,15 @@ use lateen_kube::watch::Event;
 use lateen_model::host::Domain;
 use serde_json::{Value, json};
 
-use super::{NativeSidecars, State, kind, minor};
+use super::{Injector, NativeSidecars, State, kind, minor};
 use crate::cluster::context::Place;
+
+impl Injector {
+    /// One with whose settings nothing can be injected.
+    pub fn troubled(trouble: &str) -> Self {
+        Injector { trouble: Some(trouble.into()), ..Injector::default() }
+    }
+}
 
 fn place(revision: &str) -> Arc<Place> {
     Arc::new(Place {
