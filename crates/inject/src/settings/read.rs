@@ -306,7 +306,6 @@ impl Reader<'_> {
         self.text("global.trustDomain", &mut settings.trust_domain);
         self.text("global.proxy.clusterDomain", &mut settings.cluster_domain);
         self.text("global.caAddress", &mut settings.ca_address);
-        self.text("global.pilotCertProvider", &mut settings.cert_provider);
         self.text("global.sds.token.aud", &mut settings.token_audience);
         let mut policy = String::from("third-party-jwt");
         self.text("global.jwtPolicy", &mut policy);

@@ -291,6 +291,7 @@ pub fn mesh() -> Vec<Setting> {
         ),
         cluster_domain(),
         audience(),
+        free("global.podDNSSearchNamespaces", "domains that injected pods look names up in, too"),
         free("global.meshNetworks", "other networks"),
         free("global.meshID", "of the mesh"),
         free("global.network", "of the pods"),

@@ -353,3 +353,35 @@ fn every_field_that_is_used_changes_what_is_installed_or_injected() {
     }
     assert_eq!(lost, Vec::<String>::new());
 }
+
+/// The meaning of the field that a path of the values leads to, or into.
+fn meaning(path: &str) -> Option<Meaning> {
+    let mut node = table::FIELDS.child("values")?;
+    for key in path.split('.') {
+        let Some(child) = node.child(key) else { break };
+        node = child;
+    }
+    node.entry.map(|entry| entry.2)
+}
+
+/// The same promise the other way round: what is said to do nothing, or something else, does not reach pods.
+#[test]
+fn no_field_that_is_said_to_do_nothing_changes_what_is_injected() {
+    // A whole image name is kept, as is said of them.
+    let as_said = ["global.proxy.image", "global.proxy_init.image"];
+    let values = [json!("sample"), json!(true), json!(false), json!(["sample"]), json!({"x": "y"})];
+    let mesh = MeshConfig::default();
+    let usual = Settings::default();
+    let is_changed = |path: &str| {
+        values.iter().any(|value| {
+            let mut tree = json!({});
+            path::put(&mut tree, path, value.clone());
+            Settings::from_config(&tree, &mesh, "").0 != usual
+        })
+    };
+    let is_silent =
+        |path: &str| matches!(meaning(path), Some(Meaning::Gone(_) | Meaning::Mapped(_)));
+    let mut paths = Settings::paths_of_values();
+    paths.retain(|path| is_silent(path) && !as_said.contains(&path.as_str()) && is_changed(path));
+    assert_eq!(paths.into_iter().collect::<Vec<_>>(), Vec::<String>::new());
+}
