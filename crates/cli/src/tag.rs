@@ -8,8 +8,10 @@ pub use validator::tell_of_end as tell_of_no_validator;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
+use lateen_api::issue::Issue;
 use lateen_api::kinds::{Kind, by_kind};
-use lateen_install::{Tag, labels, tag as manifest};
+use lateen_inject::Settings;
+use lateen_install::{labels, tag as manifest};
 use lateen_kube::{Client, DryRun};
 use serde_json::{Value, json};
 
@@ -23,6 +25,7 @@ const MANAGER: &str = "lateen-install";
 const DEFAULT: &str = "default";
 /// The default revision's own webhooks.
 const UNTAGGED_DEFAULT: &str = "istio.io/rev=default,!istio.io/tag";
+/// The default revision's webhooks, and the ConfigMap of its injector's settings.
 const INJECTOR: &str = "istio-sidecar-injector";
 
 /// Name revisions, so that namespaces need not be labelled anew at every upgrade
@@ -55,7 +58,7 @@ struct SetArgs {
     /// Point a tag that is there already at another revision
     #[arg(long)]
     overwrite: bool,
-    /// Inject where a namespace says nothing, too
+    /// Inject where a namespace says nothing, too, as the revision's own enableNamespacesByDefault does
     #[arg(long)]
     auto_inject_namespaces: bool,
     /// The control plane's namespace
@@ -144,15 +147,43 @@ async fn checked(client: &Client, args: &SetArgs) -> Result<Value> {
     if let Some(current) = current.filter(|current| *current != args.revision && !args.overwrite) {
         bail!("the tag {} points at revision {current}: use --overwrite to change it", args.name);
     }
-    let mut object = manifest(&Tag {
-        name: args.name.clone(),
-        revision: args.revision.clone(),
-        namespace: args.istio_namespace.clone(),
-        namespaces_by_default: args.auto_inject_namespaces,
-        inject_label: None,
-    });
+    let kind = by_kind("", "ConfigMap").context("the table of kinds has ConfigMaps")?;
+    let config = client.get(kind, Some(&args.istio_namespace), &config_map(&args.revision)).await?;
+    let settings = settings(&config.unwrap_or_default()["data"], args)?;
+    let mut object = manifest(&settings, &args.name);
     copy_trust(injector, &mut object);
     Ok(object)
+}
+
+/// The name of the ConfigMap with the settings of a revision's injector.
+fn config_map(revision: &str) -> String {
+    match revision {
+        DEFAULT => INJECTOR.to_owned(),
+        revision => format!("{INJECTOR}-{revision}"),
+    }
+}
+
+/// The tag selects pods as the revision's own webhooks do. Without a ConfigMap those go by the defaults.
+fn settings(data: &Value, args: &SetArgs) -> Result<Settings> {
+    let text = |key: &str| data[key].as_str().unwrap_or_default();
+    let (read, issues) =
+        Settings::from_config_map(text("config"), text("values"), "", &args.revision);
+    let errors = issues.iter().filter(|issue| issue.is_error());
+    let errors: Vec<String> =
+        errors.map(|Issue { path, message, .. }| format!("{path}: {message}")).collect();
+    if !errors.is_empty() {
+        let name = config_map(&args.revision);
+        bail!(
+            "the ConfigMap {}/{name} has errors, mend them first: {}",
+            args.istio_namespace,
+            errors.join("; ")
+        );
+    }
+    Ok(Settings {
+        istio_namespace: args.istio_namespace.clone(),
+        namespaces_by_default: read.namespaces_by_default || args.auto_inject_namespaces,
+        ..read
+    })
 }
 
 /// What goes with the tag `default`.
@@ -364,3 +395,6 @@ async fn remove(args: RemoveArgs) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,11 @@ pub fn of(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| parse(value.as_str()?))
 }
 
+/// Whether an amount is more than another one: the same may have been written in two ways, `350m` and `0.35`.
+pub fn is_more(amount: f64, than: f64) -> bool {
+    amount > than * (1.0 + 1e-12)
+}
+
 fn unit(suffix: &str) -> Option<f64> {
     let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
     if let Some(place) = decimal.iter().position(|unit| *unit == suffix) {
@@ -36,7 +41,17 @@ fn unit(suffix: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{is_more, parse};
+
+    #[test]
+    fn an_amount_is_itself_in_every_spelling() {
+        let more = |amount, than| is_more(parse(amount).unwrap(), parse(than).unwrap());
+        for (one, other) in [("350m", "0.35"), ("100m", "0.1"), ("1.1Gi", "1181116006400m")] {
+            assert!(!more(one, other) && !more(other, one), "{one} {other}");
+        }
+        assert!(more("351m", "0.35") && more("1Gi", "1073741823"));
+        assert!(!more("0", "0") && more("1m", "0"));
+    }
 
     #[test]
     fn a_quantity_is_a_number_with_a_unit() {

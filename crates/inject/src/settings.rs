@@ -153,7 +153,6 @@ pub struct Settings {
     pub cluster_domain: String,
     /// Empty for the control plane's own Service.
     pub ca_address: String,
-    pub cert_provider: String,
     pub token_audience: String,
     /// MeshConfig's `defaultConfig` as JSON.
     pub proxy_config: Value,

@@ -37,6 +37,12 @@ fn metric(metric: &mut Value) {
 }
 
 fn modernise(fields: &mut Map<String, Value>) {
+    // v2beta1's `target` of an object is what is measured.
+    if fields.get("target").is_some_and(|target| target["kind"].is_string())
+        && let Some(object) = fields.shift_remove("target")
+    {
+        fields.insert("describedObject".into(), object);
+    }
     let targets = [
         ("targetAverageUtilization", "Utilization", "averageUtilization"),
         ("targetAverageValue", "AverageValue", "averageValue"),
@@ -48,7 +54,7 @@ fn modernise(fields: &mut Map<String, Value>) {
             fields.insert("target".into(), json!({ "type": kind, new: value }));
         }
     }
-    // v2beta1's metric is a name, and its `target` the object that is measured.
+    // Its metric is a name.
     if let Some(name) = fields.shift_remove("metricName") {
         let selector =
             fields.shift_remove("selector").or_else(|| fields.shift_remove("metricSelector"));
@@ -71,12 +77,17 @@ mod tests {
         let old = json!({"metrics": [
             {"type": "Resource", "resource": {"name": "cpu", "targetAverageUtilization": 80}},
             {"type": "External", "external": {"metricName": "q", "targetAverageValue": "30"}},
+            {"type": "Object", "object": {
+                "target": {"kind": "Service", "name": "x"}, "metricName": "q", "targetValue": 10}},
         ]});
         let new = json!({"metrics": [
             {"type": "Resource", "resource": {
                 "name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}},
             {"type": "External", "external": {
                 "target": {"type": "AverageValue", "averageValue": "30"}, "metric": {"name": "q"}}},
+            {"type": "Object", "object": {
+                "describedObject": {"kind": "Service", "name": "x"},
+                "target": {"type": "Value", "value": 10}, "metric": {"name": "q"}}},
         ]});
         assert_eq!(modern(&old), new);
         assert_eq!(modern(&new), new);

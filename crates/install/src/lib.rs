@@ -36,7 +36,7 @@ pub use facts::image as check_image;
 pub use plan::Plan;
 pub use read::read;
 pub use render::labels;
-pub use render::tags::{Tag, default_validator, tag};
+pub use render::tags::{default_validator, tag};
 pub use render::webhook::DEFAULT_VALIDATOR;
 pub use render::{rank, render};
 pub use shape::Misfit;

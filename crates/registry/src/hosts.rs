@@ -20,6 +20,7 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
         Trust::System => clear(&mut document, host),
         Trust::Authority => {
             server(&mut document, &plain(host), &url);
+            check_always(&mut document, host);
             let table = registry(&mut document, &url)?;
             table.remove("skip_verify");
             if table.get("ca").and_then(|ca| ca.as_str()) != Some(AUTHORITY_FILE) {
@@ -45,13 +46,12 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
 /// How the text has the registry trusted.
 pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
     let document = parse(text, host)?;
-    let tables = [vec![], vec![HOST.to_owned(), secure(host)]];
-    let of = |key: &str| {
-        tables.iter().find_map(|path| {
-            let path: Vec<&str> = path.iter().map(String::as_str).chain([key]).collect();
-            toml::get(&document, &path)
-        })
-    };
+    let url = secure(host);
+    let own = [HOST, &*url];
+    let server = is_server(&document, host).then_some(&[][..]);
+    let tables = server.into_iter().chain([&own[..]]);
+    let of =
+        |key: &str| tables.clone().find_map(|path| toml::get(&document, &[path, &[key]].concat()));
     let without_tls = document.get("server").and_then(|server| server.as_str())
         == Some(&plain(host))
         || toml::get(&document, &[HOST, &plain(host)]).is_some();
@@ -99,6 +99,23 @@ fn server(document: &mut DocumentMut, from: &str, to: &str) {
             toml::put(document.as_table_mut(), "server", to);
         }
         Some(_) => {}
+    }
+}
+
+/// Whether what is said outside of all tables is said of this registry: it is of the server.
+fn is_server(document: &DocumentMut, host: &Host) -> bool {
+    let server = document.get("server").and_then(|server| server.as_str());
+    server.is_none_or(|server| [secure(host), plain(host)].iter().any(|own| own == server))
+}
+
+/// Takes out by what containerd would go on to this registry where its certificate does not satisfy.
+fn check_always(document: &mut DocumentMut, host: &Host) {
+    if is_server(document, host) {
+        document.remove("skip_verify");
+    }
+    let url = plain(host);
+    if let Some(hosts) = document.get_mut(HOST).and_then(|hosts| hosts.as_table_like_mut()) {
+        hosts.remove(&url);
     }
 }
 
@@ -193,6 +210,26 @@ skip_verify = true
         assert!(after.contains("[host.\"https://r:5000\".header]\nx = \"y\"\n"), "{after}");
         assert!(after.starts_with("server = \"https://r:5000\"\n"), "{after}");
         assert!(!after.contains("skip_verify"), "{after}");
+    }
+
+    #[test]
+    fn no_way_past_the_authority_stays() {
+        let authority = "server = \"https://r:5000\"
+
+[host.\"https://r:5000\"]
+capabilities = [\"pull\", \"resolve\"]
+ca = \"lateen-ca.crt\"
+";
+        for before in [
+            "[host.\"http://r:5000\"]\ncapabilities = [\"pull\"]\n",
+            "skip_verify = true\n",
+            "server = \"http://r:5000\"\nskip_verify = true\n\n[host.\"http://r:5000\"]\n",
+        ] {
+            check(before, Trust::Authority, authority);
+        }
+        let elsewhere = "server = \"https://proxy\"\nskip_verify = true\n";
+        let after = format!("{elsewhere}{}", authority.split_once("5000\"\n").unwrap().1);
+        check(elsewhere, Trust::Authority, &after);
     }
 
     #[test]

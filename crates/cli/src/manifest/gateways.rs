@@ -64,6 +64,12 @@ pub fn label<'a>(object: &'a Value, name: &str) -> &'a str {
     object["metadata"]["labels"][name].as_str().unwrap_or_default()
 }
 
+/// The revision that injected a pod, whose label may name a tag of it.
+fn injector(pod: &Value) -> &str {
+    let told = pod["metadata"]["annotations"][labels::REVISION].as_str();
+    told.unwrap_or_else(|| label(pod, labels::REVISION))
+}
+
 impl Injection {
     async fn of(client: &Client) -> Result<Injection> {
         let (group, kind) = ("admissionregistration.k8s.io", "MutatingWebhookConfiguration");
@@ -94,7 +100,7 @@ impl Injection {
         let (revision, home) = (label(control_plane, labels::REVISION), place(control_plane).0);
         if is_pod {
             let is_one = gateway["metadata"]["annotations"][STATUS].is_string()
-                && label(gateway, labels::REVISION) == revision;
+                && injector(gateway) == revision;
             return is_one.then(|| format!("a gateway of revision {revision}"));
         }
         let is_own = |hook: &&Value| {
@@ -128,7 +134,7 @@ fn owned(gateway: &Value, control_plane: &Value) -> Option<String> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use lateen_inject::{Call, Settings, tag_webhooks, webhooks};
+    use lateen_inject::{Call, Settings, Subject, inject, tag_webhooks, webhooks};
     use serde_json::{Value, json};
 
     use super::{Injection, is_made};
@@ -198,18 +204,36 @@ mod tests {
         }
     }
 
+    /// A gateway's pod as a webhook leaves it.
+    fn injected(labels: Value, settings: &Settings) -> Value {
+        let mut pod = gateway("gateway", labels)["spec"]["template"].clone();
+        pod["spec"] = json!({"containers": [{"name": "istio-proxy", "image": "auto"}]});
+        let namespace_labels = BTreeMap::new();
+        let subject = Subject { namespace: "edge", namespace_labels: &namespace_labels, pod: &pod };
+        let mut pod = inject(&subject, settings).unwrap().pod;
+        pod["kind"] = json!("Pod");
+        pod
+    }
+
     #[test]
     fn a_gateway_that_is_a_pod_alone_is_what_it_was_injected_as() {
         let injection = Injection { hooks: Vec::new(), namespaces: BTreeMap::new() };
-        let mut pod = gateway("gateway", json!({}))["spec"]["template"].clone();
-        pod["kind"] = json!("Pod");
-        pod["metadata"]["labels"] = json!({"istio.io/rev": "canary"});
-        assert_eq!(injection.injected(&pod, &control_plane("canary", "a")), None);
-        pod["metadata"]["annotations"]["sidecar.istio.io/status"] = json!("{}");
         let of =
             |pod: &Value, revision: &str| injection.injected(pod, &control_plane(revision, "a"));
-        assert_eq!(of(&pod, "canary").as_deref(), Some("a gateway of revision canary"));
-        assert_eq!(of(&pod, "default"), None);
+        let asked = gateway("gateway", json!({"istio.io/rev": "canary"}));
+        let mut pod = asked["spec"]["template"].clone();
+        pod["kind"] = json!("Pod");
+        assert_eq!(of(&pod, "canary"), None, "it was not injected");
+        let canary = Settings { revision: "canary".to_owned(), ..Settings::default() };
+        for labels in [json!({}), json!({REVISION: "prod"})] {
+            pod = injected(labels.clone(), &canary);
+            assert_eq!(of(&pod, "canary").as_deref(), Some("a gateway of revision canary"));
+            assert_eq!(of(&pod, "default"), None);
+            assert_eq!(
+                pod["metadata"]["labels"][REVISION],
+                *labels.get(REVISION).unwrap_or(&json!("canary"))
+            );
+        }
         assert!(!is_made(&pod));
         pod["metadata"]["ownerReferences"] = json!([{"kind": "ReplicaSet", "controller": true}]);
         assert!(is_made(&pod));

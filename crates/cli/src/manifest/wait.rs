@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{live, title};
 use super::{pods, validators};
-use crate::output::say;
+use crate::output::{causes, say};
 
 const PAUSE: Duration = Duration::from_millis(500);
 /// So often in a row a validator must have answered: one way to it may be there before another.
@@ -111,6 +111,24 @@ impl<'a> Awaited<'a> {
     }
 
     async fn state(&mut self, client: &Client) -> Result<State> {
+        match self.asked(client).await {
+            Err(error) => self.unanswered(error),
+            state => state,
+        }
+    }
+
+    /// An API that is out for a moment, as while it restarts, is waited for like what it is asked for.
+    fn unanswered(&mut self, error: anyhow::Error) -> Result<State> {
+        match error.downcast_ref::<lateen_kube::Error>() {
+            Some(known) if known.is_transient() => {
+                self.answers = 0;
+                Ok(State::Waiting(causes(&error)))
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn asked(&mut self, client: &Client) -> Result<State> {
         if !validators::is_one(self.object) {
             return state(client, self.object).await;
         }
@@ -255,6 +273,25 @@ mod tests {
         };
         assert_eq!(ready_after(&[None, None, Some("connection refused"), None, None]), 0);
         assert_eq!(ready_after(&[None]), 1, "{ANSWERS}");
+    }
+
+    #[test]
+    fn an_api_that_is_out_for_a_moment_is_waited_for() {
+        let refused = |code: u16| lateen_kube::Error::Refused {
+            action: "get Deployment istiod".to_owned(),
+            code,
+            reason: "x".to_owned(),
+            message: "the server is starting".to_owned(),
+        };
+        let object = json!({});
+        let mut awaited = Awaited { answers: 2, ..Awaited::new(&object) };
+        let state = awaited.unanswered(refused(503).into()).unwrap();
+        assert!(
+            matches!(&state, State::Waiting(why) if why.contains("the server is starting")),
+            "{state:?}"
+        );
+        assert_eq!(awaited.answers, 0, "what answers has to answer several times in a row again");
+        assert!(awaited.unanswered(refused(403).into()).is_err());
     }
 
     #[test]

@@ -110,6 +110,10 @@ fn label(
     if built_in == BuiltIn::Sidecar {
         labels.entry("security.istio.io/tlsMode").or_insert(json!("istio"));
     }
+    if built_in == BuiltIn::Gateway {
+        // Whoever looks for the gateways of a control plane has labels to select by.
+        labels.entry(REVISION).or_insert(json!(context.settings.revision_label()));
+    }
     let too_long = name.len() > LABEL_LIMIT;
     if !name.is_empty() && !too_long {
         labels.insert(CANONICAL_NAME.to_owned(), json!(name));

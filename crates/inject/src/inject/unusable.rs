@@ -34,8 +34,7 @@ pub fn of_resources(pod: &Value, context: &Context, target: &Target) -> Vec<Issu
         let request = &proxy["resources"]["requests"][resource];
         let limit = &proxy["resources"]["limits"][resource];
         let (amount, most) = (quantity::of(request)?, quantity::of(limit)?);
-        // The same amount may have been written in two ways.
-        if amount <= most * (1.0 + 1e-9) {
+        if !quantity::is_more(amount, most) {
             return None;
         }
         let refused = format!(

@@ -11,7 +11,7 @@ use crate::{END_WITH, PROXY_CONTAINER, pod};
 pub fn variables(context: &Context, built_in: BuiltIn) -> Vec<Value> {
     let settings = context.settings;
     let mut all = vec![
-        text("PILOT_CERT_PROVIDER", &settings.cert_provider),
+        text("PILOT_CERT_PROVIDER", "istiod"),
         text("CA_ADDR", &ca_address(settings)),
         field("POD_NAME", "metadata.name"),
         field("POD_NAMESPACE", "metadata.namespace"),

@@ -50,7 +50,6 @@ impl Default for Settings {
             trust_domain: "cluster.local".to_owned(),
             cluster_domain: "cluster.local".to_owned(),
             ca_address: String::new(),
-            cert_provider: "istiod".to_owned(),
             token_audience: "istio-ca".to_owned(),
             proxy_config: json!({}),
             proxy_configs: Arc::default(),

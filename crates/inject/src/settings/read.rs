@@ -174,7 +174,7 @@ impl Reader<'_> {
         for field in ["istio_cni.enabled", "pilot.cni.enabled", "cni.enabled"] {
             self.flag(field, &mut settings.node_agent);
         }
-        self.flag("pilot.env.ENABLE_NATIVE_SIDECARS", &mut settings.native_sidecar);
+        self.native_sidecar(settings);
         let mut policy = String::from("enabled");
         self.text("global.proxy.autoInject", &mut policy);
         settings.policy = match policy.as_str() {
@@ -187,6 +187,21 @@ impl Reader<'_> {
                 Policy::Disabled
             }
         };
+    }
+
+    /// The control plane's variable, which leaves all but two words to the nodes; none are known here.
+    fn native_sidecar(&mut self, settings: &mut Settings) {
+        let path = "pilot.env.ENABLE_NATIVE_SIDECARS";
+        let word = match self.find(path) {
+            None => return,
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        settings.native_sidecar = word == "true";
+        if !matches!(word.as_str(), "true" | "false" | "auto" | "") {
+            let message = format!("{word:?} is none of true, false and auto: it is taken for auto");
+            self.warning(path, message);
+        }
     }
 
     fn image(&mut self, settings: &mut Settings) {
@@ -291,7 +306,6 @@ impl Reader<'_> {
         self.text("global.trustDomain", &mut settings.trust_domain);
         self.text("global.proxy.clusterDomain", &mut settings.cluster_domain);
         self.text("global.caAddress", &mut settings.ca_address);
-        self.text("global.pilotCertProvider", &mut settings.cert_provider);
         self.text("global.sds.token.aud", &mut settings.token_audience);
         let mut policy = String::from("third-party-jwt");
         self.text("global.jwtPolicy", &mut policy);

@@ -104,6 +104,30 @@ fn texts_may_be_numbers_and_flags_texts() {
 }
 
 #[test]
+fn native_sidecars_are_wanted_refused_or_left_to_the_nodes() {
+    for (word, wanted, told) in [
+        (json!("true"), true, None),
+        (json!(true), true, None),
+        (json!("false"), false, None),
+        (json!(false), false, None),
+        (json!("auto"), false, None),
+        (json!(""), false, None),
+        (json!("True"), false, Some("\"True\" is none of true, false and auto")),
+        (json!(7), false, Some("\"7\" is none of true, false and auto")),
+    ] {
+        let env = json!({"ENABLE_NATIVE_SIDECARS": word});
+        let (settings, issues) = read(json!({"pilot": {"env": env}}), "");
+        assert_eq!(settings.native_sidecar, wanted, "{word}");
+        assert_eq!(issues.len(), usize::from(told.is_some()), "{word}: {issues:?}");
+        let told = told.unwrap_or_default();
+        assert!(
+            issues.iter().all(|one| one.starts_with("warning ") && one.contains(told)),
+            "{issues:?}"
+        );
+    }
+}
+
+#[test]
 fn mesh_config_decides_where_the_values_say_nothing_of_it() {
     let mesh = "trustDomain: td\nenablePrometheusMerge: false\nproxyListenPort: 16001\n\
                 defaultConfig: {statusPort: 15030, concurrency: 3}\n";

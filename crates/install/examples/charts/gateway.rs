@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::super::emit;
 use super::gateway_values::{gateway_service, gateway_workload, of_all_gateways, own_values};
 use super::{
-    BUDGET, BUDGETS, Becomes, CLUSTER, CLUSTER_NAME, Chart, Extras, IMAGE, LEVEL, LOGGING,
-    NAMESPACE, OF_ISTIOD, RELEASE, SYSTEM, Setting, Taken, Way, cluster_domain, common, of,
-    of_every_chart, setting,
+    AUDIENCE, AUDIENCE_OF_TOKENS, BUDGET, BUDGETS, Becomes, CLUSTER, CLUSTER_NAME, Chart, Extras,
+    IMAGE, LEVEL, LOGGING, NAMESPACE, OF_ISTIOD, RELEASE, SYSTEM, Setting, Taken, Way, audience,
+    cluster_domain, common, of, of_every_chart, setting,
 };
 
 /// A host and its port.
@@ -55,7 +55,7 @@ pub fn gateway() -> Chart {
             Way::Text(SYSTEM),
         ),
     ));
-    settings.push(cluster_domain());
+    settings.extend([cluster_domain(), audience()]);
     settings.push(of(
         "meshConfig.trustDomain",
         setting(
@@ -85,6 +85,7 @@ pub fn gateway() -> Chart {
                 "defaultPodDisruptionBudget": {"enabled": true},
                 "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
                 "proxy": {"image": IMAGE}, "caAddress": AUTHORITY,
+                "sds": {"token": {"aud": AUDIENCE}},
             }},
         }),
         settings,
@@ -112,6 +113,7 @@ pub fn gateway() -> Chart {
             (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
             (LEVEL, LOGGING),
             (CLUSTER, CLUSTER_NAME),
+            (AUDIENCE, AUDIENCE_OF_TOKENS),
             (AUTHORITY, "(include \"gateway.authority\" .)"),
         ],
         helpers: include_str!("gateway.tpl"),

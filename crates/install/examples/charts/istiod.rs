@@ -8,8 +8,8 @@ use super::istiod_values::{
     HOOKS, injection, mesh, mount, objects, pods, scaling, variable_from, volume,
 };
 use super::{
-    BUDGET, Becomes, CLUSTER, CLUSTER_NAME, Chart, ELSEWHERE, Extras, IMAGE, LEVEL, LOGGING,
-    NAMESPACE, Taken, common, of_every_chart,
+    AUDIENCE, AUDIENCE_OF_TOKENS, BUDGET, Becomes, CLUSTER, CLUSTER_NAME, Chart, ELSEWHERE, Extras,
+    IMAGE, LEVEL, LOGGING, NAMESPACE, Taken, common, of_every_chart,
 };
 
 /// The label that asks for injection.
@@ -34,7 +34,10 @@ pub fn istiod() -> Chart {
             "profile": "minimal", "namespace": NAMESPACE,
             "components": {"base": {"enabled": false}},
             "values": {
-                "global": {"logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER}},
+                "global": {
+                    "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
+                    "sds": {"token": {"aud": AUDIENCE}},
+                },
                 "pilot": {"image": IMAGE},
                 "sidecarInjectorWebhook": {"injectLabel": ASKS},
             },
@@ -69,6 +72,7 @@ pub fn istiod() -> Chart {
             (IMAGE, "(include \"istiod.image\" (list . .Values.pilot))"),
             (LEVEL, LOGGING),
             (CLUSTER, CLUSTER_NAME),
+            (AUDIENCE, AUDIENCE_OF_TOKENS),
             (ASKS, "(.Values.sidecarInjectorWebhook.injectLabel | default \"istio-injection\")"),
         ],
         helpers: include_str!("istiod.tpl"),

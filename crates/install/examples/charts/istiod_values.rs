@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::schema;
 use super::{
-    Setting, VARIABLE, Way, affinity, always, cluster_domain, free, item, of, optional, or_global,
-    own, setting,
+    Setting, VARIABLE, Way, affinity, always, audience, cluster_domain, free, item, of, optional,
+    or_global, own, setting,
 };
 
 /// Objects that switches of the injection change.
@@ -290,6 +290,8 @@ pub fn mesh() -> Vec<Setting> {
             json!({"resources": {"requests": {"cpu": "10m", "memory": "10Mi"}}}),
         ),
         cluster_domain(),
+        audience(),
+        free("global.podDNSSearchNamespaces", "domains that injected pods look names up in, too"),
         free("global.meshNetworks", "other networks"),
         free("global.meshID", "of the mesh"),
         free("global.network", "of the pods"),

@@ -134,6 +134,8 @@ const LEVEL: &str = "zz-level:debug";
 const CLUSTER: &str = "zz-cluster";
 const LOGGING: &str = ".Values.global.logging.level";
 const CLUSTER_NAME: &str = "(.Values.global.multiCluster.clusterName | default \"Kubernetes\")";
+const AUDIENCE: &str = "zz-audience";
+const AUDIENCE_OF_TOKENS: &str = "(.Values.global.sds.token.aud | default \"istio-ca\")";
 /// An entry in a budget's place.
 const BUDGET: &str = "zz/budget";
 const BUDGETS: &str = "global.defaultPodDisruptionBudget.enabled";
@@ -279,6 +281,11 @@ fn common() -> Vec<Setting> {
         ),
     ]);
     settings
+}
+
+/// Proxies' tokens, in the control plane's chart and in a gateway's.
+fn audience() -> Setting {
+    free("global.sds.token.aud", "whom proxies' tokens are for; istio-ca")
 }
 
 /// The domain of Services' names.

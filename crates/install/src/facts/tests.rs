@@ -185,6 +185,10 @@ fn what_the_api_takes_is_not_told() {
             "core.v1.ResourceRequirements",
             json!({"limits": {"cpu": "2", "example.com/gpu": 1, "hugepages-2Mi": 0}}),
         ),
+        (
+            "core.v1.ResourceRequirements",
+            json!({"requests": {"cpu": "350m"}, "limits": {"cpu": "0.35"}}),
+        ),
         ("core.v1.Volume", json!({"name": "a"})),
         ("core.v1.ServiceSpec", json!({"loadBalancerIP": "pool-a"})),
         (

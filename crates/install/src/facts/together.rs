@@ -177,7 +177,7 @@ fn amounts(fields: &Fields, found: &mut Vec<Found>) {
     for (name, request) in requests.into_iter().flatten() {
         let Some(limit) = of("limits", name) else { continue };
         if let (Some(amount), Some(most)) = (quantity::of(request), quantity::of(limit))
-            && amount > most
+            && quantity::is_more(amount, most)
         {
             let message = format!("{request} is more than the limit, {limit}");
             found.push((format!("requests.{name}"), message));

@@ -6,7 +6,7 @@ use crate::check::is_empty;
 use crate::plan::{Plan, scalar};
 use crate::render::rbac::{self, metadata};
 use crate::render::workload::{
-    Workload, from_field, token, token_mount, unprivileged, variable, with,
+    Workload, audience, from_field, token, token_mount, unprivileged, variable, with,
 };
 use crate::render::{config, labels, service, webhook};
 
@@ -57,7 +57,7 @@ pub fn render(plan: &Plan) -> Vec<Value> {
 
 /// What else is in the pod.
 fn pod(plan: &Plan) -> Value {
-    let mut pod = json!({ "volumes": [token()] });
+    let mut pod = json!({ "volumes": [token(plan)] });
     let before = plan.list("values.pilot.initContainers");
     if !before.is_empty() {
         pod["initContainers"] = json!(before);
@@ -159,8 +159,11 @@ fn environment(plan: &Plan) -> Vec<Value> {
         from_field("POD_NAMESPACE", "metadata.namespace"),
         from_field("SERVICE_ACCOUNT", "spec.serviceAccountName"),
         variable("CLUSTER_ID", cluster),
+        variable("TOKEN_AUDIENCES", audience(plan)),
     ];
-    env.extend(plan.list("values.pilot.envVarFrom").iter().cloned());
+    let from = plan.list("values.pilot.envVarFrom");
+    env.retain(|variable| from.iter().all(|own| own["name"] != variable["name"]));
+    env.extend(from.iter().cloned());
     env
 }
 

@@ -7,33 +7,10 @@ use serde_json::{Value, json};
 use crate::render::labels;
 use crate::render::webhook::{DEFAULT_VALIDATION, DEFAULT_VALIDATOR, REVISION, absent};
 
-/// A name for a revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
-    pub name: String,
-    /// Empty or `default` for the installation without a revision's name.
-    pub revision: String,
-    /// The control plane's namespace.
-    pub namespace: String,
-    /// Whether the control plane injects where a namespace says nothing.
-    pub namespaces_by_default: bool,
-    /// The label that asks for injection in place of `istio-injection`, if the installation has one.
-    pub inject_label: Option<String>,
-}
-
-/// The MutatingWebhookConfiguration of a tag. The tag `default` is chosen by `istio-injection=enabled`
-/// too, as the default revision is.
-pub fn tag(tag: &Tag) -> Value {
-    let mut settings = Settings {
-        revision: tag.revision.clone(),
-        istio_namespace: tag.namespace.clone(),
-        namespaces_by_default: tag.namespaces_by_default,
-        ..Settings::default()
-    };
-    if let Some(label) = &tag.inject_label {
-        settings.inject_label.clone_from(label);
-    }
-    let mut object = render(&settings, &tag.name, &Call::of(&settings));
+/// The MutatingWebhookConfiguration of a tag that points at the revision of the settings. The tag `default` is chosen by
+/// `istio-injection=enabled` too, as the default revision is.
+pub fn tag(settings: &Settings, name: &str) -> Value {
+    let mut object = render(settings, name, &Call::of(settings));
     object["metadata"]["labels"][labels::OWNER] = json!(labels::NOBODY);
     object
 }

@@ -274,10 +274,15 @@ pub fn unprivileged() -> Value {
     })
 }
 
+/// Whom the tokens are for by which the control plane knows pods.
+pub fn audience(plan: &Plan) -> &str {
+    plan.text("values.global.sds.token.aud").unwrap_or("istio-ca")
+}
+
 /// A volume with a token of the pod's account by which the control plane knows it.
-pub fn token() -> Value {
+pub fn token(plan: &Plan) -> Value {
     let token = json!({ "serviceAccountToken": {
-        "path": "istio-token", "expirationSeconds": 43200, "audience": "istio-ca",
+        "path": "istio-token", "expirationSeconds": 43200, "audience": audience(plan),
     } });
     json!({ "name": "istio-token", "projected": { "sources": [token] } })
 }

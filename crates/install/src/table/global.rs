@@ -9,7 +9,7 @@ use super::Type::{
 use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
-const DNS_SEARCH: &str = "name the services of other clusters in full";
+const PROJECTED: &str = "tokens are always projected ones, those of third-party-jwt";
 const EXPANSION: &str = "expose istiod with a Gateway object, machines join with a WorkloadGroup";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
 const POLICIES: &[&str] = &["", "Always", "IfNotPresent", "Never"];
@@ -65,7 +65,7 @@ pub const FIELDS: &[F] = &[
         Bool,
         Gone("several clusters are not joined here yet"),
     ),
-    F("values.global.podDNSSearchNamespaces", Texts, Gone(DNS_SEARCH)),
+    F("values.global.podDNSSearchNamespaces", Texts, Used),
     F("values.global.certificates", List, Moved("meshConfig.certificates")),
     F("values.global.certSigners", Texts, Gone("istiod signs, Kubernetes' signers are not asked")),
     F("values.global.caAddress", Word(Form::Address), Used),
@@ -75,16 +75,17 @@ pub const FIELDS: &[F] = &[
         OneOf(&["", "istiod", "kubernetes", "custom", "none", "citadel"]),
         Mapped("istiod issues the certificates, its own and the workloads'"),
     ),
+    F("values.global.jwtPolicy", Text, Mapped(PROJECTED)),
+    F("values.global.sds.token.aud", Text, Used),
     F(
-        "values.global.jwtPolicy",
-        Text,
-        Mapped("tokens are always projected ones, those of third-party-jwt"),
+        "values.global.sds.enabled",
+        Bool,
+        Mapped("certificates always come over SDS, from the proxy's own agent"),
     ),
-    F(
-        "values.global.sds",
-        Object,
-        Mapped("tokens are projected for the audience istio-ca, certificates always come over SDS"),
-    ),
+    F("values.global.sds.udsPath", Text, Gone("a proxy fetches its certificates itself")),
+    F("values.global.sds.useTrustworthyJwt", Bool, Mapped(PROJECTED)),
+    F("values.global.sds.useNormalJwt", Bool, Mapped(PROJECTED)),
+    F("values.global.sds.customTokenDirectory", Text, Gone(PROJECTED)),
     F(
         "values.global.sts.servicePort",
         Int,
@@ -257,7 +258,11 @@ pub const FIELDS: &[F] = &[
         Gone("metrics are scraped, from port 15020 of every pod"),
     ),
     F("values.global.proxy.tracer", Text, Gone(TRACERS)),
-    F("values.global.proxy.podDNSSearchNamespaces", Texts, Gone(DNS_SEARCH)),
+    F(
+        "values.global.proxy.podDNSSearchNamespaces",
+        Texts,
+        Gone("set values.global.podDNSSearchNamespaces"),
+    ),
     F("values.global.proxy.env", Environment, Moved("meshConfig.defaultConfig.proxyMetadata")),
     F(
         "values.global.proxy.init",

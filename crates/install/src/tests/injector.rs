@@ -67,6 +67,51 @@ fn the_injector_reads_from_the_cluster_what_the_file_says() {
 }
 
 #[test]
+fn native_sidecars_by_the_nodes_are_a_setting_like_another() {
+    for word in ["auto", ""] {
+        let plan = plan("default", &[("values.pilot.env.ENABLE_NATIVE_SIDECARS", word)]);
+        let (objects, issues) = render(&plan);
+        assert!(!issues.iter().any(|issue| issue.path.contains("NATIVE")), "{word}: {issues:?}");
+        assert!(!installed(&objects, "").native_sidecar);
+    }
+}
+
+#[test]
+fn tokens_are_for_one_audience_everywhere() {
+    let audience = ("values.global.sds.token.aud", "mesh.example");
+    let of = |set: &[(&str, &str)]| {
+        let objects = render(&plan("default", set)).0;
+        let pod =
+            |name: &str| object(&objects, "Deployment", name)["spec"]["template"]["spec"].clone();
+        let token = |pod: &Value| {
+            let mut volumes = pod["volumes"].as_array().unwrap().iter();
+            let token = volumes.find(|volume| volume["name"] == "istio-token").unwrap();
+            token["projected"]["sources"][0]["serviceAccountToken"]["audience"].clone()
+        };
+        let istiod = pod("istiod");
+        let taken = istiod["containers"][0]["env"].as_array().unwrap().iter();
+        let taken: Vec<Value> = taken
+            .filter(|variable| variable["name"] == "TOKEN_AUDIENCES")
+            .map(|variable| variable["value"].clone())
+            .collect();
+        let sidecars = installed(&objects, "").token_audience;
+        (token(&istiod), token(&pod("istio-ingressgateway")), json!(sidecars), taken)
+    };
+    for (set, expected) in [(&[][..], "istio-ca"), (&[audience], "mesh.example")] {
+        let one = json!(expected);
+        assert_eq!(of(set), (one.clone(), one.clone(), one.clone(), vec![one]));
+    }
+    let own = ("values.pilot.env.TOKEN_AUDIENCES", "mesh.example,istio-ca");
+    assert_eq!(of(&[audience, own]).3, ["mesh.example,istio-ca"]);
+    let from = [
+        ("values.pilot.envVarFrom[0].name", "TOKEN_AUDIENCES"),
+        ("values.pilot.envVarFrom[0].valueFrom.configMapKeyRef.name", "mesh"),
+        ("values.pilot.envVarFrom[0].valueFrom.configMapKeyRef.key", "audiences"),
+    ];
+    assert_eq!(of(&from).3, [Value::Null], "its value is elsewhere, and there is one");
+}
+
+#[test]
 fn who_injects_without_settings_injects_as_a_default_installation_does() {
     let built_in = Settings::default();
     let installed = installed(&render(&plan("default", &[])).0, "");
@@ -307,4 +352,36 @@ fn every_field_that_is_used_changes_what_is_installed_or_injected() {
         }
     }
     assert_eq!(lost, Vec::<String>::new());
+}
+
+/// The meaning of the field that a path of the values leads to, or into.
+fn meaning(path: &str) -> Option<Meaning> {
+    let mut node = table::FIELDS.child("values")?;
+    for key in path.split('.') {
+        let Some(child) = node.child(key) else { break };
+        node = child;
+    }
+    node.entry.map(|entry| entry.2)
+}
+
+/// The same promise the other way round: what is said to do nothing, or something else, does not reach pods.
+#[test]
+fn no_field_that_is_said_to_do_nothing_changes_what_is_injected() {
+    // A whole image name is kept, as is said of them.
+    let as_said = ["global.proxy.image", "global.proxy_init.image"];
+    let values = [json!("sample"), json!(true), json!(false), json!(["sample"]), json!({"x": "y"})];
+    let mesh = MeshConfig::default();
+    let usual = Settings::default();
+    let is_changed = |path: &str| {
+        values.iter().any(|value| {
+            let mut tree = json!({});
+            path::put(&mut tree, path, value.clone());
+            Settings::from_config(&tree, &mesh, "").0 != usual
+        })
+    };
+    let is_silent =
+        |path: &str| matches!(meaning(path), Some(Meaning::Gone(_) | Meaning::Mapped(_)));
+    let mut paths = Settings::paths_of_values();
+    paths.retain(|path| is_silent(path) && !as_said.contains(&path.as_str()) && is_changed(path));
+    assert_eq!(paths.into_iter().collect::<Vec<_>>(), Vec::<String>::new());
 }

@@ -50,6 +50,7 @@ fn settings_of_all_pods_are_those_of_an_operator_file() {
     let global = json!({
         "defaultNodeSelector": {"pool": "infra"}, "defaultTolerations": [{"key": "infra"}],
         "priorityClassName": "high", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "sds": {"token": {"aud": "mesh.example"}},
     });
     let spec = json!({"profile": "minimal", "values": {"global": global}});
     check(&istiod(json!({ "global": global }), spec));
@@ -132,6 +133,7 @@ fn what_the_injector_reads_is_that_of_an_operator_file() {
         "global": {
             "meshID": "one", "network": "east", "caAddress": "ca.example:15012",
             "meshNetworks": {"east": {"gateways": [{"address": "192.0.2.1", "port": 15443}]}},
+            "podDNSSearchNamespaces": ["global", "{{ .DeploymentMeta.Namespace }}.global"],
         },
     });
     check(&istiod(values.clone(), json!({"profile": "minimal", "values": values})));

@@ -146,10 +146,7 @@ fn only_the_values_that_injection_reads_are_checked() {
             "error: values: global.proxi: unknown field, did you mean global.proxy?",
         ),
         ("global: {proxy: []}", "error: values: global.proxy: it is a list and must be an object"),
-        (
-            "pilot: {env: {ENABLE_NATIVE_SIDECARS: 7}}",
-            "error: values: pilot.env.ENABLE_NATIVE_SIDECARS: ",
-        ),
+        ("pilot: {cni: {enabled: 7}}", "error: values: pilot.cni.enabled: "),
     ] {
         let found = told(values, "trustDomain: td\n");
         assert!(matches!(found.as_slice(), [one] if one.starts_with(line)), "{values}: {found:?}");

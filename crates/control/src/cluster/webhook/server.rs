@@ -164,6 +164,19 @@ impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
         let path = request.uri().path().to_owned();
         let route = route(&path)?;
+        let began = Instant::now();
+        let answered = self.answer_by(&route, request).await;
+        answered.inspect_err(|_| match route {
+            Route::Validate => self.counters.unreadable(),
+            Route::Inject { .. } => self.counters.count(Outcome::NotInjected, began.elapsed()),
+        })
+    }
+
+    async fn answer_by(
+        &self,
+        route: &Route<'_>,
+        request: Request<Incoming>,
+    ) -> Result<Vec<u8>, Refusal> {
         check(&request)?;
         let waits = request.headers().contains_key(header::EXPECT);
         let mut body = request.into_body();
@@ -171,10 +184,7 @@ impl Server {
             let (body, _memory) = self.read(&mut body).await?;
             review::decode(&body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error))
         });
-        let question = question.await.inspect_err(|_| match route {
-            Route::Validate => self.counters.unreadable(),
-            Route::Inject { .. } => {}
-        });
+        let question = question.await;
         if matches!(question, Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, _))) && !waits {
             discard(body).await;
         }

@@ -147,7 +147,7 @@ fn pod(plan: &Plan, gateway: &Gateway, ports: &[Value]) -> Value {
         json!({ "name": "istio-data", "emptyDir": {} }),
         // The kubelet waits for it, and would look for one that may be missing a minute later only.
         json!({ "name": "istiod-ca-cert", "configMap": { "name": "istio-ca-root-cert" } }),
-        token(),
+        token(plan),
         json!({ "name": "podinfo", "downwardAPI": { "items": [
             label("labels", "metadata.labels"),
             label("annotations", "metadata.annotations"),

@@ -124,7 +124,8 @@ async fn pods_are_injected_once_the_settings_are_known_and_objects_validated() {
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((status, answer["response"]["allowed"].clone()), (200, json!(false)));
     let counts = served.counters.counts();
-    assert_eq!((counts.injection_requests, counts.injection_successes), (3, 3));
+    assert_eq!((counts.injection_requests, counts.injection_successes), (4, 3));
+    assert_eq!(counts.injection_failures, 1, "before the settings were known");
     assert_eq!((counts.validations_passed, counts.validations_failed), (0, 1));
     assert!(served.supervisor.stop(Duration::from_secs(5)).await);
 }
@@ -147,6 +148,20 @@ async fn what_is_no_question_is_refused_with_its_status() {
         assert_eq!(status, expected, "{shown}: {body:?}");
         assert!(!body.is_empty());
     }
+    let counts = served.counters.counts();
+    assert_eq!((counts.injection_requests, counts.injection_failures), (4, 4));
+    assert_eq!(counts.unreadable, 1);
+}
+
+#[tokio::test]
+async fn pods_that_are_refused_for_the_settings_are_counted() {
+    let served = served().await;
+    served.settings.send_replace(Some(Injector::troubled("global.hub: is not a string")));
+    let (status, body) = served.post("/inject", pod()).await;
+    assert_eq!(status, 500, "{body:?}");
+    let counts = served.counters.counts();
+    assert_eq!((counts.injection_requests, counts.injection_failures), (1, 1));
+    assert!(counts.injection_time != Default::default(), "and how long it took");
 }
 
 /// A client that reads no answer before it has sent everything, as many do.

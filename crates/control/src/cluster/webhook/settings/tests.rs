@@ -7,8 +7,15 @@ use lateen_kube::watch::Event;
 use lateen_model::host::Domain;
 use serde_json::{Value, json};
 
-use super::{NativeSidecars, State, kind, minor};
+use super::{Injector, NativeSidecars, State, kind, minor};
 use crate::cluster::context::Place;
+
+impl Injector {
+    /// One with whose settings nothing can be injected.
+    pub fn troubled(trouble: &str) -> Self {
+        Injector { trouble: Some(trouble.into()), ..Injector::default() }
+    }
+}
 
 fn place(revision: &str) -> Arc<Place> {
     Arc::new(Place {
@@ -111,6 +118,20 @@ fn sidecars_are_native_where_every_node_has_them() {
         let mut state = state(native);
         state.node(nodes(versions));
         assert_eq!(is_native(&state, &pod), expected, "{native:?} {versions:?}");
+    }
+}
+
+#[test]
+fn the_variable_among_the_values_is_no_trouble() {
+    for word in ["auto", "", "sometimes"] {
+        let mut state = State::new(place("blue"), NativeSidecars::of_variable(word));
+        assert!(!state.mesh(map(json!({}))));
+        let values = json!({"pilot": {"env": {"ENABLE_NATIVE_SIDECARS": word}}}).to_string();
+        assert!(state.injector(map(json!({"values": values}))));
+        assert!(state.proxy_config(Event::Replace(proxy_config_kind(), Vec::new())));
+        assert!(state.node(nodes(&["v1.34.0"])));
+        assert_eq!(state.current().unwrap().trouble(), None, "{word}");
+        assert!(is_native(&state, &json!({"spec": {}})), "{word}");
     }
 }
 
