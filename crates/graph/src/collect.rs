@@ -196,6 +196,8 @@ impl Collector for Stream {
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
         let mut open = self.open();
+        // What had to make room is not counted when it ends.
+        open.retain(|_, entry| store.keeps(&entry.key));
         let mut counted = Vec::with_capacity(report.points.len());
         for (key, point) in report.points {
             let (opened, closed) = (point.opened, point.closed);

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::key::{Key, Protocol};
 use crate::store::{STEP, STEP_MS, Store, Sum};
 use crate::tally::Tally;
-use crate::view::{Edge, Graph, GraphType, Node, NodeKind};
+use crate::view::{Edge, Graph, GraphType, Node, NodeKind, State};
 use nodes::Places;
 pub use reports::{Reports, ends};
 use shares::{Load, Wholes};
@@ -52,6 +52,8 @@ struct Way {
     plain: u64,
     /// What was asked for, and how much; nearly always one.
     services: Vec<(Option<Arc<str>>, Load)>,
+    /// Something went over it, or what is idle is shown, too.
+    is_shown: bool,
 }
 
 impl Way {
@@ -100,9 +102,12 @@ impl Query {
 
 /// The graph, with nodes and edges in a stable order.
 pub fn graph(store: &Store, query: &Query) -> Graph {
+    let is_shown = |sum: &Sum| query.idle || !sum.points.is_empty();
+    // A connection that nothing went over lately is open nevertheless.
+    let is_open = |sum: &Sum| sum.open != 0 || query.idle;
     let sums: Vec<(&Key, Sum)> = store
         .sums(query.first(), query.at)
-        .filter(|(_, sum)| !sum.points.is_empty() || (query.idle && !sum.is_lost()))
+        .filter(|(_, sum)| !sum.points.is_empty() || (is_open(sum) && !sum.is_lost()))
         .filter(|(key, _)| query.shown(key).is_some())
         .map(|(key, sum)| (&**key, sum))
         .collect();
@@ -124,9 +129,11 @@ pub fn graph(store: &Store, query: &Query) -> Graph {
             way.mutual = way.mutual.saturating_add(heard.mutual);
             way.plain = way.plain.saturating_add(heard.plain);
             way.led_to(service, Load::of(sum));
+            way.is_shown |= is_shown(sum);
         }
     }
-    let known = sums.iter().map(|(_, sum)| sum.steps).filter(|steps| *steps > 0);
+    let shown = sums.iter().filter(|(_, sum)| is_shown(sum));
+    let known = shown.map(|(_, sum)| sum.steps).filter(|steps| *steps > 0);
     let known = known.clone().min().zip(known.max()).map(|(least, most)| [least, most]);
     assemble(query, notices(query, known), ways.all, places.into_nodes())
 }
@@ -194,14 +201,19 @@ fn assemble(
             health: way.tally.health(),
         }
     };
-    let edges = ways.iter().map(edge).collect();
+    let shown = || ways.iter().filter(|(_, way)| way.is_shown);
+    let edges = shown().map(edge).collect();
+    let ends: FxHashSet<usize> = shown().flat_map(|((from, to, _), _)| [*from, *to]).collect();
     for (node, (into, out)) in nodes.iter_mut().zip(&sides) {
         node.r#in = into.traffic();
         node.out = out.traffic();
         // What goes wrong is the server's matter, and a client's that has nothing coming in.
-        node.health = if into.is_empty() { out.health() } else { into.health() };
+        let served = Some(into.health()).filter(|health| health.state != State::Idle);
+        node.health = served.unwrap_or_else(|| out.health());
     }
-    let mut ranked: Vec<(usize, Node)> = ranks.into_iter().zip(nodes).collect();
+    let ranked = ranks.into_iter().zip(nodes).enumerate();
+    let mut ranked: Vec<(usize, Node)> =
+        ranked.filter(|(number, _)| ends.contains(number)).map(|(_, node)| node).collect();
     ranked.sort_unstable_by_key(|(rank, _)| *rank);
     Graph {
         api_version: API_VERSION,

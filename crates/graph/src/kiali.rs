@@ -112,7 +112,7 @@ fn service(node: &Node) -> Option<&str> {
 fn marks(node: &Node, asked: Namespaces<'_>) -> Pairs<&'static str, bool> {
     let (into, out) = (&node.r#in, &node.out);
     let own = [
-        ("isRoot", *into == Traffic::default() && *out != Traffic::default()),
+        ("isRoot", is_idle(into) && *out != Traffic::default()),
         ("isIdle", [into, out].into_iter().all(is_idle)),
         ("isInaccessible", is_inaccessible(node)),
         ("isOutside", is_outside(node, asked)),

@@ -41,8 +41,8 @@ max by (job, instance) (timestamp(istio_requests_total)) or max by (job, instanc
 
 /// The proxies whose scrapes fail, and when they were scraped in the hour before: what they told may be too long ago to
 /// be read.
-const MISSED: &str = "max by (job, instance) (max_over_time(timestamp(istio_build)[1h:1m])) \
-and on (job, instance) (up == 0)";
+const MISSED: &str = "max by (job, instance) \
+(max_over_time(timestamp(istio_build{component=\"proxy\"})[1h:1m])) and on (job, instance) (up == 0)";
 
 /// Seconds that are read first, so that the present is shown at once: a minute that ends with a scrape of a minute ago,
 /// and the time since the scrape before it.

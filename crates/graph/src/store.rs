@@ -1,6 +1,7 @@
 //! The traffic of the last hour in steps of five seconds, within a budget of memory. In: points with their
 //! keys, in the order of time. Out: the points of a range. When the budget is used up, the oldest steps of all
-//! edges make room. Only where the last five minutes alone are too much, what comes then is counted and left out.
+//! edges make room, and then connections that are open and were quiet for longer than that. Only where the last five
+//! minutes alone are too much, what comes then is counted and left out.
 
 mod chunk;
 mod line;
@@ -10,7 +11,8 @@ mod span;
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use lateen_telemetry::labels::Reporter;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::key::Key;
 use crate::missed::Missed;
@@ -51,6 +53,8 @@ pub struct Store {
     /// Steps that are kept besides the newest.
     kept: u32,
     bytes: usize,
+    /// Lines of which nothing is kept but that connections are open.
+    quiet: usize,
     dropped: u64,
     /// Those of the last minutes, and the step of the last one.
     lately: (u64, u32),
@@ -115,6 +119,7 @@ impl Store {
             told: FxHashMap::default(),
             kept: KEPT,
             bytes: 0,
+            quiet: 0,
             dropped: 0,
             lately: (0, now),
             is_short: false,
@@ -188,11 +193,16 @@ impl Store {
         Some(line)
     }
 
-    /// Counts so many more connections as open, or fewer, which is no traffic.
-    pub fn reopen(&mut self, key: &Key, count: i64) {
-        if let Some(line) = self.lines.get_mut(key) {
+    /// Counts so many more connections as open, or fewer, which is no traffic, if the key is kept.
+    pub fn reopen(&mut self, key: &Arc<Key>, count: i64) {
+        if let Some(line) = self.lines.get_mut(key).filter(|line| Arc::ptr_eq(&line.key, key)) {
             line.open = line.open.saturating_add(count);
         }
+    }
+
+    /// Whether a key has been kept since it was told.
+    pub fn keeps(&self, key: &Arc<Key>) -> bool {
+        self.lines.get(key).is_some_and(|line| Arc::ptr_eq(&line.key, key))
     }
 
     /// Time goes on, whether there is traffic or not.
@@ -222,10 +232,10 @@ impl Store {
         self.size() <= self.limit
     }
 
-    /// Forgets the oldest steps of all before their time; false if only the present is left.
+    /// Forgets the oldest steps of all before their time, and then what is only open; false if the present is left.
     fn makes_room(&mut self) -> bool {
         if self.oldest + CHUNK >= self.now {
-            return false;
+            return self.lets_go();
         }
         self.oldest += CHUNK;
         self.is_short = true;
@@ -251,13 +261,49 @@ impl Store {
         self.forget();
     }
 
-    /// Forgets what is older than the oldest step.
+    /// Forgets what is older than the oldest step, but not that connections are open.
     fn forget(&mut self) {
-        let (oldest, before, mut freed) = (self.oldest, self.lines.len(), 0);
+        let oldest = self.oldest;
+        self.bytes -= self.lines.values_mut().map(|line| line.forget(oldest)).sum::<usize>();
+        self.settle();
+        self.retain(|line| !line.is_over(oldest) || line.is_open());
+        self.quiet = self.lines.values().filter(|line| line.is_over(oldest)).count();
+    }
+
+    /// Forgets connections that are open and of whose way nothing else is kept; false if there are none.
+    fn lets_go(&mut self) -> bool {
+        let oldest = self.oldest;
+        if std::mem::take(&mut self.quiet) == 0 {
+            return false;
+        }
+        let busy = self.lines.values().filter(|line| !line.is_over(oldest));
+        let busy: FxHashSet<_> = busy.map(Line::way).collect();
+        self.retain(|line| busy.contains(&line.way()));
+        true
+    }
+
+    /// What ended under keys that are forgotten is not open under others of its way.
+    fn settle(&mut self) {
+        let mut ended: FxHashMap<(Route, Reporter), i64> = FxHashMap::default();
+        let is_forgotten = |line: &&Line| line.is_over(self.oldest) && !line.is_open();
+        for line in self.lines.values().filter(is_forgotten).filter(|line| line.open < 0) {
+            let count = ended.entry(line.way()).or_default();
+            *count = count.saturating_sub(line.open);
+        }
+        for line in self.lines.values_mut().filter(|line| line.open > 0) {
+            if let Some(count) = ended.get_mut(&line.way()) {
+                let own = line.open.min(*count);
+                line.open -= own;
+                *count -= own;
+            }
+        }
+    }
+
+    fn retain(&mut self, keeps: impl Fn(&Line) -> bool) {
+        let (before, mut freed) = (self.lines.len(), 0);
         self.lines.retain(|_, line| {
-            freed += line.forget(oldest);
-            let kept = !line.is_bare() || line.step >= oldest;
-            freed += if kept { 0 } else { KEY_BYTES + line.current.heap() };
+            let kept = keeps(line);
+            freed += if kept { 0 } else { KEY_BYTES + line.cost() };
             kept
         });
         self.bytes -= freed;

@@ -72,10 +72,6 @@ impl Tally {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
-        [&self.tcp, &self.http, &self.grpc].into_iter().all(|sums| sums.0.is_empty())
-    }
-
     /// Rates over the time that each part is known of.
     pub fn traffic(&self) -> Traffic {
         Traffic { tcp: self.tcp.tcp(), http: self.http.http(false), grpc: self.grpc.http(true) }

@@ -3,7 +3,7 @@
 use envoy_types::pb::io::prometheus::client::{Counter, Gauge, LabelPair, Metric as Sample};
 use lateen_telemetry::standard::{Metric, OPEN};
 
-use super::{Collection, Collector, Inlet, MetricFamily, Node, Stream, Traffic, WAYS};
+use super::{Arc, Collection, Collector, Inlet, MetricFamily, Node, Stream, Traffic, WAYS};
 
 fn labels(workload: &str) -> Vec<LabelPair> {
     let pair = |(name, value): (&str, &str)| LabelPair {
@@ -64,6 +64,50 @@ fn what_a_peer_may_say_has_no_effect_beyond_its_own() {
     }
     drop(stream);
     assert!(active(&traffic).unsigned_abs() < 4);
+}
+
+/// A place for traffic whose clock is set by hand.
+fn at(seconds: u64, limit: usize) -> Arc<Traffic> {
+    Traffic::of_prometheus(limit, String::new(), seconds)
+}
+
+#[test]
+fn what_is_quiet_for_hours_is_open_until_it_or_its_stream_ends() {
+    const START: u64 = 1_800_000_000;
+    let traffic = at(START, 1 << 20);
+    let streams = [(); 2].map(|()| Stream::new(traffic.clone(), ""));
+    let [one, other] = &streams;
+    one.metrics(vec![family(Metric::TcpOpened, 0..1, 60.0)]);
+    other.metrics(vec![family(Metric::TcpOpened, 0..1, 40.0)]);
+    traffic.now().advance(START + 2 * 3600);
+    traffic.now().advance(START + 4 * 3600);
+    assert_eq!(active(&traffic), 100);
+    one.metrics(vec![family(Metric::TcpSent, 0..1, 9.0)]);
+    one.metrics(vec![family(Metric::TcpClosed, 0..1, 60.0)]);
+    assert_eq!(active(&traffic), 40);
+    drop(streams);
+    assert_eq!(active(&traffic), 0);
+    traffic.now().advance(START + 6 * 3600);
+    traffic.now().advance(START + 8 * 3600);
+    assert_eq!(traffic.now().fill().edges, 0);
+}
+
+#[test]
+fn what_is_quiet_makes_room_for_traffic_and_is_not_counted_below_nothing_later() {
+    const START: u64 = 1_800_000_000;
+    let traffic = at(START, 100 << 10);
+    let quiet = Stream::new(traffic.clone(), "");
+    quiet.metrics(vec![family(Metric::TcpOpened, 0..90, 1.0)]);
+    traffic.now().advance(START + 2 * 3600);
+    let busy = Stream::new(traffic.clone(), "");
+    busy.metrics(vec![family(Metric::TcpOpened, 1000..1080, 1.0)]);
+    let fill = traffic.now().fill();
+    assert_eq!((fill.dropped, active(&traffic)), (0, 80), "{fill:?}");
+    quiet.metrics(vec![family(Metric::TcpClosed, 0..5, 1.0)]);
+    drop(quiet);
+    assert_eq!(active(&traffic), 80);
+    busy.metrics(vec![family(Metric::TcpClosed, 1000..1080, 1.0)]);
+    assert_eq!(active(&traffic), 0);
 }
 
 #[test]

@@ -4,6 +4,9 @@
 //! arrived, and which service was dialled: the server knows of one of those that lead to it. The server's counts
 //! where the client has no proxy, and it alone tells whether TLS was mutual, and why it ended what the client had
 //! reached. Of the steps that are not known because the client's scrapes fail the server's report counts.
+//!
+//! What the client's sidecars do not see while they report something else is left out: the server may know all of it by
+//! another service, and tells at other times, so that nothing in its report says which part the client's has not.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

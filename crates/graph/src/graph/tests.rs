@@ -2,6 +2,7 @@
 
 mod kiali;
 mod known;
+mod open;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::counters::hash;
 
 /// Labels that are read besides Istio's.
-const OTHERS: [&str; 4] = ["__name__", "job", "instance", "le"];
+const OTHERS: [&str; 6] = ["__name__", "job", "instance", "le", "component", "exported_component"];
 
 /// The samples of one series.
 #[derive(Debug, Deserialize)]

@@ -66,7 +66,7 @@ impl Targets {
     /// Takes steps with their series, and the times of the samples of each target.
     pub fn see(&mut self, all: &[Series], times: &[Series], steps: RangeInclusive<u32>) {
         (self.first, self.now) = (*steps.start(), *steps.end());
-        for series in all {
+        for series in all.iter().filter(|series| is_of_proxy(series)) {
             let own = series.values.iter().map(|sample| step_at(sample.time));
             let own = own.filter(|step| steps.contains(step));
             let (Some(first), Some(last)) = (own.clone().min(), own.max()) else { continue };
@@ -268,6 +268,14 @@ fn milliseconds(series: &Series) -> BTreeMap<u32, u64> {
 /// The first step that is wholly after a time.
 fn step_from(milliseconds: u64) -> u32 {
     milliseconds.div_ceil(STEP_MS) as u32
+}
+
+/// Control planes tell which version they are, too. Where targets have a label of that name, Prometheus puts the
+/// sample's own under another one.
+fn is_of_proxy(series: &Series) -> bool {
+    let value = |name: &str| series.metric.get(name);
+    let component = value("exported_component").or_else(|| value("component"));
+    value("__name__") != Some("istio_build") || component == Some("proxy")
 }
 
 /// Which target a series is of.

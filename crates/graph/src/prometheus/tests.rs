@@ -106,6 +106,29 @@ fn a_connection_that_began_before_is_open_until_it_ends_or_its_proxy_is_gone() {
 }
 
 #[test]
+fn a_control_plane_is_no_proxy_whether_it_is_scraped_or_not() {
+    let of = |component: &str, instance: &str, value| {
+        let labels = [("component", component), ("instance", instance)];
+        series("istio_build", &labels, &[(100, value)])
+    };
+    let mut store = Store::new(1 << 20, 100 * STEP);
+    let mut counters = Counters::new(MOST);
+    // The time of a sample, and that one failed.
+    let times = [of("", "istiod:15014", 0.0), of("", "10.0.0.1:15020", 505.0)];
+    let pilot = || of("pilot", "istiod:15014", 1.0);
+    counters.take(&mut store, &[pilot()], &times[..1], 100..=100);
+    assert_eq!((counters.proxies(), store.missed().notice(0, true)), (0, None));
+    // A pod may have such a label of its own.
+    let own = [("component", "web"), ("exported_component", "proxy")];
+    for labels in [&[("component", "proxy")], &own[..]] {
+        let proxy = series("istio_build", labels, &[(100, 1.0)]);
+        let mut counters = Counters::new(MOST);
+        counters.take(&mut store, &[pilot(), proxy], &times, 100..=100);
+        assert_eq!(counters.proxies(), 1);
+    }
+}
+
+#[test]
 fn buckets_become_latencies() {
     let bucket = |le: &str, count: f64| {
         let labels = [("le", le), ("request_protocol", "http")];

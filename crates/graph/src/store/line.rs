@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use lateen_telemetry::labels::Reporter;
+
 use super::chunk::{CHUNK, Chunk};
 use super::span::LONGEST;
 use super::{Route, STEP_MS, Scraped};
@@ -48,9 +50,20 @@ impl Line {
         chunks + self.sums.capacity() + self.current.heap()
     }
 
-    /// Whether nothing is there but the step that is not over.
-    pub fn is_bare(&self) -> bool {
-        self.chunks.is_empty()
+    /// Whether nothing is there of a step or of later ones.
+    pub fn is_over(&self, oldest: u32) -> bool {
+        self.chunks.is_empty() && self.step < oldest
+    }
+
+    /// Whether connections are open: those who follow some of them hold the key, besides the line and its place in the
+    /// store.
+    pub fn is_open(&self) -> bool {
+        self.open > 0 || Arc::strong_count(&self.key) > 2
+    }
+
+    /// What it tells of, however that ended.
+    pub fn way(&self) -> (Route, Reporter) {
+        (self.route, self.key.reporter)
     }
 
     /// What that costs which may still grow.
@@ -146,7 +159,7 @@ impl Line {
         *self = rest;
     }
 
-    /// Forgets the chunks that are over before a step; what they cost.
+    /// Forgets the points that are over before a step; what they cost.
     pub fn forget(&mut self, oldest: u32) -> usize {
         let mut freed = 0;
         while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last() < oldest) {
@@ -159,6 +172,9 @@ impl Line {
         if self.chunks.is_empty() {
             freed += std::mem::take(&mut self.sums).capacity();
             self.sum = Point::default();
+        }
+        if self.step < oldest && self.chunks.is_empty() {
+            freed += std::mem::take(&mut self.current).heap();
         }
         freed
     }

@@ -24,6 +24,11 @@ fn opened(count: u64) -> Point {
     Point { opened: count, ..Point::default() }
 }
 
+/// The same if they have ended.
+fn ended(count: u64) -> Point {
+    Point { closed: count, ..opened(count) }
+}
+
 fn total(store: &Store, name: &str, first: u32, last: u32) -> u64 {
     let mut found = store.sums(first, last).filter(|(key, _)| &*key.source.workload == name);
     found.next().map_or(0, |(_, sum)| sum.points.opened)
@@ -96,9 +101,9 @@ fn a_clock_that_goes_back_loses_nothing() {
 #[test]
 fn what_is_older_than_an_hour_is_forgotten() {
     let mut store = Store::new(1 << 20, START);
-    store.add(START, key("old"), &opened(1));
+    store.add(START, key("old"), &ended(1));
     for minute in 0..66 {
-        store.add(START + minute * 60, key("a"), &opened(1));
+        store.add(START + minute * 60, key("a"), &ended(1));
     }
     let (oldest, now) = store.range();
     assert_eq!(now - oldest, KEPT);
@@ -107,6 +112,56 @@ fn what_is_older_than_an_hour_is_forgotten() {
     store.advance(START + 3 * 3600);
     store.advance(START + 4 * 3600);
     assert_eq!((store.fill().edges, store.fill().bytes), (0, 0));
+}
+
+/// So many connections of a key began, or ended.
+fn net(store: &mut Store, seconds: u64, key: &Key, [opened, closed]: [u64; 2]) {
+    store.add(seconds, key.clone(), &Point { opened, closed, ..Point::default() });
+}
+
+fn open(store: &Store) -> i64 {
+    store.sums(0, u32::MAX).map(|(_, sum)| sum.open).sum()
+}
+
+#[test]
+fn connections_that_are_quiet_for_hours_are_open_until_they_end() {
+    let mut store = Store::new(1 << 20, START);
+    net(&mut store, START, &key("a"), [100, 0]);
+    for hours in 2..5 {
+        store.advance(START + hours * 3600);
+        assert_eq!((store.fill().edges, open(&store)), (1, 100), "after {hours} hours");
+    }
+    assert_eq!(decoded(&store, 0, u32::MAX), Point::default(), "what it carried is forgotten");
+    store.add(START + 5 * 3600, key("a"), &Point { sent: 1, ..Point::default() });
+    net(&mut store, START + 6 * 3600, &key("a"), [0, 100]);
+    assert_eq!(open(&store), 0);
+    store.advance(START + 8 * 3600);
+    store.advance(START + 9 * 3600);
+    assert_eq!((store.fill().edges, store.fill().bytes), (0, 0));
+}
+
+#[test]
+fn connections_that_ended_under_another_key_do_not_come_back_when_that_is_forgotten() {
+    for is_busy in [true, false] {
+        let mut store = Store::new(1 << 20, START);
+        let (mutual, reset) =
+            (Key { mutual_tls: true, ..key("a") }, Key { flags: "UR".into(), ..key("a") });
+        net(&mut store, START, &key("a"), [60, 0]);
+        net(&mut store, START, &mutual, [40, 0]);
+        net(&mut store, START, &reset, [0, 90]);
+        for minutes in (0..240).step_by(5) {
+            let point = Point { sent: u64::from(is_busy), ..Point::default() };
+            store.add(START + minutes * 60, key("a"), &point);
+            assert_eq!(open(&store), 10, "after {minutes} minutes, busy: {is_busy}");
+        }
+        assert!(store.keys().all(|key| key.flags.is_empty()), "it is forgotten");
+        net(&mut store, START + 4 * 3600, &reset, [0, 10]);
+        for hours in 5..10 {
+            store.advance(START + hours * 3600);
+            assert_eq!(open(&store), 0);
+        }
+        assert_eq!(store.fill().edges, 0);
+    }
 }
 
 #[test]
@@ -170,7 +225,7 @@ fn ten_thousand_short_lived_workloads_in_an_hour_are_bounded_and_leave_nothing_b
         ] {
             let labels = labels(reporter, flags, workload);
             let key = Key::of(&labels, &mut Texts::default()).unwrap();
-            store.add(at(workload), key, &opened(1));
+            store.add(at(workload), key, &ended(1));
         }
         let fill = store.fill();
         assert!(fill.bytes <= limit + limit / 4 && fill.edges <= KEYS, "{fill:?}");
@@ -195,10 +250,10 @@ fn ways_are_told_apart_by_their_numbers_whatever_has_been_forgotten() {
         destination: Party { workload: to.into(), ..Party::default() },
         ..key(name)
     };
-    store.add(START, to("old", "b"), &opened(1));
-    store.add(START + 300, to("a", "b"), &opened(1));
-    store.add(START + 305, Key { reporter: Reporter::Destination, ..to("a", "b") }, &opened(1));
-    store.add(START + 310, to("b", "a"), &opened(1));
+    store.add(START, to("old", "b"), &ended(1));
+    store.add(START + 300, to("a", "b"), &ended(1));
+    store.add(START + 305, Key { reporter: Reporter::Destination, ..to("a", "b") }, &ended(1));
+    store.add(START + 310, to("b", "a"), &ended(1));
     let before = store.fill();
     store.advance(START + 3900);
     let after = store.fill();
@@ -319,7 +374,7 @@ fn texts_count_and_go_with_their_keys() {
     let mut store = Store::new(1 << 20, START);
     let long = "x".repeat(4000);
     for edge in 0..10_000 {
-        store.add(START, key(&format!("{edge}{long}")), &opened(1));
+        store.add(START, key(&format!("{edge}{long}")), &ended(1));
     }
     let fill = store.fill();
     assert!(fill.bytes <= (1 << 20) + 8000, "{fill:?}");
@@ -327,7 +382,7 @@ fn texts_count_and_go_with_their_keys() {
     assert!((200..300).contains(&fill.edges), "{fill:?}");
     // There is room again when they are old.
     store.advance(START + 600);
-    store.add(START + 600, key("new"), &opened(1));
+    store.add(START + 600, key("new"), &ended(1));
     let fill = store.fill();
     assert_eq!((fill.edges, total(&store, "new", 0, u32::MAX)), (1, 1));
     assert!(fill.bytes < 2000, "{fill:?}");
@@ -336,7 +391,7 @@ fn texts_count_and_go_with_their_keys() {
 #[test]
 fn the_step_that_is_not_over_counts_as_well() {
     let mut store = Store::new(1 << 20, START);
-    let mut point = opened(1);
+    let mut point = ended(1);
     point.latency.buckets = (0..280).map(|index| (index, 1)).collect();
     for edge in 0..1000 {
         store.add(START, key(&format!("e{edge}")), &point);
@@ -358,7 +413,7 @@ fn a_clock_that_was_ahead_leaves_nothing_in_the_future() {
     store.stand(key("a"), 7);
     let now = step_of(START + 99 * STEP);
     store.add(START + 400 * STEP, key("a"), &opened(1000));
-    store.add(START + 400 * STEP, key("b"), &opened(1));
+    store.add(START + 400 * STEP, key("b"), &ended(1));
     store.add(START + 99 * STEP, key("a"), &opened(1));
     assert_eq!(store.range().1, now);
     assert_eq!(total(&store, "a", 0, u32::MAX), 101);
@@ -369,7 +424,7 @@ fn a_clock_that_was_ahead_leaves_nothing_in_the_future() {
         (1, 1108),
         "connections are open whatever the clock says"
     );
-    store.add(START + 100 * STEP, key("a"), &opened(1));
+    net(&mut store, START + 100 * STEP, &key("a"), [0, 1108]);
     store.advance(START + 7200);
     store.advance(START + 2 * 7200);
     assert_eq!((store.fill().edges, store.fill().bytes), (0, 0));
