@@ -64,12 +64,27 @@ pub fn present(root: &Root) -> Result<Vec<Runtime>> {
 
 /// The running daemon of a runtime that reads this node's settings.
 pub fn daemon(root: &Root, runtime: Runtime) -> Option<Daemon> {
+    let (program, flags, file) = settings(runtime);
+    Daemon::find(root, program, flags, file)
+}
+
+/// The file that a runtime reads in place of this node's settings, if none of its daemons reads those.
+pub fn other_file(root: &Root, runtime: Runtime) -> Option<String> {
+    let (program, flags, file) = settings(runtime);
+    let others = Daemon::other_files(root, program, flags, file);
+    // A containerd that Docker has started for itself has its file there, and serves nobody else.
+    let is_dockers = |file: &String| file.trim_start_matches("/var").starts_with("/run/docker/");
+    let found = others.into_iter().find(|file| !is_dockers(file));
+    found.filter(|_| daemon(root, runtime).is_none())
+}
+
+/// A runtime's program, by what flags it is told of another file, and the file without them. What CRI-O is to know of
+/// registries is in files that no flag names.
+fn settings(runtime: Runtime) -> (&'static str, &'static [&'static str], &'static str) {
     match runtime {
-        Runtime::Docker => Daemon::find(root, "dockerd", &["--config-file"], DOCKER_SETTINGS),
-        Runtime::Containerd => {
-            Daemon::find(root, "containerd", &["--config", "-c"], CONTAINERD_SETTINGS)
-        }
-        Runtime::Crio => Daemon::find(root, "crio", &["--config", "-c"], "/etc/crio/crio.conf"),
+        Runtime::Docker => ("dockerd", &["--config-file"], DOCKER_SETTINGS),
+        Runtime::Containerd => ("containerd", &["--config", "-c"], CONTAINERD_SETTINGS),
+        Runtime::Crio => ("crio", &[], "/etc/crio/crio.conf"),
     }
 }
 
