@@ -2,6 +2,7 @@
 //! trusted. Out: the runtimes' files with it, the runtimes told by the gentlest means that works, and what a
 //! person has to know.
 
+mod access;
 mod authority;
 mod change;
 mod check;

@@ -418,6 +418,12 @@ fn real_runtimes_pull_over_plain_http() {
             absent.contains("docker reaches") && absent.contains("containerd reaches"),
             "{absent}"
         );
+        let hosts = format!("/etc/containerd/certs.d/{REGISTRY}/hosts.toml");
+        let both = fs::read_to_string(&hosts)?;
+        fs::write(&hosts, both.replace("server = \"http:", "server = \"https:"))?;
+        let tls_alone = lateen_fails(&["check", REGISTRY, "--runtime", "containerd"])?;
+        assert!(tls_alone.contains("containerd does not pull"), "{tls_alone}");
+        fs::write(&hosts, both)?;
         let missing = lateen_fails(&["check", REGISTRY, "--image", "other:1"])?;
         assert!(missing.contains("containerd does not pull"), "{missing}");
         // Now that containerd has a folder for hosts, it needs no restart, and neither lost a container.
@@ -611,11 +617,24 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
         machine.restart_containerd()?;
         let unauthorized = lateen_fails(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(unauthorized.contains("no basic auth credentials"), "{unauthorized}");
-        assert!(lateen(&["check", REGISTRY])?.contains("containerd reaches"));
+        let asks = lateen(&["check", REGISTRY])?;
+        for runtime in ["docker", "containerd"] {
+            let told = format!("{runtime} reaches {REGISTRY}, which asks for credentials");
+            assert!(asks.contains(&told), "{asks}");
+        }
         docker_cli(&format!("login -u me -p abc123xyz {REGISTRY} 2>&1"))?;
         push()?;
         own_kubelet(machine.folder.path())?;
+        let wrong = format!("{folder}/wrong");
+        fs::write(&wrong, "me:no")?;
+        lateen(&["add", REGISTRY, "--auth", &wrong])?;
+        let refused = lateen_fails(&["check", REGISTRY])?;
+        for runtime in ["docker", "containerd"] {
+            let told = format!("{runtime} does not pull from {REGISTRY}: the registry refuses");
+            assert!(refused.contains(&told), "{refused}");
+        }
         lateen(&["add", REGISTRY, "--auth", &password])?;
+        assert!(lateen(&["check", REGISTRY])?.contains("docker reaches"));
         let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(
             check.contains("docker pulls from") && check.contains("containerd pulls from"),

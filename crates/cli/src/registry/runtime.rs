@@ -96,14 +96,29 @@ pub fn is_stale(root: &Root, daemon: &Daemon) -> Result<bool> {
 
 /// How containerd's files have a registry trusted.
 pub fn containerd_trust(root: &Root, host: &Host) -> Result<Trust> {
+    of_containerd(root, host, Config::inline_trust, hosts::trust)
+}
+
+/// Whether containerd's files have a registry asked without TLS.
+pub fn containerd_tries_plain(root: &Root, host: &Host) -> Result<bool> {
+    of_containerd(root, host, Config::tries_plain, hosts::tries_plain)
+}
+
+/// What the file of containerd that says how a registry is reached has of it: its own, or that of the registry's folder.
+fn of_containerd<T>(
+    root: &Root,
+    host: &Host,
+    inline: fn(&Config, &Host) -> T,
+    of_folder: fn(&str, &Host) -> Result<T, lateen_registry::Error>,
+) -> Result<T> {
     let (_, config) = Containerd::read(root)?.deciding();
     let registries = config.registries();
     if registries == Registries::Inline {
-        return Ok(config.inline_trust(host));
+        return Ok(inline(&config, host));
     }
     let path = format!("{}/hosts.toml", host_folder(root, &registries, host));
     let text = root.read(&path)?.unwrap_or_default();
-    hosts::trust(&text, host).context(path)
+    of_folder(&text, host).context(path)
 }
 
 /// The Unix socket that a runtime answers on.
