@@ -15,6 +15,7 @@ mod list;
 mod manager;
 mod plan;
 mod runtime;
+mod unit;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,10 @@ use super::files::{Edit, Root};
 use super::manager::Manager;
 use super::plan::{Wish, edits, is_original, leftovers};
 use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
-use super::{ChangeArgs, NodeArgs, Output, docker};
+use super::{ChangeArgs, NodeArgs, Output, docker, unit};
 use crate::output::{note, say, say_json, text};
+
+const DOCKER_UNIT: &str = "docker.service";
 
 /// What became of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +116,13 @@ fn check_file(root: &Root, runtime: Runtime, wish: &Wish) -> Result<()> {
 
 /// Docker refuses a file that repeats a flag of its command line, now or when it is started the next time.
 fn check_flag(root: &Root) -> Result<()> {
-    if let Some(daemon) = runtime::daemon(root, Runtime::Docker)
-        && daemon_json::has_flag(&daemon.arguments)
-    {
+    let daemon = runtime::daemon(root, Runtime::Docker);
+    let runs_with = daemon.is_some_and(|daemon| daemon_json::has_flag(&daemon.arguments));
+    if runs_with || daemon_json::has_flag(&unit::arguments(root, DOCKER_UNIT)) {
+        let who = if runs_with { "dockerd runs" } else { "docker.service starts dockerd" };
         bail!(
-            "dockerd runs with --insecure-registry, and would refuse {DOCKER_SETTINGS} with the same setting: \
-             move the flag's registries into the file first"
+            "{who} with --insecure-registry, and it would refuse {DOCKER_SETTINGS} with the same setting: move the \
+             flag's registries into the file first"
         );
     }
     Ok(())
