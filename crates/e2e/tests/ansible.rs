@@ -288,7 +288,9 @@ fn an_authority_is_brought_and_known_once() -> Result<()> {
     openssl.args(["-subj", "/CN=r", "-keyout", &at("key.pem"), "-out", &at("ca.pem")]);
     Process::spawn("openssl", &mut openssl)?.success(Duration::from_secs(30))?;
     let variables = json!({
-        "private_registries": [{ "host": "r.example:5000", "ca": at("ca.pem") }],
+        "private_registries": [{
+            "host": "r.example:5000", "ca": at("ca.pem"), "username": "me", "password": "secret",
+        }],
         "private_registry_check": false,
     });
     let play =
@@ -303,6 +305,12 @@ fn an_authority_is_brought_and_known_once() -> Result<()> {
         let again = play(further)?;
         ensure!(again.ok && changed(&again) == [("a", 0), ("b", 0)], "{}", again.output);
     }
+    let brought = folder.path().join("b/etc/lateen/registries/r.example_5000.crt");
+    ensure!(brought.exists());
+    let absent =
+        json!({ "absent_registries": ["r.example:5000"], "private_registry_check": false });
+    let removed = controller.play("lateen.mesh.private_registry", &absent, &[])?;
+    ensure!(removed.ok && !brought.exists() && !file.exists(), "{}", removed.output);
     Ok(())
 }
 
