@@ -2,6 +2,7 @@
 //! trusted. Out: the runtimes' files with it, the runtimes told by the gentlest means that works, and what a
 //! person has to know.
 
+mod access;
 mod authority;
 mod change;
 mod check;
@@ -14,6 +15,7 @@ mod list;
 mod manager;
 mod plan;
 mod runtime;
+mod unit;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

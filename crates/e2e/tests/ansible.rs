@@ -248,6 +248,28 @@ fn a_registry_that_is_refused_is_told_of_without_its_password() -> Result<()> {
 }
 
 #[test]
+fn an_authority_that_is_not_there_is_told_of_without_the_password() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    nodes(folder.path())?;
+    let controller = Controller::new(&inventory(folder.path())?)?;
+    let ca = controller.path("none.pem");
+    let mut registry =
+        json!({ "host": "r.example", "ca": ca, "username": "me", "password": "secret" });
+    let play = |registry: &Value| {
+        let variables =
+            json!({ "private_registries": [registry], "private_registry_check": false });
+        controller.play("lateen.mesh.private_registry", &variables, &["-v"])
+    };
+    let run = play(&registry)?;
+    assert!(!run.ok && run.output.contains("none.pem"), "{}", run.output);
+    assert!(!run.output.contains("secret"), "{}", run.output);
+    registry["hosts"] = registry["host"].take();
+    let run = play(&registry)?;
+    assert!(!run.ok && !run.output.contains("secret"), "{}", run.output);
+    Ok(())
+}
+
+#[test]
 fn an_authority_is_brought_and_known_once() -> Result<()> {
     let folder = tempfile::tempdir()?;
     nodes(folder.path())?;
@@ -266,7 +288,9 @@ fn an_authority_is_brought_and_known_once() -> Result<()> {
     openssl.args(["-subj", "/CN=r", "-keyout", &at("key.pem"), "-out", &at("ca.pem")]);
     Process::spawn("openssl", &mut openssl)?.success(Duration::from_secs(30))?;
     let variables = json!({
-        "private_registries": [{ "host": "r.example:5000", "ca": at("ca.pem") }],
+        "private_registries": [{
+            "host": "r.example:5000", "ca": at("ca.pem"), "username": "me", "password": "secret",
+        }],
         "private_registry_check": false,
     });
     let play =
@@ -274,13 +298,19 @@ fn an_authority_is_brought_and_known_once() -> Result<()> {
     let file = folder.path().join("b/etc/containerd/certs.d/r.example:5000/lateen-ca.crt");
     let dry = play(&["--check"])?;
     ensure!(dry.ok && !file.exists(), "{}", dry.output);
-    let first = play(&[])?;
-    ensure!(first.ok, "{}", first.output);
+    let first = play(&["-v"])?;
+    ensure!(first.ok && !first.output.contains("secret"), "{}", first.output);
     assert_eq!(fs::read(&file)?, fs::read(controller.path("ca.pem"))?);
     for further in [&[][..], &["--check"]] {
         let again = play(further)?;
         ensure!(again.ok && changed(&again) == [("a", 0), ("b", 0)], "{}", again.output);
     }
+    let brought = folder.path().join("b/etc/lateen/registries/r.example_5000.crt");
+    ensure!(brought.exists());
+    let absent =
+        json!({ "absent_registries": ["r.example:5000"], "private_registry_check": false });
+    let removed = controller.play("lateen.mesh.private_registry", &absent, &[])?;
+    ensure!(removed.ok && !brought.exists() && !file.exists(), "{}", removed.output);
     Ok(())
 }
 

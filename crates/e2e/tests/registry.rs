@@ -286,6 +286,64 @@ fn a_node_without_a_runtime_is_told_so() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_docker_that_would_not_start_again_is_left_alone() -> Result<()> {
+    let add = ["add", "r:5000", "--insecure", "--runtime", "docker"];
+    let unit =
+        "[Service]\nEnvironmentFile=-/etc/default/docker\nExecStart=/usr/bin/dockerd $OPTS\n";
+    for (path, text) in [
+        ("etc/default/docker", "OPTS='--insecure-registry=old:5000'\n"),
+        (
+            "etc/systemd/system/docker.service.d/x.conf",
+            "[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --insecure-registry old:5000\n",
+        ),
+    ] {
+        let node = Node::new(&[("usr/lib/systemd/system/docker.service", unit), (path, text)])?;
+        let before = node.files()?;
+        let refused = lateen_fails(&node.args(&add))?;
+        ensure!(
+            refused.contains("docker.service starts dockerd with --insecure-registry"),
+            "{refused}"
+        );
+        assert_eq!(node.files()?, before);
+        fs::write(node.path(path), "")?;
+        lateen(&node.args(&add))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_runtime_with_another_file_is_named_it() {
+    isolated(|| {
+        let folder = tempfile::tempdir()?;
+        own_etc(folder.path())?;
+        for (runtime, program, flag, settings) in [
+            ("docker", "dockerd", "--config-file", "/etc/docker/daemon.json"),
+            ("containerd", "containerd", "--config", "/etc/containerd/config.toml"),
+        ] {
+            // The process is found by its program's name and its flags.
+            let program_file = folder.path().join(program);
+            std::os::unix::fs::symlink("/bin/sh", &program_file)?;
+            fs::write("/etc/other", "")?;
+            let script = ["-c", "echo up; read line", flag, "/etc/other"];
+            let mut command = Command::new(&program_file);
+            command.args(script).stdin(std::process::Stdio::piped());
+            let mut running = Process::spawn(program, &mut command)?;
+            running.wait_for("up", SOON)?;
+            let refused = lateen_fails(&["add", "r:5000", "--insecure", "--runtime", runtime])?;
+            ensure!(
+                refused.contains(&format!("{program} runs with the settings of /etc/other")),
+                "{refused}"
+            );
+            ensure!(!Path::new(settings).exists(), "{settings} was written");
+            let check = lateen_fails(&["check", "r:5000", "--runtime", runtime])?;
+            ensure!(check.contains("it runs with the settings of /etc/other"), "{check}");
+            running.stop()?;
+        }
+        Ok(())
+    });
+}
+
 /// Docker and containerd as a machine has them, each with its settings in `/etc`, which is this test's own.
 struct Machine {
     docker: Process,
@@ -418,6 +476,12 @@ fn real_runtimes_pull_over_plain_http() {
             absent.contains("docker reaches") && absent.contains("containerd reaches"),
             "{absent}"
         );
+        let hosts = format!("/etc/containerd/certs.d/{REGISTRY}/hosts.toml");
+        let both = fs::read_to_string(&hosts)?;
+        fs::write(&hosts, both.replace("server = \"http:", "server = \"https:"))?;
+        let tls_alone = lateen_fails(&["check", REGISTRY, "--runtime", "containerd"])?;
+        assert!(tls_alone.contains("containerd does not pull"), "{tls_alone}");
+        fs::write(&hosts, both)?;
         let missing = lateen_fails(&["check", REGISTRY, "--image", "other:1"])?;
         assert!(missing.contains("containerd does not pull"), "{missing}");
         // Now that containerd has a folder for hosts, it needs no restart, and neither lost a container.
@@ -611,11 +675,24 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
         machine.restart_containerd()?;
         let unauthorized = lateen_fails(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(unauthorized.contains("no basic auth credentials"), "{unauthorized}");
-        assert!(lateen(&["check", REGISTRY])?.contains("containerd reaches"));
+        let asks = lateen(&["check", REGISTRY])?;
+        for runtime in ["docker", "containerd"] {
+            let told = format!("{runtime} reaches {REGISTRY}, which asks for credentials");
+            assert!(asks.contains(&told), "{asks}");
+        }
         docker_cli(&format!("login -u me -p abc123xyz {REGISTRY} 2>&1"))?;
         push()?;
         own_kubelet(machine.folder.path())?;
+        let wrong = format!("{folder}/wrong");
+        fs::write(&wrong, "me:no")?;
+        lateen(&["add", REGISTRY, "--auth", &wrong])?;
+        let refused = lateen_fails(&["check", REGISTRY])?;
+        for runtime in ["docker", "containerd"] {
+            let told = format!("{runtime} does not pull from {REGISTRY}: the registry refuses");
+            assert!(refused.contains(&told), "{refused}");
+        }
         lateen(&["add", REGISTRY, "--auth", &password])?;
+        assert!(lateen(&["check", REGISTRY])?.contains("docker reaches"));
         let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(
             check.contains("docker pulls from") && check.contains("containerd pulls from"),

@@ -174,7 +174,7 @@ impl Config {
     }
 
     /// Whether the older form has the registry asked without TLS.
-    fn tries_plain(&self, host: &Host) -> bool {
+    pub fn tries_plain(&self, host: &Host) -> bool {
         let plain = format!("http://{host}");
         let mirror = self.registry("mirrors").and_then(|mirrors| mirrors.get(host.as_str()));
         let endpoints = mirror.and_then(|mirror| mirror.get("endpoint")).and_then(Item::as_array);

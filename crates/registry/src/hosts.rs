@@ -8,6 +8,9 @@ use crate::{AUTHORITY_FILE, Error, Host, Trust, toml};
 
 const HOST: &str = "host";
 
+/// What a registry is asked for that is set here.
+const CAPABILITIES: [&str; 2] = ["pull", "resolve"];
+
 /// The text in which the registry is trusted so; `None` if nothing is left to say.
 pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Error> {
     let mut document = parse(text, host)?;
@@ -37,6 +40,10 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
             if table.get("skip_verify").and_then(|skip| skip.as_bool()) != Some(true) {
                 toml::put(table, "skip_verify", true);
             }
+            // The server may be another one, or be written in another way.
+            if !names_plain(&document, host) {
+                registry(&mut document, &plain(host))?;
+            }
         }
     }
     let text = toml::print(&document, text);
@@ -52,15 +59,18 @@ pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
     let tables = server.into_iter().chain([&own[..]]);
     let of =
         |key: &str| tables.clone().find_map(|path| toml::get(&document, &[path, &[key]].concat()));
-    let without_tls = document.get("server").and_then(|server| server.as_str())
-        == Some(&plain(host))
-        || toml::get(&document, &[HOST, &plain(host)]).is_some();
+    let without_tls = names_plain(&document, host);
     Ok(match of("skip_verify").and_then(|skip| skip.as_bool()) {
         Some(true) => Trust::Insecure,
         _ if without_tls => Trust::Insecure,
         _ if of("ca").is_some() => Trust::Authority,
         _ => Trust::System,
     })
+}
+
+/// Whether the text has the registry asked without TLS.
+pub fn tries_plain(text: &str, host: &Host) -> Result<bool, Error> {
+    Ok(names_plain(&parse(text, host)?, host))
 }
 
 /// What is edited or read here has to be what containerd takes.
@@ -89,6 +99,20 @@ fn plain(host: &Host) -> String {
     format!("http://{host}")
 }
 
+/// Whether the registry without TLS is the server or one of the hosts.
+fn names_plain(document: &DocumentMut, host: &Host) -> bool {
+    let hosts = document.get(HOST).and_then(|hosts| hosts.as_table_like());
+    let server = document.get("server").and_then(|server| server.as_str());
+    server.is_some_and(|url| is_plain(url, host))
+        || hosts.is_some_and(|hosts| hosts.iter().any(|(url, _)| is_plain(url, host)))
+}
+
+/// Whether a URL is the registry's without TLS, with or without the path that containerd adds.
+fn is_plain(url: &str, host: &Host) -> bool {
+    let url = url.trim_end_matches('/');
+    url.strip_suffix("/v2").unwrap_or(url).trim_end_matches('/') == plain(host)
+}
+
 /// Sets the server, unless it is another one than this registry.
 fn server(document: &mut DocumentMut, from: &str, to: &str) {
     match document.get("server").map(|server| server.as_str()) {
@@ -105,7 +129,7 @@ fn server(document: &mut DocumentMut, from: &str, to: &str) {
 /// Whether what is said outside of all tables is said of this registry: it is of the server.
 fn is_server(document: &DocumentMut, host: &Host) -> bool {
     let server = document.get("server").and_then(|server| server.as_str());
-    server.is_none_or(|server| [secure(host), plain(host)].iter().any(|own| own == server))
+    server.is_none_or(|server| server == secure(host) || is_plain(server, host))
 }
 
 /// Takes out by what containerd would go on to this registry where its certificate does not satisfy.
@@ -113,9 +137,15 @@ fn check_always(document: &mut DocumentMut, host: &Host) {
     if is_server(document, host) {
         document.remove("skip_verify");
     }
-    let url = plain(host);
+    let server = document.get("server").and_then(|server| server.as_str());
+    if server.is_some_and(|url| is_plain(url, host)) {
+        toml::put(document.as_table_mut(), "server", secure(host));
+    }
     if let Some(hosts) = document.get_mut(HOST).and_then(|hosts| hosts.as_table_like_mut()) {
-        hosts.remove(&url);
+        let plain = hosts.iter().map(|(url, _)| url.to_owned()).filter(|url| is_plain(url, host));
+        for url in plain.collect::<Vec<_>>() {
+            hosts.remove(&url);
+        }
     }
 }
 
@@ -125,7 +155,7 @@ fn registry<'a>(
 ) -> Result<&'a mut dyn toml_edit::TableLike, Error> {
     let table = toml::table(document, &[HOST, url])?;
     if table.is_empty() {
-        toml::put(table, "capabilities", Array::from_iter(["pull", "resolve"]));
+        toml::put(table, "capabilities", Array::from_iter(CAPABILITIES));
     }
     Ok(table)
 }
@@ -145,6 +175,7 @@ fn clear(document: &mut DocumentMut, host: &Host) {
         }
     }
     toml::prune(document, &[HOST, &url]);
+    clear_plain(document, host);
     let ours = [Some(url.as_str()), Some(&plain(host))];
     let alone = document.get(HOST).is_none();
     if let Some(server) = document.get("server").map(|server| server.as_str())
@@ -157,9 +188,28 @@ fn clear(document: &mut DocumentMut, host: &Host) {
     }
 }
 
+/// Takes back the registry without TLS, if nothing else is said of it.
+fn clear_plain(document: &mut DocumentMut, host: &Host) {
+    let plain = plain(host);
+    let Some(hosts) = document.get_mut(HOST).and_then(|hosts| hosts.as_table_like_mut()) else {
+        return;
+    };
+    let capabilities = |table: &dyn toml_edit::TableLike| -> Option<Vec<String>> {
+        let listed = table.get("capabilities")?.as_array()?.iter();
+        listed.map(|name| name.as_str().map(str::to_owned)).collect()
+    };
+    if let Some(table) = hosts.get_mut(&plain).and_then(|table| table.as_table_like_mut())
+        && table.len() == 1
+        && capabilities(table).is_some_and(|listed| listed == CAPABILITIES)
+    {
+        table.remove("capabilities");
+    }
+    toml::prune(document, &[HOST, &plain]);
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{set, trust};
+    use super::{set, tries_plain, trust};
     use crate::{Host, Trust};
 
     const INSECURE: &str = "server = \"http://r:5000\"
@@ -224,6 +274,7 @@ ca = \"lateen-ca.crt\"
             "[host.\"http://r:5000\"]\ncapabilities = [\"pull\"]\n",
             "skip_verify = true\n",
             "server = \"http://r:5000\"\nskip_verify = true\n\n[host.\"http://r:5000\"]\n",
+            "server = \"http://r:5000/v2\"\n\n[host.\"http://r:5000/v2\"]\n",
         ] {
             check(before, Trust::Authority, authority);
         }
@@ -233,10 +284,35 @@ ca = \"lateen-ca.crt\"
     }
 
     #[test]
-    fn another_server_stays() {
-        let proxy = "server = \"https://proxy\"\n";
-        let after = set(proxy, &host(), Trust::Insecure).unwrap().unwrap();
-        assert!(after.starts_with(proxy), "{after}");
+    fn another_server_stays_and_the_registry_is_asked_without_tls_before_it() {
+        let tables = INSECURE.split_once('\n').unwrap().1;
+        for server in ["https://r:5000/", "https://r:5000/v2", "https://proxy", "http://r:5001"] {
+            let before = format!("server = \"{server}\"\n");
+            let after = format!(
+                "{before}{tables}\n[host.\"http://r:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
+            );
+            check(&before, Trust::Insecure, &after);
+            assert!(tries_plain(&after, &host()).unwrap());
+            check(&after, Trust::System, &before);
+        }
+    }
+
+    #[test]
+    fn a_server_without_tls_is_known_with_containerds_path() {
+        for url in ["http://r:5000/", "http://r:5000/v2", "http://r:5000/v2/"] {
+            let server = format!("server = \"{url}\"\n");
+            let table = format!("[host.\"{url}\"]\n");
+            for text in [server, table] {
+                assert!(tries_plain(&text, &host()).unwrap(), "{text}");
+                let after = set(&text, &host(), Trust::Insecure).unwrap().unwrap();
+                assert!(!after.contains("\"http://r:5000\"]"), "{after}");
+            }
+        }
+        for text in
+            ["", "server = \"http://r:5000/x\"\n", "[host.'https://r:5000']\nskip_verify = true\n"]
+        {
+            assert!(!tries_plain(text, &host()).unwrap(), "{text}");
+        }
     }
 
     #[test]

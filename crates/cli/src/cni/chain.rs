@@ -205,7 +205,7 @@ impl Chain {
         let (old, new) = (self.conf_folder.join(&conf.file), self.conf_folder.join(file));
         let now = read_text(File::open(&old)?).with_context(|| conf.file.clone())?;
         ensure!(now == conf.text, "{} was changed by somebody else just now", conf.file);
-        let like = fs::metadata(&old).ok();
+        let like = File::open(&old).ok();
         let scratch = self.conf_folder.join(format!(".{file}.lateen-new"));
         put(&new, &scratch, text, like.as_ref(), MODE)
             .with_context(|| format!("cannot write {}", new.display()))?;

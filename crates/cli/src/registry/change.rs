@@ -13,8 +13,10 @@ use super::files::{Edit, Root};
 use super::manager::Manager;
 use super::plan::{Wish, edits, is_original, leftovers};
 use super::runtime::{self, CONTAINERD_SETTINGS, DOCKER_SETTINGS, KUBELET_CREDENTIALS, Runtime};
-use super::{ChangeArgs, NodeArgs, Output, docker};
+use super::{ChangeArgs, NodeArgs, Output, docker, unit};
 use crate::output::{note, say, say_json, text};
+
+const DOCKER_UNIT: &str = "docker.service";
 
 /// What became of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +46,7 @@ pub async fn execute(
         false => Some(root.lock()?),
     };
     let mut edits = edits(&root, host, wish, &runtimes)?;
+    runtimes.iter().try_for_each(|runtime| check_file(&root, *runtime, wish))?;
     if runtimes.contains(&Runtime::Docker) && wish.trust() == Some(Trust::Insecure) {
         check_flag(&root)?;
     }
@@ -90,14 +93,36 @@ fn tell_of_others(root: &Root, host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Docker refuses a file that repeats a flag of its command line.
+/// A daemon with another file would not know what is written here. Docker's authorities are in no such file.
+fn check_file(root: &Root, runtime: Runtime, wish: &Wish) -> Result<()> {
+    let Wish::Add { trust: Some(trust), .. } = wish else { return Ok(()) };
+    let (name, place) = match (runtime, trust) {
+        (Runtime::Containerd, _) => (
+            "containerd",
+            "where its distribution has registries (k3s: /etc/rancher/k3s/registries.yaml, RKE2: \
+             /etc/rancher/rke2/registries.yaml)",
+        ),
+        (Runtime::Docker, Trust::Insecure) => ("dockerd", "in that file"),
+        (Runtime::Docker | Runtime::Crio, _) => return Ok(()),
+    };
+    match runtime::other_file(root, runtime) {
+        Some(file) => bail!(
+            "{name} runs with the settings of {file}, and would not read those that are written here: set the registry \
+             {place}, start {name} without that file, or name this node's other runtimes with --runtime"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Docker refuses a file that repeats a flag of its command line, now or when it is started the next time.
 fn check_flag(root: &Root) -> Result<()> {
-    if let Some(daemon) = runtime::daemon(root, Runtime::Docker)
-        && daemon_json::has_flag(&daemon.arguments)
-    {
+    let daemon = runtime::daemon(root, Runtime::Docker);
+    let runs_with = daemon.is_some_and(|daemon| daemon_json::has_flag(&daemon.arguments));
+    if runs_with || daemon_json::has_flag(&unit::arguments(root, DOCKER_UNIT)) {
+        let who = if runs_with { "dockerd runs" } else { "docker.service starts dockerd" };
         bail!(
-            "dockerd runs with --insecure-registry, and would refuse {DOCKER_SETTINGS} with the same setting: \
-             move the flag's registries into the file first"
+            "{who} with --insecure-registry, and it would refuse {DOCKER_SETTINGS} with the same setting: move the \
+             flag's registries into the file first"
         );
     }
     Ok(())

@@ -4,9 +4,11 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
-use lateen_registry::{Host, Trust, auth};
+use lateen_registry::Host;
+use lateen_registry::auth::{self, Credentials};
 use serde_json::json;
 
+use super::access::{self, Access, PLAIN};
 use super::daemon::Daemon;
 use super::files::Root;
 use super::runtime::{KUBELET_CREDENTIALS, Runtime, daemon, socket};
@@ -27,15 +29,22 @@ const ANSWERS: [&str; 7] = [
     "no basic auth credentials",
 ];
 
-/// What Go says of a server without TLS.
-const PLAIN: &str = "server gave HTTP response to HTTPS client";
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
     Pulled,
     /// It answers, and was not asked for an image that it has.
     Answers,
+    /// It answers, and wants credentials, of which none are stored.
+    Asks,
     Fails(String),
+}
+
+/// What is asked of every runtime.
+struct Question<'a> {
+    root: Root,
+    args: &'a CheckArgs,
+    image: String,
+    credentials: Option<Credentials>,
 }
 
 pub async fn execute(args: &CheckArgs) -> Result<ExitCode> {
@@ -44,24 +53,80 @@ pub async fn execute(args: &CheckArgs) -> Result<ExitCode> {
     let credentials =
         auth::of(&credentials, &args.host).with_context(|| KUBELET_CREDENTIALS.to_owned())?;
     let image = image(&args.host, args.image.as_deref())?;
+    let runtimes = args.node.runtimes(&root)?;
+    let question = Question { root, args, image, credentials };
     let mut verdicts = Vec::new();
-    for runtime in args.node.runtimes(&root)? {
-        let verdict = match daemon(&root, runtime) {
-            None => Verdict::Fails("it does not run on this node".to_owned()),
-            Some(daemon) => {
-                let pulled = pull(&root, runtime, &image, credentials.as_ref()).await;
-                let verdict = verdict(pulled, args.image.is_some());
-                match runtime {
-                    Runtime::Containerd => of_containerd(&root, &daemon, args, verdict)?,
-                    Runtime::Docker | Runtime::Crio => verdict,
-                }
-            }
-        };
-        verdicts.push((runtime, verdict));
+    for runtime in runtimes {
+        verdicts.push((runtime, question.ask(runtime).await?));
     }
     report(args, &verdicts);
     let failed = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Fails(_)));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Question<'_> {
+    async fn ask(&self, runtime: Runtime) -> Result<Verdict> {
+        let Some(daemon) = daemon(&self.root, runtime) else {
+            return Ok(Verdict::Fails(match runtime::other_file(&self.root, runtime) {
+                Some(file) => format!("it runs with the settings of {file}, not with this node's"),
+                None => "it does not run on this node".to_owned(),
+            }));
+        };
+        let socket = socket(&self.root, runtime)?;
+        let (pulled, credentials) = (&self.image, self.credentials.as_ref());
+        let pulled = match runtime {
+            Runtime::Docker => docker::pull(&socket, pulled, credentials).await,
+            Runtime::Containerd | Runtime::Crio => cri::pull(&socket, pulled, credentials).await,
+        };
+        let Err(error) = pulled else { return Ok(Verdict::Pulled) };
+        let reason = format!("{error:#}");
+        let verdict = match runtime {
+            Runtime::Containerd => self.of_containerd(&daemon, &reason)?,
+            Runtime::Docker | Runtime::Crio => verdict(&reason, self.args.image.is_some()),
+        };
+        match verdict {
+            Verdict::Answers => Ok(self.let_in(runtime, &socket, reason).await),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// containerd that tries TLS and then plain HTTP tells of the first try alone, even if the second had an
+    /// answer.
+    fn of_containerd(&self, daemon: &Daemon, reason: &str) -> Result<Verdict> {
+        let Verdict::Fails(reason) = verdict(reason, self.args.image.is_some()) else {
+            return Ok(Verdict::Answers);
+        };
+        if runtime::is_stale(&self.root, daemon)? {
+            return Ok(Verdict::Fails(format!(
+                "{reason} (it must be restarted: its settings were changed)"
+            )));
+        }
+        let is_first_of_two = self.args.image.is_none()
+            && reason.contains(PLAIN)
+            && runtime::containerd_tries_plain(&self.root, &self.args.host)?;
+        Ok(if is_first_of_two { Verdict::Answers } else { Verdict::Fails(reason) })
+    }
+
+    /// A registry that answers may still let nobody in, or not with what is stored.
+    async fn let_in(&self, runtime: Runtime, socket: &str, reason: String) -> Verdict {
+        let (host, stored) = (&self.args.host, self.credentials.as_ref());
+        let access = match (runtime, stored) {
+            (Runtime::Docker, Some(stored)) => match docker::refuses(socket, host, stored).await {
+                Ok(true) => Access::Refused,
+                Ok(false) | Err(_) => Access::Open,
+            },
+            (Runtime::Docker, None) if access::asks(&reason) => Access::Wanted,
+            (Runtime::Docker, None) => Access::Open,
+            (Runtime::Containerd | Runtime::Crio, _) => access::of_cri(host, &reason, stored).await,
+        };
+        match access {
+            Access::Open => Verdict::Answers,
+            Access::Wanted => Verdict::Asks,
+            Access::Refused => Verdict::Fails(format!(
+                "the registry refuses the credentials in {KUBELET_CREDENTIALS}: {reason}"
+            )),
+        }
+    }
 }
 
 /// The image's whole name. Its parts go into a request's line as they are.
@@ -75,52 +140,12 @@ fn image(host: &Host, name: Option<&str>) -> Result<String> {
     Ok(image)
 }
 
-async fn pull(
-    root: &Root,
-    runtime: Runtime,
-    image: &str,
-    credentials: Option<&auth::Credentials>,
-) -> Result<()> {
-    let socket = socket(root, runtime)?;
-    match runtime {
-        Runtime::Docker => docker::pull(&socket, image, credentials).await,
-        Runtime::Containerd | Runtime::Crio => cri::pull(&socket, image, credentials).await,
-    }
-}
-
-fn verdict(pulled: Result<()>, wanted: bool) -> Verdict {
-    match pulled {
-        Ok(()) => Verdict::Pulled,
-        Err(error) => {
-            let text = format!("{error:#}");
-            let lower = text.to_lowercase();
-            match !wanted && ANSWERS.iter().any(|answer| lower.contains(answer)) {
-                true => Verdict::Answers,
-                false => Verdict::Fails(text),
-            }
-        }
-    }
-}
-
-/// containerd that tries TLS and then plain HTTP tells of the first try alone, even if the second had an
-/// answer.
-fn of_containerd(
-    root: &Root,
-    daemon: &Daemon,
-    args: &CheckArgs,
-    verdict: Verdict,
-) -> Result<Verdict> {
-    let Verdict::Fails(reason) = verdict else { return Ok(verdict) };
-    if runtime::is_stale(root, daemon)? {
-        return Ok(Verdict::Fails(format!(
-            "{reason} (it must be restarted: its settings were changed)"
-        )));
-    }
-    let insecure = runtime::containerd_trust(root, &args.host)? == Trust::Insecure;
-    Ok(match insecure && args.image.is_none() && reason.contains(PLAIN) {
+fn verdict(reason: &str, wanted: bool) -> Verdict {
+    let lower = reason.to_lowercase();
+    match !wanted && ANSWERS.iter().any(|answer| lower.contains(answer)) {
         true => Verdict::Answers,
-        false => Verdict::Fails(reason),
-    })
+        false => Verdict::Fails(reason.to_owned()),
+    }
 }
 
 fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
@@ -129,6 +154,9 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
         let row = |(runtime, verdict): &(Runtime, Verdict)| match verdict {
             Verdict::Pulled => json!({ "runtime": runtime.to_string(), "result": "pulled" }),
             Verdict::Answers => json!({ "runtime": runtime.to_string(), "result": "answers" }),
+            Verdict::Asks => json!({
+                "runtime": runtime.to_string(), "result": "answers", "credentials": "wanted",
+            }),
             Verdict::Fails(reason) => {
                 json!({ "runtime": runtime.to_string(), "result": "fails", "reason": reason })
             }
@@ -144,6 +172,10 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
                     "{runtime} reaches {host}: name one of its images with --image to pull it"
                 ));
             }
+            Verdict::Asks => say(format_args!(
+                "{runtime} reaches {host}, which asks for credentials: give it some with lateen node registry add \
+                 --auth"
+            )),
             Verdict::Fails(reason) => {
                 say(format_args!("{runtime} does not pull from {host}: {}", printable(reason)));
             }
@@ -153,7 +185,6 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
 
 #[cfg(test)]
 mod tests {
-    use anyhow::anyhow;
     use lateen_registry::Host;
 
     use super::{Verdict, image, verdict};
@@ -166,8 +197,8 @@ mod tests {
             "failed to resolve reference \"r/x\": r/x: not found",
             "unexpected status: 401 Unauthorized",
         ] {
-            assert_eq!(verdict(Err(anyhow!(text)), false), Verdict::Answers, "{text}");
-            assert!(matches!(verdict(Err(anyhow!(text)), true), Verdict::Fails(_)), "{text}");
+            assert_eq!(verdict(text, false), Verdict::Answers, "{text}");
+            assert!(matches!(verdict(text, true), Verdict::Fails(_)), "{text}");
         }
         for text in [
             "http: server gave HTTP response to HTTPS client",
@@ -175,7 +206,7 @@ mod tests {
             "x509: certificate signed by unknown authority",
             "dial tcp: lookup r: no such host",
         ] {
-            assert!(matches!(verdict(Err(anyhow!(text)), false), Verdict::Fails(_)), "{text}");
+            assert!(matches!(verdict(text, false), Verdict::Fails(_)), "{text}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
@@ -28,13 +28,30 @@ impl Daemon {
     /// The daemon of `program` that reads the node's `file`, whose command line can name another file by one
     /// of `flags`.
     pub fn find(root: &Root, program: &str, flags: &[&str], file: &str) -> Option<Daemon> {
-        running(program).into_iter().find(|daemon| {
-            let named = flags.iter().find_map(|flag| daemon.value(flag));
-            // As the daemon sees it: one in a container or another root has files of its own.
-            let path = named.as_deref().unwrap_or(file).trim_start_matches('/');
-            let theirs = Path::new(&format!("/proc/{}/root", daemon.pid)).join(path);
-            same(&theirs, &root.join(file))
+        running(program).into_iter().find(|daemon| match daemon.named(flags, file) {
+            None => is_same_place(&daemon.sees(file), &root.join(file)),
+            Some(named) => is_same(&daemon.sees(&named), &root.join(file)),
         })
+    }
+
+    /// The files that daemons of `program` read, which have this node's `file` before them, in place of it.
+    pub fn other_files(root: &Root, program: &str, flags: &[&str], file: &str) -> Vec<String> {
+        let other = |daemon: Daemon| {
+            let named = daemon.named(flags, file)?;
+            let is_other = !is_same(&daemon.sees(&named), &root.join(file));
+            (is_other && is_same_place(&daemon.sees(file), &root.join(file))).then_some(named)
+        };
+        running(program).into_iter().filter_map(other).collect()
+    }
+
+    /// Another file than `file` that one of `flags` names.
+    fn named(&self, flags: &[&str], file: &str) -> Option<String> {
+        flags.iter().find_map(|flag| self.value(flag)).filter(|named| named != file)
+    }
+
+    /// A path as the daemon sees it: one in a container or another root has files of its own.
+    fn sees(&self, path: &str) -> PathBuf {
+        Path::new(&format!("/proc/{}/root", self.pid)).join(path.trim_start_matches('/'))
     }
 
     /// The value of a flag: `--flag value` or `--flag=value`.
@@ -82,13 +99,18 @@ pub fn running(program: &str) -> Vec<Daemon> {
     pids.filter_map(daemon).collect()
 }
 
-/// Whether two paths lead to one file, or to one folder in which there is no such file.
-fn same(a: &Path, b: &Path) -> bool {
+/// Whether two paths lead to one file.
+fn is_same(a: &Path, b: &Path) -> bool {
     let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    match (identity(a), identity(b)) {
-        (Some(a), Some(b)) => a == b,
-        (None, None) => match (a.parent(), b.parent()) {
-            (Some(a), Some(b)) => identity(a).is_some() && identity(a) == identity(b),
+    identity(a).is_some_and(|a| identity(b) == Some(a))
+}
+
+/// Whether one path, as two see it, leads both to one file, or to where there is no such file yet.
+fn is_same_place(a: &Path, b: &Path) -> bool {
+    match (a.exists(), b.exists()) {
+        (true, true) => is_same(a, b),
+        (false, false) => match (a.parent(), b.parent()) {
+            (Some(a), Some(b)) => is_same_place(a, b),
             _ => false,
         },
         _ => false,
@@ -111,7 +133,7 @@ fn started(pid: i32) -> Option<SystemTime> {
 mod tests {
     use std::path::Path;
 
-    use super::{Daemon, running};
+    use super::{Daemon, is_same, is_same_place, running};
 
     #[test]
     fn flags_have_values_in_both_forms() {
@@ -120,6 +142,26 @@ mod tests {
         assert_eq!(daemon.value("--config-file").as_deref(), Some("/a"));
         assert_eq!(daemon.value("-H").as_deref(), Some("unix:///b"));
         assert_eq!(daemon.value("--config"), None);
+        let named = |file| daemon.named(&["--config-file"], file);
+        assert_eq!((named("/b").as_deref(), named("/a")), (Some("/a"), None));
+    }
+
+    #[test]
+    fn a_place_is_one_for_both_who_see_it_though_its_folder_is_not_there() {
+        let dir = std::env::temp_dir().join(format!("lateen-place-{}", std::process::id()));
+        let (a, b) = (dir.join("a"), dir.join("b"));
+        for folder in [&a, &b] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let file = |root: &Path| root.join("docker/daemon.json");
+        let seen = file(&dir.join("b/../a"));
+        assert!(is_same_place(&file(&a), &seen) && !is_same_place(&file(&a), &file(&b)));
+        assert!(!is_same(&file(&a), &seen), "it is not there");
+        std::fs::create_dir(a.join("docker")).unwrap();
+        assert!(is_same_place(&file(&a), &seen) && !is_same_place(&file(&a), &file(&b)));
+        std::fs::write(file(&a), "{}").unwrap();
+        assert!(is_same(&file(&a), &seen));
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

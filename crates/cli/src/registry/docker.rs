@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::daemon::Daemon;
 use super::files::Root;
-use super::http::{Answer, ask};
+use super::http::{Answer, Request, ask};
 use super::runtime::{Runtime, socket};
 
 const QUICK: Duration = Duration::from_secs(10);
@@ -28,15 +28,15 @@ pub enum Settled {
     Refused,
 }
 
-async fn request(socket: &str, line: &str, headers: &str, within: Duration) -> Result<Answer> {
+async fn request(socket: &str, request: &Request<'_>, within: Duration) -> Result<Answer> {
     let stream = UnixStream::connect(socket).await;
     let stream = stream.with_context(|| format!("cannot reach docker at {socket}"))?;
-    ask(stream, line, headers, within).await.with_context(|| format!("docker at {socket}"))
+    ask(stream, request, within).await.with_context(|| format!("docker at {socket}"))
 }
 
 /// Whether the daemon takes the registry as insecure.
 pub async fn is_insecure(socket: &str, host: &Host) -> Result<bool> {
-    let answer = request(socket, "GET /info", "", QUICK).await?;
+    let answer = request(socket, &Request::local("GET /info"), QUICK).await?;
     let info: Value = serde_json::from_str(&answer.body).context("docker's /info is not JSON")?;
     Ok(info["RegistryConfig"]["IndexConfigs"][host.as_str()]["Secure"] == json!(false))
 }
@@ -57,6 +57,15 @@ pub async fn settle(root: &Root, daemon: &Daemon, host: &Host, insecure: bool) -
         sleep(Duration::from_millis(100)).await;
     }
     Ok(Settled::Refused)
+}
+
+/// Whether the registry refuses credentials, by what it answers when Docker logs in with them.
+pub async fn refuses(socket: &str, host: &Host, credentials: &Credentials) -> Result<bool> {
+    let (user, password) = (&credentials.user, &credentials.password);
+    let body = json!({ "username": user, "password": password, "serveraddress": host.as_str() });
+    let (headers, body) = ("Content-Type: application/json\r\n", body.to_string());
+    let ask = Request { headers, body: &body, ..Request::local("POST /auth") };
+    Ok(request(socket, &ask, PULL).await?.status == 401)
 }
 
 /// Name, and tag or digest; who gives both means the digest.
@@ -80,7 +89,9 @@ pub async fn pull(socket: &str, image: &str, credentials: Option<&Credentials>) 
         format!("X-Registry-Auth: {}\r\n", URL_SAFE.encode(auth.to_string()))
     });
     let line = format!("POST /images/create?fromImage={name}&tag={tag}");
-    let answer = request(socket, &line, &auth.unwrap_or_default(), PULL).await?;
+    let headers = auth.unwrap_or_default();
+    let ask = Request { headers: &headers, ..Request::local(&line) };
+    let answer = request(socket, &ask, PULL).await?;
     let told = answer.body.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let error = |told: Value| {
         let text = told["error"].as_str().or(told["message"].as_str());

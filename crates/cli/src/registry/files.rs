@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::Flock;
+use rustix::fs::XattrFlags;
 
 use crate::output::note;
 use crate::{bounded, lock};
@@ -21,6 +22,8 @@ const BACKUP: &str = ".lateen-";
 const BACKUP_END: &str = ".bak";
 /// As many of a file are kept, and the first one, and the last one that is an original.
 pub const KEPT: usize = 10;
+/// Linux has no longer values of attributes, and no longer lists of their names.
+const ATTRIBUTES: usize = 64 << 10;
 /// So many links may be on the way to a file, as in Linux.
 const LINKS: u32 = 40;
 /// How long a run waits for another one.
@@ -203,7 +206,7 @@ impl Root {
         let folder = place.parent().context("a file is in a folder")?;
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot make the folder of {}", edit.path))?;
-        let owner = fs::metadata(&place).ok();
+        let owner = File::open(&place).ok();
         // Always of one name, so that the next run finds what one that was killed has left.
         let scratch = place.with_file_name(format!(".{}.lateen-new", file_name(&place)?));
         let needs_none = edit.secret || (edit.is_ours && edit.after.is_none());
@@ -260,15 +263,9 @@ fn file_name(path: &Path) -> Result<&str> {
     path.file_name().and_then(|name| name.to_str()).context("a file has a name")
 }
 
-/// Writes a file that is there as a whole or not at all, with the owner and mode of `like`. `scratch` is
-/// beside it; one run has it for itself.
-pub fn put(
-    path: &Path,
-    scratch: &Path,
-    text: &str,
-    like: Option<&fs::Metadata>,
-    mode: u32,
-) -> Result<()> {
+/// Writes a file that is there as a whole or not at all, with the owner, the mode and the extended
+/// attributes of `like`. `scratch` is beside it; one run has it for itself.
+pub fn put(path: &Path, scratch: &Path, text: &str, like: Option<&File>, mode: u32) -> Result<()> {
     // Of a run that was killed.
     let _ = fs::remove_file(scratch);
     let written = fill(scratch, text, like, mode).and_then(|()| Ok(fs::rename(scratch, path)?));
@@ -280,15 +277,33 @@ pub fn put(
     Ok(File::open(folder)?.sync_all()?)
 }
 
-fn fill(path: &Path, text: &str, like: Option<&fs::Metadata>, mode: u32) -> Result<()> {
+fn fill(path: &Path, text: &str, like: Option<&File>, mode: u32) -> Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    if let Some(like) = like {
+    let metadata = like.map(File::metadata).transpose()?;
+    if let Some(like) = &metadata {
         std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()))?;
     }
-    let mode = like.map_or(mode, |like| like.mode() & 0o7777);
+    let mode = metadata.map_or(mode, |like| like.mode() & 0o7777);
     file.set_permissions(Permissions::from_mode(mode))?;
+    // Lists of who may read a file go by its mode. What a file system does not take, it would not have either.
+    if let Some(like) = like {
+        let _ = copy_attributes(like, &file);
+    }
     file.write_all(text.as_bytes())?;
     Ok(file.sync_all()?)
+}
+
+/// Copies extended attributes (xattr(7)): labels of SELinux, lists of who may read, and users' own.
+fn copy_attributes(from: &File, to: &File) -> Result<()> {
+    let mut names = vec![0; ATTRIBUTES];
+    let length = rustix::fs::flistxattr(from, &mut names)?;
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; ATTRIBUTES];
+        let length = rustix::fs::fgetxattr(from, name, &mut value)?;
+        // One that this process may not set does not keep others from being set.
+        let _ = rustix::fs::fsetxattr(to, name, &value[..length], XattrFlags::empty());
+    }
+    Ok(())
 }
 
 impl Edit {

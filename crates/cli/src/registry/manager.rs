@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 
 use super::daemon::{Daemon, running};
-use super::http::ask;
+use super::http::{Request, ask};
 
 const QUICK: Duration = Duration::from_secs(5);
 /// The kubelet starts it again after some seconds, if it has to.
@@ -47,7 +47,7 @@ impl Manager {
         let name = ServerName::try_from("localhost").context("localhost is a name")?;
         let handshake = connector()?.connect(name, stream);
         let stream = tokio::time::timeout(QUICK, handshake).await.context("no TLS in time")??;
-        let answer = ask(stream, "GET /healthz", "", QUICK).await?;
+        let answer = ask(stream, &Request::local("GET /healthz"), QUICK).await?;
         match answer.status {
             200 => Ok(()),
             status => bail!("{}/healthz answers with status {status}", self.address),

@@ -78,9 +78,24 @@ pub fn leftovers(root: &Root, host: &Host, runtimes: &[Runtime]) -> Result<Vec<E
                     && original.with_folder(FOLDER).is_ok_and(|text| text == now)
             })
         };
-        edits.extend(original(root, &path, is_left, |_, _| false)?);
+        let left = original(root, &path, is_left, |_, _| false)?;
+        edits.extend(left.map_or_else(|| made(root, &path), |left| Ok(Some(left)))?);
     }
     Ok(edits)
+}
+
+/// The edit that removes a configuration of containerd that an addition has made and nobody has changed since.
+fn made(root: &Root, path: &str) -> Result<Option<Edit>> {
+    let made = Config::parse("").and_then(|config| config.with_folder(FOLDER))?;
+    let before = root.read(path)?.filter(|now| *now == made);
+    // Of one that was there before, there is a backup.
+    let is_new = root.backups(path).next().is_none();
+    Ok(before.filter(|_| is_new).map(|before| removal(path, before)))
+}
+
+fn removal(path: &str, before: String) -> Edit {
+    let path = path.to_owned();
+    Edit { path, before: Some(before), after: None, mode: 0o644, secret: false, is_ours: true }
 }
 
 /// Whether there is something for containerd in a registry's folder. What was there without the setting, and has been
@@ -121,14 +136,8 @@ fn original(
     let is_given_back = || root.backups(path).any(|backup| backup == before);
     let is_made = || root.backups(path).any(|backup| is_made(&before, &backup));
     let is_made = found.is_none() && is_made() && !is_given_back();
-    Ok((is_made || found.is_some()).then(|| Edit {
-        path: path.to_owned(),
-        before: Some(before),
-        after: found,
-        mode: 0o644,
-        secret: false,
-        is_ours: true,
-    }))
+    let is_left = is_made || found.is_some();
+    Ok(is_left.then(|| Edit { after: found, ..removal(path, before) }))
 }
 
 fn credentials(root: &Root, host: &Host, wish: &Wish) -> Result<Option<Edit>> {

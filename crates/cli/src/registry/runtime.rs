@@ -64,12 +64,27 @@ pub fn present(root: &Root) -> Result<Vec<Runtime>> {
 
 /// The running daemon of a runtime that reads this node's settings.
 pub fn daemon(root: &Root, runtime: Runtime) -> Option<Daemon> {
+    let (program, flags, file) = settings(runtime);
+    Daemon::find(root, program, flags, file)
+}
+
+/// The file that a runtime reads in place of this node's settings, if none of its daemons reads those.
+pub fn other_file(root: &Root, runtime: Runtime) -> Option<String> {
+    let (program, flags, file) = settings(runtime);
+    let others = Daemon::other_files(root, program, flags, file);
+    // A containerd that Docker has started for itself has its file there, and serves nobody else.
+    let is_dockers = |file: &String| file.trim_start_matches("/var").starts_with("/run/docker/");
+    let found = others.into_iter().find(|file| !is_dockers(file));
+    found.filter(|_| daemon(root, runtime).is_none())
+}
+
+/// A runtime's program, by what flags it is told of another file, and the file without them. What CRI-O is to know of
+/// registries is in files that no flag names.
+fn settings(runtime: Runtime) -> (&'static str, &'static [&'static str], &'static str) {
     match runtime {
-        Runtime::Docker => Daemon::find(root, "dockerd", &["--config-file"], DOCKER_SETTINGS),
-        Runtime::Containerd => {
-            Daemon::find(root, "containerd", &["--config", "-c"], CONTAINERD_SETTINGS)
-        }
-        Runtime::Crio => Daemon::find(root, "crio", &["--config", "-c"], "/etc/crio/crio.conf"),
+        Runtime::Docker => ("dockerd", &["--config-file"], DOCKER_SETTINGS),
+        Runtime::Containerd => ("containerd", &["--config", "-c"], CONTAINERD_SETTINGS),
+        Runtime::Crio => ("crio", &[], "/etc/crio/crio.conf"),
     }
 }
 
@@ -81,14 +96,29 @@ pub fn is_stale(root: &Root, daemon: &Daemon) -> Result<bool> {
 
 /// How containerd's files have a registry trusted.
 pub fn containerd_trust(root: &Root, host: &Host) -> Result<Trust> {
+    of_containerd(root, host, Config::inline_trust, hosts::trust)
+}
+
+/// Whether containerd's files have a registry asked without TLS.
+pub fn containerd_tries_plain(root: &Root, host: &Host) -> Result<bool> {
+    of_containerd(root, host, Config::tries_plain, hosts::tries_plain)
+}
+
+/// What the file of containerd that says how a registry is reached has of it: its own, or that of the registry's folder.
+fn of_containerd<T>(
+    root: &Root,
+    host: &Host,
+    inline: fn(&Config, &Host) -> T,
+    of_folder: fn(&str, &Host) -> Result<T, lateen_registry::Error>,
+) -> Result<T> {
     let (_, config) = Containerd::read(root)?.deciding();
     let registries = config.registries();
     if registries == Registries::Inline {
-        return Ok(config.inline_trust(host));
+        return Ok(inline(&config, host));
     }
     let path = format!("{}/hosts.toml", host_folder(root, &registries, host));
     let text = root.read(&path)?.unwrap_or_default();
-    hosts::trust(&text, host).context(path)
+    of_folder(&text, host).context(path)
 }
 
 /// The Unix socket that a runtime answers on.

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 
+use rustix::fs::XattrFlags;
+
 use super::{Edit, Root, read_text};
 
 struct Scratch(PathBuf);
@@ -53,6 +55,25 @@ fn a_changed_file_keeps_its_mode_and_leaves_a_backup() {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o640);
     }
     assert_eq!(scratch.root().names("/etc").len(), 2, "no scratch file is left");
+}
+
+#[test]
+fn a_changed_file_keeps_its_extended_attributes_where_there_are_such() {
+    let scratch = Scratch::new("attributes");
+    let path = scratch.0.join("etc/a.json");
+    fs::write(&path, "old").unwrap();
+    let (name, value) = ("user.ours", b"1".as_slice());
+    let file = fs::File::open(&path).unwrap();
+    if rustix::fs::fsetxattr(&file, name, value, XattrFlags::empty()).is_err() {
+        // Some file systems have none.
+        return;
+    }
+    let backup = scratch.root().write(&edit("/etc/a.json", Some("old"), Some("new")), "T").unwrap();
+    for path in [path, backup.unwrap()] {
+        let mut found = vec![0; 8];
+        let length = rustix::fs::getxattr(&path, name, &mut found).unwrap();
+        assert_eq!(&found[..length], value, "{}", path.display());
+    }
 }
 
 #[test]

@@ -109,6 +109,13 @@ fn containerds_files_come_back() {
         let both = [(HOSTS, Some(text.as_str())), (CONTAINERD_SETTINGS, Some("version = 2\n"))];
         check("hosts", Runtime::Containerd, &both);
     }
+    check("none", Runtime::Containerd, &[(HOSTS, None), (CONTAINERD_SETTINGS, None)]);
+    for server in ["https://r:5000/", "http://r:5000/v2", "https://proxy"] {
+        let text = format!("server = '{server}'\n\n[host.\"http://r:5000\"]\n");
+        for text in [text.as_str(), text.split_once("\n\n").unwrap().0] {
+            check("server", Runtime::Containerd, &[(HOSTS, Some(text))]);
+        }
+    }
     let config = texts(&[
         "# ours\n",
         "version = 2\n",
