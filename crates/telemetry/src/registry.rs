@@ -280,26 +280,31 @@ impl Registry {
 
     /// What has come since the last call, of the series that have changed.
     pub fn changes(&self, out: &mut Exposition) {
-        let mut all = lock(&self.reported);
-        for about in &Metric::ALL {
-            let mut opened = false;
-            for ((metric, labels, _), series) in all.series.iter_mut() {
-                if *metric != about.metric {
-                    continue;
-                }
-                let now = series.value.reading();
-                let Some(change) = now.since(&series.reported) else { continue };
-                series.reported = now;
-                if !std::mem::replace(&mut opened, true) {
-                    out.family(about.name, about.kind, about.help);
-                }
-                let labels = pairs(labels);
-                match change {
-                    Reading::Count(count) => out.sample(about.name, &labels, count),
-                    Reading::Distribution(all) => out.distribution(about.name, &labels, &all),
-                }
+        let mut open = None;
+        for (metric, labels, change) in self.changed() {
+            let about = metric.about();
+            if open.replace(metric) != Some(metric) {
+                out.family(about.name, about.kind, about.help);
+            }
+            let labels = pairs(&labels);
+            match change {
+                Reading::Count(count) => out.sample(about.name, &labels, count),
+                Reading::Distribution(all) => out.distribution(about.name, &labels, &all),
             }
         }
+    }
+
+    /// By metric. Nobody who counts waits for more than one pass over the series.
+    fn changed(&self) -> Vec<(Metric, Labels, Reading)> {
+        let mut changed = Vec::new();
+        for ((metric, labels, _), series) in lock(&self.reported).series.iter_mut() {
+            let now = series.value.reading();
+            let Some(change) = now.since(&series.reported) else { continue };
+            series.reported = now;
+            changed.push((*metric, labels.clone(), change));
+        }
+        changed.sort_by_key(|(metric, ..)| *metric);
+        changed
     }
 
     /// Connections that are open by what [`Registry::changes`] has told so far, under the labels that they began with.

@@ -10,6 +10,7 @@ use lateen_api::xds::{Address, Workload, address};
 use lateen_telemetry::peer::{Peer, unknown};
 use prost::Message;
 use rustc_hash::FxHashMap;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
@@ -78,9 +79,11 @@ impl Peers {
         if let Some(entry) = known.get(&address) {
             return entry.lookup.clone();
         }
-        // A full queue means that the engine is busy: it is asked the next time.
-        if questions.try_send(address).is_err() {
-            return Lookup::Nobody;
+        match questions.try_send(address) {
+            Ok(()) => {}
+            // The engine is busy: it is asked the next time, and what is to be counted waits for that.
+            Err(TrySendError::Full(_)) => return Lookup::Pending,
+            Err(TrySendError::Closed(_)) => return Lookup::Nobody,
         }
         let (asked, used) = (Instant::now(), AtomicU64::new(now));
         known.insert(address, Entry { lookup: Lookup::Pending, asked, used });

@@ -162,6 +162,24 @@ fn a_connection_whose_peer_is_another_at_its_end_stands_no_more() {
     assert_eq!(standing(), Vec::<String>::new());
 }
 
+/// As when all clients of a server come again at once.
+#[test]
+fn peers_that_cannot_be_asked_for_at_once_are_asked_for_at_a_later_tick() {
+    let (traffic, mut asked) = traffic();
+    let clients = (1..=20).map(|last| IpAddr::from([10, 0, 1, last]));
+    let _meters: Vec<_> =
+        clients.map(|client| traffic.open(0, inbound(End::Address(client)), INTERVAL)).collect();
+    let mut answered = 0;
+    while let Ok(client) = asked.try_recv() {
+        traffic.peers.answer(client, Some(&workload())).unwrap();
+        answered += 1;
+        traffic.tick(Instant::now());
+    }
+    assert_eq!(answered, 20);
+    let opened = |labels: &[&str]| values(&traffic, "connections_opened", labels);
+    assert_eq!((opened(&["source_workload=\"client\""]), opened(&[])), (vec![20], vec![20]));
+}
+
 #[test]
 fn what_a_peer_does_waits_until_it_is_known() {
     let (traffic, mut asked) = traffic();
