@@ -30,9 +30,11 @@ struct Course {
     before: usize,
     /// What is told of it, each by its two ends.
     ends: usize,
-    /// Of how many of those each step is not known.
-    unknown: Vec<usize>,
-    /// It is known where anything of it is.
+    /// Of which not all is known.
+    unknown: Vec<bool>,
+    /// Of how many of those each step is lost, if it goes on without them.
+    lost: Vec<usize>,
+    /// It goes on with what is known where scrapes of others are lost.
     is_loose: bool,
     /// Connections that are open at their end.
     open: i64,
@@ -230,35 +232,38 @@ impl Course {
             steps: vec![Step::default(); length],
             before: before as usize,
             ends: 0,
-            unknown: vec![0; length],
+            unknown: vec![false; length],
+            lost: vec![0; length],
             is_loose,
             open: 0,
             is_told: false,
         }
     }
 
-    /// What is between two more ends is part of it, of which some steps are not known; the first that is shown is given.
-    fn ends(&mut self, unknown: impl Iterator<Item = Range<u32>>, first: u32) {
+    /// What is between two more ends is part of it, of which some steps are not known, or lost; the first that is shown
+    /// is given.
+    fn ends(&mut self, unknown: impl Iterator<Item = (Range<u32>, bool)>, first: u32) {
         self.ends += 1;
         let length = self.unknown.len();
         let place = |step: u32| (step.saturating_sub(first) as usize).min(length);
-        let mut hidden = vec![false; length];
-        for Range { start, end } in unknown {
-            if let Some(hidden) = hidden.get_mut(place(start)..place(end)) {
+        let mut lost = vec![false; length];
+        for (Range { start, end }, is_lost) in unknown {
+            let steps = if is_lost && self.is_loose { &mut lost } else { &mut self.unknown };
+            if let Some(hidden) = steps.get_mut(place(start)..place(end)) {
                 hidden.fill(true);
             }
         }
-        for (count, is_hidden) in self.unknown.iter_mut().zip(hidden) {
-            *count += usize::from(is_hidden);
+        for (count, is_lost) in self.lost.iter_mut().zip(lost) {
+            *count += usize::from(is_lost);
         }
     }
 
-    /// Whether each step is known.
+    /// Whether each step is known: of those that are lost, if not all are.
     fn known(&self) -> impl Iterator<Item = bool> {
-        let most = if self.is_loose { self.ends.saturating_sub(1) } else { 0 };
-        let is_known =
-            move |(step, unknown): (usize, &usize)| step >= self.before && *unknown <= most;
-        self.unknown.iter().enumerate().map(is_known)
+        let steps = self.unknown.iter().zip(&self.lost).enumerate();
+        steps.map(|(step, (is_unknown, lost))| {
+            step >= self.before && !is_unknown && (*lost == 0 || *lost < self.ends)
+        })
     }
 
     /// Connections that were open at the end of each step: those at the end of all, without what came later.

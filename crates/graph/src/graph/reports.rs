@@ -98,9 +98,9 @@ impl Reports {
         if key.reporter == Reporter::Source { 0..turn } else { turn..u32::MAX }
     }
 
-    /// The steps of which what is shown between two ends is not known; whether the client's report and the server's are of
-    /// what is asked for. Some may be empty.
-    pub fn unknown(&self, ends: Route, of: [bool; 2]) -> impl Iterator<Item = Range<u32>> {
+    /// The steps of which what is shown between two ends is not known, and whether that is for lost scrapes; whether
+    /// the client's report and the server's are of what is asked for. Some may be empty.
+    pub fn unknown(&self, ends: Route, of: [bool; 2]) -> impl Iterator<Item = (Range<u32>, bool)> {
         let told = self.told.get(&ends);
         let turn = told.map_or(0, Told::turn);
         let [client, server] = told.map_or([None; 2], |told| [told.client, told.server]);
@@ -167,11 +167,11 @@ impl Side {
         }
     }
 
-    /// What it does not know of these steps.
-    fn unknown(self, steps: Range<u32>) -> [Range<u32>; 2] {
+    /// What it does not know of these steps, and whether that is lost.
+    fn unknown(self, steps: Range<u32>) -> [(Range<u32>, bool); 2] {
         let Range { start, end } = steps;
         let after = self.until.saturating_add(1).max(start);
-        [start..self.since.min(end), after..end]
+        [(start..self.since.min(end), false), (after..end, self.is_lost)]
     }
 }
 

@@ -210,11 +210,31 @@ fn no_course_takes_what_is_known_for_all_of_what_it_sums_up() {
             ("workload//one", 1.0, ALL),
             ("workload//one>workload//server#tcp", 1.0, ALL),
             ("workload//server", 2.0, ALL),
-            ("mesh", 2.0, ALL),
         ],
     );
     // Of two clients of one workload.
     courses_beside(&["one-b"], &[("workload//one", 2.0, ALL), ("mesh", 2.0, ALL)]);
+}
+
+#[test]
+fn the_mesh_waits_for_a_proxy_and_goes_on_without_one_that_is_lost() {
+    let fails = NOW - 100;
+    let well = |name| proxy(name, 5.0, end(fails - 400));
+    let lone = failing("one-client", 5.0, fails, f64::MAX);
+    let mut reading = Reading::new(&[lone, well("other-client"), well("other-server")], 200);
+    reading.read(fails, 60);
+    for away in 1..40 {
+        reading.read(fails + away, 1);
+        let course = reading.course("mesh", 90);
+        let about = format!("{away}: {course:?}");
+        let before = course.len().saturating_sub(away as usize + 1);
+        assert!(course[..before].iter().all(|rate| is_true(rate.unwrap() / 2.0)), "{about}");
+        // A part of the first step without it was told.
+        let last = AWAITED(away) as usize;
+        let after = course.iter().skip(before + 1);
+        assert!(last > 0 || after.clone().all(|rate| is_true(rate.unwrap())), "{about}");
+        assert_eq!(course.iter().filter(|rate| rate.is_none()).count(), last, "{about}");
+    }
 }
 
 #[test]
