@@ -40,9 +40,10 @@ pub struct PrecheckCommand {
     /// has it. Lateen's own image is pulled as the installation would, by its imagePullPolicy
     #[arg(long = "pull", value_name = "IMAGE", value_parser = parse_image)]
     pull: Vec<String>,
-    /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST
+    /// Check these nodes over ssh, as root, and no cluster: HOST or USER@HOST. Lateen's own image is pulled where an
+    /// installation's settings name it
     #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
-          conflicts_with_all = ["filename", "set", "revision", "kubeconfig", "context"])]
+          conflicts_with_all = ["kubeconfig", "context"])]
     nodes: Vec<String>,
     /// Start no pods: check only what the API tells of nodes and Services
     #[arg(long, conflicts_with_all = ["pull", "nodes"])]
@@ -74,7 +75,12 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
 /// All nodes at once.
 async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
     let within = Duration::from_secs(args.within);
-    let checks = args.nodes.iter().map(|node| ssh::node(node, &args.pull, within));
+    let mut pull = args.pull.clone();
+    if args.input.is_given() {
+        let image = objects::image(&rendered(&args.input.plan()?)?);
+        pull.push(image.context("the settings install nothing: check --set")?.name);
+    }
+    let checks = args.nodes.iter().map(|node| ssh::node(node, &pull, within));
     let found = futures::future::try_join_all(checks).await?;
     Ok(found.into_iter().flatten().collect())
 }
@@ -254,11 +260,13 @@ mod tests {
             let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(told), "{option} {value}: {error}");
         }
-        for option in ["-f=a", "--set=a=b", "--revision=a", "--kubeconfig=a", "--context=a"] {
+        for option in ["--kubeconfig=a", "--context=a"] {
             let error = Line::try_parse_from(["precheck", "--nodes=n1", option]).err();
             let error = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains("cannot be used with"), "{option}: {error}");
         }
-        assert!(Line::try_parse_from(["precheck", "--within=1", "--pull=r:5000/a:1"]).is_ok());
+        for options in [["--within=1", "--pull=r:5000/a:1"], ["--nodes=n1", "--set=hub=r:5000"]] {
+            assert!(Line::try_parse_from(["precheck"].iter().chain(&options)).is_ok());
+        }
     }
 }

@@ -216,6 +216,9 @@ fn a_node_over_ssh_lays_the_rules_and_says_what_it_cannot_pull() {
         let (code, output) = run(&["--pull", "r.example:5000/a:1"])?;
         assert_eq!(code, 1, "{output}");
         assert!(output.contains("error: node root@n1: "), "{output}");
+        let (code, output) = run(&["--set", "hub=r.example:5000/mesh"])?;
+        assert_eq!(code, 1, "{output}");
+        assert!(output.contains("pull r.example:5000/mesh/lateen:"), "{output}");
         Ok(())
     });
 }

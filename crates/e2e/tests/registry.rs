@@ -692,7 +692,7 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
             assert!(refused.contains(&told), "{refused}");
         }
         lateen(&["add", REGISTRY, "--auth", &password])?;
-        assert!(lateen(&["check", REGISTRY])?.contains("docker reaches"));
+        assert!(lateen(&["check", REGISTRY, "--runtime", "docker"])?.contains("docker reaches"));
         let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(
             check.contains("docker pulls from") && check.contains("containerd pulls from"),

@@ -36,6 +36,11 @@ impl InputArgs {
         !self.filename.is_empty()
     }
 
+    /// Whether something is said of an installation.
+    pub fn is_given(&self) -> bool {
+        self.has_files() || !self.set.is_empty() || self.revision.is_some()
+    }
+
     pub fn revision(&self) -> Option<&str> {
         self.revision.as_deref()
     }

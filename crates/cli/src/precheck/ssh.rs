@@ -43,11 +43,17 @@ pub fn check_name(name: &str) -> Result<String, String> {
 /// How an image is written of which a registry is asked.
 pub const HOW: &str = "write HOST/NAME:TAG or HOST/NAME@DIGEST";
 
+/// Finds a place for the binary from which programs can be started: `/tmp` is often one from which none can.
+const PLACE: &str = "trap 'rm -f \"$f\"' EXIT; for d in /tmp /var/tmp /run \"$HOME\"; do \
+                     f=$(mktemp \"$d/lateen.XXXXXX\" 2>/dev/null) || continue; echo '#!/bin/sh' >\"$f\"; \
+                     chmod 700 \"$f\"; \"$f\" 2>/dev/null && break; rm -f \"$f\"; f=; done; [ -n \"$f\" ] || \
+                     { echo 'no program can be started from /tmp, /var/tmp, /run and $HOME: mount one of them without \
+                     noexec' >&2; exit 97; }";
+
 /// What is run on the node: a line for the kernel, one for the rules, one for each image.
 fn script(pull: &[String]) -> Result<String> {
     let mut script = format!(
-        "f=$(mktemp /tmp/lateen.XXXXXX) || exit 97; trap 'rm -f \"$f\"' EXIT; cat >\"$f\" && chmod 700 \"$f\" || \
-         exit 97; echo \"kernel $(uname -r)\"; r=$(unshare -n \"$f\" {} 2>&1) && echo 'rules ok' || \
+        "{PLACE}; cat >\"$f\" || exit 97; echo \"kernel $(uname -r)\"; r=$(unshare -n \"$f\" {} 2>&1) && echo 'rules ok' || \
          echo \"rules $(echo \"$r\" | tail -n 1)\"",
         RULES.map(|word| format!("'{word}'")).join(" ")
     );
@@ -100,7 +106,7 @@ fn pull_problems(result: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_name, judge_answer, script};
+    use super::{PLACE, check_name, judge_answer, script};
 
     #[test]
     fn a_nodes_answer_becomes_findings() {
@@ -114,6 +120,23 @@ mod tests {
         assert_eq!(found.len(), 4, "{found:?}");
         assert_eq!(found[1], "docker cannot pull r:5000/a:1: x509");
         assert_eq!(texts("").len(), 1, "a node that says nothing is not fine");
+    }
+
+    #[test]
+    fn a_place_is_found_where_programs_can_be_started() {
+        let place = |folders: &str| {
+            let script = PLACE.replace("/tmp /var/tmp /run \"$HOME\"", folders);
+            let mut sh = std::process::Command::new("sh");
+            sh.args(["-c", &format!("{script}; echo \"$f\"")]).output().unwrap()
+        };
+        // Nothing can be made in the first one.
+        let found = place("/proc /tmp");
+        let text = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert!(found.status.success() && text.starts_with("/tmp/lateen."), "{text}");
+        assert!(!std::path::Path::new(text.trim()).exists(), "it is removed at the end");
+        let none = place("/proc");
+        let told = String::from_utf8_lossy(&none.stderr).into_owned();
+        assert!(!none.status.success() && told.contains("without noexec"), "{told}");
     }
 
     #[test]

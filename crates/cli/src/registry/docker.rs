@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
+use super::access;
 use super::daemon::Daemon;
 use super::files::Root;
 use super::http::{Answer, Request, ask};
@@ -65,7 +66,9 @@ pub async fn refuses(socket: &str, host: &Host, credentials: &Credentials) -> Re
     let body = json!({ "username": user, "password": password, "serveraddress": host.as_str() });
     let (headers, body) = ("Content-Type: application/json\r\n", body.to_string());
     let ask = Request { headers, body: &body, ..Request::local("POST /auth") };
-    Ok(request(socket, &ask, PULL).await?.status == 401)
+    let answer = request(socket, &ask, PULL).await?;
+    // Docker tells a registry's 401 as an error of its own as well.
+    Ok(answer.status == 401 || (answer.status != 200 && access::asks(&answer.body)))
 }
 
 /// Name, and tag or digest; who gives both means the digest.
