@@ -151,12 +151,11 @@ impl Inventory {
         Acts::new(snapshot, &self.findings.reaches(), issues, &self.proxies.workloads())
     }
 
-    /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
+    /// A list: `namespaces`, `services`, `workloads` or `applications`; `None` for other names.
     pub fn list(&self, name: &str, query: &str, health: Health<'_>) -> Option<Page> {
         let names: &[&str] = match name {
             "namespaces" => &[],
             "services" | "workloads" | "applications" => &["namespaces", "search"],
-            "config" => &["namespaces", "search", "kind", "actsOn"],
             _ => return None,
         };
         let wanted = match query::of_page(query, names) {
@@ -169,9 +168,23 @@ impl Inventory {
             "services" => json!(self.services(&snapshot, &wanted, health)),
             "workloads" => json!(self.workloads(&snapshot, &wanted, true, health)),
             "applications" => json!(self.workloads(&snapshot, &wanted, false, health)),
-            "config" => json!(self.config(&wanted)),
             _ => return None,
         }))
+    }
+
+    /// The list of configuration: of a selection what acts on it, and which objects `also` names for its id.
+    ///
+    /// # Errors
+    /// If a parameter is wrong, or as `also` says.
+    pub fn config<E: From<String>>(
+        &self,
+        query: &str,
+        also: impl FnOnce(&str) -> Result<BTreeSet<ObjectRef>, E>,
+    ) -> Result<Page, E> {
+        let names = ["namespaces", "search", "kind", "actsOn"];
+        let wanted = Wanted::of(query::of_page(query, &names)?);
+        let also = wanted.acts_on.as_deref().map(also).transpose()?;
+        Ok(Page::json(&self.objects(&wanted, &also.unwrap_or_default())))
     }
 
     fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Rows<Item> {
@@ -237,7 +250,7 @@ impl Inventory {
         })
     }
 
-    fn config(&self, wanted: &Wanted<'_>) -> Rows<Value> {
+    fn objects(&self, wanted: &Wanted<'_>, also: &BTreeSet<ObjectRef>) -> Rows<Value> {
         let verdicts = self.findings.verdicts();
         let acts = wanted.acts_on.as_ref().map(|_| self.acts());
         let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
@@ -245,7 +258,9 @@ impl Inventory {
             let kind = key.kind.kind.to_lowercase();
             wanted.fits(&key.namespace, &key.name)
                 && (wanted.kind.is_empty() || kind == wanted.kind)
-                && acting.as_ref().is_none_or(|acting| acting.contains(key))
+                && acting
+                    .as_ref()
+                    .is_none_or(|acting| acting.contains(key) || also.contains(&key.object_ref()))
         });
         let row = |(key, facts): (Key, Facts)| {
             let object = key.object_ref();

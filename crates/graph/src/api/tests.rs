@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use lateen_runtime::admin::Page;
-use lateen_runtime::pages::Ask;
+use lateen_runtime::pages::{Ask, Reader, Secret, User};
 use lateen_telemetry::Flag;
 
-use super::{About, Connection, Inventory, Key, STEP, Store, Traffic, duration, pages, youth};
+use super::{
+    About, Connection, Inventory, Key, Parameters, STEP, Selection, Store, Traffic, duration,
+    pages, youth,
+};
+use crate::connection::Object;
+use crate::graph::BLACK_HOLE;
 use crate::key::tests::tcp;
 use crate::key::{Party, Service};
 use crate::point::Point;
@@ -149,6 +154,62 @@ fn nobody_has_a_course_or_logs_of_what_is_not_there() {
         assert!(status == 404 && body.contains("there is no \\\"workload/shop/gone\\\""), "{body}");
         assert_eq!(get(&path, "id=mesh").0, 200, "{page}");
     }
+}
+
+fn jane(namespaces: &[&str]) -> Reader {
+    let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+    Reader::User(User {
+        name: "jane".into(),
+        groups: Vec::new(),
+        token: Secret::new("t"),
+        namespaces: Some(Arc::new(namespaces)),
+    })
+}
+
+/// A clerk whose way to the ledger a route leads nowhere.
+fn lost() -> Arc<Traffic> {
+    let traffic = Traffic::new(1 << 20);
+    let label = |name: &str| {
+        Some(match name {
+            "reporter" => "source",
+            "request_protocol" => "tcp",
+            "response_flags" => "UH",
+            "source_workload" => "clerk",
+            "source_workload_namespace" => "bank",
+            "destination_service_name" => BLACK_HOLE,
+            _ => return None,
+        })
+    };
+    let route = Object {
+        kind: "VirtualService".into(),
+        group: "networking.istio.io".into(),
+        namespace: "bank".into(),
+        name: "broken".into(),
+    };
+    let now = crate::collect::seconds();
+    let proxy = "sidecar~10.0.0.1~clerk-1.bank~";
+    let one = Connection::read(Default::default(), proxy, now * 1000);
+    traffic.recent().add(label, Connection { route: Some(route), ..one });
+    let key = Key::read(label, &mut Texts::default()).unwrap();
+    traffic.now().add(now, key, &Point { opened: 1, closed: 1, ..Point::default() });
+    traffic
+}
+
+#[test]
+fn a_route_acts_on_whose_connections_it_leads_nowhere() {
+    let (traffic, owner) = (lost(), Reader::Owner);
+    let acting = |id: &str, reader: &Reader| {
+        let chosen = Selection::of(&traffic, &Parameters::default(), id, reader);
+        let objects = chosen.map_err(|refusal| refusal.message).unwrap().led_nowhere(&traffic);
+        objects.into_iter().map(|object| object.to_string()).collect::<Vec<_>>()
+    };
+    let edge = "workload/bank/clerk>blackHole//BlackHoleCluster#tcp";
+    for id in [edge, "workload/bank/clerk", "blackHole//BlackHoleCluster", "namespace/bank"] {
+        assert_eq!(acting(id, &owner), ["VirtualService bank/broken"], "{id}");
+        assert_eq!(acting(id, &jane(&["bank"])), ["VirtualService bank/broken"], "{id}");
+        assert_eq!(acting(id, &jane(&["shop"])), [""; 0], "{id}");
+    }
+    assert_eq!(acting("workload/bank/other", &owner), [""; 0]);
 }
 
 #[test]
