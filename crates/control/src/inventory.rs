@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use lateen_api::issue::ObjectRef;
+use lateen_api::kinds::{KINDS, Source};
 use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::service::{Labels, Registry, Service};
@@ -83,7 +84,7 @@ struct Instances {
 struct Wanted<'q> {
     namespaces: Option<BTreeSet<Cow<'q, str>>>,
     search: String,
-    kind: String,
+    kind: Cow<'q, str>,
     acts_on: Option<Cow<'q, str>>,
 }
 
@@ -183,8 +184,9 @@ impl Inventory {
     ) -> Result<Page, E> {
         let names = ["namespaces", "search", "kind", "actsOn"];
         let wanted = Wanted::of(query::of_page(query, &names)?);
+        let kind = Some(&*wanted.kind).filter(|kind| !kind.is_empty()).map(listed).transpose()?;
         let also = wanted.acts_on.as_deref().map(also).transpose()?;
-        Ok(Page::json(&self.objects(&wanted, &also.unwrap_or_default())))
+        Ok(Page::json(&self.objects(&wanted, kind, &also.unwrap_or_default())))
     }
 
     fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Rows<Item> {
@@ -250,14 +252,18 @@ impl Inventory {
         })
     }
 
-    fn objects(&self, wanted: &Wanted<'_>, also: &BTreeSet<ObjectRef>) -> Rows<Value> {
+    fn objects(
+        &self,
+        wanted: &Wanted<'_>,
+        kind: Option<&str>,
+        also: &BTreeSet<ObjectRef>,
+    ) -> Rows<Value> {
         let verdicts = self.findings.verdicts();
         let acts = wanted.acts_on.as_ref().map(|_| self.acts());
         let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
         let shown = self.findings.objects().into_iter().filter(|(key, _)| {
-            let kind = key.kind.kind.to_lowercase();
             wanted.fits(&key.namespace, &key.name)
-                && (wanted.kind.is_empty() || kind == wanted.kind)
+                && kind.is_none_or(|kind| kind == key.kind.kind)
                 && acting
                     .as_ref()
                     .is_none_or(|acting| acting.contains(key) || also.contains(&key.object_ref()))
@@ -280,6 +286,15 @@ impl<T> Rows<T> {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// The kind of this name, in whatever case, of which the list of configuration may have objects.
+fn listed(name: &str) -> Result<&'static str, String> {
+    let all = || KINDS.iter().filter(|kind| kind.source == Source::Istio).map(|kind| kind.kind);
+    all().find(|kind| kind.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let known = all().collect::<Vec<_>>().join(", ");
+        format!("kind {} is not known: use {known}", query::short(name))
+    })
 }
 
 /// A row of the list of configuration.
@@ -309,7 +324,7 @@ impl<'q> Wanted<'q> {
         Self {
             namespaces: get("namespaces").map(split),
             search: get("search").unwrap_or_default().to_lowercase(),
-            kind: get("kind").unwrap_or_default().to_lowercase(),
+            kind: get("kind").unwrap_or_default(),
             acts_on: get("actsOn"),
         }
     }
@@ -327,9 +342,12 @@ fn namespaces(snapshot: &Snapshot, health: Health<'_>) -> Vec<Value> {
             Some("disabled") => "disabled",
             _ => "unset",
         };
-        let revision = labels.get("istio.io/rev");
-        let health = health(&format!("namespace/{name}"));
-        json!({ "name": name, "injection": injection, "revision": revision, "health": health })
+        let mut row = json!({ "name": name, "injection": injection });
+        if let Some(revision) = labels.get("istio.io/rev") {
+            row["revision"] = json!(revision);
+        }
+        row["health"] = health(&format!("namespace/{name}"));
+        row
     };
     snapshot.namespaces().map(row).collect()
 }

@@ -183,7 +183,11 @@ fn config_page(
 ) -> Result<Page, Refusal> {
     inventory.config(query, |id| {
         let chosen = Selection::of(traffic, &Parameters::default(), id, reader)?;
-        Ok::<_, Refusal>(chosen.led_nowhere(traffic))
+        let seen = Query { confined_to: reader.confined_to().cloned(), ..chosen.graph.clone() };
+        if chosen.is_known(traffic, inventory) || has_traffic(&traffic.now(), id, &seen) {
+            return Ok(chosen.led_nowhere(traffic));
+        }
+        Err(Refusal::unknown(id))
     })
 }
 

@@ -52,6 +52,7 @@ fn what_is_there_is_listed() {
     let namespaces = get("namespaces", "");
     assert_eq!(namespaces["namespaces"][0]["injection"], "enabled");
     assert_eq!(namespaces["namespaces"][0]["health"], "health of namespace/shop");
+    assert_eq!(namespaces["namespaces"][0].get("revision"), None, "it has none");
     let services = get("services", "");
     let ids: Vec<&str> = services["items"]
         .as_array()
@@ -113,7 +114,7 @@ fn parameters_that_a_list_does_not_take_are_refused() {
 }
 
 #[test]
-fn of_configuration_there_is_what_acts_and_what_traffic_tells_of() {
+fn of_configuration_there_are_istios_kinds_and_what_traffic_tells_of() {
     let findings = Arc::<Findings>::default();
     let facts = Facts { generation: None, created: 0, status: Value::Null, reach: Arc::default() };
     let key = |kind: &str, name: &str| {
@@ -137,6 +138,8 @@ fn of_configuration_there_is_what_acts_and_what_traffic_tells_of() {
     assert_eq!(get("kind=virtualservice"), Ok(vec!["broken".to_owned()]));
     assert_eq!(get("actsOn=workload/shop/client"), Ok(vec!["broken".to_owned()]));
     for (query, said) in [
+        ("kind=Nope", "kind \"Nope\" is not known: use "),
+        ("kind=Pod", "VirtualService"),
         ("actsOn=workload/shop/nope", "there is no workload/shop/nope"),
         ("actson=mesh", "it takes namespaces, search, kind, actsOn"),
     ] {

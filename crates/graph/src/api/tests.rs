@@ -213,6 +213,30 @@ fn a_route_acts_on_whose_connections_it_leads_nowhere() {
 }
 
 #[test]
+fn nothing_is_told_to_act_on_what_is_not_there_for_a_reader() {
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let pages = pages(lost(), about, Inventory::default());
+    let status = |id: &str, reader: Reader| {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("actsOn", id).finish();
+        let ask = Ask { reader, ..Ask::get("/api/v1/config", &query) };
+        pages.answer(&ask).now_or_never().unwrap().unwrap().status
+    };
+    let edge = "workload/bank/clerk>blackHole//BlackHoleCluster#tcp";
+    for (id, all, bank, shop) in [
+        ("mesh", 200, 200, 200),
+        (edge, 200, 200, 404),
+        ("app/bank/", 200, 200, 404),
+        ("workload/bank/clerk", 200, 200, 404),
+        ("workload/bank/nope", 404, 404, 404),
+        ("workload/nope/nope", 404, 404, 404),
+    ] {
+        let told = [Reader::Owner, jane(&["bank"]), jane(&["shop"])].map(|one| status(id, one));
+        assert_eq!(told, [all, bank, shop], "{id}");
+    }
+}
+
+#[test]
 fn a_series_ends_with_the_last_step_that_is_over() {
     let (_, body) = get("/api/v1/series", "id=mesh&duration=60");
     let series: serde_json::Value = serde_json::from_str(&body).unwrap();
