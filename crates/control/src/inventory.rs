@@ -125,6 +125,11 @@ impl Inventory {
         notices
     }
 
+    /// The namespaces of the mesh.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.published.snapshot().namespaces().map(|(name, _)| name.clone()).collect()
+    }
+
     /// To be asked about names and addresses by a reader who may look into these namespaces only, if they are given.
     pub fn known(&self, only: Option<&Arc<BTreeSet<String>>>) -> Known {
         Known::new(self.published.snapshot(), only.cloned())

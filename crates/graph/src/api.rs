@@ -166,6 +166,24 @@ fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
     (begun > since).then(|| format!("the control plane began less than {age} s ago{what}"))
 }
 
+/// Which of the namespaces that are asked for are none, `mesh` being those that are known; whether there is one, nobody
+/// is told who may not look into it. Where no control plane is asked none is known.
+fn missing(
+    asked: &BTreeSet<String>,
+    mesh: &BTreeSet<String>,
+    store: &Store,
+    reader: &Reader,
+) -> Option<String> {
+    let is_there = |name: &String| match reader.confined_to() {
+        Some(namespaces) => namespaces.contains(name),
+        None => mesh.contains(name) || store.keys().any(|key| key.touches(name)),
+    };
+    let names: Vec<&str> =
+        asked.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+    let is_told = !mesh.is_empty() && !names.is_empty();
+    is_told.then(|| format!("there is no namespace {} that you may see", names.join(" or ")))
+}
+
 /// One of the control plane's lists, with the health that the traffic tells of.
 fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
     let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
@@ -217,6 +235,9 @@ fn graph_page(
         let query = parameters.graph(&store, reader)?;
         let is_past = query.at < store.range().1.saturating_sub(1);
         let mut notices = notices(traffic, &store, inventory, reader);
+        if let Some(asked) = &query.namespaces {
+            notices.extend(missing(asked, &inventory.namespaces(), &store, reader));
+        }
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
             notices.extend(youth(&store, query.first(), graph.edges.is_empty()));

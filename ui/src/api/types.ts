@@ -76,7 +76,7 @@ export interface Graph {
   /** In a stable order. */
   nodes: Node[];
   edges: Edge[];
-  /** What could not be shown, such as namespaces that the reader may not see. */
+  /** What could not be shown, such as namespaces that the reader may not see, or that are none. */
   notices: string[];
 }
 

@@ -1,5 +1,6 @@
 //! What is asked for, and what is said of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -234,6 +235,33 @@ fn nothing_is_told_to_act_on_what_is_not_there_for_a_reader() {
         let told = [Reader::Owner, jane(&["bank"]), jane(&["shop"])].map(|one| status(id, one));
         assert_eq!(told, [all, bank, shop], "{id}");
     }
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_told_from_one_without_traffic() {
+    let names = |names: &[&str]| -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    };
+    let (traffic, mesh) = (lost(), names(&["bank", "shop"]));
+    let said = |asked: &[&str], reader: &Reader| {
+        let asked = names(asked);
+        super::missing(&asked, &mesh, &traffic.now(), reader).unwrap_or_default()
+    };
+    let (owner, none) = (Reader::Owner, "there is no namespace nope that you may see");
+    assert_eq!(said(&["bank", "shop"], &owner), "");
+    assert_eq!(said(&["shop", "nope"], &owner), none);
+    let both = "there is no namespace nope or shopp that you may see";
+    assert_eq!(said(&["nope", "shopp"], &owner), both);
+    // Whether there is one is told to nobody who may not see it.
+    let other = "there is no namespace bank that you may see";
+    assert_eq!(said(&["bank"], &jane(&["shop"])), other);
+    assert_eq!(said(&["nope"], &jane(&["shop"])), none);
+    assert_eq!(said(&["shop"], &jane(&["shop"])), "");
+    let by =
+        |mesh: &[&str], name| super::missing(&names(&[name]), &names(mesh), &traffic.now(), &owner);
+    assert_eq!(by(&["shop"], "bank"), None, "it has had traffic");
+    assert_eq!(by(&["shop"], "nope").as_deref(), Some(none));
+    assert_eq!(by(&[], "nope"), None, "no control plane is asked");
 }
 
 #[test]
