@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use lateen_api::issue::ObjectRef;
+use lateen_api::kinds::{KINDS, Source};
 use lateen_api::resource::Key;
 use lateen_model::Snapshot;
 use lateen_model::service::{Labels, Registry, Service};
@@ -83,7 +84,7 @@ struct Instances {
 struct Wanted<'q> {
     namespaces: Option<BTreeSet<Cow<'q, str>>>,
     search: String,
-    kind: String,
+    kind: Cow<'q, str>,
     acts_on: Option<Cow<'q, str>>,
 }
 
@@ -124,6 +125,11 @@ impl Inventory {
         notices
     }
 
+    /// The namespaces of the mesh.
+    pub fn namespaces(&self) -> BTreeSet<String> {
+        self.published.snapshot().namespaces().map(|(name, _)| name.clone()).collect()
+    }
+
     /// To be asked about names and addresses by a reader who may look into these namespaces only, if they are given.
     pub fn known(&self, only: Option<&Arc<BTreeSet<String>>>) -> Known {
         Known::new(self.published.snapshot(), only.cloned())
@@ -151,12 +157,11 @@ impl Inventory {
         Acts::new(snapshot, &self.findings.reaches(), issues, &self.proxies.workloads())
     }
 
-    /// A list: `namespaces`, `services`, `workloads`, `applications` or `config`; `None` for other names.
+    /// A list: `namespaces`, `services`, `workloads` or `applications`; `None` for other names.
     pub fn list(&self, name: &str, query: &str, health: Health<'_>) -> Option<Page> {
         let names: &[&str] = match name {
             "namespaces" => &[],
             "services" | "workloads" | "applications" => &["namespaces", "search"],
-            "config" => &["namespaces", "search", "kind", "actsOn"],
             _ => return None,
         };
         let wanted = match query::of_page(query, names) {
@@ -169,9 +174,24 @@ impl Inventory {
             "services" => json!(self.services(&snapshot, &wanted, health)),
             "workloads" => json!(self.workloads(&snapshot, &wanted, true, health)),
             "applications" => json!(self.workloads(&snapshot, &wanted, false, health)),
-            "config" => json!(self.config(&wanted)),
             _ => return None,
         }))
+    }
+
+    /// The list of configuration: of a selection what acts on it, and which objects `also` names for its id.
+    ///
+    /// # Errors
+    /// If a parameter is wrong, or as `also` says.
+    pub fn config<E: From<String>>(
+        &self,
+        query: &str,
+        also: impl FnOnce(&str) -> Result<BTreeSet<ObjectRef>, E>,
+    ) -> Result<Page, E> {
+        let names = ["namespaces", "search", "kind", "actsOn"];
+        let wanted = Wanted::of(query::of_page(query, &names)?);
+        let kind = Some(&*wanted.kind).filter(|kind| !kind.is_empty()).map(listed).transpose()?;
+        let also = wanted.acts_on.as_deref().map(also).transpose()?;
+        Ok(Page::json(&self.objects(&wanted, kind, &also.unwrap_or_default())))
     }
 
     fn services(&self, snapshot: &Snapshot, wanted: &Wanted<'_>, health: Health<'_>) -> Rows<Item> {
@@ -237,15 +257,21 @@ impl Inventory {
         })
     }
 
-    fn config(&self, wanted: &Wanted<'_>) -> Rows<Value> {
+    fn objects(
+        &self,
+        wanted: &Wanted<'_>,
+        kind: Option<&str>,
+        also: &BTreeSet<ObjectRef>,
+    ) -> Rows<Value> {
         let verdicts = self.findings.verdicts();
         let acts = wanted.acts_on.as_ref().map(|_| self.acts());
         let acting = wanted.acts_on.as_ref().zip(acts.as_ref()).map(|(id, acts)| acts.on(id));
         let shown = self.findings.objects().into_iter().filter(|(key, _)| {
-            let kind = key.kind.kind.to_lowercase();
             wanted.fits(&key.namespace, &key.name)
-                && (wanted.kind.is_empty() || kind == wanted.kind)
-                && acting.as_ref().is_none_or(|acting| acting.contains(key))
+                && kind.is_none_or(|kind| kind == key.kind.kind)
+                && acting
+                    .as_ref()
+                    .is_none_or(|acting| acting.contains(key) || also.contains(&key.object_ref()))
         });
         let row = |(key, facts): (Key, Facts)| {
             let object = key.object_ref();
@@ -265,6 +291,15 @@ impl<T> Rows<T> {
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+/// The kind of this name, in whatever case, of which the list of configuration may have objects.
+fn listed(name: &str) -> Result<&'static str, String> {
+    let all = || KINDS.iter().filter(|kind| kind.source == Source::Istio).map(|kind| kind.kind);
+    all().find(|kind| kind.eq_ignore_ascii_case(name)).ok_or_else(|| {
+        let known = all().collect::<Vec<_>>().join(", ");
+        format!("kind {} is not known: use {known}", query::short(name))
+    })
 }
 
 /// A row of the list of configuration.
@@ -294,7 +329,7 @@ impl<'q> Wanted<'q> {
         Self {
             namespaces: get("namespaces").map(split),
             search: get("search").unwrap_or_default().to_lowercase(),
-            kind: get("kind").unwrap_or_default().to_lowercase(),
+            kind: get("kind").unwrap_or_default(),
             acts_on: get("actsOn"),
         }
     }
@@ -312,9 +347,12 @@ fn namespaces(snapshot: &Snapshot, health: Health<'_>) -> Vec<Value> {
             Some("disabled") => "disabled",
             _ => "unset",
         };
-        let revision = labels.get("istio.io/rev");
-        let health = health(&format!("namespace/{name}"));
-        json!({ "name": name, "injection": injection, "revision": revision, "health": health })
+        let mut row = json!({ "name": name, "injection": injection });
+        if let Some(revision) = labels.get("istio.io/rev") {
+            row["revision"] = json!(revision);
+        }
+        row["health"] = health(&format!("namespace/{name}"));
+        row
     };
     snapshot.namespaces().map(row).collect()
 }

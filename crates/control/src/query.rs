@@ -42,7 +42,7 @@ pub fn not_taken(name: &str, names: &[&str]) -> String {
     format!("{name} is not a parameter of this page: it takes {}", names.join(", "))
 }
 
-/// A name as it is repeated: whoever gave it may have given any.
-fn short(name: &str) -> String {
+/// A name, or a value, as it is repeated: whoever gave it may have given any.
+pub(crate) fn short(name: &str) -> String {
     format!("{:?}", name.chars().take(NAMED).collect::<String>())
 }

@@ -5,9 +5,11 @@ mod failures;
 mod parameters;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use lateen_api::issue::ObjectRef;
 use lateen_control::Inventory;
 use lateen_control::known::Known;
 use lateen_runtime::admin::Page;
@@ -57,6 +59,7 @@ pub fn pages(traffic: Arc<Traffic>, about: About, inventory: Inventory) -> Arc<d
             "series" => series_page(&traffic, &inventory, query, reader),
             "failures" => failures_page(&traffic, &inventory, query, reader),
             "logs" => logs_page(&traffic, &inventory, query, reader),
+            "config" => config_page(&traffic, &inventory, query, reader),
             list => Ok(list_page(&traffic, &inventory, list, query)?),
         };
         Some(match page {
@@ -163,12 +166,47 @@ fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
     (begun > since).then(|| format!("the control plane began less than {age} s ago{what}"))
 }
 
+/// Which of the namespaces that are asked for are none, `mesh` being those that are known; whether there is one, nobody
+/// is told who may not look into it. Where no control plane is asked none is known.
+fn missing(
+    asked: &BTreeSet<String>,
+    mesh: &BTreeSet<String>,
+    store: &Store,
+    reader: &Reader,
+) -> Option<String> {
+    let is_there = |name: &String| match reader.confined_to() {
+        Some(namespaces) => namespaces.contains(name),
+        None => mesh.contains(name) || store.keys().any(|key| key.touches(name)),
+    };
+    let names: Vec<&str> =
+        asked.iter().filter(|name| !is_there(name)).map(String::as_str).collect();
+    let is_told = !mesh.is_empty() && !names.is_empty();
+    is_told.then(|| format!("there is no namespace {} that you may see", names.join(" or ")))
+}
+
 /// One of the control plane's lists, with the health that the traffic tells of.
 fn list_page(traffic: &Traffic, inventory: &Inventory, list: &str, query: &str) -> Option<Page> {
     let r#type = if list == "applications" { GraphType::App } else { GraphType::Workload };
     let healths = OnceCell::new();
     inventory
         .list(list, query, &|id| healths.get_or_init(|| lately(traffic, inventory, r#type)).get(id))
+}
+
+/// Of a selection also what its traffic tells of: on a way that leads nowhere there is no service that is acted on.
+fn config_page(
+    traffic: &Traffic,
+    inventory: &Inventory,
+    query: &str,
+    reader: &Reader,
+) -> Result<Page, Refusal> {
+    inventory.config(query, |id| {
+        let chosen = Selection::of(traffic, &Parameters::default(), id, reader)?;
+        let seen = Query { confined_to: reader.confined_to().cloned(), ..chosen.graph.clone() };
+        if chosen.is_known(traffic, inventory) || has_traffic(&traffic.now(), id, &seen) {
+            return Ok(chosen.led_nowhere(traffic));
+        }
+        Err(Refusal::unknown(id))
+    })
 }
 
 /// How all were in the last minute, also services that nobody reached.
@@ -197,6 +235,9 @@ fn graph_page(
         let query = parameters.graph(&store, reader)?;
         let is_past = query.at < store.range().1.saturating_sub(1);
         let mut notices = notices(traffic, &store, inventory, reader);
+        if let Some(asked) = &query.namespaces {
+            notices.extend(missing(asked, &inventory.namespaces(), &store, reader));
+        }
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
             notices.extend(youth(&store, query.first(), graph.edges.is_empty()));
@@ -284,17 +325,37 @@ impl<'r> Selection<'r> {
         reader: &'r Reader,
     ) -> Result<Self, Refusal> {
         let parameters = Parameters::read(query, parameters::SELECTION)?;
-        let id = parameters.id()?.to_owned();
-        let graph = parameters.graph_of(&id, &traffic.now(), reader)?;
-        let graph = Query { confined_to: None, ..graph };
-        let until = milliseconds(graph.at + 1);
-        let chosen = Self { id, graph, reader, until, limit: parameters.limit(ROWS)? };
-        let has_traffic = || traffic.now().keys().any(|key| chosen.has(key));
-        let has_ended = || !chosen.newest(traffic, 1).is_empty();
-        if !(is_of_mesh(inventory, &chosen.id, reader) || has_traffic() || has_ended()) {
+        let chosen = Self::of(traffic, &parameters, parameters.id()?, reader)?;
+        if !chosen.is_known(traffic, inventory) {
             return Err(Refusal::unknown(&chosen.id));
         }
         Ok(chosen)
+    }
+
+    fn of(
+        traffic: &Traffic,
+        parameters: &Parameters<'_>,
+        id: &str,
+        reader: &'r Reader,
+    ) -> Result<Self, Refusal> {
+        let graph = parameters.graph_of(id, &traffic.now(), reader)?;
+        let graph = Query { confined_to: None, ..graph };
+        let (until, limit) = (milliseconds(graph.at + 1), parameters.limit(ROWS)?);
+        Ok(Self { id: id.to_owned(), graph, reader, until, limit })
+    }
+
+    /// Whether there is such a thing for this reader, or was in the last hour.
+    fn is_known(&self, traffic: &Traffic, inventory: &Inventory) -> bool {
+        let has_traffic = || traffic.now().keys().any(|key| self.has(key));
+        let has_ended = || !self.newest(traffic, 1).is_empty();
+        is_of_mesh(inventory, &self.id, self.reader) || has_traffic() || has_ended()
+    }
+
+    /// What led connections of it to no service.
+    fn led_nowhere(&self, traffic: &Traffic) -> BTreeSet<ObjectRef> {
+        let any = |key: &Key| is_lost(key) && self.has(key);
+        let rows = traffic.recent().newest(any, |_, one| one.route.is_some(), self.until, ROWS);
+        rows.iter().filter_map(|(_, one)| one.route.as_ref().map(ObjectRef::from)).collect()
     }
 
     /// The newest of them, of which nobody waits for what is made.

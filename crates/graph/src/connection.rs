@@ -69,6 +69,13 @@ impl From<&ObjectRef> for Object {
     }
 }
 
+impl From<&Object> for ObjectRef {
+    fn from(object: &Object) -> Self {
+        let Object { kind, group, namespace, name } = object.clone();
+        Self { group, kind, namespace, name }
+    }
+}
+
 impl Connection {
     /// Of the proxy with this node id. `now` is the receiver's time in milliseconds: it counts where the proxy's clock
     /// is far off.

@@ -214,6 +214,10 @@ impl Key {
         all.into_iter().map(|namespace| &**namespace).filter(|namespace| !namespace.is_empty())
     }
 
+    pub fn touches(&self, namespace: &str) -> bool {
+        self.namespaces().any(|one| one == namespace)
+    }
+
     /// Whether it touches one of these namespaces, and no others.
     pub fn is_within(&self, namespaces: &BTreeSet<String>) -> bool {
         let mut all = self.namespaces().peekable();

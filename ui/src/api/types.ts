@@ -19,6 +19,7 @@
 //
 // SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.
+// actsOn gives, besides, what led connections of the selection nowhere in the last hour.
 // Every answer that is not 2xx is a Problem. A missing or refused token is 401, a missing right 403; a parameter that
 // is not known, or a value that is not allowed, is 400; an id that nothing in the mesh has, and no traffic of the last
 // hour, is 404. Behind `lateen dashboard`, 424 says that the reader's token for the cluster has ended.
@@ -75,7 +76,7 @@ export interface Graph {
   /** In a stable order. */
   nodes: Node[];
   edges: Edge[];
-  /** What could not be shown, such as namespaces that the reader may not see. */
+  /** What could not be shown, such as namespaces that the reader may not see, or that are none. */
   notices: string[];
 }
 

@@ -40,6 +40,7 @@ export function ConfigTab({ id, at }: OfGraph) {
     load: (key, abort) => api.get(`/config${key}`, abort),
     interval: () => 30_000,
   });
+  if (error?.status === 404) return <Gone />;
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="configuration" />;
   if (data.items.length === 0) return <p class="muted">No Istio object acts on this.</p>;

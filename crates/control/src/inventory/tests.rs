@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use lateen_api::kinds::{by_kind, split_api_version};
-use lateen_api::resource::parse;
+use lateen_api::resource::{Key, parse};
 use lateen_model::{Change, World};
 use serde_json::{Value, json};
 
-use super::{Findings, Inventory, Proxies};
+use super::{Facts, Findings, Inventory, Proxies};
 use crate::published::Published;
 use crate::pushes::Making;
 
@@ -52,6 +52,7 @@ fn what_is_there_is_listed() {
     let namespaces = get("namespaces", "");
     assert_eq!(namespaces["namespaces"][0]["injection"], "enabled");
     assert_eq!(namespaces["namespaces"][0]["health"], "health of namespace/shop");
+    assert_eq!(namespaces["namespaces"][0].get("revision"), None, "it has none");
     let services = get("services", "");
     let ids: Vec<&str> = services["items"]
         .as_array()
@@ -104,12 +105,46 @@ fn parameters_that_a_list_does_not_take_are_refused() {
         ("workloads", "namespace=shop", "it takes namespaces, search"),
         ("services", "kind=Service", "it takes namespaces, search"),
         ("applications", "search=a&search=b", "is given twice"),
-        ("config", "actson=mesh", "it takes namespaces, search, kind, actsOn"),
         ("namespaces", "search=shop", "takes no parameters"),
     ] {
         let page = inventory.list(list, query, &|_| Value::Null).unwrap();
         let body = String::from_utf8(page.body).unwrap();
         assert!(page.status == 400 && body.contains(said), "{list}?{query}: {body}");
+    }
+}
+
+#[test]
+fn of_configuration_there_are_istios_kinds_and_what_traffic_tells_of() {
+    let findings = Arc::<Findings>::default();
+    let facts = Facts { generation: None, created: 0, status: Value::Null, reach: Arc::default() };
+    let key = |kind: &str, name: &str| {
+        let kind = by_kind("networking.istio.io", kind).unwrap();
+        Key { kind, namespace: "shop".to_owned(), name: name.to_owned() }
+    };
+    let (broken, other) = (key("VirtualService", "broken"), key("Sidecar", "other"));
+    findings.put_object(broken.clone(), facts.clone());
+    findings.put_object(other, facts);
+    let inventory = Inventory::new(world(), findings, Arc::default(), Arc::default());
+    let get = |query: &str| -> Result<Vec<String>, String> {
+        let tells = |id: &str| match id {
+            "workload/shop/client" => Ok([broken.object_ref()].into()),
+            id => Err(format!("there is no {id}")),
+        };
+        let list: Value = serde_json::from_slice(&inventory.config(query, tells)?.body).unwrap();
+        let items = list["items"].as_array().unwrap().iter();
+        Ok(items.map(|item| item["name"].as_str().unwrap().to_owned()).collect())
+    };
+    assert_eq!(get("").unwrap().len(), 2);
+    assert_eq!(get("kind=virtualservice"), Ok(vec!["broken".to_owned()]));
+    assert_eq!(get("actsOn=workload/shop/client"), Ok(vec!["broken".to_owned()]));
+    for (query, said) in [
+        ("kind=Nope", "kind \"Nope\" is not known: use "),
+        ("kind=Pod", "VirtualService"),
+        ("actsOn=workload/shop/nope", "there is no workload/shop/nope"),
+        ("actson=mesh", "it takes namespaces, search, kind, actsOn"),
+    ] {
+        let refused = get(query).unwrap_err();
+        assert!(refused.contains(said), "{query}: {refused}");
     }
 }
 

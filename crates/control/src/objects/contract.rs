@@ -87,9 +87,11 @@ fn what_is_told_of_lists_and_objects_is_what_the_page_reads() {
         assert!(!rows.as_array().unwrap().is_empty(), "{name}");
         value
     };
-    let (config, lists) =
-        (list("config"), ["namespaces", "services", "workloads", "applications"].map(list));
+    let lists = ["namespaces", "services", "workloads", "applications"].map(list);
     let [namespaces, services, workloads, applications] = lists;
+    let config = inventory.config::<String>("", |_| Ok(BTreeSet::new())).unwrap();
+    let config: Value = serde_json::from_slice(&config.body).unwrap();
+    assert_eq!(config["items"].as_array().unwrap().len(), 1);
 
     let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let home = tempfile::tempdir().unwrap();

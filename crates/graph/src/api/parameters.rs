@@ -24,6 +24,7 @@ pub const SERIES: &[&str] = &["id", "type", "namespaces", "duration", "at", "ser
 pub const SELECTION: &[&str] = &["id", "type", "services", "at", "limit"];
 
 /// What a query gives.
+#[derive(Default)]
 pub struct Parameters<'q>(Pairs<'q>);
 
 impl<'q> Parameters<'q> {

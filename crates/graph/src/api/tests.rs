@@ -1,13 +1,19 @@
 //! What is asked for, and what is said of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::FutureExt;
 use lateen_runtime::admin::Page;
-use lateen_runtime::pages::Ask;
+use lateen_runtime::pages::{Ask, Reader, Secret, User};
 use lateen_telemetry::Flag;
 
-use super::{About, Connection, Inventory, Key, STEP, Store, Traffic, duration, pages, youth};
+use super::{
+    About, Connection, Inventory, Key, Parameters, STEP, Selection, Store, Traffic, duration,
+    pages, youth,
+};
+use crate::connection::Object;
+use crate::graph::BLACK_HOLE;
 use crate::key::tests::tcp;
 use crate::key::{Party, Service};
 use crate::point::Point;
@@ -149,6 +155,113 @@ fn nobody_has_a_course_or_logs_of_what_is_not_there() {
         assert!(status == 404 && body.contains("there is no \\\"workload/shop/gone\\\""), "{body}");
         assert_eq!(get(&path, "id=mesh").0, 200, "{page}");
     }
+}
+
+fn jane(namespaces: &[&str]) -> Reader {
+    let namespaces = namespaces.iter().map(|name| (*name).to_owned()).collect();
+    Reader::User(User {
+        name: "jane".into(),
+        groups: Vec::new(),
+        token: Secret::new("t"),
+        namespaces: Some(Arc::new(namespaces)),
+    })
+}
+
+/// A clerk whose way to the ledger a route leads nowhere.
+fn lost() -> Arc<Traffic> {
+    let traffic = Traffic::new(1 << 20);
+    let label = |name: &str| {
+        Some(match name {
+            "reporter" => "source",
+            "request_protocol" => "tcp",
+            "response_flags" => "UH",
+            "source_workload" => "clerk",
+            "source_workload_namespace" => "bank",
+            "destination_service_name" => BLACK_HOLE,
+            _ => return None,
+        })
+    };
+    let route = Object {
+        kind: "VirtualService".into(),
+        group: "networking.istio.io".into(),
+        namespace: "bank".into(),
+        name: "broken".into(),
+    };
+    let now = crate::collect::seconds();
+    let proxy = "sidecar~10.0.0.1~clerk-1.bank~";
+    let one = Connection::read(Default::default(), proxy, now * 1000);
+    traffic.recent().add(label, Connection { route: Some(route), ..one });
+    let key = Key::read(label, &mut Texts::default()).unwrap();
+    traffic.now().add(now, key, &Point { opened: 1, closed: 1, ..Point::default() });
+    traffic
+}
+
+#[test]
+fn a_route_acts_on_whose_connections_it_leads_nowhere() {
+    let (traffic, owner) = (lost(), Reader::Owner);
+    let acting = |id: &str, reader: &Reader| {
+        let chosen = Selection::of(&traffic, &Parameters::default(), id, reader);
+        let objects = chosen.map_err(|refusal| refusal.message).unwrap().led_nowhere(&traffic);
+        objects.into_iter().map(|object| object.to_string()).collect::<Vec<_>>()
+    };
+    let edge = "workload/bank/clerk>blackHole//BlackHoleCluster#tcp";
+    for id in [edge, "workload/bank/clerk", "blackHole//BlackHoleCluster", "namespace/bank"] {
+        assert_eq!(acting(id, &owner), ["VirtualService bank/broken"], "{id}");
+        assert_eq!(acting(id, &jane(&["bank"])), ["VirtualService bank/broken"], "{id}");
+        assert_eq!(acting(id, &jane(&["shop"])), [""; 0], "{id}");
+    }
+    assert_eq!(acting("workload/bank/other", &owner), [""; 0]);
+}
+
+#[test]
+fn nothing_is_told_to_act_on_what_is_not_there_for_a_reader() {
+    let about = About { version: "1", cluster: "Kubernetes".into() };
+    let pages = pages(lost(), about, Inventory::default());
+    let status = |id: &str, reader: Reader| {
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("actsOn", id).finish();
+        let ask = Ask { reader, ..Ask::get("/api/v1/config", &query) };
+        pages.answer(&ask).now_or_never().unwrap().unwrap().status
+    };
+    let edge = "workload/bank/clerk>blackHole//BlackHoleCluster#tcp";
+    for (id, all, bank, shop) in [
+        ("mesh", 200, 200, 200),
+        (edge, 200, 200, 404),
+        ("app/bank/", 200, 200, 404),
+        ("workload/bank/clerk", 200, 200, 404),
+        ("workload/bank/nope", 404, 404, 404),
+        ("workload/nope/nope", 404, 404, 404),
+    ] {
+        let told = [Reader::Owner, jane(&["bank"]), jane(&["shop"])].map(|one| status(id, one));
+        assert_eq!(told, [all, bank, shop], "{id}");
+    }
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_told_from_one_without_traffic() {
+    let names = |names: &[&str]| -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    };
+    let (traffic, mesh) = (lost(), names(&["bank", "shop"]));
+    let said = |asked: &[&str], reader: &Reader| {
+        let asked = names(asked);
+        super::missing(&asked, &mesh, &traffic.now(), reader).unwrap_or_default()
+    };
+    let (owner, none) = (Reader::Owner, "there is no namespace nope that you may see");
+    assert_eq!(said(&["bank", "shop"], &owner), "");
+    assert_eq!(said(&["shop", "nope"], &owner), none);
+    let both = "there is no namespace nope or shopp that you may see";
+    assert_eq!(said(&["nope", "shopp"], &owner), both);
+    // Whether there is one is told to nobody who may not see it.
+    let other = "there is no namespace bank that you may see";
+    assert_eq!(said(&["bank"], &jane(&["shop"])), other);
+    assert_eq!(said(&["nope"], &jane(&["shop"])), none);
+    assert_eq!(said(&["shop"], &jane(&["shop"])), "");
+    let by =
+        |mesh: &[&str], name| super::missing(&names(&[name]), &names(mesh), &traffic.now(), &owner);
+    assert_eq!(by(&["shop"], "bank"), None, "it has had traffic");
+    assert_eq!(by(&["shop"], "nope").as_deref(), Some(none));
+    assert_eq!(by(&[], "nope"), None, "no control plane is asked");
 }
 
 #[test]

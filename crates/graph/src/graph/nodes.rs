@@ -98,10 +98,14 @@ impl Places {
         place
     }
 
-    /// Parties that differ in what this graph does not show are one node.
+    /// Parties that differ in what this graph does not show are one node. Where they are several workloads it has the
+    /// name of none: Kiali, whose nodes of versions are one per workload, never has one of theirs for another's.
     fn add(&mut self, node: Node) -> usize {
-        if let Some(known) = self.by_id.get(&node.id) {
-            return *known;
+        if let Some(number) = self.by_id.get(&node.id) {
+            let known = &mut self.nodes[*number];
+            known.workload =
+                known.workload.take().filter(|own| node.workload.as_ref() == Some(own));
+            return *number;
         }
         let number = self.nodes.len();
         self.by_id.insert(node.id.clone(), number);
@@ -123,7 +127,8 @@ fn party(r#type: GraphType, party: &Party) -> Node {
     Node {
         id: version.map_or_else(|| node.id.clone(), |version| format!("{}/{version}", node.id)),
         cluster: some(&party.cluster),
-        workload: some(workload).filter(|_| kind == NodeKind::Workload),
+        workload: some(workload)
+            .filter(|_| matches!(r#type, GraphType::Workload | GraphType::VersionedApp)),
         app: some(app),
         version: some(&party.version).filter(|_| r#type != GraphType::App),
         principal: some(&party.principal),

@@ -210,6 +210,29 @@ fn types_of_graphs_have_their_nodes() {
 }
 
 #[test]
+fn a_version_of_an_app_has_its_workload_if_it_is_one_alone() {
+    let mut store = echo();
+    let workload = |store: &Store, r#type, id: &str| {
+        let nodes = graph(store, &query(r#type)).nodes;
+        nodes.into_iter().find(|node| node.id == id).unwrap().workload
+    };
+    let of = |store: &Store, id: &str| workload(store, GraphType::VersionedApp, id);
+    let second = "app/default/echo-server/v2";
+    assert_eq!(of(&store, second).as_deref(), Some("echo-server-v2"));
+    assert_eq!(of(&store, "service/default/tcp-echo-server"), None);
+    for r#type in [GraphType::App, GraphType::Service] {
+        assert_eq!(workload(&store, r#type, "app/default/echo-client"), None, "{type:?}");
+    }
+    for (client, other) in [(1, "echo-server-v2-canary"), (2, "echo-server-v2")] {
+        let server = Party { app: "echo-server".into(), ..party(other, "v2") };
+        let client = party(&format!("client-{client}"), "v1");
+        store.add(START, tcp(client, service("tcp-echo-server"), server), &connections(1));
+    }
+    assert_eq!(of(&store, second), None, "it would be one of several");
+    assert_eq!(of(&store, "app/default/echo-server/v1").as_deref(), Some("echo-server-v1"));
+}
+
+#[test]
 fn only_the_namespaces_that_are_asked_for_are_shown() {
     let other = Query { namespaces: Some(["shop".to_owned()].into()), ..query(GraphType::App) };
     assert!(edges(&echo(), &other).is_empty());
