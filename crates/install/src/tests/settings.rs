@@ -134,14 +134,17 @@ fn only_istios_own_images_are_replaced() {
     let image = |name: &str| plan("default", &[("values.global.proxy.image", name)]);
     let of = |name: &str| image(name).image("values.global.proxy");
     assert_eq!(of("myreg/proxyv2-custom:1"), "myreg/proxyv2-custom:1");
-    assert_eq!(
-        of("myreg/lateen@sha256:00112233445566778899aabbccddeeff"),
-        "myreg/lateen@sha256:00112233445566778899aabbccddeeff"
-    );
+    for kept in [
+        "myreg/lateen@sha256:00112233445566778899aabbccddeeff",
+        "reg.example/infra/proxy:2",
+        "gcr.io/x/proxyv2@sha256:00112233445566778899aabbccddeeff",
+    ] {
+        assert_eq!(of(kept), kept);
+    }
     for istios in [
         "docker.io/istio/proxyv2:1.6.13",
         "proxyv2",
-        "gcr.io/x/proxyv2@sha256:00112233445566778899aabbccddeeff",
+        "gcr.io/istio-release/proxyv2@sha256:00112233445566778899aabbccddeeff",
     ] {
         assert_eq!(of(istios), format!("lateen-mesh/lateen:{}", env!("CARGO_PKG_VERSION")));
     }

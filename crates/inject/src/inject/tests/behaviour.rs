@@ -383,9 +383,12 @@ fn istio_s_own_images_are_replaced_and_others_are_taken() {
         (proxy["image"].as_str().unwrap().to_owned(), injected.issues.len())
     };
     let own = Settings::default().image.reference();
-    assert_eq!(image("hub/istio/proxyv2:1.20.0"), (own.clone(), 1));
+    assert_eq!(image("docker.io/istio/proxyv2:1.20.0"), (own.clone(), 1));
     assert_eq!(image("proxyv2"), (own, 1));
-    assert_eq!(image("hub:5000/mine/lateen:2"), ("hub:5000/mine/lateen:2".to_owned(), 0));
+    for kept in ["hub:5000/mine/lateen:2", "hub/istio/proxyv2:1.20.0", "reg.example/infra/proxy:2"]
+    {
+        assert_eq!(image(kept), (kept.to_owned(), 0));
+    }
 }
 
 #[test]
