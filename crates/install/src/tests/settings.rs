@@ -217,6 +217,35 @@ fn every_value_of_istio_is_known() {
 }
 
 #[test]
+fn null_in_a_file_removes_a_default() {
+    let document = |spec: Value| {
+        let document = json!({
+            "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+        });
+        ("file".to_owned(), document)
+    };
+    let resources = json!({
+        "limits": {"cpu": null, "memory": "500Mi"}, "requests": {"cpu": null, "memory": "150Mi"},
+    });
+    let pilot = json!({"k8s": {"resources": {"requests": {"memory": null}}}});
+    let nulls = document(json!({
+        "components": {"pilot": pilot},
+        "values": {"global": {"proxy": {"resources": resources}}},
+    }));
+    let of_proxy = "values.global.proxy.resources";
+    let of_pilot = "components.pilot.k8s.resources.requests";
+    let plan = crate::read(std::slice::from_ref(&nulls), &[]).unwrap();
+    let expected = json!({"limits": {"memory": "500Mi"}, "requests": {"memory": "150Mi"}});
+    assert_eq!(plan.get(of_proxy), Some(&expected));
+    assert_eq!(plan.get(of_pilot), Some(&json!({"cpu": "50m"})));
+
+    let later =
+        json!({"values": {"global": {"proxy": {"resources": {"requests": {"cpu": "7m"}}}}}});
+    let plan = crate::read(&[nulls, document(later)], &[]).unwrap();
+    assert_eq!(plan.get(of_proxy).unwrap()["requests"], json!({"memory": "150Mi", "cpu": "7m"}));
+}
+
+#[test]
 fn a_file_annotates_what_asks_for_injection() {
     let set = [
         ("values.sidecarInjectorWebhookAnnotations.a", "b"),
