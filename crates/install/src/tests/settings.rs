@@ -1,9 +1,12 @@
 //! Settings of the command line: what a text stands for, what is laid over what.
 
+use lateen_api::issue::ObjectRef;
 use serde_json::{Value, json};
 
 use super::{check_issues, object, plan};
+use crate::check::check;
 use crate::render;
+use crate::table::FIELDS;
 
 #[test]
 fn a_text_is_taken_as_it_is_written_where_a_text_is_meant() {
@@ -213,6 +216,23 @@ fn every_value_of_istio_is_known() {
     match crate::read(&super::load("minimal"), &set) {
         Ok(_) => {}
         Err(issues) => panic!("{issues:#?}"),
+    }
+}
+
+/// A chart has the values of its own component without their prefix; the others are an IstioOperator's, too.
+#[test]
+fn every_value_of_istio_s_charts_is_known() {
+    let values = FIELDS.child("values").unwrap();
+    for chart in ["base", "istiod", "cni"] {
+        let file = super::directory().join(format!("istio_values/{chart}.yaml"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut of_chart = crate::documents(&text).unwrap().remove(0);
+        let names = of_chart.as_object_mut().unwrap();
+        names.retain(|name, _| values.child(name).is_some());
+        assert!(names.contains_key("global"), "{chart}");
+        let issues = check(&json!({ "values": of_chart }), &ObjectRef::default());
+        let unknown = issues.iter().filter(|issue| issue.message.starts_with("unknown field"));
+        assert_eq!(unknown.map(ToString::to_string).collect::<Vec<_>>(), [""; 0], "{chart}");
     }
 }
 
