@@ -10,7 +10,9 @@
 {{- define "cni.ownImage" -}}
 {{- $image := . | default "" -}}
 {{- $name := regexFind "^[^:@]*" (last (splitList "/" $image)) -}}
-{{- if and (contains "/" $image) (not (has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni"))) -}}
+{{- $isNamed := has $name (list "pilot" "proxyv2" "proxyv2-default" "proxy_init" "proxy" "install-cni") -}}
+{{- $isThere := regexMatch "^((docker\\.[^/]*/|([^/]*/)*[^/]*\\.docker\\.io/)?istio|(.*/)?istio-(release|testing)|(.*/)?[^/]*istio\\.io(/.*)?)/[^/]*$" $image -}}
+{{- if and (contains "/" $image) (not (and $isNamed $isThere)) -}}
 {{- $image -}}
 {{- end -}}
 {{- end -}}

@@ -45,7 +45,7 @@ pub use proxy_configs::{ProxyConfigs, kind as proxy_config_kind};
 pub use selector::{Operator, Requirement, Selector};
 pub use settings::{
     Image, Logging, ObjectSelector, Policy, Readiness, Settings, Startup, Template, Traffic,
-    injector_config, mesh_config,
+    injector_config, is_istio_hub, is_istio_image, mesh_config,
 };
 pub use webhook::{Call, Endpoint, Rule, Webhook, is_called, selected, tag_webhooks, webhooks};
 pub use workload::{Manual, Outcome, is_foreign_workload, take_items, workload};

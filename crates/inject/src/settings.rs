@@ -3,6 +3,7 @@
 //! given has Istio's default, except for resources, which are Lateen's.
 
 mod defaults;
+mod istio;
 mod read;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,8 @@ use serde_json::Value;
 use crate::proxy_configs::ProxyConfigs;
 use crate::selector::Selector;
 
-pub use read::{injector_config, is_istio_image, mesh_config};
+pub use istio::{is_istio_hub, is_istio_image};
+pub use read::{injector_config, mesh_config};
 
 /// The pod's namespace in a DNS search domain.
 pub const NAMESPACE: &str = "{namespace}";

@@ -9,30 +9,46 @@ const NAMED: &[(&str, &[&str])] = &[
     ("env", &["name"]),
 ];
 
+/// What a null over a field does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Null {
+    Removes,
+    Stays,
+}
+
 /// Merges objects field by field; null removes a field.
 pub fn merge(base: &mut Value, over: Value) {
+    whole(base, over, Null::Removes);
+}
+
+/// The same for what is to be merged over something else later: null stays, and removes the field there.
+pub fn gather(base: &mut Value, over: Value) {
+    whole(base, over, Null::Stays);
+}
+
+fn whole(base: &mut Value, over: Value, null: Null) {
     match (base, over) {
-        (Value::Object(base), Value::Object(over)) => fields(base, over),
-        (base, over) => *base = over,
+        (Value::Object(base), Value::Object(over)) => fields(base, over, null),
+        (base, over) => *base = set(over, null),
     }
 }
 
-fn fields(base: &mut Map<String, Value>, over: Map<String, Value>) {
+fn fields(base: &mut Map<String, Value>, over: Map<String, Value>, null: Null) {
     for (key, value) in over {
-        if value.is_null() {
+        if value.is_null() && null == Null::Removes {
             base.shift_remove(&key);
             continue;
         }
         let named = NAMED.iter().find(|(list, _)| *list == key).map(|(_, keys)| *keys);
         match (base.get_mut(&key), value, named) {
-            (Some(Value::Array(old)), Value::Array(new), Some(keys)) => items(old, new, keys),
-            (Some(old), value, _) => merge(old, value),
-            (None, value, _) => drop(base.insert(key, without_nulls(value))),
+            (Some(Value::Array(old)), Value::Array(new), Some(keys)) => items(old, new, keys, null),
+            (Some(old), value, _) => whole(old, value, null),
+            (None, value, _) => drop(base.insert(key, set(value, null))),
         }
     }
 }
 
-fn items(base: &mut Vec<Value>, over: Vec<Value>, keys: &[&str]) {
+fn items(base: &mut Vec<Value>, over: Vec<Value>, keys: &[&str], null: Null) {
     for item in over {
         let same = |old: &Value| keys.iter().all(|key| old.get(key) == item.get(key));
         // One of the same name that is nowhere yet is the one that is meant.
@@ -41,10 +57,14 @@ fn items(base: &mut Vec<Value>, over: Vec<Value>, keys: &[&str]) {
                 && keys[1..].iter().all(|key| old.get(key).is_none())
         };
         match base.iter().position(same).or_else(|| base.iter().position(open)) {
-            Some(at) => merge(&mut base[at], item),
-            None => base.push(without_nulls(item)),
+            Some(at) => whole(&mut base[at], item, null),
+            None => base.push(set(item, null)),
         }
     }
+}
+
+fn set(value: Value, null: Null) -> Value {
+    if null == Null::Stays { value } else { without_nulls(value) }
 }
 
 /// A field that is null is not set.
@@ -63,7 +83,7 @@ fn without_nulls(value: Value) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::merge;
+    use super::{gather, merge};
 
     #[test]
     fn objects_merge_lists_replace_gateways_merge_by_name_and_null_removes() {
@@ -81,5 +101,15 @@ mod tests {
             "ingressGateways": [{"name": "a", "enabled": true, "k8s": {"p": 1}}, {"name": "b"}],
         });
         assert_eq!(base, expected);
+    }
+
+    #[test]
+    fn null_that_is_gathered_removes_what_it_is_merged_over() {
+        let mut user = json!({});
+        gather(&mut user, json!({"a": {"x": null, "z": null}, "l": [{"y": null}], "n": 1}));
+        gather(&mut user, json!({"a": {"z": 3}, "n": null}));
+        let mut base = json!({"a": {"x": 1, "y": 2, "z": 0}, "l": [1], "n": 0});
+        merge(&mut base, user);
+        assert_eq!(base, json!({"a": {"y": 2, "z": 3}, "l": [{}]}));
     }
 }

@@ -2,16 +2,13 @@
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use lateen_api::labels::{is_label, is_label_value, no_label};
-use lateen_inject::Image;
+use lateen_inject::{Image, is_istio_hub, is_istio_image};
 use serde_json::{Value, json};
 
 use crate::check::is_empty;
 use crate::input::{self, Input};
 use crate::merge::merge;
 use crate::{exposure, mesh, node_agent, path, replicas};
-
-/// Istio's images, in whose place the one of Lateen is taken.
-const ISTIOS: [&str; 5] = ["pilot", "proxyv2", "proxyv2-default", "proxy_init", "proxy"];
 
 /// What shall be installed: every setting has been checked.
 #[derive(Debug, Clone)]
@@ -122,7 +119,7 @@ impl Plan {
     fn replace_istios_hub(&mut self) {
         for prefix in ["", "values.global.", "values.pilot."] {
             let (hub, tag) = (format!("{prefix}hub"), format!("{prefix}tag"));
-            let Some(named) = self.text(&hub).filter(|hub| is_istios(hub)).map(str::to_owned)
+            let Some(named) = self.text(&hub).filter(|hub| is_istio_hub(hub)).map(str::to_owned)
             else {
                 continue;
             };
@@ -263,7 +260,7 @@ impl Plan {
     /// The image that a part names in full, if it is none of Istio's.
     pub(crate) fn whole_image(&self, part: &str) -> Option<&str> {
         let whole = self.text(&format!("{part}.image")).filter(|image| image.contains('/'));
-        whole.filter(|image| !is_istios_image(image))
+        whole.filter(|image| !is_istio_image(image))
     }
 
     /// The image with a hub and a tag, or those of the whole installation.
@@ -306,19 +303,4 @@ impl Plan {
 /// A text or a number as text.
 pub fn scalar(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn is_istios(hub: &str) -> bool {
-    let (host, last) = hub.rsplit_once('/').unwrap_or(("", hub));
-    let public = host.is_empty() || host.starts_with("docker.") || host.ends_with(".docker.io");
-    last == "istio" && public
-        || matches!(last, "istio-release" | "istio-testing")
-        || hub.split('/').any(|part| part.ends_with("istio.io"))
-}
-
-/// Whether a reference names one of Istio's images, whatever its registry and tag are.
-fn is_istios_image(reference: &str) -> bool {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    let name = last.split([':', '@']).next().unwrap_or(last);
-    ISTIOS.contains(&name)
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::check::{self, is_empty};
 use crate::input::Input;
-use crate::merge::merge;
+use crate::merge::gather;
 use crate::path::{self, Step};
 use crate::plan::Plan;
 use crate::profile;
@@ -33,7 +33,7 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
     let mut user = json!({});
     for (source, document) in files {
         if let Some(spec) = reader.document(source, document) {
-            merge(&mut user, spec);
+            gather(&mut user, spec);
         }
     }
     let settings = reader.settings(set);
@@ -197,7 +197,7 @@ impl Reader {
             own => {
                 let mut moved = value;
                 if let Some(own) = own {
-                    merge(&mut moved, own.clone());
+                    gather(&mut moved, own.clone());
                 }
                 path::put(spec, to, moved);
                 format!("it is spec.{to} today, and is read as that")

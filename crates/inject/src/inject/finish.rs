@@ -39,7 +39,7 @@ pub fn finish(
     if context.status_port != 0 && pod::container(pod, PROXY_CONTAINER).is_some() {
         lead_through_agent(pod, context, target, issues);
     }
-    issues.extend(label(pod, context, templates, target));
+    label(pod, context, templates);
     annotate(pod, context, templates);
     order(pod, context);
     status(pod, context);
@@ -92,13 +92,8 @@ fn no_tls(target: &Target, name: &str) -> Issue {
     target.warning(&target.annotation(name), LIMITED, message)
 }
 
-fn label(
-    pod: &mut Value,
-    context: &Context,
-    templates: &Templates,
-    target: &Target,
-) -> Option<Issue> {
-    let built_in = templates.built_in?;
+fn label(pod: &mut Value, context: &Context, templates: &Templates) {
+    let Some(built_in) = templates.built_in else { return };
     let of = |names: &[&str], last: &str| {
         let mut labels = names.iter().filter_map(|name| pod::label(context.base, name));
         labels.find(|value| !value.is_empty()).unwrap_or(last).to_owned()
@@ -114,22 +109,19 @@ fn label(
         // Whoever looks for the gateways of a control plane has labels to select by.
         labels.entry(REVISION).or_insert(json!(context.settings.revision_label()));
     }
-    let too_long = name.len() > LABEL_LIMIT;
-    if !name.is_empty() && !too_long {
-        labels.insert(CANONICAL_NAME.to_owned(), json!(name));
+    if !name.is_empty() {
+        labels.insert(CANONICAL_NAME.to_owned(), json!(label_of(&name)));
     }
     labels.insert(CANONICAL_REVISION.to_owned(), json!(revision));
     if let Some(network) = network {
         labels.insert("topology.istio.io/network".to_owned(), json!(network));
     }
-    too_long.then(|| {
-        let path = format!("metadata.labels[{CANONICAL_NAME:?}]");
-        let message = format!(
-            "the workload's name has more than {LABEL_LIMIT} characters and cannot be a label: telemetry \
-             has no name for it, so set this label"
-        );
-        target.warning(&path, LIMITED, message)
-    })
+}
+
+/// As much of a name as a label may have, which must not end with a sign.
+fn label_of(name: &str) -> &str {
+    let end = name.floor_char_boundary(LABEL_LIMIT);
+    name[..end].trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
 }
 
 fn annotate(pod: &mut Value, context: &Context, templates: &Templates) {

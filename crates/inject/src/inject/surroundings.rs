@@ -9,6 +9,7 @@ use crate::{PROXY_CONTAINER, merge, pod};
 
 /// Ports below this need a privilege, or the kernel setting.
 const PRIVILEGED: u64 = 1024;
+/// The lowest port that needs none.
 const PORT_START: &str = "net.ipv4.ip_unprivileged_port_start";
 
 pub fn of_sidecar(pod: &mut Value, context: &Context) {
@@ -33,14 +34,17 @@ pub fn of_sidecar(pod: &mut Value, context: &Context) {
 }
 
 /// The proxy of a gateway has no privilege, so it may listen on low ports only where the pod lets
-/// everybody.
+/// everybody. Which ports those are is known by Gateway objects, so that every gateway gets the setting;
+/// with a security of the values, as in Istio, only one whose container names such a port.
 pub fn of_gateway(pod: &mut Value, context: &Context) {
     let own = &pod["spec"]["securityContext"];
-    let mut security = context.settings.gateway_security.clone().unwrap_or_else(|| json!({}));
+    let of_values = context.settings.gateway_security.as_ref();
+    let mut security = of_values.cloned().unwrap_or_else(|| json!({}));
     if own.is_object() {
         merge::merge(&mut security, own);
     }
-    if security["sysctls"].is_null() && needs_low_ports(pod) {
+    let may_open = of_values.is_none() || has_low_port(pod);
+    if security["sysctls"].is_null() && may_open && !is_root(pod) {
         security["sysctls"] = json!([{"name": PORT_START, "value": "0"}]);
     }
     if security != json!({}) {
@@ -48,11 +52,17 @@ pub fn of_gateway(pod: &mut Value, context: &Context) {
     }
 }
 
-fn needs_low_ports(pod: &Value) -> bool {
+fn has_low_port(pod: &Value) -> bool {
     let Some(proxy) = pod::container(pod, PROXY_CONTAINER) else { return false };
     let ports = proxy["ports"].as_array().into_iter().flatten();
     let mut numbers = ports.filter_map(|port| port["containerPort"].as_u64());
-    proxy["securityContext"]["runAsUser"] != 0 && numbers.any(|port| port < PRIVILEGED)
+    numbers.any(|port| port < PRIVILEGED)
+}
+
+/// Root needs no setting.
+fn is_root(pod: &Value) -> bool {
+    let proxy = pod::container(pod, PROXY_CONTAINER);
+    proxy.is_some_and(|proxy| proxy["securityContext"]["runAsUser"] == 0)
 }
 
 #[cfg(test)]

@@ -12,13 +12,11 @@ use lateen_api::istio::mesh::MeshConfig;
 use lateen_api::{words, yaml};
 use serde_json::{Value, json};
 
+use super::istio::is_istio_image;
 use super::{NAMESPACE, ObjectSelector, Policy, Settings, Startup, Template};
 use crate::annotation::config::without_effect;
 use crate::selector::Selector;
 use crate::{NO_EFFECT, TEMPLATE, pod};
-
-/// Istio's own proxy images, in whose place Lateen's is used.
-pub const ISTIO_IMAGES: &[&str] = &["proxyv2", "proxyv2-default", "proxy_init", "proxy"];
 
 /// Values that other tracers and Istio's agent need, and what is in their place.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
@@ -353,13 +351,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// Whether a name or a reference is one of Istio's proxy images.
-pub fn is_istio_image(reference: &str) -> bool {
-    let last = reference.rsplit('/').next().unwrap_or(reference);
-    let name = last.split([':', '@']).next().unwrap_or(last);
-    ISTIO_IMAGES.contains(&name)
 }
 
 fn template(text: &str) -> Result<Template, String> {

@@ -313,11 +313,6 @@ fn of_every_chart() -> Vec<Field> {
             Type::Text,
             Meaning::Gone("the release is told by Helm's own annotations"),
         ),
-        Field(
-            "global.readerServiceAccount",
-            Type::Object,
-            Meaning::Gone("several clusters are not joined here yet"),
-        ),
     ]
 }
 
@@ -325,11 +320,6 @@ pub fn base() -> Chart {
     let mut fields = of_every_chart();
     fields.extend([
         Field("revision", Type::Text, Meaning::Gone("the definitions are those of all revisions")),
-        Field(
-            "base.validationFailurePolicy",
-            Type::Text,
-            Meaning::Gone("the control plane sets it as soon as it answers"),
-        ),
         Field(
             "experimental",
             Type::Object,

@@ -137,6 +137,11 @@ pub const FIELDS: &[F] = &[
         Gone("write the NetworkPolicy beside the installation"),
     ),
     F("values.global.resourceScope", Text, Gone("the whole installation is rendered")),
+    F(
+        "values.global.readerServiceAccount",
+        Object,
+        Gone("several clusters are not joined here yet"),
+    ),
     F("values.global.enableReaderRBAC", Bool, Gone("several clusters are not joined here yet")),
     F("values.global.autoscalingv2API", Bool, Gone("autoscalers are autoscaling/v2")),
     F(

@@ -54,6 +54,11 @@ pub const FIELDS: &[F] = &[
         Mapped("cluster roles and definitions are always part of the installation"),
     ),
     F(
+        "values.base.validationFailurePolicy",
+        Text,
+        Gone("the control plane sets it as soon as it answers"),
+    ),
+    F(
         "values.base.enableCRDTemplates",
         Bool,
         Mapped("the definitions are always part of the base component"),

@@ -1,9 +1,12 @@
 //! Settings of the command line: what a text stands for, what is laid over what.
 
+use lateen_api::issue::ObjectRef;
 use serde_json::{Value, json};
 
 use super::{check_issues, object, plan};
+use crate::check::check;
 use crate::render;
+use crate::table::FIELDS;
 
 #[test]
 fn a_text_is_taken_as_it_is_written_where_a_text_is_meant() {
@@ -134,14 +137,17 @@ fn only_istios_own_images_are_replaced() {
     let image = |name: &str| plan("default", &[("values.global.proxy.image", name)]);
     let of = |name: &str| image(name).image("values.global.proxy");
     assert_eq!(of("myreg/proxyv2-custom:1"), "myreg/proxyv2-custom:1");
-    assert_eq!(
-        of("myreg/lateen@sha256:00112233445566778899aabbccddeeff"),
-        "myreg/lateen@sha256:00112233445566778899aabbccddeeff"
-    );
+    for kept in [
+        "myreg/lateen@sha256:00112233445566778899aabbccddeeff",
+        "reg.example/infra/proxy:2",
+        "gcr.io/x/proxyv2@sha256:00112233445566778899aabbccddeeff",
+    ] {
+        assert_eq!(of(kept), kept);
+    }
     for istios in [
         "docker.io/istio/proxyv2:1.6.13",
         "proxyv2",
-        "gcr.io/x/proxyv2@sha256:00112233445566778899aabbccddeeff",
+        "gcr.io/istio-release/proxyv2@sha256:00112233445566778899aabbccddeeff",
     ] {
         assert_eq!(of(istios), format!("lateen-mesh/lateen:{}", env!("CARGO_PKG_VERSION")));
     }
@@ -211,6 +217,52 @@ fn every_value_of_istio_is_known() {
         Ok(_) => {}
         Err(issues) => panic!("{issues:#?}"),
     }
+}
+
+/// A chart has the values of its own component without their prefix; the others are an IstioOperator's, too.
+#[test]
+fn every_value_of_istio_s_charts_is_known() {
+    let values = FIELDS.child("values").unwrap();
+    for chart in ["base", "istiod", "cni"] {
+        let file = super::directory().join(format!("istio_values/{chart}.yaml"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let mut of_chart = crate::documents(&text).unwrap().remove(0);
+        let names = of_chart.as_object_mut().unwrap();
+        names.retain(|name, _| values.child(name).is_some());
+        assert!(names.contains_key("global"), "{chart}");
+        let issues = check(&json!({ "values": of_chart }), &ObjectRef::default());
+        let unknown = issues.iter().filter(|issue| issue.message.starts_with("unknown field"));
+        assert_eq!(unknown.map(ToString::to_string).collect::<Vec<_>>(), [""; 0], "{chart}");
+    }
+}
+
+#[test]
+fn null_in_a_file_removes_a_default() {
+    let document = |spec: Value| {
+        let document = json!({
+            "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "spec": spec,
+        });
+        ("file".to_owned(), document)
+    };
+    let resources = json!({
+        "limits": {"cpu": null, "memory": "500Mi"}, "requests": {"cpu": null, "memory": "150Mi"},
+    });
+    let pilot = json!({"k8s": {"resources": {"requests": {"memory": null}}}});
+    let nulls = document(json!({
+        "components": {"pilot": pilot},
+        "values": {"global": {"proxy": {"resources": resources}}},
+    }));
+    let of_proxy = "values.global.proxy.resources";
+    let of_pilot = "components.pilot.k8s.resources.requests";
+    let plan = crate::read(std::slice::from_ref(&nulls), &[]).unwrap();
+    let expected = json!({"limits": {"memory": "500Mi"}, "requests": {"memory": "150Mi"}});
+    assert_eq!(plan.get(of_proxy), Some(&expected));
+    assert_eq!(plan.get(of_pilot), Some(&json!({"cpu": "50m"})));
+
+    let later =
+        json!({"values": {"global": {"proxy": {"resources": {"requests": {"cpu": "7m"}}}}}});
+    let plan = crate::read(&[nulls, document(later)], &[]).unwrap();
+    assert_eq!(plan.get(of_proxy).unwrap()["requests"], json!({"memory": "150Mi", "cpu": "7m"}));
 }
 
 #[test]

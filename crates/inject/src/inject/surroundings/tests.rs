@@ -37,21 +37,30 @@ fn security(container: Value, spec: Value, settings: &Settings) -> Value {
 }
 
 #[test]
-fn a_gateway_on_a_low_port_may_listen_there() {
+fn a_gateway_may_listen_on_low_ports_whatever_it_declares() {
     let plain = Settings::default();
-    let low = json!({"ports": [{"containerPort": 8080}, {"containerPort": 443}]});
     let sysctls = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
-    assert_eq!(security(low.clone(), json!({}), &plain), json!({"sysctls": sysctls}));
+    for ports in [json!([]), json!([{"containerPort": 8080}]), json!([{"containerPort": 443}])] {
+        let container = json!({"ports": ports});
+        assert_eq!(security(container, json!({}), &plain), json!({"sysctls": sysctls}));
+    }
     let own = json!({"securityContext": {"fsGroup": 1}});
-    assert_eq!(security(low.clone(), own, &plain), json!({"fsGroup": 1, "sysctls": sysctls}));
+    assert_eq!(security(json!({}), own, &plain), json!({"fsGroup": 1, "sysctls": sysctls}));
 
     let own = json!({"sysctls": [{"name": "net.core.somaxconn", "value": "1024"}]});
-    assert_eq!(security(low.clone(), json!({"securityContext": own}), &plain), own);
-    let high = json!({"ports": [{"containerPort": 8080}]});
-    assert_eq!(security(high, json!({}), &plain), Value::Null);
-    let root =
-        json!({"ports": low["ports"], "securityContext": {"runAsUser": 0, "runAsNonRoot": false}});
+    assert_eq!(security(json!({}), json!({"securityContext": own}), &plain), own);
+    let root = json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}});
     assert_eq!(security(root, json!({}), &plain), Value::Null);
+}
+
+#[test]
+fn beside_a_security_of_the_values_a_low_port_must_be_declared() {
+    let settings = settings(json!({"gateways": {"securityContext": {"fsGroup": 7}}}));
+    let low = json!({"ports": [{"containerPort": 443}]});
+    let sysctls = json!([{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]);
+    let expected = json!({"fsGroup": 7, "sysctls": sysctls});
+    assert_eq!(security(low, json!({}), &settings), expected);
+    assert_eq!(security(json!({}), json!({}), &settings), json!({"fsGroup": 7}));
 }
 
 #[test]

@@ -383,9 +383,12 @@ fn istio_s_own_images_are_replaced_and_others_are_taken() {
         (proxy["image"].as_str().unwrap().to_owned(), injected.issues.len())
     };
     let own = Settings::default().image.reference();
-    assert_eq!(image("hub/istio/proxyv2:1.20.0"), (own.clone(), 1));
+    assert_eq!(image("docker.io/istio/proxyv2:1.20.0"), (own.clone(), 1));
     assert_eq!(image("proxyv2"), (own, 1));
-    assert_eq!(image("hub:5000/mine/lateen:2"), ("hub:5000/mine/lateen:2".to_owned(), 0));
+    for kept in ["hub:5000/mine/lateen:2", "hub/istio/proxyv2:1.20.0", "reg.example/infra/proxy:2"]
+    {
+        assert_eq!(image(kept), (kept.to_owned(), 0));
+    }
 }
 
 #[test]
@@ -620,7 +623,7 @@ fn a_windows_pod_is_refused() {
 }
 
 #[test]
-fn an_empty_label_counts_as_none_and_a_name_too_long_for_one_is_told() {
+fn an_empty_label_counts_as_none_and_a_name_too_long_for_one_is_cut() {
     let canonical = "service.istio.io/canonical-name";
     let mut pod = plain();
     pod["metadata"]["labels"] = json!({canonical: "", "app.kubernetes.io/name": "", "app": "web"});
@@ -628,14 +631,15 @@ fn an_empty_label_counts_as_none_and_a_name_too_long_for_one_is_told() {
     assert_eq!(pod::label(&injected.pod, canonical), Some("web"));
     assert_eq!(injected.issues, []);
 
-    let mut pod = plain();
-    pod["metadata"] = json!({"name": "n".repeat(64)});
-    let injected = run(&pod, &Settings::default()).unwrap();
-    assert_eq!(pod::label(&injected.pod, canonical), None);
-    let said = injected.issues[0].to_string();
-    assert!(said.contains(canonical) && said.contains("63 characters"), "{said}");
-    pod["metadata"] = json!({"name": "n".repeat(63)});
-    assert_eq!(run(&pod, &Settings::default()).unwrap().issues, []);
+    let (full, dashed) = ("n".repeat(63), format!("{}--web", "n".repeat(61)));
+    for (name, label) in [(full.as_str(), &*full), (&"n".repeat(64), &full), (&dashed, &full[..61])]
+    {
+        let mut pod = plain();
+        pod["metadata"] = json!({"name": name});
+        let injected = run(&pod, &Settings::default()).unwrap();
+        assert_eq!(pod::label(&injected.pod, canonical), Some(label));
+        assert_eq!(injected.issues, []);
+    }
 }
 
 #[test]
