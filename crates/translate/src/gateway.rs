@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3::TrafficDirection;
-use envoy_types::pb::envoy::config::listener::v3::{FilterChain, FilterChainMatch, Listener};
+use envoy_types::pb::envoy::config::listener::v3::{FilterChainMatch, Listener};
 use lateen_api::issue::{Code, ObjectRef};
 use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::host::covers;
@@ -14,8 +14,9 @@ use lateen_model::routing::{Gateway, L4Match, L4Route, Server, TlsMode, VirtualS
 use lateen_model::service::{Protocol, TargetPort};
 use lateen_model::telemetry::Side;
 
+use crate::chains::Chains;
 use crate::context::Context;
-use crate::listener::{inspectors, name, server_names, some_match, taken_by};
+use crate::listener::{inspectors, name, server_names, some_match};
 use crate::origin::Origin;
 use crate::outbound::matches_of;
 use crate::tcp::{Target, chain, ranges};
@@ -31,7 +32,7 @@ struct Place<'a> {
 /// What is built for one listener.
 #[derive(Default)]
 struct Parts {
-    chains: Vec<FilterChain>,
+    chains: Chains,
     /// The route of each chain: a VirtualService and the path in it.
     owners: Vec<(ObjectRef, String)>,
     origins: Vec<ObjectRef>,
@@ -108,12 +109,13 @@ fn listener(
     if parts.chains.is_empty() {
         return None;
     }
+    let chains = parts.chains.into_vec();
     let metadata = places.first().map(|place| Origin::default().config(&place.gateway.meta));
     let listener = Listener {
         name: name(bind, port),
         address: Some(wire::address(&bind.to_string(), port)),
-        listener_filters: inspectors(&parts.chains),
-        filter_chains: parts.chains,
+        listener_filters: inspectors(&chains),
+        filter_chains: chains,
         traffic_direction: TrafficDirection::Outbound.into(),
         metadata: metadata.and_then(Origin::build),
         ..Default::default()
@@ -179,7 +181,7 @@ fn add(
         server_names: server_names(&item.sni_hosts),
         ..Default::default()
     };
-    if let Some(found) = taken_by(&parts.chains, &matching) {
+    if let Some(found) = parts.chains.taken_by(&matching) {
         let owner = &parts.owners[found];
         if (&owner.0, owner.1.as_str()) == (&vs.meta.object, path) {
             return;

@@ -8,6 +8,7 @@
 //! their protocol is kept in the model for the HTTP stage.
 
 mod access_log;
+mod chains;
 mod cluster;
 mod context;
 mod endpoint;

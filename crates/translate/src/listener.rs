@@ -114,33 +114,6 @@ pub fn transparent(context: &Context<'_>) -> Option<BoolValue> {
     context.proxy.transparent.then(|| wire::flag(true))
 }
 
-/// Whether a chain with this match is already there: Envoy refuses a listener with two.
-pub fn taken(chains: &[FilterChain], matching: &FilterChainMatch) -> bool {
-    taken_by(chains, matching).is_some()
-}
-
-/// The place of the chain that has this match already.
-pub fn taken_by(chains: &[FilterChain], matching: &FilterChainMatch) -> Option<usize> {
-    chains.iter().position(|chain| {
-        let own = chain.filter_chain_match.clone().unwrap_or_default();
-        own == *matching || shadowed(&own, matching)
-    })
-}
-
-/// Two matches of which one repeats a value of the other: refused by Envoy as well.
-fn shadowed(own: &FilterChainMatch, new: &FilterChainMatch) -> bool {
-    let meets =
-        |a: &[_], b: &[_]| (a.is_empty() && b.is_empty()) || a.iter().any(|x| b.contains(x));
-    let names = |a: &[String], b: &[String]| {
-        (a.is_empty() && b.is_empty()) || a.iter().any(|x| b.contains(x))
-    };
-    own.destination_port == new.destination_port
-        && own.transport_protocol == new.transport_protocol
-        && meets(&own.prefix_ranges, &new.prefix_ranges)
-        && meets(&own.source_prefix_ranges, &new.source_prefix_ranges)
-        && names(&own.server_names, &new.server_names)
-}
-
 /// `None` for a match that takes everything, as Istio leaves it out.
 pub fn some_match(matching: FilterChainMatch) -> Option<FilterChainMatch> {
     (matching != FilterChainMatch::default()).then_some(matching)

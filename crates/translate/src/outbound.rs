@@ -13,9 +13,10 @@ use lateen_model::routing::{L4Match, OutboundMode};
 use lateen_model::service::Service;
 use lateen_model::telemetry::Side;
 
+use crate::chains::Chains;
 use crate::context::Context;
 use crate::listener::{
-    VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, server_names, some_match, taken, transparent, unbound,
+    VIRTUAL_INBOUND, VIRTUAL_OUTBOUND, name, server_names, some_match, transparent, unbound,
 };
 use crate::origin::Origin;
 use crate::tcp::{BLACK_HOLE, PASSTHROUGH, REASON, Target, chain, ranges};
@@ -118,13 +119,13 @@ pub fn by_port(context: &mut Context<'_>, port: u16) -> Option<Named> {
     let (anywhere, ranged): (Vec<ServiceId>, Vec<ServiceId>) =
         ids.into_iter().partition(|id| context.service(*id).ranges.is_empty());
     let mut origins = Vec::new();
-    let mut chains: Vec<FilterChain> = Vec::new();
+    let mut chains = Chains::default();
     for (at, id) in ranged.iter().enumerate() {
         let service = context.service(*id);
         origins.push(service.meta.object.clone());
         for chain in service_chains(context, service, port, &service.ranges, &mut origins) {
             let matching = chain.filter_chain_match.clone().unwrap_or_default();
-            if !taken(&chains, &matching) {
+            if !chains.taken(&matching) {
                 chains.push(chain);
             } else if !ranged[..at].iter().any(|one| lead_to_one(context, *one, *id, port)) {
                 let message = format!(
@@ -140,18 +141,18 @@ pub fn by_port(context: &mut Context<'_>, port: u16) -> Option<Named> {
         Some(id) => {
             let service = context.service(*id);
             origins.push(service.meta.object.clone());
-            let own = service_chains(context, service, port, &[], &mut origins);
-            let free = |chain: &FilterChain| {
-                !taken(&chains, &chain.filter_chain_match.clone().unwrap_or_default())
-            };
-            let own: Vec<FilterChain> = own.into_iter().filter(free).collect();
-            chains.extend(own);
+            // Its own leave each other free.
+            for chain in service_chains(context, service, port, &[], &mut origins) {
+                if !chains.taken(&chain.filter_chain_match.clone().unwrap_or_default()) {
+                    chains.push(chain);
+                }
+            }
         }
         None if chains.is_empty() => return None,
         None => chains.push(rest(context)),
     }
     let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    Some(unbound(name(any, port), "0.0.0.0", port, chains, origins))
+    Some(unbound(name(any, port), "0.0.0.0", port, chains.into_vec(), origins))
 }
 
 fn conflict() -> Code {
@@ -202,7 +203,7 @@ fn service_chains(
     ranged: &[ipnet::IpNet],
     origins: &mut Vec<ObjectRef>,
 ) -> Vec<FilterChain> {
-    let mut chains: Vec<FilterChain> = Vec::new();
+    let mut chains = Chains::default();
     let base = FilterChainMatch { prefix_ranges: ranges(ranged), ..Default::default() };
     let hostname = Arc::clone(&service.hostname);
     let (tls, tcp) = {
@@ -224,7 +225,7 @@ fn service_chains(
         if !item.destination_subnets.is_empty() {
             matching.prefix_ranges = ranges(&item.destination_subnets);
         }
-        if taken(&chains, &matching) {
+        if chains.taken(&matching) {
             continue;
         }
         let target = Target::route(context, &vs.meta, route, port);
@@ -234,12 +235,12 @@ fn service_chains(
         }
         chains.push(chain(context, Side::Client, &target, some_match(matching), origin));
     }
-    if !taken(&chains, &base) {
+    if !chains.taken(&base) {
         let target = Target::service(context, service, port);
         let origin = Origin::default().services([service]);
         chains.push(chain(context, Side::Client, &target, some_match(base), origin));
     }
-    chains
+    chains.into_vec()
 }
 
 /// A route without matches matches everything.

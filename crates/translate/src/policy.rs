@@ -1,5 +1,6 @@
 //! DestinationRules -> the settings of one service for one proxy.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use lateen_model::routing::{DestinationRule, Subset, TrafficPolicy};
@@ -47,12 +48,9 @@ impl<'a> Policy<'a> {
 
     fn merge(rules: Vec<&'a Arc<DestinationRule>>) -> Self {
         let base = rules.iter().find_map(|rule| rule.policy.clone()).unwrap_or_default();
-        let mut subsets: Vec<&Subset> = Vec::new();
-        for subset in rules.iter().flat_map(|rule| &rule.subsets) {
-            if !subsets.iter().any(|known| known.name == subset.name) {
-                subsets.push(subset);
-            }
-        }
+        let mut known = HashSet::new();
+        let subsets = rules.iter().flat_map(|rule| &rule.subsets);
+        let subsets = subsets.filter(|subset| known.insert(subset.name.as_str())).collect();
         Self { rules, subsets, base }
     }
 

@@ -4,6 +4,7 @@
 //!
 //! **Invariant:** the state machines ([`delta`], [`sotw`]) have no clock and no I/O; [`serve`] owns both.
 
+mod aside;
 pub mod delivery;
 pub mod delta;
 pub mod order;
@@ -21,6 +22,7 @@ mod weight;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
@@ -59,7 +61,8 @@ pub trait View: Send + Sync {
     fn resources(&self, kind: ResourceType, want: Want<'_>) -> Vec<Resource>;
 }
 
-/// One proxy's stream, as the owner of the resources sees it. Dropped when the stream ends.
+/// One proxy's stream, as the owner of the resources sees it. Dropped when the stream ends. What may take long, a view's
+/// resources and [`Session::rejected`], is called beside the threads that serve.
 pub trait Session: Send + Sync + 'static {
     fn view(&self) -> Arc<dyn View>;
 
@@ -156,11 +159,21 @@ pub struct Limits {
     pub names: usize,
     /// Bytes of one request.
     pub request_bytes: usize,
+    /// Responses of all streams that are made at once; what else the process does has the other processors.
+    pub made_at_once: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { streams: 4096, telemetry: 8192, of_pod: 16, names: 200_000, request_bytes: 16 << 20 }
+        Self {
+            streams: 4096,
+            telemetry: 8192,
+            of_pod: 16,
+            names: 200_000,
+            request_bytes: 16 << 20,
+            made_at_once: available_parallelism()
+                .map_or(1, |all| all.get().saturating_sub(1).max(1)),
+        }
     }
 }
 

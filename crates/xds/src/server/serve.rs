@@ -9,7 +9,7 @@ mod tests;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::aside::Aside;
 use super::delta::Delta;
 use super::passing::Passing;
 use super::peer::{Authenticate, Entrance, Refusal};
@@ -84,6 +85,7 @@ pub async fn serve(
     shutdown: watch::Receiver<bool>,
 ) -> Result<(), Error> {
     let slots = Slots::new("configuration", limits.streams, limits.of_pod);
+    let aside = Aside::new(limits.made_at_once);
     let telemetry = Slots::new("telemetry", limits.telemetry, limits.of_pod);
     let served = doors.into_iter().map(|door| {
         let ads = Ads {
@@ -91,6 +93,7 @@ pub async fn serve(
             limits,
             entrance: Entrance::Local,
             slots: slots.clone(),
+            aside: aside.clone(),
             telemetry: telemetry.clone(),
             shutdown: shutdown.clone(),
         };
@@ -272,6 +275,7 @@ pub(super) struct Ads {
     limits: Limits,
     pub(super) entrance: Entrance,
     slots: Arc<Slots>,
+    aside: Aside,
     pub(super) telemetry: Arc<Slots>,
     shutdown: watch::Receiver<bool>,
 }
@@ -311,8 +315,9 @@ impl Ads {
         let until = Until::of(&request).0;
         let stream = AdsStream {
             inbound: request.into_inner(),
-            machine,
+            machine: Arc::new(Mutex::new(machine)),
             source: self.source.clone(),
+            aside: self.aside.clone(),
             peer,
             until,
             shutdown: self.shutdown.clone(),

@@ -3,7 +3,7 @@
 //! transport, so a slow peer holds back its own work and nobody else's.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures::Stream;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+use super::aside::Aside;
 use super::delivery::Delivery;
 use super::peer::{Peer, Refusal};
 use super::slots::Slot;
@@ -23,8 +24,10 @@ type Outgoing<M> = (ResourceType, <M as Machine>::Response, Delivery);
 /// Everything that one stream owns.
 pub(super) struct AdsStream<M: Machine> {
     pub inbound: Streaming<M::Request>,
-    pub machine: M,
+    pub machine: Arc<Mutex<M>>,
     pub source: Arc<dyn Source>,
+    /// Where responses are made.
+    pub aside: Aside,
     pub peer: Peer,
     /// When the stream is to end, so that the proxy comes again and is spread over the replicas anew.
     pub until: Option<Instant>,
@@ -73,7 +76,11 @@ where
     })
 }
 
-impl<M: Machine> Driver<M> {
+impl<M> Driver<M>
+where
+    M: Machine + Send + 'static,
+    M::Response: Send + 'static,
+{
     /// The next response; `None` ends the stream in order.
     async fn next(&mut self) -> Option<Result<M::Response, Status>> {
         if self.ended {
@@ -87,7 +94,7 @@ impl<M: Machine> Driver<M> {
                 return Some(Ok(response));
             }
             let handled = match self.wake().await {
-                Wake::Request(Ok(Some(request))) => self.request(request),
+                Wake::Request(Ok(Some(request))) => self.request(request).await,
                 Wake::Request(Ok(None)) | Wake::Expired | Wake::Shutdown | Wake::Change(Err(_)) => {
                     return None;
                 }
@@ -96,11 +103,11 @@ impl<M: Machine> Driver<M> {
                     return None;
                 }
                 Wake::Change(Ok(())) => {
-                    self.push();
+                    self.push().await;
                     Ok(())
                 }
                 Wake::Retry => {
-                    self.retry();
+                    self.retry().await;
                     Ok(())
                 }
             };
@@ -144,17 +151,15 @@ impl<M: Machine> Driver<M> {
         }
     }
 
-    fn request(&mut self, request: M::Request) -> Result<(), Status> {
+    async fn request(&mut self, request: M::Request) -> Result<(), Status> {
         if self.open.is_none() {
             self.introduce(&request)?;
         }
-        let events = self
-            .stream
-            .machine
+        let events = locked(&self.stream.machine)
             .request(request)
             .map_err(|violation| Status::resource_exhausted(violation.to_string()))?;
         for event in events {
-            self.event(event);
+            self.event(event).await;
         }
         Ok(())
     }
@@ -171,17 +176,19 @@ impl<M: Machine> Driver<M> {
         Ok(())
     }
 
-    fn event(&mut self, event: Event) {
-        let Some(open) = &self.open else { return };
+    async fn event(&mut self, event: Event) {
+        let Some(Open { session, .. }) = &self.open else { return };
         match event {
-            Event::Changed(kind) => self.answer(kind),
-            Event::Accepted { kind, delivery } => open.session.accepted(kind, &delivery),
+            Event::Changed(kind) => self.answer(kind).await,
+            Event::Accepted { kind, delivery } => session.accepted(kind, &delivery),
             Event::Rejected { kind, delivery, blamed, message } => {
-                let again = open.session.rejected(kind, &delivery, &blamed, &message);
+                let session = session.clone();
+                let heard = move || session.rejected(kind, &delivery, &blamed, &message);
+                let again = self.stream.aside.run(heard).await;
                 self.retries.retain(|(_, have)| *have != kind);
                 self.retries.extend(again.map(|after: Duration| (Instant::now() + after, kind)));
             }
-            Event::Dropped { kind, names } => open.session.dropped(kind, &names),
+            Event::Dropped { kind, names } => session.dropped(kind, &names),
             Event::Stale { kind, nonce } => {
                 tracing::debug!(type_url = kind.type_url(), nonce, "answer to an older response");
             }
@@ -192,39 +199,60 @@ impl<M: Machine> Driver<M> {
     }
 
     /// What was just asked for; a changed cluster brings its endpoints along.
-    fn answer(&mut self, kind: ResourceType) {
-        let Some(open) = &self.open else { return };
-        let view = open.session.view();
-        let machine = &mut self.stream.machine;
-        let mut kinds = vec![kind];
-        if kind == ResourceType::Cluster && machine.kinds().contains(&ResourceType::Endpoint) {
-            kinds.push(ResourceType::Endpoint);
-        }
-        for kind in kinds {
-            if let Some((response, delivery)) = machine.answer(kind, &*view, Phase::Whole) {
-                open.session.made(kind, &delivery, false);
-                self.outbox.push_back((kind, response, delivery));
+    async fn answer(&mut self, kind: ResourceType) {
+        let made = self.make(move |machine, session| {
+            let view = session.view();
+            let mut kinds = vec![kind];
+            if kind == ResourceType::Cluster && machine.kinds().contains(&ResourceType::Endpoint) {
+                kinds.push(ResourceType::Endpoint);
             }
-        }
+            let mut made = Vec::new();
+            for kind in kinds {
+                if let Some((response, delivery)) = machine.answer(kind, &*view, Phase::Whole) {
+                    session.made(kind, &delivery, false);
+                    made.push((kind, response, delivery));
+                }
+            }
+            made
+        });
+        made.await;
     }
 
-    fn push(&mut self) {
+    async fn push(&mut self) {
+        let made = self.make(|machine, session| {
+            let made = machine.push(&*session.view());
+            for (kind, _, delivery) in &made {
+                session.made(*kind, delivery, true);
+            }
+            made
+        });
+        made.await;
+    }
+
+    /// Makes responses in their turn; the view is taken then, so that what has changed meanwhile is in it.
+    async fn make(
+        &mut self,
+        work: impl FnOnce(&mut M, &dyn Session) -> Vec<Outgoing<M>> + Send + 'static,
+    ) {
         let Some(open) = &self.open else { return };
-        let view = open.session.view();
-        for (kind, response, delivery) in self.stream.machine.push(&*view) {
-            open.session.made(kind, &delivery, true);
-            self.outbox.push_back((kind, response, delivery));
-        }
+        let (machine, session) = (self.stream.machine.clone(), open.session.clone());
+        let made = self.stream.aside.run(move || work(&mut locked(&machine), &*session)).await;
+        self.outbox.extend(made);
     }
 
-    fn retry(&mut self) {
+    async fn retry(&mut self) {
         let now = Instant::now();
         let due: Vec<ResourceType> =
             self.retries.iter().filter(|(at, _)| *at <= now).map(|(_, kind)| *kind).collect();
         self.retries.retain(|(at, _)| *at > now);
         for kind in due {
-            self.stream.machine.retry(kind);
-            self.answer(kind);
+            locked(&self.stream.machine).retry(kind);
+            self.answer(kind).await;
         }
     }
+}
+
+/// One piece of work of a stream is under way at a time: nobody waits here.
+fn locked<M>(machine: &Mutex<M>) -> MutexGuard<'_, M> {
+    machine.lock().expect("a stream whose work panicked has ended")
 }
