@@ -143,7 +143,7 @@ pub fn moved(steps: &[Step]) -> Option<(String, &'static str, usize)> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{FIELDS, Meaning, all};
+    use super::{Entry, FIELDS, Meaning, all};
 
     #[test]
     fn no_path_is_listed_twice_and_every_new_place_is_known() {
@@ -158,6 +158,44 @@ mod tests {
                 assert!(known.is_some(), "{path} moved to {to}");
             }
         }
+    }
+
+    /// Fields of MeshConfig that something here reads.
+    const READ: [&str; 21] = [
+        "accessLogEncoding",
+        "accessLogFile",
+        "accessLogFormat",
+        "connectTimeout",
+        "defaultConfig",
+        "defaultDestinationRuleExportTo",
+        "defaultProviders",
+        "defaultServiceExportTo",
+        "defaultTrafficPolicy",
+        "defaultVirtualServiceExportTo",
+        "discoverySelectors",
+        "enableEnvoyAccessLogService",
+        "enablePrometheusMerge",
+        "extensionProviders",
+        "inboundTrafficPolicy",
+        "outboundTrafficPolicy",
+        "proxyInboundListenPort",
+        "proxyListenPort",
+        "rootNamespace",
+        "tcpKeepalive",
+        "trustDomain",
+    ];
+
+    #[test]
+    fn every_field_of_mesh_config_is_read_or_told_to_have_no_effect() {
+        let definition = &lateen_api::schema::definitions()["io.istio.mesh.MeshConfig"];
+        let declared = definition["properties"].as_object().unwrap();
+        let told = FIELDS.child("meshConfig").unwrap();
+        for field in declared.keys() {
+            let entry = told.children.get(field).and_then(|node| node.entry);
+            let told = matches!(entry, Some(Entry(_, _, Meaning::Gone(_))));
+            assert_ne!(told, READ.contains(&field.as_str()), "{field}");
+        }
+        assert!(READ.iter().all(|field| declared.contains_key(*field)));
     }
 
     #[test]

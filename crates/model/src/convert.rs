@@ -13,10 +13,10 @@ pub mod virtual_service;
 
 use ipnet::IpNet;
 use lateen_api::issue::{Code, Issue, ObjectRef};
-use lateen_api::istio::networking::TcpKeepalive;
+use lateen_api::istio::networking::{TcpKeepalive, TcpSettings};
 
 use crate::meta::Meta;
-use crate::routing::Keepalive;
+use crate::routing::{Keepalive, TcpPool};
 
 /// A field that Lateen reads but does not act on yet.
 pub const NOT_SUPPORTED: Code = Code("LTN0001");
@@ -96,6 +96,20 @@ pub fn namespaced_host(text: &str, namespace: &str) -> (String, String) {
         ns => ns,
     };
     (ns.to_owned(), host.to_ascii_lowercase())
+}
+
+/// `connectionPool.tcp`; one that is not there sets nothing, and still takes the place of another pool.
+pub fn tcp_pool(spec: Option<&TcpSettings>) -> TcpPool {
+    let Some(spec) = spec else { return TcpPool::default() };
+    TcpPool {
+        max_connections: spec
+            .max_connections
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|n| *n > 0),
+        connect_timeout: spec.connect_timeout.as_ref().and_then(|d| d.to_std()),
+        idle_timeout: spec.idle_timeout.as_ref().and_then(|d| d.to_std()),
+        keepalive: spec.tcp_keepalive.as_ref().map(keepalive),
+    }
 }
 
 /// Istio's TCP keepalive settings.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lateen_api::issue::ObjectRef;
 
 use crate::discovery::Discovery;
-use crate::routing::{Keepalive, OutboundMode};
+use crate::routing::{Keepalive, OutboundMode, TcpPool};
 use crate::telemetry::Provider;
 
 /// MeshConfig, as far as it is used.
@@ -16,6 +16,8 @@ pub struct Mesh {
     pub trust_domain: String,
     pub connect_timeout: Duration,
     pub keepalive: Option<Keepalive>,
+    /// `defaultTrafficPolicy.connectionPool`: for whatever no DestinationRule has another for.
+    pub pool: Option<TcpPool>,
     pub outbound: OutboundMode,
     /// Inbound goes to 127.0.0.1 instead of the address that was dialled.
     pub inbound_localhost: bool,
@@ -60,6 +62,7 @@ impl Default for Mesh {
             trust_domain: "cluster.local".to_owned(),
             connect_timeout: Duration::from_secs(10),
             keepalive: None,
+            pool: None,
             outbound: OutboundMode::AllowAny,
             inbound_localhost: false,
             access_log: AccessLog::default(),

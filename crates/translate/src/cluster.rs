@@ -1,6 +1,7 @@
 //! Clusters: one per service, port and subset, and the fixed ones.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::cluster::v3::{
     CircuitBreakers, Cluster, UpstreamConnectionOptions, circuit_breakers::Thresholds, cluster,
@@ -15,7 +16,7 @@ use envoy_types::pb::envoy::extensions::upstreams::http::v3::http_protocol_optio
     ExplicitHttpConfig, UpstreamProtocolOptions, explicit_http_config,
 };
 use lateen_model::index::services::ServiceId;
-use lateen_model::routing::{Balancer, Keepalive, Subset, TrafficPolicy};
+use lateen_model::routing::{Balancer, Subset, TcpPool, TrafficPolicy};
 use lateen_model::service::{Resolution, Service};
 use prost::Name;
 
@@ -100,13 +101,16 @@ fn of_service(context: &Context<'_>, id: ServiceId) -> Vec<Named> {
 fn fixed(context: &Context<'_>) -> Vec<Named> {
     let mut all = vec![named(base(context, BLACK_HOLE, cluster::DiscoveryType::Static))];
     if context.proxy.role == Role::Sidecar {
-        all.push(named(limited(original_dst(context, PASSTHROUGH))));
-        all.push(named(limited(from_loopback(
-            context,
-            original_dst(context, INBOUND_PASSTHROUGH),
-        ))));
+        let default = context.snapshot.mesh().pool.as_ref();
+        let mut to_unknown = limited(original_dst(context, PASSTHROUGH));
+        let inbound = original_dst(context, INBOUND_PASSTHROUGH);
+        let mut inbound = limited(from_loopback(context, inbound));
+        pool(context, &mut to_unknown, default);
+        pool(context, &mut inbound, default);
+        all.extend([named(to_unknown), named(inbound)]);
         for (port, services) in inbound::ports(context) {
             let mut cluster = inbound_cluster(context, port);
+            pool(context, &mut cluster, inbound_pool(context, &services));
             let origin = Origin::default().services(services.iter().map(|service| &***service));
             cluster.metadata = origin.build();
             let origins = services.iter().map(|service| service.meta.object.clone()).collect();
@@ -114,6 +118,13 @@ fn fixed(context: &Context<'_>) -> Vec<Named> {
         }
     }
     all
+}
+
+/// As in Istio the mesh's pool is for both ends. What rules say of a pool takes its place here as well, and is
+/// for clients alone.
+fn inbound_pool<'a>(context: &Context<'a>, services: &[&'a Arc<Service>]) -> Option<&'a TcpPool> {
+    let mut pools = services.iter().map(|service| Policy::find(context, service).inherited_pool());
+    pools.next().flatten().filter(|_| pools.all(|pool| pool.is_some()))
 }
 
 fn inbound_cluster(context: &Context<'_>, port: u16) -> Cluster {
@@ -213,7 +224,7 @@ fn outbound(context: &Context<'_>, id: ServiceId, port: u16, subset: &str) -> Op
         }
         cluster::DiscoveryType::Static | cluster::DiscoveryType::OriginalDst => {}
     }
-    pool(&mut cluster, &settings, context.snapshot.mesh().keepalive);
+    pool(context, &mut cluster, Some(&settings.pool.unwrap_or_default()));
     let mut origin = Origin::default().services([&**service]).subset(subset);
     let mut origins = vec![service.meta.object.clone()];
     if let Some(rule) = chosen.map(|subset| &subset.owner).or(policy.rules.first().map(|r| &r.meta))
@@ -280,8 +291,8 @@ fn by_dns(cluster: &mut Cluster, mut load: ClusterLoadAssignment, kind: cluster:
     cluster.load_assignment = Some(load);
 }
 
-fn pool(cluster: &mut Cluster, settings: &TrafficPolicy, mesh: Option<Keepalive>) {
-    let own = settings.pool.clone().unwrap_or_default();
+fn pool(context: &Context<'_>, cluster: &mut Cluster, own: Option<&TcpPool>) {
+    let Some(own) = own else { return };
     if let Some(timeout) = own.connect_timeout.filter(|timeout| !timeout.is_zero()) {
         cluster.connect_timeout = Some(duration(timeout));
     }
@@ -289,6 +300,7 @@ fn pool(cluster: &mut Cluster, settings: &TrafficPolicy, mesh: Option<Keepalive>
     if let (Some(limit), Some(limits)) = (own.max_connections, limits) {
         limits.max_connections = Some(uint(limit));
     }
+    let mesh = context.snapshot.mesh().keepalive;
     if mesh.is_none() && own.keepalive.is_none() {
         return;
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use lateen_model::routing::{DestinationRule, Subset, TrafficPolicy};
+use lateen_model::routing::{DestinationRule, Subset, TcpPool, TrafficPolicy};
 use lateen_model::service::Service;
 use lateen_model::workload::matches;
 
@@ -16,6 +16,8 @@ pub struct Policy<'a> {
     pub rules: Vec<&'a Arc<DestinationRule>>,
     pub subsets: Vec<&'a Subset>,
     pub base: TrafficPolicy,
+    /// The mesh's connection pool, for what no rule has one for.
+    pub default_pool: Option<&'a TcpPool>,
 }
 
 impl<'a> Policy<'a> {
@@ -25,6 +27,11 @@ impl<'a> Policy<'a> {
     /// client in the root namespace, that namespace's rules come first only if they are its alone:
     /// the others are defaults for the whole mesh, which a service's own rules replace.
     pub fn find(context: &Context<'a>, service: &'a Service) -> Self {
+        let default_pool = context.snapshot.mesh().pool.as_ref();
+        Self { default_pool, ..Self::merge(Self::rules(context, service)) }
+    }
+
+    fn rules(context: &Context<'a>, service: &'a Service) -> Vec<&'a Arc<DestinationRule>> {
         let snapshot = context.snapshot;
         let client = context.proxy.namespace.as_str();
         let root = snapshot.root_namespace();
@@ -39,11 +46,11 @@ impl<'a> Policy<'a> {
                 };
                 let found = choose(group.iter().filter(fits), context);
                 if !found.is_empty() {
-                    return Self::merge(found);
+                    return found;
                 }
             }
         }
-        Self::default()
+        Vec::new()
     }
 
     fn merge(rules: Vec<&'a Arc<DestinationRule>>) -> Self {
@@ -51,7 +58,7 @@ impl<'a> Policy<'a> {
         let mut known = HashSet::new();
         let subsets = rules.iter().flat_map(|rule| &rule.subsets);
         let subsets = subsets.filter(|subset| known.insert(subset.name.as_str())).collect();
-        Self { rules, subsets, base }
+        Self { rules, subsets, base, default_pool: None }
     }
 
     /// The subset of a name.
@@ -59,10 +66,19 @@ impl<'a> Policy<'a> {
         self.subsets.iter().copied().find(|subset| subset.name == name)
     }
 
-    /// The settings of one port, of one subset if there is one.
+    /// The settings of one port, of one subset if there is one. A pool is the rules' or the mesh's, and
+    /// never mixed of both.
     pub fn settings(&self, subset: Option<&Subset>, port: u16) -> TrafficPolicy {
         let over = subset.and_then(|subset| subset.policy.as_ref());
-        self.base.overlaid(over).for_port(port)
+        let settings = self.base.overlaid(over).for_port(port);
+        TrafficPolicy { pool: settings.pool.or_else(|| self.default_pool.cloned()), ..settings }
+    }
+
+    /// The mesh's pool, unless the rules have one of their own for some port.
+    pub fn inherited_pool(&self) -> Option<&'a TcpPool> {
+        let mut ports = self.base.ports.iter().map(|(_, policy)| policy);
+        let own = self.base.pool.is_some() || ports.any(|policy| policy.pool.is_some());
+        self.default_pool.filter(|_| !own)
     }
 }
 

@@ -140,7 +140,7 @@ golden! {
     gateway_visibility, two_bindings, kinds_of_routes, external_name, references, passthrough, sidecar_tls,
     tproxy, dual_stack, telemetry, telemetry_of_nobody, telemetry_to_nobody,
     access_log_service, access_log_service_of_nobody,
-    labelled_endpoints, hosts_of_one_entry,
+    labelled_endpoints, hosts_of_one_entry, default_traffic_policy,
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub fn apply(
         ))
     };
     let live = current.map(managed::without_entries).unwrap_or_else(|| json!({}));
-    let mut set = FieldSet::of(&config, shape).map_err(typed)?;
+    let named = FieldSet::of(&config, shape).map_err(typed)?;
+    let mut set = named.clone();
     managed::strip(&mut set, kind, ctx.subresource);
     let mut entries = current.map(managed::read).unwrap_or_default();
     if entries.is_empty() && current.is_some() {
@@ -46,7 +47,7 @@ pub fn apply(
     };
     let (last, mut others) = split(entries, &this);
     let merged = merge(&live, &config, shape, &mut Vec::new()).map_err(typed)?;
-    let mut pruned = prune_unowned(merged, last.as_ref(), &others, &this, shape);
+    let mut pruned = prune_unowned(merged, last.as_ref(), &others, named, shape);
     let changes = compare(&live, &pruned, shape).map_err(typed)?;
     settle(&mut others, &changes, current, shape, ctx)?;
     update_last_applied(&mut pruned, &config, ctx);
@@ -209,73 +210,71 @@ fn merge_items(
     Ok(out)
 }
 
-/// Removes what the applier owned last time, does not name now and nobody else owns.
+/// Removes what the applier owned last time, does not name now and nobody else owns. What stands below goes
+/// with it: whoever owns but a part of a list item or of a free map's value does not keep the whole.
 fn prune_unowned(
     merged: Value,
     last: Option<&Entry>,
     others: &[Entry],
-    this: &Entry,
+    named: FieldSet,
     shape: Shape<'_>,
 ) -> Value {
     let Some(last) = last else {
         return merged;
     };
-    let mut keep = this.fields.clone();
+    let mut owned = Owned { last: &last.fields, now: named };
     for other in others {
-        keep.extend(&other.fields);
+        owned.now.extend(&other.fields);
     }
     let mut merged = merged;
-    prune(&mut merged, &last.fields, &keep, shape, &mut Vec::new());
+    owned.prune(&mut merged, shape, &mut Vec::new());
     merged
 }
 
-fn prune(value: &mut Value, last: &FieldSet, keep: &FieldSet, shape: Shape<'_>, path: &mut Path) {
-    let mut stays = |step: String, child: &mut Value, below: Shape<'_>| {
-        path.push(step);
-        let stays = child_stays(child, last, keep, below, path);
-        path.pop();
-        stays
-    };
-    match value {
-        Value::Object(map) if !shape.is_atomic_map() => {
-            map.retain(|key, child| stays(format!("f:{key}"), child, shape.field(key)));
-        }
-        Value::Array(list) if shape.list_type() != ListType::Atomic => {
-            let names: Vec<String> = match steps(list, shape, &[]) {
-                Ok(steps) => steps.into_iter().map(|(step, _)| step).collect(),
-                Err(_) => return,
-            };
-            let mut names = names.into_iter();
-            list.retain_mut(|item| {
-                let step = names.next().expect("invariant: one step for each item");
-                stays(step, item, shape.items())
-            });
-        }
-        _ => {}
-    }
+/// What the applier owned last time, and what anybody owns now.
+struct Owned<'a> {
+    last: &'a FieldSet,
+    now: FieldSet,
 }
 
-fn child_stays(
-    child: &mut Value,
-    last: &FieldSet,
-    keep: &FieldSet,
-    shape: Shape<'_>,
-    path: &mut Path,
-) -> bool {
-    let kept = keep.contains(path) || keep.has_below(path);
-    if last.contains(path) && !kept {
-        return false;
+impl Owned<'_> {
+    fn prune(&self, value: &mut Value, shape: Shape<'_>, path: &mut Path) {
+        let mut stays = |step: String, child: &mut Value, below: Shape<'_>, declared: bool| {
+            path.push(step);
+            let stays = !self.is_dropped(path, declared);
+            if stays && self.last.has_below(path) {
+                self.prune(child, below, path);
+            }
+            path.pop();
+            stays
+        };
+        match value {
+            Value::Object(map) if !shape.is_atomic_map() => {
+                map.retain(|key, child| {
+                    stays(format!("f:{key}"), child, shape.field(key), shape.declares(key))
+                });
+            }
+            Value::Array(list) if shape.list_type() != ListType::Atomic => {
+                let names: Vec<String> = match steps(list, shape, &[]) {
+                    Ok(steps) => steps.into_iter().map(|(step, _)| step).collect(),
+                    Err(_) => return,
+                };
+                let mut names = names.into_iter();
+                list.retain_mut(|item| {
+                    let step = names.next().expect("invariant: one step for each item");
+                    stays(step, item, shape.items(), false)
+                });
+            }
+            _ => {}
+        }
     }
-    if !last.has_below(path) {
-        return true;
+
+    /// A field that the schema declares is owned with anything below it; a list item and a key of a free
+    /// map only by itself.
+    fn is_dropped(&self, path: &[String], declared: bool) -> bool {
+        let owns = |set: &FieldSet| set.contains(path) || (declared && set.has_below(path));
+        owns(self.last) && !owns(&self.now)
     }
-    prune(child, last, keep, shape, path);
-    let emptied = match child {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => false,
-    };
-    kept || !emptied || path.len() == 1
 }
 
 /// Takes the changed fields from their owners when forced, else reports them as conflicts.

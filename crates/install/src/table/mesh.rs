@@ -9,6 +9,7 @@ const SDS: &str = "certificates always come over SDS, set nothing";
 const NO_TLS: &str = "connections between workloads are not encrypted here yet";
 const INGRESS: &str = "no Ingress objects are served, write a Gateway and a VirtualService";
 const STATISTICS: &str = "there are no Envoy statistics, the metrics are Istio's";
+const LOCALITY: &str = "all ready endpoints are used, wherever they are";
 const CLUSTERS: &str = "several clusters are not joined here yet";
 
 pub const FIELDS: &[F] = &[
@@ -29,11 +30,30 @@ pub const FIELDS: &[F] = &[
     ),
     F("meshConfig.ca", Inherited, Gone("istiod is the certificate authority")),
     F("meshConfig.certificates", Inherited, Gone("istiod makes no certificates in Secrets")),
+    F("meshConfig.localityLbSetting", Inherited, Gone(LOCALITY)),
+    F("meshConfig.zoneAwareLbSetting", Inherited, Gone(LOCALITY)),
     F(
-        "meshConfig.localityLbSetting",
+        "meshConfig.defaultTrafficPolicy.outlierDetection",
         Inherited,
-        Gone("all ready endpoints are used, wherever they are"),
+        Gone("endpoints that fail are not ejected"),
     ),
+    F("meshConfig.defaultTrafficPolicy.connectionPool.http", Inherited, Gone(HTTP)),
+    F(
+        "meshConfig.defaultTrafficPolicy.connectionPool.tcp.maxConnectionDuration",
+        Inherited,
+        Gone("connections last until an end closes them or they are idle"),
+    ),
+    F(
+        "meshConfig.outboundTrafficPolicy.tls",
+        Inherited,
+        Gone("connections to unknown destinations pass as they are"),
+    ),
+    F(
+        "meshConfig.serviceEntryVisibility",
+        Inherited,
+        Gone("a ServiceEntry's exportTo says who sees it"),
+    ),
+    F("meshConfig.hboneIdleTimeout", Inherited, Gone("connections are not carried in HBONE")),
     F("meshConfig.disableEnvoyListenerLog", Inherited, Gone("listeners have no log of their own")),
     F("meshConfig.inboundClusterStatName", Inherited, Gone(STATISTICS)),
     F("meshConfig.outboundClusterStatName", Inherited, Gone(STATISTICS)),

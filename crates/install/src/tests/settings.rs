@@ -200,6 +200,18 @@ fn fields_of_mesh_config_that_nothing_reads_are_told() {
     let wrong = super::bad::errors(json!({"meshConfig": {"enableAutoMtls": "yes"}}), &[]);
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert!(wrong[0].starts_with("spec.meshConfig.enableAutoMtls: "), "{wrong:?}");
+    let parts = ["outlierDetection.interval", "connectionPool.tcp.maxConnectionDuration"];
+    let parts = parts.map(|part| format!("meshConfig.defaultTrafficPolicy.{part}"));
+    for path in parts.iter().map(String::as_str).chain(["meshConfig.hboneIdleTimeout"]) {
+        let told = plan("default", &[(path, "5s")]).issues;
+        let is_told = |issue: &lateen_api::issue::Issue| {
+            format!("spec.{path}").starts_with(&issue.path)
+                && issue.message.starts_with("it has no effect: ")
+        };
+        assert!(told.iter().any(is_told), "{path}: {told:?}");
+    }
+    let used = ("meshConfig.defaultTrafficPolicy.connectionPool.tcp.maxConnections", "1");
+    assert_eq!(plan("default", &[used]).issues, plan("default", &[]).issues);
     let class = plan("default", &[("meshConfig.ingressClass", "5")]);
     assert_eq!(class.mesh_config()["ingressClass"], "5", "a text where the type says so");
 }

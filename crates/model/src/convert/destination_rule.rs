@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lateen_api::istio::networking as api;
 
-use crate::convert::{Notes, keepalive};
+use crate::convert::{Notes, tcp_pool};
 use crate::host::{self, Domain};
 use crate::meta::Meta;
 use crate::routing::{Balancer, DestinationRule, Subset, TcpPool, TrafficPolicy};
@@ -69,7 +69,7 @@ fn traffic_policy(spec: &api::TrafficPolicy, path: &str, notes: &mut Notes<'_>) 
         let port = notes.port(number, &format!("{path}.port.number"))?;
         let policy = TrafficPolicy {
             balancer: balancer(item.load_balancer.as_ref(), &path, notes),
-            pool: item.connection_pool.as_ref().map(|pool| tcp_pool(pool, &path, notes)),
+            pool: item.connection_pool.as_ref().map(|spec| pool(spec, &path, notes)),
             ports: Vec::new(),
         };
         Some((port, policy))
@@ -77,7 +77,7 @@ fn traffic_policy(spec: &api::TrafficPolicy, path: &str, notes: &mut Notes<'_>) 
     let ports = ports.collect();
     TrafficPolicy {
         balancer: balancer(spec.load_balancer.as_ref(), path, notes),
-        pool: spec.connection_pool.as_ref().map(|pool| tcp_pool(pool, path, notes)),
+        pool: spec.connection_pool.as_ref().map(|spec| pool(spec, path, notes)),
         ports,
     }
 }
@@ -106,18 +106,12 @@ fn balancer(
     })
 }
 
-fn tcp_pool(spec: &api::ConnectionPoolSettings, path: &str, notes: &mut Notes<'_>) -> TcpPool {
+fn pool(spec: &api::ConnectionPoolSettings, path: &str, notes: &mut Notes<'_>) -> TcpPool {
     if spec.http.is_some() {
         notes.unsupported(&format!("{path}.connectionPool.http"));
     }
-    let Some(tcp) = spec.tcp.as_ref() else { return TcpPool::default() };
-    if tcp.max_connection_duration.is_some() {
+    if spec.tcp.as_ref().is_some_and(|tcp| tcp.max_connection_duration.is_some()) {
         notes.unsupported(&format!("{path}.connectionPool.tcp.maxConnectionDuration"));
     }
-    TcpPool {
-        max_connections: tcp.max_connections.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
-        connect_timeout: tcp.connect_timeout.as_ref().and_then(|d| d.to_std()),
-        idle_timeout: tcp.idle_timeout.as_ref().and_then(|d| d.to_std()),
-        keepalive: tcp.tcp_keepalive.as_ref().map(keepalive),
-    }
+    tcp_pool(spec.tcp.as_ref())
 }

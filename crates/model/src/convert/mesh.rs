@@ -5,11 +5,11 @@ use std::time::Duration;
 use lateen_api::issue::ObjectRef;
 use lateen_api::istio::mesh as api;
 
-use crate::convert::keepalive;
 use crate::convert::provider::{access_log_service, providers};
+use crate::convert::{keepalive, tcp_pool};
 use crate::discovery::Discovery;
 use crate::mesh::{AccessLog, DefaultProviders, Mesh};
-use crate::routing::OutboundMode;
+use crate::routing::{OutboundMode, TcpPool};
 
 /// Compiles the mesh settings; what is not written has Istio's default. `discovery` is what has been compiled
 /// of them already, `object` what holds them.
@@ -33,6 +33,7 @@ pub fn mesh(config: &api::MeshConfig, discovery: Discovery, object: &ObjectRef) 
             .filter(|timeout| *timeout > Duration::ZERO)
             .unwrap_or(base.connect_timeout),
         keepalive: config.tcp_keepalive.as_ref().map(keepalive),
+        pool: default_pool(config.default_traffic_policy.as_ref()),
         outbound: match outbound.map(|policy| policy.mode.unwrap_or_default()) {
             Some(api::OutboundTrafficPolicyMode::RegistryOnly) => OutboundMode::RegistryOnly,
             _ => OutboundMode::AllowAny,
@@ -56,6 +57,10 @@ pub fn mesh(config: &api::MeshConfig, discovery: Discovery, object: &ObjectRef) 
         sampling: sampling(config),
         object: Some(object.clone()),
     }
+}
+
+fn default_pool(policy: Option<&api::DefaultTrafficPolicy>) -> Option<TcpPool> {
+    policy?.connection_pool.as_ref().map(|pool| tcp_pool(pool.tcp.as_ref()))
 }
 
 /// Where nobody names one, metrics go to Prometheus, as an installation of Istio says.

@@ -68,6 +68,84 @@ fn what_others_own_too_stays() {
     assert_eq!(last["spec"]["ports"], json!([{"port": 80}]));
 }
 
+fn written(live: &Value, manager: &str, kind: (&str, &str), change: impl Fn(&mut Value)) -> Value {
+    let mut new = live.clone();
+    change(&mut new);
+    let kind = super::kind(kind.0, kind.1);
+    managed_fields_update(kind, Some(live), &mut new, manager, "Update", None, "t");
+    new
+}
+
+#[test]
+fn an_item_of_which_another_owns_but_a_part_goes_with_that_part() {
+    let created = applied("a", service(json!([{"port": 80}, {"port": 81}])), None, false).unwrap();
+    let live = written(&created, "b", ("", "Service"), |service| {
+        service["spec"]["ports"][1]["nodePort"] = json!(30000);
+        service["metadata"]["labels"] = json!({"x": "y"});
+    });
+    let after = applied("a", service(json!([{"port": 80}])), Some(&live), false).unwrap();
+    assert_eq!(after["spec"]["ports"], json!([{"port": 80}]));
+    let left = json!({"f:metadata": {"f:labels": {".": {}, "f:x": {}}}});
+    assert_eq!(entry(&after, "b")["fieldsV1"], left);
+
+    let kept = applied("a", service(json!([{"port": 80}, {"port": 81}])), Some(&live), false);
+    assert_eq!(kept.unwrap()["spec"]["ports"][1]["nodePort"], 30000);
+}
+
+fn deployment(containers: Value) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": "echo", "namespace": "default"},
+        "spec": {
+            "selector": {"matchLabels": {"app": "echo"}},
+            "template": {
+                "metadata": {"labels": {"app": "echo"}},
+                "spec": {"containers": containers},
+            },
+        },
+    })
+}
+
+#[test]
+fn a_container_goes_although_another_has_set_a_field_of_it() {
+    let containers = |names: &[&str]| {
+        let all = names.iter().map(|name| json!({"name": name, "image": "x"}));
+        deployment(all.collect())
+    };
+    let run = |config: Value, live: Option<&Value>| {
+        let context = context("a", "apps/v1");
+        apply(kind("apps", "Deployment"), Patch::Apply(config), live, &context).unwrap()
+    };
+    let created = run(containers(&["one", "two"]), None);
+    let live = written(&created, "b", ("apps", "Deployment"), |deployment| {
+        deployment["spec"]["template"]["spec"]["containers"][1]["workingDir"] = json!("/tmp");
+    });
+    let after = run(containers(&["one"]), Some(&live));
+    let left = &after["spec"]["template"]["spec"]["containers"];
+    assert_eq!(*left, json!([{"name": "one", "image": "x"}]));
+    assert_eq!(*entry(&after, "b"), Value::Null);
+}
+
+#[test]
+fn a_dropped_struct_goes_with_what_nobody_owns_in_it() {
+    let mut config = deployment(json!([{"name": "one", "image": "x"}]));
+    let run = |config: Value, live: Option<&Value>| {
+        let context = context("a", "apps/v1");
+        apply(kind("apps", "Deployment"), Patch::Apply(config), live, &context).unwrap()
+    };
+    config["spec"]["strategy"] = json!({"rollingUpdate": {"maxSurge": 1}});
+    let mut live = run(config.clone(), None);
+    live["spec"]["strategy"]["type"] = json!("RollingUpdate");
+    config["spec"].as_object_mut().unwrap().shift_remove("strategy");
+    let after = run(config, Some(&live));
+    assert_eq!(after["spec"].get("strategy"), None);
+    assert_eq!(after["metadata"], {
+        let mut metadata = live["metadata"].clone();
+        metadata["managedFields"] = after["metadata"]["managedFields"].clone();
+        metadata
+    });
+}
+
 #[test]
 fn a_dropped_map_goes_when_it_is_empty() {
     let with = |annotations: Value| {
