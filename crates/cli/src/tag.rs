@@ -2,8 +2,10 @@
 //! revision and a cluster. Out: the MutatingWebhookConfiguration that makes the tag, and for the tag `default`
 //! the validator of objects without a revision.
 
+mod taken;
 mod validator;
 
+pub use taken::refuse_tag_as_revision;
 pub use validator::tell_of_end as tell_of_no_validator;
 
 use anyhow::{Context, Result, bail};

@@ -19,6 +19,7 @@ pub const PROXY_CONFIG: &str = "proxy.istio.io/config";
 pub const TEMPLATES: &str = "inject.istio.io/templates";
 pub const REWRITE_PROBES: &str = "sidecar.istio.io/rewriteAppHTTPProbers";
 pub const MERGE_METRICS: &str = "prometheus.istio.io/merge-metrics";
+pub const SCRAPE_TARGETS: &str = "prometheus.istio.io/scrape-targets";
 pub const STATUS_PORT: &str = "status.sidecar.istio.io/port";
 pub const NATIVE: &str = "sidecar.istio.io/nativeSidecar";
 pub const BEFORE_PROXY: &str = "sidecar.istio.io/init-containers-before-proxy";
@@ -70,6 +71,8 @@ const TABLE: &[(&str, Treatment)] = &[
     (TEMPLATES, Treatment::Any),
     (PROXY_CONFIG, Treatment::ProxyConfig),
     (MERGE_METRICS, Treatment::Must(words::flag)),
+    // Read where metrics are merged, which knows the agent's port.
+    (SCRAPE_TARGETS, Treatment::Any),
     (STATUS_PORT, Treatment::Must(words::status_port)),
     (REWRITE_PROBES, Treatment::Should(words::flag)),
     (NATIVE, Treatment::Should(native)),

@@ -23,7 +23,7 @@ use super::{managers, owners};
 use super::{selector, wait};
 use crate::output::{note, say};
 use crate::process::unless_broken_off;
-use crate::tag::{keep_default_tag, tell_of_no_default};
+use crate::tag::{keep_default_tag, refuse_tag_as_revision, tell_of_no_default};
 
 /// An object that takes longer than this is worth a line of its own.
 const SLOW: Duration = Duration::from_secs(1);
@@ -66,6 +66,7 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
     let plan = args.input.plan()?;
     let mut wanted = super::rendered(&plan)?;
     let client = args.cluster.connect().await?;
+    refuse_tag_as_revision(&client, &wanted, plan.revision()).await?;
     keep_default_tag(&client, &mut wanted).await?;
     selector::keep(&client, &mut wanted).await?;
     if expect == Expect::Installed {

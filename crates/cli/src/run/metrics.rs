@@ -3,20 +3,30 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lateen_api::kinds::by_kind;
 use lateen_kube::Client;
 use lateen_proxy::agent::{Application, STATUS_PORT};
 use serde_json::{Value, json};
 
-const KEYS: [&str; 3] = ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path"];
+/// Its value has commas of its own.
+const TARGETS: &str = "prometheus.istio.io/scrape-targets";
+const KEYS: [&str; 4] =
+    ["prometheus.io/scrape", "prometheus.io/port", "prometheus.io/path", TARGETS];
 
 pub(super) type Annotations = BTreeMap<String, String>;
 
 /// `KEY=VALUE,…`, of the annotations that are followed here.
 pub(super) fn parse_annotations(text: &str) -> Result<Annotations, String> {
     let mut annotations = Annotations::new();
+    let mut last = "";
     for pair in text.split(',').filter(|_| !text.is_empty()) {
+        // No key begins with a digit, every target does.
+        if last == TARGETS && pair.starts_with(|c: char| c.is_ascii_digit()) {
+            let targets = annotations.get_mut(TARGETS).expect("invariant: the last one is there");
+            *targets = format!("{targets},{pair}");
+            continue;
+        }
         let (key, value) = pair
             .split_once('=')
             .ok_or_else(|| format!("{pair:?} is not an annotation: write key=value,key=value"))?;
@@ -24,6 +34,7 @@ pub(super) fn parse_annotations(text: &str) -> Result<Annotations, String> {
             return Err(format!("annotation {key:?} has no effect here: use {}", KEYS.join(", ")));
         }
         annotations.insert(key.to_owned(), value.to_owned());
+        last = key;
     }
     application(&json!(annotations)).map_err(|error| format!("{error:#}"))?;
     Ok(annotations)
@@ -51,7 +62,11 @@ pub(super) async fn of(
 /// As an injected pod with these annotations is scraped.
 fn application(annotations: &Value) -> Result<Option<Application>> {
     let mut pod = json!({"metadata": {"annotations": annotations}});
-    let Some(own) = lateen_inject::merge_metrics(&mut pod, STATUS_PORT) else { return Ok(None) };
+    let merged = lateen_inject::merge_metrics(&mut pod, STATUS_PORT);
+    if let Some(wrong) = merged.wrong {
+        bail!("{TARGETS}: {wrong}");
+    }
+    let Some(own) = merged.own else { return Ok(None) };
     Ok(Application::parse(&own, STATUS_PORT)?)
 }
 
@@ -71,10 +86,19 @@ mod tests {
     }
 
     #[test]
+    fn several_targets_are_one_annotation() {
+        let text = "prometheus.istio.io/scrape-targets=8080:/a?x=y,9100,prometheus.io/scrape=true";
+        let own = r#"{"targets":[{"port":"8080","path":"/a?x=y"},{"port":"9100"}]}"#;
+        let expected = Application::parse(own, 15020).unwrap();
+        assert_eq!(application(&json!(parse_annotations(text).unwrap())).unwrap(), expected);
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_refused() {
         let refused = |text| parse_annotations(text).unwrap_err();
         assert!(refused("prometheus.io/port=http").contains("not a port"));
         assert!(refused("prometheus.io/scheme=https").contains("prometheus.io/path"));
         assert!(refused("9000").contains("key=value"));
+        assert!(refused("prometheus.istio.io/scrape-targets=8080,15090").contains("15090"));
     }
 }

@@ -10,7 +10,10 @@ use super::{Context, Target, object};
 use crate::annotation::{self as names, OVERRIDES, STATUS};
 use crate::proxy::{app_containers, network};
 use crate::template::{BuiltIn, Templates};
-use crate::{IMAGE_AUTO, INIT_CONTAINER, LIMITED, PROXY_CONTAINER, TEMPLATE, VALIDATION_CONTAINER};
+use crate::{
+    IMAGE_AUTO, INIT_CONTAINER, INVALID_ANNOTATION, LIMITED, PROXY_CONTAINER, TEMPLATE,
+    VALIDATION_CONTAINER,
+};
 use crate::{interception, pod, probes, prometheus, strip};
 
 const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
@@ -59,9 +62,10 @@ fn lead_through_agent(
 ) {
     let Context { settings, annotations, status_port, .. } = context;
     if annotations.flag(names::MERGE_METRICS).unwrap_or(settings.merge_metrics) {
-        let own = prometheus::merge(pod, *status_port);
+        let merged = prometheus::merge(pod, *status_port);
         issues.extend(prometheus::over_tls(pod).map(|name| no_tls(target, name)));
-        if let Some(own) = own
+        issues.extend(merged.wrong.map(|message| no_targets(target, &message)));
+        if let Some(own) = merged.own
             && let Some(proxy) = pod::container_mut(pod, PROXY_CONTAINER)
         {
             pod::set_variable(proxy, prometheus::VARIABLE, own);
@@ -90,6 +94,13 @@ fn no_tls(target: &Target, name: &str) -> Issue {
         names::MERGE_METRICS
     );
     target.warning(&target.annotation(name), LIMITED, message)
+}
+
+fn no_targets(target: &Target, message: &str) -> Issue {
+    let message = format!(
+        "{message}; no target is scraped but the one of prometheus.io/port, if that is set"
+    );
+    target.warning(&target.annotation(names::SCRAPE_TARGETS), INVALID_ANNOTATION, message)
 }
 
 fn label(pod: &mut Value, context: &Context, templates: &Templates) {

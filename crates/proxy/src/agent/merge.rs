@@ -1,6 +1,8 @@
 //! Merged metrics: the agent's, the proxy's and the application's as one page. In: where the application has
 //! its own, as its scrape annotations said. Out: one exposition in the format of the application's, which comes
-//! last and as it is, because OpenMetrics ends with a mark.
+//! last and as it is, because OpenMetrics ends with a mark. Several pages of an application are merged as text.
+
+mod several;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -32,9 +34,14 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Scrapes that wait for the application at once: it answers the kubelet's probes, too, and its backlog may be short.
 pub(super) const AT_ONCE: usize = 4;
 
-/// Where the application's metrics are.
+/// Where the application's metrics are; in one place at least.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Application {
+    targets: Vec<Target>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Target {
     port: u16,
     path: String,
 }
@@ -58,6 +65,15 @@ pub enum ApplicationError {
 #[derive(Default)]
 struct Annotations {
     scrape: String,
+    #[serde(flatten)]
+    one: Place,
+    targets: Vec<Place>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Place {
     path: String,
     port: String,
 }
@@ -65,12 +81,20 @@ struct Annotations {
 impl Application {
     /// Reads what the injector kept of the application's annotations; `None` if it is not to be scraped.
     pub fn parse(json: &str, status_port: u16) -> Result<Option<Self>, ApplicationError> {
-        let annotations: Annotations = serde_json::from_str(json)?;
-        if annotations.scrape == "false" {
+        let Annotations { scrape, one, targets } = serde_json::from_str(json)?;
+        if scrape == "false" {
             return Ok(None);
         }
+        let places = if targets.is_empty() { vec![one] } else { targets };
+        let targets = places.into_iter().map(|place| Target::new(place, status_port));
+        Ok(Some(Self { targets: targets.collect::<Result<_, _>>()? }))
+    }
+}
+
+impl Target {
+    fn new(place: Place, status_port: u16) -> Result<Self, ApplicationError> {
         let or = |text: String, or: &str| if text.is_empty() { or.to_owned() } else { text };
-        let (port, path) = (or(annotations.port, "80"), or(annotations.path, "/metrics"));
+        let (port, path) = (or(place.port, "80"), or(place.path, "/metrics"));
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
         let number = port.parse().map_err(|_| ApplicationError::Port(port))?;
         if number == status_port {
@@ -79,39 +103,49 @@ impl Application {
         if path.parse::<http::uri::PathAndQuery>().is_err() {
             return Err(ApplicationError::Path(path));
         }
-        Ok(Some(Self { port: number, path }))
+        Ok(Self { port: number, path })
     }
 }
 
 pub(super) async fn answer(state: &State, asked: &HeaderMap) -> Reply {
     state.scrapes.fetch_add(1, Ordering::Relaxed);
-    let application = match &state.options.application {
-        Some(application) => match scrape(state, application, asked).await {
-            Ok(scraped) => Some(scraped),
-            Err(reason) => {
-                state.failed_scrapes.fetch_add(1, Ordering::Relaxed);
-                let Application { port, path } = application;
-                tracing::warn!(port, path, %reason, "cannot scrape the application's metrics");
-                None
-            }
-        },
-        None => None,
+    let targets = state.options.application.as_ref().map_or(&[][..], |own| &own.targets);
+    match targets {
+        [] => alone(state, asked),
+        [target] => with(state, target, asked).await,
+        several => several::answer(state, several, asked).await,
+    }
+}
+
+/// The page without the application's.
+fn alone(state: &State, asked: &HeaderMap) -> Reply {
+    let mut out = Exposition::new(status::wanted(asked));
+    status::own(state, &mut out);
+    status::page(state, out)
+}
+
+async fn with(state: &State, target: &Target, asked: &HeaderMap) -> Reply {
+    let (format, response) = match scrape(state, target, asked).await {
+        Ok(scraped) => scraped,
+        Err(reason) => {
+            failed(state, target, &reason);
+            return alone(state, asked);
+        }
     };
-    let format = application.as_ref().map_or_else(|| status::wanted(asked), |(format, _)| *format);
     let mut out = Exposition::new(format);
     status::own(state, &mut out);
-    match application {
-        None => status::page(state, out),
-        Some((format, response)) => {
-            let own = Paced::new(state.view.metrics(out, true));
-            let content_type = response.headers().get(CONTENT_TYPE).cloned();
-            let mut reply = followed(own, response);
-            let open = content_type.filter(|_| format == Format::OpenMetrics);
-            let own = HeaderValue::from_static(format.content_type());
-            reply.headers_mut().insert(CONTENT_TYPE, open.unwrap_or(own));
-            reply
-        }
-    }
+    let own = Paced::new(state.view.metrics(out, true));
+    let content_type = response.headers().get(CONTENT_TYPE).cloned();
+    let mut reply = followed(own, response);
+    let open = content_type.filter(|_| format == Format::OpenMetrics);
+    let own = HeaderValue::from_static(format.content_type());
+    reply.headers_mut().insert(CONTENT_TYPE, open.unwrap_or(own));
+    reply
+}
+
+fn failed(state: &State, Target { port, path }: &Target, reason: &Error) {
+    state.failed_scrapes.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(port, path, %reason, "cannot scrape the application's metrics");
 }
 
 /// The application's page is passed on as it arrives.
@@ -144,34 +178,40 @@ fn format(response: &Response<Incoming>) -> Result<Format, Error> {
 
 async fn scrape(
     state: &State,
-    application: &Application,
+    target: &Target,
     asked: &HeaderMap,
 ) -> Result<(Format, Response<Incoming>), Error> {
-    let within = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    let within = within.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let scraped = tokio::time::timeout(within.unwrap_or(TIMEOUT), get(state, application, asked));
-    let response = scraped.await.map_err(|_| "no answer in time")??;
-    match response.status() {
-        StatusCode::OK => Ok((format(&response)?, response)),
-        other => Err(format!("it answered {other}").into()),
-    }
+    let scraped = async {
+        let _turn = state.turns.acquire().await?;
+        get(state, target, asked).await
+    };
+    tokio::time::timeout(within(asked), scraped).await.map_err(|_| "no answer in time")?
 }
 
+/// How long the scraper waits.
+fn within(asked: &HeaderMap) -> Duration {
+    let told = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(TIMEOUT)
+}
+
+/// Asks with the scraper's own headers.
 async fn get(
     state: &State,
-    application: &Application,
+    Target { port, path }: &Target,
     asked: &HeaderMap,
-) -> Result<Response<Incoming>, Error> {
-    let Application { port, path } = application;
+) -> Result<(Format, Response<Incoming>), Error> {
     let mut request = Request::get(path.as_str()).header(HOST, format!("localhost:{port}"));
     for name in [ACCEPT, USER_AGENT, TIMEOUT_HEADER] {
         if let Some(value) = asked.get(&name) {
             request = request.header(name, value);
         }
     }
-    let _turn = state.turns.acquire().await?;
     let stream = loopback(state.options.netns.as_ref(), *port).await?;
-    Ok(client::send(stream, request.body(Empty::new())?).await?)
+    let response = client::send(stream, request.body(Empty::new())?).await?;
+    match response.status() {
+        StatusCode::OK => Ok((format(&response)?, response)),
+        other => Err(format!("it answered {other}").into()),
+    }
 }
 
 /// Connects to the application as the programs beside it do.
@@ -189,7 +229,12 @@ async fn loopback(netns: Option<&Arc<OwnedFd>>, port: u16) -> io::Result<TcpStre
 
 #[cfg(test)]
 mod tests {
-    use super::Application;
+    use super::{Application, Target};
+
+    fn at(places: &[(u16, &str)]) -> Result<Option<Application>, String> {
+        let target = |(port, path): &(u16, &str)| Target { port: *port, path: (*path).to_owned() };
+        Ok(Some(Application { targets: places.iter().map(target).collect() }))
+    }
 
     fn parse(json: &str) -> Result<Option<Application>, String> {
         Application::parse(json, 15020).map_err(|error| error.to_string())
@@ -198,11 +243,19 @@ mod tests {
     #[test]
     fn what_the_annotations_leave_out_is_as_in_prometheus() {
         let parsed = parse(r#"{"scrape":"true","path":"","port":""}"#);
-        let expected = Application { port: 80, path: "/metrics".into() };
-        assert_eq!(parsed, Ok(Some(expected)));
+        assert_eq!(parsed, at(&[(80, "/metrics")]));
         let parsed = parse(r#"{"path":"stats?a=b","port":"9090"}"#);
-        assert_eq!(parsed, Ok(Some(Application { port: 9090, path: "/stats?a=b".into() })));
+        assert_eq!(parsed, at(&[(9090, "/stats?a=b")]));
         assert_eq!(parse(r#"{"scrape":"false","port":"x"}"#), Ok(None));
+    }
+
+    #[test]
+    fn several_targets_take_the_place_of_the_one() {
+        let targets = r#"[{"port":"8080","path":"/a"},{"port":"9100"}]"#;
+        let parsed = parse(&format!(r#"{{"port":"8080","path":"/a","targets":{targets}}}"#));
+        assert_eq!(parsed, at(&[(8080, "/a"), (9100, "/metrics")]));
+        let own = r#"{"targets":[{"port":"8080"},{"port":"15020"}]}"#;
+        assert!(parse(own).unwrap_err().contains("agent's own"));
     }
 
     #[test]

@@ -58,8 +58,11 @@ impl Rig {
     }
 
     async fn scraping(port: u16) -> Self {
-        let own = json!({"port": port.to_string(), "path": "/own"}).to_string();
-        let application = Application::parse(&own, 15020).unwrap();
+        Self::scraping_of(&json!({"port": port.to_string(), "path": "/own"})).await
+    }
+
+    async fn scraping_of(annotations: &Value) -> Self {
+        let application = Application::parse(&annotations.to_string(), 15020).unwrap();
         Self::start(fixed(), &json!({}), application).await
     }
 
@@ -202,6 +205,24 @@ async fn the_applications_metrics_come_last_and_as_they_are() {
     let accept = asked[0].headers["accept"].as_bytes();
     assert_eq!((&*asked[0].uri, accept), ("/own", &b"text/plain"[..]));
     assert!(!asked[0].headers.contains_key("accept-encoding"), "it must not be compressed");
+}
+
+#[tokio::test]
+async fn the_pages_of_several_targets_come_in_their_order_and_a_missing_one_is_counted() {
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let first =
+        App::http(move |_| Answer { content_type: open, ..Answer::new(200, "first 1\n# EOF\n") });
+    let (first, none) = (first.await, App::http(|_| Answer::new(500, "broken")).await);
+    let last = App::http(|_| Answer::new(200, "last 1")).await;
+    let targets = [&first, &none, &last].map(|app| json!({"port": app.port.to_string()}));
+    let rig = Rig::scraping_of(&json!({ "targets": targets })).await;
+    let got = rig.get("/stats/prometheus").await;
+    assert_eq!(got.headers["content-type"], Format::Text.content_type());
+    assert!(got.body.ends_with("\nfirst 1\nlast 1\n"), "{}", got.body);
+    let failed = "\nistio_agent_scrape_failures_total{type=\"application\"} 1\n";
+    assert!(got.body.contains(failed) && !got.body.contains("broken"), "{}", got.body);
+    assert_eq!(last.asked()[0].uri, "/metrics");
+    assert_eq!(last.asked()[0].headers["accept"], Format::Text.content_type());
 }
 
 #[tokio::test]

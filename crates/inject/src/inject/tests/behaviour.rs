@@ -688,3 +688,18 @@ fn what_the_api_made_of_the_name_auto_is_not_the_author_s_pull_policy() {
     assert_eq!(policy(own("hub/own:1", "Always"), "mesh", ""), "Always", "it was written");
     assert_eq!(policy(json!({"name": "istio-proxy", "image": "auto"}), "mesh", ""), Value::Null);
 }
+
+#[test]
+fn a_list_of_scrape_targets_is_known_and_a_wrong_one_is_told() {
+    let of = |list: &str| {
+        run(&annotated("prometheus.istio.io/scrape-targets", list), &Settings::default()).unwrap()
+    };
+    let injected = of("8080:/metrics,9100:/custom");
+    assert_eq!(injected.issues, []);
+    let proxy = pod::container(&injected.pod, PROXY_CONTAINER).unwrap();
+    let own = pod::variable(proxy, "ISTIO_PROMETHEUS_ANNOTATIONS").unwrap();
+    assert!(own.contains(r#""targets":[{"port":"8080""#), "{own}");
+    let injected = of("8080:/metrics,15090");
+    let told: Vec<String> = injected.issues.iter().map(ToString::to_string).collect();
+    assert!(told.len() == 1 && told[0].starts_with("warning IST0125 "), "{told:?}");
+}
