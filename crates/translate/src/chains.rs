@@ -107,6 +107,8 @@ fn meet<V: PartialEq>(a: &[V], b: &[V]) -> bool {
 mod tests {
     use super::*;
 
+    type Values = &'static [&'static str];
+
     fn matching(destinations: &[&str], sources: &[&str], names: &[&str]) -> FilterChainMatch {
         let ranges = |all: &[&str]| {
             let range = |text: &&str| CidrRange {
@@ -139,7 +141,7 @@ mod tests {
             matching(&["10.0.1.0"], &["10.9.0.0"], &["b"]),
             matching(&[], &[], &["c"]),
         ]);
-        let cases: [(&[&str], &[&str], &[&str], Option<usize>); 8] = [
+        let cases: [(Values, Values, Values, Option<usize>); 8] = [
             (&["10.0.1.0", "10.0.2.0"], &[], &["c", "a"], Some(0)),
             (&["10.0.1.0"], &[], &["c"], Some(1)),
             (&["10.0.1.0"], &["10.9.0.0"], &["b"], Some(2)),

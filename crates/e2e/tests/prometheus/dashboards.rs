@@ -200,7 +200,7 @@ fn every_query_of_the_dashboards_has_data_of_native_histograms() {
 }
 
 fn all_have_data(histograms: Histograms) {
-    isolated(|| {
+    isolated(move || {
         let folder = tempfile::tempdir()?;
         let rig = Rig::new(folder.path())?;
         rig.mesh.apply(&virtual_service("lost", "nowhere", 31402, &[("nobody", 100)]))?;
