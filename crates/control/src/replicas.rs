@@ -20,13 +20,13 @@ use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::Stream;
+use lateen_telemetry::parts::{PART, parts};
 use lateen_xds::passed::{Entries, Families, News, Passed, Refused, Standing, encoded};
 use lateen_xds::server::{Collection, Collector};
-use prost::Message;
 
 use crate::ads::TOLD;
 pub use links::Counts;
-use links::{LARGEST, Links};
+use links::Links;
 pub use own::OwnAccount;
 use taken::Takers;
 pub use taken::{Places, Taken};
@@ -99,12 +99,11 @@ impl Replicas {
             let refused = refused.values().cloned().map(News::Refusal);
             std::iter::once(session(node)).chain(refused).map(|news| passed(*stream, news))
         });
-        let open = reports.iter().map(|(stream, telling)| {
-            let mut standing = telling.standing(telling.inner.standing());
-            if standing.encoded_len() >= LARGEST {
-                standing.all.clear();
-            }
-            passed(*stream, News::Reports(standing))
+        let open = reports.iter().flat_map(|(stream, telling)| {
+            let mut standing = parts(telling.inner.standing(), PART).into_iter();
+            let first = News::Reports(telling.standing(standing.next().unwrap_or_default()));
+            let others = standing.map(|all| News::Metrics(Families { all }));
+            std::iter::once(first).chain(others).map(|news| passed(*stream, news))
         });
         locked(&self.links).open(&mut here.chain(open))
     }

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::io::prometheus::client::{Gauge, Metric as Sample, MetricFamily};
+use lateen_telemetry::parts::more;
 use lateen_telemetry::standard::OPEN;
 use lateen_xds::server::{Collection, Collector};
 use rustc_hash::FxBuildHasher;
@@ -56,10 +57,17 @@ struct Stream {
     traffic: Arc<Traffic>,
     /// A hash of the proxy's node id, which it keeps when it reports elsewhere; an older replica does not pass it on.
     proxy: Option<u64>,
-    /// By its ways without flags, of which a connection may end with others than it began with.
-    open: Mutex<HashMap<Key, Open>>,
-    /// Of its next report, if there was one.
+    ways: Mutex<Ways>,
+    /// Of its next message, if there was one.
     span: Mutex<Option<Span>>,
+}
+
+/// What a stream has open, by its ways without flags, of which a connection may end with others than it began with.
+#[derive(Default)]
+struct Ways {
+    open: HashMap<Key, Open>,
+    /// While a report is taken in parts that say what is open: what was, and has not been named yet.
+    unnamed: Option<HashMap<Key, Open>>,
 }
 
 /// Connections of one way that began on this stream and have not ended.
@@ -195,7 +203,8 @@ impl Collector for Stream {
         drop(families);
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
-        let mut open = self.open();
+        let mut ways = self.ways();
+        let Ways { open, .. } = &mut *ways;
         // What had to make room is not counted when it ends.
         open.retain(|_, entry| store.keeps(&entry.key));
         let mut counted = Vec::with_capacity(report.points.len());
@@ -204,19 +213,22 @@ impl Collector for Stream {
             counted.extend(store.tell(key, &point, span).map(|key| (key, opened, closed)));
         }
         for (key, opened, _) in counted.iter().filter(|(_, opened, _)| *opened > 0) {
-            follow(&mut store, &mut open, key, signed(*opened));
+            follow(&mut store, open, key, signed(*opened));
             if let Some(entry) = open.get_mut(&key.without_flags()) {
                 entry.key = key.clone();
             }
         }
         // What began and ended within a message may have ended under another key than it began under.
         for (key, _, closed) in counted.iter().filter(|(.., closed)| *closed > 0) {
-            follow(&mut store, &mut open, key, -signed(*closed));
+            follow(&mut store, open, key, -signed(*closed));
         }
         if !report.standing.is_empty() {
-            stand(&mut store, &mut open, report.standing);
+            stand(&mut store, &mut ways, report.standing);
         }
-        open.retain(|_, entry| entry.count != 0);
+        if !report.goes_on {
+            ways.named(&mut store);
+        }
+        ways.open.retain(|_, entry| entry.count != 0);
     }
 
     fn standing(&self) -> Vec<MetricFamily> {
@@ -225,15 +237,27 @@ impl Collector for Stream {
             gauge: Some(Gauge { value: Some(open.count as f64) }),
             ..Sample::default()
         };
-        let metric: Vec<Sample> = self.open().values().map(sample).collect();
+        let ways = self.ways();
+        let metric: Vec<Sample> = ways.open.values().map(sample).collect();
         let family = MetricFamily { name: Some(OPEN.into()), metric, ..MetricFamily::default() };
-        if family.metric.is_empty() { Vec::new() } else { vec![family] }
+        let named = (!family.metric.is_empty()).then_some(family);
+        named.into_iter().chain(ways.unnamed.is_some().then(more)).collect()
     }
 }
 
-/// These are open, and no others.
-fn stand(store: &mut Store, open: &mut HashMap<Key, Open>, standing: Vec<(Key, i64)>) {
-    let mut before = std::mem::take(open);
+impl Ways {
+    /// No more of them are open than have been named.
+    fn named(&mut self, store: &mut Store) {
+        for Open { count, key } in self.unnamed.take().into_iter().flat_map(HashMap::into_values) {
+            store.reopen(&key, count.saturating_neg());
+        }
+    }
+}
+
+/// These are open, and of the others only those that other parts of the report name.
+fn stand(store: &mut Store, ways: &mut Ways, standing: Vec<(Key, i64)>) {
+    let Ways { open, unnamed } = ways;
+    let before = unnamed.get_or_insert_with(|| std::mem::take(open));
     for (key, count) in standing {
         let way = key.without_flags();
         let known = before.get(&way).or_else(|| open.get(&way)).map_or(0, |entry| entry.count);
@@ -243,9 +267,6 @@ fn stand(store: &mut Store, open: &mut HashMap<Key, Open>, standing: Vec<(Key, i
             before.remove(&way);
             open.insert(key.without_flags(), Open { count, key });
         }
-    }
-    for Open { count, key } in before.into_values() {
-        store.reopen(&key, count.saturating_neg());
     }
 }
 
@@ -268,10 +289,10 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 impl Stream {
     fn new(traffic: Arc<Traffic>, proxy: &str) -> Self {
         let proxy = (!proxy.is_empty()).then(|| FxBuildHasher.hash_one(proxy));
-        Self { traffic, proxy, open: Mutex::default(), span: Mutex::default() }
+        Self { traffic, proxy, ways: Mutex::default(), span: Mutex::default() }
     }
 
-    /// What a report is of. One that does not say it is of a step; what was before the first one is not known, then.
+    /// What a message is of. A report that does not say it is of a step; what was before the first one is not known, then.
     fn span(&self, store: &mut Store, report: &Report) -> Span {
         let mut next = self.span.lock().unwrap_or_else(PoisonError::into_inner);
         let span = match (*next, report.covered) {
@@ -281,12 +302,12 @@ impl Stream {
             (None, None) => store.begin(STEP_MS, false),
         };
         let span = store.goes_on(self.proxy, span);
-        *next = Some(span.later());
+        *next = Some(if report.goes_on { span } else { span.later() });
         span
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Key, Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ways(&self) -> MutexGuard<'_, Ways> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -296,7 +317,9 @@ impl Drop for Stream {
         // Whether they live on is not known: the proxy may be gone, and they with it.
         let mut store = self.traffic.now();
         store.ends(self.proxy);
-        for Open { count, key } in self.open().values() {
+        let mut ways = self.ways();
+        ways.named(&mut store);
+        for Open { count, key } in ways.open.values() {
             store.reopen(key, count.saturating_neg());
         }
     }

@@ -1,4 +1,4 @@
-//! One message of metrics. In: families as a proxy sends them, with whatever numbers and labels. Out: what they add
+//! One message of metrics, a report or a part of one. In: families as a proxy sends them, with whatever numbers and labels. Out: what they add
 //! to the store, which need not be held for that.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, FIRST, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -30,6 +30,8 @@ pub struct Report {
     pub covered: Option<u64>,
     /// Before them there was nothing.
     pub is_first: bool,
+    /// The next message is of the same report.
+    pub goes_on: bool,
 }
 
 impl Report {
@@ -48,6 +50,10 @@ impl Report {
             }
             if name == FIRST {
                 report.is_first = true;
+                continue;
+            }
+            if name == MORE {
+                report.goes_on = true;
                 continue;
             }
             if name == OPEN {

@@ -340,7 +340,7 @@ impl Traffic {
     /// What there is to tell of them all.
     pub fn totals(&self, out: &mut Exposition) {
         self.registry.totals(out);
-        let help = "Reports to the control plane that it did not take within 30 seconds";
+        let help = "Reports that the control plane did not take within 30 seconds, or for which a stream broke off";
         let unsent = self.unsent.load(Ordering::Relaxed);
         out.single("lateen_metrics_reports_dropped_total", Kind::Counter, help, unsent);
     }

@@ -13,6 +13,7 @@ pub mod exposition;
 pub mod format;
 pub mod histogram;
 pub mod labels;
+pub mod parts;
 pub mod peer;
 pub mod plugin;
 pub mod record;

@@ -9,6 +9,8 @@ pub const OPEN: &str = "lateen_tcp_connections_open";
 pub const COVERED: &str = "lateen_report_seconds";
 /// Lateen's own gauge of one that has told nobody anything before.
 pub const FIRST: &str = "lateen_report_first";
+/// Lateen's own gauge of a message that is not the last one of its report.
+pub const MORE: &str = "lateen_report_more";
 
 /// One of Istio's metrics of traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
 use envoy_types::pb::google::protobuf::{Struct, Value, value};
-use envoy_types::pb::io::prometheus::client::MetricFamily;
+use envoy_types::pb::io::prometheus::client::{LabelPair, Metric, MetricFamily};
 use futures::{FutureExt, Stream, StreamExt};
 use lateen_api::xds::ResourceType;
 use lateen_testkit::fuzz;
@@ -24,7 +24,7 @@ use super::{Counts, Passing, Places, Replicas, Taken};
 #[derive(Default)]
 struct Log(Mutex<Vec<String>>);
 
-struct Notes(Arc<Log>);
+struct Notes(Arc<Log>, usize);
 
 impl Log {
     fn say(&self, what: String) {
@@ -36,13 +36,13 @@ impl Log {
     }
 }
 
-struct Collected(Arc<Log>);
+struct Collected(Arc<Log>, usize);
 
 impl Collection for Collected {
     fn stream(&self, node: &Node) -> Option<Arc<dyn Collector>> {
         let name = node.id.split(['~', '.']).nth(5).unwrap_or_default();
         self.0.say(format!("stream of {name}"));
-        Some(Arc::new(Notes(self.0.clone())))
+        Some(Arc::new(Notes(self.0.clone(), self.1)))
     }
 
     fn connections(&self, node: &Node, entries: Vec<TcpAccessLogEntry>) {
@@ -60,7 +60,7 @@ impl Collector for Notes {
     }
 
     fn standing(&self) -> Vec<MetricFamily> {
-        vec![family("standing")]
+        vec![standing(self.1)]
     }
 }
 
@@ -68,6 +68,16 @@ impl Drop for Notes {
     fn drop(&mut self) {
         self.0.say("over".to_owned());
     }
+}
+
+fn standing(samples: usize) -> MetricFamily {
+    MetricFamily { metric: vec![labelled(); samples], ..family("standing") }
+}
+
+/// A sample of about 2 KiB.
+fn labelled() -> Metric {
+    let label = LabelPair { name: None, value: Some("x".repeat(2000)) };
+    Metric { label: vec![label], ..Metric::default() }
 }
 
 fn family(name: &str) -> MetricFamily {
@@ -89,7 +99,7 @@ struct Here {
 impl Here {
     fn new() -> Self {
         let log = Arc::<Log>::default();
-        let traffic: Arc<dyn Collection> = Arc::new(Collected(log.clone()));
+        let traffic: Arc<dyn Collection> = Arc::new(Collected(log.clone(), 1));
         let places = Places {
             proxies: Arc::default(),
             findings: Arc::default(),
@@ -101,7 +111,12 @@ impl Here {
     }
 
     fn passing(&self) -> Passing {
-        let inner = Arc::new(Collected(self.log.clone()));
+        self.passing_of(1)
+    }
+
+    /// Of proxies with so many ways that are open.
+    fn passing_of(&self, standing: usize) -> Passing {
+        let inner = Arc::new(Collected(self.log.clone(), standing));
         Passing { replicas: self.replicas.clone(), inner }
     }
 
@@ -202,7 +217,7 @@ fn one_who_is_slow_is_cut_off_and_the_others_are_not() {
     let stream = a.passing().stream(&sidecar("web")).unwrap();
     let large = family(&"x".repeat(1 << 20));
     let mut sent = 1;
-    for _ in 0..20 {
+    for _ in 0..40 {
         stream.metrics(vec![large.clone()]);
         sent += 1;
         let (got, over) = waiting(&mut quick);
@@ -233,6 +248,23 @@ fn a_proxy_that_tells_too_much_at_once_is_not_passed_on_and_harms_no_other() {
     assert_eq!((got.len(), over), (2, false));
     assert_eq!(a.log.said().len(), 3, "it counts here");
     assert_eq!(a.replicas.counts(), Counts { others: 1, links: 1, passed: 2, dropped: 1 });
+}
+
+#[test]
+fn however_much_is_open_another_replica_begins_with_it() {
+    let (a, b) = (Here::new(), Here::new());
+    let _stream = a.passing_of(4000).stream(&sidecar("web")).unwrap();
+    let (got, over) = waiting(&mut a.replicas.link());
+    assert!(!over && got.len() > 4, "{}", got.len());
+    assert!(got.iter().all(|message| message.encoded_len() < LARGEST / 2));
+    let mut taking = b.taking("a");
+    let messages = got.len();
+    got.into_iter().for_each(|message| taking.take(message));
+    let said = b.log.said();
+    assert_eq!(said.len(), messages + 1, "{said:?}");
+    let (first, last) = (said[1].as_str(), said.last().map(String::as_str));
+    assert_eq!((first, last), ("metrics standing,lateen_report_more", Some("metrics standing")));
+    assert_eq!(a.replicas.counts().dropped, 0);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What streams may leave behind, and what not.
 
 use envoy_types::pb::io::prometheus::client::{Counter, Gauge, LabelPair, Metric as Sample};
-use lateen_telemetry::standard::{Metric, OPEN};
+use lateen_telemetry::parts::more;
+use lateen_telemetry::standard::{COVERED, Metric, OPEN};
 
 use super::{Arc, Collection, Collector, Inlet, MetricFamily, Node, Stream, Traffic, WAYS};
 
@@ -66,6 +67,54 @@ fn what_a_peer_may_say_has_no_effect_beyond_its_own() {
     assert!(active(&traffic).unsigned_abs() < 4);
 }
 
+#[test]
+fn a_report_in_parts_says_at_its_end_what_is_open() {
+    let (here, there) = (Traffic::new(1 << 20), Traffic::new(1 << 20));
+    let stream = |traffic: &Arc<Traffic>| Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+    let both = || [active(&here), active(&there)];
+    let near = stream(&here);
+    near.metrics(vec![family(Metric::TcpOpened, 0..3, 2.0)]);
+    // All but the first way are under other names than before.
+    near.metrics(vec![standing("w0", 2.0), more()]);
+    near.metrics(vec![standing("w7", 2.0), more()]);
+    assert_eq!(active(&here), 8, "those that have no name yet may have one in the next part");
+    // Another replica hears of the rest.
+    let far = stream(&there);
+    far.metrics(near.standing());
+    assert_eq!(both(), [8, 4]);
+    let last = || vec![standing("w2", 1.0), standing("w8", 1.0)];
+    near.metrics(last());
+    far.metrics(last());
+    assert_eq!(both(), [6, 6]);
+    for end in [vec![standing("w0", 1.0)], vec![standing("w3", 5.0)]] {
+        near.metrics(vec![standing("w8", 1.0), more()]);
+        near.metrics(end);
+    }
+    assert_eq!(active(&here), 6);
+    near.metrics(vec![standing("w8", 1.0), more()]);
+    drop((near, far));
+    assert_eq!(both(), [0, 0], "a report that comes to no end leaves nothing open");
+}
+
+#[test]
+fn parts_of_a_report_are_of_one_time() {
+    let traffic = Traffic::new(1 << 20);
+    let stream = Inlet(traffic.clone()).stream(&Node::default()).unwrap();
+    let gauge = |name: &str, value| {
+        let sample = Sample { gauge: Some(Gauge { value: Some(value) }), ..Sample::default() };
+        let name = Some(name.to_owned());
+        MetricFamily { name, metric: vec![sample], ..MetricFamily::default() }
+    };
+    stream.metrics(vec![gauge(COVERED, 15.0), family(Metric::TcpSent, 0..1, 60.0), more()]);
+    stream.metrics(vec![family(Metric::TcpSent, 1..2, 60.0), more()]);
+    stream.metrics(vec![family(Metric::TcpSent, 2..3, 60.0)]);
+    stream.metrics(vec![family(Metric::TcpSent, 3..4, 60.0)]);
+    let (store, mut points) = (traffic.now(), Vec::new());
+    store.points(0, u32::MAX, |_, _| Some(()), |_, (), _, point| points.push(point.received));
+    points.sort_unstable();
+    assert_eq!(points, [20, 20, 20, 20, 20, 20, 20, 20, 20, 60]);
+}
+
 /// A place for traffic whose clock is set by hand.
 fn at(seconds: u64, limit: usize) -> Arc<Traffic> {
     Traffic::of_prometheus(limit, String::new(), seconds)
@@ -118,12 +167,12 @@ fn a_stream_follows_so_many_ways_and_keeps_none_that_found_no_room() {
     let opened = |all| vec![family(Metric::TcpOpened, all, 1.0)];
     let one = stream();
     one.metrics(opened(0..WAYS + 5));
-    assert_eq!((one.open().len(), active(&traffic)), (WAYS, WAYS as i64));
+    assert_eq!((one.ways().open.len(), active(&traffic)), (WAYS, WAYS as i64));
     let small = Traffic::new(100 << 10);
     let other = Stream::new(small.clone(), "");
     other.metrics(opened(0..5000));
     let fill = small.now().fill();
-    assert_eq!(other.open().len(), fill.edges);
+    assert_eq!(other.ways().open.len(), fill.edges);
     assert!(fill.edges < 200 && fill.dropped as usize == 5000 - fill.edges, "{fill:?}");
     // They are nobody else's: what was refused has left no text.
     assert!(fill.bytes < 101 << 10, "{fill:?}");

@@ -1,18 +1,25 @@
 //! The traffic as the control plane is told of it. In: the connection that is open. Out: at every interval, what
 //! has changed, over Envoy's MetricsService and AccessLogService. Nobody waits for a control plane that takes none: what it
 //! does not take for long is lost to the graph, counted, and still in the proxy's own metrics.
+//!
+//! A stream begins with a message that says who reports, and has its first report when it has not been refused by
+//! then: what a report tells is not told again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identifier;
+use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
+use lateen_telemetry::parts::{PART, parts};
 use lateen_telemetry::standard::{COVERED, FIRST};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::told::Told;
 use crate::worker::Shared;
@@ -23,16 +30,28 @@ const QUEUE: usize = 4;
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
+/// By then the control plane has refused a stream that it does not want.
+const SETTLED: Duration = Duration::from_millis(500);
+
+/// How long a stream that has ended here may take what it was handed.
+const CLOSING: Duration = Duration::from_secs(5);
+
 /// How long answers about peers are waited for when the proxy ends.
 const ANSWERS: Duration = Duration::from_millis(300);
 
 /// Asks for the last report, and is told when it is done.
 pub type Finish = oneshot::Sender<oneshot::Sender<()>>;
 
+/// In one message or several.
+type Report = Vec<StreamMetricsMessage>;
+
 /// A stream of reports over one connection.
 struct Stream {
-    messages: mpsc::Sender<StreamMetricsMessage>,
-    named: bool,
+    reports: mpsc::Sender<Report>,
+    opened: Instant,
+    /// Reports that it was handed, and those of them that the connection has not begun to take.
+    handed: u64,
+    waiting: Arc<AtomicU64>,
     /// The call, which says at its end whether that was in order.
     call: JoinSet<bool>,
 }
@@ -44,6 +63,8 @@ struct Reporter {
     /// The connection that is open.
     uplink: Option<Uplink>,
     stream: Option<Stream>,
+    /// Streams that are at their end, each with the reports that it has lost.
+    left: JoinSet<u64>,
     /// When another stream may be opened over the same connection, and how long the pause after that will be.
     again: (Instant, Duration),
     /// When it began, and when everything had been told last.
@@ -96,6 +117,7 @@ impl Reporter {
             node,
             uplink: None,
             stream: None,
+            left: JoinSet::new(),
             again: (now, DELAY.0),
             began: now,
             told: now,
@@ -106,7 +128,10 @@ impl Reporter {
 
     /// There is another connection, or none.
     fn connected(&mut self, uplink: Option<Uplink>) {
-        self.stream = uplink.clone().map(Stream::open);
+        if let Some(stream) = self.stream.take() {
+            self.left.spawn(stream.close());
+        }
+        self.stream = uplink.clone().map(|uplink| Stream::open(uplink, &self.node));
         self.uplink = uplink;
         self.again = (Instant::now(), DELAY.0);
         self.telling = JoinSet::new();
@@ -114,8 +139,12 @@ impl Reporter {
 
     fn tick(&mut self) {
         self.shared.traffic.tick(Instant::now());
+        while let Some(lost) = self.left.try_join_next() {
+            self.lost(lost.unwrap_or(0));
+        }
         self.reopen();
-        if self.report() {
+        let is_settled = self.stream.as_ref().is_some_and(Stream::is_settled);
+        if is_settled && self.report() {
             self.told = Instant::now();
         }
         self.tell(false);
@@ -131,34 +160,37 @@ impl Reporter {
         self.reopen();
         // An earlier report may still be on its way.
         if let Some(open) = &self.stream {
-            drop(open.messages.reserve().await);
+            drop(open.reports.reserve().await);
         }
         self.report();
         while self.telling.join_next().await.is_some() {}
         self.tell(true);
         while self.telling.join_next().await.is_some() {}
-        let Some(Stream { messages, mut call, .. }) = self.stream.take() else { return };
-        drop(messages);
-        while call.join_next().await.is_some() {}
+        if let Some(stream) = self.stream.take() {
+            stream.close().await;
+        }
+    }
+
+    fn lost(&self, reports: u64) {
+        self.shared.traffic.unsent.fetch_add(reports, Ordering::Relaxed);
     }
 
     /// Streams end before their connection does: at an age, and where there is no place for them.
     fn reopen(&mut self) {
         let now = Instant::now();
-        match self.stream.as_mut().and_then(Stream::ended) {
-            None => {}
-            Some(true) => {
-                self.stream = None;
-                self.again = (now, DELAY.0);
-            }
-            Some(false) => {
-                let pause = self.again.1;
-                self.stream = None;
-                self.again = (now + pause, (pause * 2).min(DELAY.1));
-            }
+        if let Some(open) = &mut self.stream
+            && let Some(in_order) = open.ended()
+        {
+            let (lost, pause) = (open.lost(in_order), self.again.1);
+            self.stream = None;
+            self.lost(lost);
+            self.again = match in_order {
+                true => (now, DELAY.0),
+                false => (now + pause, (pause * 2).min(DELAY.1)),
+            };
         }
         if self.stream.is_none() && self.again.0 <= now {
-            self.stream = self.uplink.clone().map(Stream::open);
+            self.stream = self.uplink.clone().map(|uplink| Stream::open(uplink, &self.node));
         }
     }
 
@@ -166,27 +198,28 @@ impl Reporter {
     fn report(&mut self) -> bool {
         let Some(open) = &mut self.stream else { return false };
         // Nothing is taken from the counters before there is a place for it.
-        let Ok(place) = open.messages.try_reserve() else { return false };
+        let Ok(place) = open.reports.try_reserve() else { return false };
         let traffic = &self.shared.traffic;
         let untold = self.told.elapsed();
         let forgotten = traffic.forget_stale(untold);
+        let is_new = open.handed == 0;
         let families = protobuf_families(|out| {
-            traffic.changes(!open.named, out);
-            if !open.named && !forgotten {
+            if is_new && !forgotten {
                 let help = "The seconds that this report is over";
                 out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
                 if self.told == self.began {
                     out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
                 }
             }
+            traffic.changes(is_new, out);
         });
-        if families.is_empty() && open.named {
+        if families.is_empty() && !is_new {
             return true;
         }
-        let node = (!open.named).then(|| Node { metadata: None, ..self.node.clone() });
-        let identifier = node.map(|node| Identifier { node: Some(node) });
-        place.send(StreamMetricsMessage { identifier, envoy_metrics: families });
-        open.named = true;
+        let message = |part| StreamMetricsMessage { identifier: None, envoy_metrics: part };
+        open.handed += 1;
+        open.waiting.fetch_add(1, Ordering::Relaxed);
+        place.send(parts(families, PART).into_iter().map(message).collect());
         true
     }
 
@@ -209,23 +242,51 @@ impl Reporter {
 }
 
 impl Stream {
-    fn open(uplink: Uplink) -> Self {
-        let (messages, receiver) = mpsc::channel(QUEUE);
+    fn open(uplink: Uplink, node: &Node) -> Self {
+        let (reports, receiver) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(AtomicU64::new(0));
+        let own = waiting.clone();
+        let take = move |report: Report| {
+            own.fetch_sub(1, Ordering::Relaxed);
+            stream::iter(report)
+        };
+        let identifier = Identifier { node: Some(Node { metadata: None, ..node.clone() }) };
+        let who = StreamMetricsMessage { identifier: Some(identifier), envoy_metrics: Vec::new() };
+        let messages = stream::iter([who]).chain(ReceiverStream::new(receiver).flat_map(take));
         let mut call = JoinSet::new();
         call.spawn(async move {
-            let ended = uplink.metrics(receiver).await;
+            let ended = uplink.metrics(messages).await;
             if let Err(status) = &ended {
                 let reason = status.message();
                 tracing::debug!(reason, "the control plane takes no metrics");
             }
             ended.is_ok()
         });
-        Self { messages, named: false, call }
+        Self { reports, opened: Instant::now(), handed: 0, waiting, call }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.handed > 0 || self.opened.elapsed() >= SETTLED
     }
 
     /// Whether the call has ended in order, if it has ended.
     fn ended(&mut self) -> Option<bool> {
         self.call.try_join_next().map(|ended| ended.unwrap_or(false))
+    }
+
+    /// Reports that the control plane does not have, now that the call is over.
+    fn lost(&self, in_order: bool) -> u64 {
+        let waiting = self.waiting.load(Ordering::Relaxed);
+        // The last one may have been on its way when the call broke off.
+        waiting + u64::from(!in_order && self.handed > waiting)
+    }
+
+    /// Ends it in order, as far as the other end takes part in that, and says how many reports are lost.
+    async fn close(mut self) -> u64 {
+        // Nothing more comes, which ends the call.
+        self.reports = mpsc::channel(1).0;
+        let ended = tokio::time::timeout(CLOSING, self.call.join_next()).await;
+        self.lost(matches!(ended, Ok(Some(Ok(true)) | None)))
     }
 }
 

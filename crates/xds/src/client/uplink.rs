@@ -5,8 +5,7 @@ use envoy_types::pb::envoy::service::accesslog::v3::StreamAccessLogsMessage;
 use envoy_types::pb::envoy::service::accesslog::v3::access_log_service_client::AccessLogServiceClient;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::metrics_service_client::MetricsServiceClient;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::Stream;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
@@ -25,15 +24,15 @@ impl Uplink {
         Self { channel, address }
     }
 
-    /// Sends metrics until the sender is dropped or the server ends the stream.
+    /// Sends metrics until their stream ends or the server does.
     ///
     /// # Errors
     /// With the server's reason, or why the credentials cannot be read.
     pub async fn metrics(
         &self,
-        messages: mpsc::Receiver<StreamMetricsMessage>,
+        messages: impl Stream<Item = StreamMetricsMessage> + Send + 'static,
     ) -> Result<(), Status> {
-        let request = self.authorized(Request::new(ReceiverStream::new(messages))).await?;
+        let request = self.authorized(Request::new(messages)).await?;
         MetricsServiceClient::new(self.channel.clone()).stream_metrics(request).await.map(drop)
     }
 

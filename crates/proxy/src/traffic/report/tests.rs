@@ -15,8 +15,10 @@ use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
 };
 use futures::stream::{self, Pending};
 use lateen_telemetry::labels::Reporter as Side;
-use lateen_telemetry::standard::{COVERED, FIRST, Metric, OPEN};
+use lateen_telemetry::parts::PART;
+use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, OPEN};
 use lateen_xds::client::{AdsAddress, Event, connect};
+use prost::Message;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -30,11 +32,23 @@ use crate::traffic::{Asked, End, Key, Meter, Text};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Takes one message of each stream and ends it in order, or refuses streams. It has no configuration for anybody.
+/// What the control plane does with a stream.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// Takes one report, and ends it in order.
+    Takes,
+    /// Takes one report, and fails.
+    Fails,
+    /// Refuses it at once.
+    Refuses,
+}
+
+/// Takes streams in one way. It has no configuration for anybody.
 #[derive(Clone)]
 struct Server {
+    /// Parts of reports, with who sent them.
     messages: mpsc::UnboundedSender<StreamMetricsMessage>,
-    refuses: Arc<Mutex<bool>>,
+    way: Arc<Mutex<Way>>,
 }
 
 #[tonic::async_trait]
@@ -43,12 +57,26 @@ impl MetricsService for Server {
         &self,
         request: Request<Streaming<StreamMetricsMessage>>,
     ) -> Result<Response<StreamMetricsResponse>, Status> {
-        if *self.refuses.lock().unwrap() {
+        let way = *self.way.lock().unwrap();
+        if way == Way::Refuses {
             return Err(Status::resource_exhausted("no place"));
         }
-        let message = request.into_inner().message().await?.unwrap();
-        self.messages.send(message).unwrap();
-        Ok(Response::new(StreamMetricsResponse {}))
+        let mut stream = request.into_inner();
+        let who = stream.message().await?.unwrap();
+        assert!(who.envoy_metrics.is_empty(), "it may be refused yet");
+        while let Some(part) = stream.message().await? {
+            assert_eq!(part.identifier, None);
+            let goes_on = sum(&part, MORE).is_some();
+            let identifier = who.identifier.clone();
+            self.messages.send(StreamMetricsMessage { identifier, ..part }).unwrap();
+            if !goes_on {
+                break;
+            }
+        }
+        match way {
+            Way::Fails => Err(Status::internal("it fails")),
+            Way::Takes | Way::Refuses => Ok(Response::new(StreamMetricsResponse {})),
+        }
     }
 }
 
@@ -77,7 +105,7 @@ impl AggregatedDiscoveryService for Server {
 impl Server {
     fn new() -> (Self, mpsc::UnboundedReceiver<StreamMetricsMessage>) {
         let (sender, messages) = mpsc::unbounded_channel();
-        (Self { messages: sender, refuses: Arc::default() }, messages)
+        (Self { messages: sender, way: Arc::new(Mutex::new(Way::Takes)) }, messages)
     }
 
     fn serve(self, listener: UnixListener) {
@@ -91,7 +119,7 @@ impl Server {
 struct Rig {
     reporter: Reporter,
     messages: mpsc::UnboundedReceiver<StreamMetricsMessage>,
-    refuses: Arc<Mutex<bool>>,
+    way: Arc<Mutex<Way>>,
     _proxy: Handle,
     _home: TempDir,
 }
@@ -101,7 +129,7 @@ impl Rig {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("ads.sock");
         let (server, messages) = Server::new();
-        let refuses = server.refuses.clone();
+        let way = server.way.clone();
         server.serve(UnixListener::bind(&path).unwrap());
         let node = Node { id: "sidecar~a".to_owned(), ..Default::default() };
         let nothing = StaticResources { listeners: vec![], clusters: vec![], endpoints: vec![] };
@@ -110,7 +138,7 @@ impl Rig {
         let proxy = Proxy::start(options).await.unwrap();
         let mut reporter = Reporter::new(proxy.view().shared.clone(), node);
         reporter.connected(Some(uplink(&path).await));
-        Self { reporter, messages, refuses, _proxy: proxy, _home: home }
+        Self { reporter, messages, way, _proxy: proxy, _home: home }
     }
 
     fn opened(&self, count: usize) -> Vec<Meter> {
@@ -129,7 +157,15 @@ impl Rig {
     /// Until the server's end of the stream has come here.
     async fn ended(&mut self) {
         let open = self.reporter.stream.as_ref().unwrap();
-        tokio::time::timeout(PATIENCE, open.messages.closed()).await.unwrap();
+        tokio::time::timeout(PATIENCE, open.reports.closed()).await.unwrap();
+    }
+
+    fn streams(&self, way: Way) {
+        *self.way.lock().unwrap() = way;
+    }
+
+    fn unsent(&self) -> u64 {
+        self.reporter.shared.traffic.unsent.load(Ordering::Relaxed)
     }
 
     /// The next message, which a tick brings.
@@ -159,7 +195,11 @@ async fn uplink(path: &Path) -> Uplink {
 }
 
 fn key() -> Key {
-    let about = Text(r#"{"workload":"db;data;db;v2;Kubernetes"}"#.into());
+    to("db")
+}
+
+fn to(workload: &str) -> Key {
+    let about = Text(format!(r#"{{"workload":"{workload};data;db;v2;Kubernetes"}}"#).into());
     let (source, destination) = (End::Own, End::Endpoint(about));
     let asked = Asked::Nothing;
     Key {
@@ -205,7 +245,7 @@ async fn a_stream_that_ends_is_opened_again_and_nothing_is_lost() {
     assert_eq!(counts(&third), [None, Some(5.0), None]);
     let said = |name| [&first, &second, &third].map(|message| sum(message, name).is_some());
     assert_eq!((said(COVERED), said(FIRST)), ([true; 3], [true, false, false]));
-    assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 0);
+    assert_eq!(rig.unsent(), 0);
 }
 
 #[tokio::test]
@@ -223,23 +263,83 @@ async fn the_last_report_has_been_taken_when_the_proxy_ends() {
 #[tokio::test]
 async fn a_refused_stream_is_tried_again_after_growing_pauses() {
     let mut rig = Rig::new().await;
-    *rig.refuses.lock().unwrap() = true;
+    rig.streams(Way::Refuses);
+    // This one was opened before.
+    rig.reporter.connected(rig.reporter.uplink.clone());
     let _meters = rig.opened(1);
     for pause in [5, 10, 20] {
         rig.reporter.again.0 = Instant::now();
         let deadline = Instant::now() + PATIENCE;
         while rig.reporter.again.0 <= Instant::now() {
             assert!(Instant::now() < deadline);
-            rig.reporter.reopen();
+            rig.reporter.tick();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(rig.reporter.stream.is_none());
         let left = rig.reporter.again.0 - Instant::now();
         assert!((pause - 1..=pause).contains(&left.as_secs()), "{left:?} of {pause} s");
     }
-    *rig.refuses.lock().unwrap() = false;
+    rig.streams(Way::Takes);
     rig.reporter.again.0 = Instant::now();
-    assert_eq!(counts(&rig.told().await), [Some(1.0), None, Some(1.0)]);
+    let told = rig.told().await;
+    assert_eq!(counts(&told), [Some(1.0), None, Some(1.0)]);
+    assert!(sum(&told, FIRST).is_some(), "nothing was told to those that refused");
+    assert_eq!(rig.unsent(), 0);
+}
+
+#[tokio::test]
+async fn a_report_whose_stream_breaks_off_is_counted() {
+    let mut rig = Rig::new().await;
+    rig.streams(Way::Fails);
+    rig.reporter.connected(rig.reporter.uplink.clone());
+    let _meters = rig.opened(1);
+    rig.told().await;
+    rig.ended().await;
+    rig.streams(Way::Takes);
+    rig.reporter.reopen();
+    assert_eq!(rig.unsent(), 1);
+    rig.reporter.again.0 = Instant::now();
+    let _more = rig.opened(1);
+    assert_eq!(counts(&rig.told().await), [Some(1.0), None, Some(2.0)]);
+    assert_eq!(rig.unsent(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_left_for_another_connection_takes_what_it_was_handed() {
+    let mut rig = Rig::new().await;
+    let _meters = rig.opened(3);
+    while rig.reporter.stream.as_ref().is_none_or(|stream| stream.handed == 0) {
+        rig.reporter.tick();
+        tokio::task::yield_now().await;
+    }
+    rig.reporter.connected(rig.reporter.uplink.clone());
+    let first = tokio::time::timeout(PATIENCE, rig.messages.recv()).await.unwrap().unwrap();
+    assert_eq!(counts(&first), [Some(3.0), None, Some(3.0)]);
+    while !rig.reporter.left.is_empty() {
+        rig.reporter.tick();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rig.unsent(), 0);
+}
+
+#[tokio::test]
+async fn a_large_report_is_told_in_parts() {
+    let mut rig = Rig::new().await;
+    let (shared, name) = (rig.reporter.shared.clone(), "w".repeat(400));
+    let keys = (0..700).map(|index| to(&format!("{name}-{index}")));
+    let meters: Vec<Meter> =
+        keys.map(|key| shared.traffic.open(0, key, Duration::from_secs(5))).collect();
+    let mut parts = vec![rig.told().await];
+    while sum(parts.last().unwrap(), MORE).is_some() {
+        let next = tokio::time::timeout(PATIENCE, rig.messages.recv()).await;
+        parts.push(next.unwrap().unwrap());
+    }
+    assert!(parts.len() > 1 && parts.iter().all(|part| part.encoded_len() < PART + 1024));
+    assert!(sum(&parts[0], COVERED).is_some() && sum(&parts[0], FIRST).is_some());
+    let all = |name: &str| parts.iter().filter_map(|part| sum(part, name)).sum::<f64>();
+    let opened = Metric::TcpOpened.about().name;
+    assert_eq!([all(opened), all(OPEN), all(FIRST)], [700.0, 700.0, 1.0]);
+    assert_eq!((meters.len(), rig.unsent()), (700, 0));
 }
 
 #[tokio::test]
@@ -250,7 +350,7 @@ async fn what_could_not_be_told_for_long_is_counted_and_what_is_open_is_told() {
     rig.reporter.told -= Duration::from_secs(40);
     let message = rig.told().await;
     assert_eq!(counts(&message), [None, None, Some(2.0)]);
-    assert_eq!(rig.reporter.shared.traffic.unsent.load(Ordering::Relaxed), 8);
+    assert_eq!(rig.unsent(), 8);
 }
 
 /// The socket is there before anybody serves it: a supervisor keeps it while the control plane is away.
