@@ -363,7 +363,7 @@ fn a_killed_control_plane_tells_of_no_rate_that_is_too_high_when_it_is_back() {
         };
         // Its lines are of as many bytes from the hundredth on.
         let known = || rate("15").and_then(|long| Ok((long, rate("5")?)));
-        let expected = wait_until("a steady rate", SOON + SHOWN + SHOWN, || {
+        let expected = wait_until("a steady rate", SOON * 4, || {
             let (long, short) = known()?;
             ensure!((long / short - 1.0).abs() < 0.03, "{long} and {short} bytes per second");
             Ok(long)

@@ -44,9 +44,20 @@ struct Reading {
     address: String,
     has_read: bool,
     failure: Option<String>,
-    left_out: u64,
+    found: Found,
     /// How far the time before the present is read, while it is not.
     behind: Option<String>,
+}
+
+/// What a Prometheus has.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Proxies that it scraped at the last step.
+    pub proxies: usize,
+    /// Series that found no room.
+    pub left_out: u64,
+    /// Proxies that it scrapes at both of their ports.
+    pub doubled: usize,
 }
 
 /// Where proxies send their traffic.
@@ -120,13 +131,13 @@ impl Traffic {
         }
     }
 
-    /// Up to here it is read, from so many proxies and without so many series.
-    pub fn has_read(&self, proxies: usize, left_out: u64) {
-        self.proxies.store(proxies, Ordering::Relaxed);
+    /// Up to here it is read.
+    pub fn has_read(&self, found: Found) {
+        self.proxies.store(found.proxies, Ordering::Relaxed);
         if let Some(mut reading) = self.reading() {
             reading.has_read = true;
             reading.failure = None;
-            reading.left_out = left_out;
+            reading.found = found;
         }
     }
 
@@ -164,8 +175,15 @@ impl Traffic {
             notices.push(format!("what is shown ends when Prometheus was last read: {failure}"));
         }
         notices.extend(reading.behind.clone());
-        if reading.left_out > 0 {
-            notices.push(format!("{} series of Prometheus found no room", reading.left_out));
+        let Found { left_out, doubled, .. } = reading.found;
+        if left_out > 0 {
+            notices.push(format!("{left_out} series of Prometheus found no room"));
+        }
+        if doubled > 0 {
+            notices.push(format!(
+                "Prometheus scrapes {doubled} of the proxies at port 15020 and at port 15090: both have Istio's metrics, \
+                 and all that these proxies carry counts twice; let it scrape one of the two"
+            ));
         }
         notices
     }

@@ -133,7 +133,7 @@ impl Reader {
         while self.next <= last {
             let batch = self.ask(last).await?;
             self.take(&mut traffic.now(), &batch);
-            traffic.has_read(self.counters.proxies(), self.counters.left_out());
+            traffic.has_read(self.counters.found());
         }
         Ok(())
     }

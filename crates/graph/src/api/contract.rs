@@ -11,6 +11,7 @@ use lateen_testkit::contract::check;
 use serde_json::{Value, json};
 
 use super::{About, Inventory, Traffic, pages};
+use crate::collect::Found;
 use crate::connection::{Connection, Object};
 use crate::key::tests::tcp;
 use crate::key::{Key, Party, Protocol, Service};
@@ -50,7 +51,7 @@ fn key(protocol: Protocol) -> Key {
 /// One failed connection and one failed request of each protocol.
 fn traffic() -> Arc<Traffic> {
     let traffic = Traffic::of_prometheus(1 << 20, "http://prometheus:9090".into(), START);
-    traffic.has_read(2, 1);
+    traffic.has_read(Found { proxies: 2, left_out: 1, doubled: 0 });
     for protocol in [Protocol::Tcp, Protocol::Http, Protocol::Grpc] {
         let point = match protocol {
             Protocol::Tcp => {

@@ -12,6 +12,7 @@ use super::{
     About, Connection, Inventory, Key, Parameters, STEP, Selection, Store, Traffic, duration,
     pages, youth,
 };
+use crate::collect::Found;
 use crate::connection::Object;
 use crate::graph::BLACK_HOLE;
 use crate::key::tests::tcp;
@@ -68,7 +69,7 @@ fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_e
         (3, 0, 40, "Prometheus' newest scrape is of 40 s ago"),
         (3, 0, 15, "\"notices\": []"),
     ] {
-        traffic.has_read(proxies, 0);
+        traffic.has_read(Found { proxies, ..Found::default() });
         traffic.now().awaits(awaited, age);
         let page = page.answer(&Ask::get("/api/v1/graph", "")).now_or_never().unwrap().unwrap();
         let body = String::from_utf8(page.body).unwrap();
@@ -288,7 +289,7 @@ fn durations_are_whole_steps() {
 fn both_ways() -> Arc<Traffic> {
     const START: u64 = 1_800_000_000;
     let traffic = Traffic::of_prometheus(1 << 20, "http://prometheus:9090".into(), START);
-    traffic.has_read(1, 0);
+    traffic.has_read(Found { proxies: 1, ..Found::default() });
     for (host, name, count) in
         [("web.shop.svc.cluster.local", "web", 40), ("unknown", "PassthroughCluster", 2)]
     {

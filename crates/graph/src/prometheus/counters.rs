@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use super::course::{Course, Meaning};
 use super::series::Series;
 use super::targets::{Interval, Targets, id};
+use crate::collect::Found;
 use crate::key::Key;
 use crate::point::signed;
 use crate::store::{KEPT, LAG, STEP, Store};
@@ -46,19 +47,15 @@ impl Counters {
         Self { most, last, targets, left_out: 0, open, told }
     }
 
-    /// Proxies that were scraped at the last step.
-    pub fn proxies(&self) -> usize {
-        self.targets.count()
+    /// What there was at the last step.
+    pub fn found(&self) -> Found {
+        let doubled = self.targets.doubled();
+        Found { proxies: self.targets.count() - doubled, left_out: self.left_out, doubled }
     }
 
     /// Proxies whose scrapes failed before the first step, with the times of their last ones.
     pub fn missed(&mut self, before: &[Series]) {
         self.targets.missed_before(before);
-    }
-
-    /// Series that found no room when counters were taken last.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
     }
 
     /// Counts what series rose by in these steps, which are over; `times` are those of the targets' samples.

@@ -15,6 +15,9 @@ const LONGEST: u64 = LAG as u64 * STEP_MS;
 /// Intervals that a target is waited for whose scrapes fail; then what others tell is shown without it.
 const PATIENCE: u64 = 3;
 
+/// The ports of a proxy's pages of metrics: merged with the application's, and its own.
+const PAGES: [&str; 2] = ["15020", "15090"];
+
 /// The longest interval that is taken for usual before one is known, in milliseconds.
 const USUAL: u64 = 60_000;
 
@@ -47,6 +50,7 @@ struct Away {
 
 #[derive(Debug)]
 pub struct Target {
+    instance: Box<str>,
     /// The first and the last step at which it had values.
     seen: (u32, u32),
     /// Its first scrape, and the time before its last one.
@@ -71,7 +75,7 @@ impl Targets {
             let own = own.filter(|step| steps.contains(step));
             let (Some(first), Some(last)) = (own.clone().min(), own.max()) else { continue };
             let id = id(series);
-            let new = || Target::new(first, self.missed.contains_key(&id));
+            let new = || Target::new(series, first, self.missed.contains_key(&id));
             let target = self.all.entry(id).or_insert_with(new);
             target.seen.1 = target.seen.1.max(last);
         }
@@ -123,6 +127,17 @@ impl Targets {
     /// Those that were scraped at the last step.
     pub fn count(&self) -> usize {
         self.all.values().filter(|target| target.seen.1 == self.now).count()
+    }
+
+    /// Those of which Prometheus scrapes both pages that Istio's metrics are on.
+    pub fn doubled(&self) -> usize {
+        let mut pages: HashMap<&str, u8> = HashMap::new();
+        for target in self.all.values().filter(|target| target.seen.1 == self.now) {
+            let Some((host, port)) = target.instance.rsplit_once(':') else { continue };
+            let page = PAGES.iter().position(|page| *page == port);
+            *pages.entry(host).or_default() |= page.map_or(0, |page| 1 << page);
+        }
+        pages.values().filter(|pages| **pages == 0b11).count()
     }
 
     /// The first step that anything can be known of.
@@ -189,14 +204,15 @@ impl Targets {
 
 impl Away {
     fn new(series: &Series, since: u64) -> Self {
-        Self { instance: series.metric.get("instance").unwrap_or_default().to_owned(), since }
+        Self { instance: instance(series).to_owned(), since }
     }
 }
 
 impl Target {
-    fn new(first: u32, is_back: bool) -> Self {
+    fn new(series: &Series, first: u32, is_back: bool) -> Self {
         let (begun, last, intervals, is_missed) = Default::default();
-        Self { seen: (first, first), begun, last, intervals, usual: STEP_MS, is_missed, is_back }
+        let (instance, seen, usual) = (instance(series).into(), (first, first), STEP_MS);
+        Self { instance, seen, begun, last, intervals, usual, is_missed, is_back }
     }
 
     /// The first step at which it had values.
@@ -276,6 +292,10 @@ fn is_of_proxy(series: &Series) -> bool {
     let value = |name: &str| series.metric.get(name);
     let component = value("exported_component").or_else(|| value("component"));
     value("__name__") != Some("istio_build") || component == Some("proxy")
+}
+
+fn instance(series: &Series) -> &str {
+    series.metric.get("instance").unwrap_or_default()
 }
 
 /// Which target a series is of.

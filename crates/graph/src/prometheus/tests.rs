@@ -15,6 +15,7 @@ use super::client::{Address, Settings};
 use super::counters::{Counters, MOST};
 use super::series::{Labels, Sample, Series};
 use super::{BATCH, BEFORE, Follower, HOUR, PRESENT, Reader, Traffic, read, seconds, traffic};
+use crate::collect::Found;
 use crate::store::{STEP, Store, step_of};
 
 fn series(name: &str, extra: &[(&str, &str)], values: &[(u32, f64)]) -> Series {
@@ -69,10 +70,33 @@ fn series_without_room_are_counted_once_however_often_they_are_read() {
     for step in 100..103 {
         let all = ["a", "b", "c"].map(|name| one(name, step));
         counters.take(&mut store, &all, &[], step..=step);
-        assert_eq!(counters.left_out(), 2);
+        assert_eq!(counters.found().left_out, 2);
     }
     counters.take(&mut store, &[one("a", 103)], &[], 103..=103);
-    assert_eq!(counters.left_out(), 0);
+    assert_eq!(counters.found().left_out, 0);
+}
+
+#[test]
+fn a_proxy_that_is_scraped_at_both_of_its_ports_is_told() {
+    let at = |instance| {
+        series("istio_build", &[("component", "proxy"), ("instance", instance)], &[(100, 1.0)])
+    };
+    let found = |instances: &[&'static str]| {
+        let mut counters = Counters::new(MOST);
+        let all: Vec<Series> = instances.iter().copied().map(at).collect();
+        counters.take(&mut Store::new(1 << 20, 100 * STEP), &all, &[], 100..=100);
+        let Found { proxies, doubled, .. } = counters.found();
+        (proxies, doubled)
+    };
+    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.2:15090", "10.0.0.3:15020"]), (3, 0));
+    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.1:15090", "[fd00::1]:15090"]), (2, 1));
+    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.1:8080"]), (2, 0));
+    let traffic = Traffic::of_prometheus(1 << 20, String::new(), 500);
+    traffic.has_read(Found { proxies: 2, doubled: 1, ..Found::default() });
+    let notices = traffic.notices();
+    assert!(
+        notices.len() == 1 && notices[0].contains("scrapes 1 of the proxies at port 15020 and")
+    );
 }
 
 #[test]
@@ -117,14 +141,14 @@ fn a_control_plane_is_no_proxy_whether_it_is_scraped_or_not() {
     let times = [of("", "istiod:15014", 0.0), of("", "10.0.0.1:15020", 505.0)];
     let pilot = || of("pilot", "istiod:15014", 1.0);
     counters.take(&mut store, &[pilot()], &times[..1], 100..=100);
-    assert_eq!((counters.proxies(), store.missed().notice(0, true)), (0, None));
+    assert_eq!((counters.found().proxies, store.missed().notice(0, true)), (0, None));
     // A pod may have such a label of its own.
     let own = [("component", "web"), ("exported_component", "proxy")];
     for labels in [&[("component", "proxy")], &own[..]] {
         let proxy = series("istio_build", labels, &[(100, 1.0)]);
         let mut counters = Counters::new(MOST);
         counters.take(&mut store, &[pilot(), proxy], &times, 100..=100);
-        assert_eq!(counters.proxies(), 1);
+        assert_eq!(counters.found().proxies, 1);
     }
 }
 

@@ -8,7 +8,7 @@ const DURATION: u64 = 60;
 
 impl Reading {
     fn notice(&self) -> Option<String> {
-        self.store.missed().notice(self.counters.proxies(), true)
+        self.store.missed().notice(self.counters.found().proxies, true)
     }
 }
 
