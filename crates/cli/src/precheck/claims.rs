@@ -103,14 +103,16 @@ fn of_service(service: &Value) -> Vec<Claim> {
     let (spec, who) = (&service["spec"], title("Service", service));
     let external = items(spec, "externalIPs").iter().filter_map(Value::as_str);
     let external: Vec<IpAddr> = external.filter_map(|ip| ip.parse().ok()).collect();
-    let mut found = Vec::new();
+    let claim = |protocol, port, at| Claim { who: who.clone(), protocol, port, at, selects: false };
+    let health = number(spec, "healthCheckNodePort");
+    let mut found: Vec<Claim> =
+        health.map(|port| claim(Protocol::Tcp, port, At::NodePort)).into_iter().collect();
     for port in items(spec, "ports") {
         let Some(protocol) = protocol(port) else { continue };
-        let claim = |port, at| Claim { who: who.clone(), protocol, port, at, selects: false };
         if let Some(port) = number(port, "port") {
-            found.extend(external.iter().map(|ip| claim(port, At::ExternalIp(*ip))));
+            found.extend(external.iter().map(|ip| claim(protocol, port, At::ExternalIp(*ip))));
         }
-        found.extend(number(port, "nodePort").map(|port| claim(port, At::NodePort)));
+        found.extend(number(port, "nodePort").map(|port| claim(protocol, port, At::NodePort)));
     }
     found
 }
@@ -265,11 +267,15 @@ pub fn listeners(wanted: &[Claim], facts: &Facts) -> Vec<(String, bool)> {
     found
 }
 
+/// By the names of processes: kube-proxy, or what has one in it, which listens on node ports for nothing else.
+const KUBE_PROXIES: [&str; 5] = ["kube-proxy", "k3s-server", "k3s-agent", "kubelite", "k0s"];
+
 /// Programs that listen there for what is installed already.
 fn is_own(claim: &Claim, socket: &Socket) -> bool {
     let name = socket.process.as_ref().map(|process| process.name.as_str());
     match claim.at {
-        At::NodePort | At::ExternalIp(_) => name == Some("kube-proxy"),
+        At::NodePort => name.is_some_and(|name| KUBE_PROXIES.contains(&name)),
+        At::ExternalIp(_) => name == Some(KUBE_PROXIES[0]),
         At::HostPort(_) | At::HostNetwork(_) => name == Some("lateen"),
     }
 }

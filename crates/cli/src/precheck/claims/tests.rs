@@ -117,7 +117,13 @@ fn what_listens_on_a_port_of_the_installation_is_named() {
     taken(service, &[nginx("[::]:443"), nginx("0.0.0.0:443")], &[&format!("{own}[::]:443")]);
     taken(service, &[nginx("10.0.0.1:443")], &[&format!("{own}10.0.0.1:443")]);
     taken(service, &[nginx("10.0.0.2:443"), nginx("0.0.0.0:8443"), nginx("127.0.0.1:30443")], &[]);
-    taken(service, &[socket("0.0.0.0:30443", Some("kube-proxy"))], &[]);
+    let own = ["0.0.0.0:30443", "0.0.0.0:443"].map(|address| socket(address, Some("kube-proxy")));
+    taken(service, &own, &[]);
+    taken(service, &[socket("[::]:30443", Some("k3s-server"))], &[]);
+    let mut local = service[1].clone();
+    local["spec"]["healthCheckNodePort"] = json!(31000);
+    let told = "node port 31000 (TCP), which Service istio-system/gateway needs, is taken by nginx";
+    taken(&[local], &[nginx("0.0.0.0:31000")], &[told]);
     let nobody = "node port 30443 (TCP), which Service istio-system/gateway needs, is taken by a process, which listens";
     taken(service, &[socket("10.9.9.9:30443", None)], &[nobody]);
     let in_network = &gateway("DaemonSet", in_network())[..1];
