@@ -2,9 +2,12 @@
 //! cluster, or nodes that ssh reaches. Out: what is wrong, with the node that it is wrong on; exit code 1 if something is. A short-lived
 //! DaemonSet lets every node pull the images and lay the rules of interception in a pod.
 
+mod claims;
+mod facts;
 mod judge;
 mod objects;
 mod secrets;
+mod sockets;
 mod ssh;
 
 use std::collections::BTreeMap;
@@ -25,7 +28,7 @@ use crate::process::unless_broken_off;
 use crate::registry::Output;
 use judge::{Finding, Verdict};
 use objects::{Image, LABEL};
-use ssh::HOW;
+use ssh::{HOW, Question};
 
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -45,9 +48,12 @@ pub struct PrecheckCommand {
     #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = ssh::check_name,
           conflicts_with_all = ["kubeconfig", "context"])]
     nodes: Vec<String>,
-    /// Start no pods: check only what the API tells of nodes and Services
+    /// Start no pods: check only what the API tells of nodes, Services and pods
     #[arg(long, conflicts_with_all = ["pull", "nodes"])]
     no_pods: bool,
+    /// Tell what this machine has; asked of each of the nodes
+    #[arg(long, hide = true)]
+    facts: bool,
     /// How many seconds the nodes have
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     within: u64,
@@ -63,6 +69,9 @@ fn parse_image(text: &str) -> Result<String, String> {
 }
 
 pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
+    if args.facts {
+        return facts::tell().await.map(|()| ExitCode::SUCCESS);
+    }
     let (findings, nodes) = match args.nodes.is_empty() {
         true => cluster(&args).await?,
         false => (over_ssh(&args).await?, args.nodes.len()),
@@ -74,13 +83,15 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
 
 /// All nodes at once.
 async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
-    let within = Duration::from_secs(args.within);
+    let wanted = rendered(&args.input.plan()?)?;
     let mut pull = args.pull.clone();
     if args.input.is_given() {
-        let image = objects::image(&rendered(&args.input.plan()?)?);
+        let image = objects::image(&wanted);
         pull.push(image.context("the settings install nothing: check --set")?.name);
     }
-    let checks = args.nodes.iter().map(|node| ssh::node(node, &pull, within));
+    let (claims, within) = (claims::wanted(&wanted), Duration::from_secs(args.within));
+    let question = Question { pull, claims, within };
+    let checks = args.nodes.iter().map(|node| ssh::node(node, &question));
     let found = futures::future::try_join_all(checks).await?;
     Ok(found.into_iter().flatten().collect())
 }
@@ -96,7 +107,12 @@ async fn cluster(args: &PrecheckCommand) -> Result<(Vec<Finding>, usize)> {
     }
     let mut findings: Vec<Finding> = nodes.iter().flat_map(judge::node).collect();
     let services = client.list(kind("", "Service")?, "", None).await?;
-    findings.extend(judge::services(&wanted, &services));
+    findings.extend(claims::services(&wanted, &services));
+    // The list of all pods may be long.
+    if claims::are_of_pods(&wanted) {
+        let pods = client.list(kind("", "Pod")?, "", None).await?;
+        findings.extend(claims::pods(&wanted, &pods, &nodes));
+    }
     findings.extend(of_others(&client, &plan, &wanted).await?);
     let names: Vec<String> = nodes.iter().filter(|node| judge::is_linux(node)).map(name).collect();
     if !args.no_pods {

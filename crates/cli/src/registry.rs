@@ -7,14 +7,14 @@ mod authority;
 mod change;
 mod check;
 mod cri;
-mod daemon;
+pub mod daemon;
 mod docker;
 pub mod files;
 mod http;
 mod list;
 mod manager;
 mod plan;
-mod runtime;
+pub mod runtime;
 mod unit;
 
 use std::fs::File;

@@ -4,19 +4,19 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lateen_e2e::ansible::{Controller, changed};
 use lateen_testkit::cluster::Image;
 use lateen_testkit::isolate::isolated_for;
-use lateen_testkit::machine::{Machine, Network};
+use lateen_testkit::machine::{self, Machine, Network};
 use lateen_testkit::net::expect_answer;
 use lateen_testkit::process::Process;
 use lateen_testkit::tools;
 use lateen_testkit::wait::wait_until;
-use serde_json::{Value, json};
+use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(300);
 const SOON: Duration = Duration::from_secs(30);
@@ -103,15 +103,6 @@ fn controller(network: &Network) -> Result<Controller> {
     ))
 }
 
-/// The `lateen` under test without what a debugger needs: a tenth is left to copy.
-fn lateen(folder: &Path) -> Result<Value> {
-    let stripped = folder.join("lateen");
-    let mut strip = Command::new("strip");
-    strip.arg("-o").arg(&stripped).arg(tools::lateen()?).stdin(Stdio::null());
-    Process::spawn("strip", &mut strip)?.success(SOON)?;
-    Ok(json!(stripped))
-}
-
 #[test]
 fn the_role_lets_booted_nodes_pull_and_no_container_ends() {
     isolated_for(LIMIT, || {
@@ -131,7 +122,7 @@ fn the_role_lets_booted_nodes_pull_and_no_container_ends() {
         let controller = controller(&network)?;
         let variables = json!({
             "insecure_registries": [REGISTRY],
-            "private_registry_lateen": lateen(folder.path())?,
+            "private_registry_lateen": machine::lateen(folder.path())?,
         });
         let first = controller.play("lateen.mesh.private_registry", &variables, &[])?;
         ensure!(first.ok, "{}", first.output);

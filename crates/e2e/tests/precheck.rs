@@ -222,3 +222,53 @@ fn a_node_over_ssh_lays_the_rules_and_says_what_it_cannot_pull() {
         Ok(())
     });
 }
+
+/// A gateway in its node's network.
+const IN_NETWORK: &str = "apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+spec:
+  components:
+    ingressGateways:
+    - name: istio-ingressgateway
+      enabled: true
+      k8s:
+        overlays:
+        - kind: Deployment
+          name: istio-ingressgateway
+          patches:
+          - {path: spec.template.spec.hostNetwork, value: true}
+";
+
+#[test]
+fn a_pod_that_has_a_port_of_the_installation_is_named_with_its_node() {
+    isolated(|| {
+        let mesh = mesh()?;
+        let names = mesh.kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"])?;
+        let other = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "nginx", "namespace": "default" },
+            "spec": { "nodeName": names, "containers": [
+                { "name": "nginx", "image": "i", "ports": [{ "containerPort": 80, "hostPort": 8443 }] },
+            ] },
+        });
+        let folder = tempfile::tempdir()?;
+        let settings = folder.path().join("istio.yaml");
+        std::fs::write(&settings, IN_NETWORK)?;
+        let run = || -> Result<(i32, String)> {
+            let mut command = mesh.lateen(&["precheck", "--no-pods", "-f"])?;
+            command.arg(&settings).env("KUBECONFIG", mesh.home().join("kubeconfig"));
+            let mut process = Process::spawn("lateen precheck", &mut command)?;
+            let code = process.exit_code(LIMIT)?;
+            Ok((code, process.stdout() + &process.stderr()))
+        };
+        let (code, output) = run()?;
+        ensure!(code == 0, "{output}");
+        mesh.apply(&other.to_string())?;
+        let (code, output) = run()?;
+        let told = format!(
+            "error: node {names}: port 8443 (TCP), which Deployment istio-system/istio-ingressgateway needs, is taken by \
+             Pod default/nginx"
+        );
+        ensure!(code == 1 && output.contains(&told), "{output}");
+        Ok(())
+    });
+}

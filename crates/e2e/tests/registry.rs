@@ -692,7 +692,31 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
             assert!(refused.contains(&told), "{refused}");
         }
         lateen(&["add", REGISTRY, "--auth", &password])?;
-        assert!(lateen(&["check", REGISTRY, "--runtime", "docker"])?.contains("docker reaches"));
+        let reaches = || -> Result<()> {
+            let check = lateen(&["check", REGISTRY])?;
+            ensure!(
+                check.contains("docker reaches") && check.contains("containerd reaches"),
+                "{check}"
+            );
+            Ok(())
+        };
+        reaches()?;
+        // As a file that somebody wrote may be: this containerd tells of the server's certificate alone.
+        let hosts = format!("/etc/containerd/certs.d/{REGISTRY}/hosts.toml");
+        let own = "ca = \"lateen-ca.crt\"\n\n";
+        let both = fs::read_to_string(&hosts)?;
+        fs::write(&hosts, both.replacen(own, "\n", 1))?;
+        let unchecked = lateen_fails(&["check", REGISTRY, "--runtime", "containerd"])?;
+        assert!(
+            unchecked.contains("x509") && unchecked.contains("and none for the server"),
+            "{unchecked}"
+        );
+        lateen(&["add", REGISTRY, "--ca", &ca])?;
+        assert_eq!(fs::read_to_string(&hosts)?.matches("ca = ").count(), 2);
+        reaches()?;
+        lateen(&["add", REGISTRY, "--insecure"])?;
+        reaches()?;
+        lateen(&["add", REGISTRY, "--ca", &ca])?;
         let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(
             check.contains("docker pulls from") && check.contains("containerd pulls from"),

@@ -161,16 +161,21 @@ impl Config {
 
     /// How the older form has the registry trusted.
     pub fn inline_trust(&self, host: &Host) -> Trust {
-        let tls = |key: &str| {
-            let config = self.registry("configs").and_then(|configs| configs.get(host.as_str()));
-            config.and_then(|config| config.get("tls")).and_then(|tls| tls.get(key))
-        };
-        match tls("insecure_skip_verify").and_then(Item::as_bool) {
-            Some(true) => Trust::Insecure,
-            _ if self.tries_plain(host) => Trust::Insecure,
-            _ if tls("ca_file").is_some() => Trust::Authority,
-            _ => Trust::System,
+        match (self.takes_any(host) || self.tries_plain(host), self.inline_tls(host, "ca_file")) {
+            (true, _) => Trust::Insecure,
+            (false, Some(_)) => Trust::Authority,
+            (false, None) => Trust::System,
         }
+    }
+
+    fn inline_tls(&self, host: &Host, key: &str) -> Option<&Item> {
+        let config = self.registry("configs").and_then(|configs| configs.get(host.as_str()));
+        config.and_then(|config| config.get("tls")).and_then(|tls| tls.get(key))
+    }
+
+    /// Whether the older form has the registry asked over TLS whoever it is.
+    pub fn takes_any(&self, host: &Host) -> bool {
+        self.inline_tls(host, "insecure_skip_verify").and_then(Item::as_bool) == Some(true)
     }
 
     /// Whether the older form has the registry asked without TLS.

@@ -1,7 +1,7 @@
 //! containerd's `hosts.toml` of one registry. In: its text. Out: the text with the registry trusted as
 //! wanted (<https://github.com/containerd/containerd/blob/main/docs/hosts.md>).
 
-use toml_edit::{Array, DocumentMut};
+use toml_edit::{Array, DocumentMut, Item};
 
 use crate::toml::Shape;
 use crate::{AUTHORITY_FILE, Error, Host, Trust, toml};
@@ -24,19 +24,20 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
         Trust::Authority => {
             server(&mut document, &plain(host), &url);
             check_always(&mut document, host);
+            // An image that the host does not have is asked of the server, by what is said outside of all tables.
+            if is_server(&document, host) {
+                put_authority(document.as_table_mut());
+            }
             let table = registry(&mut document, &url)?;
             table.remove("skip_verify");
-            if table.get("ca").and_then(|ca| ca.as_str()) != Some(AUTHORITY_FILE) {
-                toml::put(table, "ca", AUTHORITY_FILE);
-            }
+            put_authority(table);
         }
         Trust::Insecure => {
             // Hosts are tried in their order, the server last: TLS first, and then without.
             server(&mut document, &url, &plain(host));
+            remove_authority(document.as_table_mut());
             let table = registry(&mut document, &url)?;
-            if table.get("ca").and_then(|ca| ca.as_str()) == Some(AUTHORITY_FILE) {
-                table.remove("ca");
-            }
+            remove_authority(table);
             if table.get("skip_verify").and_then(|skip| skip.as_bool()) != Some(true) {
                 toml::put(table, "skip_verify", true);
             }
@@ -53,24 +54,41 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
 /// How the text has the registry trusted.
 pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
     let document = parse(text, host)?;
-    let url = secure(host);
-    let own = [HOST, &*url];
-    let server = is_server(&document, host).then_some(&[][..]);
-    let tables = server.into_iter().chain([&own[..]]);
-    let of =
-        |key: &str| tables.clone().find_map(|path| toml::get(&document, &[path, &[key]].concat()));
-    let without_tls = names_plain(&document, host);
-    Ok(match of("skip_verify").and_then(|skip| skip.as_bool()) {
-        Some(true) => Trust::Insecure,
-        _ if without_tls => Trust::Insecure,
-        _ if of("ca").is_some() => Trust::Authority,
-        _ => Trust::System,
+    let insecure = skips(&document, host) || names_plain(&document, host);
+    Ok(match (insecure, of(&document, host, "ca").next()) {
+        (true, _) => Trust::Insecure,
+        (false, Some(_)) => Trust::Authority,
+        (false, None) => Trust::System,
     })
+}
+
+/// Whether the text has the registry asked over TLS whoever it is.
+pub fn takes_any(text: &str, host: &Host) -> Result<bool, Error> {
+    Ok(skips(&parse(text, host)?, host))
+}
+
+fn skips(document: &DocumentMut, host: &Host) -> bool {
+    of(document, host, "skip_verify").any(|skip| skip.as_bool() == Some(true))
+}
+
+/// A setting of the registry over TLS, as a host and as the server, if that is the registry.
+fn of<'a>(document: &'a DocumentMut, host: &Host, key: &str) -> impl Iterator<Item = &'a Item> {
+    let of_host = toml::get(document, &[HOST, &secure(host), key]);
+    let of_server = toml::get(document, &[key]).filter(|_| is_server(document, host));
+    of_host.into_iter().chain(of_server)
 }
 
 /// Whether the text has the registry asked without TLS.
 pub fn tries_plain(text: &str, host: &Host) -> Result<bool, Error> {
     Ok(names_plain(&parse(text, host)?, host))
+}
+
+/// Whether containerd, where the registry that it checks by an authority has not an image, asks it again without one.
+pub fn goes_on_unchecked(text: &str, host: &Host) -> Result<bool, Error> {
+    let document = parse(text, host)?;
+    let has = |path: &[&str]| toml::get(&document, path).is_some();
+    let is_checked = has(&[HOST, &secure(host), "ca"]);
+    Ok(is_checked && is_server(&document, host) && !has(&["ca"]) && !has(&["skip_verify"]))
 }
 
 /// What is edited or read here has to be what containerd takes.
@@ -107,10 +125,27 @@ fn names_plain(document: &DocumentMut, host: &Host) -> bool {
         || hosts.is_some_and(|hosts| hosts.iter().any(|(url, _)| is_plain(url, host)))
 }
 
-/// Whether a URL is the registry's without TLS, with or without the path that containerd adds.
+/// Whether a URL is the registry's without TLS.
 fn is_plain(url: &str, host: &Host) -> bool {
+    without_path(url) == plain(host)
+}
+
+/// A URL without the path that containerd adds where it is missing.
+fn without_path(url: &str) -> &str {
     let url = url.trim_end_matches('/');
-    url.strip_suffix("/v2").unwrap_or(url).trim_end_matches('/') == plain(host)
+    url.strip_suffix("/v2").unwrap_or(url).trim_end_matches('/')
+}
+
+fn put_authority(table: &mut dyn toml_edit::TableLike) {
+    if table.get("ca").and_then(|ca| ca.as_str()) != Some(AUTHORITY_FILE) {
+        toml::put(table, "ca", AUTHORITY_FILE);
+    }
+}
+
+fn remove_authority(table: &mut dyn toml_edit::TableLike) {
+    if table.get("ca").and_then(|ca| ca.as_str()) == Some(AUTHORITY_FILE) {
+        table.remove("ca");
+    }
 }
 
 /// Sets the server, unless it is another one than this registry.
@@ -129,7 +164,7 @@ fn server(document: &mut DocumentMut, from: &str, to: &str) {
 /// Whether what is said outside of all tables is said of this registry: it is of the server.
 fn is_server(document: &DocumentMut, host: &Host) -> bool {
     let server = document.get("server").and_then(|server| server.as_str());
-    server.is_none_or(|server| server == secure(host) || is_plain(server, host))
+    server.is_none_or(|server| without_path(server) == secure(host) || is_plain(server, host))
 }
 
 /// Takes out by what containerd would go on to this registry where its certificate does not satisfy.
@@ -167,15 +202,14 @@ fn clear(document: &mut DocumentMut, host: &Host) {
         && let Some(table) = table.as_table_like_mut()
     {
         table.remove("skip_verify");
-        if table.get("ca").and_then(|ca| ca.as_str()) == Some(AUTHORITY_FILE) {
-            table.remove("ca");
-        }
+        remove_authority(table);
         if table.iter().all(|(key, _)| key == "capabilities") {
             table.remove("capabilities");
         }
     }
     toml::prune(document, &[HOST, &url]);
     clear_plain(document, host);
+    remove_authority(document.as_table_mut());
     let ours = [Some(url.as_str()), Some(&plain(host))];
     let alone = document.get(HOST).is_none();
     if let Some(server) = document.get("server").map(|server| server.as_str())
@@ -208,125 +242,4 @@ fn clear_plain(document: &mut DocumentMut, host: &Host) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{set, tries_plain, trust};
-    use crate::{Host, Trust};
-
-    const INSECURE: &str = "server = \"http://r:5000\"
-
-[host.\"https://r:5000\"]
-capabilities = [\"pull\", \"resolve\"]
-skip_verify = true
-";
-
-    fn host() -> Host {
-        "r:5000".parse().unwrap()
-    }
-
-    #[track_caller]
-    fn check(before: &str, wanted: Trust, after: &str) {
-        let found = set(before, &host(), wanted).unwrap().unwrap_or_default();
-        assert_eq!(found, after);
-        assert_eq!(trust(&found, &host()).unwrap(), wanted);
-        let again = set(&found, &host(), wanted).unwrap().unwrap_or_default();
-        assert_eq!(again, found, "a second time");
-    }
-
-    #[test]
-    fn a_new_file_says_what_is_wanted_and_nothing_else() {
-        check("", Trust::Insecure, INSECURE);
-        let authority = INSECURE
-            .replace("http:", "https:")
-            .replace("skip_verify = true", "ca = \"lateen-ca.crt\"");
-        check("", Trust::Authority, &authority);
-        check(INSECURE, Trust::Authority, &authority);
-        check(&authority, Trust::Insecure, INSECURE);
-        check(INSECURE, Trust::System, "");
-        check(&authority, Trust::System, "");
-    }
-
-    #[test]
-    fn a_mirror_with_its_comments_stays() {
-        let mirror = "# ours\nserver = \"https://r:5000\" # last\n\n[host.\"https://mirror\"]\n  capabilities = [\"pull\"]\n  dial_timeout = \"1s\"\n";
-        let both = "# ours\nserver = \"http://r:5000\" # last\n\n[host.\"https://mirror\"]\n  capabilities = [\"pull\"]\n  dial_timeout = \"1s\"\n\n[host.\"https://r:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\nskip_verify = true\n";
-        check(mirror, Trust::Insecure, both);
-        check(both, Trust::System, mirror);
-    }
-
-    #[test]
-    fn a_table_with_more_in_it_stays() {
-        let header = format!("{INSECURE}\n[host.\"https://r:5000\".header]\nx = \"y\"\n");
-        let after = set(&header, &host(), Trust::System).unwrap().unwrap();
-        assert!(after.contains("[host.\"https://r:5000\".header]\nx = \"y\"\n"), "{after}");
-        assert!(after.starts_with("server = \"https://r:5000\"\n"), "{after}");
-        assert!(!after.contains("skip_verify"), "{after}");
-    }
-
-    #[test]
-    fn no_way_past_the_authority_stays() {
-        let authority = "server = \"https://r:5000\"
-
-[host.\"https://r:5000\"]
-capabilities = [\"pull\", \"resolve\"]
-ca = \"lateen-ca.crt\"
-";
-        for before in [
-            "[host.\"http://r:5000\"]\ncapabilities = [\"pull\"]\n",
-            "skip_verify = true\n",
-            "server = \"http://r:5000\"\nskip_verify = true\n\n[host.\"http://r:5000\"]\n",
-            "server = \"http://r:5000/v2\"\n\n[host.\"http://r:5000/v2\"]\n",
-        ] {
-            check(before, Trust::Authority, authority);
-        }
-        let elsewhere = "server = \"https://proxy\"\nskip_verify = true\n";
-        let after = format!("{elsewhere}{}", authority.split_once("5000\"\n").unwrap().1);
-        check(elsewhere, Trust::Authority, &after);
-    }
-
-    #[test]
-    fn another_server_stays_and_the_registry_is_asked_without_tls_before_it() {
-        let tables = INSECURE.split_once('\n').unwrap().1;
-        for server in ["https://r:5000/", "https://r:5000/v2", "https://proxy", "http://r:5001"] {
-            let before = format!("server = \"{server}\"\n");
-            let after = format!(
-                "{before}{tables}\n[host.\"http://r:5000\"]\ncapabilities = [\"pull\", \"resolve\"]\n"
-            );
-            check(&before, Trust::Insecure, &after);
-            assert!(tries_plain(&after, &host()).unwrap());
-            check(&after, Trust::System, &before);
-        }
-    }
-
-    #[test]
-    fn a_server_without_tls_is_known_with_containerds_path() {
-        for url in ["http://r:5000/", "http://r:5000/v2", "http://r:5000/v2/"] {
-            let server = format!("server = \"{url}\"\n");
-            let table = format!("[host.\"{url}\"]\n");
-            for text in [server, table] {
-                assert!(tries_plain(&text, &host()).unwrap(), "{text}");
-                let after = set(&text, &host(), Trust::Insecure).unwrap().unwrap();
-                assert!(!after.contains("\"http://r:5000\"]"), "{after}");
-            }
-        }
-        for text in
-            ["", "server = \"http://r:5000/x\"\n", "[host.'https://r:5000']\nskip_verify = true\n"]
-        {
-            assert!(!tries_plain(text, &host()).unwrap(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_valid_is_refused() {
-        let error = set("server = \n", &host(), Trust::Insecure).unwrap_err().to_string();
-        assert!(error.starts_with("not valid TOML: ") && error.contains("line 1"), "{error}");
-        for (text, wrong) in [
-            ("host = 1\n", "host is not a table of tables"),
-            ("server = 1\n", "server is not a text"),
-            ("[host.'https://r:5000']\nskip_verify = 'true'\n", "skip_verify is not true or false"),
-            ("[host.'https://r:5000']\nca = [1]\n", "ca is not a text or a list of texts"),
-        ] {
-            let error = set(text, &host(), Trust::Insecure).unwrap_err().to_string();
-            assert!(error.contains(wrong) && error.ends_with("correct it first"), "{error}");
-        }
-    }
-}
+mod tests;

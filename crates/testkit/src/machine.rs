@@ -61,7 +61,8 @@ impl Network {
     }
 }
 
-fn keygen(path: &Path) -> Result<()> {
+/// Makes a private key at `path`, and the public one beside it.
+pub fn keygen(path: &Path) -> Result<()> {
     finish(
         "ssh-keygen",
         Command::new("ssh-keygen").args(["-qt", "ed25519", "-N", "", "-f"]).arg(path),
@@ -71,6 +72,13 @@ fn keygen(path: &Path) -> Result<()> {
 
 fn finish(name: &str, command: &mut Command) -> Result<String> {
     Process::spawn(name, command.stdin(Stdio::null()))?.success(SOON)
+}
+
+/// The `lateen` under test in `folder`, without what a debugger needs: a tenth is left to copy to a machine.
+pub fn lateen(folder: &Path) -> Result<PathBuf> {
+    let stripped = folder.join("lateen");
+    finish("strip", Command::new("strip").arg("-o").arg(&stripped).arg(tools::lateen()?))?;
+    Ok(stripped)
 }
 
 pub struct Machine {

@@ -1,5 +1,5 @@
-//! What is wrong with a cluster. In: nodes, Services and the pods of a precheck, as the API has them. Out:
-//! findings, each with its place.
+//! What is wrong with nodes. In: nodes and the pods of a precheck, as the API has them, and versions. Out: findings, each with
+//! its place.
 
 use serde_json::Value;
 
@@ -11,6 +11,8 @@ const KUBERNETES: (u32, u32) = (1, 25);
 const SIDECARS: (u32, u32) = (1, 29);
 /// The first Linux whose nf_tables have NAT in the family inet.
 const LINUX: (u32, u32) = (5, 2);
+/// The first containerd with files of registries that `lateen node registry` can write anew.
+const CONTAINERD: (u32, u32) = (1, 5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -57,7 +59,6 @@ pub fn node(node: &Value) -> Vec<Finding> {
     }
     let info = &node["status"]["nodeInfo"];
     let (kubelet, kernel) = (text(info, "kubeletVersion"), text(info, "kernelVersion"));
-    let older = |version: &str, than: (u32, u32)| version_of(version).is_some_and(|it| it < than);
     let mut found = Vec::new();
     let mut add = |text: String, fatal: bool| {
         let place = format!("node {}", node["metadata"]["name"].as_str().unwrap_or_default());
@@ -66,12 +67,12 @@ pub fn node(node: &Value) -> Vec<Finding> {
     if !items(&node["status"], "conditions").iter().any(is_ready) {
         add("it is not ready: see kubectl describe node".to_owned(), true);
     }
-    if older(kubelet, KUBERNETES) {
-        add(format!("its kubelet is {kubelet}: 1.25 or newer is needed"), true);
-    } else if older(kubelet, SIDECARS) {
-        let hint =
-            "has no native sidecars: Jobs end and init containers have the mesh from 1.29 on";
-        add(format!("its kubelet {kubelet} {hint}"), false);
+    if let Some((problem, fatal)) = kubernetes("kubelet", kubelet) {
+        add(problem, fatal);
+    }
+    let runtime = text(info, "containerRuntimeVersion").strip_prefix("containerd://");
+    if let Some(problem) = runtime.and_then(containerd) {
+        add(problem, false);
     }
     if let Some(problem) = self::kernel(kernel) {
         add(problem, true);
@@ -79,10 +80,29 @@ pub fn node(node: &Value) -> Vec<Finding> {
     found
 }
 
+/// What a kubelet, or what has one in it, lacks, and whether an installation does not work with it.
+pub fn kubernetes(program: &str, version: &str) -> Option<(String, bool)> {
+    if is_older(version, KUBERNETES) {
+        return Some((format!("its {program} is {version}: 1.25 or newer is needed"), true));
+    }
+    let hint = "has no native sidecars: Jobs end and init containers have the mesh from 1.29 on";
+    is_older(version, SIDECARS).then(|| (format!("its {program} {version} {hint}"), false))
+}
+
+/// What a containerd lacks, which the mesh itself does without.
+pub fn containerd(version: &str) -> Option<String> {
+    let hint = "lateen node registry add needs 1.5 or newer, which reads hosts.toml";
+    is_older(version, CONTAINERD).then(|| format!("its containerd is {version}: {hint}"))
+}
+
+fn is_older(version: &str, than: (u32, u32)) -> bool {
+    version_of(version).is_some_and(|it| it < than)
+}
+
 /// What a kernel lacks.
 pub fn kernel(version: &str) -> Option<String> {
-    let old = version_of(version).is_some_and(|it| it < LINUX);
-    old.then(|| format!("its kernel is {version}: interception needs Linux 5.2 or newer"))
+    is_older(version, LINUX)
+        .then(|| format!("its kernel is {version}: interception needs Linux 5.2 or newer"))
 }
 
 fn is_ready(condition: &Value) -> bool {
@@ -93,50 +113,6 @@ fn is_ready(condition: &Value) -> bool {
 fn version_of(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit());
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-/// Ports of the installation's Services that other Services have already.
-pub fn services(wanted: &[Value], live: &[Value]) -> Vec<Finding> {
-    let services = || wanted.iter().filter(|object| object["kind"] == "Service");
-    let same = |a: &Value, b: &Value| {
-        ["name", "namespace"].iter().all(|key| a["metadata"][key] == b["metadata"][key])
-    };
-    let others =
-        |ours: &Value| live.iter().filter(|theirs| !same(ours, theirs)).collect::<Vec<_>>();
-    let mut found = Vec::new();
-    for ours in services() {
-        for theirs in others(ours) {
-            for claim in claims(ours) {
-                if claims(theirs).contains(&claim) {
-                    let [ours, theirs] = [ours, theirs].map(title);
-                    let text = format!("{claim} is taken by {theirs}: change one of them");
-                    found.push(Finding { place: ours, text, fatal: true });
-                }
-            }
-        }
-    }
-    found
-}
-
-fn title(service: &Value) -> String {
-    let metadata = &service["metadata"];
-    format!("Service {}/{}", text(metadata, "namespace"), text(metadata, "name"))
-}
-
-/// What only one Service of a cluster can have.
-fn claims(service: &Value) -> Vec<String> {
-    let spec = &service["spec"];
-    let mut found = Vec::new();
-    for port in items(spec, "ports") {
-        let protocol = port["protocol"].as_str().unwrap_or("TCP");
-        for address in items(spec, "externalIPs").iter().filter_map(Value::as_str) {
-            found.push(format!("port {} ({protocol}) of external IP {address}", port["port"]));
-        }
-        if let Some(node_port) = port["nodePort"].as_u64().filter(|port| *port > 0) {
-            found.push(format!("node port {node_port} ({protocol})"));
-        }
-    }
-    found
 }
 
 /// What a pod's containers tell of its node.

@@ -84,6 +84,11 @@ async fn without_tls(host: &Host, stored: Option<&Credentials>) -> Result<Answer
     ask(connect(host, 80).await?, &base(host, &headers), QUICK).await
 }
 
+/// Whether the registry answers over TLS, whatever it says and whoever it is.
+pub async fn answers_over_tls(host: &Host) -> bool {
+    over_tls(host).await.is_ok()
+}
+
 /// The registry's answer over TLS to nobody in particular: nothing is told to it that its certificate would matter for.
 async fn over_tls(host: &Host) -> Result<Answer> {
     let name = host.name().trim_matches(['[', ']']).to_owned();

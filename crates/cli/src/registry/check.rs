@@ -81,7 +81,7 @@ impl Question<'_> {
         let Err(error) = pulled else { return Ok(Verdict::Pulled) };
         let reason = format!("{error:#}");
         let verdict = match runtime {
-            Runtime::Containerd => self.of_containerd(&daemon, &reason)?,
+            Runtime::Containerd => self.of_containerd(&daemon, &reason).await?,
             Runtime::Docker | Runtime::Crio => verdict(&reason, self.args.image.is_some()),
         };
         match verdict {
@@ -90,9 +90,9 @@ impl Question<'_> {
         }
     }
 
-    /// containerd that tries TLS and then plain HTTP tells of the first try alone, even if the second had an
+    /// containerd that asks several addresses of one registry tells of one of them alone, even if another one had an
     /// answer.
-    fn of_containerd(&self, daemon: &Daemon, reason: &str) -> Result<Verdict> {
+    async fn of_containerd(&self, daemon: &Daemon, reason: &str) -> Result<Verdict> {
         let Verdict::Fails(reason) = verdict(reason, self.args.image.is_some()) else {
             return Ok(Verdict::Answers);
         };
@@ -101,10 +101,30 @@ impl Question<'_> {
                 "{reason} (it must be restarted: its settings were changed)"
             )));
         }
-        let is_first_of_two = self.args.image.is_none()
-            && reason.contains(PLAIN)
-            && runtime::containerd_tries_plain(&self.root, &self.args.host)?;
-        Ok(if is_first_of_two { Verdict::Answers } else { Verdict::Fails(reason) })
+        if self.args.image.is_some() {
+            return Ok(Verdict::Fails(reason));
+        }
+        let (root, host) = (&self.root, &self.args.host);
+        if reason.contains("x509") && runtime::containerd_goes_on_unchecked(root, host)? {
+            return Ok(Verdict::Fails(format!(
+                "{reason} (its hosts.toml has a ca for {host}, and none for the server, which it asks for images that are \
+                 not there: lateen node registry add --ca sets both; --image asks for one that is there)"
+            )));
+        }
+        let is_first_of_two =
+            reason.contains(PLAIN) && runtime::containerd_tries_plain(root, host)?;
+        Ok(match is_first_of_two || self.answers_whoever_it_is().await? {
+            true => Verdict::Answers,
+            false => Verdict::Fails(reason),
+        })
+    }
+
+    /// Whether containerd takes any certificate, and there is one that answers: it tells of the way without TLS, the last
+    /// one.
+    async fn answers_whoever_it_is(&self) -> Result<bool> {
+        let host = &self.args.host;
+        let takes_any = runtime::containerd_takes_any(&self.root, host)?;
+        Ok(takes_any && access::answers_over_tls(host).await)
     }
 
     /// A registry that answers may still let nobody in, or not with what is stored.

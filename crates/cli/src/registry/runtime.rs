@@ -104,6 +104,16 @@ pub fn containerd_tries_plain(root: &Root, host: &Host) -> Result<bool> {
     of_containerd(root, host, Config::tries_plain, hosts::tries_plain)
 }
 
+/// Whether containerd's files have a registry asked over TLS whoever it is.
+pub fn containerd_takes_any(root: &Root, host: &Host) -> Result<bool> {
+    of_containerd(root, host, Config::takes_any, hosts::takes_any)
+}
+
+/// Whether containerd's files have it ask a registry again without the authority that it has for it.
+pub fn containerd_goes_on_unchecked(root: &Root, host: &Host) -> Result<bool> {
+    of_containerd(root, host, |_, _| false, hosts::goes_on_unchecked)
+}
+
 /// What the file of containerd that says how a registry is reached has of it: its own, or that of the registry's folder.
 fn of_containerd<T>(
     root: &Root,

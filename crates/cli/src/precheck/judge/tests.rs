@@ -1,8 +1,8 @@
-//! Verdicts over nodes, Services and pods.
+//! Verdicts over nodes and pods.
 
 use serde_json::{Value, json};
 
-use super::{Finding, Verdict, no_pod, node, pod, services, warning};
+use super::{Finding, Verdict, containerd, kubernetes, no_pod, node, pod, warning};
 
 fn of_node(kubelet: &str, kernel: &str, ready: &str) -> Vec<(String, bool)> {
     let found = node(&json!({
@@ -30,22 +30,19 @@ fn old_kernels_and_kubelets_are_named() {
 }
 
 #[test]
-fn a_port_that_another_service_has_is_named() {
-    let service = |name: &str, ip: &str| {
-        json!({
-            "kind": "Service", "metadata": { "name": name, "namespace": "istio-system" },
-            "spec": { "externalIPs": [ip], "ports": [{ "port": 80 }, { "port": 443, "nodePort": 30443 }] },
-        })
+fn programs_are_judged_by_their_versions_whatever_they_are() {
+    assert_eq!(kubernetes("k3s", "v1.31.4+k3s1"), None);
+    let (text, fatal) = kubernetes("k3s", "v1.28.1+k3s1").unwrap();
+    assert!(text.starts_with("its k3s v1.28.1+k3s1 has no native sidecars") && !fatal, "{text}");
+    assert!(kubernetes("rke2", "v1.24.17+rke2r1").unwrap().1);
+    assert_eq!((containerd("1.5.0"), containerd("2.1.4"), containerd("")), (None, None, None));
+    assert!(containerd("1.4.13~ds1").unwrap().contains("1.5 or newer"));
+    let status = |runtime: &str| {
+        let info = json!({ "kubeletVersion": "v1.34.0", "containerRuntimeVersion": runtime });
+        json!({ "status": { "nodeInfo": info, "conditions": [{ "type": "Ready", "status": "True" }] } })
     };
-    let ours = [service("gateway", "10.0.1.179")];
-    assert_eq!(services(&ours, &ours), [], "its own ports are no obstacle to it");
-    let found = services(&ours, &[service("other", "10.0.1.179")]);
-    assert_eq!(found.len(), 3, "{found:?}");
-    assert_eq!(
-        found[0].text,
-        "port 80 (TCP) of external IP 10.0.1.179 is taken by Service istio-system/other: change one of them"
-    );
-    assert_eq!(services(&ours, &[service("other", "10.0.1.180")]).len(), 1, "the node port");
+    assert_eq!(node(&status("containerd://2.1.4")), []);
+    assert!(matches!(node(&status("containerd://1.4.3"))[..], [Finding { fatal: false, .. }]));
 }
 
 fn verdict(rules: Value, pull: Value) -> Verdict {
