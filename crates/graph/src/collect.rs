@@ -56,7 +56,7 @@ pub struct Found {
     pub proxies: usize,
     /// Series that found no room.
     pub left_out: u64,
-    /// Proxies that it scrapes at both of their ports.
+    /// Proxies that it scrapes twice.
     pub doubled: usize,
 }
 
@@ -181,8 +181,8 @@ impl Traffic {
         }
         if doubled > 0 {
             notices.push(format!(
-                "Prometheus scrapes {doubled} of the proxies at port 15020 and at port 15090: both have Istio's metrics, \
-                 and all that these proxies carry counts twice; let it scrape one of the two"
+                "Prometheus scrapes {doubled} of the proxies twice, by two jobs or at both of the ports 15020 and 15090: \
+                 all that these proxies carry counts twice; let it scrape each proxy once"
             ));
         }
         notices
@@ -222,9 +222,8 @@ impl Collector for Stream {
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
         let mut ways = self.ways();
-        let Ways { open, .. } = &mut *ways;
-        // What had to make room is not counted when it ends.
-        open.retain(|_, entry| store.keeps(&entry.key));
+        ways.forget(&store);
+        let open = &mut ways.open;
         let mut counted = Vec::with_capacity(report.points.len());
         for (key, point) in report.points {
             let (opened, closed) = (point.opened, point.closed);
@@ -244,7 +243,7 @@ impl Collector for Stream {
             stand(&mut store, &mut ways, report.standing);
         }
         if !report.goes_on {
-            ways.named(&mut store);
+            ways.end_unnamed(&mut store);
         }
         ways.open.retain(|_, entry| entry.count != 0);
     }
@@ -264,8 +263,15 @@ impl Collector for Stream {
 }
 
 impl Ways {
-    /// No more of them are open than have been named.
-    fn named(&mut self, store: &mut Store) {
+    /// What had to make room is not counted when it ends.
+    fn forget(&mut self, store: &Store) {
+        for ways in std::iter::once(&mut self.open).chain(self.unnamed.as_mut()) {
+            ways.retain(|_, entry| store.keeps(&entry.key));
+        }
+    }
+
+    /// Those that a report has not named are open no more.
+    fn end_unnamed(&mut self, store: &mut Store) {
         for Open { count, key } in self.unnamed.take().into_iter().flat_map(HashMap::into_values) {
             store.reopen(&key, count.saturating_neg());
         }
@@ -278,7 +284,8 @@ fn stand(store: &mut Store, ways: &mut Ways, standing: Vec<(Key, i64)>) {
     let before = unnamed.get_or_insert_with(|| std::mem::take(open));
     for (key, count) in standing {
         let way = key.without_flags();
-        let known = before.get(&way).or_else(|| open.get(&way)).map_or(0, |entry| entry.count);
+        let known = before.get(&way).or_else(|| open.get(&way));
+        let known = known.filter(|entry| store.keeps(&entry.key)).map_or(0, |entry| entry.count);
         if open.len() < WAYS
             && let Some(key) = store.stand(key, count.saturating_sub(known))
         {
@@ -336,7 +343,7 @@ impl Drop for Stream {
         let mut store = self.traffic.now();
         store.ends(self.proxy);
         let mut ways = self.ways();
-        ways.named(&mut store);
+        ways.end_unnamed(&mut store);
         for Open { count, key } in ways.open.values() {
             store.reopen(key, count.saturating_neg());
         }

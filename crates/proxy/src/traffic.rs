@@ -340,7 +340,8 @@ impl Traffic {
     /// What there is to tell of them all.
     pub fn totals(&self, out: &mut Exposition) {
         self.registry.totals(out);
-        let help = "Reports that the control plane did not take within 30 seconds, or for which a stream broke off";
+        let help = "Reports that the control plane did not take within 30 seconds, and those that it did not have when \
+                    a stream ended, or may not have had: the last one before it broke off";
         let unsent = self.unsent.load(Ordering::Relaxed);
         out.single("lateen_metrics_reports_dropped_total", Kind::Counter, help, unsent);
     }

@@ -12,9 +12,9 @@ use futures::Stream;
 use lateen_xds::passed::{Passed, encoded};
 use tokio::sync::mpsc;
 
-/// Bytes that may wait for one replica, besides those that it begins with: more than the largest report has, which is of
-/// 20,000 series.
-pub const QUEUE: usize = 32 << 20;
+/// Bytes that may wait for one replica, besides those that it begins with: more than the largest report has, of series
+/// whose labels have 40 MiB.
+pub const QUEUE: usize = 64 << 20;
 /// Bytes that one begins with.
 const FIRST: usize = 64 << 20;
 /// Bytes of one message: a proxy that tells more at once is not passed on, and harms no other.

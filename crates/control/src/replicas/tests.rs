@@ -217,7 +217,7 @@ fn one_who_is_slow_is_cut_off_and_the_others_are_not() {
     let stream = a.passing().stream(&sidecar("web")).unwrap();
     let large = family(&"x".repeat(1 << 20));
     let mut sent = 1;
-    for _ in 0..40 {
+    for _ in 0..80 {
         stream.metrics(vec![large.clone()]);
         sent += 1;
         let (got, over) = waiting(&mut quick);

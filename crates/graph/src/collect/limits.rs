@@ -4,7 +4,9 @@ use envoy_types::pb::io::prometheus::client::{Counter, Gauge, LabelPair, Metric 
 use lateen_telemetry::parts::more;
 use lateen_telemetry::standard::{COVERED, Metric, OPEN};
 
-use super::{Arc, Collection, Collector, Inlet, MetricFamily, Node, Stream, Traffic, WAYS};
+use super::{
+    Arc, Collection, Collector, HashMap, Inlet, MetricFamily, Node, Stream, Traffic, WAYS,
+};
 
 fn labels(workload: &str) -> Vec<LabelPair> {
     let pair = |(name, value): (&str, &str)| LabelPair {
@@ -94,6 +96,27 @@ fn a_report_in_parts_says_at_its_end_what_is_open() {
     near.metrics(vec![standing("w8", 1.0), more()]);
     drop((near, far));
     assert_eq!(both(), [0, 0], "a report that comes to no end leaves nothing open");
+}
+
+#[test]
+fn a_report_without_end_keeps_nothing_that_found_no_room_and_counts_nothing_below_nothing() {
+    let traffic = Traffic::new(100 << 10);
+    let (one, other) = (Stream::new(traffic.clone(), ""), Stream::new(traffic.clone(), ""));
+    one.metrics(vec![standing("w0", 5.0)]);
+    one.metrics(vec![standing("w1", 5.0), more()]);
+    assert!(one.ways().unnamed.as_ref().is_some_and(|unnamed| unnamed.len() == 1));
+    // What others tell leaves no room for what was there before.
+    for round in 1..200 {
+        let all = round * 1000..round * 1000 + 90;
+        other.metrics(vec![family(Metric::TcpOpened, all.clone(), 1.0)]);
+        other.metrics(vec![family(Metric::TcpClosed, all, 1.0)]);
+    }
+    one.metrics(vec![standing("w0", 5.0), more()]);
+    assert!(one.ways().unnamed.as_ref().is_some_and(HashMap::is_empty));
+    drop(other);
+    assert_eq!(active(&traffic), one.ways().open.values().map(|open| open.count).sum::<i64>());
+    drop(one);
+    assert_eq!(active(&traffic), 0);
 }
 
 #[test]

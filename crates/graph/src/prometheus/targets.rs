@@ -129,15 +129,15 @@ impl Targets {
         self.all.values().filter(|target| target.seen.1 == self.now).count()
     }
 
-    /// Those of which Prometheus scrapes both pages that Istio's metrics are on.
+    /// Proxies of which Prometheus scrapes more than one page with Istio's metrics.
     pub fn doubled(&self) -> usize {
-        let mut pages: HashMap<&str, u8> = HashMap::new();
-        for target in self.all.values().filter(|target| target.seen.1 == self.now) {
-            let Some((host, port)) = target.instance.rsplit_once(':') else { continue };
-            let page = PAGES.iter().position(|page| *page == port);
-            *pages.entry(host).or_default() |= page.map_or(0, |page| 1 << page);
+        let scraped = self.all.values().filter(|target| target.seen.1 == self.now);
+        let pages = scraped.filter_map(|target| target.instance.rsplit_once(':'));
+        let mut hosts: HashMap<&str, usize> = HashMap::new();
+        for (host, _) in pages.filter(|(_, port)| PAGES.contains(port)) {
+            *hosts.entry(host).or_default() += 1;
         }
-        pages.values().filter(|pages| **pages == 0b11).count()
+        hosts.values().filter(|pages| **pages > 1).count()
     }
 
     /// The first step that anything can be known of.

@@ -77,26 +77,27 @@ fn series_without_room_are_counted_once_however_often_they_are_read() {
 }
 
 #[test]
-fn a_proxy_that_is_scraped_at_both_of_its_ports_is_told() {
-    let at = |instance| {
-        series("istio_build", &[("component", "proxy"), ("instance", instance)], &[(100, 1.0)])
+fn a_proxy_that_is_scraped_twice_is_told() {
+    let at = |(job, instance)| {
+        let labels = [("component", "proxy"), ("job", job), ("instance", instance)];
+        series("istio_build", &labels, &[(100, 1.0)])
     };
-    let found = |instances: &[&'static str]| {
+    let found = |targets: &[(&'static str, &'static str)]| {
         let mut counters = Counters::new(MOST);
-        let all: Vec<Series> = instances.iter().copied().map(at).collect();
+        let all: Vec<Series> = targets.iter().copied().map(at).collect();
         counters.take(&mut Store::new(1 << 20, 100 * STEP), &all, &[], 100..=100);
         let Found { proxies, doubled, .. } = counters.found();
         (proxies, doubled)
     };
-    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.2:15090", "10.0.0.3:15020"]), (3, 0));
-    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.1:15090", "[fd00::1]:15090"]), (2, 1));
-    assert_eq!(found(&["10.0.0.1:15020", "10.0.0.1:8080"]), (2, 0));
+    assert_eq!(found(&[("a", "10.0.0.1:15020"), ("a", "10.0.0.2:15090")]), (2, 0));
+    let both = [("a", "10.0.0.1:15020"), ("a", "10.0.0.1:15090"), ("a", "[fd00::1]:15090")];
+    assert_eq!(found(&both), (2, 1));
+    assert_eq!(found(&[("a", "10.0.0.1:15020"), ("b", "10.0.0.1:15020")]), (1, 1));
+    assert_eq!(found(&[("a", "10.0.0.1:15020"), ("a", "10.0.0.1:8080")]), (2, 0));
     let traffic = Traffic::of_prometheus(1 << 20, String::new(), 500);
     traffic.has_read(Found { proxies: 2, doubled: 1, ..Found::default() });
     let notices = traffic.notices();
-    assert!(
-        notices.len() == 1 && notices[0].contains("scrapes 1 of the proxies at port 15020 and")
-    );
+    assert!(notices.len() == 1 && notices[0].contains("scrapes 1 of the proxies twice"));
 }
 
 #[test]

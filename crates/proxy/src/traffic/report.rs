@@ -2,8 +2,8 @@
 //! has changed, over Envoy's MetricsService and AccessLogService. Nobody waits for a control plane that takes none: what it
 //! does not take for long is lost to the graph, counted, and still in the proxy's own metrics.
 //!
-//! A stream begins with a message that says who reports, and has its first report when it has not been refused by
-//! then: what a report tells is not told again.
+//! A stream begins with a message that says who reports, and has its first report when it has not been refused for a
+//! moment: what a report tells is not told again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +30,7 @@ const QUEUE: usize = 4;
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// By then the control plane has refused a stream that it does not want.
+/// After so long a control plane will have refused a stream that it does not want.
 const SETTLED: Duration = Duration::from_millis(500);
 
 /// How long a stream that has ended here may take what it was handed.
@@ -49,7 +49,7 @@ type Report = Vec<StreamMetricsMessage>;
 struct Stream {
     reports: mpsc::Sender<Report>,
     opened: Instant,
-    /// Reports that it was handed, and those of them that the connection has not begun to take.
+    /// Reports that it was handed, and those of them that the connection has not taken whole.
     handed: u64,
     waiting: Arc<AtomicU64>,
     /// The call, which says at its end whether that was in order.
@@ -60,6 +60,8 @@ struct Stream {
 struct Reporter {
     shared: Arc<Shared>,
     node: Node,
+    /// How old a stream is that has a report.
+    settled: Duration,
     /// The connection that is open.
     uplink: Option<Uplink>,
     stream: Option<Stream>,
@@ -87,10 +89,10 @@ pub async fn run(
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next.into()) => {
-                reporter.tick();
-                // By the clock: a step of the graph's has a report, then.
                 let interval = reporter.shared.traffic.interval();
-                next = (next + interval).max(Instant::now() + interval / 2);
+                // By the clock: a step of the graph's has a report, then.
+                let regular = (next + interval).max(Instant::now() + interval / 2);
+                next = reporter.tick().unwrap_or(regular);
             }
             changed = uplinks.changed() => {
                 if changed.is_err() {
@@ -115,6 +117,7 @@ impl Reporter {
         Self {
             shared,
             node,
+            settled: SETTLED,
             uplink: None,
             stream: None,
             left: JoinSet::new(),
@@ -137,17 +140,19 @@ impl Reporter {
         self.telling = JoinSet::new();
     }
 
-    fn tick(&mut self) {
+    /// Answers when it is to be called again, if there is something to report earlier than usual.
+    fn tick(&mut self) -> Option<Instant> {
         self.shared.traffic.tick(Instant::now());
         while let Some(lost) = self.left.try_join_next() {
             self.lost(lost.unwrap_or(0));
         }
         self.reopen();
-        let is_settled = self.stream.as_ref().is_some_and(Stream::is_settled);
-        if is_settled && self.report() {
+        let settles = self.stream.as_ref().and_then(|stream| stream.settles(self.settled));
+        if settles.is_none() && self.report() {
             self.told = Instant::now();
         }
         self.tell(false);
+        settles
     }
 
     /// Reports what nobody has been told yet, and waits until it has been taken.
@@ -169,6 +174,7 @@ impl Reporter {
         if let Some(stream) = self.stream.take() {
             stream.close().await;
         }
+        while self.left.join_next().await.is_some() {}
     }
 
     fn lost(&self, reports: u64) {
@@ -245,10 +251,13 @@ impl Stream {
     fn open(uplink: Uplink, node: &Node) -> Self {
         let (reports, receiver) = mpsc::channel(QUEUE);
         let waiting = Arc::new(AtomicU64::new(0));
-        let own = waiting.clone();
+        let untaken = waiting.clone();
         let take = move |report: Report| {
-            own.fetch_sub(1, Ordering::Relaxed);
-            stream::iter(report)
+            let (untaken, mut left) = (untaken.clone(), report.len());
+            stream::iter(report).inspect(move |_| {
+                left -= 1;
+                untaken.fetch_sub(u64::from(left == 0), Ordering::Relaxed);
+            })
         };
         let identifier = Identifier { node: Some(Node { metadata: None, ..node.clone() }) };
         let who = StreamMetricsMessage { identifier: Some(identifier), envoy_metrics: Vec::new() };
@@ -265,8 +274,10 @@ impl Stream {
         Self { reports, opened: Instant::now(), handed: 0, waiting, call }
     }
 
-    fn is_settled(&self) -> bool {
-        self.handed > 0 || self.opened.elapsed() >= SETTLED
+    /// When it may have its first report, unless that is now.
+    fn settles(&self, after: Duration) -> Option<Instant> {
+        let at = self.opened + after;
+        (self.handed == 0 && at > Instant::now()).then_some(at)
     }
 
     /// Whether the call has ended in order, if it has ended.
@@ -274,10 +285,10 @@ impl Stream {
         self.call.try_join_next().map(|ended| ended.unwrap_or(false))
     }
 
-    /// Reports that the control plane does not have, now that the call is over.
+    /// Reports that the control plane does not have, or may not have, now that the call is over.
     fn lost(&self, in_order: bool) -> u64 {
         let waiting = self.waiting.load(Ordering::Relaxed);
-        // The last one may have been on its way when the call broke off.
+        // Of those that were taken the last one may have been on its way when the call broke off.
         waiting + u64::from(!in_order && self.handed > waiting)
     }
 

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::accesslog::v3::stream_access_logs_message::LogEntries;
@@ -10,6 +11,7 @@ use envoy_types::pb::envoy::service::accesslog::v3::{
     StreamAccessLogsMessage, StreamAccessLogsResponse,
 };
 use envoy_types::pb::envoy::service::metrics::v3::{StreamMetricsMessage, StreamMetricsResponse};
+use futures::FutureExt;
 use tonic::codegen::BoxFuture;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -18,6 +20,9 @@ use super::peer::{Peer, Refusal};
 use super::serve::{Ads, Until};
 use super::told::Telling;
 use super::weight::{LOGS, METRICS, Shape};
+
+/// How long a stream of metrics goes on when its time is over, and that of its proxy's configuration.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Envoy's MetricsService.
 pub struct Metrics;
@@ -72,7 +77,8 @@ impl Ads {
             None => drop(families),
         };
         take(first.envoy_metrics);
-        let over = self.over(until);
+        // Who has another connection by then ends it, having told all.
+        let over = self.over(until).then(|()| tokio::time::sleep(FAREWELL));
         tokio::pin!(over);
         while let Some(message) = next(&mut stream, over.as_mut()).await? {
             take(message.envoy_metrics);

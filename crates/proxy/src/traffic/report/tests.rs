@@ -39,6 +39,8 @@ enum Way {
     Takes,
     /// Takes one report, and fails.
     Fails,
+    /// Takes the first part of a report, and ends it in order.
+    Stops,
     /// Refuses it at once.
     Refuses,
 }
@@ -69,13 +71,13 @@ impl MetricsService for Server {
             let goes_on = sum(&part, MORE).is_some();
             let identifier = who.identifier.clone();
             self.messages.send(StreamMetricsMessage { identifier, ..part }).unwrap();
-            if !goes_on {
+            if !goes_on || way == Way::Stops {
                 break;
             }
         }
         match way {
             Way::Fails => Err(Status::internal("it fails")),
-            Way::Takes | Way::Refuses => Ok(Response::new(StreamMetricsResponse {})),
+            Way::Takes | Way::Stops | Way::Refuses => Ok(Response::new(StreamMetricsResponse {})),
         }
     }
 }
@@ -137,6 +139,7 @@ impl Rig {
         let options = Options { workers: 1, ..Options::new(node.clone(), Role::Gateway, source) };
         let proxy = Proxy::start(options).await.unwrap();
         let mut reporter = Reporter::new(proxy.view().shared.clone(), node);
+        reporter.settled = Duration::ZERO;
         reporter.connected(Some(uplink(&path).await));
         Self { reporter, messages, way, _proxy: proxy, _home: home }
     }
@@ -160,8 +163,29 @@ impl Rig {
         tokio::time::timeout(PATIENCE, open.reports.closed()).await.unwrap();
     }
 
-    fn streams(&self, way: Way) {
+    /// What becomes of the next streams, of which the first is open now.
+    fn streams(&mut self, way: Way) {
         *self.way.lock().unwrap() = way;
+        self.reporter.connected(self.reporter.uplink.clone());
+    }
+
+    /// Until the reporter knows that its stream is over.
+    async fn over(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        let opened = |reporter: &Reporter| reporter.stream.as_ref().map(|stream| stream.opened);
+        let first = opened(&self.reporter);
+        while opened(&self.reporter) == first {
+            assert!(Instant::now() < deadline);
+            self.reporter.reopen();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Opens a connection to each of so many workloads with long names.
+    fn opened_to(&self, count: usize) -> Vec<Meter> {
+        let (traffic, name) = (&self.reporter.shared.traffic, "w".repeat(400));
+        let key = |index| to(&format!("{name}-{index}"));
+        (0..count).map(|index| traffic.open(0, key(index), Duration::from_secs(5))).collect()
     }
 
     fn unsent(&self) -> u64 {
@@ -263,9 +287,9 @@ async fn the_last_report_has_been_taken_when_the_proxy_ends() {
 #[tokio::test]
 async fn a_refused_stream_is_tried_again_after_growing_pauses() {
     let mut rig = Rig::new().await;
+    // As long as a refusal may take here.
+    rig.reporter.settled = 2 * PATIENCE;
     rig.streams(Way::Refuses);
-    // This one was opened before.
-    rig.reporter.connected(rig.reporter.uplink.clone());
     let _meters = rig.opened(1);
     for pause in [5, 10, 20] {
         rig.reporter.again.0 = Instant::now();
@@ -279,8 +303,8 @@ async fn a_refused_stream_is_tried_again_after_growing_pauses() {
         let left = rig.reporter.again.0 - Instant::now();
         assert!((pause - 1..=pause).contains(&left.as_secs()), "{left:?} of {pause} s");
     }
+    rig.reporter.settled = Duration::ZERO;
     rig.streams(Way::Takes);
-    rig.reporter.again.0 = Instant::now();
     let told = rig.told().await;
     assert_eq!(counts(&told), [Some(1.0), None, Some(1.0)]);
     assert!(sum(&told, FIRST).is_some(), "nothing was told to those that refused");
@@ -288,30 +312,46 @@ async fn a_refused_stream_is_tried_again_after_growing_pauses() {
 }
 
 #[tokio::test]
-async fn a_report_whose_stream_breaks_off_is_counted() {
+async fn reports_that_are_lost_with_their_stream_are_counted() {
     let mut rig = Rig::new().await;
     rig.streams(Way::Fails);
-    rig.reporter.connected(rig.reporter.uplink.clone());
     let _meters = rig.opened(1);
     rig.told().await;
-    rig.ended().await;
+    rig.over().await;
+    assert_eq!(rig.unsent(), 1, "the last one may not have come");
     rig.streams(Way::Takes);
-    rig.reporter.reopen();
-    assert_eq!(rig.unsent(), 1);
-    rig.reporter.again.0 = Instant::now();
     let _more = rig.opened(1);
     assert_eq!(counts(&rig.told().await), [Some(1.0), None, Some(2.0)]);
+    rig.over().await;
     assert_eq!(rig.unsent(), 1);
+    // Larger than what may be on its way.
+    let _many = rig.opened_to(6000);
+    rig.streams(Way::Stops);
+    rig.told().await;
+    rig.over().await;
+    assert_eq!(rig.unsent(), 2, "it was not taken whole");
+}
+
+#[tokio::test]
+async fn a_young_stream_waits_for_a_moment_unless_the_proxy_ends() {
+    let mut rig = Rig::new().await;
+    rig.reporter.settled = 2 * PATIENCE;
+    rig.streams(Way::Takes);
+    let _meters = rig.opened(2);
+    let due = rig.reporter.tick().expect("it is not settled");
+    assert!(due > Instant::now() + PATIENCE && due <= Instant::now() + 2 * PATIENCE);
+    assert_eq!(rig.reporter.stream.as_ref().unwrap().handed, 0);
+    rig.reporter.finish().await;
+    let last = rig.messages.try_recv().expect("it was waited for");
+    assert_eq!(counts(&last)[..1], [Some(2.0)]);
 }
 
 #[tokio::test]
 async fn a_stream_that_is_left_for_another_connection_takes_what_it_was_handed() {
     let mut rig = Rig::new().await;
     let _meters = rig.opened(3);
-    while rig.reporter.stream.as_ref().is_none_or(|stream| stream.handed == 0) {
-        rig.reporter.tick();
-        tokio::task::yield_now().await;
-    }
+    assert_eq!(rig.reporter.tick(), None);
+    assert_eq!(rig.reporter.stream.as_ref().unwrap().handed, 1);
     rig.reporter.connected(rig.reporter.uplink.clone());
     let first = tokio::time::timeout(PATIENCE, rig.messages.recv()).await.unwrap().unwrap();
     assert_eq!(counts(&first), [Some(3.0), None, Some(3.0)]);
@@ -325,10 +365,7 @@ async fn a_stream_that_is_left_for_another_connection_takes_what_it_was_handed()
 #[tokio::test]
 async fn a_large_report_is_told_in_parts() {
     let mut rig = Rig::new().await;
-    let (shared, name) = (rig.reporter.shared.clone(), "w".repeat(400));
-    let keys = (0..700).map(|index| to(&format!("{name}-{index}")));
-    let meters: Vec<Meter> =
-        keys.map(|key| shared.traffic.open(0, key, Duration::from_secs(5))).collect();
+    let meters = rig.opened_to(700);
     let mut parts = vec![rig.told().await];
     while sum(parts.last().unwrap(), MORE).is_some() {
         let next = tokio::time::timeout(PATIENCE, rig.messages.recv()).await;
