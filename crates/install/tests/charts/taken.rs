@@ -183,7 +183,7 @@ fn values_that_no_cluster_would_take_are_refused_by_their_place() {
         ),
         ("istiod", "pilot.tolerations[0].kee=x", "/pilot/tolerations/0"),
         ("istiod", "rollingMaxSurge=most", "/rollingMaxSurge"),
-        ("istiod", "revision=Canary", "/revision"),
+        ("istiod", "revision=Canary", "revision: \"Canary\" is no name"),
         ("istiod", "autoscaleMin=9", "autoscaleMax"),
         ("istiod", "profile=ambient", "profile is ambient"),
         ("istiod", "istiodRemote.enabled=true", "istiodRemote.enabled"),
