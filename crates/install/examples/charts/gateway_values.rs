@@ -35,8 +35,15 @@ pub fn of_all_gateways() -> Vec<Setting> {
 
 /// What [`adapt`] puts marks in for.
 pub fn own_values() -> Vec<Setting> {
-    let typed =
-        |path, about, kind| Setting { schema: Some(schema::of_type(kind)), ..free(path, about) };
+    [of_objects(), of_containers(), of_access(), of_updates()].into_iter().flatten().collect()
+}
+
+fn typed(path: &'static str, about: &'static str, kind: Type) -> Setting {
+    Setting { schema: Some(schema::of_type(kind)), ..free(path, about) }
+}
+
+/// How objects are called and marked.
+fn of_objects() -> Vec<Setting> {
     vec![
         own("kind", "Deployment or DaemonSet", json!("Deployment")),
         setting("labels", "of all objects and of pods", json!({}), Way::Texts),
@@ -59,6 +66,12 @@ pub fn own_values() -> Vec<Setting> {
             schema: Some(schema::of_type(Type::Word(Form::Value))),
             ..own("networkGateway", "the network whose gateway it is", json!(""))
         },
+    ]
+}
+
+/// What is in pods.
+fn of_containers() -> Vec<Setting> {
+    vec![
         typed("volumes", "of pods", Type::Schemas("io.k8s.api.core.v1.Volume")),
         typed("volumeMounts", "of the container", Type::Schemas("io.k8s.api.core.v1.VolumeMount")),
         typed(
@@ -81,6 +94,12 @@ pub fn own_values() -> Vec<Setting> {
             Type::Schema("io.k8s.api.core.v1.Probe"),
         ),
         typed("runAsRoot", "whether the proxy is root", Type::Bool),
+    ]
+}
+
+/// Who reaches pods, and what they may.
+fn of_access() -> Vec<Setting> {
+    vec![
         typed("service.allocateLoadBalancerNodePorts", "ports of nodes, too", Type::Bool),
         typed(
             "service.selectorLabels",
@@ -103,6 +122,12 @@ pub fn own_values() -> Vec<Setting> {
             "beside global's, as a pod has them",
             Type::Schemas("io.k8s.api.core.v1.LocalObjectReference"),
         ),
+    ]
+}
+
+/// How pods spread and are replaced.
+fn of_updates() -> Vec<Setting> {
+    vec![
         typed(
             "topologySpreadConstraints",
             "of pods",
