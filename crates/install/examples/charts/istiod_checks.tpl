@@ -18,6 +18,13 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- $hook := .Values.sidecarInjectorWebhook }}
+{{- $templates := concat (list "sidecar" "gateway") (keys ($hook.templates | default dict)) (keys ($hook.aliases | default dict)) }}
+{{- range $hook.defaultTemplates }}
+{{- if not (has . $templates) }}
+{{- fail (printf "sidecarInjectorWebhook.defaultTemplates: there is no template %q: there are %s" . (join ", " $templates)) }}
+{{- end }}
+{{- end }}
 {{- if .Values.istiodRemote }}{{ if .Values.istiodRemote.enabled }}
 {{- fail "istiodRemote.enabled: a control plane outside of the cluster is not offered, leave it out" }}
 {{- end }}{{ end }}

@@ -24,6 +24,9 @@ const OF_SERVICES: [&str; 11] = [
     "EnvoyOpenTelemetryLogProvider",
 ];
 
+/// Names of proxies' variables.
+pub const VARIABLES: &str = "^[A-Za-z_.-][A-Za-z0-9_.-]*$";
+
 /// What the injector tells each pod of itself.
 const OF_POD: [&str; 8] = [
     "POD_NAME",
@@ -172,7 +175,7 @@ fn variables() -> Value {
     json!({
         "type": ["object", "null"],
         "properties": known,
-        "patternProperties": { "^[A-Za-z_.-][A-Za-z0-9_.-]*$": { "type": ["string", "null"] } },
+        "patternProperties": { VARIABLES: { "type": ["string", "null"] } },
         "additionalProperties": false,
     })
 }

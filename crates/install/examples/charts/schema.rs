@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::patterns;
 pub use facts::share;
+pub use mesh::VARIABLES;
 
 const PREFIX: &str = "#/components/schemas/";
 /// As Kubernetes writes quantities.

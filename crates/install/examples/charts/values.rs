@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::learn::OWNER;
 use super::patterns::MESSAGE;
-use super::schema::{self, closed};
+use super::schema::{self, VARIABLES, closed};
 use super::spec::{Chart, Setting, VARIABLE, Way};
 
 /// Helm's condition of a chart within another one.
@@ -305,6 +305,11 @@ fn narrowed(path: &str, kind: Type) -> Value {
         "revisionTags" => schema["uniqueItems"] = json!(true),
         "sidecarInjectorWebhook.aliases" => {
             schema["additionalProperties"] = schema::of_type(Type::Texts);
+        }
+        "global.proxy.env" => {
+            // A proxy's variables have names as every version of Kubernetes takes them.
+            let values = json!({ "type": ["string", "number", "boolean", "null"] });
+            schema["patternProperties"] = json!({ VARIABLES: values });
         }
         "global.podDNSSearchNamespaces" => schema["items"]["pattern"] = json!(SEARCHED),
         _ => {}

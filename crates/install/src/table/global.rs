@@ -246,7 +246,11 @@ pub const FIELDS: &[F] = &[
     F("values.global.proxy.dnsRefreshRate", Word(Form::Span), Moved("meshConfig.dnsRefreshRate")),
     F("values.global.proxy.accessLogFile", Text, Moved("meshConfig.accessLogFile")),
     F("values.global.proxy.accessLogFormat", Text, Moved("meshConfig.accessLogFormat")),
-    F("values.global.proxy.accessLogEncoding", Text, Moved("meshConfig.accessLogEncoding")),
+    F(
+        "values.global.proxy.accessLogEncoding",
+        OneOf(&["", "TEXT", "JSON"]),
+        Moved("meshConfig.accessLogEncoding"),
+    ),
     F(
         "values.global.proxy.envoyAccessLogService",
         Object,
@@ -274,7 +278,7 @@ pub const FIELDS: &[F] = &[
         Object,
         Gone("the init container is set by values.global.proxy_init"),
     ),
-    F("values.global.proxy_init.image", Text, Mapped(ONE_IMAGE)),
+    F("values.global.proxy_init.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.global.proxy_init.resources", Schema(RESOURCES), Used),
     F("values.global.proxy_init.forceApplyIptables", Bool, Gone("interception is by nftables")),
     F("values.global.proxyInit", Any, Moved("values.global.proxy_init")),
