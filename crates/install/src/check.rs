@@ -7,6 +7,7 @@ use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
 use lateen_api::schema::{FindingKind, conform};
 use serde_json::{Map, Value};
 
+use crate::facts;
 use crate::form::Form;
 use crate::hpa;
 use crate::mesh;
@@ -167,7 +168,12 @@ impl Walk<'_> {
                 let name = "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec";
                 self.schema(name, &hpa::modern(value), path);
             }
-            Type::Labels => self.map(value, path, text, "a text (in quotes)"),
+            Type::Labels => self.labels(value, path, true),
+            Type::Annotations => self.labels(value, path, false),
+            Type::Named => self.map(value, path, text, "a text (in quotes)"),
+            Type::Port if value.is_i64() => {
+                facts::no_port(value, 0).into_iter().for_each(|told| self.error(path, told));
+            }
             Type::Environment => self.map(value, path, scalar, "a text"),
             Type::OneOf(names) => {
                 if value.as_str().is_none_or(|text| !names.contains(&text)) {
@@ -185,11 +191,8 @@ impl Walk<'_> {
             }
             Type::Word(form) if value.is_string() => self.form(form, value, path),
             Type::Tag if value.is_string() => self.form(Form::Tag, value, path),
-            Type::Words(form) if simply(Type::Texts, value).0 => {
-                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    self.form(form, item, &format!("{path}[{index}]"));
-                }
-            }
+            Type::Scalar if value.is_string() => self.form(Form::Value, value, path),
+            Type::Words(form) if simply(Type::Texts, value).0 => self.forms(form, value, path),
             simple => {
                 let (fits, words) = simply(simple, value);
                 if !fits && !value.is_null() {
@@ -202,6 +205,26 @@ impl Walk<'_> {
     fn form(&mut self, form: Form, value: &Value, path: &str) {
         if let Some(Err(message)) = value.as_str().map(|text| form.check(text)) {
             self.error(path, message);
+        }
+    }
+
+    fn forms(&mut self, form: Form, value: &Value, path: &str) {
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            if let Some(Err(message)) = item.as_str().map(|text| form.check_item(text)) {
+                self.error(&format!("{path}[{index}]"), message);
+            }
+        }
+    }
+
+    /// Texts by keys, of which labels have a form, too.
+    fn labels(&mut self, value: &Value, path: &str, with_values: bool) {
+        self.map(value, path, Value::is_string, "a text (in quotes)");
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            let text = inner.as_str().filter(|_| with_values).unwrap_or_default();
+            let found = Form::Key.check_item(key).and_then(|()| Form::Value.check_item(text));
+            if let Err(message) = found {
+                self.error(&format!("{path}.{key}"), message);
+            }
         }
     }
 
@@ -254,7 +277,7 @@ impl Walk<'_> {
 fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
     match wanted {
         Type::Bool => (value.is_boolean(), "true or false"),
-        Type::Int => (value.is_u64() || value.is_i64(), "a whole number"),
+        Type::Int | Type::Port => (value.is_u64() || value.is_i64(), "a whole number"),
         Type::Number => (value.is_number(), "a number"),
         Type::Text | Type::Word(_) => (value.is_string(), "a text"),
         Type::Scalar | Type::Tag => (value.is_string() || value.is_number(), "a text"),
@@ -273,6 +296,8 @@ fn simply(wanted: Type, value: &Value) -> (bool, &'static str) {
         | Type::Schemas(_)
         | Type::Autoscaler
         | Type::Labels
+        | Type::Annotations
+        | Type::Named
         | Type::Environment
         | Type::OneOf(_) => (true, ""),
     }

@@ -5,27 +5,26 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod together;
-mod words;
+pub mod words;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use lateen_api::words::Check;
 use serde_json::{Map, Value};
 
+use crate::form::Form;
 use crate::quantity;
 use crate::shape::Required;
 use table::FACTS;
 
 pub use together::{ACTIONS, is_nothing};
-pub use words::{domain_name, image, label_value};
 
 /// A type by the end of its definition's name, fields of it, and what may stand there.
 struct Fact(&'static str, &'static [&'static str], Rule);
 
 /// What may stand in a field. Nothing, and an empty text, may always.
-#[derive(Clone, Copy)]
-enum Rule {
+#[derive(Debug, Clone, Copy)]
+pub enum Rule {
     OneOf(&'static [&'static str]),
     /// From the one to the other.
     Number(i64, i64),
@@ -36,9 +35,9 @@ enum Rule {
     /// A number or a share in percent.
     Share,
     /// A text.
-    Word(Check),
+    Word(Form),
     /// A list of texts.
-    Words(Check),
+    Words(Form),
     Labels,
     /// Amounts by name.
     Amounts,
@@ -55,17 +54,25 @@ static BY_TYPE: LazyLock<HashMap<&'static str, Vec<&'static Fact>>> = LazyLock::
     all
 });
 
+/// The name of one of Kubernetes' types by that of its definition.
+fn name(definition: &str) -> Option<&str> {
+    let kubernetes = ["io.k8s.api.", "io.k8s.apimachinery.pkg.apis."];
+    kubernetes.iter().find_map(|prefix| definition.strip_prefix(prefix))
+}
+
+/// What may stand in the fields of a type that has more to say of them than their types.
+pub fn of(definition: &str) -> impl Iterator<Item = (&'static str, Rule)> {
+    let facts = name(definition).and_then(|name| BY_TYPE.get(name)).into_iter().flatten();
+    facts.flat_map(|Fact(_, names, rule)| names.iter().map(|name| (*name, *rule)))
+}
+
 /// Whatever is wrong with an object of a type, its parts left aside.
 pub fn check(definition: &str, fields: &Map<String, Value>, required: Required) -> Vec<Found> {
-    let kubernetes = ["io.k8s.api.", "io.k8s.apimachinery.pkg.apis."];
-    let name = kubernetes.iter().find_map(|prefix| definition.strip_prefix(prefix));
-    let Some(name) = name else { return Vec::new() };
+    let Some(name) = name(definition) else { return Vec::new() };
     let mut found = Vec::new();
-    for Fact(_, names, rule) in BY_TYPE.get(name).into_iter().flatten() {
-        for field in *names {
-            if let Some(value) = fields.get(*field).filter(|value| !value.is_null()) {
-                rule.check(field, value, &mut found);
-            }
+    for (field, rule) in of(definition) {
+        if let Some(value) = fields.get(field).filter(|value| !value.is_null()) {
+            rule.check(field, value, &mut found);
         }
     }
     // Of fields that are wrong by themselves no more is to be told.
@@ -95,12 +102,13 @@ impl Rule {
                 no_port(value, least).or(named).into_iter().for_each(tell);
             }
             Rule::Share => no_share(value).into_iter().for_each(tell),
-            Rule::Word(check) => {
-                text.and_then(|text| check(text).err()).into_iter().for_each(tell);
+            Rule::Word(form) => {
+                text.and_then(|text| form.check(text).err()).into_iter().for_each(tell);
             }
-            Rule::Words(check) => {
+            Rule::Words(form) => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
-                    if let Some(Err(message)) = item.as_str().map(check) {
+                    let item = item.as_str().map(|text| form.check_item(text));
+                    if let Some(Err(message)) = item {
                         found.push((format!("{field}[{index}]"), message));
                     }
                 }
@@ -126,7 +134,8 @@ fn beyond(number: i64, least: i64, most: i64) -> Option<String> {
     (number > most).then(|| format!("{number} is more than {most}"))
 }
 
-fn no_port(value: &Value, least: i64) -> Option<String> {
+/// Why a number is no port.
+pub fn no_port(value: &Value, least: i64) -> Option<String> {
     let number = value.as_i64().filter(|number| !(least..=65535).contains(number))?;
     Some(format!("{number} is no port: from 1 to 65535"))
 }

@@ -3,7 +3,7 @@
 
 use lateen_api::words::{self, Check};
 
-use crate::facts;
+use crate::facts::words as kubernetes;
 
 /// A form of a text; an empty one stands for the default, everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,8 +12,12 @@ pub enum Form {
     Domain,
     /// The name of most objects.
     Name,
+    /// A name that a list may leave empty.
+    Secret,
     /// A namespace, a tag of a revision.
     Label,
+    /// A label's key, and an annotation's.
+    Key,
     /// A label's value.
     Value,
     /// An image, or its name alone.
@@ -31,23 +35,60 @@ pub enum Form {
     Address,
     /// A length of time.
     Span,
+    TrustDomain,
+    /// CIDR blocks with commas between them.
+    Ranges,
+    /// The same, or `*`.
+    RangesOrAll,
+    /// Numbers with commas between them.
+    Ports,
+    PortsOrAll,
+    /// Where something is called.
+    Https,
+    /// The path of a call.
+    CallPath,
+    Base64,
+    /// A folder of a node.
+    Folder,
+    /// A file's name without its folder.
+    FileName,
+    /// A CIDR block.
+    Range,
+    Ip,
+    /// An IP address, or `None`.
+    ClusterIp,
+    /// An IP address to which nodes can take traffic.
+    ExternalIp,
+    Family,
+    PortName,
+    /// The name of an environment variable.
+    Variable,
+    MountPath,
+    /// A path within something.
+    InnerPath,
+    /// What a container has amounts of.
+    Resource,
 }
 
-const PROXY_LEVELS: [&str; 8] =
+pub const PROXY_LEVELS: [&str; 8] =
     ["trace", "debug", "info", "warning", "warn", "error", "critical", "off"];
-const LEVELS: [&str; 6] = ["none", "fatal", "error", "warn", "info", "debug"];
+pub const LEVELS: [&str; 6] = ["none", "fatal", "error", "warn", "info", "debug"];
 
 impl Form {
     pub fn check(self, text: &str) -> Result<(), String> {
-        if text.is_empty() {
-            return Ok(());
-        }
+        if text.is_empty() { Ok(()) } else { self.check_item(text) }
+    }
+
+    /// An item of a list stands for nothing but itself.
+    pub fn check_item(self, text: &str) -> Result<(), String> {
         let check: Check = match self {
             Form::Domain => domain,
-            Form::Name => facts::domain_name,
-            Form::Label => words::namespace,
-            Form::Value => facts::label_value,
-            Form::Image => facts::image,
+            Form::Name => kubernetes::domain_name,
+            Form::Secret => secret,
+            Form::Label => kubernetes::label,
+            Form::Key => kubernetes::label_key,
+            Form::Value => kubernetes::label_value,
+            Form::Image => kubernetes::image,
             Form::Hub => hub,
             Form::Tag => tag,
             Form::ProxyLevel => proxy_level,
@@ -55,8 +96,73 @@ impl Form {
             Form::Levels => levels,
             Form::Address => words::address,
             Form::Span => words::duration,
+            Form::TrustDomain => words::trust_domain,
+            Form::Ranges => words::ranges,
+            Form::RangesOrAll => words::ranges_or_all,
+            Form::Ports => words::ports,
+            Form::PortsOrAll => words::ports_or_all,
+            Form::Https => https,
+            Form::CallPath => call_path,
+            Form::Base64 => base64,
+            Form::Folder => folder,
+            Form::FileName => file_name,
+            Form::Range => kubernetes::range,
+            Form::Ip => kubernetes::ip,
+            Form::ClusterIp => kubernetes::cluster_ip,
+            Form::ExternalIp => kubernetes::external_address,
+            Form::Family => kubernetes::family,
+            Form::PortName => kubernetes::port_name,
+            Form::Variable => kubernetes::variable,
+            Form::MountPath => kubernetes::mount_path,
+            Form::InnerPath => kubernetes::inner_path,
+            Form::Resource => kubernetes::resource,
         };
         check(text)
+    }
+}
+
+fn secret(text: &str) -> Result<(), String> {
+    if text.is_empty() { Ok(()) } else { kubernetes::domain_name(text) }
+}
+
+fn https(text: &str) -> Result<(), String> {
+    match text.starts_with("https://") {
+        true => Ok(()),
+        false => Err(format!("{text:?} does not begin with https://")),
+    }
+}
+
+fn call_path(text: &str) -> Result<(), String> {
+    match text.starts_with('/') {
+        true => Ok(()),
+        false => Err(format!("{text:?} does not begin with /")),
+    }
+}
+
+/// As Go reads it: line breaks do not count.
+fn base64(text: &str) -> Result<(), String> {
+    let whole: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let inner = whole.trim_end_matches('=');
+    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    let fits = whole.len().is_multiple_of(4) && whole.len() - inner.len() <= 2;
+    if fits && inner.bytes().all(known) {
+        return Ok(());
+    }
+    let shown: String = text.chars().take(20).collect();
+    Err(format!("{shown:?} is not base64: encode the PEM text"))
+}
+
+fn folder(text: &str) -> Result<(), String> {
+    match text.starts_with('/') && !text.split('/').any(|step| step == "..") {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no folder of a node: write its whole path, from /")),
+    }
+}
+
+fn file_name(text: &str) -> Result<(), String> {
+    match text.contains('/') || matches!(text, "." | "..") {
+        true => Err(format!("{text:?} is no file's name: its folder is cniConfDir")),
+        false => Ok(()),
     }
 }
 
@@ -69,13 +175,13 @@ fn domain(text: &str) -> Result<(), String> {
 }
 
 fn hub(text: &str) -> Result<(), String> {
-    facts::image(&format!("{text}/lateen")).map_err(|_| {
+    kubernetes::image(&format!("{text}/lateen")).map_err(|_| {
         format!("{text:?} is no place of images: write it as in registry.example:5000/mesh")
     })
 }
 
 fn tag(text: &str) -> Result<(), String> {
-    facts::image(&format!("lateen:{text}")).map_err(|_| {
+    kubernetes::image(&format!("lateen:{text}")).map_err(|_| {
         format!("{text:?} is no tag of an image: use at most 128 letters, digits, '_', '.' and '-'")
     })
 }
@@ -126,6 +232,14 @@ mod tests {
             (Form::Levels, "warn", "warning"),
             (Form::Address, "istiod.istio-system.svc:15012", "istiod"),
             (Form::Span, "1h30m", "30"),
+            (Form::Key, "example.com/app", "-app-"),
+            (Form::RangesOrAll, "10.0.0.0/8, fd00::/8", "abc"),
+            (Form::PortsOrAll, "80,443", "80,http"),
+            (Form::Https, "https://there.example/inject", "http://there.example"),
+            (Form::CallPath, "/inject", "inject"),
+            (Form::Base64, "Zm9v\nYmFy\n", "Zm9"),
+            (Form::Folder, "/opt/cni/bin", "/opt/../bin"),
+            (Form::FileName, "10-x.conflist", "a/b"),
         ] {
             assert_eq!(form.check(right), Ok(()), "{form:?}");
             assert_eq!(form.check(""), Ok(()), "{form:?}");

@@ -32,7 +32,9 @@ mod yaml;
 mod tests;
 
 pub use diff::{Change, ChangeKind, FieldChange, diff};
-pub use facts::image as check_image;
+pub use facts::words::image as check_image;
+pub use facts::{ACTIONS, Rule, of as facts};
+pub use form::{Form, LEVELS, PROXY_LEVELS};
 pub use plan::Plan;
 pub use read::read;
 pub use render::labels;

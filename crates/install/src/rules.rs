@@ -10,6 +10,7 @@ use lateen_api::labels::{
 use serde_json::{Map, Value};
 
 use crate::Misfit;
+use crate::form::Form;
 
 /// Every reason for which an object would be refused that its definition does not tell.
 pub fn check(object: &Value) -> Vec<Misfit> {
@@ -127,26 +128,14 @@ impl Rules<'_> {
         for (index, webhook) in webhooks.as_array().into_iter().flatten().enumerate() {
             let client = &webhook["clientConfig"];
             let at = format!("webhooks[{index}].clientConfig");
-            if let Some(url) = client["url"].as_str().filter(|url| !url.starts_with("https://")) {
-                self.tell(&format!("{at}.url"), format!("{url:?} does not begin with https://"));
-            }
-            let path = client["service"]["path"].as_str();
-            if let Some(path) = path.filter(|path| !path.starts_with('/')) {
-                self.tell(&format!("{at}.service.path"), format!("{path:?} does not begin with /"));
-            }
-            if let Some(bundle) = client["caBundle"].as_str().filter(|text| !is_base64(text)) {
-                let shown: String = bundle.chars().take(20).collect();
-                let message = format!("{shown:?} is not base64: encode the PEM text");
-                self.tell(&format!("{at}.caBundle"), message);
-            }
+            let mut told = |field: &str, form: Form, value: &Value| {
+                if let Some(Err(message)) = value.as_str().map(|text| form.check_item(text)) {
+                    self.tell(&format!("{at}.{field}"), message);
+                }
+            };
+            told("url", Form::Https, &client["url"]);
+            told("service.path", Form::CallPath, &client["service"]["path"]);
+            told("caBundle", Form::Base64, &client["caBundle"]);
         }
     }
-}
-
-/// As Go reads it: line breaks do not count.
-fn is_base64(text: &str) -> bool {
-    let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    let inner = text.trim_end_matches('=');
-    let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-    text.len().is_multiple_of(4) && text.len() - inner.len() <= 2 && inner.bytes().all(known)
 }

@@ -42,12 +42,18 @@ fn wants_text(steps: &[Step]) -> bool {
 fn is_text(wanted: Type, rest: &[Step]) -> bool {
     match wanted {
         Type::Text | Type::Word(_) | Type::Scalar | Type::Tag | Type::OneOf(_) => rest.is_empty(),
-        Type::Labels | Type::Environment | Type::Texts | Type::Words(_) => rest.len() == 1,
+        Type::Labels
+        | Type::Annotations
+        | Type::Named
+        | Type::Environment
+        | Type::Texts
+        | Type::Words(_) => rest.len() == 1,
         Type::Schema(name) => is_text_in(name, rest),
         Type::Schemas(name) => !rest.is_empty() && is_text_in(name, &rest[1..]),
         Type::Autoscaler
         | Type::Bool
         | Type::Int
+        | Type::Port
         | Type::Number
         | Type::IntOrText
         | Type::Object

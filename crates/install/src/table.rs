@@ -24,6 +24,7 @@ const MIXER: &str =
 const HTTP: &str = "it is for HTTP, which passes through the proxy as TCP";
 const REMOTE: &str = "a control plane outside of the cluster is not offered";
 const SNIFFING: &str = "a port's protocol is its name's or its appProtocol's";
+const FAMILIES: &[&str] = &["", "SingleStack", "PreferDualStack", "RequireDualStack"];
 const ROUTES: &str = "write a Gateway object with its hosts and certificates";
 
 /// What a value must be.
@@ -31,6 +32,8 @@ const ROUTES: &str = "write a Gateway object with its hosts and certificates";
 pub enum Type {
     Bool,
     Int,
+    /// The number of a port, or 0.
+    Port,
     Number,
     Text,
     /// A text of a form.
@@ -44,8 +47,12 @@ pub enum Type {
     IntOrText,
     OneOf(&'static [&'static str]),
     Texts,
-    /// Text by name, such as labels.
+    /// Labels by their keys.
     Labels,
+    /// Texts by keys that are like labels'.
+    Annotations,
+    /// Texts by name.
+    Named,
     /// Environment: scalars by name.
     Environment,
     /// One of Kubernetes' or Istio's own types, by the name of its definition.

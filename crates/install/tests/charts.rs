@@ -5,6 +5,8 @@
 
 #[path = "../examples/charts/generate.rs"]
 mod generate;
+#[path = "charts/refused.rs"]
+mod refused;
 #[path = "charts/settings.rs"]
 mod settings;
 #[path = "charts/taken.rs"]

@@ -227,10 +227,9 @@ impl Writer<'_> {
         let is_own = self.variable_of(item).is_none()
             && self.chart.extras.lines.iter().all(|(mark, _)| mark != item);
         match (variables, item["name"].as_str()) {
-            (Some(path), Some(name)) if is_own => {
-                text.push_str(&format!(
-                    "{{{{- if not (hasKey (.Values.{path} | default dict) {name:?}) }}}}\n"
-                ));
+            (Some(_), Some(name)) if is_own => {
+                let own = format!("(include \"{}.variables\" . | fromJson)", self.chart.name);
+                text.push_str(&format!("{{{{- if not (hasKey {own} {name:?}) }}}}\n"));
                 self.item(text, item, indent);
                 text.push_str("{{- end }}\n");
             }

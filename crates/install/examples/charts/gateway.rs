@@ -42,6 +42,64 @@ const BEHAVIOR: u32 = 990_103;
 const SPREAD: u32 = 990_104;
 
 pub fn gateway() -> Chart {
+    Chart {
+        name: "gateway",
+        description: "A gateway of Lateen, a service mesh with the API of Istio",
+        component: "IngressGateways",
+        spec: spec(),
+        settings: settings(),
+        taken: vec![Taken {
+            path: "name",
+            about: "in place of the release's",
+            schema: json!({ "type": ["string", "null"] }),
+        }],
+        parts: &["global"],
+        own: fields(),
+        passed: &[],
+        elsewhere: vec![("global.", OF_ISTIOD)],
+        nested: "",
+        checks: include_str!("gateway_checks.tpl"),
+        release: &[
+            (NAMESPACE, ".Release.Namespace"),
+            (RELEASE, "(default .Release.Name .Values.name)"),
+            (ROLE, "(include \"gateway.role\" .)"),
+            (APP, "(include \"gateway.app\" .)"),
+            (ACCOUNT, "(include \"gateway.serviceAccountName\" .)"),
+            (KIND, ".Values.kind"),
+            (KINDS, "(printf \"%ss\" (lower .Values.kind))"),
+            (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
+            (LEVEL, LOGGING),
+            (CLUSTER, CLUSTER_NAME),
+            (AUDIENCE, AUDIENCE_OF_TOKENS),
+            (AUTHORITY, "(include \"gateway.authority\" .)"),
+        ],
+        helpers: include_str!("gateway.tpl"),
+        notes: "The gateway {{ default .Release.Name .Values.name }} is installed. Gateway objects choose it by \
+                istio: {{ include \"gateway.role\" . }}",
+        extras: extras(),
+    }
+}
+
+fn spec() -> Value {
+    json!({
+        "profile": "minimal",
+        "components": {"ingressGateways": [
+            {"name": "istio-ingressgateway", "enabled": false},
+            {
+                "name": RELEASE, "namespace": NAMESPACE, "enabled": true,
+                "label": {"istio": ROLE},
+            },
+        ]},
+        "values": {"global": {
+            "defaultPodDisruptionBudget": {"enabled": true},
+            "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
+            "proxy": {"image": IMAGE}, "caAddress": AUTHORITY,
+            "sds": {"token": {"aud": AUDIENCE}},
+        }},
+    })
+}
+
+fn settings() -> Vec<Setting> {
     let mut settings = common();
     settings.retain(|setting| setting.path != BUDGETS);
     settings.extend(of_all_gateways());
@@ -68,59 +126,7 @@ pub fn gateway() -> Chart {
     settings.extend(own_values());
     settings.extend(gateway_workload());
     settings.extend(gateway_service());
-    Chart {
-        name: "gateway",
-        description: "A gateway of Lateen, a service mesh with the API of Istio",
-        component: "IngressGateways",
-        spec: json!({
-            "profile": "minimal",
-            "components": {"ingressGateways": [
-                {"name": "istio-ingressgateway", "enabled": false},
-                {
-                    "name": RELEASE, "namespace": NAMESPACE, "enabled": true,
-                    "label": {"istio": ROLE},
-                },
-            ]},
-            "values": {"global": {
-                "defaultPodDisruptionBudget": {"enabled": true},
-                "logging": {"level": LEVEL}, "multiCluster": {"clusterName": CLUSTER},
-                "proxy": {"image": IMAGE}, "caAddress": AUTHORITY,
-                "sds": {"token": {"aud": AUDIENCE}},
-            }},
-        }),
-        settings,
-        taken: vec![Taken {
-            path: "name",
-            about: "in place of the release's",
-            schema: json!({ "type": ["string", "null"] }),
-        }],
-        parts: &["global"],
-        own: fields(),
-        passed: &[],
-        elsewhere: vec![("global.", OF_ISTIOD)],
-        nested: "",
-        checks: "{{- if not (has .Values.kind (list \"Deployment\" \"DaemonSet\")) }}\n\
-                 {{- fail (printf \"kind is %s: it is Deployment or DaemonSet\" .Values.kind) }}\n\
-                 {{- end }}\n",
-        release: &[
-            (NAMESPACE, ".Release.Namespace"),
-            (RELEASE, "(default .Release.Name .Values.name)"),
-            (ROLE, "(include \"gateway.role\" .)"),
-            (APP, "(include \"gateway.app\" .)"),
-            (ACCOUNT, "(include \"gateway.serviceAccountName\" .)"),
-            (KIND, ".Values.kind"),
-            (KINDS, "(printf \"%ss\" (lower .Values.kind))"),
-            (IMAGE, "(include \"gateway.image\" (list . .Values.global.proxy))"),
-            (LEVEL, LOGGING),
-            (CLUSTER, CLUSTER_NAME),
-            (AUDIENCE, AUDIENCE_OF_TOKENS),
-            (AUTHORITY, "(include \"gateway.authority\" .)"),
-        ],
-        helpers: include_str!("gateway.tpl"),
-        notes: "The gateway {{ default .Release.Name .Values.name }} is installed. Gateway objects choose it by \
-                istio: {{ include \"gateway.role\" . }}",
-        extras: extras(),
-    }
+    settings
 }
 
 /// What no IstioOperator has.
@@ -160,21 +166,6 @@ fn secrets_of_its_own(settings: &mut [Setting]) {
 }
 
 fn extras() -> Extras {
-    let optional = |rendered: Value, path: &str| Becomes {
-        rendered,
-        template: format!("{{{{ toJson .Values.{path} }}}}"),
-        condition: Some(format!(".Values.{path}")),
-    };
-    let strategy = Becomes {
-        rendered: json!({
-            "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"},
-        }),
-        template: "{{ toJson (ternary (dict \"type\" \"Recreate\") .Values.strategy \
-                   (eq .Values.strategy.type \"Recreate\")) }}"
-            .to_owned(),
-        condition: Some("ne .Values.kind \"DaemonSet\"".to_owned()),
-    };
     Extras {
         adapt: Some(adapt),
         conditions: vec![
@@ -198,39 +189,70 @@ fn extras() -> Extras {
             (OF_CONTAINER, "(include \"gateway.containerSecurity\" . | fromJson)"),
             (SELECTOR, "(.Values.service.selectorLabels | default dict)"),
         ],
-        lines: vec![
-            (
-                json!(NETWORKS),
-                "{{- with .Values.networkGateway }}\n\
-                 - {name: \"ISTIO_META_NETWORK\", value: {{ toJson . }}}\n\
-                 - {name: \"ISTIO_META_REQUESTED_NETWORK_VIEW\", value: {{ toJson . }}}\n\
-                 {{- end }}",
-            ),
-            (json!(SOURCES), "{{- range .Values.envVarFrom }}\n- {{ toJson . }}\n{{- end }}"),
-            (
-                json!(CONTAINERS),
-                "{{- range .Values.additionalContainers }}\n- {{ toJson . }}\n{{- end }}",
-            ),
-            (json!(VOLUMES), "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
-            (json!(MOUNTS), "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
-        ],
-        becomes: vec![
-            optional(json!(READY_SECONDS), "minReadySeconds"),
-            optional(json!(GRACE_SECONDS), "terminationGracePeriodSeconds"),
-            optional(json!(SPREAD), "topologySpreadConstraints"),
-            optional(json!(BEHAVIOR), "autoscaling.autoscaleBehavior"),
-            optional(json!(INIT_CONTAINERS), "initContainers"),
-            optional(json!(LIFECYCLE), "lifecycle"),
-            Becomes {
-                condition: Some(
-                    "not (kindIs \"invalid\" .Values.service.allocateLoadBalancerNodePorts)"
-                        .to_owned(),
-                ),
-                ..optional(json!(ALLOCATE), "service.allocateLoadBalancerNodePorts")
-            },
-            strategy,
-        ],
+        lines: lines(),
+        becomes: becomes(),
     }
+}
+
+/// What stands for several items or none.
+fn lines() -> Vec<(Value, &'static str)> {
+    vec![
+        (
+            json!(NETWORKS),
+            "{{- with .Values.networkGateway }}\n\
+             {{- $own := include \"gateway.variables\" $ | fromJson }}\n\
+             {{- range $name := list \"ISTIO_META_NETWORK\" \"ISTIO_META_REQUESTED_NETWORK_VIEW\" }}\n\
+             {{- if not (hasKey $own $name) }}\n\
+             - {name: {{ toJson $name }}, value: {{ toJson $.Values.networkGateway }}}\n\
+             {{- end }}\n{{- end }}\n{{- end }}",
+        ),
+        (
+            json!(SOURCES),
+            "{{- range .Values.envVarFrom }}\n\
+             {{- if not (hasKey ($.Values.env | default dict) .name) }}\n\
+             - {{ toJson . }}\n{{- end }}\n{{- end }}",
+        ),
+        (
+            json!(CONTAINERS),
+            "{{- range .Values.additionalContainers }}\n- {{ toJson . }}\n{{- end }}",
+        ),
+        (json!(VOLUMES), "{{- range .Values.volumes }}\n- {{ toJson . }}\n{{- end }}"),
+        (json!(MOUNTS), "{{- range .Values.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),
+    ]
+}
+
+/// Whole values.
+fn becomes() -> Vec<Becomes> {
+    let optional = |rendered: Value, path: &str| Becomes {
+        rendered,
+        template: format!("{{{{ toJson .Values.{path} }}}}"),
+        condition: Some(format!(".Values.{path}")),
+    };
+    let strategy = Becomes {
+        rendered: json!({
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "25%"},
+        }),
+        template: "{{ toJson (ternary (dict \"type\" \"Recreate\") .Values.strategy \
+                   (eq .Values.strategy.type \"Recreate\")) }}"
+            .to_owned(),
+        condition: Some("ne .Values.kind \"DaemonSet\"".to_owned()),
+    };
+    vec![
+        optional(json!(READY_SECONDS), "minReadySeconds"),
+        optional(json!(GRACE_SECONDS), "terminationGracePeriodSeconds"),
+        optional(json!(SPREAD), "topologySpreadConstraints"),
+        optional(json!(BEHAVIOR), "autoscaling.autoscaleBehavior"),
+        optional(json!(INIT_CONTAINERS), "initContainers"),
+        optional(json!(LIFECYCLE), "lifecycle"),
+        Becomes {
+            condition: Some(
+                "not (kindIs \"invalid\" .Values.service.allocateLoadBalancerNodePorts)".to_owned(),
+            ),
+            ..optional(json!(ALLOCATE), "service.allocateLoadBalancerNodePorts")
+        },
+        strategy,
+    ]
 }
 
 /// Istio's chart names account and role after the gateway, has labels and annotations for all, and more than one

@@ -1,6 +1,6 @@
 //! The values of the chart `gateway`, one by one. In: nothing. Out: settings for [`super::gateway`].
 
-use lateen_install::Type;
+use lateen_install::{Form, Type};
 use serde_json::json;
 
 use super::super::schema;
@@ -35,19 +35,43 @@ pub fn of_all_gateways() -> Vec<Setting> {
 
 /// What [`adapt`] puts marks in for.
 pub fn own_values() -> Vec<Setting> {
-    let typed =
-        |path, about, kind| Setting { schema: Some(schema::of_type(kind)), ..free(path, about) };
+    [of_objects(), of_containers(), of_access(), of_updates()].into_iter().flatten().collect()
+}
+
+fn typed(path: &'static str, about: &'static str, kind: Type) -> Setting {
+    Setting { schema: Some(schema::of_type(kind)), ..free(path, about) }
+}
+
+/// How objects are called and marked.
+fn of_objects() -> Vec<Setting> {
     vec![
         own("kind", "Deployment or DaemonSet", json!("Deployment")),
         setting("labels", "of all objects and of pods", json!({}), Way::Texts),
-        setting("annotations", "of workload, Service, autoscaler and role", json!({}), Way::Texts),
+        Setting {
+            schema: Some(schema::of_type(Type::Annotations)),
+            ..setting(
+                "annotations",
+                "of workload, Service, autoscaler and role",
+                json!({}),
+                Way::Texts,
+            )
+        },
         own(BUDGETS, "whether there is a budget of one pod", json!(true)),
         typed(
             "podDisruptionBudget",
             "another budget",
             Type::Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"),
         ),
-        own("networkGateway", "the network whose gateway it is", json!("")),
+        Setting {
+            schema: Some(schema::of_type(Type::Word(Form::Value))),
+            ..own("networkGateway", "the network whose gateway it is", json!(""))
+        },
+    ]
+}
+
+/// What is in pods.
+fn of_containers() -> Vec<Setting> {
+    vec![
         typed("volumes", "of pods", Type::Schemas("io.k8s.api.core.v1.Volume")),
         typed("volumeMounts", "of the container", Type::Schemas("io.k8s.api.core.v1.VolumeMount")),
         typed(
@@ -70,6 +94,12 @@ pub fn own_values() -> Vec<Setting> {
             Type::Schema("io.k8s.api.core.v1.Probe"),
         ),
         typed("runAsRoot", "whether the proxy is root", Type::Bool),
+    ]
+}
+
+/// Who reaches pods, and what they may.
+fn of_access() -> Vec<Setting> {
+    vec![
         typed("service.allocateLoadBalancerNodePorts", "ports of nodes, too", Type::Bool),
         typed(
             "service.selectorLabels",
@@ -77,7 +107,10 @@ pub fn own_values() -> Vec<Setting> {
             Type::Labels,
         ),
         own("serviceAccount.create", "or it is there already", json!(true)),
-        own("serviceAccount.name", "in place of the gateway's", json!("")),
+        Setting {
+            schema: Some(schema::of_type(Type::Word(Form::Name))),
+            ..own("serviceAccount.name", "in place of the gateway's", json!(""))
+        },
         own("rbac.enabled", "the right to read certificates", json!(true)),
         typed(
             "imagePullPolicy",
@@ -89,6 +122,12 @@ pub fn own_values() -> Vec<Setting> {
             "beside global's, as a pod has them",
             Type::Schemas("io.k8s.api.core.v1.LocalObjectReference"),
         ),
+    ]
+}
+
+/// How pods spread and are replaced.
+fn of_updates() -> Vec<Setting> {
+    vec![
         typed(
             "topologySpreadConstraints",
             "of pods",
@@ -151,7 +190,7 @@ fn scaling() -> Vec<Setting> {
             Setting {
                 // Istio's chart has an empty object there.
                 schema: Some(
-                    json!({ "type": ["integer", "object", "null"], "minimum": 0, "maxProperties": 0 }),
+                    json!({ "type": ["integer", "object", "null"], "minimum": 1, "maxProperties": 0 }),
                 ),
                 ..item(
                     "autoscaling.targetMemoryUtilizationPercentage",

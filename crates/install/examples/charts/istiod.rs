@@ -159,7 +159,9 @@ fn extras() -> Extras {
             ),
             (
                 variable_from(),
-                "{{- range .Values.pilot.envVarFrom }}\n- {{ toJson . }}\n{{- end }}",
+                "{{- range .Values.pilot.envVarFrom }}\n\
+                 {{- if not (hasKey ($.Values.pilot.env | default dict) .name) }}\n\
+                 - {{ toJson . }}\n{{- end }}\n{{- end }}",
             ),
             (volume(), "{{- range .Values.pilot.volumes }}\n- {{ toJson . }}\n{{- end }}"),
             (mount(), "{{- range .Values.pilot.volumeMounts }}\n- {{ toJson . }}\n{{- end }}"),

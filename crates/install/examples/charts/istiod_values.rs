@@ -1,5 +1,6 @@
 //! The values of the chart `istiod`, one by one. In: nothing. Out: settings for [`super::istiod`].
 
+use lateen_install::Type;
 use serde_json::{Value, json};
 
 use super::super::schema;
@@ -203,7 +204,7 @@ pub fn objects() -> Vec<Setting> {
             Way::Entries("zz/deployment-label"),
         ),
         Setting {
-            schema: Some(schema::by_name(&["string", "null"])),
+            schema: Some(schema::of_type(Type::Annotations)),
             ..free("pilot.deploymentAnnotations", "of the Deployment")
         },
         optional("pilot.serviceAccountAnnotations", "of the account", json!({"zz": "account"})),
@@ -221,7 +222,7 @@ pub fn objects() -> Vec<Setting> {
         free("global.ipFamilies", "of the Service"),
         free("global.ipFamilyPolicy", "of the Service"),
         Setting {
-            schema: Some(schema::by_name(&["string", "null"])),
+            schema: Some(schema::of_type(Type::Annotations)),
             ..free("pilot.sidecarInjectorWebhookAnnotations", "of the injector's webhooks")
         },
         free("pilot.configMap", "false: the mesh's settings are another ConfigMap"),

@@ -10,7 +10,7 @@ use super::spec::{BARE, Chart, ELSEWHERE, LABEL, NAMESPACE, REVISION, SUFFIX, Se
 
 /// As in Istio's charts. Were it the name of files without one, `lateen install` would take a release's objects
 /// for its own that are not wanted any more.
-const OWNER: &str = "unknown";
+pub const OWNER: &str = "unknown";
 
 /// How names of tags' objects begin.
 const TAGGED: &str = "istio-revision-tag-";

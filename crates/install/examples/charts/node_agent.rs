@@ -53,12 +53,7 @@ pub fn cni() -> Chart {
         passed: &[],
         elsewhere: vec![("global.", OF_ISTIOD), ("cni.enabled", "leave the chart out")],
         nested: "cni",
-        checks: "{{- if .Values.istioOwnedCNIConfig }}\n\
-                 {{- fail \"istioOwnedCNIConfig: the plugin is added to the chain of the node's network provider, \
-                 leave it out\" }}\n{{- end }}\n\
-                 {{- if .Values.ambient }}{{ if .Values.ambient.enabled }}\n\
-                 {{- fail \"ambient.enabled: ambient mode is not offered, leave it out\" }}\n\
-                 {{- end }}{{ end }}\n",
+        checks: include_str!("cni_checks.tpl"),
         release: &[
             (NAMESPACE, ".Release.Namespace"),
             (IMAGE, "(include \"cni.image\" (list . .Values))"),

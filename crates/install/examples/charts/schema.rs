@@ -1,18 +1,28 @@
 //! JSON schemas of values. In: types of fields, and the API's definitions. Out: schemas in which a field that is
 //! not known is refused, and the definitions that they refer to.
 
+#[path = "facts.rs"]
+mod facts;
+#[path = "mesh.rs"]
+mod mesh;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use lateen_api::schema::definitions;
-use lateen_install::Type;
+use lateen_install::{Form, Type};
 use serde_json::{Map, Value, json};
 
+use super::patterns;
+pub use facts::share;
+pub use mesh::VARIABLES;
+
 const PREFIX: &str = "#/components/schemas/";
-/// As Kubernetes writes quantities and protobuf durations.
+/// As Kubernetes writes quantities.
 const QUANTITY: &str =
     "^[+-]?([0-9]+|[0-9]+\\.[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$";
-const DOMAIN: &str = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\\.?$";
-const DURATION: &str = "^-?([0-9]+(\\.[0-9]*)?(ns|us|µs|ms|s|m|h))+$|^0$";
+/// The same, of an amount of which there cannot be less than nothing.
+const AMOUNT: &str =
+    "^[+]?([0-9]+|[0-9]+\\.[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$";
 
 pub fn closed() -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": {} })
@@ -22,34 +32,55 @@ pub fn closed() -> Value {
 pub fn of_type(wanted: Type) -> Value {
     match wanted {
         Type::Bool => json!({ "type": ["boolean", "null"] }),
-        Type::Int => json!({ "type": ["integer", "null"], "minimum": 0 }),
+        Type::Int => {
+            json!({ "type": ["integer", "null"], "minimum": 0, "maximum": i32::MAX })
+        }
+        Type::Port => json!({ "type": ["integer", "null"], "minimum": 0, "maximum": u16::MAX }),
         Type::Number => json!({ "type": ["number", "null"] }),
         Type::Text => json!({ "type": ["string", "null"] }),
+        Type::Word(form) => texts(&["string", "null"], patterns::of(form)),
+        Type::Scalar => texts(&["string", "number", "null"], patterns::of(Form::Value)),
+        Type::Tag => texts(&["string", "number", "null"], patterns::of(Form::Tag)),
         Type::IntOrText => json!({ "type": ["string", "integer", "null"] }),
         Type::OneOf(names) => {
             let named = names.iter().map(|name| json!(name));
             json!({ "enum": named.chain([Value::Null]).collect::<Vec<_>>() })
         }
         Type::Texts => json!({ "type": ["array", "null"], "items": { "type": "string" } }),
-        Type::Labels => by_name(&["string", "null"]),
-        Type::Environment => by_name(&["string", "number", "boolean", "null"]),
+        Type::Words(form) => {
+            let item = texts(&["string"], patterns::of_item(form));
+            json!({ "type": ["array", "null"], "items": item, "uniqueItems": form == Form::Family })
+        }
+        Type::Labels => keyed(texts(&["string", "null"], patterns::of(Form::Value)), Form::Key),
+        Type::Annotations => keyed(of_type(Type::Text), Form::Key),
+        Type::Named => by_name(&["string", "null"]),
+        Type::Environment => {
+            keyed(json!({ "type": ["string", "number", "boolean", "null"] }), Form::Variable)
+        }
         Type::Schema(name) => refer(name),
         Type::Schemas(name) => json!({ "type": ["array", "null"], "items": refer(name) }),
         Type::Object | Type::Autoscaler => json!({ "type": ["object", "null"] }),
         Type::List => json!({ "type": ["array", "null"] }),
         Type::Any | Type::Inherited => json!({}),
-        word => of_word(&format!("{word:?}")),
     }
 }
 
-/// Of texts of a form, by the name of their type.
-fn of_word(name: &str) -> Value {
-    match name {
-        "Scalar" | "Tag" => json!({ "type": ["string", "number", "null"] }),
-        _ if name.contains("Domain") => json!({ "type": ["string", "null"], "pattern": DOMAIN }),
-        _ if name.starts_with("Words") => of_type(Type::Texts),
-        _ => of_type(Type::Text),
+/// A value of one of these types, which has a form where it is a text.
+pub fn texts(types: &[&str], mut form: Value) -> Value {
+    match form.get_mut("enum").and_then(Value::as_array_mut) {
+        Some(words) if types.contains(&"null") => words.push(Value::Null),
+        Some(_) => {}
+        None => form["type"] = json!(types),
     }
+    form
+}
+
+/// Values by keys of a form.
+pub fn keyed(value: Value, keys: Form) -> Value {
+    let pattern = patterns::of_item(keys)["pattern"].as_str().unwrap_or_default().to_owned();
+    json!({
+        "type": ["object", "null"], "patternProperties": { pattern: value }, "additionalProperties": false,
+    })
 }
 
 /// Scalars of these types by name.
@@ -68,8 +99,7 @@ pub fn of_path(path: &str) -> Option<Value> {
     let steps = rest.split('.').filter(|step| !step.is_empty());
     let schema = steps.fold(refer(name), |schema, step| {
         let name = names(&schema).pop_first().expect("a message is a definition");
-        let inner = &definitions()[&name]["properties"][step];
-        convert_inner(&name, inner)
+        whole(&name)["properties"][step].take()
     });
     Some(schema)
 }
@@ -83,13 +113,24 @@ pub fn definitions_of(schema: &Value) -> BTreeMap<String, Value> {
     let mut found = BTreeMap::new();
     let mut wanted = names(schema);
     while let Some(name) = wanted.pop_first() {
-        let definition = definitions().get(&name).expect("the API has the definition");
-        let converted = convert(&name, definition);
+        let converted = whole(&name);
         wanted.extend(names(&converted).into_iter().filter(|name| !found.contains_key(name)));
         found.insert(name, converted);
         wanted.retain(|name| !found.contains_key(name));
     }
     found
+}
+
+/// A definition with all that `install` knows of it.
+fn whole(name: &str) -> Value {
+    let definition = definitions().get(name).expect("the API has the definition");
+    let mut schema = convert(name, definition);
+    mesh::add(name, &mut schema);
+    if name.starts_with("io.k8s.") {
+        let required = definition.get("required").and_then(Value::as_array);
+        facts::add(name, required.map_or(&[][..], Vec::as_slice), &mut schema);
+    }
+    schema
 }
 
 fn names(schema: &Value) -> BTreeSet<String> {
@@ -119,7 +160,7 @@ fn convert(name: &str, definition: &Value) -> Value {
         "string" if text("format") == "int-or-string" => {
             json!({ "type": ["string", "integer", "null"] })
         }
-        "string" if duration => json!({ "type": ["string", "null"], "pattern": DURATION }),
+        "string" if duration => texts(&["string", "null"], patterns::of_item(Form::Span)),
         "string" => match definition.get("enum").and_then(Value::as_array) {
             Some(allowed) => {
                 let empty = (!is_istios).then(|| json!(""));

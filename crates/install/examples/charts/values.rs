@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lateen_install::{Field, Meaning, Type};
+use lateen_install::{Field, Form, Meaning, Type};
 use serde_json::{Map, Value, json};
 
-use super::schema::{self, closed};
+use super::learn::OWNER;
+use super::patterns::MESSAGE;
+use super::schema::{self, VARIABLES, closed};
 use super::spec::{Chart, Setting, VARIABLE, Way};
 
 /// Helm's condition of a chart within another one.
@@ -22,6 +24,8 @@ pub struct Values {
     pub words: BTreeMap<String, String>,
     /// From where to where.
     pub moves: Vec<(String, String)>,
+    /// Texts that have a form.
+    pub forms: Vec<Value>,
     /// The first steps of values that may be within another one.
     pub nested: BTreeSet<String>,
 }
@@ -163,9 +167,29 @@ impl Values {
         self.words.insert(path.to_owned(), word);
     }
 
+    /// Names at the top that are other charts', so that one file can be for all of them.
+    pub fn take_names_of(&mut self, others: &[(&str, Values)]) {
+        let mut charts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (chart, values) in others {
+            for name in values.schema["properties"].as_object().into_iter().flatten() {
+                charts.entry(name.0).or_default().push(chart);
+            }
+        }
+        for (name, charts) in charts {
+            if self.schema["properties"].get(name).is_none() {
+                let charts = charts.join(" or ");
+                let word = format!("it has no effect here: it is a value of the chart {charts}");
+                self.words.insert(name.to_owned(), word);
+                self.schema["properties"][name] = json!({});
+                self.schema["$defs"]["values"]["properties"][name] = json!({});
+            }
+        }
+    }
+
     /// Defaults have the schema of what is set, and the definitions come once.
     fn whole(&mut self, lost: &[(&str, Type)]) {
-        let own = self.schema.take();
+        let mut own = self.schema.take();
+        self.forms_within("", &mut own);
         let mut definitions: Map<String, Value> =
             schema::definitions_of(&own).into_iter().collect();
         for (path, kind) in lost {
@@ -188,6 +212,39 @@ impl Values {
             "properties": outer,
             "$defs": definitions,
         });
+        forget_messages(&mut self.schema);
+    }
+
+    /// A template tells what a text must be, which a schema cannot: it is left out of the schema.
+    fn forms_within(&mut self, path: &str, schema: &mut Value) {
+        let inner = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (name, inner) in inner.into_iter().flatten() {
+            let dot = if path.is_empty() { "" } else { "." };
+            self.forms_within(&format!("{path}{dot}{name}"), inner);
+        }
+        let is_list = schema["items"].is_object();
+        let Some(text) = (if is_list { schema.get_mut("items") } else { Some(schema) }) else {
+            return;
+        };
+        let Some(text) = text.as_object_mut().filter(|text| text.contains_key(MESSAGE)) else {
+            return;
+        };
+        let mut taken = |keyword: &str| text.shift_remove(keyword).unwrap_or_default();
+        self.forms.push(json!({
+            "path": path, "message": taken(MESSAGE), "pattern": taken("pattern"),
+            "not": taken("not")["pattern"], "longest": taken("maxLength"),
+        }));
+    }
+}
+
+fn forget_messages(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.shift_remove(MESSAGE);
+            map.values_mut().for_each(forget_messages);
+        }
+        Value::Array(list) => list.iter_mut().for_each(forget_messages),
+        _ => {}
     }
 }
 
@@ -241,16 +298,32 @@ fn place<'a>(schema: &'a mut Value, path: &str) -> &'a mut Value {
 /// What a field's name says beside its type.
 fn narrowed(path: &str, kind: Type) -> Value {
     let mut schema = schema::of_type(kind);
-    if path.contains("rollingMax") {
-        schema["pattern"] = json!("^[0-9]+%?$");
-        schema["minimum"] = json!(0);
+    match path {
+        _ if path.contains("rollingMax") => return schema::share(),
+        _ if path.ends_with("targetAverageUtilization") => schema["minimum"] = json!(1),
+        "revision" => return revision(),
+        "revisionTags" => schema["uniqueItems"] = json!(true),
+        "sidecarInjectorWebhook.aliases" => {
+            schema["additionalProperties"] = schema::of_type(Type::Texts);
+        }
+        "global.proxy.env" => {
+            // A proxy's variables have names as every version of Kubernetes takes them.
+            let values = json!({ "type": ["string", "number", "boolean", "null"] });
+            schema["patternProperties"] = json!({ VARIABLES: values });
+        }
+        "global.podDNSSearchNamespaces" => schema["items"]["pattern"] = json!(SEARCHED),
+        _ => {}
     }
-    if path == "revision" {
-        schema["pattern"] = json!("^[a-z0-9]?[a-z0-9-]*$");
-    }
-    if path == "revisionTags" {
-        schema["items"]["pattern"] = json!("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$");
-    }
+    schema
+}
+
+/// A domain, in which the namespace of a pod may be.
+const SEARCHED: &str = "^([a-z0-9._-]|\\{\\{[^}]*\\.DeploymentMeta\\.Namespace[^}]*\\}\\})+$";
+
+/// Behind the owner it is a label's value, and behind `istiod-`, which is shorter, the name of a Service.
+fn revision() -> Value {
+    let mut schema = schema::of_type(Type::Word(Form::Label));
+    schema["maxLength"] = json!(63 - OWNER.len() - 1);
     schema
 }
 
@@ -264,14 +337,19 @@ fn typed(setting: &Setting) -> Value {
         None => path.to_owned(),
     });
     let is_name = matches!(setting.way, Way::Name(_));
-    if let Some(schema) = operator.filter(|_| !is_name).and_then(|path| schema::of_path(&path)) {
+    if let Some(path) = operator.filter(|_| !is_name)
+        && let Some(mut schema) = schema::of_path(&path)
+    {
+        if path.ends_with("targetAverageUtilization") {
+            schema["minimum"] = json!(1);
+        }
         return schema;
     }
     let default = setting.default.as_ref();
     match &setting.way {
         Way::Switch | Way::SwitchOf(_) => schema::of_type(Type::Bool),
         Way::Tags => schema::of_type(Type::Texts),
-        Way::Name(_) => json!({ "type": ["string", "null"], "pattern": "^[a-z0-9]?[a-z0-9-]*$" }),
+        Way::Name(_) => revision(),
         Way::Text(_) => json!({ "type": ["string", "number", "null"] }),
         // Who sets one by --set has not always a text.
         Way::Entries(VARIABLE) => schema::of_type(Type::Environment),

@@ -3,11 +3,11 @@
 
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Used};
-use super::ROUTES;
 use super::Type::{
-    Any, Bool, Environment, Int, IntOrText, Labels, List, Object, OneOf, Schema, Schemas, Text,
-    Texts,
+    Annotations, Any, Bool, Environment, Int, IntOrText, Labels, List, Object, OneOf, Schema,
+    Schemas, Text, Words,
 };
+use super::{FAMILIES, Form, ROUTES};
 
 const TYPES: &[&str] = &["", "ClusterIP", "NodePort", "LoadBalancer"];
 
@@ -29,21 +29,21 @@ pub const GATEWAY: &[F] = &[
     F("memory.targetAverageUtilization", Int, Used),
     F("replicaCount", Int, Used),
     F("type", OneOf(TYPES), Used),
-    F("externalIPs", Texts, Used),
+    F("externalIPs", Words(Form::ExternalIp), Used),
     F("loadBalancerIP", Text, Used),
-    F("loadBalancerSourceRanges", Texts, Used),
+    F("loadBalancerSourceRanges", Words(Form::Range), Used),
     F("externalTrafficPolicy", OneOf(&["", "Local", "Cluster"]), Used),
-    F("ipFamilies", Texts, Used),
-    F("ipFamilyPolicy", Text, Used),
+    F("ipFamilies", Words(Form::Family), Used),
+    F("ipFamilyPolicy", OneOf(FAMILIES), Used),
     F("ports", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
     F("ingressPorts", Schemas("io.k8s.api.core.v1.ServicePort"), Used),
     F("env", Environment, Used),
     F("labels", Labels, Used),
     F("nodeSelector", Labels, Used),
     F("tolerations", Schemas("io.k8s.api.core.v1.Toleration"), Used),
-    F("podAnnotations", Labels, Used),
-    F("serviceAnnotations", Labels, Used),
-    F("serviceAccount.annotations", Labels, Used),
+    F("podAnnotations", Annotations, Used),
+    F("serviceAnnotations", Annotations, Used),
+    F("serviceAccount.annotations", Annotations, Used),
     F("resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
     F("rollingMaxSurge", IntOrText, Used),
     F("rollingMaxUnavailable", IntOrText, Used),

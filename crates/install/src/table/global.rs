@@ -3,10 +3,10 @@
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Used};
 use super::Type::{
-    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Schema, Schemas,
-    Tag, Text, Texts, Word, Words,
+    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Port, Schema,
+    Schemas, Tag, Text, Texts, Word, Words,
 };
-use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
+use super::{FAMILIES, Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES};
 
 const TRACERS: &str = "name the tracing backend in meshConfig.extensionProviders and choose it with a Telemetry object";
 const PROJECTED: &str = "tokens are always projected ones, those of third-party-jwt";
@@ -19,7 +19,7 @@ pub const FIELDS: &[F] = &[
     F("values.global.tag", Tag, Used),
     F("values.global.variant", Text, Gone("there is one image, without a distribution in it")),
     F("values.global.imagePullPolicy", OneOf(POLICIES), Used),
-    F("values.global.imagePullSecrets", Words(Form::Name), Used),
+    F("values.global.imagePullSecrets", Words(Form::Secret), Used),
     F("values.global.istioNamespace", Word(Form::Label), Used),
     F("values.global.revision", Text, Moved("revision")),
     F("values.global.logging.level", Word(Form::Levels), Used),
@@ -113,8 +113,8 @@ pub const FIELDS: &[F] = &[
     F("values.global.createRemoteSvcEndpoints", Bool, Gone(REMOTE)),
     F("values.global.istioRemote", Bool, Gone(REMOTE)),
     F("values.global.platform", Text, Gone("the manifests are the same on every platform")),
-    F("values.global.ipFamilies", Texts, Used),
-    F("values.global.ipFamilyPolicy", Text, Used),
+    F("values.global.ipFamilies", Words(Form::Family), Used),
+    F("values.global.ipFamilyPolicy", OneOf(FAMILIES), Used),
     F("values.global.waypoint", Object, Gone("ambient mode is not offered")),
     F("values.global.agentgateway", Object, Gone("gateways are Lateen's own proxy")),
     F(
@@ -149,11 +149,11 @@ pub const FIELDS: &[F] = &[
         Schema("io.istio.mesh.OutboundTrafficPolicy"),
         Moved("meshConfig.outboundTrafficPolicy"),
     ),
-    F("values.global.trustDomain", Text, Moved("meshConfig.trustDomain")),
+    F("values.global.trustDomain", Word(Form::TrustDomain), Moved("meshConfig.trustDomain")),
     F("values.global.trustDomainAliases", Texts, Moved("meshConfig.trustDomainAliases")),
     F("values.global.localityLbSetting", Object, Moved("meshConfig.localityLbSetting")),
     F("values.global.enableTracing", Bool, Moved("meshConfig.enableTracing")),
-    F("values.global.configRootNamespace", Text, Moved("meshConfig.rootNamespace")),
+    F("values.global.configRootNamespace", Word(Form::Label), Moved("meshConfig.rootNamespace")),
     F(
         "values.global.defaultConfigVisibilitySettings",
         Texts,
@@ -196,12 +196,12 @@ pub const FIELDS: &[F] = &[
         Gone("ejections are told in the proxy's own log"),
     ),
     F("values.global.proxy.image", Word(Form::Image), Mapped(ONE_IMAGE)),
-    F("values.global.proxy.includeIPRanges", Text, Used),
-    F("values.global.proxy.excludeIPRanges", Text, Used),
-    F("values.global.proxy.includeInboundPorts", Text, Used),
-    F("values.global.proxy.excludeInboundPorts", Text, Used),
-    F("values.global.proxy.includeOutboundPorts", Text, Used),
-    F("values.global.proxy.excludeOutboundPorts", Text, Used),
+    F("values.global.proxy.includeIPRanges", Word(Form::RangesOrAll), Used),
+    F("values.global.proxy.excludeIPRanges", Word(Form::Ranges), Used),
+    F("values.global.proxy.includeInboundPorts", Word(Form::PortsOrAll), Used),
+    F("values.global.proxy.excludeInboundPorts", Word(Form::Ports), Used),
+    F("values.global.proxy.includeOutboundPorts", Word(Form::PortsOrAll), Used),
+    F("values.global.proxy.excludeOutboundPorts", Word(Form::Ports), Used),
     F(
         "values.global.proxy.kubevirtInterfaces",
         Text,
@@ -228,7 +228,7 @@ pub const FIELDS: &[F] = &[
     F("values.global.proxy.readinessFailureThreshold", Int, Used),
     F("values.global.proxy.startupProbe.enabled", Bool, Used),
     F("values.global.proxy.startupProbe.failureThreshold", Int, Used),
-    F("values.global.proxy.statusPort", Int, Used),
+    F("values.global.proxy.statusPort", Port, Used),
     F("values.global.proxy.resources", Schema(RESOURCES), Used),
     F("values.global.proxy.lifecycle", Schema("io.k8s.api.core.v1.Lifecycle"), Used),
     F("values.global.proxy.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
@@ -240,13 +240,17 @@ pub const FIELDS: &[F] = &[
     F("values.global.proxy.concurrency", Int, Moved("meshConfig.defaultConfig.concurrency")),
     F(
         "values.global.proxy.protocolDetectionTimeout",
-        Text,
+        Word(Form::Span),
         Moved("meshConfig.protocolDetectionTimeout"),
     ),
-    F("values.global.proxy.dnsRefreshRate", Text, Moved("meshConfig.dnsRefreshRate")),
+    F("values.global.proxy.dnsRefreshRate", Word(Form::Span), Moved("meshConfig.dnsRefreshRate")),
     F("values.global.proxy.accessLogFile", Text, Moved("meshConfig.accessLogFile")),
     F("values.global.proxy.accessLogFormat", Text, Moved("meshConfig.accessLogFormat")),
-    F("values.global.proxy.accessLogEncoding", Text, Moved("meshConfig.accessLogEncoding")),
+    F(
+        "values.global.proxy.accessLogEncoding",
+        OneOf(&["", "TEXT", "JSON"]),
+        Moved("meshConfig.accessLogEncoding"),
+    ),
     F(
         "values.global.proxy.envoyAccessLogService",
         Object,
@@ -274,7 +278,7 @@ pub const FIELDS: &[F] = &[
         Object,
         Gone("the init container is set by values.global.proxy_init"),
     ),
-    F("values.global.proxy_init.image", Text, Mapped(ONE_IMAGE)),
+    F("values.global.proxy_init.image", Word(Form::Image), Mapped(ONE_IMAGE)),
     F("values.global.proxy_init.resources", Schema(RESOURCES), Used),
     F("values.global.proxy_init.forceApplyIptables", Bool, Gone("interception is by nftables")),
     F("values.global.proxyInit", Any, Moved("values.global.proxy_init")),

@@ -4,7 +4,8 @@ use super::Entry as F;
 use super::Form;
 use super::Meaning::{Gone, Moved, Refused, Used};
 use super::Type::{
-    Any, Autoscaler, Bool, Int, Labels, List, Object, OneOf, Schema, Schemas, Tag, Text, Word,
+    Annotations, Any, Autoscaler, Bool, Int, Labels, List, Object, OneOf, Schema, Schemas, Tag,
+    Text, Word,
 };
 
 const CHARTS: &str = "the manifests are built in, there are no charts to point at";
@@ -77,7 +78,7 @@ pub const FIELDS: &[F] = &[
     F("components.cni.k8s.env", Schemas("io.k8s.api.core.v1.EnvVar"), Used),
     F("components.cni.k8s.imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
     F("components.cni.k8s.nodeSelector", Labels, Used),
-    F("components.cni.k8s.podAnnotations", Labels, Used),
+    F("components.cni.k8s.podAnnotations", Annotations, Used),
     F("components.cni.k8s.priorityClassName", Word(Form::Name), Used),
     F("components.cni.k8s.readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
     F("components.cni.k8s.resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
@@ -90,7 +91,7 @@ pub const FIELDS: &[F] = &[
     F("components.cni.k8s.podDisruptionBudget", Object, Gone(EVERY_NODE)),
     F("components.cni.k8s.strategy", Object, Gone("set values.cni.updateStrategy")),
     F("components.cni.k8s.service", Object, Gone(NO_SERVICE)),
-    F("components.cni.k8s.serviceAnnotations", Labels, Gone(NO_SERVICE)),
+    F("components.cni.k8s.serviceAnnotations", Annotations, Gone(NO_SERVICE)),
     F(
         "components.istiodRemote.enabled",
         Bool,
@@ -157,7 +158,7 @@ pub const K8S: &[F] = &[
     F("hpaSpec", Autoscaler, Used),
     F("imagePullPolicy", OneOf(&["", "Always", "IfNotPresent", "Never"]), Used),
     F("nodeSelector", Labels, Used),
-    F("podAnnotations", Labels, Used),
+    F("podAnnotations", Annotations, Used),
     F("podDisruptionBudget", Schema("io.k8s.api.policy.v1.PodDisruptionBudgetSpec"), Used),
     F("priorityClassName", Word(Form::Name), Used),
     F("readinessProbe", Schema("io.k8s.api.core.v1.Probe"), Used),
@@ -165,7 +166,7 @@ pub const K8S: &[F] = &[
     F("resources", Schema("io.k8s.api.core.v1.ResourceRequirements"), Used),
     F("securityContext", Schema("io.k8s.api.core.v1.PodSecurityContext"), Used),
     F("service", Schema("io.k8s.api.core.v1.ServiceSpec"), Used),
-    F("serviceAnnotations", Labels, Used),
+    F("serviceAnnotations", Annotations, Used),
     F("strategy", Schema("io.k8s.api.apps.v1.DeploymentStrategy"), Used),
     F("tolerations", Schemas("io.k8s.api.core.v1.Toleration"), Used),
     F("volumeMounts", Schemas("io.k8s.api.core.v1.VolumeMount"), Used),

@@ -3,10 +3,10 @@
 use super::Entry as F;
 use super::Meaning::{Gone, Mapped, Moved, Refused, Used};
 use super::Type::{
-    Any, Bool, Environment, Int, IntOrText, Labels, List, Number, Object, OneOf, Scalar, Schema,
-    Schemas, Tag, Text, Texts, Word, Words,
+    Annotations, Any, Bool, Environment, Int, IntOrText, Labels, List, Named, Number, Object,
+    OneOf, Scalar, Schema, Schemas, Tag, Text, Texts, Word, Words,
 };
-use super::{Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
+use super::{FAMILIES, Form, HTTP, MIXER, ONE_IMAGE, REMOTE, ROUTES, SNIFFING};
 
 const K8S_ENV: &str = "io.k8s.api.core.v1.EnvVar";
 const RESOURCES: &str = "io.k8s.api.core.v1.ResourceRequirements";
@@ -65,8 +65,8 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.base.enableIstioConfigCRDs", Bool, Used),
     F("values.base.excludedCRDs", Texts, Used),
-    F("values.base.validationURL", Text, Used),
-    F("values.base.validationCABundle", Text, Used),
+    F("values.base.validationURL", Word(Form::Https), Used),
+    F("values.base.validationCABundle", Word(Form::Base64), Used),
     F(
         "values.base.validateGateway",
         Bool,
@@ -92,9 +92,17 @@ pub const FIELDS: &[F] = &[
         Schema("io.k8s.api.core.v1.Affinity"),
         Moved("components.pilot.k8s.affinity"),
     ),
-    F("values.pilot.priorityClassName", Text, Moved("components.pilot.k8s.priorityClassName")),
-    F("values.pilot.podAnnotations", Labels, Moved("components.pilot.k8s.podAnnotations")),
-    F("values.pilot.serviceAnnotations", Labels, Moved("components.pilot.k8s.serviceAnnotations")),
+    F(
+        "values.pilot.priorityClassName",
+        Word(Form::Name),
+        Moved("components.pilot.k8s.priorityClassName"),
+    ),
+    F("values.pilot.podAnnotations", Annotations, Moved("components.pilot.k8s.podAnnotations")),
+    F(
+        "values.pilot.serviceAnnotations",
+        Annotations,
+        Moved("components.pilot.k8s.serviceAnnotations"),
+    ),
     F(
         "values.pilot.volumes",
         Schemas("io.k8s.api.core.v1.Volume"),
@@ -123,7 +131,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.pilot.deploymentLabels", Labels, Used),
     F("values.pilot.podLabels", Labels, Used),
-    F("values.pilot.serviceAccountAnnotations", Labels, Used),
+    F("values.pilot.serviceAccountAnnotations", Annotations, Used),
     F(
         "values.pilot.topologySpreadConstraints",
         Schemas("io.k8s.api.core.v1.TopologySpreadConstraint"),
@@ -131,8 +139,8 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.pilot.terminationGracePeriodSeconds", Int, Used),
     F("values.pilot.seccompProfile", Schema("io.k8s.api.core.v1.SeccompProfile"), Used),
-    F("values.pilot.ipFamilies", Texts, Used),
-    F("values.pilot.ipFamilyPolicy", Text, Used),
+    F("values.pilot.ipFamilies", Words(Form::Family), Used),
+    F("values.pilot.ipFamilyPolicy", OneOf(FAMILIES), Used),
     F("values.pilot.extraContainerArgs", Texts, Used),
     F("values.pilot.env", Environment, Used),
     F("values.pilot.envVarFrom", Schemas(K8S_ENV), Used),
@@ -182,7 +190,7 @@ pub const FIELDS: &[F] = &[
         Gone("pods that start before their node's agent are repaired by it, see values.cni.repair"),
     ),
     F("values.pilot.initContainers", Schemas("io.k8s.api.core.v1.Container"), Used),
-    F("values.pilot.sidecarInjectorWebhookAnnotations", Labels, Used),
+    F("values.pilot.sidecarInjectorWebhookAnnotations", Annotations, Used),
     F("values.pilot.plugins", List, Gone(MIXER)),
     F("values.pilot.cni.enabled", Bool, Used),
     F("values.pilot.cni.chained", Bool, Moved("values.cni.chained")),
@@ -193,7 +201,7 @@ pub const FIELDS: &[F] = &[
     F("values.istiodRemote", Object, Gone(REMOTE)),
     F(
         "values.sidecarInjectorWebhookAnnotations",
-        Labels,
+        Annotations,
         Moved("values.pilot.sidecarInjectorWebhookAnnotations"),
     ),
     F("values.cni.enabled", Bool, Moved("components.cni.enabled")),
@@ -212,13 +220,13 @@ pub const FIELDS: &[F] = &[
         Gone("the agent's log has what the plugin does, see values.cni.logging.level"),
     ),
     F("values.cni.logging.level", Word(Form::Levels), Used),
-    F("values.cni.cniBinDir", Text, Used),
-    F("values.cni.cniConfDir", Text, Used),
-    F("values.cni.cniConfFileName", Text, Used),
+    F("values.cni.cniBinDir", Word(Form::Folder), Used),
+    F("values.cni.cniConfDir", Word(Form::Folder), Used),
+    F("values.cni.cniConfFileName", Word(Form::FileName), Used),
     F("values.cni.cniNetnsDir", Text, Gone(ENTERED)),
     F("values.cni.istioOwnedCNIConfig", Bool, Refused(CHAIN)),
     F("values.cni.istioOwnedCNIConfigFileName", Text, Gone(CHAIN)),
-    F("values.cni.excludeNamespaces", Texts, Used),
+    F("values.cni.excludeNamespaces", Words(Form::Label), Used),
     F(
         "values.cni.affinity",
         Schema("io.k8s.api.core.v1.Affinity"),
@@ -226,7 +234,7 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.cni.tolerations", Schemas(TOLERATION), Moved("components.cni.k8s.tolerations")),
     F("values.cni.nodeSelector", Labels, Moved("components.cni.k8s.nodeSelector")),
-    F("values.cni.podAnnotations", Labels, Moved("components.cni.k8s.podAnnotations")),
+    F("values.cni.podAnnotations", Annotations, Moved("components.cni.k8s.podAnnotations")),
     F("values.cni.resources", Schema(RESOURCES), Moved("components.cni.k8s.resources")),
     F("values.cni.podLabels", Labels, Used),
     F("values.cni.daemonSetLabels", Labels, Used),
@@ -253,8 +261,8 @@ pub const FIELDS: &[F] = &[
     F("values.cni.repair.repairPods", Bool, Used),
     F("values.cni.repair.deletePods", Bool, Used),
     F("values.cni.repair.labelPods", Bool, Used),
-    F("values.cni.repair.initContainerName", Text, Used),
-    F("values.cni.repair.brokenPodLabelKey", Text, Used),
+    F("values.cni.repair.initContainerName", Word(Form::Label), Used),
+    F("values.cni.repair.brokenPodLabelKey", Word(Form::Key), Used),
     F("values.cni.repair.brokenPodLabelValue", Scalar, Used),
     F("values.cni.repair.hub", Text, Gone(REPAIRS)),
     F("values.cni.repair.tag", Tag, Gone(REPAIRS)),
@@ -278,7 +286,7 @@ pub const FIELDS: &[F] = &[
     F("values.ztunnel", Object, Gone(NO_AMBIENT)),
     F("values.sidecarInjectorWebhook.enableNamespacesByDefault", Bool, Used),
     F("values.sidecarInjectorWebhook.rewriteAppHTTPProbe", Bool, Used),
-    F("values.sidecarInjectorWebhook.injectLabel", Text, Used),
+    F("values.sidecarInjectorWebhook.injectLabel", Word(Form::Key), Used),
     F("values.sidecarInjectorWebhook.objectSelector.enabled", Bool, Used),
     F("values.sidecarInjectorWebhook.objectSelector.autoInject", Bool, Used),
     F(
@@ -288,12 +296,12 @@ pub const FIELDS: &[F] = &[
     ),
     F("values.sidecarInjectorWebhook.neverInjectSelector", Schemas(SELECTOR), Used),
     F("values.sidecarInjectorWebhook.alwaysInjectSelector", Schemas(SELECTOR), Used),
-    F("values.sidecarInjectorWebhook.injectedAnnotations", Labels, Used),
+    F("values.sidecarInjectorWebhook.injectedAnnotations", Annotations, Used),
     F("values.sidecarInjectorWebhook.reinvocationPolicy", OneOf(&["Never", "IfNeeded"]), Used),
-    F("values.sidecarInjectorWebhook.injectionURL", Text, Used),
-    F("values.sidecarInjectorWebhook.injectionPath", Text, Used),
-    F("values.sidecarInjectorWebhook.caBundle", Text, Used),
-    F("values.sidecarInjectorWebhook.templates", Labels, Used),
+    F("values.sidecarInjectorWebhook.injectionURL", Word(Form::Https), Used),
+    F("values.sidecarInjectorWebhook.injectionPath", Word(Form::CallPath), Used),
+    F("values.sidecarInjectorWebhook.caBundle", Word(Form::Base64), Used),
+    F("values.sidecarInjectorWebhook.templates", Named, Used),
     F("values.sidecarInjectorWebhook.defaultTemplates", Texts, Used),
     F("values.sidecarInjectorWebhook.aliases", Object, Used),
     F(
@@ -318,7 +326,7 @@ pub const FIELDS: &[F] = &[
     F("values.sidecarInjectorWebhook.resources", Schema(RESOURCES), Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.nodeSelector", Labels, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.tolerations", Schemas(TOLERATION), Gone(INJECTOR)),
-    F("values.sidecarInjectorWebhook.podAnnotations", Labels, Gone(INJECTOR)),
+    F("values.sidecarInjectorWebhook.podAnnotations", Annotations, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.podAntiAffinityLabelSelector", List, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.podAntiAffinityTermLabelSelector", List, Gone(INJECTOR)),
     F("values.sidecarInjectorWebhook.rollingMaxSurge", IntOrText, Gone(INJECTOR)),

@@ -166,7 +166,7 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
     }
     match wanted {
         Type::Bool => vec![json!(true), json!(false)],
-        Type::Int | Type::Number => vec![json!(3)],
+        Type::Int | Type::Port | Type::Number => vec![json!(3)],
         Type::IntOrText => vec![json!("3%")],
         Type::Word(Form::ProxyLevel) => vec![json!("debug")],
         Type::Word(Form::Levels) => vec![json!("debug")],
@@ -176,7 +176,9 @@ fn samples(path: &str, wanted: Type) -> Vec<Value> {
         Type::Text | Type::Word(_) | Type::Scalar | Type::Tag | Type::Any => vec![json!("sample")],
         Type::OneOf(names) => names.iter().map(|name| json!(name)).collect(),
         Type::Texts | Type::Words(_) => vec![json!(["sample"])],
-        Type::Labels | Type::Environment | Type::Object => vec![json!({"sample": "x"})],
+        Type::Labels | Type::Annotations | Type::Named | Type::Environment | Type::Object => {
+            vec![json!({"sample": "x"})]
+        }
         Type::Schemas(name) if name.ends_with(".Toleration") => {
             vec![json!([{"operator": "Exists"}])]
         }

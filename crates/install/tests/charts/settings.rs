@@ -293,6 +293,25 @@ fn a_variable_has_one_value_whoever_else_has_it() {
 }
 
 #[test]
+fn a_variable_from_elsewhere_takes_the_place_of_the_charts() {
+    let from = |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "one", "key": "two"}}});
+    let sources = json!([from("TOKEN_AUDIENCES"), from("CLUSTER_ID"), from("OWN")]);
+    let pilot = json!({"envVarFrom": sources, "env": {"OWN": "1"}});
+    let spec = json!({"profile": "minimal", "values": {"pilot": pilot}});
+    check(&istiod(pilot, spec));
+    let sources = json!([from("ISTIO_META_NETWORK"), from("POD_NAME"), from("OWN")]);
+    let values = json!({"envVarFrom": sources, "env": {"OWN": "1"}, "networkGateway": "west"});
+    let objects = made(&gateway("edge", "gateways", values, json!({})));
+    let container = &of(&objects, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let all = container["env"].as_array().unwrap();
+    let own = json!({"name": "OWN", "value": "1"});
+    for expected in [from("ISTIO_META_NETWORK"), from("POD_NAME"), own] {
+        let found: Vec<&Value> = all.iter().filter(|one| one["name"] == expected["name"]).collect();
+        assert_eq!(found, [&expected]);
+    }
+}
+
+#[test]
 fn definitions_can_be_left_out() {
     let excluded = json!({"excludedCRDs": ["wasmplugins.extensions.istio.io"]});
     let spec = json!({"profile": "minimal", "values": {"base": excluded}});

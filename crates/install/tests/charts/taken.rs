@@ -95,6 +95,32 @@ fn a_copy_of_istios_whole_values_is_taken_and_what_stands_above_it_counts() {
     }
 }
 
+#[test]
+fn one_file_for_all_charts_is_taken_and_what_is_another_charts_is_said() {
+    let values = json!({
+        "global": {"tag": "v1"}, "pilot": {"autoscaleMin": 2}, "service": {"type": "ClusterIP"},
+        "cni": {"cniBinDir": "/bin"}, "cniBinDir": "/bin", "meshConfig": {"accessLogFile": "/dev/stdout"},
+        "sidecarInjectorWebhook": {"injectLabel": "mesh"},
+    });
+    for (chart, own) in [
+        ("base", &["global.tag", "pilot", "service", "cni", "cniBinDir", "meshConfig"][..]),
+        ("istiod", &["service", "cni.cniBinDir", "cniBinDir"]),
+        ("cni", &["pilot", "service", "meshConfig"]),
+    ] {
+        let output = made(&case(chart, values.clone()));
+        assert!(
+            said(&output).is_superset(&own.iter().map(|one| (*one).to_owned()).collect()),
+            "{output}"
+        );
+        let word = "# service: it has no effect here: it is a value of the chart gateway";
+        assert!(output.contains(word), "{chart}");
+    }
+    // Istio's has no names of others, either.
+    let refused = helm(&case("gateway", values), &[]);
+    let refusal = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && refusal.contains("'sidecarInjectorWebhook'"), "{refusal}");
+}
+
 /// The chart with one more template, which shows the notes: `helm template` leaves them out.
 fn notes(case: &Case) -> String {
     let folder = super::tempdir().join(case.chart);
@@ -183,7 +209,7 @@ fn values_that_no_cluster_would_take_are_refused_by_their_place() {
         ),
         ("istiod", "pilot.tolerations[0].kee=x", "/pilot/tolerations/0"),
         ("istiod", "rollingMaxSurge=most", "/rollingMaxSurge"),
-        ("istiod", "revision=Canary", "/revision"),
+        ("istiod", "revision=Canary", "revision: \"Canary\" is no name"),
         ("istiod", "autoscaleMin=9", "autoscaleMax"),
         ("istiod", "profile=ambient", "profile is ambient"),
         ("istiod", "istiodRemote.enabled=true", "istiodRemote.enabled"),

@@ -1,0 +1,112 @@
+
+{{- /* What is wrong with texts that have a form. In: the root, trees of values. */ -}}
+{{- define "CHART.forms" -}}
+{{- $trees := index . 1 -}}
+{{- range $form := (index . 0).Files.Get "files/forms.yaml" | fromYamlArray -}}
+{{- range $value := $trees -}}
+{{- range splitList "." $form.path -}}
+{{- if not (kindIs "map" $value) -}}{{- $value = dict -}}
+{{- else if hasKey $value . -}}{{- $value = get $value . -}}
+{{- else -}}{{- $value = dict -}}{{- end -}}
+{{- end -}}
+{{- range $text := ternary $value (list $value) (kindIs "slice" $value) -}}
+{{- if kindIs "string" $text -}}
+{{- $isForbidden := and $form.not (regexMatch ($form.not | default "") $text) -}}
+{{- if or $isForbidden (not (regexMatch $form.pattern $text)) (gt (len $text) (int ($form.longest | default 65536))) }}
+{{ $form.path }}: {{ printf $form.message $text }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Refuses bounds of an autoscaler that do not go together. In: the name of the lower one, its value, the same of the upper one. */ -}}
+{{- define "CHART.bounds" -}}
+{{- range list (list (index . 0) (index . 1)) (list (index . 2) (index . 3)) -}}
+{{- if eq (toString (index . 1)) "0" -}}{{- fail (printf "%s is 0: it is at least 1" (index . 0)) -}}{{- end -}}
+{{- end -}}
+{{- if and (index . 1) (index . 3) -}}{{- if gt (int (index . 1)) (int (index . 3)) -}}
+{{- fail (printf "%s is %v and %s is %v: it is at least as much" (index . 0) (index . 1) (index . 2) (index . 3)) -}}
+{{- end -}}{{- end -}}
+{{- end -}}
+
+{{- /* Refuses an update that replaces no pod. In: the same of the two shares. */ -}}
+{{- define "CHART.shares" -}}
+{{- if and (has (toString (index . 1)) (list "0" "0%")) (has (toString (index . 3)) (list "0" "0%")) -}}
+{{- fail (printf "%s and %s are both 0: no pod could be replaced, set one of them" (index . 0) (index . 2)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* How much a quantity is. */ -}}
+{{- define "CHART.amount" -}}
+{{- $text := toString . -}}
+{{- $number := regexFind "^[+]?[0-9.]+([eE][+-]?[0-9]+)?" $text -}}
+{{- $units := dict "n" 1e-9 "u" 1e-6 "m" 1e-3 "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0
+  "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0 -}}
+{{- mulf (float64 $number) (get $units (trimPrefix $number $text)) -}}
+{{- end -}}
+
+{{- /* Refuses a request above its limit. In: the name of a container's resources, and those. */ -}}
+{{- define "CHART.resources" -}}
+{{- $name := index . 0 -}}
+{{- $resources := index . 1 | default dict -}}
+{{- range $of, $request := $resources.requests -}}
+{{- $limit := get ($resources.limits | default dict) $of -}}
+{{- if not (or (kindIs "invalid" $request) (kindIs "invalid" $limit) (eq (toString $limit) "")) -}}
+{{- if gt (include "CHART.amount" $request | float64) (mulf 1.000000000001 (include "CHART.amount" $limit | float64)) -}}
+{{- fail (printf "%s.requests.%s is %v, which is more than the limit, %v: raise %s.limits.%s" $name $of $request $limit $name $of) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Refuses a name that is there twice. In: the name of a list, the list, names that are taken. */ -}}
+{{- define "CHART.once" -}}
+{{- $list := index . 0 -}}
+{{- $taken := index . 2 -}}
+{{- range index . 1 -}}
+{{- if has .name $taken -}}{{- fail (printf "%s: the name %v is there twice, or is the chart's own: take another" $list .name) -}}{{- end -}}
+{{- $taken = append $taken .name -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Refuses mounts of volumes that there are not, and two at one place. In: the name of a list, the list, volumes' names, places that are taken. */ -}}
+{{- define "CHART.mounts" -}}
+{{- $list := index . 0 -}}
+{{- $volumes := index . 2 -}}
+{{- $taken := index . 3 -}}
+{{- range index . 1 -}}
+{{- if not (has .name $volumes) -}}{{- fail (printf "%s: there is no volume %s in the pod: add it to volumes" $list .name) -}}{{- end -}}
+{{- if has .mountPath $taken -}}{{- fail (printf "%s: something else is mounted at %s already: take another place" $list .mountPath) -}}{{- end -}}
+{{- $taken = append $taken .mountPath -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Refuses volumes and containers that do not go together. In: how names of values begin, the values, the chart's own volumes, mounts and containers. */ -}}
+{{- define "CHART.pod" -}}
+{{- $prefix := index . 0 -}}
+{{- $values := index . 1 -}}
+{{- $volumes := index . 2 -}}
+{{- include "CHART.once" (list (printf "%svolumes" $prefix) $values.volumes $volumes) -}}
+{{- range $values.volumes -}}{{- $volumes = append $volumes .name -}}{{- end -}}
+{{- include "CHART.mounts" (list (printf "%svolumeMounts" $prefix) $values.volumeMounts $volumes (index . 3)) -}}
+{{- include "CHART.resources" (list (printf "%sresources" $prefix) $values.resources) -}}
+{{- include "CHART.once" (list (printf "%sinitContainers" $prefix) $values.initContainers list) -}}
+{{- include "CHART.once" (list (printf "%sadditionalContainers" $prefix) $values.additionalContainers (index . 4)) -}}
+{{- range $list := list "initContainers" "additionalContainers" -}}
+{{- range get $values $list | default list -}}
+{{- $name := printf "%s%s: %s" $prefix $list .name -}}
+{{- include "CHART.mounts" (list (printf "%s.volumeMounts" $name) .volumeMounts $volumes list) -}}
+{{- include "CHART.resources" (list (printf "%s.resources" $name) .resources) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Variables that the user names, which take the place of the chart's. */ -}}
+{{- define "CHART.variables" -}}
+{{- $names := dict -}}
+{{- range $name, $_ := .ValuesOWN.env -}}{{- $_ := set $names $name true -}}{{- end -}}
+{{- range .ValuesOWN.envVarFrom -}}{{- $_ := set $names .name true -}}{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
