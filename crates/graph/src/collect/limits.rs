@@ -99,24 +99,24 @@ fn a_report_in_parts_says_at_its_end_what_is_open() {
 }
 
 #[test]
-fn a_report_without_end_keeps_nothing_that_found_no_room_and_counts_nothing_below_nothing() {
-    let traffic = Traffic::new(100 << 10);
-    let (one, other) = (Stream::new(traffic.clone(), ""), Stream::new(traffic.clone(), ""));
-    one.metrics(vec![standing("w0", 5.0)]);
-    one.metrics(vec![standing("w1", 5.0), more()]);
-    assert!(one.ways().unnamed.as_ref().is_some_and(|unnamed| unnamed.len() == 1));
-    // What others tell leaves no room for what was there before.
-    for round in 1..200 {
-        let all = round * 1000..round * 1000 + 90;
-        other.metrics(vec![family(Metric::TcpOpened, all.clone(), 1.0)]);
-        other.metrics(vec![family(Metric::TcpClosed, all, 1.0)]);
-    }
-    one.metrics(vec![standing("w0", 5.0), more()]);
-    assert!(one.ways().unnamed.as_ref().is_some_and(HashMap::is_empty));
-    drop(other);
-    assert_eq!(active(&traffic), one.ways().open.values().map(|open| open.count).sum::<i64>());
-    drop(one);
-    assert_eq!(active(&traffic), 0);
+fn a_report_without_end_keeps_nothing_that_had_to_make_room_and_counts_nothing_below_nothing() {
+    const START: u64 = 1_800_000_000;
+    let traffic = at(START, 100 << 10);
+    let [endless, busy] = [(); 2].map(|()| Stream::new(traffic.clone(), ""));
+    endless.metrics(vec![family(Metric::TcpOpened, 0..90, 1.0)]);
+    endless.metrics(vec![standing("w0", 1.0), more()]);
+    let unnamed = || endless.ways().unnamed.as_ref().map(HashMap::len);
+    assert_eq!(unnamed(), Some(89));
+    traffic.now().advance(START + 2 * 3600);
+    busy.metrics(vec![family(Metric::TcpOpened, 1000..1080, 1.0)]);
+    endless.metrics(vec![more()]);
+    assert_eq!(unnamed(), Some(0));
+    // What is not known any more begins anew, and ends so.
+    endless.metrics(vec![standing("w0", 1.0), standing("w1", 1.0), more()]);
+    let known: i64 = endless.ways().open.values().map(|open| open.count).sum();
+    assert_eq!(active(&traffic), 80 + known);
+    drop(endless);
+    assert_eq!(active(&traffic), 80);
 }
 
 #[test]
