@@ -73,7 +73,7 @@ impl Kind {
 }
 
 /// How a version such as `v1`, `v1beta1` or `v1alpha3` compares with others.
-fn priority(version: &str) -> (u8, u32, u32) {
+pub fn priority(version: &str) -> (u8, u32, u32) {
     let numbers = version.strip_prefix('v').unwrap_or(version);
     let unstable = ["alpha", "beta"].into_iter().zip(0..).find_map(|(stage, rank)| {
         let (major, minor) = numbers.split_once(stage)?;

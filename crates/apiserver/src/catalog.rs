@@ -1,9 +1,10 @@
 //! What is served: in, names out of a URL or an object; out, the kind from the one table of kinds.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use lateen_api::kinds::{self, KINDS, Kind, by_kind};
+use lateen_api::kinds::{self, KINDS, Kind, by_kind, priority};
 
 use crate::store::Key;
 
@@ -66,7 +67,7 @@ pub fn namespace_kind() -> &'static Kind {
 /// Resources of one version.
 pub type Version = (&'static str, Vec<&'static Kind>);
 
-/// Every group with its versions and their resources, in the table's order.
+/// Every group, in the table's order, with its versions and their resources: the version that Kubernetes prefers is first.
 pub fn groups() -> Vec<(&'static str, Vec<Version>)> {
     let mut groups: Vec<(&'static str, Vec<Version>)> = Vec::new();
     for kind in KINDS {
@@ -82,5 +83,24 @@ pub fn groups() -> Vec<(&'static str, Vec<Version>)> {
             }
         }
     }
+    for (_, versions) in &mut groups {
+        versions.sort_by_key(|(version, _)| Reverse(priority(version)));
+    }
     groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::groups;
+
+    #[test]
+    fn stable_versions_come_before_others() {
+        let versions = |group: &str| -> Vec<&str> {
+            let all = groups();
+            let (_, versions) = all.iter().find(|(name, _)| *name == group).unwrap();
+            versions.iter().map(|(version, _)| *version).collect()
+        };
+        assert_eq!(versions("telemetry.istio.io"), ["v1", "v1alpha1"]);
+        assert_eq!(versions("networking.istio.io"), ["v1", "v1beta1", "v1alpha3"]);
+    }
 }

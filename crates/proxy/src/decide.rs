@@ -9,6 +9,7 @@ use lateen_routing::endpoints::Pick;
 use lateen_routing::{
     Connection, Discovery, FilterChain, FirstBytes, TcpProxy, Terminal, Transport,
 };
+use lateen_telemetry::entry::NO_ANSWER;
 
 use crate::config::{Cluster, ClusterEntry, Config, HostLive, Listener};
 use crate::error::{DataError, Kind};
@@ -174,9 +175,9 @@ impl<'a> Question<'a> {
                 return Err(Decision::Ask(Demand::Cluster(name.clone())));
             }
             Some(Cluster::Present(_)) => {
-                format!("the endpoints of cluster {name} are not known yet")
+                format!("the endpoints of cluster {name} are not known: {NO_ANSWER}")
             }
-            None => format!("cluster {name} is not known: no answer from the control plane"),
+            None => format!("cluster {name} is not known: {NO_ANSWER}"),
         };
         Err(refused(Some(name), Kind::NoCluster, cause))
     }

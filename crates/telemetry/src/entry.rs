@@ -25,6 +25,9 @@ pub const ORIGIN: &str = "istio";
 pub const CLUSTER_ORIGIN: &str = "istio.cluster";
 pub const ENDPOINT_ORIGIN: &str = "istio.endpoint";
 
+/// How the reason ends why a connection was closed for which the control plane was asked, and did not answer in time.
+pub const NO_ANSWER: &str = "no answer from the control plane";
+
 /// The entry of a record, as Envoy sends it.
 pub fn entry(record: &AccessRecord) -> TcpAccessLogEntry {
     let properties = ConnectionProperties {

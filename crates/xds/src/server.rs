@@ -159,7 +159,7 @@ pub struct Limits {
     pub names: usize,
     /// Bytes of one request.
     pub request_bytes: usize,
-    /// Responses of all streams that are made at once; what else the process does has the other processors.
+    /// Responses of all streams that are made at once, of those that were asked for and of those that were not; what else the process does has the other processors.
     pub made_at_once: usize,
 }
 

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use lateen_control::known::{Known, Portless};
 use lateen_telemetry::Flag;
+use lateen_telemetry::entry::NO_ANSWER;
 use lateen_telemetry::labels::Reporter;
 
 use crate::connection::{Connection, Object};
@@ -83,10 +84,7 @@ impl<'c> Case<'c> {
         let (summary, remedy) = match self.flag {
             Flag::NoRouteFound => self.nowhere(),
             Flag::NoHealthyUpstream if cluster == BLACK_HOLE => self.nowhere(),
-            Flag::NoClusterFound => (
-                format!("the route leads to {cluster}, which the proxy does not know"),
-                "check that the Service, its port and the DestinationRule's subset exist".to_owned(),
-            ),
+            Flag::NoClusterFound => self.unknown(),
             Flag::NoHealthyUpstream => self.empty(),
             Flag::UpstreamConnectionFailure | Flag::UpstreamRetryLimitExceeded => self.unreachable(),
             Flag::UpstreamOverflow => (
@@ -113,6 +111,23 @@ impl<'c> Case<'c> {
             ),
         };
         Words { summary, remedy }
+    }
+
+    /// A cluster that is not there, or not yet.
+    fn unknown(&self) -> (String, String) {
+        let Connection { cluster, reason, .. } = self.connection;
+        let remedy = match reason.ends_with(NO_ANSWER) {
+            true => {
+                "nothing is wrong with the route: look whether the control plane was away or busy at that time (its log \
+                 tells of slow pushes, pilot_proxy_convergence_time how long they took)"
+            }
+            false => "check that the Service, its port and the DestinationRule's subset exist",
+        };
+        let summary = match reason.as_str() {
+            "" => format!("the route leads to {cluster}, which the proxy does not know"),
+            reason => reason.to_owned(),
+        };
+        (summary, remedy.to_owned())
     }
 
     /// No route, or one to nowhere.

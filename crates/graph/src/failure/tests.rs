@@ -1,6 +1,7 @@
 //! What is said of connections that failed.
 
 use lateen_telemetry::Flag;
+use lateen_telemetry::entry::NO_ANSWER;
 use lateen_telemetry::labels::Reporter;
 
 use super::{Failure, TELLING};
@@ -143,6 +144,23 @@ fn what_leads_nowhere_is_told_with_where_it_was_to_go_and_why() {
     let failure = failure(&at_server, &lost(Flag::NoRouteFound, "", "closed")).unwrap();
     assert_eq!(&*failure.target, "workload/shop/server");
     assert!(failure.remedy.unwrap().contains("declares"));
+}
+
+#[test]
+fn a_cluster_that_came_too_late_is_told_from_one_that_is_not_there() {
+    let cluster = "outbound|80||late.example.com";
+    let words = |reason: &str| {
+        let found = failure(&key(), &lost(Flag::NoClusterFound, cluster, reason)).unwrap();
+        (found.summary, found.remedy.unwrap_or_default())
+    };
+    let late = format!("cluster {cluster} is not known: {NO_ANSWER}");
+    let (summary, remedy) = words(&late);
+    assert_eq!(summary, late);
+    assert!(remedy.starts_with("nothing is wrong with the route"), "{remedy}");
+    let gone = format!("cluster {cluster} does not exist");
+    let (summary, remedy) = words(&gone);
+    assert_eq!(summary, gone);
+    assert!(remedy.starts_with("check that the Service"), "{remedy}");
 }
 
 #[test]

@@ -6,18 +6,37 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// So many pieces of work at once, of all streams; the others wait in the order in which they came.
+/// So many pieces of work at once of either kind, of all streams; the others wait in the order in which they came.
 #[derive(Clone)]
-pub(super) struct Aside(Arc<Semaphore>);
+pub(super) struct Aside {
+    asked: Arc<Semaphore>,
+    pushed: Arc<Semaphore>,
+}
+
+/// What work is for. A connection may wait for what is asked for: it does not wait for what others are told of a change.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Work {
+    Asked,
+    Pushed,
+}
 
 impl Aside {
     pub fn new(at_once: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_once.max(1))))
+        let [asked, pushed] = [(); 2].map(|()| Arc::new(Semaphore::new(at_once.max(1))));
+        Self { asked, pushed }
     }
 
     /// Work that has begun goes on to its end, whether or not somebody waits for it still.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let turn = self.0.clone().acquire_owned().await.expect("turns are never over");
+    pub async fn run<T: Send + 'static>(
+        &self,
+        kind: Work,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let turns = match kind {
+            Work::Asked => &self.asked,
+            Work::Pushed => &self.pushed,
+        };
+        let turn = turns.clone().acquire_owned().await.expect("turns are never over");
         let done = spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -51,11 +70,17 @@ mod tests {
                 begun.send(1).unwrap();
                 held.recv_timeout(Duration::from_secs(30)).unwrap();
             };
-            tokio::spawn(async move { aside.run(work).await })
+            tokio::spawn(async move { aside.run(Work::Pushed, work).await })
         };
         assert_eq!(begins.recv().await, Some(1));
-        let second = tokio::spawn(async move { aside.run(move || begun.send(2)).await });
-        tokio::task::yield_now().await;
+        let later = |kind, number| {
+            let (aside, begun) = (aside.clone(), begun.clone());
+            tokio::spawn(async move { aside.run(kind, move || begun.send(number)).await })
+        };
+        let second = later(Work::Pushed, 2);
+        let third = later(Work::Asked, 3);
+        third.await.unwrap().unwrap();
+        assert_eq!(begins.recv().await, Some(3), "who asks waits for no push");
         assert!(begins.is_empty());
         release.send(()).unwrap();
         first.await.unwrap();

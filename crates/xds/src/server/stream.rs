@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::aside::Aside;
+use super::aside::{Aside, Work};
 use super::delivery::Delivery;
 use super::peer::{Peer, Refusal};
 use super::slots::Slot;
@@ -184,7 +184,7 @@ where
             Event::Rejected { kind, delivery, blamed, message } => {
                 let session = session.clone();
                 let heard = move || session.rejected(kind, &delivery, &blamed, &message);
-                let again = self.stream.aside.run(heard).await;
+                let again = self.stream.aside.run(Work::Pushed, heard).await;
                 self.retries.retain(|(_, have)| *have != kind);
                 self.retries.extend(again.map(|after: Duration| (Instant::now() + after, kind)));
             }
@@ -200,7 +200,7 @@ where
 
     /// What was just asked for; a changed cluster brings its endpoints along.
     async fn answer(&mut self, kind: ResourceType) {
-        let made = self.make(move |machine, session| {
+        let made = self.make(Work::Asked, move |machine, session| {
             let view = session.view();
             let mut kinds = vec![kind];
             if kind == ResourceType::Cluster && machine.kinds().contains(&ResourceType::Endpoint) {
@@ -219,7 +219,7 @@ where
     }
 
     async fn push(&mut self) {
-        let made = self.make(|machine, session| {
+        let made = self.make(Work::Pushed, |machine, session| {
             let made = machine.push(&*session.view());
             for (kind, _, delivery) in &made {
                 session.made(*kind, delivery, true);
@@ -232,11 +232,13 @@ where
     /// Makes responses in their turn; the view is taken then, so that what has changed meanwhile is in it.
     async fn make(
         &mut self,
+        kind: Work,
         work: impl FnOnce(&mut M, &dyn Session) -> Vec<Outgoing<M>> + Send + 'static,
     ) {
         let Some(open) = &self.open else { return };
         let (machine, session) = (self.stream.machine.clone(), open.session.clone());
-        let made = self.stream.aside.run(move || work(&mut locked(&machine), &*session)).await;
+        let made =
+            self.stream.aside.run(kind, move || work(&mut locked(&machine), &*session)).await;
         self.outbox.extend(made);
     }
 
