@@ -20,6 +20,7 @@ use lateen_api::kinds::{Kind, by_kind};
 use lateen_install::Plan;
 use lateen_kube::Client;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::manifest::{ClusterArgs, InputArgs, Releases, all_live, foreign, rendered};
@@ -31,6 +32,9 @@ use objects::{Image, LABEL};
 use ssh::{HOW, Question};
 
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How many nodes are checked over ssh at a time.
+const AT_ONCE: usize = 16;
 
 /// Check every node of a cluster before an installation
 #[derive(Debug, Args)]
@@ -54,7 +58,7 @@ pub struct PrecheckCommand {
     /// Tell what this machine has; asked of each of the nodes
     #[arg(long, hide = true)]
     facts: bool,
-    /// How many seconds the nodes have
+    /// How many seconds the nodes have; over ssh, each of them
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     within: u64,
     /// How the result is printed
@@ -81,7 +85,6 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// All nodes at once.
 async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
     let wanted = rendered(&args.input.plan()?)?;
     let mut pull = args.pull.clone();
@@ -92,8 +95,19 @@ async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
     let (claims, within) = (claims::wanted(&wanted), Duration::from_secs(args.within));
     let question = Question { pull, claims, within };
     let checks = args.nodes.iter().map(|node| ssh::node(node, &question));
-    let found = futures::future::try_join_all(checks).await?;
-    Ok(found.into_iter().flatten().collect())
+    Ok(some_at_once(checks).await?.into_iter().flatten().collect())
+}
+
+/// All of them in their order, a few at a time: each check sends the whole binary, and has some files open.
+async fn some_at_once<T>(
+    checks: impl Iterator<Item = impl Future<Output = Result<T>>>,
+) -> Result<Vec<T>> {
+    let free = Semaphore::new(AT_ONCE);
+    let in_turn = checks.map(|check| async {
+        let _place = free.acquire().await?;
+        check.await
+    });
+    futures::future::try_join_all(in_turn).await
 }
 
 /// What is wrong with a cluster, and how many nodes it has for pods.
@@ -253,12 +267,33 @@ fn report(findings: &[Finding], nodes: usize, output: Output) {
 mod tests {
     use clap::Parser;
 
-    use super::PrecheckCommand;
+    use super::{AT_ONCE, PrecheckCommand, some_at_once};
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
         _command: PrecheckCommand,
+    }
+
+    #[tokio::test]
+    async fn a_few_checks_at_a_time_end_in_their_order() {
+        let running = std::cell::Cell::new(0);
+        let check = |number: usize| {
+            let running = &running;
+            async move {
+                running.set(running.get() + 1);
+                assert!(running.get() <= AT_ONCE);
+                // The first ones end last.
+                for _ in number..2 * AT_ONCE {
+                    tokio::task::yield_now().await;
+                }
+                running.set(running.get() - 1);
+                Ok(number)
+            }
+        };
+        let all = 0..2 * AT_ONCE;
+        let found = some_at_once(all.clone().map(check)).await.unwrap();
+        assert_eq!(found, all.collect::<Vec<_>>());
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn a_node_over_a_real_ssh_is_judged_by_what_it_has() {
         let node = Machine::boot(&network, "n1", "10.99.0.11/24")?;
         let run = |args: &[&str]| -> Ended {
             let mut command = Command::new(&lateen);
-            command.args(["precheck", "--nodes"]).args(args).env("PATH", &path);
+            command.args(["precheck", "--within", "50", "--nodes"]).args(args).env("PATH", &path);
             let mut process = Process::spawn("lateen precheck", &mut command)?;
             let code = process.exit_code(SOON)?;
             Ok((code, process.stdout() + &process.stderr()))
@@ -141,5 +141,8 @@ fn versions_and_ports(node: &Machine, folder: &Path, run: &dyn Fn(&[&str]) -> En
         ensure!(line.is_some_and(|line| line.contains(address)), "{output}");
     }
     ensure!(output.matches("is taken by").count() == 2, "{output}");
+    node.sh("chmod o+w /opt/bin/kubelet")?;
+    let (_, output) = run(&["n1"])?;
+    ensure!(output.contains("no kubelet is found"), "root starts what anybody can write: {output}");
     Ok(())
 }

@@ -55,7 +55,7 @@ pub fn set(text: &str, host: &Host, wanted: Trust) -> Result<Option<String>, Err
 pub fn trust(text: &str, host: &Host) -> Result<Trust, Error> {
     let document = parse(text, host)?;
     let insecure = skips(&document, host) || names_plain(&document, host);
-    Ok(match (insecure, of(&document, host, "ca").next()) {
+    Ok(match (insecure, setting(&document, host, "ca").next()) {
         (true, _) => Trust::Insecure,
         (false, Some(_)) => Trust::Authority,
         (false, None) => Trust::System,
@@ -68,11 +68,15 @@ pub fn takes_any(text: &str, host: &Host) -> Result<bool, Error> {
 }
 
 fn skips(document: &DocumentMut, host: &Host) -> bool {
-    of(document, host, "skip_verify").any(|skip| skip.as_bool() == Some(true))
+    setting(document, host, "skip_verify").any(|skip| skip.as_bool() == Some(true))
 }
 
 /// A setting of the registry over TLS, as a host and as the server, if that is the registry.
-fn of<'a>(document: &'a DocumentMut, host: &Host, key: &str) -> impl Iterator<Item = &'a Item> {
+fn setting<'a>(
+    document: &'a DocumentMut,
+    host: &Host,
+    key: &str,
+) -> impl Iterator<Item = &'a Item> {
     let of_host = toml::get(document, &[HOST, &secure(host), key]);
     let of_server = toml::get(document, &[key]).filter(|_| is_server(document, host));
     of_host.into_iter().chain(of_server)
@@ -88,7 +92,8 @@ pub fn goes_on_unchecked(text: &str, host: &Host) -> Result<bool, Error> {
     let document = parse(text, host)?;
     let has = |path: &[&str]| toml::get(&document, path).is_some();
     let is_checked = has(&[HOST, &secure(host), "ca"]);
-    Ok(is_checked && is_server(&document, host) && !has(&["ca"]) && !has(&["skip_verify"]))
+    let skips = toml::get(&document, &["skip_verify"]).and_then(Item::as_bool) == Some(true);
+    Ok(is_checked && is_server(&document, host) && !has(&["ca"]) && !skips)
 }
 
 /// What is edited or read here has to be what containerd takes.

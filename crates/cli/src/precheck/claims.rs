@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::facts::Facts;
-use super::judge::{Finding, is_linux};
+use super::judge::{Finding, is_linux, items, text};
 use super::sockets::Socket;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +63,6 @@ impl fmt::Display for Claim {
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
-}
-
-fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
-}
-
 /// The kind is an argument, as objects of a list have none.
 fn title(kind: &str, object: &Value) -> String {
     let metadata = &object["metadata"];
@@ -120,7 +112,7 @@ fn of_service(service: &Value) -> Vec<Claim> {
 /// What each pod of a workload is to have. One in its node's network listens where Services lead to it, too.
 fn of_workload(object: &Value, objects: &[Value]) -> Vec<Claim> {
     let (template, who) = (&object["spec"]["template"], title(text(object, "kind"), object));
-    let mut found = of_pod(&template["spec"], &who);
+    let mut found = ports_of_pod(&template["spec"], &who);
     if template["spec"]["hostNetwork"] != true {
         return found;
     }
@@ -147,7 +139,7 @@ fn of_workload(object: &Value, objects: &[Value]) -> Vec<Claim> {
 }
 
 /// What a pod has on its node.
-fn of_pod(spec: &Value, who: &str) -> Vec<Claim> {
+fn ports_of_pod(spec: &Value, who: &str) -> Vec<Claim> {
     let in_network = spec["hostNetwork"] == true;
     let stays = |container: &&Value| container["restartPolicy"] == "Always";
     let sidecars = items(spec, "initContainers").iter().filter(stays);
@@ -169,8 +161,33 @@ fn of_pod(spec: &Value, who: &str) -> Vec<Claim> {
 
 fn selects_nodes(spec: &Value) -> bool {
     let selector = spec["nodeSelector"].as_object();
-    selector.is_some_and(|selector| !selector.is_empty())
-        || spec["affinity"]["nodeAffinity"].is_object()
+    selector.is_some_and(|selector| !selector.is_empty()) || has_affinity(spec)
+}
+
+/// Whether it has to be on nodes of a kind that its labels alone do not tell.
+fn has_affinity(spec: &Value) -> bool {
+    spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].is_object()
+}
+
+/// Whether a node keeps a pod away. Taints of Kubernetes' own are there for as long as the node is not well.
+fn repels(node: &Value, spec: &Value) -> bool {
+    let counts = |taint: &&Value| {
+        ["NoSchedule", "NoExecute"].contains(&text(taint, "effect"))
+            && !text(taint, "key").starts_with("node.kubernetes.io/")
+    };
+    let tolerated = |taint: &Value| {
+        items(spec, "tolerations").iter().any(|toleration| tolerates(toleration, taint))
+    };
+    items(&node["spec"], "taints").iter().filter(counts).any(|taint| !tolerated(taint))
+}
+
+fn tolerates(toleration: &Value, taint: &Value) -> bool {
+    let is_same = |key: &str| text(toleration, key) == text(taint, key);
+    let is_any = |key: &str| text(toleration, key).is_empty();
+    let exists = toleration["operator"] == "Exists";
+    (is_same("key") || exists && is_any("key"))
+        && (exists || is_same("value"))
+        && (is_same("effect") || is_any("effect"))
 }
 
 /// Whether labels are those of a selector, which may be none.
@@ -205,18 +222,23 @@ pub fn are_of_pods(wanted: &[Value]) -> bool {
     workloads.any(|object| !of_workload(object, wanted).is_empty())
 }
 
-/// Ports on nodes that other pods have already. A Deployment needs but one node.
+/// Ports on nodes that other pods have already. A Deployment needs but one node; whether a DaemonSet has a pod on each is not
+/// always known.
 pub fn pods(wanted: &[Value], live: &[Value], nodes: &[Value]) -> Vec<Finding> {
     let mut found = Vec::new();
     for workload in wanted.iter().filter(|object| object["spec"]["template"].is_object()) {
         let claims = of_workload(workload, wanted);
-        let selector = &workload["spec"]["template"]["spec"]["nodeSelector"];
-        let suits =
-            |node: &&Value| is_linux(node) && selects(selector, &node["metadata"]["labels"]);
+        let spec = &workload["spec"]["template"]["spec"];
+        let suits = |node: &&Value| {
+            is_linux(node) && selects(&spec["nodeSelector"], &node["metadata"]["labels"])
+        };
+        let is_sure = |node: &Value| {
+            workload["kind"] != "DaemonSet" || !has_affinity(spec) && !repels(node, spec)
+        };
         let suitable: Vec<&Value> = nodes.iter().filter(suits).collect();
         let others: Vec<&Value> = live.iter().filter(|pod| is_others(pod, workload)).collect();
-        let taken: Vec<Finding> =
-            suitable.iter().filter_map(|node| taken_by_pod(&claims, &others, node)).collect();
+        let taken = |node: &&Value| taken_by_pod(&claims, &others, node, is_sure(node));
+        let taken: Vec<Finding> = suitable.iter().filter_map(taken).collect();
         if workload["kind"] == "DaemonSet" || taken.len() == suitable.len() {
             found.extend(taken);
         }
@@ -232,19 +254,26 @@ fn is_others(pod: &Value, workload: &Value) -> bool {
     !own && !["Succeeded", "Failed"].contains(&text(&pod["status"], "phase"))
 }
 
-fn taken_by_pod(claims: &[Claim], pods: &[&Value], node: &Value) -> Option<Finding> {
+fn taken_by_pod(claims: &[Claim], pods: &[&Value], node: &Value, fatal: bool) -> Option<Finding> {
     let node = text(&node["metadata"], "name");
     let on_node = pods.iter().filter(|pod| text(&pod["spec"], "nodeName") == node);
     let theirs: Vec<Claim> =
-        on_node.flat_map(|pod| of_pod(&pod["spec"], &title("Pod", pod))).collect();
+        on_node.flat_map(|pod| ports_of_pod(&pod["spec"], &title("Pod", pod))).collect();
     claims.iter().find_map(|ours| {
         let theirs = theirs.iter().find(|theirs| ours.meets(theirs))?;
         let text = format!(
-            "{ours}, which {} needs, is taken by {}: change one of them",
-            ours.who, theirs.who
+            "{ours}, which {} needs{}, is taken by {}: change one of them",
+            ours.who,
+            here(fatal),
+            theirs.who
         );
-        Some(Finding { place: format!("node {node}"), text, fatal: true })
+        Some(Finding { place: format!("node {node}"), text, fatal })
     })
+}
+
+/// A condition, where it is not known whether a pod is to be on the node.
+fn here(is_sure: bool) -> &'static str {
+    if is_sure { "" } else { " if it is to run here" }
 }
 
 /// Ports of the installation on which something listens on a node, and whether it is known that the installation needs them
@@ -255,7 +284,7 @@ pub fn listeners(wanted: &[Claim], facts: &Facts) -> Vec<(String, bool)> {
         if let Some(socket) = facts.sockets.iter().find(|it| claim.is_taken_by(it, facts)) {
             let process = socket.process.as_ref();
             let process = process.map_or("a process".to_owned(), ToString::to_string);
-            let here = if claim.selects { " if it is to run here" } else { "" };
+            let here = here(!claim.selects);
             let text = format!(
                 "{claim}, which {} needs{here}, is taken by {process}, which listens on {}: end that, or choose another \
                  port",
@@ -267,15 +296,17 @@ pub fn listeners(wanted: &[Claim], facts: &Facts) -> Vec<(String, bool)> {
     found
 }
 
+const KUBE_PROXY: &str = "kube-proxy";
+
 /// By the names of processes: kube-proxy, or what has one in it, which listens on node ports for nothing else.
-const KUBE_PROXIES: [&str; 5] = ["kube-proxy", "k3s-server", "k3s-agent", "kubelite", "k0s"];
+const KUBE_PROXIES: [&str; 5] = [KUBE_PROXY, "k3s-server", "k3s-agent", "kubelite", "k0s"];
 
 /// Programs that listen there for what is installed already.
-fn is_own(claim: &Claim, socket: &Socket) -> bool {
+fn is_expected_listener(claim: &Claim, socket: &Socket) -> bool {
     let name = socket.process.as_ref().map(|process| process.name.as_str());
     match claim.at {
         At::NodePort => name.is_some_and(|name| KUBE_PROXIES.contains(&name)),
-        At::ExternalIp(_) => name == Some(KUBE_PROXIES[0]),
+        At::ExternalIp(_) => name == Some(KUBE_PROXY),
         At::HostPort(_) | At::HostNetwork(_) => name == Some("lateen"),
     }
 }
@@ -298,7 +329,9 @@ impl Claim {
 
     fn is_taken_by(&self, socket: &Socket, facts: &Facts) -> bool {
         let (ip, port) = (socket.address.ip(), socket.address.port());
-        let on = |wanted: IpAddr| ip.is_unspecified() || ip == wanted;
+        // A socket for every address of IPv6 may take IPv4, too.
+        let is_any = |wanted: IpAddr| ip.is_unspecified() && (ip.is_ipv6() || wanted.is_ipv4());
+        let on = |wanted: IpAddr| ip == wanted || is_any(wanted);
         let meets = match self.at {
             At::ExternalIp(wanted) => facts.addresses.contains(&wanted) && on(wanted),
             At::HostPort(Some(wanted)) | At::HostNetwork(Some(wanted)) => on(wanted),
@@ -307,7 +340,10 @@ impl Claim {
             // A socket for every address cannot be beside any other one.
             At::HostNetwork(None) => true,
         };
-        meets && self.protocol == socket.protocol && self.port == port && !is_own(self, socket)
+        meets
+            && self.protocol == socket.protocol
+            && self.port == port
+            && !is_expected_listener(self, socket)
     }
 }
 

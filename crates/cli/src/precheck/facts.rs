@@ -1,7 +1,9 @@
 //! What a node has, as the program tells it that a precheck brings there. In: the machine that this runs on. Out: one line of
 //! JSON: versions, addresses and what listens.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +15,6 @@ use tokio::time::timeout;
 
 use super::sockets::{Socket, listening};
 use crate::output::say_json;
-use crate::registry::daemon::running;
 use crate::registry::files::Root;
 use crate::registry::runtime::{Runtime, present};
 
@@ -36,8 +37,11 @@ pub struct Program {
     pub version: String,
 }
 
-/// Whose version is Kubernetes', and how each says it.
-const KUBELETS: [(&str, &str); 5] = [
+/// A program, and the argument with which it says its version.
+type Asked = (&'static str, &'static str);
+
+/// Whose version is Kubernetes'.
+const KUBELETS: [Asked; 5] = [
     ("kubelet", "--version"),
     ("k3s", "--version"),
     ("rke2", "--version"),
@@ -46,7 +50,7 @@ const KUBELETS: [(&str, &str); 5] = [
 ];
 
 /// Where programs of a node are, beside the path of a shell without a terminal, which has few.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "/usr/local/sbin",
     "/usr/local/bin",
     "/usr/sbin",
@@ -56,6 +60,8 @@ const FOLDERS: [&str; 10] = [
     "/opt/bin",
     "/snap/bin",
     "/var/lib/rancher/rke2/bin",
+    // What `k3s` unpacks, and runs in its own place.
+    "/var/lib/rancher/k3s/data/current/bin",
     "/var/lib/k0s/bin",
 ];
 
@@ -71,16 +77,7 @@ pub async fn tell() -> Result<()> {
 }
 
 async fn kubelet() -> Option<Program> {
-    for (name, argument) in KUBELETS {
-        for place in places(name) {
-            if let Some(text) = ask(&place, argument).await
-                && let Some(version) = kubernetes(&text)
-            {
-                return Some(Program { name: name.to_owned(), version });
-            }
-        }
-    }
-    None
+    version(&KUBELETS, kubernetes).await
 }
 
 /// Not one that serves Docker alone.
@@ -89,33 +86,60 @@ async fn containerd() -> Option<Program> {
     if !found.contains(&Runtime::Containerd) {
         return None;
     }
-    let name = "containerd".to_owned();
-    for place in places(&name) {
-        if let Some(version) = ask(&place, "--version").await.as_deref().and_then(third_word) {
-            return Some(Program { name, version });
+    version(&[("containerd", "--version")], third_word).await
+}
+
+/// What the first of these programs says that has a version in it.
+async fn version(programs: &[Asked], read: fn(&str) -> Option<String>) -> Option<Program> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
+    let (folders, running) = (folders.collect::<Vec<_>>(), running());
+    let runs = |file: &Path| identity(file).is_some_and(|file| running.contains(&file));
+    for (file, (name, argument)) in places(programs, &folders, runs) {
+        let answer = ask(&file, argument).await;
+        if let Some(version) = answer.as_deref().and_then(read) {
+            return Some(Program { name: name.to_owned(), version });
         }
     }
     None
 }
 
-/// The program that runs comes before those that could. One in a container is not the node's.
-fn places(name: &str) -> Vec<PathBuf> {
-    let mounts = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    let own = mounts("self");
-    let running = running(name).into_iter().map(|daemon| daemon.pid.to_string());
-    let running = running.filter(|pid| mounts(pid) == own);
-    let running = running.map(|pid| PathBuf::from(format!("/proc/{pid}/exe")));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(FOLDERS.map(PathBuf::from));
-    let files = folders.map(|folder| folder.join(name)).filter(|file| file.is_file());
-    running.chain(files).collect()
+/// Where the programs may be. One that runs comes before all that could.
+fn places(
+    programs: &[Asked],
+    folders: &[PathBuf],
+    runs: impl Fn(&Path) -> bool,
+) -> Vec<(PathBuf, Asked)> {
+    let of = |program: Asked| folders.iter().map(move |folder| (folder.join(program.0), program));
+    let mut places: Vec<(PathBuf, Asked)> = programs.iter().copied().flat_map(of).collect();
+    places.sort_by_cached_key(|(file, _)| !runs(file));
+    places
 }
 
+/// The files that processes have for their programs: what they call themselves is for anybody to choose.
+fn running() -> BTreeSet<(u64, u64)> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|process| identity(&process.path().join("exe"))).collect()
+}
+
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(file).map(|file| (file.dev(), file.ino())).ok()
+}
+
+/// Root asks, so only a file that nobody else can write is started.
 async fn ask(program: &Path, argument: &str) -> Option<String> {
+    let file = std::fs::metadata(program).ok()?;
+    if !file.is_file() || !is_roots(file.uid(), file.mode()) {
+        return None;
+    }
     let mut command = Command::new(program);
     let output = command.arg(argument).kill_on_drop(true).output();
     let output = timeout(WITHIN, output).await.ok()?.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn is_roots(owner: u32, mode: u32) -> bool {
+    owner == 0 && mode & 0o022 == 0
 }
 
 /// The first word that is a version of Kubernetes, as `v1.31.4+k3s1`: `k3s` tells that of Go, too, without the letter.
@@ -141,7 +165,28 @@ fn addresses() -> Result<Vec<IpAddr>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{addresses, kubernetes, third_word};
+    use std::path::{Path, PathBuf};
+
+    use super::{KUBELETS, addresses, identity, is_roots, kubernetes, places, running, third_word};
+
+    #[test]
+    fn a_program_that_runs_comes_before_whatever_is_left_of_others() {
+        let folders = ["/usr/bin", "/k3s/bin"].map(PathBuf::from);
+        let runs = |file: &Path| file == Path::new("/k3s/bin/k3s");
+        let found: Vec<PathBuf> =
+            places(&KUBELETS, &folders, runs).into_iter().map(|(file, _)| file).collect();
+        let first = ["/k3s/bin/k3s", "/usr/bin/kubelet", "/k3s/bin/kubelet", "/usr/bin/k3s"];
+        assert_eq!(found[..4], first.map(PathBuf::from));
+        assert!(running().contains(&identity(&std::env::current_exe().unwrap()).unwrap()));
+    }
+
+    #[test]
+    fn only_what_root_alone_can_write_is_started() {
+        assert!(is_roots(0, 0o100755));
+        for (owner, mode) in [(1000, 0o100755), (0, 0o100775), (0, 0o100757)] {
+            assert!(!is_roots(owner, mode), "{owner} {mode:o}");
+        }
+    }
 
     #[test]
     fn programs_say_their_versions_in_many_ways() {

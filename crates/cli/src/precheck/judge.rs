@@ -40,11 +40,11 @@ pub fn no_pod(set: Option<&Value>, pods: &[Value], events: &[Value]) -> Verdict 
     Verdict::Waiting(format!("it has no pod: {reason}"))
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+pub fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 

@@ -46,7 +46,7 @@ pub fn listening() -> Result<Vec<Socket>> {
         let path = format!("/proc/self/net/{table}");
         // Without IPv6 there are no such tables.
         match fs::read_to_string(&path) {
-            Ok(text) => found.extend(of_table(&text, protocol, state)),
+            Ok(text) => found.extend(listening_in(&text, protocol, state)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).context(path),
         }
@@ -60,7 +60,7 @@ pub fn listening() -> Result<Vec<Socket>> {
 }
 
 /// Sockets in a state, with their inodes.
-fn of_table(text: &str, protocol: Protocol, wanted: &str) -> Vec<(Socket, u64)> {
+fn listening_in(text: &str, protocol: Protocol, wanted: &str) -> Vec<(Socket, u64)> {
     let socket = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let [_, local, _, state, _, _, _, _, _, inode, ..] = words[..] else { return None };
@@ -113,7 +113,7 @@ fn inode(target: &str) -> Option<u64> {
 mod tests {
     use std::net::{TcpListener, UdpSocket};
 
-    use super::{Protocol, address, listening, of_table};
+    use super::{Protocol, address, listening, listening_in};
 
     const TABLE: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:0035 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0 100 0 0 10 0
@@ -123,7 +123,7 @@ mod tests {
     #[cfg(target_endian = "little")]
     #[test]
     fn the_kernels_tables_are_read() {
-        let found = of_table(TABLE, Protocol::Tcp, "0A");
+        let found = listening_in(TABLE, Protocol::Tcp, "0A");
         let found: Vec<_> =
             found.iter().map(|(it, inode)| (it.address.to_string(), *inode)).collect();
         assert_eq!(found, [("127.0.0.1:53".to_owned(), 4711)]);
@@ -141,7 +141,11 @@ mod tests {
     #[test]
     fn a_listener_is_found_with_its_process() {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let udp = UdpSocket::bind("[::]:0").unwrap();
+        let udp = UdpSocket::bind("[::]:0").or_else(|error| match error.raw_os_error() {
+            Some(libc::EAFNOSUPPORT) => UdpSocket::bind("0.0.0.0:0"),
+            _ => Err(error),
+        });
+        let udp = udp.unwrap();
         let found = listening().unwrap();
         for (protocol, address) in
             [(Protocol::Tcp, tcp.local_addr()), (Protocol::Udp, udp.local_addr())]

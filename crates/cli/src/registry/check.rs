@@ -113,14 +113,14 @@ impl Question<'_> {
         }
         let is_first_of_two =
             reason.contains(PLAIN) && runtime::containerd_tries_plain(root, host)?;
-        Ok(match is_first_of_two || self.answers_whoever_it_is().await? {
+        let is_last_of_two = is_without_tls(&reason, host) && self.answers_whoever_it_is().await?;
+        Ok(match is_first_of_two || is_last_of_two {
             true => Verdict::Answers,
             false => Verdict::Fails(reason),
         })
     }
 
-    /// Whether containerd takes any certificate, and there is one that answers: it tells of the way without TLS, the last
-    /// one.
+    /// Whether containerd takes any certificate, and there is one that answers.
     async fn answers_whoever_it_is(&self) -> Result<bool> {
         let host = &self.args.host;
         let takes_any = runtime::containerd_takes_any(&self.root, host)?;
@@ -158,6 +158,13 @@ fn image(host: &Host, name: Option<&str>) -> Result<String> {
         anyhow!("{reason}: write NAME, NAME:TAG or NAME@DIGEST, without the host")
     })?;
     Ok(image)
+}
+
+/// Whether containerd tells of its way without TLS, the last one, on which a registry with TLS has no answer for it: what it
+/// tells of the way with TLS is so, whatever finds that way from here. Before 1.7 it names no address of an answer.
+fn is_without_tls(reason: &str, host: &Host) -> bool {
+    let names = |scheme| reason.contains(&format!("{scheme}://{host}/"));
+    !names("https") && (names("http") || reason.contains("400 Bad Request"))
 }
 
 fn verdict(reason: &str, wanted: bool) -> Verdict {
@@ -207,7 +214,25 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
 mod tests {
     use lateen_registry::Host;
 
-    use super::{Verdict, image, verdict};
+    use super::{Verdict, image, is_without_tls, verdict};
+
+    #[test]
+    fn a_way_that_fails_is_the_one_of_its_address() {
+        let host: Host = "r:5000".parse().unwrap();
+        for text in [
+            "unexpected status from HEAD request to http://r:5000/v2/a/manifests/b: 400 Bad Request",
+            "pulling from host r:5000 failed with status code [manifests b]: 400 Bad Request",
+        ] {
+            assert!(is_without_tls(text, &host), "{text}");
+        }
+        for text in [
+            "failed to do request: Head \"https://r:5000/v2/a/manifests/b\": proxyconnect tcp: dial tcp 10.0.0.9:3128",
+            "unexpected status from HEAD request to https://r:5000/v2/a/manifests/b: 400 Bad Request",
+            "context deadline exceeded",
+        ] {
+            assert!(!is_without_tls(text, &host), "{text}");
+        }
+    }
 
     #[test]
     fn an_absent_image_is_an_answer_and_a_lost_connection_is_not() {

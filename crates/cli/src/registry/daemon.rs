@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::{Pid, SysconfVar, getuid, sysconf};
 
 use super::files::Root;
 
@@ -28,7 +28,7 @@ impl Daemon {
     /// The daemon of `program` that reads the node's `file`, whose command line can name another file by one
     /// of `flags`.
     pub fn find(root: &Root, program: &str, flags: &[&str], file: &str) -> Option<Daemon> {
-        running(program).into_iter().find(|daemon| match daemon.named(flags, file) {
+        trusted(program).find(|daemon| match daemon.named(flags, file) {
             None => is_same_place(&daemon.sees(file), &root.join(file)),
             Some(named) => is_same(&daemon.sees(&named), &root.join(file)),
         })
@@ -41,7 +41,7 @@ impl Daemon {
             let is_other = !is_same(&daemon.sees(&named), &root.join(file));
             (is_other && is_same_place(&daemon.sees(file), &root.join(file))).then_some(named)
         };
-        running(program).into_iter().filter_map(other).collect()
+        trusted(program).filter_map(other).collect()
     }
 
     /// Another file than `file` that one of `flags` names.
@@ -82,6 +82,22 @@ impl Daemon {
             _ => false,
         }
     }
+}
+
+/// Those that root has started, or who runs this: other people's processes call themselves what they like, and a runtime is
+/// given credentials.
+fn trusted(program: &str) -> impl Iterator<Item = Daemon> {
+    let own = getuid().as_raw();
+    let is_trusted =
+        move |daemon: &Daemon| owner(daemon.pid).is_some_and(|it| [0, own].contains(&it));
+    running(program).into_iter().filter(is_trusted)
+}
+
+/// The real user of a process: the owner of its folder is root's also where it only keeps its memory to itself.
+fn owner(pid: i32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    users.split_whitespace().next()?.parse().ok()
 }
 
 /// Processes by the name of their program.
@@ -133,7 +149,7 @@ fn started(pid: i32) -> Option<SystemTime> {
 mod tests {
     use std::path::Path;
 
-    use super::{Daemon, is_same, is_same_place, running};
+    use super::{Daemon, getuid, is_same, is_same_place, owner, running};
 
     #[test]
     fn flags_have_values_in_both_forms() {
@@ -170,6 +186,7 @@ mod tests {
         let name = me.file_name().unwrap().to_str().unwrap().to_owned();
         let own = i32::try_from(std::process::id()).unwrap();
         let found = running(&name).into_iter().find(|daemon| daemon.pid == own).unwrap();
+        assert_eq!(owner(own), Some(getuid().as_raw()));
         assert!(!found.is_older_than(&me), "a program is older than its process");
         assert!(!found.is_older_than(Path::new("/nonexistent")));
         let file = std::env::temp_dir().join(format!("lateen-daemon-{own}"));

@@ -84,6 +84,10 @@ fn the_server_is_checked_by_the_authority_as_its_host_is() {
         }
         let host_alone = format!("{server}\n{tables}");
         assert!(goes_on_unchecked(&host_alone, &host()).unwrap());
+        for (skips, unchecked) in [(true, false), (false, true)] {
+            let text = format!("skip_verify = {skips}\n{host_alone}");
+            assert_eq!(goes_on_unchecked(&text, &host()).unwrap(), unchecked, "{skips}");
+        }
         assert!(!goes_on_unchecked(&after, &host()).unwrap());
     }
     let elsewhere = format!("server = \"https://proxy\"\n\n{tables}");

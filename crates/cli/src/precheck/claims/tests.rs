@@ -147,18 +147,71 @@ fn an_external_ip_of_another_machine_is_free_on_this_one() {
 }
 
 #[test]
+fn a_socket_for_ipv4_leaves_ipv6_free() {
+    let mut service = gateway("DaemonSet", json!({}))[1].clone();
+    service["spec"]["externalIPs"] = json!(["fd00::1"]);
+    let count = |address: &str| {
+        let sockets = vec![socket(address, Some("nginx"))];
+        let facts =
+            Facts { addresses: vec!["fd00::1".parse().unwrap()], sockets, ..Facts::default() };
+        listeners(&wanted(std::slice::from_ref(&service)), &facts).len()
+    };
+    assert_eq!((count("0.0.0.0:443"), count("[::]:443"), count("[fd00::1]:443")), (0, 1, 1));
+}
+
+fn pod(node: &str, labels: Value, phase: &str) -> Value {
+    json!({
+        "metadata": { "name": "p", "namespace": "istio-system", "labels": labels },
+        "spec": {
+            "nodeName": node,
+            "containers": [{ "ports": [{ "containerPort": 80, "hostPort": 15021 }] }],
+        },
+        "status": { "phase": phase },
+    })
+}
+
+#[test]
+fn a_node_that_may_have_no_pod_is_warned_of() {
+    let live = [pod("n1", json!({ "app": "other" }), "Running")];
+    let fatal = |kind: &str, more: &[(&str, Value)], taint: Value| -> bool {
+        let mut spec = in_network();
+        for (key, value) in more {
+            spec[key] = value.clone();
+        }
+        let node = json!({ "metadata": { "name": "n1" }, "spec": { "taints": [taint] } });
+        let found = pods(&gateway(kind, spec), &live, &[node]);
+        let [finding] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(finding.fatal, !finding.text.contains("needs if it is to run here, is"));
+        finding.fatal
+    };
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let affinity = |key: &str| [("affinity", json!({ "nodeAffinity": { key: {} } }))];
+    assert!(!fatal("DaemonSet", &affinity(required), json!({})));
+    assert!(fatal("DaemonSet", &affinity("preferredDuringScheduling"), json!({})));
+    assert!(fatal("Deployment", &affinity(required), json!({})), "no other node is left");
+    let taint = json!({ "key": "role", "value": "db", "effect": "NoSchedule" });
+    assert!(!fatal("DaemonSet", &[], taint.clone()));
+    for (toleration, tolerated) in [
+        (json!({ "operator": "Exists" }), true),
+        (json!({ "key": "role", "value": "db" }), true),
+        (json!({ "key": "role", "operator": "Exists", "effect": "NoSchedule" }), true),
+        (json!({ "key": "role", "value": "web" }), false),
+        (json!({ "key": "role", "operator": "Exists", "effect": "NoExecute" }), false),
+    ] {
+        let tolerations = [("tolerations", json!([toleration]))];
+        assert_eq!(fatal("DaemonSet", &tolerations, taint.clone()), tolerated, "{toleration}");
+    }
+    for passing in [
+        json!({ "key": "role", "effect": "PreferNoSchedule" }),
+        json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoExecute" }),
+    ] {
+        assert!(fatal("DaemonSet", &[], passing));
+    }
+}
+
+#[test]
 fn a_port_that_another_pod_has_is_named_with_the_node() {
     let node = |name: &str| json!({ "metadata": { "name": name, "labels": { "role": name } } });
-    let pod = |node: &str, labels: Value, phase: &str| {
-        json!({
-            "metadata": { "name": "p", "namespace": "istio-system", "labels": labels },
-            "spec": {
-                "nodeName": node,
-                "containers": [{ "ports": [{ "containerPort": 80, "hostPort": 15021 }] }],
-            },
-            "status": { "phase": phase },
-        })
-    };
     let nodes = [node("n1"), node("n2")];
     let found = |kind: &str, spec: &Value, live: &[Value]| -> Vec<String> {
         let found = pods(&gateway(kind, spec.clone()), live, &nodes);
