@@ -15,12 +15,14 @@ pub const VARIABLE: &str = "ISTIO_KUBE_APP_PROBERS";
 
 /// Where a container has what the kubelet calls, and the agent's path for it.
 const CALLS: [Call; 5] = [
-    Call { field: &["readinessProbe"], family: "app-health", last: "readyz" },
+    Call { field: &["readinessProbe"], family: "app-health", last: READINESS },
     Call { field: &["livenessProbe"], family: "app-health", last: "livez" },
     Call { field: &["startupProbe"], family: "app-health", last: "startupz" },
     Call { field: &["lifecycle", "preStop"], family: "app-lifecycle", last: "prestopz" },
     Call { field: &["lifecycle", "postStart"], family: "app-lifecycle", last: "poststartz" },
 ];
+
+const READINESS: &str = "readyz";
 
 const ACTIONS: [&str; 3] = ["httpGet", "tcpSocket", "grpc"];
 
@@ -57,16 +59,19 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Rewrites HTTP, TCP and gRPC calls. Commands stay as they are.
+/// Rewrites HTTP, TCP and gRPC calls. Commands stay as they are; so do those of an init container that begins before the
+/// proxy does and ends after it: but for its readiness, the kubelet waits for none that nobody could answer.
 pub fn rewrite(pod: &mut Value, port: u16) -> Rewritten {
     let mut probers = BTreeMap::new();
     let mut problems = Vec::new();
     for list in ["initContainers", "containers"] {
+        let mut is_before = list == "initContainers";
         for container in pod::items_mut(pod, list) {
             if pod::name(container) == PROXY_CONTAINER {
+                is_before = false;
                 continue;
             }
-            for call in CALLS {
+            for call in CALLS.iter().filter(|call| !is_before || call.last == READINESS) {
                 match prober(container, call.of(container)) {
                     Ok(Some(prober)) => {
                         let name = pod::name(container);

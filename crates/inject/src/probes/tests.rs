@@ -75,7 +75,7 @@ fn a_number_that_is_no_port_stays_for_kubernetes_to_refuse() {
 }
 
 #[test]
-fn all_kinds_of_all_containers_are_rewritten() {
+fn all_kinds_of_all_containers_that_the_proxy_is_there_for_are_rewritten() {
     let probe = json!({"httpGet": {"path": "/", "port": 80}});
     let container = |name: &str| {
         json!({
@@ -85,8 +85,8 @@ fn all_kinds_of_all_containers_are_rewritten() {
         })
     };
     let mut pod = json!({"spec": {
-        "initContainers": [container("side")],
-        "containers": [container("app"), container("istio-proxy")],
+        "initContainers": [container("early"), container("istio-proxy"), container("side")],
+        "containers": [container("app")],
     }});
     let probers = rewrite(&mut pod, 15020).probers.unwrap();
     let probers: Value = serde_json::from_str(&probers).unwrap();
@@ -101,8 +101,13 @@ fn all_kinds_of_all_containers_are_rewritten() {
             expected.extend(kinds.iter().map(|kind| format!("/{family}/{name}/{kind}")));
         }
     }
+    // Nobody could answer for what begins before the proxy, and ends after it.
+    expected.push("/app-health/early/readyz".to_owned());
+    expected.sort();
     assert_eq!(paths, expected);
-    assert_eq!(pod["spec"]["containers"][1], container("istio-proxy"));
+    let early = &pod["spec"]["initContainers"][0];
+    assert_eq!((&early["startupProbe"], &early["lifecycle"]["preStop"]), (&probe, &probe));
+    assert_eq!(pod["spec"]["initContainers"][1], container("istio-proxy"));
     let before = pod.clone();
     assert_eq!(rewrite(&mut pod, 15020).probers, None, "rewritten once");
     assert_eq!(pod, before);
