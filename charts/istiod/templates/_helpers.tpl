@@ -133,8 +133,8 @@
 {{- range $text := ternary $value (list $value) (kindIs "slice" $value) -}}
 {{- if kindIs "string" $text -}}
 {{- $isForbidden := and $form.not (regexMatch ($form.not | default "") $text) -}}
-{{- if or $isForbidden (not (regexMatch $form.pattern $text)) (gt (len $text) (int ($form.longest | default 65536))) }}
-{{ $form.path }}: {{ printf $form.message $text }}
+{{- if or $isForbidden (not (regexMatch $form.pattern $text)) (and $form.longest (gt (len $text) (int $form.longest))) }}
+{{ $form.path }}: {{ printf $form.message (trunc 100 $text) }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -209,12 +209,14 @@
 {{- $prefix := index . 0 -}}
 {{- $values := index . 1 -}}
 {{- $volumes := index . 2 -}}
+{{- $containers := index . 4 -}}
 {{- include "istiod.once" (list (printf "%svolumes" $prefix) $values.volumes $volumes) -}}
 {{- range $values.volumes -}}{{- $volumes = append $volumes .name -}}{{- end -}}
 {{- include "istiod.mounts" (list (printf "%svolumeMounts" $prefix) $values.volumeMounts $volumes (index . 3)) -}}
 {{- include "istiod.resources" (list (printf "%sresources" $prefix) $values.resources) -}}
-{{- include "istiod.once" (list (printf "%sinitContainers" $prefix) $values.initContainers list) -}}
-{{- include "istiod.once" (list (printf "%sadditionalContainers" $prefix) $values.additionalContainers (index . 4)) -}}
+{{- include "istiod.once" (list (printf "%sinitContainers" $prefix) $values.initContainers $containers) -}}
+{{- range $values.initContainers -}}{{- $containers = append $containers .name -}}{{- end -}}
+{{- include "istiod.once" (list (printf "%sadditionalContainers" $prefix) $values.additionalContainers $containers) -}}
 {{- range $list := list "initContainers" "additionalContainers" -}}
 {{- range get $values $list | default list -}}
 {{- $name := printf "%s%s: %s" $prefix $list .name -}}

@@ -7,25 +7,34 @@ use lateen_telemetry::labels::cut;
 /// Bytes of a text that a message shows.
 const SHOWN: usize = 100;
 
+/// The letters of an RFC 1123 label, however many.
+pub fn has_label_letters(name: &str) -> bool {
+    let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    inner && !name.starts_with('-') && !name.ends_with('-') && !name.is_empty()
+}
+
 /// An RFC 1123 label.
 pub fn is_label(name: &str) -> bool {
-    let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    let ends = !name.starts_with('-') && !name.ends_with('-');
-    inner && ends && !name.is_empty() && name.len() <= 63
+    has_label_letters(name) && name.len() <= 63
 }
 
-/// RFC 1123 labels with dots between them.
+/// Words of labels' letters with dots between them; as in Kubernetes, only the whole has a longest.
 pub fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(is_label)
+    name.len() <= 253 && name.split('.').all(has_label_letters)
 }
 
-/// The key of a label or an annotation.
+/// The key of a label.
 pub fn is_label_key(key: &str) -> bool {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_label_value(name)
+}
+
+/// The key of an annotation, which Kubernetes looks at in small letters.
+pub fn is_annotation_key(key: &str) -> bool {
+    is_label_key(&key.to_ascii_lowercase())
 }
 
 /// A label's value, which may be empty.
@@ -72,8 +81,8 @@ pub fn no_name(kind: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{
-        is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key,
-        no_label_value,
+        is_annotation_key, is_label, is_label_key, is_label_value, is_subdomain, no_label,
+        no_label_key, no_label_value,
     };
 
     #[test]
@@ -96,5 +105,15 @@ mod tests {
             assert!(!is_label_key(wrong), "{wrong}");
         }
         assert!(!is_label_value("a/b") && !is_label_value(&"a".repeat(64)));
+        assert!(is_annotation_key("Example.COM/A") && !is_label_key("Example.COM/A"));
+        assert!(!is_annotation_key("a b"));
+    }
+
+    #[test]
+    fn a_part_of_a_name_may_be_longer_than_a_label() {
+        let long = "a".repeat(64);
+        assert!(is_label(&long[1..]) && !is_label(&long));
+        assert!(is_subdomain(&long) && is_label_key(&format!("{long}.b/c")));
+        assert!(is_subdomain(&"a".repeat(253)) && !is_subdomain(&"a".repeat(254)));
     }
 }

@@ -1,6 +1,7 @@
 //! Label and field selectors. In: the query string's text, or a `LabelSelector` object. Out: a
 //! predicate over objects, or the message with which Kubernetes refuses the text.
 
+use lateen_api::labels::is_subdomain;
 use serde_json::{Map, Value};
 
 /// A conjunction of label requirements; the empty one matches everything.
@@ -450,17 +451,6 @@ fn is_label_text(text: &str) -> bool {
     edge(bytes.first())
         && edge(bytes.last())
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
-}
-
-fn is_subdomain(text: &str) -> bool {
-    let label = |label: &str| {
-        let bytes = label.as_bytes();
-        let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        bytes.first().is_some_and(plain)
-            && bytes.last().is_some_and(plain)
-            && bytes.iter().all(|b| plain(b) || *b == b'-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ const MESH_CONFIG: &str = "io.istio.mesh.MeshConfig";
 
 /// Checks a whole spec.
 pub fn check(spec: &Value, object: &ObjectRef) -> Vec<Issue> {
-    let mut walk = Walk { object, issues: Vec::new() };
+    let mut walk = Walk { object, issues: Vec::new(), is_inert: false };
     match spec {
         Value::Object(fields) => walk.fields(&FIELDS, fields, "spec"),
         Value::Null => {}
@@ -30,7 +30,7 @@ pub fn check(spec: &Value, object: &ObjectRef) -> Vec<Issue> {
 
 /// What is wrong with the type of a value at `path`.
 pub fn mistyped(entry: &Entry, value: &Value, path: &str, object: &ObjectRef) -> Vec<Issue> {
-    let mut walk = Walk { object, issues: Vec::new() };
+    let mut walk = Walk { object, issues: Vec::new(), is_inert: false };
     walk.typed(entry, value, path);
     walk.issues
 }
@@ -62,6 +62,8 @@ fn is_off(value: &Value) -> bool {
 struct Walk<'a> {
     object: &'a ObjectRef,
     issues: Vec<Issue>,
+    /// Nothing is made of what is looked at.
+    is_inert: bool,
 }
 
 impl Walk<'_> {
@@ -72,6 +74,14 @@ impl Walk<'_> {
 
     fn error(&mut self, path: &str, message: String) {
         self.push(Severity::Error, Code::SCHEMA_VALIDATION_ERROR, path, message);
+    }
+
+    /// Of a text without the form that its reader wants, if it has one.
+    fn misformed(&mut self, path: &str, message: String) {
+        match self.is_inert {
+            true => self.push(Severity::Warning, Code::SCHEMA_WARNING, path, message),
+            false => self.error(path, message),
+        }
     }
 
     fn fields(&mut self, node: &Node, fields: &Map<String, Value>, path: &str) {
@@ -91,9 +101,17 @@ impl Walk<'_> {
         if value.is_null() {
             return;
         }
-        if let Some(entry) = &node.entry {
-            return self.entry(entry, node, value, path);
+        let outer = self.is_inert;
+        let is_gone = matches!(node.entry, Some(Entry(_, _, Meaning::Gone(_))));
+        self.is_inert |= is_gone || is_disabled(value, path);
+        match &node.entry {
+            Some(entry) => self.entry(entry, node, value, path),
+            None => self.outer(node, value, path),
         }
+        self.is_inert = outer;
+    }
+
+    fn outer(&mut self, node: &Node, value: &Value, path: &str) {
         match (node.children.get("[]"), value) {
             (Some(item), Value::Array(items)) => {
                 for (index, value) in items.iter().enumerate() {
@@ -204,26 +222,27 @@ impl Walk<'_> {
 
     fn form(&mut self, form: Form, value: &Value, path: &str) {
         if let Some(Err(message)) = value.as_str().map(|text| form.check(text)) {
-            self.error(path, message);
+            self.misformed(path, message);
         }
     }
 
     fn forms(&mut self, form: Form, value: &Value, path: &str) {
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
             if let Some(Err(message)) = item.as_str().map(|text| form.check_item(text)) {
-                self.error(&format!("{path}[{index}]"), message);
+                self.misformed(&format!("{path}[{index}]"), message);
             }
         }
     }
 
     /// Texts by keys, of which labels have a form, too.
-    fn labels(&mut self, value: &Value, path: &str, with_values: bool) {
+    fn labels(&mut self, value: &Value, path: &str, is_label: bool) {
         self.map(value, path, Value::is_string, "a text (in quotes)");
         for (key, inner) in value.as_object().into_iter().flatten() {
-            let text = inner.as_str().filter(|_| with_values).unwrap_or_default();
-            let found = Form::Key.check_item(key).and_then(|()| Form::Value.check_item(text));
+            let text = inner.as_str().filter(|_| is_label).unwrap_or_default();
+            let keys = if is_label { Form::Key } else { Form::AnnotationKey };
+            let found = keys.check_item(key).and_then(|()| Form::Value.check_item(text));
             if let Err(message) = found {
-                self.error(&format!("{path}.{key}"), message);
+                self.misformed(&format!("{path}.{key}"), message);
             }
         }
     }
@@ -259,8 +278,11 @@ impl Walk<'_> {
             }
         }
         let misfits = shape::check(name, &conformed, path, Required::Skip);
-        for misfit in &misfits {
-            self.error(&misfit.path, misfit.message.clone());
+        for Misfit { path, message, is_form } in &misfits {
+            match is_form {
+                true => self.misformed(path, message.clone()),
+                false => self.error(path, message.clone()),
+            }
         }
         if name == MESH_CONFIG && conformed.is_object() {
             let below =
@@ -271,6 +293,12 @@ impl Walk<'_> {
             }
         }
     }
+}
+
+/// Whether a value is a component that is not installed.
+fn is_disabled(value: &Value, path: &str) -> bool {
+    let component = path.strip_prefix("spec.components.").is_some_and(|rest| !rest.contains('.'));
+    component && value["enabled"] == Value::Bool(false)
 }
 
 /// Whether a value has a type that takes no more than a look at it, and that type for people.

@@ -16,8 +16,9 @@ pub enum Form {
     Secret,
     /// A namespace, a tag of a revision.
     Label,
-    /// A label's key, and an annotation's.
+    /// A label's key.
     Key,
+    AnnotationKey,
     /// A label's value.
     Value,
     /// An image, or its name alone.
@@ -75,6 +76,45 @@ pub const PROXY_LEVELS: [&str; 8] =
 pub const LEVELS: [&str; 6] = ["none", "fatal", "error", "warn", "info", "debug"];
 
 impl Form {
+    /// All of them; the last one's number tells how many.
+    pub const ALL: [Form; Form::Resource as usize + 1] = [
+        Form::Domain,
+        Form::Name,
+        Form::Secret,
+        Form::Label,
+        Form::Key,
+        Form::AnnotationKey,
+        Form::Value,
+        Form::Image,
+        Form::Hub,
+        Form::Tag,
+        Form::ProxyLevel,
+        Form::ProxyLevels,
+        Form::Levels,
+        Form::Address,
+        Form::Span,
+        Form::TrustDomain,
+        Form::Ranges,
+        Form::RangesOrAll,
+        Form::Ports,
+        Form::PortsOrAll,
+        Form::Https,
+        Form::CallPath,
+        Form::Base64,
+        Form::Folder,
+        Form::FileName,
+        Form::Range,
+        Form::Ip,
+        Form::ClusterIp,
+        Form::ExternalIp,
+        Form::Family,
+        Form::PortName,
+        Form::Variable,
+        Form::MountPath,
+        Form::InnerPath,
+        Form::Resource,
+    ];
+
     pub fn check(self, text: &str) -> Result<(), String> {
         if text.is_empty() { Ok(()) } else { self.check_item(text) }
     }
@@ -87,6 +127,7 @@ impl Form {
             Form::Secret => secret,
             Form::Label => kubernetes::label,
             Form::Key => kubernetes::label_key,
+            Form::AnnotationKey => kubernetes::annotation_key,
             Form::Value => kubernetes::label_value,
             Form::Image => kubernetes::image,
             Form::Hub => hub,

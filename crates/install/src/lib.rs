@@ -61,6 +61,6 @@ pub fn misfits(object: &Value) -> Vec<Misfit> {
             let definition = definition_name(kind, version);
             shape::check(&definition, object, kind.kind, shape::Required::Check)
         }
-        None => vec![Misfit { path: "kind".into(), message: "unknown kind".into() }],
+        None => vec![Misfit::new("kind", "unknown kind")],
     }
 }

@@ -104,8 +104,15 @@ impl Plan {
         }
         let owner = self.owner();
         // An installation without a name of its own has the revision's, of which it is told already.
-        let is_told = !revision.is_empty() && owner.ends_with(revision) && !is_label(revision);
-        if !is_label_value(&owner) && !is_told {
+        let is_told = !revision.is_empty() && owner.ends_with(revision) && !is_label(&service);
+        let most = 62_usize.saturating_sub(self.operator.name.len());
+        if !is_told && most > 0 && revision.len() > most {
+            let message = format!(
+                "{owner:?} marks what is installed as a label, which has at most 63 letters: use at most {most} \
+                 letters, or give the file a shorter metadata.name"
+            );
+            error("spec.revision", message);
+        } else if !is_label_value(&owner) && !is_told {
             let message = format!(
                 "{owner:?} marks what is installed as a label, which has at most 63 letters, digits, \
                  '-', '_' and '.'"

@@ -4,8 +4,8 @@ mod service;
 mod workload;
 
 use lateen_api::labels::{
-    is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key, no_label_value,
-    no_name,
+    is_annotation_key, is_label, is_label_key, is_label_value, is_subdomain, no_label,
+    no_label_key, no_label_value, no_name,
 };
 use serde_json::{Map, Value};
 
@@ -43,7 +43,7 @@ impl Rules<'_> {
     /// `path` is below the object.
     fn tell(&mut self, path: &str, message: impl Into<String>) {
         let path = format!("{}.{path}", self.kind);
-        self.found.push(Misfit { path, message: message.into() });
+        self.found.push(Misfit::new(path, message));
     }
 
     fn name(&mut self, object: &Value) {
@@ -74,7 +74,8 @@ impl Rules<'_> {
                     match (key.as_str(), inner) {
                         ("labels", Value::Object(labels)) => self.label_map(labels, &at),
                         ("annotations", Value::Object(annotations)) => {
-                            annotations.keys().for_each(|key| self.label_key(key, &at));
+                            let wrong = annotations.keys().filter(|key| !is_annotation_key(key));
+                            wrong.for_each(|key| self.tell(&at, no_label_key(key)));
                         }
                         // Texts that are objects in another language.
                         ("data", _) if self.kind == "ConfigMap" => {}
@@ -93,7 +94,9 @@ impl Rules<'_> {
 
     fn label_map(&mut self, labels: &Map<String, Value>, path: &str) {
         for (key, value) in labels {
-            self.label_key(key, path);
+            if !is_label_key(key) {
+                self.tell(path, no_label_key(key));
+            }
             self.label_value(value, &format!("{path}.{key}"));
         }
     }
@@ -109,12 +112,6 @@ impl Rules<'_> {
                 "data",
                 format!("it has {size} bytes, and a ConfigMap has at most {MOST}: write less"),
             );
-        }
-    }
-
-    fn label_key(&mut self, key: &str, path: &str) {
-        if !is_label_key(key) {
-            self.tell(path, no_label_key(key));
         }
     }
 

@@ -24,6 +24,14 @@ const PREFIX: &str = "#/components/schemas/";
 pub struct Misfit {
     pub path: String,
     pub message: String,
+    /// The type is right, and the API would refuse it all the same.
+    pub is_form: bool,
+}
+
+impl Misfit {
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), is_form: false }
+    }
 }
 
 /// Whether fields that the definition requires must be there; a file of settings need not have them.
@@ -50,7 +58,7 @@ struct Walk {
 
 impl Walk {
     fn tell(&mut self, path: &str, message: String) {
-        self.found.push(Misfit { path: path.to_owned(), message });
+        self.found.push(Misfit::new(path, message));
     }
 
     fn value(&mut self, schema: &Value, name: &str, value: &Value, path: &str) {
@@ -72,7 +80,8 @@ impl Walk {
                 self.object(schema, fields, path);
                 for (field, message) in facts::check(name, fields, self.required) {
                     let dot = if field.is_empty() { "" } else { "." };
-                    self.tell(&format!("{path}{dot}{field}"), message);
+                    let own = Misfit::new(format!("{path}{dot}{field}"), message);
+                    self.found.push(Misfit { is_form: true, ..own });
                 }
             }
             Value::Array(items) => {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+#[path = "charts/forms.rs"]
+mod forms;
 #[path = "../examples/charts/generate.rs"]
 mod generate;
 #[path = "charts/refused.rs"]

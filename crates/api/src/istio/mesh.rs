@@ -8,7 +8,9 @@ mod parse;
 mod proxy;
 mod tracing;
 
-pub use check::{Fault, unusable_mesh_config, unusable_proxy_config, unusable_selectors};
+pub use check::{
+    FLAGS, Fault, OF_POD, SERVICES, unusable_mesh_config, unusable_proxy_config, unusable_selectors,
+};
 pub use config::{
     AccessLogEncoding, AuthPolicy, Ca, Certificate, CertificateData, ConfigSource,
     DefaultProviders, DefaultTrafficPolicy, H2UpgradePolicy, InboundTrafficPolicy,

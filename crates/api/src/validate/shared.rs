@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{Report, names};
 use crate::istio::common::{PolicyTargetReference, WorkloadSelector};
-use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
+use crate::labels::{is_annotation_key, is_label_value, no_label_key, no_label_value};
 
 /// `nobody` is whether an object may be for no namespace at all, `~`.
 pub(super) fn check_export_to(report: &mut Report, targets: &[String], nobody: bool) {
@@ -29,7 +29,7 @@ pub(super) fn check_export_to(report: &mut Report, targets: &[String], nobody: b
 pub(super) fn check_labels(report: &mut Report, path: &str, labels: &BTreeMap<String, String>) {
     for (key, value) in labels {
         // Istio takes capital letters in the domain before a key's slash, too.
-        if !is_label_key(&key.to_ascii_lowercase()) {
+        if !is_annotation_key(key) {
             report.error(path, no_label_key(key));
         }
         if !is_label_value(value) {

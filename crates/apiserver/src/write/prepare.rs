@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 use lateen_api::kinds::{Kind, Source};
+use lateen_api::labels::{is_annotation_key, is_label_key};
 use serde_json::{Value, json};
 
 use super::names;
@@ -253,14 +254,14 @@ pub fn metadata_causes(kind: &Kind, value: &Value) -> Vec<Cause> {
     for (key, label) in value["metadata"]["labels"].as_object().into_iter().flatten() {
         let text = label.as_str();
         let good = text.is_some_and(|text| names::label_value(text).is_empty());
-        if !names::is_qualified(key) || !good {
+        if !is_label_key(key) || !good {
             let problem = "a label's key is a qualified name and its value is empty or at most 63 \
                            of [A-Za-z0-9._-] that begin and end alphanumeric";
             causes.push(Cause::invalid("metadata.labels", &json!({key: label}), problem));
         }
     }
     for (key, note) in value["metadata"]["annotations"].as_object().into_iter().flatten() {
-        if !names::is_qualified(&key.to_ascii_lowercase()) || !note.is_string() {
+        if !is_annotation_key(key) || !note.is_string() {
             let problem = "an annotation's key is a qualified name and its value is a string";
             causes.push(Cause::invalid("metadata.annotations", &json!(key), problem));
         }

@@ -7,7 +7,7 @@ mod emit;
 #[path = "learn.rs"]
 mod learn;
 #[path = "patterns.rs"]
-mod patterns;
+pub mod patterns;
 #[path = "schema.rs"]
 mod schema;
 #[path = "spec.rs"]

@@ -1,6 +1,8 @@
 //! What the mesh's settings must be beyond their types, as JSON schemas. In: the name of one of Istio's messages and its
 //! schema. Out: the schema with what the control plane, or the injector, would refuse, too.
 
+use lateen_api::istio::mesh::{FLAGS, OF_POD, SERVICES};
+use lateen_api::schema::definitions;
 use lateen_api::words::{self, Check};
 use lateen_install::{Form, Type};
 use serde_json::{Value, json};
@@ -9,35 +11,8 @@ use super::{of_type, patterns, snake_case, texts};
 
 const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
-/// Messages that say where a service is.
-const OF_SERVICES: [&str; 11] = [
-    "EnvoyExternalAuthorizationHttpProvider",
-    "EnvoyExternalAuthorizationGrpcProvider",
-    "ZipkinTracingProvider",
-    "LightstepTracingProvider",
-    "DatadogTracingProvider",
-    "OpenCensusAgentTracingProvider",
-    "SkyWalkingTracingProvider",
-    "OpenTelemetryTracingProvider",
-    "EnvoyHttpGrpcV3LogProvider",
-    "EnvoyTcpGrpcV3LogProvider",
-    "EnvoyOpenTelemetryLogProvider",
-];
-
 /// Names of proxies' variables.
 pub const VARIABLES: &str = "^[A-Za-z_.-][A-Za-z0-9_.-]*$";
-
-/// What the injector tells each pod of itself.
-const OF_POD: [&str; 8] = [
-    "POD_NAME",
-    "POD_NAMESPACE",
-    "INSTANCE_IP",
-    "HOST_IP",
-    "SERVICE_ACCOUNT",
-    "PROXY_CONFIG",
-    "ISTIO_KUBE_APP_PROBERS",
-    "ISTIO_META_APP_CONTAINERS",
-];
 
 /// Adds to the schema of a message of the mesh's settings.
 pub fn add(name: &str, schema: &mut Value) {
@@ -86,13 +61,20 @@ pub fn add(name: &str, schema: &mut Value) {
             schema["minProperties"] = json!(2);
             schema["maxProperties"] = json!(2);
         }
-        provider if OF_SERVICES.contains(&provider) => {
+        provider if is_of_service(provider) => {
             set("service", json!({ "type": "string", "minLength": 1 }));
             set("port", json!({ "type": "integer", "minimum": 1, "maximum": u16::MAX }));
             schema["required"] = json!(["service", "port"]);
         }
         _ => {}
     }
+}
+
+/// Whether a message says where a service is.
+fn is_of_service(message: &str) -> bool {
+    let providers = &definitions()["io.istio.mesh.ExtensionProvider"]["properties"];
+    let messages = SERVICES.iter().filter_map(|name| providers[*name]["$ref"].as_str());
+    messages.filter_map(|path| path.rsplit('.').next()).any(|known| known == message)
 }
 
 fn values_of_operators() -> Value {
@@ -150,18 +132,8 @@ fn variables() -> Value {
     all(&ranges, &patterns::of(Form::Ranges));
     let interfaces = ["ISTIO_EXCLUDE_INTERFACES", "KUBE_VIRT_INTERFACES"];
     all(&interfaces, &json!({ "pattern": "^[\\s,]*([^\\s,/\"]{1,15}\\s*(,[\\s,]*|$))*$" }));
-    let flags = [
-        "DRY_RUN",
-        "SKIP_RULE_APPLY",
-        "RUN_VALIDATION",
-        "CLEANUP_ONLY",
-        "ISTIO_META_DNS_CAPTURE",
-        "CAPTURE_ALL_DNS",
-        "INVALID_DROP",
-        "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
-    ];
     all(
-        &flags,
+        &FLAGS,
         &json!({
             "enum": ["", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"],
         }),

@@ -6,6 +6,9 @@ use lateen_install::{Form, LEVELS, PROXY_LEVELS};
 use serde_json::{Value, json};
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?";
+/// A part of a domain, and one in whatever letters.
+const PART_OF_NAME: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+const ANY_PART: &str = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?";
 const VALUE: &str = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?";
 const DIGEST: &str = "[A-Za-z0-9+._-]+:[0-9a-fA-F]{32,}";
 const TAG: &str = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}";
@@ -28,7 +31,7 @@ pub fn of(form: Form) -> Value {
 
 /// Of an item of a list.
 pub fn of_item(form: Form) -> Value {
-    with_empty(form, form == Form::Secret)
+    with_empty(form, form.check_item("").is_ok())
 }
 
 /// Of a port's number as a text.
@@ -46,8 +49,8 @@ fn with_empty(form: Form, may_be_empty: bool) -> Value {
         Form::Family => return words(&["IPv4", "IPv6"]),
         Form::ExternalIp => (ip(), but(UNREACHABLE)),
         Form::FileName => ("[^/]*".to_owned(), but("^\\.\\.?$")),
-        Form::Folder => ("/[^\\n]*".to_owned(), but("/\\.\\.(/|$)")),
-        Form::InnerPath => ("[^/][^\\n]*".to_owned(), but("(^|/)\\.\\.(/|$)")),
+        Form::Folder => ("/[\\s\\S]*".to_owned(), but("/\\.\\.(/|$)")),
+        Form::InnerPath => ("[^/][\\s\\S]*".to_owned(), but("(^|/)\\.\\.(/|$)")),
         form => (pattern(form), longest(form)),
     };
     let mut schema = rest;
@@ -83,7 +86,10 @@ fn longest(form: Form) -> Value {
         Form::Label => json!({ "maxLength": 63 }),
         Form::PortName => json!({ "maxLength": 15 }),
         Form::Domain | Form::Name | Form::Secret => json!({ "maxLength": 253 }),
-        Form::TrustDomain | Form::Image | Form::Hub => json!({ "maxLength": 255 }),
+        Form::TrustDomain | Form::Image => json!({ "maxLength": 255 }),
+        // The image's name comes behind it.
+        Form::Hub => json!({ "maxLength": 255 - "/lateen".len() }),
+        Form::Key | Form::AnnotationKey | Form::Resource => but("^[^/]{254,}/"),
         _ => json!({}),
     }
 }
@@ -94,10 +100,11 @@ fn pattern(form: Form) -> String {
     let all_or = |each: String| format!("\\s*\\*\\s*|{each}");
     let levels = LEVELS.join("|");
     match form {
-        Form::Domain => format!("{LABEL}(\\.{LABEL})*\\.?"),
-        Form::Name | Form::Secret => format!("{LABEL}(\\.{LABEL})*"),
+        Form::Domain => format!("{}\\.?", domain(PART_OF_NAME)),
+        Form::Name | Form::Secret => domain(PART_OF_NAME),
         Form::Label => LABEL.to_owned(),
-        Form::Key => format!("({LABEL}(\\.{LABEL})*/)?{VALUE}"),
+        Form::Key => format!("({}/)?{VALUE}", domain(PART_OF_NAME)),
+        Form::AnnotationKey => format!("({}/)?{VALUE}", domain(ANY_PART)),
         Form::Value => VALUE.to_owned(),
         Form::Image => image(),
         Form::Hub => format!("({}|{FIRST})(/{PART})*", registry()),
@@ -117,8 +124,8 @@ fn pattern(form: Form) -> String {
         Form::RangesOrAll => all_or(each(&range())),
         Form::Ports => each(&format!("0*{PORT}")),
         Form::PortsOrAll => all_or(each(&format!("0*{PORT}"))),
-        Form::Https => "https://[^\\n]*".to_owned(),
-        Form::CallPath => "/[^\\n]*".to_owned(),
+        Form::Https => "https://[\\s\\S]*".to_owned(),
+        Form::CallPath => "/[\\s\\S]*".to_owned(),
         Form::Base64 => base64(),
         Form::Range => format!("\\s*({})\\s*", range()),
         Form::Ip => ip(),
@@ -143,14 +150,17 @@ fn base64() -> String {
 }
 
 fn resource() -> String {
-    let domain = format!("{LABEL}(\\.{LABEL})*");
-    format!("cpu|memory|ephemeral-storage|hugepages-.*|{domain}/{VALUE}")
+    format!("cpu|memory|ephemeral-storage|hugepages-.*|{}/{VALUE}", domain(PART_OF_NAME))
 }
 
 /// A host that is told from a path, with its port.
 fn registry() -> String {
-    let label = "[A-Za-z0-9]([-A-Za-z0-9]{0,61}[A-Za-z0-9])?";
-    format!("({label}(\\.{label})*|\\[[0-9a-fA-F:.]+\\])(:0*{PORT})?")
+    format!("({}|\\[[0-9a-fA-F:.]+\\])(:0*{PORT})?", domain(ANY_PART))
+}
+
+/// Parts with dots between them.
+fn domain(part: &str) -> String {
+    format!("{part}(\\.{part})*")
 }
 
 fn image() -> String {

@@ -52,7 +52,7 @@ pub fn of_type(wanted: Type) -> Value {
             json!({ "type": ["array", "null"], "items": item, "uniqueItems": form == Form::Family })
         }
         Type::Labels => keyed(texts(&["string", "null"], patterns::of(Form::Value)), Form::Key),
-        Type::Annotations => keyed(of_type(Type::Text), Form::Key),
+        Type::Annotations => keyed(of_type(Type::Text), Form::AnnotationKey),
         Type::Named => by_name(&["string", "null"]),
         Type::Environment => {
             keyed(json!({ "type": ["string", "number", "boolean", "null"] }), Form::Variable)

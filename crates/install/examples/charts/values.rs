@@ -47,13 +47,14 @@ pub fn of(chart: &Chart) -> Values {
     let mut values = Values { schema: closed(), ..Values::default() };
     let (mut lost, mut missing) = (Vec::new(), Vec::new());
     for (path, (kind, meaning)) in &known {
+        let kind = formless(*kind, *meaning);
         match path.strip_prefix("meshConfig.") {
-            Some(_) if *kind == Type::Inherited => {}
-            Some(below) => lost.push((below, *kind)),
-            None => insert(&mut values.schema, path, narrowed(path, *kind)),
+            Some(_) if kind == Type::Inherited => {}
+            Some(below) => lost.push((below, kind)),
+            None => insert(&mut values.schema, path, narrowed(path, kind)),
         }
         if let Some(alias) = unnested(chart, path) {
-            insert(&mut values.schema, alias, narrowed(path, *kind));
+            insert(&mut values.schema, alias, narrowed(path, kind));
             values.nested.extend(alias.split('.').next().map(str::to_owned));
         } else if aliases.contains(&**path) {
             continue;
@@ -190,6 +191,11 @@ impl Values {
     fn whole(&mut self, lost: &[(&str, Type)]) {
         let mut own = self.schema.take();
         self.forms_within("", &mut own);
+        // What is within a message is of the schema, where it has not moved there.
+        let moved: Vec<String> = self.moves.iter().map(|(_, to)| to.clone()).collect();
+        for to in moved.iter().filter(|to| to.starts_with("meshConfig.")) {
+            self.forms_within(to, &mut schema::of_path(to).unwrap_or_default());
+        }
         let mut definitions: Map<String, Value> =
             schema::definitions_of(&own).into_iter().collect();
         for (path, kind) in lost {
@@ -293,6 +299,16 @@ fn place<'a>(schema: &'a mut Value, path: &str) -> &'a mut Value {
         };
     }
     place
+}
+
+/// A text that nobody reads has whatever form.
+fn formless(kind: Type, meaning: Meaning) -> Type {
+    match (meaning, kind) {
+        (Meaning::Gone(_), Type::Word(_)) => Type::Text,
+        (Meaning::Gone(_), Type::Words(_)) => Type::Texts,
+        (Meaning::Gone(_), Type::Labels | Type::Annotations) => Type::Named,
+        _ => kind,
+    }
 }
 
 /// What a field's name says beside its type.

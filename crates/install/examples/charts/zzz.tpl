@@ -3,9 +3,9 @@ the top is told from a default; what is worked out here is what all other templa
 {{- $own := deepCopy (omit .Values "_internal_defaults_do_not_set" "defaults") -}}
 {{- $defaults := deepCopy (get .Values "_internal_defaults_do_not_set") -}}
 {{- with get .Values "defaults" -}}{{- $defaults = mustMergeOverwrite $defaults (deepCopy .) -}}{{- end -}}
-FORGET{{- with include "CHART.forms" (list . (list $own $defaults)) | trim }}{{ fail . }}{{ end -}}
-{{- $said := include "CHART.words" (list . (list $own $defaults)) -}}
-MOVES{{- $plain := mustMergeOverwrite (deepCopy $defaults) (deepCopy $own) -}}
+FORGET{{- $said := include "CHART.words" (list . (list $own $defaults)) -}}
+MOVES{{- with include "CHART.forms" (list . (list $own $defaults)) | trim }}{{ fail . }}{{ end -}}
+{{- $plain := mustMergeOverwrite (deepCopy $defaults) (deepCopy $own) -}}
 NESTING{{- $said = regexReplaceAll "\\n+" (printf "%s\n%s" (include "CHART.hubs" $plain) $said | trim) "\n" -}}
 {{- if not (kindIs "map" $plain.global) -}}{{- $_ := set $plain "global" dict -}}{{- end -}}
 {{- $global := $plain.global -}}

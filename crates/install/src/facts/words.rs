@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use lateen_api::labels::{
-    is_label, is_label_key, is_label_value, is_subdomain, no_label, no_label_key, no_label_value,
-    no_name,
+    is_annotation_key, is_label, is_label_key, is_label_value, is_subdomain, no_label,
+    no_label_key, no_label_value, no_name,
 };
 use serde_json::Value;
 
@@ -27,6 +27,10 @@ pub fn domain_name(text: &str) -> Checked {
 
 pub fn label_key(text: &str) -> Checked {
     told(is_label_key(text), || no_label_key(text))
+}
+
+pub fn annotation_key(text: &str) -> Checked {
+    told(is_annotation_key(text), || no_label_key(text))
 }
 
 pub fn label_value(text: &str) -> Checked {

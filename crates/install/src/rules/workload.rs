@@ -35,10 +35,11 @@ impl Rules<'_> {
 
     fn pod(&mut self, pod: &Value) {
         let at = "spec.template.spec";
-        let volumes = self.once(&pod["volumes"], &format!("{at}.volumes"));
+        let (mut volumes, mut containers) = (BTreeSet::new(), BTreeSet::new());
+        self.once(&pod["volumes"], &format!("{at}.volumes"), &mut volumes);
         for list in ["initContainers", "containers"] {
             let at = format!("{at}.{list}");
-            self.once(&pod[list], &at);
+            self.once(&pod[list], &at, &mut containers);
             for (index, container) in pod[list].as_array().into_iter().flatten().enumerate() {
                 self.mounts(container, &volumes, &format!("{at}[{index}]"));
             }
@@ -71,9 +72,8 @@ impl Rules<'_> {
         }
     }
 
-    /// The names of a list's items, of which there is one each.
-    fn once(&mut self, list: &Value, path: &str) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
+    /// Adds the names of a list's items, of which there is one each.
+    fn once(&mut self, list: &Value, path: &str, names: &mut BTreeSet<String>) {
         let items = list.as_array().into_iter().flatten().enumerate();
         for (index, item) in items.filter(|(_, item)| !item.is_null()) {
             let name = item["name"].as_str().unwrap_or_default();
@@ -81,6 +81,5 @@ impl Rules<'_> {
                 self.tell(&format!("{path}[{index}].name"), format!("{name:?} is there twice"));
             }
         }
-        names
     }
 }

@@ -274,3 +274,43 @@ fn a_field_that_none_is_like_is_not_guessed_at() {
     let says = "spec.values.foo: unknown field, and none is like it: check its name and its place";
     assert_eq!(told, [says]);
 }
+
+/// As in Istio, whose installer looks at no form: a file with one worked before.
+#[test]
+fn a_text_without_its_form_is_told_where_nothing_is_made_of_it() {
+    let service = json!({"externalIPs": [""]});
+    let gateway = |is_enabled: bool| json!({"name": "a", "enabled": is_enabled, "label": {"a": "b c"}, "k8s": {"service": service}});
+    let spec = |is_enabled| json!({"components": {"ingressGateways": [gateway(is_enabled)]}});
+    assert_eq!(errors(spec(false), &[]), Vec::<String>::new());
+    let told = errors(spec(true), &[]);
+    assert!(
+        told.iter().any(|one| one.contains("externalIPs[0]: \"\" is no IP address")),
+        "{told:?}"
+    );
+    let hook = json!({"nodeSelector": {"a": "b c"}});
+    let document = json!({
+        "apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator",
+        "spec": {"values": {"sidecarInjectorWebhook": hook}},
+    });
+    let plan = crate::read(&[("file".to_owned(), document)], &[]).unwrap();
+    let path = "spec.values.sidecarInjectorWebhook.nodeSelector.a";
+    let told = plan.issues.iter().find(|issue| issue.path == path);
+    assert!(told.is_some_and(|issue| issue.message.contains("\"b c\" is no value")), "{told:?}");
+    let typed = json!({"components": {"ingressGateways": [
+        {"name": "a", "enabled": false, "k8s": {"service": {"externalIPs": 5}}},
+    ]}});
+    assert_eq!(errors(typed, &[]).len(), 1);
+}
+
+/// A long revision is told of by what is too long, and by how long it may be.
+#[test]
+fn a_revision_may_be_as_long_as_the_label_with_the_installations_name() {
+    assert_eq!(errors(json!({"revision": "r".repeat(47)}), &[]), Vec::<String>::new());
+    let told = errors(json!({"revision": "r".repeat(48)}), &[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("spec.revision: "), "{told:?}");
+    assert!(
+        told[0].ends_with("use at most 47 letters, or give the file a shorter metadata.name"),
+        "{told:?}"
+    );
+}

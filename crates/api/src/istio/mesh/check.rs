@@ -13,7 +13,9 @@ use crate::labels::{is_label_key, is_label_value, no_label_key, no_label_value};
 use crate::schema::definitions;
 use crate::words::{self, Check};
 use formats::unusable_formats;
+pub use providers::SERVICES;
 use providers::unusable_providers;
+pub use variables::{FLAGS, OF_POD};
 
 const PREFIX: &str = "#/components/schemas/";
 

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use lateen_api::labels::is_label_key;
 use serde_json::{Value, json};
 
 use super::is_external;
@@ -123,7 +124,7 @@ fn each_port(ports: &[Value], causes: &mut Vec<Cause>) {
             invalid(&path("targetPort"), target, problems, causes);
         }
         let protocol = &port["appProtocol"];
-        if protocol.as_str().is_some_and(|name| !names::is_qualified(name)) {
+        if protocol.as_str().is_some_and(|name| !is_label_key(name)) {
             let problem = "must be a qualified name, such as kubernetes.io/h2c or https";
             causes.push(Cause::invalid(&path("appProtocol"), protocol, problem));
         }
@@ -132,7 +133,7 @@ fn each_port(ports: &[Value], causes: &mut Vec<Cause>) {
 
 fn selector(selector: &Value, causes: &mut Vec<Cause>) {
     for (key, value) in selector.as_object().into_iter().flatten() {
-        if !names::is_qualified(key) {
+        if !is_label_key(key) {
             let problem = "name part must consist of alphanumeric characters, '-', '_' or '.', and \
                            must start and end with an alphanumeric character";
             causes.push(Cause::invalid("spec.selector", &json!(key), problem));

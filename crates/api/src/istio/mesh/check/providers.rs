@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::Fault;
 
 /// Kinds that are a service of their own: no traffic reaches one without its host and port.
-const SERVICES: [&str; 11] = [
+pub const SERVICES: [&str; 11] = [
     "envoyExtAuthzHttp",
     "envoyExtAuthzGrpc",
     "zipkin",

@@ -7,7 +7,7 @@ use crate::words::{
 };
 
 /// What the injector tells each pod of itself: with one value for all they would all be one pod.
-const OF_POD: [&str; 8] = [
+pub const OF_POD: [&str; 8] = [
     "POD_NAME",
     "POD_NAMESPACE",
     "INSTANCE_IP",
@@ -18,8 +18,20 @@ const OF_POD: [&str; 8] = [
     "ISTIO_META_APP_CONTAINERS",
 ];
 
-/// Variables that have a form: istio-iptables' flags and what the agent reads.
-const FORMS: [(&str, Check); 30] = [
+/// Variables that are true or false.
+pub const FLAGS: [&str; 8] = [
+    "DRY_RUN",
+    "SKIP_RULE_APPLY",
+    "RUN_VALIDATION",
+    "CLEANUP_ONLY",
+    "ISTIO_META_DNS_CAPTURE",
+    "CAPTURE_ALL_DNS",
+    "INVALID_DROP",
+    "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
+];
+
+/// Other variables that have a form: istio-iptables' flags and what the agent reads.
+const FORMS: [(&str, Check); 22] = [
     ("ENVOY_PORT", port),
     ("INBOUND_CAPTURE_PORT", port),
     ("INBOUND_TUNNEL_PORT", port),
@@ -39,14 +51,6 @@ const FORMS: [(&str, Check); 30] = [
     ("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", ranges),
     ("ISTIO_EXCLUDE_INTERFACES", interfaces),
     ("KUBE_VIRT_INTERFACES", interfaces),
-    ("DRY_RUN", flag_or_unset),
-    ("SKIP_RULE_APPLY", flag_or_unset),
-    ("RUN_VALIDATION", flag_or_unset),
-    ("CLEANUP_ONLY", flag_or_unset),
-    ("ISTIO_META_DNS_CAPTURE", flag_or_unset),
-    ("CAPTURE_ALL_DNS", flag_or_unset),
-    ("INVALID_DROP", flag_or_unset),
-    ("EXIT_ON_ZERO_ACTIVE_CONNECTIONS", flag_or_unset),
     ("PROBE_TIMEOUT", duration),
     ("MINIMUM_DRAIN_DURATION", duration_or_unset),
     ("XDS_ROOT_CA", roots),
@@ -61,6 +65,9 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
     }
     if OF_POD.contains(&name) {
         return Err("the injector sets it for each pod: remove it here".to_owned());
+    }
+    if FLAGS.contains(&name) {
+        return flag_or_unset(value);
     }
     match FORMS.iter().find(|(known, _)| *known == name) {
         Some((_, check)) => check(value),
