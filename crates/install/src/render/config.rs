@@ -20,6 +20,9 @@ const INJECTED: &[&str] = &[
     "revisionTags",
 ];
 
+/// The variable of the control plane that says which sidecars are init containers.
+const NATIVE_SIDECARS: &str = "ENABLE_NATIVE_SIDECARS";
+
 /// Both, or those that the file does not leave out.
 pub fn render(plan: &Plan) -> Vec<Value> {
     let mut maps = Vec::new();
@@ -86,6 +89,9 @@ pub fn values(plan: &Plan) -> Value {
             path::put(&mut values, part, found.clone());
         }
     }
+    if let Some(word) = native_sidecars(plan) {
+        path::put(&mut values, &format!("pilot.env.{NATIVE_SIDECARS}"), word);
+    }
     let image = plan.image("values.global.proxy");
     let init = plan.whole_image("values.global.proxy_init").unwrap_or(&image);
     merge(
@@ -102,6 +108,13 @@ pub fn values(plan: &Plan) -> Value {
         }),
     );
     values
+}
+
+/// What the control plane's own variable says, where its container has that: `lateen inject` reads the values alone.
+fn native_sidecars(plan: &Plan) -> Option<Value> {
+    let k8s = plan.object("components.pilot.k8s");
+    let own = k8s["env"].as_array()?.iter().rfind(|own| own["name"] == NATIVE_SIDECARS)?;
+    own.get("value").cloned()
 }
 
 fn meta(plan: &Plan, name: &str) -> Value {

@@ -26,6 +26,17 @@ fn installed(objects: &[Value], revision: &str) -> Settings {
 }
 
 #[test]
+fn the_control_planes_own_variable_counts_for_whoever_reads_its_values() {
+    let variable = ("components.pilot.k8s.env[0].name", "ENABLE_NATIVE_SIDECARS");
+    for (value, expected) in [("true", true), ("false", false)] {
+        let value = ("components.pilot.k8s.env[0].value", value);
+        let other = ("values.pilot.env.ENABLE_NATIVE_SIDECARS", "auto");
+        let plan = plan("default", &[variable, value, other]);
+        assert_eq!(installed(&render(&plan).0, "").native_sidecar, expected);
+    }
+}
+
+#[test]
 fn the_injector_reads_from_the_cluster_what_the_file_says() {
     let plan = plan(
         "default",
