@@ -10,7 +10,7 @@ mod secrets;
 mod sockets;
 mod ssh;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -74,15 +74,24 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
     }
     let (findings, nodes) = match args.nodes.is_empty() {
         true => cluster(&args).await?,
-        false => (over_ssh(&args).await?, args.nodes.len()),
+        false => {
+            let nodes = once(&args.nodes);
+            (over_ssh(&args, &nodes).await?, nodes.len())
+        }
     };
     report(&findings, nodes, args.output);
     let failed = findings.iter().any(|finding| finding.fatal);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Each node once, in the order in which they are named.
+fn once(nodes: &[String]) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    nodes.iter().map(String::as_str).filter(|node| seen.insert(*node)).collect()
+}
+
 /// All nodes at once.
-async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
+async fn over_ssh(args: &PrecheckCommand, nodes: &[&str]) -> Result<Vec<Finding>> {
     let wanted = rendered(&args.input.plan()?)?;
     let mut pull = args.pull.clone();
     if args.input.is_given() {
@@ -91,7 +100,7 @@ async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
     }
     let (claims, within) = (claims::wanted(&wanted), Duration::from_secs(args.within));
     let question = Question { pull, claims, within };
-    let checks = args.nodes.iter().map(|node| ssh::node(node, &question));
+    let checks = nodes.iter().map(|node| ssh::node(node, &question));
     let found = futures::future::try_join_all(checks).await?;
     Ok(found.into_iter().flatten().collect())
 }
@@ -253,12 +262,18 @@ fn report(findings: &[Finding], nodes: usize, output: Output) {
 mod tests {
     use clap::Parser;
 
-    use super::PrecheckCommand;
+    use super::{PrecheckCommand, once};
 
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
         _command: PrecheckCommand,
+    }
+
+    #[test]
+    fn a_node_that_is_named_twice_is_one() {
+        let nodes = ["root@a", "b", "root@a"].map(str::to_owned);
+        assert_eq!(once(&nodes), ["root@a", "b"]);
     }
 
     #[test]

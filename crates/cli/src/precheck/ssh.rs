@@ -78,14 +78,23 @@ fn script(pull: &[String]) -> Result<String> {
     );
     for image in pull {
         let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:@[]".contains(c);
-        let parts = image.split_once('/').filter(|(host, _)| host.contains(['.', ':']));
         ensure!(image.chars().all(valid), "{image:?} is not an image: {HOW}");
-        let (host, name) = parts
-            .with_context(|| format!("{image} does not begin with a registry's host: {HOW}"))?;
+        let (host, name) = parts(image);
         let check = format!("\"$f\" node registry check '{host}' --image '{name}' -o json");
         script += &format!("; {}", line(&format!("pull {image}"), &format!("{check} 2>&1")));
     }
     Ok(script)
+}
+
+/// An image's registry and its name there: one that begins with no host is Docker Hub's, as runtimes have it.
+fn parts(image: &str) -> (&str, String) {
+    const HUB: &str = "docker.io";
+    let is_host = |host: &str| host.contains(['.', ':']) || host == "localhost";
+    match image.split_once('/') {
+        Some((host, name)) if is_host(host) => (host, name.to_owned()),
+        Some(_) => (HUB, image.to_owned()),
+        None => (HUB, format!("library/{image}")),
+    }
 }
 
 /// Prints words and, as it is, the last line of what a command prints: a shell's `echo` may take signs in it for others.
@@ -244,13 +253,28 @@ mod tests {
     }
 
     #[test]
+    fn an_image_without_a_host_is_asked_of_docker_hub() {
+        for (image, asked) in [
+            ("lateen-mesh/lateen:0.1.0", "check 'docker.io' --image 'lateen-mesh/lateen:0.1.0'"),
+            ("alpine:3", "check 'docker.io' --image 'library/alpine:3'"),
+            ("localhost/a:1", "check 'localhost' --image 'a:1'"),
+        ] {
+            let script = script(&[image.to_owned()]).unwrap();
+            assert!(
+                script.contains(asked) && script.contains(&format!("pull {image} ")),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
     fn nothing_leaves_its_quotes() {
         assert!(
             script(&["r:5000/a:1".to_owned()]).unwrap().contains("check 'r:5000' --image 'a:1'")
         );
         let pinned = script(&["r:5000/a:1@sha256:1f".to_owned()]).unwrap();
         assert!(pinned.contains("check 'r:5000' --image 'a:1@sha256:1f'"), "{pinned}");
-        for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "alpine", "library/alpine"] {
+        for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "$(x)"] {
             assert!(script(&[image.to_owned()]).is_err(), "{image}");
         }
         assert!(check_name("-oProxyCommand=x").is_err() && check_name("root@n1").is_ok());
