@@ -13,6 +13,7 @@ use lateen_runtime::admin;
 use serde_json::Value;
 
 use crate::home::Home;
+use crate::output::{say_json_lines, text};
 
 /// How long the API may take to tell the VirtualService.
 const API_PATIENCE: Duration = Duration::from_secs(3);
@@ -49,8 +50,8 @@ pub async fn execute(command: ExplainCommand) -> Result<()> {
     let found = virtual_service(&home, record).await;
     let way = way::join(record, &sidecars, &found);
     match command.output {
-        Format::Text => print!("{}", draw::draw(&way)),
-        Format::Json => println!("{:#}", serde_json::to_value(&way)?),
+        Format::Text => text(&draw::draw(&way)),
+        Format::Json => say_json_lines(&serde_json::to_value(&way)?),
     }
     Ok(())
 }

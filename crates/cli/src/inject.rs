@@ -7,7 +7,6 @@ mod given;
 mod source;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::Format;
 use crate::manifest::ClusterArgs;
-use crate::output::{note, printable};
+use crate::output::{note, printable, text};
 use crate::words::{Labels, LabelsParser, parse_name};
 use crate::{bounded, yaml};
 use given::Given;
@@ -112,7 +111,7 @@ pub fn execute(command: InjectCommand) -> Result<bool> {
     if run.failed {
         return Ok(false);
     }
-    write(&render(&injected, command.output)?)?;
+    text(&render(&injected, command.output)?);
     Ok(true)
 }
 
@@ -292,15 +291,6 @@ fn render(objects: &[Value], format: Format) -> Result<String> {
             Ok(serde_json::to_string_pretty(whole).context("cannot write the objects as JSON")?
                 + "\n")
         }
-    }
-}
-
-fn write(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            bail!("cannot write to standard output: {error}")
-        }
-        _ => Ok(()),
     }
 }
 

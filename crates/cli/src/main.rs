@@ -92,19 +92,17 @@ enum Command {
 
 fn main() -> ExitCode {
     if cni::is_plugin(std::env::args_os().next().as_deref()) {
-        return cni::plugin::execute();
+        return output::ended(cni::plugin::execute());
     }
     let cli = Cli::parse();
     let filter = std::env::var("LATEEN_LOG").ok();
     let (default, form) = logging(&cli.command);
     log::init(filter.as_deref().unwrap_or(&default), form, log_copy(&cli.command));
-    match execute(cli.command) {
-        Ok(code) => code,
-        Err(error) => {
-            note(output::causes(&error));
-            ExitCode::FAILURE
-        }
-    }
+    let code = execute(cli.command).unwrap_or_else(|error| {
+        note(output::causes(&error));
+        ExitCode::FAILURE
+    });
+    output::ended(code)
 }
 
 /// What is logged unless `LATEEN_LOG` says otherwise, and in what form.
@@ -175,7 +173,9 @@ fn execute(command: Command) -> Result<ExitCode> {
         Command::Precheck(command) => return on_one_thread(precheck::execute(command)),
         Command::Node(command) => return on_one_thread(registry::execute(command)),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lateen", &mut script);
+            output::text(&String::from_utf8_lossy(&script));
         }
         Command::Discovery(command) => discovery::execute(*command)?,
         Command::Cni(command) => on_one_thread(cni::execute(*command))?,

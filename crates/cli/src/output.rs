@@ -1,18 +1,23 @@
 //! Lines for people. A reader that went away (`lateen up | head`) must not end a mesh, so a line that
-//! cannot be written is lost. Many a line has others' words in it, which no terminal is to obey.
+//! cannot be written is lost; for any other reason the command fails at its end. Many a line has others' words in it,
+//! which no terminal is to obey.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+use std::sync::OnceLock;
 
 pub use lateen_runtime::printable::printable;
 
 use lateen_runtime::printable::is_obeyed;
 use serde_json::Value;
 
+/// Why a text was lost first.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
 /// A line on standard output.
 pub fn say(line: impl Display) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", lines(line)).and_then(|()| out.flush());
+    text(&format!("{}\n", lines(line)));
 }
 
 /// A value on standard output, as JSON of one line.
@@ -40,7 +45,17 @@ fn json_text(json: &str) -> String {
 /// A whole text on standard output.
 pub fn text(text: &str) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => drop(LOST.set(error)),
+        _ => {}
+    }
+}
+
+/// The exit code of a command that has said all: one that seems to have gone well has not if a text was lost.
+pub fn ended(code: ExitCode) -> ExitCode {
+    let Some(error) = LOST.get() else { return code };
+    note(format_args!("cannot write to standard output: {error}"));
+    if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
 }
 
 /// A line on standard error, of a file or a setting.

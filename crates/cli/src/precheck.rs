@@ -10,7 +10,7 @@ mod secrets;
 mod sockets;
 mod ssh;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -78,14 +78,23 @@ pub async fn execute(args: PrecheckCommand) -> Result<ExitCode> {
     }
     let (findings, nodes) = match args.nodes.is_empty() {
         true => cluster(&args).await?,
-        false => (over_ssh(&args).await?, args.nodes.len()),
+        false => {
+            let nodes = once(&args.nodes);
+            (over_ssh(&args, &nodes).await?, nodes.len())
+        }
     };
     report(&findings, nodes, args.output);
     let failed = findings.iter().any(|finding| finding.fatal);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
+/// Each node once, in the order in which they are named.
+fn once(nodes: &[String]) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    nodes.iter().map(String::as_str).filter(|node| seen.insert(*node)).collect()
+}
+
+async fn over_ssh(args: &PrecheckCommand, nodes: &[&str]) -> Result<Vec<Finding>> {
     let wanted = rendered(&args.input.plan()?)?;
     let mut pull = args.pull.clone();
     if args.input.is_given() {
@@ -94,7 +103,7 @@ async fn over_ssh(args: &PrecheckCommand) -> Result<Vec<Finding>> {
     }
     let (claims, within) = (claims::wanted(&wanted), Duration::from_secs(args.within));
     let question = Question { pull, claims, within };
-    let checks = args.nodes.iter().map(|node| ssh::node(node, &question));
+    let checks = nodes.iter().map(|node| ssh::node(node, &question));
     Ok(some_at_once(checks).await?.into_iter().flatten().collect())
 }
 
@@ -267,7 +276,7 @@ fn report(findings: &[Finding], nodes: usize, output: Output) {
 mod tests {
     use clap::Parser;
 
-    use super::{AT_ONCE, PrecheckCommand, some_at_once};
+    use super::{AT_ONCE, PrecheckCommand, once, some_at_once};
 
     #[derive(Parser)]
     struct Line {
@@ -294,6 +303,12 @@ mod tests {
         let all = 0..2 * AT_ONCE;
         let found = some_at_once(all.clone().map(check)).await.unwrap();
         assert_eq!(found, all.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_node_that_is_named_twice_is_one() {
+        let nodes = ["root@a", "b", "root@a"].map(str::to_owned);
+        assert_eq!(once(&nodes), ["root@a", "b"]);
     }
 
     #[test]

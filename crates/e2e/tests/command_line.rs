@@ -48,6 +48,24 @@ fn names_and_labels_that_kubernetes_would_refuse_are_refused_with_the_rule() {
 }
 
 #[test]
+fn what_cannot_be_printed_fails_and_a_reader_that_goes_away_does_not() -> Result<()> {
+    let manifests: &[&str] = &["manifest", "generate", "--set", "profile=minimal"];
+    let json = [manifests, &["-o", "json"]].concat();
+    for args in [manifests, &json, &["completion", "bash"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full")?;
+        let output = Command::new(lateen()?).args(args).stdout(full).output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(1), "{args:?}: {}: {said}", output.status);
+        ensure!(said.contains("cannot write to standard output: No space left"), "{said}");
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let output = Command::new(lateen()?).args(args).stdout(writer).output()?;
+        ensure!(output.status.success(), "{args:?}: {}", output.status);
+    }
+    Ok(())
+}
+
+#[test]
 fn addresses_and_ports_that_cannot_be_listened_on_are_refused_at_once() {
     isolated(|| {
         let home = tempfile::tempdir()?;

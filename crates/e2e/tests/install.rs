@@ -250,6 +250,13 @@ fn a_file_with_gateways_alone_does_not_remove_the_control_plane_of_another() {
         let words = ["remove Deployment istio-system/istiod", "metadata.name of its own"];
         ensure!(words.iter().all(|words| said.contains(words)), "{said}");
         ensure!(versions(&mesh)? == before, "something was changed");
+        let off = ["install", "-y", "--wait=false", "--set", "components.pilot.enabled=false"];
+        let said = lateen_fails(&mesh, &off)?;
+        ensure!(said.contains("remove Deployment istio-system/istiod"), "{said}");
+        ensure!(versions(&mesh)? == before, "something was changed");
+        lateen(&mesh, &[&off[..], &["--force"]].concat())?;
+        mesh.kubectl_fails(&["get", "deployment", "istiod", "-n", "istio-system"])?;
+        lateen(&mesh, &["install", "-y", "--wait=false", "--set", "profile=minimal"])?;
         std::fs::write(&file, gateway("metadata: {name: gateways}\n"))?;
         lateen(&mesh, &install)?;
         for deployment in ["istiod", "own"] {

@@ -23,6 +23,7 @@ impl Input {
             path::set(&mut spec, steps, value.clone(), Missing::Make).err()
         };
         let refused = self.settings.iter().filter_map(set).collect();
+        keep_components(&mut spec, &self.profile["components"]);
         (spec, refused)
     }
 
@@ -35,6 +36,29 @@ impl Input {
         let mut own = self.user["components"][list].as_array().into_iter().flatten();
         let at = own.position(same).unwrap_or(at);
         format!("spec.components.{list}[{at}]")
+    }
+}
+
+/// Gives a spec the profile's components where it has none: what is left empty turns nothing off.
+fn keep_components(spec: &mut Value, profile: &Value) {
+    let (Some(spec), Some(profile)) = (spec.as_object_mut(), profile.as_object()) else { return };
+    let own = spec.entry("components").or_insert_with(|| json!({}));
+    let Some(own) = own.as_object_mut() else { return };
+    for (name, default) in profile {
+        let own = own.entry(name).or_insert_with(|| default.clone());
+        match (own.as_array_mut(), default.as_array()) {
+            // The profile's gateways are the first ones.
+            (Some(own), Some(default)) => own.iter_mut().zip(default).for_each(keep_enabled),
+            _ => keep_enabled((own, default)),
+        }
+    }
+}
+
+fn keep_enabled((own, default): (&mut Value, &Value)) {
+    if let (Some(enabled), Some(own)) = (default.get("enabled"), own.as_object_mut())
+        && own.get("name") == default.get("name")
+    {
+        own.entry("enabled").or_insert_with(|| enabled.clone());
     }
 }
 

@@ -8,6 +8,7 @@ mod source;
 use std::collections::BTreeSet;
 
 use lateen_api::issue::{Code, Issue, ObjectRef, Severity};
+use lateen_api::labels::{is_label, no_label};
 use serde_json::{Map, Value, json};
 
 use crate::check::{self, is_empty};
@@ -48,6 +49,7 @@ pub fn read(files: &[(String, Value)], set: &[(String, String)]) -> Result<Plan,
     let mut input = Input { profile, user, settings };
     let (mut spec, refused) = input.assemble();
     refused.into_iter().for_each(|reason| reader.error("--set", reason));
+    reader.other_namespace(files, &spec);
     let before = reader.issues.len();
     reader.gateways(&input, &spec);
     if reader.issues.len() > before {
@@ -172,6 +174,24 @@ impl Reader {
             );
             let (object, code) = (self.object.clone(), Code::SCHEMA_WARNING);
             self.issues.push(Issue::warning(object, "metadata.name", code, message));
+        }
+    }
+
+    /// Objects go to the spec's namespace, whichever their IstioOperator has.
+    fn other_namespace(&mut self, files: &[(String, Value)], spec: &Value) {
+        let text = |path: &str| path::get(spec, path)?.as_str().filter(|text| !text.is_empty());
+        let home = text("namespace").or_else(|| text("values.global.istioNamespace"));
+        let home = home.unwrap_or(DEFAULT_NAMESPACE);
+        let own = files.iter().filter_map(|(_, it)| it["metadata"]["namespace"].as_str());
+        for own in own.filter(|own| !own.is_empty() && *own != home) {
+            if !is_label(own) {
+                self.error("metadata.namespace", no_label(own));
+                continue;
+            }
+            let message =
+                format!("this installs to {home}: to install to {own}, set spec.namespace to it");
+            let (object, code) = (self.object.clone(), Code::SCHEMA_WARNING);
+            self.issues.push(Issue::warning(object, "metadata.namespace", code, message));
         }
     }
 

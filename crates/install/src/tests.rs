@@ -2,6 +2,7 @@
 //! installs. `UPDATE_GOLDEN=1` rewrites. Every object must pass the schema of its kind.
 
 mod bad;
+mod empty;
 mod injector;
 mod places;
 mod refused;

@@ -44,6 +44,9 @@ pub struct InstallArgs {
     /// instead of refusing to change any
     #[arg(long)]
     take_over: bool,
+    /// Remove a control plane that the settings turn off
+    #[arg(long)]
+    force: bool,
     /// Wait until everything that was installed works; --wait=false for no waiting
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true,
           default_value_t = true, default_missing_value = "true")]
@@ -73,7 +76,9 @@ pub async fn execute(args: InstallArgs, expect: Expect) -> Result<()> {
         check_installed(&client, &plan, &wanted).await?;
     }
     let unwanted = cluster::unwanted(&client, &plan, &wanted).await?;
-    keep_control_plane(&plan, &unwanted)?;
+    if !args.force {
+        keep_control_plane(&plan, &unwanted)?;
+    }
     let found = match cluster::compare(&client, &wanted, &unwanted).await {
         Ok(found) => found,
         // Whose an object is says more than what cannot be changed about it.
@@ -169,14 +174,12 @@ async fn check_installed(client: &Client, plan: &Plan, wanted: &[Value]) -> Resu
 }
 
 /// Files without a name are one installation. One with gateways alone must not take the control plane of
-/// another for its own that is not wanted any more.
+/// another for its own that is not wanted any more, and a slip in a file must not end a mesh.
 fn keep_control_plane(plan: &Plan, unwanted: &[Value]) -> Result<()> {
-    if let Some(found) = unwanted.iter().find(|object| is_control_plane(object))
-        && plan.spec()["profile"] == "empty"
-    {
+    if let Some(found) = unwanted.iter().find(|object| is_control_plane(object)) {
         bail!(
             "this would remove {}, which was installed under the same name, {}: give the file a \
-             metadata.name of its own; lateen uninstall removes a control plane",
+             metadata.name of its own; lateen uninstall removes a control plane, and so does --force",
             title(found),
             plan.owner()
         );

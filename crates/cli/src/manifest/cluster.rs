@@ -2,7 +2,7 @@
 //! it has of an installation, and a person's consent.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, Write};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use lateen_kube::{Client, DryRun, Error};
 use serde_json::{Value, json};
 
 use super::{managers, validators};
+use crate::output::text;
 
 /// Who applies, as managed fields name it.
 pub const MANAGER: &str = "lateen-install";
@@ -256,8 +257,7 @@ pub fn confirm(question: &str, skip: bool) -> Result<()> {
     if skip {
         return Ok(());
     }
-    print!("{question} (y/N) ");
-    std::io::stdout().flush().context("cannot ask")?;
+    text(&format!("{question} (y/N) "));
     agreed(&mut std::io::stdin().lock())
 }
 

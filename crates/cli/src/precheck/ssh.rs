@@ -109,14 +109,23 @@ fn script(pull: &[String], size: u64) -> Result<String> {
     );
     for image in pull {
         let valid = |c: char| c.is_ascii_alphanumeric() || "._-/:@[]".contains(c);
-        let parts = image.split_once('/').filter(|(host, _)| host.contains(['.', ':']));
         ensure!(image.chars().all(valid), "{image:?} is not an image: {HOW}");
-        let (host, name) = parts
-            .with_context(|| format!("{image} does not begin with a registry's host: {HOW}"))?;
+        let (host, name) = parts(image);
         let check = format!("\"$f\" node registry check '{host}' --image '{name}' -o json");
         script += &format!("; {}", line(&format!("pull {image}"), &format!("{check} 2>&1")));
     }
     Ok(script)
+}
+
+/// An image's registry and its name there: one that begins with no host is Docker Hub's, as runtimes have it.
+fn parts(image: &str) -> (&str, String) {
+    const HUB: &str = "docker.io";
+    let is_host = |host: &str| host.contains(['.', ':']) || host == "localhost";
+    match image.split_once('/') {
+        Some((host, name)) if is_host(host) => (host, name.to_owned()),
+        Some(_) => (HUB, image.to_owned()),
+        None => (HUB, format!("library/{image}")),
+    }
 }
 
 /// Prints words and, as it is, the last line of what a command prints: a shell's `echo` may take signs in it for others.

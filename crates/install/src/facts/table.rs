@@ -63,11 +63,8 @@ pub const FACTS: &[F] = &[
     F("core.v1.ServicePort", &["name"], Word(Form::Label)),
     F("core.v1.ServicePort", &["protocol"], OneOf(PROTOCOLS)),
     F("core.v1.ServicePort", &["appProtocol"], Word(Form::Key)),
-    F(
-        "core.v1.ServiceSpec",
-        &["type"],
-        OneOf(&["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]),
-    ),
+    // An ExternalName would stand for no pods.
+    F("core.v1.ServiceSpec", &["type"], OneOf(&["ClusterIP", "NodePort", "LoadBalancer"])),
     F("core.v1.ServiceSpec", &["sessionAffinity"], OneOf(&["None", "ClientIP"])),
     F(
         "core.v1.ServiceSpec",

@@ -9,6 +9,8 @@ use super::Reader;
 use crate::input::Input;
 use crate::path;
 
+const NAMELESS: &str = "it is missing, every gateway has a name";
+
 impl Reader {
     /// Two gateways of one name in one list would be taken for one.
     pub fn twins(&mut self, spec: &Value) {
@@ -25,8 +27,7 @@ impl Reader {
                     }
                 }
                 if text("name").is_empty() {
-                    let message = "it is missing, every gateway has a name".to_owned();
-                    self.error(&format!("{path}.name"), message);
+                    self.error(&format!("{path}.name"), NAMELESS.to_owned());
                 } else if !seen.insert((text("name").to_owned(), text("namespace").to_owned())) {
                     let name = text("name");
                     let message =
@@ -77,6 +78,7 @@ impl Reader {
         for list in ["ingressGateways", "egressGateways"] {
             let gateways = spec["components"][list].as_array().into_iter().flatten();
             for (at, gateway) in gateways.enumerate() {
+                self.nameless(input, list, at, gateway);
                 if gateway["enabled"] != json!(true) {
                     continue;
                 }
@@ -92,6 +94,18 @@ impl Reader {
                 }
                 seen.push(key);
             }
+        }
+    }
+
+    /// A setting may have made one: those of files are told of already.
+    fn nameless(&mut self, input: &Input, list: &str, at: usize, gateway: &Value) {
+        let is_nameless = |gateway: &Value| gateway["name"].as_str().is_none_or(str::is_empty);
+        let mut own = input.user["components"][list].as_array().into_iter().flatten();
+        if is_nameless(gateway) && !own.any(is_nameless) {
+            let path = format!("spec.components.{list}[{at}].name");
+            self.error(&path, NAMELESS.to_owned());
+            // What else would be said of it has no name to it.
+            self.is_whole = false;
         }
     }
 }

@@ -263,7 +263,7 @@ fn all_that_is_wrong_is_told_at_once_and_where_it_was_written() {
             format!("{at}.replicaCount: it is a text and must be a whole number"),
             format!("{at}.service.ports[0].port: it is missing"),
             format!(
-                "{at}.service.type: \"Nodeport\" is none of ClusterIP, NodePort, LoadBalancer, ExternalName"
+                "{at}.service.type: \"Nodeport\" is none of ClusterIP, NodePort, LoadBalancer"
             ),
             "spec.components.pilot.k8s.podDisruptionBudget.minAvailable: \"some\" is neither a number \
              nor a share such as 25%"

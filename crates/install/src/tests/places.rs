@@ -248,3 +248,14 @@ fn settings_by_which_every_injected_pod_would_be_refused_are_told_where_they_are
         check(injector.clone(), &[("revision", revision)], &[at]);
     }
 }
+
+#[test]
+fn a_gateway_that_a_setting_makes_needs_a_name() {
+    let at = "components.ingressGateways[-1]";
+    let told = "spec.components.ingressGateways[1].name: it is missing, every gateway has a name";
+    check(json!({}), &[(&format!("{at}.enabled"), "true")], &[told]);
+    check(json!({}), &[(&format!("{at}.name"), "own")], &[]);
+    // A file's is told of where it is in the file.
+    let told = "spec.components.ingressGateways[0].name: it is missing, every gateway has a name";
+    check(ingress(json!({"enabled": true})), &[], &[told]);
+}

@@ -127,7 +127,10 @@ fn a_service_that_the_api_refuses_is_refused() {
         let set = format!("{{{address}}}");
         check(&[(&service("externalIPs"), &set)], "is no address that others reach a node by");
     }
-    check(&[(&service("type"), "Nodeport")], "\"Nodeport\" is none of ClusterIP, NodePort");
+    for other in ["Nodeport", "ExternalName"] {
+        let words = format!("{other:?} is none of ClusterIP, NodePort");
+        check(&[(&service("type"), other)], &words);
+    }
     let port = [(service("ports[0].protocol"), "tcp"), (service("ports[0].port"), "81")];
     let port = port.each_ref().map(|(path, value)| (path.as_str(), *value));
     check(&port, "\"tcp\" is none of TCP, UDP, SCTP");

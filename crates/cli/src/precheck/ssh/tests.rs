@@ -126,13 +126,25 @@ async fn only_what_ssh_itself_ends_with_is_its_failure() {
 }
 
 #[test]
+fn an_image_without_a_host_is_asked_of_docker_hub() {
+    for (image, asked) in [
+        ("lateen-mesh/lateen:0.1.0", "check 'docker.io' --image 'lateen-mesh/lateen:0.1.0'"),
+        ("alpine:3", "check 'docker.io' --image 'library/alpine:3'"),
+        ("localhost/a:1", "check 'localhost' --image 'a:1'"),
+    ] {
+        let script = script(&[image.to_owned()], 9).unwrap();
+        assert!(script.contains(asked) && script.contains(&format!("pull {image} ")), "{script}");
+    }
+}
+
+#[test]
 fn nothing_leaves_its_quotes() {
     assert!(
         script(&["r:5000/a:1".to_owned()], 9).unwrap().contains("check 'r:5000' --image 'a:1'")
     );
     let pinned = script(&["r:5000/a:1@sha256:1f".to_owned()], 9).unwrap();
     assert!(pinned.contains("check 'r:5000' --image 'a:1@sha256:1f'"), "{pinned}");
-    for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "alpine", "library/alpine"] {
+    for image in ["r:5000/a';reboot;'", "r:5000/$(x)", "$(x)"] {
         assert!(script(&[image.to_owned()], 9).is_err(), "{image}");
     }
     assert!(!pinned.contains(['!', '\n']), "csh takes them for its own: {pinned}");
