@@ -62,7 +62,7 @@ enum Registry {
     List(ListArgs),
     /// Take back the settings for a registry
     Remove(RemoveArgs),
-    /// Ask each runtime to pull from a registry
+    /// Ask each runtime that runs to pull from a registry
     Check(CheckArgs),
 }
 
@@ -234,15 +234,20 @@ impl NodeArgs {
         Root::open(&self.root)
     }
 
-    /// The runtimes that are meant; a node without any is an error.
-    fn runtimes(&self, root: &Root) -> Result<Vec<Runtime>> {
+    /// The runtimes that are meant by their names.
+    fn named(&self) -> Vec<Runtime> {
         let named = |choice: &Choice| match choice {
             Choice::Auto => None,
             Choice::Docker => Some(Runtime::Docker),
             Choice::Containerd => Some(Runtime::Containerd),
             Choice::Crio => Some(Runtime::Crio),
         };
-        let mut found: Vec<Runtime> = self.runtime.iter().filter_map(named).collect();
+        self.runtime.iter().filter_map(named).collect()
+    }
+
+    /// The runtimes that are meant; a node without any is an error.
+    fn runtimes(&self, root: &Root) -> Result<Vec<Runtime>> {
+        let mut found = self.named();
         if self.runtime.contains(&Choice::Auto) {
             found.extend(runtime::present(root)?);
         }

@@ -276,6 +276,7 @@ fn the_folder_of_a_file_counts_though_another_file_has_a_section() -> Result<()>
 #[test]
 fn a_node_without_a_runtime_is_told_so() -> Result<()> {
     let node = Node::new(&[])?;
+    fs::create_dir_all(node.path("etc/docker"))?;
     let error = lateen_fails(&node.args(&["add", "r:5000", "--insecure"]))?;
     assert!(error.contains("no container runtime found"), "{error}");
     lateen(&node.args(&["add", "r:5000", "--insecure", "--runtime", "docker"]))?;
@@ -483,7 +484,9 @@ fn real_runtimes_pull_over_plain_http() {
         assert!(tls_alone.contains("containerd does not pull"), "{tls_alone}");
         fs::write(&hosts, both)?;
         let missing = lateen_fails(&["check", REGISTRY, "--image", "other:1"])?;
-        assert!(missing.contains("containerd does not pull"), "{missing}");
+        let told =
+            format!("containerd does not pull from {REGISTRY}: the registry has no image other:1");
+        assert!(missing.contains(&told), "{missing}");
         // Now that containerd has a folder for hosts, it needs no restart, and neither lost a container.
         let removed = lateen(&["remove", REGISTRY])?;
         assert!(!removed.contains("must be restarted"), "{removed}");
@@ -493,8 +496,24 @@ fn real_runtimes_pull_over_plain_http() {
             "{after}"
         );
         assert!(machine.docker.poll()?.is_none() && machine.containerd.poll()?.is_none());
-        Ok(())
+        a_docker_that_is_off_is_not_asked(&mut machine)
     });
+}
+
+fn a_docker_that_is_off_is_not_asked(machine: &mut Machine) -> Result<()> {
+    lateen(&["add", REGISTRY, "--insecure", "--runtime", "containerd"])?;
+    machine.docker.stop()?;
+    let image = ["check", REGISTRY, "--image", "demo:1"];
+    let check = lateen(&image)?;
+    ensure!(
+        check.contains("docker does not run: not asked") && check.contains("containerd pulls"),
+        "{check}"
+    );
+    let json = lateen(&[&image[..], &["-o", "json"]].concat())?;
+    ensure!(json.contains("\"not-running\"") && !json.contains("\"fails\""), "{json}");
+    let named = lateen_fails(&[&image[..], &["--runtime", "docker"]].concat())?;
+    ensure!(named.contains("it does not run on this node"), "{named}");
+    Ok(())
 }
 
 /// A registry over plain HTTP with `REGISTRY/demo:1`, and nothing else.
@@ -716,6 +735,10 @@ fn real_runtimes_pull_over_tls_with_an_authority_and_passwords() {
         reaches()?;
         lateen(&["add", REGISTRY, "--insecure"])?;
         reaches()?;
+        let missing = lateen_fails(&["check", REGISTRY, "--image", "other:1"])?;
+        let told =
+            format!("containerd does not pull from {REGISTRY}: the registry has no image other:1");
+        assert!(missing.contains(&told), "{missing}");
         lateen(&["add", REGISTRY, "--ca", &ca])?;
         let check = lateen(&["check", REGISTRY, "--image", "demo:1"])?;
         assert!(

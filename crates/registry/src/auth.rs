@@ -60,12 +60,16 @@ pub fn unset(text: &str, host: &Host) -> Result<String, Error> {
     json::unset(text, &[LIST, host.as_str()])
 }
 
-/// The registry's credentials.
+/// The registry's credentials, under its host or under one of its URLs.
 pub fn of(text: &str, host: &Host) -> Result<Option<Credentials>, Error> {
     let value = json::parse(text)?;
-    let path = format!("{LIST}.{host}");
     let list = members(value.get(LIST), LIST)?;
-    let entry = members(list.and_then(|list| list.get(host.as_str())), &path)?;
+    let keys = || list.into_iter().flatten().map(|(key, _)| key.as_str());
+    let is_exact = |key: &&str| *key == host.as_str();
+    let key = keys().find(is_exact).or_else(|| keys().find(|key| is_url(key, host)));
+    let key = key.unwrap_or(host.as_str());
+    let path = format!("{LIST}.{key}");
+    let entry = members(list.and_then(|list| list.get(key)), &path)?;
     let part = |key: &str| match entry.and_then(|entry| entry.get(key)) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(part)) => Ok(Some(part.as_str()).filter(|part| !part.is_empty())),
@@ -77,6 +81,13 @@ pub fn of(text: &str, host: &Host) -> Result<Option<Credentials>, Error> {
     }
     let decoded = auth.and_then(|auth| STANDARD.decode(auth).ok());
     Ok(decoded.and_then(|auth| String::from_utf8(auth).ok()).as_deref().and_then(pair))
+}
+
+/// Whether a key is the registry's URL, which Docker and the kubelet take with the path of an API.
+fn is_url(key: &str, host: &Host) -> bool {
+    let rest = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let path = rest.and_then(|rest| rest.strip_prefix(host.as_str()));
+    path.is_some_and(|path| ["", "/", "/v1", "/v1/", "/v2", "/v2/"].contains(&path))
 }
 
 /// The registries with credentials.
@@ -115,6 +126,23 @@ mod tests {
         assert_eq!(Credentials::parse(&text, &host).unwrap(), credentials);
         assert_eq!(unset(&text, &host).unwrap(), "{\"credsStore\": \"x\", \"auths\": {}}");
         assert!(!format!("{credentials:?}").contains("pass"));
+    }
+
+    #[test]
+    fn credentials_under_a_url_are_the_hosts_unless_the_host_has_its_own() {
+        let host: Host = "r:5000".parse().unwrap();
+        for url in ["https://r:5000", "http://r:5000/", "https://r:5000/v1/", "https://r:5000/v2/"]
+        {
+            let text = format!(r#"{{"auths": {{"{url}": {{"auth": "dTpw"}}}}}}"#);
+            let found = Credentials::parse(&text, &host).unwrap();
+            assert_eq!((found.user.as_str(), found.password.as_str()), ("u", "p"), "{url}");
+            let own = Credentials::parse("me:own", &host).unwrap();
+            assert_eq!(of(&set(&text, &host, &own).unwrap(), &host).unwrap(), Some(own));
+        }
+        for url in ["https://r:50000", "https://r", "https://r:5000/team", "ftp://r:5000"] {
+            let text = format!(r#"{{"auths": {{"{url}": {{"auth": "dTpw"}}}}}}"#);
+            assert!(Credentials::parse(&text, &host).is_err(), "{url}");
+        }
     }
 
     #[test]

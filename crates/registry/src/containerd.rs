@@ -186,6 +186,16 @@ impl Config {
         endpoints.into_iter().flatten().any(|url| url.as_str() == Some(&plain))
     }
 
+    /// Whether the older form has the registry as an addition leaves it; `authority` is the path of its authority's file.
+    pub fn is_added(&self, host: &Host, authority: &str) -> bool {
+        let is_insecure = self.takes_any(host) && self.tries_plain(host);
+        is_insecure || self.has_authority(host, authority)
+    }
+
+    fn has_authority(&self, host: &Host, authority: &str) -> bool {
+        self.inline_tls(host, "ca_file").and_then(Item::as_str) == Some(authority)
+    }
+
     /// The registries that the older form names.
     pub fn inline_hosts(&self) -> Vec<String> {
         let mut found: Vec<String> = ["mirrors", "configs"]
@@ -198,15 +208,21 @@ impl Config {
         found
     }
 
-    /// The text with the registry in the older form; `authority` is the path of its authority's file.
+    /// The text with the registry in the older form; `authority` is the path of its authority's file. Another authority
+    /// stays, unless this one takes its place.
     pub fn with_inline(
         mut self,
         host: &Host,
         trust: Trust,
         authority: &str,
     ) -> Result<String, Error> {
-        if self.inline_trust(host) == trust && (trust != Trust::Insecure || self.tries_plain(host))
-        {
+        let has_authority = self.has_authority(host, authority);
+        let is_so = match trust {
+            Trust::System => true,
+            Trust::Authority => has_authority,
+            Trust::Insecure => self.tries_plain(host),
+        };
+        if is_so && self.inline_trust(host) == trust {
             return Ok(self.text);
         }
         let [plugins, plugin] = self.plugin();
@@ -214,7 +230,9 @@ impl Config {
         let tls = [plugins, plugin, "registry", "configs", host.as_str(), "tls"];
         let settings = toml::table(&mut self.document, &tls)?;
         settings.remove("insecure_skip_verify");
-        settings.remove("ca_file");
+        if has_authority && trust != Trust::Authority {
+            settings.remove("ca_file");
+        }
         match trust {
             Trust::Insecure => {
                 toml::put(settings, "insecure_skip_verify", true);
@@ -243,6 +261,10 @@ impl Config {
     /// Removes the registry's own addresses from the end of its endpoints: it is asked last, over TLS,
     /// without being named.
     fn forget_mirror(&mut self, path: &[&str], host: &Host) {
+        // A step into what is not there would make it.
+        if toml::get(&self.document, path).is_none() {
+            return;
+        }
         let mut item = Some(self.document.as_item_mut());
         for key in path {
             item = item.and_then(|item| item.get_mut(key));

@@ -27,6 +27,19 @@ const ASKS: [&str; 4] =
 /// What containerd and CRI-O say of a registry whose server of tokens refused the credentials.
 const NO_TOKEN: [&str; 2] = ["oauth token", "unable to retrieve auth token"];
 
+/// A registry tells of an image in a form that is not accepted as of one that is not there.
+const MANIFESTS: &str = "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json, \
+     application/vnd.docker.distribution.manifest.v2+json\r\n";
+
+/// How a registry is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Plain,
+    /// Over TLS, whoever it is.
+    Tls,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Nothing is known against it.
@@ -74,14 +87,25 @@ fn contains(words: &[&str], reason: &str) -> bool {
     words.iter().any(|word| reason.contains(word))
 }
 
-/// The registry's answer without TLS, to the stored credentials, which the runtime has sent it so as well.
-async fn without_tls(host: &Host, stored: Option<&Credentials>) -> Result<Answer> {
+/// Whether the registry says of what a request's line is for that it is not there. The runtime must have sent it the
+/// credentials in that way as well.
+pub async fn lacks(host: &Host, way: Way, line: &str, stored: Option<&Credentials>) -> bool {
+    let headers = format!("{MANIFESTS}{}", authorization(stored));
+    let request = Request { line, host: host.as_str(), headers: &headers, body: "" };
+    answer(host, way, &request).await.is_ok_and(|answer| answer.status == 404)
+}
+
+fn authorization(stored: Option<&Credentials>) -> String {
     let header = |credentials: &Credentials| {
         let pair = format!("{}:{}", credentials.user, credentials.password);
         format!("Authorization: Basic {}\r\n", STANDARD.encode(pair))
     };
-    let headers = stored.map(header).unwrap_or_default();
-    ask(connect(host, 80).await?, &base(host, &headers), QUICK).await
+    stored.map(header).unwrap_or_default()
+}
+
+/// The registry's answer without TLS, to the stored credentials, which the runtime has sent it so as well.
+async fn without_tls(host: &Host, stored: Option<&Credentials>) -> Result<Answer> {
+    answer(host, Way::Plain, &base(host, &authorization(stored))).await
 }
 
 /// Whether the registry answers over TLS, whatever it says and whoever it is.
@@ -91,12 +115,19 @@ pub async fn answers_over_tls(host: &Host) -> bool {
 
 /// The registry's answer over TLS to nobody in particular: nothing is told to it that its certificate would matter for.
 async fn over_tls(host: &Host) -> Result<Answer> {
+    answer(host, Way::Tls, &base(host, "")).await
+}
+
+async fn answer(host: &Host, way: Way, request: &Request<'_>) -> Result<Answer> {
+    if way == Way::Plain {
+        return ask(connect(host, 80).await?, request, QUICK).await;
+    }
     let name = host.name().trim_matches(['[', ']']).to_owned();
     let name = ServerName::try_from(name).context("the registry's host is a name")?;
     let connector = TlsConnector::from(lateen_identity::unverified_client_config()?);
     let handshake = connector.connect(name, connect(host, 443).await?);
     let stream = timeout(QUICK, handshake).await.context("no TLS in time")??;
-    ask(stream, &base(host, ""), QUICK).await
+    ask(stream, request, QUICK).await
 }
 
 fn base<'a>(host: &'a Host, headers: &'a str) -> Request<'a> {
@@ -115,9 +146,9 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{Access, PLAIN, of_cri};
+    use super::{Access, PLAIN, Way, lacks, of_cri};
 
-    /// A registry without TLS that lets `me:right` in and asks others by `challenge`.
+    /// A registry without TLS that lets `me:right` in and asks others by `challenge`; it has no image.
     async fn registry(challenge: &'static str) -> Host {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string().parse().unwrap();
@@ -129,6 +160,7 @@ mod tests {
                     asked.push_str(std::str::from_utf8(&part[..read]).unwrap());
                 }
                 let answer = match asked.contains("Basic bWU6cmlnaHQ=") {
+                    true if asked.starts_with("HEAD") => "HTTP/1.0 404 No\r\n\r\n".to_owned(),
                     true => "HTTP/1.0 200 OK\r\n\r\n{}".to_owned(),
                     false => format!("HTTP/1.0 401 No\r\nWWW-Authenticate: {challenge}\r\n\r\n"),
                 };
@@ -155,6 +187,17 @@ mod tests {
             Access::Open,
             "no token was asked for"
         );
+    }
+
+    #[tokio::test]
+    async fn whom_the_registry_lets_in_it_tells_what_it_lacks() {
+        let host = registry("Basic realm=\"r\"").await;
+        let me = Credentials::parse("me:right", &host).unwrap();
+        let line = "HEAD /v2/a/manifests/1";
+        assert!(lacks(&host, Way::Plain, line, Some(&me)).await);
+        assert!(!lacks(&host, Way::Plain, line, None).await, "it does not say");
+        let there = lacks(&host, Way::Plain, "GET /v2/a/manifests/1", Some(&me)).await;
+        assert!(!there);
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! `lateen node registry check`: does this node pull from there? In: a host, perhaps an image. Out: what each
-//! runtime says when it is asked to pull; exit code 1 if one of them cannot.
+//! runtime says when it is asked to pull; exit code 1 if one of them cannot, or does not run and was named, is the
+//! kubelet's, or has no other one that runs beside it.
 
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use lateen_registry::Host;
 use lateen_registry::auth::{self, Credentials};
 use serde_json::json;
 
-use super::access::{self, Access, PLAIN};
+use super::access::{self, Access, PLAIN, Way};
 use super::daemon::Daemon;
 use super::files::Root;
 use super::runtime::{KUBELET_CREDENTIALS, Runtime, daemon, socket};
@@ -36,6 +37,8 @@ enum Verdict {
     Answers,
     /// It answers, and wants credentials, of which none are stored.
     Asks,
+    /// It was not asked: it does not run.
+    Off,
     Fails(String),
 }
 
@@ -54,11 +57,14 @@ pub async fn execute(args: &CheckArgs) -> Result<ExitCode> {
         auth::of(&credentials, &args.host).with_context(|| KUBELET_CREDENTIALS.to_owned())?;
     let image = image(&args.host, args.image.as_deref())?;
     let runtimes = args.node.runtimes(&root)?;
+    let mut needed = args.node.named();
+    needed.extend(runtime::of_kubelet(&root));
     let question = Question { root, args, image, credentials };
     let mut verdicts = Vec::new();
     for runtime in runtimes {
         verdicts.push((runtime, question.ask(runtime).await?));
     }
+    need(&needed, &mut verdicts);
     report(args, &verdicts);
     let failed = verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Fails(_)));
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -67,10 +73,12 @@ pub async fn execute(args: &CheckArgs) -> Result<ExitCode> {
 impl Question<'_> {
     async fn ask(&self, runtime: Runtime) -> Result<Verdict> {
         let Some(daemon) = daemon(&self.root, runtime) else {
-            return Ok(Verdict::Fails(match runtime::other_file(&self.root, runtime) {
-                Some(file) => format!("it runs with the settings of {file}, not with this node's"),
-                None => "it does not run on this node".to_owned(),
-            }));
+            return Ok(match runtime::other_file(&self.root, runtime) {
+                Some(file) => Verdict::Fails(format!(
+                    "it runs with the settings of {file}, not with this node's"
+                )),
+                None => Verdict::Off,
+            });
         };
         let socket = socket(&self.root, runtime)?;
         let (pulled, credentials) = (&self.image, self.credentials.as_ref());
@@ -102,6 +110,10 @@ impl Question<'_> {
             )));
         }
         if self.args.image.is_some() {
+            let reason = match self.lacks_image(&reason).await? {
+                Some(image) => format!("the registry has no image {image}"),
+                None => reason,
+            };
             return Ok(Verdict::Fails(reason));
         }
         let (root, host) = (&self.root, &self.args.host);
@@ -118,6 +130,22 @@ impl Question<'_> {
             true => Verdict::Answers,
             false => Verdict::Fails(reason),
         })
+    }
+
+    /// The image, if the registry itself, asked in the ways that containerd's settings have, says that it is not there.
+    async fn lacks_image(&self, reason: &str) -> Result<Option<&str>> {
+        let (root, host, stored) = (&self.root, &self.args.host, self.credentials.as_ref());
+        let (name, reference) = docker::parts(&self.image);
+        let of_host = |text| str::strip_prefix(text, host.as_str())?.strip_prefix('/');
+        let (Some(image), Some(name)) = (of_host(&self.image), of_host(name)) else {
+            return Ok(None);
+        };
+        let line = format!("HEAD /v2/{name}/manifests/{reference}");
+        let plain = reason.contains(PLAIN) && runtime::containerd_tries_plain(root, host)?;
+        let is_lacking = (plain && access::lacks(host, Way::Plain, &line, stored).await)
+            || (runtime::containerd_takes_any(root, host)?
+                && access::lacks(host, Way::Tls, &line, stored).await);
+        Ok(is_lacking.then_some(image))
     }
 
     /// Whether containerd takes any certificate, and there is one that answers.
@@ -167,6 +195,16 @@ fn is_without_tls(reason: &str, host: &Host) -> bool {
     !names("https") && (names("http") || reason.contains("400 Bad Request"))
 }
 
+/// What does not run was to be asked if it is one of the `needed` ones, or if nothing else could be.
+fn need(needed: &[Runtime], verdicts: &mut [(Runtime, Verdict)]) {
+    let all = verdicts.iter().all(|(_, verdict)| *verdict == Verdict::Off);
+    for (runtime, verdict) in verdicts {
+        if *verdict == Verdict::Off && (all || needed.contains(runtime)) {
+            *verdict = Verdict::Fails("it does not run on this node".to_owned());
+        }
+    }
+}
+
 fn verdict(reason: &str, wanted: bool) -> Verdict {
     let lower = reason.to_lowercase();
     match !wanted && ANSWERS.iter().any(|answer| lower.contains(answer)) {
@@ -184,6 +222,7 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
             Verdict::Asks => json!({
                 "runtime": runtime.to_string(), "result": "answers", "credentials": "wanted",
             }),
+            Verdict::Off => json!({ "runtime": runtime.to_string(), "result": "not-running" }),
             Verdict::Fails(reason) => {
                 json!({ "runtime": runtime.to_string(), "result": "fails", "reason": reason })
             }
@@ -203,6 +242,7 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
                 "{runtime} reaches {host}, which asks for credentials: give it some with lateen node registry add \
                  --auth"
             )),
+            Verdict::Off => say(format_args!("{runtime} does not run: not asked")),
             Verdict::Fails(reason) => {
                 say(format_args!("{runtime} does not pull from {host}: {}", printable(reason)));
             }
@@ -214,7 +254,20 @@ fn report(args: &CheckArgs, verdicts: &[(Runtime, Verdict)]) {
 mod tests {
     use lateen_registry::Host;
 
-    use super::{Verdict, image, is_without_tls, verdict};
+    use super::{Runtime, Verdict, image, is_without_tls, need, verdict};
+
+    #[test]
+    fn one_that_does_not_run_fails_where_it_is_needed_or_alone() {
+        let fails = |needed: &[Runtime], containerd: Verdict| {
+            let mut verdicts = [(Runtime::Docker, Verdict::Off), (Runtime::Containerd, containerd)];
+            need(needed, &mut verdicts);
+            verdicts.map(|(_, verdict)| matches!(verdict, Verdict::Fails(_)))
+        };
+        assert_eq!(fails(&[], Verdict::Pulled), [false, false]);
+        assert_eq!(fails(&[Runtime::Containerd], Verdict::Pulled), [false, false]);
+        assert_eq!(fails(&[Runtime::Docker], Verdict::Pulled), [true, false]);
+        assert_eq!(fails(&[], Verdict::Off), [true, true]);
+    }
 
     #[test]
     fn a_way_that_fails_is_the_one_of_its_address() {

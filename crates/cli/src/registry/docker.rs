@@ -72,7 +72,7 @@ pub async fn refuses(socket: &str, host: &Host, credentials: &Credentials) -> Re
 }
 
 /// Name, and tag or digest; who gives both means the digest.
-fn parts(image: &str) -> (&str, &str) {
+pub fn parts(image: &str) -> (&str, &str) {
     let (tagged, digest) = match image.split_once('@') {
         Some((tagged, digest)) => (tagged, Some(digest)),
         None => (image, None),

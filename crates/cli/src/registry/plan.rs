@@ -230,13 +230,9 @@ impl Planner<'_> {
             let set = |text: &str, trust| {
                 Config::parse(text)?.with_inline(self.host, trust, &file).map(Some)
             };
-            let is_original = |text: &str| {
-                Config::parse(text).is_ok_and(|it| it.inline_trust(self.host) == Trust::System)
-            };
-            return Ok(vec![
-                authority,
-                self.trusting(&path, self.trust == Trust::System, set, is_original)?,
-            ]);
+            let is_original =
+                |text: &str| Config::parse(text).is_ok_and(|it| !it.is_added(self.host, &file));
+            return Ok(vec![authority, self.giving_back(&path, set, is_original)?]);
         }
         let set = |text: &str, trust| hosts::set(text, self.host, trust);
         let hosts = self.hosts(&format!("{folder}/hosts.toml"), set)?;
@@ -252,8 +248,7 @@ impl Planner<'_> {
         Ok(edits)
     }
 
-    /// The file is this registry's alone: what was there before additions is its user's, trusting or not, and given back.
-    /// What they have not made is trusting no more, with a backup of what it was.
+    /// The file is this registry's alone: what additions have not made is its user's.
     fn hosts(
         &self,
         path: &str,
@@ -264,9 +259,22 @@ impl Planner<'_> {
             let mut older = backups.iter().map(String::as_str).chain([""]);
             !older.any(|older| older != text && came_of(older, text, &set))
         };
-        let mut edit = self.trusting(path, self.trust == Trust::System, &set, is_original)?;
-        let is_given_back = |now: &String| backups.contains(now) && is_original(now);
-        if self.trust == Trust::System && edit.before.as_ref().is_some_and(is_given_back) {
+        self.giving_back(path, &set, is_original)
+    }
+
+    /// What was there of the registry before additions is its user's, trusting or not, and given back. What they have not
+    /// made is trusting no more, with a backup of what it was.
+    fn giving_back(
+        &self,
+        path: &str,
+        set: impl Fn(&str, Trust) -> Result<Option<String>, lateen_registry::Error>,
+        is_original: impl Fn(&str) -> bool,
+    ) -> Result<Edit> {
+        let undoes = self.trust == Trust::System;
+        let mut edit = self.trusting(path, undoes, set, &is_original)?;
+        let is_given_back =
+            |now: &String| is_original(now) && self.root.backups(path).any(|it| it == *now);
+        if undoes && edit.before.as_ref().is_some_and(is_given_back) {
             edit.after.clone_from(&edit.before);
         }
         Ok(edit)

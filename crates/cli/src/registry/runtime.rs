@@ -35,11 +35,26 @@ impl fmt::Display for Runtime {
     }
 }
 
-/// What shows that a runtime is there.
+/// Where the kubelet's runtime is named, and behind which words.
+const KUBELET_SETTINGS: [(&str, &str); 2] = [
+    ("/var/lib/kubelet/kubeadm-flags.env", "--container-runtime-endpoint="),
+    ("/var/lib/kubelet/config.yaml", "containerRuntimeEndpoint:"),
+];
+
+/// What shows that a runtime is there. A folder of Docker's alone may be of another program.
 const SIGNS: [(Runtime, &[&str]); 3] = [
     (
         Runtime::Docker,
-        &["/etc/docker", "/usr/bin/dockerd", "/usr/sbin/dockerd", "/run/docker.sock"],
+        &[
+            DOCKER_SETTINGS,
+            "/usr/bin/dockerd",
+            "/usr/sbin/dockerd",
+            "/usr/local/bin/dockerd",
+            "/run/docker.sock",
+            "/etc/systemd/system/docker.service",
+            "/usr/lib/systemd/system/docker.service",
+            "/lib/systemd/system/docker.service",
+        ],
     ),
     (
         Runtime::Containerd,
@@ -52,7 +67,7 @@ const SIGNS: [(Runtime, &[&str]); 3] = [
 pub fn present(root: &Root) -> Result<Vec<Runtime>> {
     let mut found = Vec::new();
     for (runtime, signs) in SIGNS {
-        if signs.iter().any(|sign| root.exists(sign)) {
+        if signs.iter().any(|sign| root.exists(sign)) || daemon(root, runtime).is_some() {
             found.push(runtime);
         }
     }
@@ -66,6 +81,24 @@ pub fn present(root: &Root) -> Result<Vec<Runtime>> {
 pub fn daemon(root: &Root, runtime: Runtime) -> Option<Daemon> {
     let (program, flags, file) = settings(runtime);
     Daemon::find(root, program, flags, file)
+}
+
+/// The runtime that the kubelet's flags or its settings name.
+pub fn of_kubelet(root: &Root) -> Option<Runtime> {
+    let kubelet = Daemon::find(root, "kubelet", &[], "/var/lib/kubelet");
+    let flag = kubelet.and_then(|kubelet| kubelet.value("--container-runtime-endpoint"));
+    let in_files = || {
+        KUBELET_SETTINGS.iter().find_map(|(path, key)| {
+            let text = root.read(path).ok().flatten()?;
+            let is_text = |c: char| c.is_whitespace() || c == '"' || c == '\'';
+            let value = text.split_once(key)?.1.trim_start_matches(is_text);
+            value.split(is_text).next().filter(|value| !value.is_empty()).map(str::to_owned)
+        })
+    };
+    let socket = flag.or_else(in_files)?;
+    let names =
+        [("docker", Runtime::Docker), ("containerd", Runtime::Containerd), ("crio", Runtime::Crio)];
+    names.into_iter().find(|(name, _)| socket.contains(name)).map(|(_, runtime)| runtime)
 }
 
 /// The file that a runtime reads in place of this node's settings, if none of its daemons reads those.
@@ -246,7 +279,32 @@ pub fn host_folder(root: &Root, registries: &Registries, host: &Host) -> String 
 
 #[cfg(test)]
 mod tests {
-    use super::fits;
+    use super::super::files::Root;
+    use super::{Runtime, fits, of_kubelet, present};
+
+    #[test]
+    fn a_folder_alone_is_no_docker_and_the_kubelets_files_name_its_runtime() {
+        let dir = std::env::temp_dir().join(format!("lateen-runtime-{}", std::process::id()));
+        for folder in ["etc/docker", "etc/crio", "var/lib/kubelet"] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+        }
+        let root = Root::open(&dir).unwrap();
+        assert_eq!((present(&root).unwrap(), of_kubelet(&root)), (vec![Runtime::Crio], None));
+        std::fs::write(dir.join("etc/docker/daemon.json"), "").unwrap();
+        assert_eq!(present(&root).unwrap(), [Runtime::Docker, Runtime::Crio]);
+        let kubelet = |name: &str, text: &str| {
+            std::fs::write(dir.join("var/lib/kubelet").join(name), text).unwrap();
+            of_kubelet(&root)
+        };
+        let settings = "kind: KubeletConfiguration\ncontainerRuntimeEndpoint: ";
+        let of = |endpoint: &str| kubelet("config.yaml", &format!("{settings}{endpoint}\na: b\n"));
+        assert_eq!(of("\"\""), None);
+        assert_eq!(of("\"unix:///run/crio/crio.sock\""), Some(Runtime::Crio));
+        assert_eq!(of("unix:///run/containerd/containerd.sock"), Some(Runtime::Containerd));
+        let flags = "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/cri-dockerd.sock --x=containerd\"\n";
+        assert_eq!(kubelet("kubeadm-flags.env", flags), Some(Runtime::Docker));
+        std::fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn patterns_are_those_of_paths() {

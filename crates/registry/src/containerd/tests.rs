@@ -134,6 +134,25 @@ fn other_endpoints_of_the_registry_stay_and_are_asked_first() {
 }
 
 #[test]
+fn another_authority_of_the_registry_stays_unless_it_is_replaced() {
+    let own = "version = 2
+
+# by hand
+[plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"r:5000\".tls]
+ca_file = \"/own\" # ours
+";
+    let insecure = read(own).with_inline(&host(), Trust::Insecure, "/ca").unwrap();
+    assert_eq!(read(&insecure).inline_trust(&host()), Trust::Insecure);
+    assert!(read(&insecure).is_added(&host(), "/ca") && !read(own).is_added(&host(), "/ca"));
+    for text in [own, &insecure] {
+        assert_eq!(read(text).with_inline(&host(), Trust::System, "/ca").unwrap(), own);
+        let authority = read(text).with_inline(&host(), Trust::Authority, "/ca").unwrap();
+        assert_eq!(authority, own.replace("/own", "/ca"));
+        assert!(read(&authority).is_added(&host(), "/ca"));
+    }
+}
+
+#[test]
 fn a_registry_of_which_no_certificate_is_checked_is_asked_without_tls_as_well() {
     let unchecked = "version = 2
 [plugins.\"io.containerd.grpc.v1.cri\".registry.configs.\"r:5000\".tls]

@@ -133,6 +133,42 @@ fn containerds_files_come_back() {
     }
 }
 
+/// In the older form.
+#[test]
+fn containerds_own_settings_of_the_registry_come_back() {
+    let registry = "[plugins.\"io.containerd.grpc.v1.cri\".registry";
+    let fragments = [
+        "# by hand\n".to_owned(),
+        format!("{registry}.mirrors.\"r:5000\"]\nendpoint = [\"https://mirror\"] # first\n"),
+        format!("\n# of r\n{registry}.configs.\"r:5000\".tls]\n"),
+        "ca_file = \"/etc/my-ca.pem\" # mine\n".to_owned(),
+        "insecure_skip_verify = true\n".to_owned(),
+    ];
+    for text in texts(&fragments.each_ref().map(String::as_str)) {
+        let text = format!("version = 2\n{text}");
+        if text.contains(".tls]") || !text.contains(" = \"/etc") && !text.contains("skip_verify") {
+            check("inline", Runtime::Containerd, &[(CONTAINERD_SETTINGS, Some(&text))]);
+        }
+    }
+}
+
+#[test]
+fn another_registry_that_came_meanwhile_stays_and_an_authority_by_hand_with_it() {
+    let node = Node::new("inline-two");
+    let configs = "[plugins.\"io.containerd.grpc.v1.cri\".registry.configs";
+    let text = format!("version = 2\n\n{configs}.\"r:5000\".tls]\nca_file = \"/my-ca.pem\"\n");
+    node.write(CONTAINERD_SETTINGS, &text);
+    node.change(Runtime::Containerd, &add(Trust::Insecure), 1);
+    let both = node.read(CONTAINERD_SETTINGS).unwrap();
+    let both = format!("{both}\n{configs}.\"s\".tls]\ninsecure_skip_verify = true\n");
+    // As where a third one has come and gone.
+    node.write(&format!("{CONTAINERD_SETTINGS}.lateen-2a.bak"), &both);
+    node.write(CONTAINERD_SETTINGS, &both);
+    node.change(Runtime::Containerd, &Wish::Remove, 3);
+    let other = format!("\n{configs}.\"s\".tls]\ninsecure_skip_verify = true\n");
+    assert_eq!(node.read(CONTAINERD_SETTINGS), Some(text + &other));
+}
+
 #[test]
 fn dockers_file_comes_back() {
     let lists = [
