@@ -31,17 +31,14 @@
 {{- if not (regexReplaceAll "null|\"\"|\\[\\]|[{},]" $values "") -}}yes{{- end -}}
 {{- end -}}
 
-{{- /* A null takes a default back. In: what a user sets, and the defaults. */ -}}
+{{- /* A null is nothing that is set, wherever it is. In: values, or a list of them. */ -}}
 {{- define "base.forget" -}}
-{{- $own := index . 0 -}}
-{{- $defaults := index . 1 -}}
-{{- range $name, $value := $own -}}
-{{- if kindIs "invalid" $value -}}
-{{- $_ := unset $own $name -}}
-{{- $_ := unset $defaults $name -}}
-{{- else if kindIs "map" $value -}}
-{{- $inner := get $defaults $name -}}
-{{- include "base.forget" (list $value (ternary $inner dict (kindIs "map" $inner))) -}}
+{{- $tree := . -}}
+{{- range $name, $value := $tree -}}
+{{- if or (kindIs "map" $value) (kindIs "slice" $value) -}}
+{{- include "base.forget" $value -}}
+{{- else if and (kindIs "invalid" $value) (kindIs "map" $tree) -}}
+{{- $_ := unset $tree $name -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

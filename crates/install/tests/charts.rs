@@ -7,6 +7,8 @@
 mod forms;
 #[path = "../examples/charts/generate.rs"]
 mod generate;
+#[path = "charts/nulls.rs"]
+mod nulls;
 #[path = "charts/refused.rs"]
 mod refused;
 #[path = "charts/settings.rs"]

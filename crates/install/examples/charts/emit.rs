@@ -290,17 +290,31 @@ impl Writer<'_> {
             self.entries().map(|(name, path)| (name, format!("(.Values.{path} | default dict)")));
         let extras = self.chart.extras.entries.iter().map(|(name, own)| (*name, (*own).to_owned()));
         // A setting is nearer to its object than what is for all.
-        let own: Vec<String> = extras
-            .chain(settings)
-            .filter_map(|(name, own)| rest.shift_remove(name).map(|_| own))
-            .collect();
+        let (mut own, mut kept) = (Vec::new(), Map::new());
+        for (name, entries) in extras.chain(settings) {
+            if rest.shift_remove(name).is_some() {
+                own.push(entries);
+                kept.extend(self.kept(name).filter_map(|name| rest.shift_remove_entry(name)));
+            }
+        }
         if own.is_empty() {
             return None;
         }
-        let condition = rest.is_empty().then(|| format!("or {}", own.join(" ")));
+        let is_empty = rest.is_empty() && kept.is_empty();
+        let condition = is_empty.then(|| format!("or {}", own.join(" ")));
         let rest = expression(self.chart, &Value::Object(rest));
         let own: String = own.iter().map(|one| format!(" (deepCopy {one})")).collect();
-        Some((format!("{{{{ toJson (mustMergeOverwrite {rest}{own}) }}}}"), condition))
+        let kept = match kept.is_empty() {
+            true => String::new(),
+            false => format!(" {}", expression(self.chart, &Value::Object(kept))),
+        };
+        Some((format!("{{{{ toJson (mustMergeOverwrite {rest}{own}{kept}) }}}}"), condition))
+    }
+
+    /// What these entries do not take the place of.
+    fn kept(&self, entries: &str) -> impl Iterator<Item = &'static str> {
+        let found = self.chart.extras.kept.iter().filter(move |(name, _)| *name == entries);
+        found.flat_map(|(_, kept)| kept.iter().copied())
     }
 
     fn variable_of(&self, item: &Value) -> Option<&'static str> {

@@ -69,6 +69,14 @@ fn excludes(one: &str, other: &str) -> Value {
     json!({ "dependencies": { one: { "properties": { other: { "const": null } } } } })
 }
 
+/// Of what a probe or a handler can do, it does one thing.
+fn one_action() -> Vec<Value> {
+    let all = ACTIONS.iter().enumerate();
+    let pairs =
+        all.flat_map(|(at, one)| ACTIONS[at + 1..].iter().map(move |other| excludes(one, other)));
+    pairs.collect()
+}
+
 fn when(condition: &Value, then: &Value) -> Value {
     json!({ "if": { "properties": condition, "required": keys(condition) }, "then": then })
 }
@@ -117,12 +125,13 @@ fn together(name: &str) -> Option<Value> {
         }
         "EnvVarSource" => json!([{ "maxProperties": 1 }]),
         "Volume" => json!([{ "maxProperties": 2 }]),
-        "Probe" | "LifecycleHandler" => {
-            let all = ACTIONS.iter().enumerate();
-            let pairs = all.flat_map(|(at, one)| {
-                ACTIONS[at + 1..].iter().map(move |other| excludes(one, other))
-            });
-            Value::Array(pairs.collect())
+        "Probe" => Value::Array(one_action()),
+        "LifecycleHandler" => {
+            let does = |action: &&str| json!({ "required": [action], "properties": { *action: { "type": "object" } } });
+            let any: Vec<Value> = ACTIONS.iter().map(does).collect();
+            let mut all = one_action();
+            all.push(json!({ "anyOf": any }));
+            Value::Array(all)
         }
         "SeccompProfile" | "AppArmorProfile" => json!([
             when(

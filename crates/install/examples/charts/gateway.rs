@@ -189,6 +189,7 @@ fn extras() -> Extras {
             (OF_CONTAINER, "(include \"gateway.containerSecurity\" . | fromJson)"),
             (SELECTOR, "(.Values.service.selectorLabels | default dict)"),
         ],
+        kept: Vec::new(),
         lines: lines(),
         becomes: becomes(),
     }

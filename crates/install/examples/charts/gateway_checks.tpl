@@ -38,6 +38,9 @@
 {{- $key := printf "%v of %s" .port (.protocol | default "TCP") }}
 {{- if has $key $seen }}{{ fail (printf "service.ports: there are two ports %s, remove one" $key) }}{{ end }}
 {{- $seen = append $seen $key }}
+{{- if eq (toString .targetPort) "0" }}
+{{- fail (printf "service.ports: port %v has targetPort 0: it is a port of the pod from 1 to 65535, leave it out where it is the same" .port) }}
+{{- end }}
 {{- if and .nodePort (not $isOutside) }}
 {{- fail (printf "service.ports: a Service of type ClusterIP has no nodePort, and port %v has: set service.type to NodePort or LoadBalancer" .port) }}
 {{- end }}

@@ -17,7 +17,8 @@ mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::json;
+use lateen_api::words::status_port;
+use serde_json::{Value, json};
 
 use spec::{Chart, Way};
 use values::{DEFAULTS, Values};
@@ -38,16 +39,16 @@ pub fn files() -> Vec<(String, String)> {
             values.take_names_of(&others.collect::<Vec<_>>());
         }
         add("Chart.yaml", about(chart));
-        add("values.yaml", defaults(chart));
+        add("values.yaml", described(chart));
         add("values.schema.json", format!("{}\n", values.schema));
-        add(
-            "files/words.yaml",
-            format!("{NOTE}{}", lateen_install::yaml_text(&json!(values.words))),
-        );
-        add(
-            "files/forms.yaml",
-            format!("{NOTE}{}", lateen_install::yaml_text(&json!(values.forms))),
-        );
+        for (name, tree) in [
+            ("defaults", defaults(chart)),
+            ("words", json!(values.words)),
+            ("forms", json!(values.forms)),
+        ] {
+            let text = lateen_install::yaml_text(&tree);
+            add(&format!("files/{name}.yaml"), format!("{NOTE}{text}"));
+        }
         add("templates/_helpers.tpl", helpers(chart));
         add("templates/zzz_values.yaml", whole(chart, &values));
         add("templates/NOTES.txt", notes(chart));
@@ -74,7 +75,7 @@ fn checks(chart: &Chart) -> String {
     let objects = learn::render(chart, 0);
     let pods = objects.iter().map(|object| &object["spec"]["template"]["spec"]);
     let pod = pods.into_iter().find(|pod| pod.is_object()).cloned().unwrap_or_default();
-    let all = |list: &serde_json::Value, field: &str| {
+    let all = |list: &Value, field: &str| {
         let items = list.as_array().into_iter().flatten();
         let texts = items.filter_map(|item| item[field].as_str());
         let own: Vec<&str> = texts.filter(|text| !text.contains("zz")).collect();
@@ -85,6 +86,13 @@ fn checks(chart: &Chart) -> String {
         .replace("OUR_VOLUMES", &all(&pod["volumes"], "name"))
         .replace("OUR_MOUNTS", &all(&pod["containers"][0]["volumeMounts"], "mountPath"))
         .replace("OUR_CONTAINERS", &all(&pod["containers"], "name"))
+        .replace("TAKEN_PORTS", &emit::expression(chart, &taken_ports()))
+}
+
+/// Why a port cannot be the agent's.
+fn taken_ports() -> Value {
+    let ports = (0..=u16::MAX).map(|port| port.to_string());
+    ports.filter_map(|port| Some((port.clone(), status_port(&port).err()?))).collect()
 }
 
 fn about(chart: &Chart) -> String {
@@ -134,14 +142,6 @@ fn whole(chart: &Chart, values: &Values) -> String {
         };
         of("$own", false) + &of("$defaults", true)
     });
-    let forget = |own: &str| {
-        format!("{{{{- include \"{}.forget\" (list {own} $defaults) -}}}}\n", chart.name)
-    };
-    let nested = format!("(get $own {:?} | default dict)", chart.nested);
-    let forgotten = match chart.nested {
-        "" => forget("$own"),
-        _ => forget(&nested) + &forget("$own"),
-    };
     let names: Vec<String> = values.nested.iter().map(|name| format!("{name:?}")).collect();
     let nesting = match chart.nested {
         "" => String::new(),
@@ -156,7 +156,6 @@ fn whole(chart: &Chart, values: &Values) -> String {
     };
     include_str!("zzz.tpl")
         .replace("CHART", chart.name)
-        .replace("FORGET", &forgotten)
         .replace("MOVES", &moves.collect::<String>())
         .replace("NESTING", &nesting)
         .replace("SKELETON", &skeleton(chart))
@@ -214,19 +213,25 @@ fn check_all_used(chart: &Chart, templates: &BTreeMap<String, String>) {
     }
 }
 
-/// The defaults, and what each value is.
-fn defaults(chart: &Chart) -> String {
-    let own = |path: &'static str| {
-        let outer = path.strip_prefix(chart.nested).and_then(|rest| rest.strip_prefix('.'));
-        outer.filter(|_| !chart.nested.is_empty()).unwrap_or(path)
-    };
+fn defaults(chart: &Chart) -> Value {
     let mut values = json!({});
     for setting in &chart.settings {
         if let Some(default) = &setting.default {
-            learn::put(&mut values, own(setting.path), default.clone());
+            learn::put(&mut values, outer(chart, setting.path), default.clone());
         }
     }
-    let set = chart.settings.iter().map(|setting| (own(setting.path), setting.about));
+    values
+}
+
+/// Where a value is that may be within another one, too.
+fn outer(chart: &Chart, path: &'static str) -> &'static str {
+    let outer = path.strip_prefix(chart.nested).and_then(|rest| rest.strip_prefix('.'));
+    outer.filter(|_| !chart.nested.is_empty()).unwrap_or(path)
+}
+
+/// The defaults, and what each value is.
+fn described(chart: &Chart) -> String {
+    let set = chart.settings.iter().map(|setting| (outer(chart, setting.path), setting.about));
     let taken = chart.taken.iter().map(|taken| (taken.path, taken.about));
     let comments = set.chain(taken).map(|(path, about)| format!("# {path}: {about}\n"));
     let nested = match chart.nested {
@@ -235,7 +240,7 @@ fn defaults(chart: &Chart) -> String {
             "# What is not below global may as well be below {nested}, as in older charts.\n"
         ),
     };
-    let text = lateen_install::yaml_text(&json!({ DEFAULTS[0]: values }));
+    let text = lateen_install::yaml_text(&json!({ DEFAULTS[0]: defaults(chart) }));
     format!(
         "{NOTE}# Set values at the top, as in --set global.tag=TAG: as in Istio's charts, what is below {} is what they\n\
          # are without that. Values of Istio's charts that are not used here are taken, and files/words.yaml says why\n\

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::super::emit;
 use super::istiod_values::{
-    HOOKS, injection, mesh, mount, objects, pods, scaling, variable_from, volume,
+    DEPLOYMENT_LABEL, HOOKS, POD_LABEL, injection, mesh, mount, objects, pods, scaling,
+    variable_from, volume,
 };
 use super::{
     AUDIENCE, AUDIENCE_OF_TOKENS, BUDGET, Becomes, CLUSTER, CLUSTER_NAME, Chart, ELSEWHERE, Extras,
-    IMAGE, LEVEL, LOGGING, NAMESPACE, Taken, common, of_every_chart,
+    IMAGE, LEVEL, LOGGING, NAMESPACE, OF_OBJECTS, OF_PODS, Taken, common, of_every_chart,
 };
 
 /// The label that asks for injection.
@@ -152,6 +153,7 @@ fn extras() -> Extras {
             ),
         ],
         entries: vec![(BUDGET, "(include \"istiod.budget\" . | fromJson)")],
+        kept: vec![(POD_LABEL, OF_PODS), (DEPLOYMENT_LABEL, OF_OBJECTS)],
         lines: vec![
             (
                 json!("zz-argument"),

@@ -18,12 +18,23 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with get TAKEN_PORTS (toString .Values.global.proxy.statusPort) }}
+{{- fail (printf "global.proxy.statusPort: %s" .) }}
+{{- end }}
 {{- $hook := .Values.sidecarInjectorWebhook }}
-{{- $templates := concat (list "sidecar" "gateway") (keys ($hook.templates | default dict)) (keys ($hook.aliases | default dict)) }}
+{{- $aliases := $hook.aliases | default dict }}
+{{- $named := list }}
 {{- range $hook.defaultTemplates }}
+{{- $named = concat $named (ternary (get $aliases . | default list) (list .) (hasKey $aliases .)) }}
+{{- end }}
+{{- $templates := concat (list "sidecar" "gateway") (keys ($hook.templates | default dict)) }}
+{{- range $named }}
 {{- if not (has . $templates) }}
 {{- fail (printf "sidecarInjectorWebhook.defaultTemplates: there is no template %q: there are %s" . (join ", " $templates)) }}
 {{- end }}
+{{- end }}
+{{- if and (has "sidecar" $named) (has "gateway" $named) }}
+{{- fail "sidecarInjectorWebhook.defaultTemplates: sidecar and gateway exclude each other: name one of them" }}
 {{- end }}
 {{- if .Values.istiodRemote }}{{ if .Values.istiodRemote.enabled }}
 {{- fail "istiodRemote.enabled: a control plane outside of the cluster is not offered, leave it out" }}

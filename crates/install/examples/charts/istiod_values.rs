@@ -12,6 +12,9 @@ use super::{
 /// Objects that switches of the injection change.
 pub const HOOKS: &str = "MutatingWebhookConfiguration";
 
+pub const DEPLOYMENT_LABEL: &str = "zz/deployment-label";
+pub const POD_LABEL: &str = "zz/pod-label";
+
 pub fn variable_from() -> Value {
     let key = json!({"name": "zz-secret", "key": "zz"});
     json!({"name": "ZZ_FROM", "valueFrom": {"secretKeyRef": key}})
@@ -158,7 +161,6 @@ fn marks() -> Vec<Setting> {
             "components.pilot.k8s.podAnnotations",
             setting("pilot.podAnnotations", "of pods", json!({}), Way::Entries("zz/annotation")),
         ),
-        setting("pilot.podLabels", "of pods", json!({}), Way::Entries("zz/pod-label")),
     ]
 }
 
@@ -201,8 +203,9 @@ pub fn objects() -> Vec<Setting> {
             "pilot.deploymentLabels",
             "of the Deployment and what is beside it",
             json!({}),
-            Way::Entries("zz/deployment-label"),
+            Way::Entries(DEPLOYMENT_LABEL),
         ),
+        setting("pilot.podLabels", "of pods", json!({}), Way::Entries(POD_LABEL)),
         Setting {
             schema: Some(schema::of_type(Type::Annotations)),
             ..free("pilot.deploymentAnnotations", "of the Deployment")

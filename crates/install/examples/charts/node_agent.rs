@@ -5,13 +5,15 @@ use serde_json::{Value, json};
 
 use super::super::emit;
 use super::{
-    Becomes, Chart, Extras, IMAGE, LEVEL, NAMESPACE, OF_ISTIOD, REVISION, Setting, Taken, VARIABLE,
-    Way, affinity, always, free, image, item, of, of_all_pods, of_every_chart, off, optional,
-    optional_as, own, setting,
+    Becomes, Chart, Extras, IMAGE, LEVEL, NAMESPACE, OF_ISTIOD, OF_OBJECTS, OF_PODS, REVISION,
+    Setting, Taken, VARIABLE, Way, affinity, always, free, image, item, of, of_all_pods,
+    of_every_chart, off, optional, optional_as, own, setting,
 };
 
 /// An entry that stands for labels of nodes.
 const NODES: &str = "zz/nodes";
+const POD_LABEL: &str = "zz/label";
+const SET_LABEL: &str = "zz/set-label";
 const GRACE_SECONDS: u32 = 990_201;
 
 /// The node agent.
@@ -69,6 +71,7 @@ pub fn cni() -> Chart {
                 NODES,
                 "(.Values.nodeSelector | default .Values.global.defaultNodeSelector | default dict)",
             )],
+            kept: vec![(POD_LABEL, OF_PODS), (SET_LABEL, OF_OBJECTS)],
             becomes: vec![
                 Becomes {
                     rendered: json!({"name": "CNI_CONF_NAME", "value": "zz-file"}),
@@ -194,7 +197,7 @@ fn marks() -> Vec<Setting> {
         ),
         of(
             "values.cni.podLabels",
-            setting("podLabels", "of pods", json!({}), Way::Entries("zz/label")),
+            setting("podLabels", "of pods", json!({}), Way::Entries(POD_LABEL)),
         ),
         of(
             "values.cni.seccompProfile",
@@ -216,7 +219,7 @@ fn marks() -> Vec<Setting> {
                     "daemonSetLabels",
                     "of the DaemonSet",
                     Value::Null,
-                    Way::Entries("zz/set-label"),
+                    Way::Entries(SET_LABEL),
                 )
             },
         ),

@@ -28,7 +28,7 @@ pub fn closed() -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": {} })
 }
 
-/// Values may be null, by which Helm's users take a default back.
+/// Values may be null, which is as if they were not set.
 pub fn of_type(wanted: Type) -> Value {
     match wanted {
         Type::Bool => json!({ "type": ["boolean", "null"] }),

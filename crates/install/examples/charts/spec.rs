@@ -59,6 +59,8 @@ pub struct Extras {
     pub conditions: Vec<(&'static str, &'static str, &'static str)>,
     /// Names of entries, and the objects that take their place.
     pub entries: Vec<(&'static str, &'static str)>,
+    /// Names of entries, and what they do not take the place of.
+    pub kept: Vec<(&'static str, &'static [&'static str])>,
     /// Items of lists, and the lines that take their place.
     pub lines: Vec<(Value, &'static str)>,
     pub becomes: Vec<Becomes>,
@@ -139,6 +141,15 @@ const AUDIENCE_OF_TOKENS: &str = "(.Values.global.sds.token.aud | default \"isti
 /// An entry in a budget's place.
 const BUDGET: &str = "zz/budget";
 const BUDGETS: &str = "global.defaultPodDisruptionBudget.enabled";
+
+/// Labels of pods that are the chart's own, and those of the objects around them.
+const OF_PODS: &[&str] = &[
+    "istio.io/rev",
+    "operator.istio.io/component",
+    "istio.io/dataplane-mode",
+    "sidecar.istio.io/inject",
+];
+const OF_OBJECTS: &[&str] = &["release"];
 
 fn setting(path: &'static str, about: &'static str, default: Value, way: Way) -> Setting {
     let (operator, condition, schema) = (None, None, None);

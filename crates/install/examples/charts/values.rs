@@ -210,6 +210,7 @@ impl Values {
         for name in DEFAULTS {
             outer.insert(name.to_owned(), json!({ "$ref": "#/$defs/values" }));
         }
+        own["type"] = json!(["object", "null"]);
         definitions.insert("values".to_owned(), own);
         self.schema = json!({
             "$schema": "http://json-schema.org/draft-07/schema#",

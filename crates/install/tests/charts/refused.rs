@@ -171,7 +171,7 @@ fn a_gateways_values_are_refused_as_those_of_an_operator_file() {
     });
 }
 
-/// Without what is not set: null takes a default back.
+/// Without what is not set.
 fn filled(mut value: Value) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.retain(|_, inner| !inner.is_null());

@@ -46,6 +46,26 @@ fn pods_and_objects_of_the_control_plane_are_those_of_an_operator_file() {
 }
 
 #[test]
+fn pods_keep_the_labels_that_are_the_charts_own() {
+    let labels = json!({
+        "sidecar.istio.io/inject": "true", "istio.io/rev": "x", "istio.io/dataplane-mode": "ambient",
+        "operator.istio.io/component": "Other", "both": "pods",
+    });
+    let objects = json!({
+        "release": "other", "istio.io/rev": "x", "both": "objects", "sidecar.istio.io/inject": "true",
+    });
+    for revision in ["", "canary"] {
+        let pilot = json!({"podLabels": labels, "deploymentLabels": objects});
+        let spec = json!({"profile": "minimal", "revision": revision, "values": {"pilot": pilot}});
+        check(&istiod(json!({"revision": revision, "pilot": pilot}), spec));
+    }
+    let own = json!({"podLabels": labels, "daemonSetLabels": objects});
+    let components = json!({"cni": {"enabled": true}});
+    let spec = json!({"profile": "empty", "components": components, "values": {"cni": own}});
+    check(&cni(own, spec));
+}
+
+#[test]
 fn settings_of_all_pods_are_those_of_an_operator_file() {
     let global = json!({
         "defaultNodeSelector": {"pool": "infra"}, "defaultTolerations": [{"key": "infra"}],
