@@ -21,8 +21,8 @@ const RATE: f64 = 8.0;
 const INTERVAL: u32 = 15;
 /// Three scrapes of each proxy, and the machine.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long rates are looked at: a scrape and what comes before and after it.
-const WATCHED: Duration = Duration::from_secs(INTERVAL as u64 + 5);
+/// How long rates are looked at.
+const WATCHED: Duration = Duration::from_secs(2 * INTERVAL as u64);
 /// All waits, and a scrape that fails.
 const LONGEST: Duration = Duration::from_secs(300);
 
