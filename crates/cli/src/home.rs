@@ -21,6 +21,10 @@ const MAX_SOCKET_PATH: usize = 107;
 const LONGEST_SOCKET_NAME: usize = 40;
 /// Leaves room for `.admin.sock` in [`LONGEST_SOCKET_NAME`].
 const LONGEST_INSTANCE: usize = 29;
+/// What the names of workloads' files begin with.
+const WORKLOAD: &str = "w.";
+/// What the names of their locks end with.
+const LOCK: &str = ".lock";
 
 /// Paths below one home directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +120,15 @@ impl Home {
 
     /// Held by `lateen run` for as long as the workload `instance` lives.
     pub fn instance_lock(&self, instance: &str) -> PathBuf {
-        self.run().join(format!("{instance}.lock"))
+        self.run().join(format!("{instance}{LOCK}"))
+    }
+
+    /// The workloads that have a lock, whoever holds it.
+    pub fn instances(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(self.run()) else { return Vec::new() };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let of_workloads = names.filter(|name| name.starts_with(WORKLOAD));
+        of_workloads.filter_map(|name| name.strip_suffix(LOCK).map(str::to_owned)).collect()
     }
 
     /// What `lateen run` changed on the machine and `lateen up` puts back at its end.
@@ -199,7 +211,7 @@ impl Home {
 /// The name under which a workload's files lie in the home: unlike that of any other workload and of
 /// the mesh's own processes, and short enough for a socket.
 pub fn instance(namespace: &str, name: &str) -> String {
-    let full = format!("w.{namespace}.{name}");
+    let full = format!("{WORKLOAD}{namespace}.{name}");
     if full.len() <= LONGEST_INSTANCE {
         return full;
     }

@@ -1,7 +1,8 @@
 //! Lock files: who holds one is alive. In: a path. Out: the lock, or whether somebody has it. The kernel
-//! frees the lock of a process that ends, however it ends.
+//! frees the lock of a process that ends, however it ends. Who holds it may remove the file.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -20,19 +21,25 @@ pub fn take(path: &Path) -> Result<Option<Flock<File>>> {
 }
 
 fn take_with(path: &Path, mut pause: impl FnMut()) -> Result<Option<Flock<File>>> {
-    let mut file =
-        File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     for _ in 0..TRIES {
+        let file =
+            File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => return Ok(Some(lock)),
-            Err((back, Errno::EWOULDBLOCK)) => file = back,
+            // Not that of a file which its last holder has removed meanwhile.
+            Ok(lock) if is_at(&lock, path) => return Ok(Some(lock)),
+            Ok(_) => continue,
+            Err((_, Errno::EWOULDBLOCK)) => pause(),
             Err((_, error)) => {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        pause();
     }
     Ok(None)
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let place = |of: std::io::Result<std::fs::Metadata>| of.ok().map(|of| (of.dev(), of.ino()));
+    place(file.metadata()) == place(path.metadata())
 }
 
 /// Whether a process has the lock. A file that is not there nobody has.
@@ -65,6 +72,21 @@ mod tests {
         assert_eq!(pauses, TRIES);
         drop(lock);
         assert!(!is_held(&path));
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_removed_file_is_not_taken_for_the_new_ones() {
+        let path = scratch("removed");
+        let old = take(&path).unwrap();
+        let mut old = Some(old);
+        let taken = take_with(&path, || {
+            // The last holder goes, and another one is there at once.
+            if old.take().is_some() {
+                std::fs::remove_file(&path).unwrap();
+            }
+        });
+        assert!(taken.unwrap().is_some() && path.exists());
         std::fs::remove_file(path).unwrap();
     }
 

@@ -134,6 +134,7 @@ pub fn inject_into(
     let mut pod = assemble::assemble(&context, &templates);
     finish::finish(&mut pod, &context, &templates, target, &mut issues);
     issues.extend(unusable::of_resources(&pod, &context, target));
+    issues.extend(unusable::of_mounts(&pod, &context, target));
     if issues.iter().any(Issue::is_error) {
         return Err(issues);
     }

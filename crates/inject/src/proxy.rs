@@ -185,6 +185,6 @@ pub fn volumes(context: &Context) -> Vec<Value> {
 }
 
 /// What was refused already if it does not parse.
-fn user_objects(context: &Context, name: &str) -> Vec<Value> {
+pub fn user_objects(context: &Context, name: &str) -> Vec<Value> {
     context.annotations.get(name).and_then(|text| syntax::objects(text).ok()).unwrap_or_default()
 }

@@ -17,7 +17,6 @@ mod traces;
 mod workload;
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,10 +30,8 @@ use lateen_netns::remains::{self, GRACE, Record};
 use lateen_netns::{host, preflight};
 use lateen_runtime::descriptors;
 use lateen_runtime::tasks::Supervisor;
-use nix::fcntl::Flock;
 
 use crate::home::{Home, HomeState, instance};
-use crate::lock;
 use crate::node::{DOMAIN, NodeArgs, Role};
 use crate::output::note;
 use crate::words::{Labels, LabelsParser, parse_name};
@@ -42,7 +39,7 @@ use metrics::{Annotations, parse_annotations};
 use program::{Ended, Program};
 use sidecar::{Choice, Sidecar};
 use signals::{Received, Signals};
-use traces::{Plug, Scrap, forget_host};
+use traces::{Plug, Presence, Scrap, forget_host};
 
 /// How long our own tasks may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -153,13 +150,13 @@ struct Workload {
     resolv_conf: Scrap,
     _record: Option<Record>,
     _lease: Lease,
-    _lock: Flock<File>,
+    _presence: Presence,
 }
 
 /// One process for each workload: the files in the home are its own from here on.
-fn own(home: &Home, command: &RunCommand) -> Result<Flock<File>> {
+fn own(home: &Home, command: &RunCommand) -> Result<Presence> {
     let RunCommand { namespace, name, .. } = command;
-    lock::take(&home.instance_lock(&instance(namespace, name)))?.with_context(|| {
+    Presence::take(home, &instance(namespace, name))?.with_context(|| {
         format!("a workload {namespace}/{name} runs already: choose another --name, or end it")
     })
 }
@@ -172,8 +169,9 @@ async fn prepare(
 ) -> Result<Workload> {
     let client =
         lateen_kube::Client::connect(lateen_kube::Source::Kubeconfig(home.kubeconfig())).await?;
-    let lock = own(home, command)?;
+    let presence = own(home, command)?;
     log::prune(home);
+    traces::sweep(home);
     workload::reserve(&client, &command.namespace, &command.name).await?;
     let (lease, attachment) = address(command, home, state)?;
     let namespace = Namespace::create()?;
@@ -199,8 +197,8 @@ async fn prepare(
     };
     workload::create(&client, &registered).await?;
     tracing::info!(node = node.id(), "the workload is in the mesh");
-    let (_plug, _record, _lease, _lock) = (plug, record, lease, lock);
-    Ok(Workload { client, sidecar, _plug, namespace, resolv_conf, _record, _lease, _lock })
+    let (_plug, _record, _lease, _presence) = (plug, record, lease, presence);
+    Ok(Workload { client, sidecar, _plug, namespace, resolv_conf, _record, _lease, _presence })
 }
 
 /// A bridge, and an address on it.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Context, Target};
 use crate::annotation::{self as names, PROXY_CONFIG};
-use crate::{INVALID_ANNOTATION, LIMITED, PROXY_CONTAINER, interception, pod, quantity};
+use crate::{INVALID_ANNOTATION, LIMITED, PROXY_CONTAINER, interception, pod, proxy, quantity};
 
 const FROM_OTHERS: &str = " (it comes from meshConfig.defaultConfig or from a ProxyConfig object)";
 
@@ -69,6 +69,23 @@ fn own_side(base: &Value, resource: &str) -> Option<(String, &'static str)> {
     };
     let place = pod::Places::of(base).path(list, PROXY_CONTAINER);
     Some((format!("{place}.resources.{group}"), other))
+}
+
+/// Mounts that an annotation asks for of volumes that the injected pod has not. A StatefulSet adds its claims to its pods
+/// by itself.
+pub fn of_mounts(pod: &Value, context: &Context, target: &Target) -> Vec<Issue> {
+    let mounts = proxy::user_objects(context, names::USER_VOLUME_MOUNT);
+    let volumes = pod::names(pod::list(pod, "volumes"));
+    let is_missing = |name: &&str| !volumes.contains(name);
+    let missing = mounts.iter().map(pod::name).filter(is_missing);
+    let error = |name: &str| {
+        let message = format!(
+            "the pod has no volume {name:?}: add it to the pod's volumes, or to {}",
+            names::USER_VOLUME
+        );
+        target.error(&target.annotation(names::USER_VOLUME_MOUNT), INVALID_ANNOTATION, message)
+    };
+    missing.filter(|_| context.owner.kind != "StatefulSet").map(error).collect()
 }
 
 /// A container of the application cannot have the name of the init container that is injected: names are unique in

@@ -36,15 +36,18 @@ impl Connection {
     }
 
     fn asked(&self, leads_nowhere: bool) -> Asked {
-        let cluster = self.cluster.as_ref().map(|cluster| &cluster.compiled);
-        let name = cluster.map(|cluster| &cluster.name).or(self.missing_cluster.as_ref());
-        match name {
-            Some(name) => Asked::Cluster {
-                name: Text(name.clone()),
-                origin: cluster.and_then(|cluster| cluster.origin.clone()).map(Text),
+        let text = |text: &Arc<str>| Text(text.clone());
+        match (&self.cluster, &self.missing_cluster) {
+            (Some(cluster), _) => Asked::Cluster {
+                name: text(&cluster.compiled.name),
+                origin: cluster.compiled.origin.as_ref().map(text),
             },
-            None if leads_nowhere => Asked::Hole,
-            None => Asked::Nothing,
+            (None, Some(name)) => Asked::Missing {
+                name: text(name),
+                chain: self.chain.as_ref().and_then(|chain| chain.origin.as_ref()).map(text),
+            },
+            (None, None) if leads_nowhere => Asked::Hole,
+            (None, None) => Asked::Nothing,
         }
     }
 

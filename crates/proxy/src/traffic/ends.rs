@@ -37,6 +37,12 @@ pub enum Asked {
         name: Text,
         origin: Option<Text>,
     },
+    /// A cluster of which nothing is known but its name; and what the control plane said of the filter chain that leads
+    /// there.
+    Missing {
+        name: Text,
+        chain: Option<Text>,
+    },
     /// Nobody knows which, and it leads nowhere.
     Hole,
     Nothing,
@@ -120,16 +126,23 @@ impl Key {
 }
 
 impl Asked {
-    /// The service, by the cluster's origin, else by its name, else by the workload that was reached.
+    /// The service, by the cluster's origin or its chain's, else by its name, else by the workload that was reached.
     pub fn service(&self, destination: &Peer) -> Service {
         let nothing = |name| Service { host: unknown(), name, namespace: unknown() };
-        let (name, origin) = match self {
-            Self::Cluster { name, origin } => (name, origin),
+        let (name, declared) = match self {
+            Self::Cluster { name, origin } => {
+                (name, origin.as_ref().and_then(|origin| declared(&origin.0, |_| true)))
+            }
+            Self::Missing { name, chain } => {
+                let host = host(&name.0);
+                let leads_there =
+                    |service: &Value| host.is_some_and(|host| service["host"] == host);
+                (name, chain.as_ref().and_then(|chain| declared(&chain.0, leads_there)))
+            }
             Self::Hole => return nothing(BLACK_HOLE.into()),
             Self::Nothing => return nothing(unknown()),
         };
-        let origin = origin.as_ref().and_then(|origin| declared(&origin.0));
-        origin.or_else(|| from_name(&name.0)).unwrap_or_else(|| Service {
+        declared.or_else(|| from_name(&name.0)).unwrap_or_else(|| Service {
             host: unknown(),
             name: name.0.clone(),
             namespace: destination.namespace.clone(),
@@ -137,17 +150,22 @@ impl Asked {
     }
 }
 
-/// The first of the services that a cluster is for.
-fn declared(origin: &str) -> Option<Service> {
+/// The first of the services in an origin that is wanted.
+fn declared(origin: &str, is_wanted: impl Fn(&Value) -> bool) -> Option<Service> {
     let origin: Value = serde_json::from_str(origin).ok()?;
-    let service = origin["services"].get(0)?;
+    let service = origin["services"].as_array()?.iter().find(|service| is_wanted(service))?;
     let text = |field: &str| service[field].as_str().map_or_else(unknown, Arc::from);
     Some(Service { host: text("host"), name: text("name"), namespace: text("namespace") })
 }
 
-/// `outbound|PORT|SUBSET|HOST`: a host of the mesh is `NAME.NAMESPACE.svc.…`.
+/// That of `outbound|PORT|SUBSET|HOST`.
+fn host(cluster: &str) -> Option<&str> {
+    cluster.strip_prefix("outbound|")?.splitn(3, '|').nth(2)
+}
+
+/// By the host alone: one of the mesh is `NAME.NAMESPACE.svc.…`.
 fn from_name(cluster: &str) -> Option<Service> {
-    let host = cluster.strip_prefix("outbound|")?.splitn(3, '|').nth(2)?;
+    let host = host(cluster)?;
     let (name, namespace) = match host.split('.').collect::<Vec<_>>().as_slice() {
         [name, namespace, "svc", ..] => ((*name).into(), (*namespace).into()),
         _ => (host.into(), unknown()),

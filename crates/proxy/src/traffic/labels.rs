@@ -31,7 +31,9 @@ impl Attributes for About<'_> {
                 i64::try_from(flags).ok().map(Value::Int)
             }
             ("xds", "cluster_name") => match &self.key.asked {
-                Asked::Cluster { name, .. } => Some(Value::Text(name.0.clone())),
+                Asked::Cluster { name, .. } | Asked::Missing { name, .. } => {
+                    Some(Value::Text(name.0.clone()))
+                }
                 Asked::Hole | Asked::Nothing => None,
             },
             ("xds", "listener_direction") => Some(Value::Int(match self.facts.reporter {

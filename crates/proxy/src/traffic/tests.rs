@@ -361,6 +361,21 @@ fn a_service_is_found_in_a_clusters_name_where_nothing_else_says_it() {
 }
 
 #[test]
+fn a_missing_cluster_is_for_the_service_that_its_chain_names() {
+    let chain =
+        r#"{"services":[{"host":"db.example.com","name":"db.example.com","namespace":"shop"}]}"#;
+    let namespace = |name: &str, chain: Option<&str>| {
+        let asked = Asked::Missing { name: text(name), chain: chain.map(text) };
+        asked.service(&Peer::default()).namespace.to_string()
+    };
+    assert_eq!(namespace("outbound|3306||db.example.com", Some(chain)), "shop");
+    assert_eq!(namespace("outbound|3306||db.example.com", None), "unknown");
+    assert_eq!(namespace("outbound|3306||other.example.com", Some(chain)), "unknown");
+    assert_eq!(namespace("outbound|80||web.front.svc.cluster.local", Some(chain)), "front");
+    assert_eq!(namespace("BlackHoleCluster", Some(chain)), "unknown");
+}
+
+#[test]
 fn changed_metrics_are_of_the_page_and_reports_keep_the_standard_ones() {
     let (traffic, _asked) = traffic();
     let tags = [

@@ -81,6 +81,29 @@ fn bad_annotations_refuse_the_pod_and_are_named_with_a_remedy() {
 }
 
 #[test]
+fn a_mount_of_no_volume_is_refused() {
+    let mount = "sidecar.istio.io/userVolumeMount";
+    let mut pod = annotated(mount, r#"[{"name": "certs", "mountPath": "/etc/certs"}]"#);
+    let refused = run(&pod, &Settings::default()).unwrap_err();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let place = format!("metadata.annotations[{mount:?}]: the pod has no volume \"certs\"");
+    assert!(refused[0].contains(&place), "{refused:?}");
+    // Its claims are volumes of its pods.
+    let owner =
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "controller": true});
+    let mut of_set = pod.clone();
+    of_set["metadata"]["generateName"] = json!("db-");
+    of_set["metadata"]["ownerReferences"] = json!([owner]);
+    assert!(run(&of_set, &Settings::default()).is_ok());
+    let mut with_volume = pod.clone();
+    with_volume["spec"]["volumes"] = json!([{"name": "certs", "emptyDir": {}}]);
+    assert!(run(&with_volume, &Settings::default()).is_ok());
+    pod["metadata"]["annotations"]["sidecar.istio.io/userVolume"] =
+        json!(r#"{"certs": {"emptyDir": {}}}"#);
+    assert!(run(&pod, &Settings::default()).is_ok());
+}
+
+#[test]
 fn more_than_the_limit_is_refused_by_the_annotations_name() {
     let run = |annotations: Value, own: Value| {
         let mut pod = plain();
