@@ -1,12 +1,16 @@
 //! Words that Istio's annotations, values and variables have in common: flags, ports, addresses, ranges. In: a
 //! text. Out: nothing, or what is wrong and how to write it.
 
+mod image;
+
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use crate::duration::{Duration, DurationError};
 use crate::labels::{is_label, no_label};
+
+pub use image::image;
 
 /// A check of one value.
 pub type Check = fn(&str) -> Result<(), String>;

@@ -68,7 +68,7 @@ pub struct PrecheckCommand {
 
 /// As installations take images.
 fn parse_image(text: &str) -> Result<String, String> {
-    let checked = lateen_install::check_image(text);
+    let checked = lateen_api::words::image(text);
     checked.map(|()| text.to_owned()).map_err(|reason| format!("{reason} ({HOW})"))
 }
 

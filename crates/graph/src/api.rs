@@ -250,10 +250,10 @@ fn graph_page(
     mark(&mut graph, &inventory.acts(), query.services, is_past);
     graph.notices.extend(notices);
     match parameters.get("format").unwrap_or("lateen") {
-        "lateen" => Ok(Page::json(&graph)),
+        "lateen" => Ok(Page::compact_json(&graph)),
         "kiali" => {
             let tcp = TcpRate::read(parameters.get("rateTcp"))?;
-            Ok(Page::json(&kiali(&graph, query.namespaces.as_ref(), tcp)))
+            Ok(Page::compact_json(&kiali(&graph, query.namespaces.as_ref(), tcp)))
         }
         "text" => Ok(Page::text(text(&graph))),
         other => Err(format!("format {other:?} is not known: use lateen, kiali or text").into()),

@@ -1,11 +1,13 @@
 //! Taking what proxies send. In: their messages, as they come. Out: points in the store. The time is the
 //! receiver's: what a proxy's clock says does not matter.
 
+mod late;
+
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
@@ -20,7 +22,8 @@ use crate::key::Key;
 use crate::point::signed;
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::store::{STEP_MS, Span, Store};
+use crate::store::{STEP_MS, Span, Store, step_of};
+use late::Late;
 
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
@@ -71,6 +74,8 @@ struct Stream {
     ways: Mutex<Ways>,
     /// Of its next message, if there was one.
     span: Mutex<Option<Span>>,
+    late: Mutex<Late>,
+    began: Instant,
 }
 
 /// What a stream has open, by its ways without flags, of which a connection may end with others than it began with.
@@ -314,7 +319,8 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 impl Stream {
     fn new(traffic: Arc<Traffic>, proxy: &str) -> Self {
         let proxy = (!proxy.is_empty()).then(|| FxBuildHasher.hash_one(proxy));
-        Self { traffic, proxy, ways: Mutex::default(), span: Mutex::default() }
+        let (ways, span, late) = Default::default();
+        Self { traffic, proxy, ways, span, late, began: Instant::now() }
     }
 
     /// What a message is of. A report that does not say it is of a step; what was before the first one is not known, then.
@@ -322,13 +328,24 @@ impl Stream {
         let mut next = self.span.lock().unwrap_or_else(PoisonError::into_inner);
         let span = match (*next, report.covered) {
             (Some(span), None) => span,
-            (_, Some(covered)) => store.begin(covered, report.is_first),
+            (Some(span), Some(covered)) => span.lasting(covered),
+            (None, Some(covered)) => store.begin(covered, report.is_first),
             (None, None) if report.points.is_empty() => store.begin(0, false),
             (None, None) => store.begin(STEP_MS, false),
         };
+        let span = report.made.map_or(span, |made| self.held_up(span, made));
         let span = store.goes_on(self.proxy, span);
         *next = Some(if report.goes_on { span } else { span.later() });
         span
+    }
+
+    /// A message is of the time that it was made in: many come at once where this process was stopped for a while.
+    fn held_up(&self, span: Span, made: f64) -> Span {
+        let came = self.began.elapsed().as_secs_f64() * 1000.0;
+        let late = self.late.lock().unwrap_or_else(PoisonError::into_inner).by(made, came);
+        let now = milliseconds();
+        let ago = step_of(now / 1000) - step_of(now.saturating_sub(late) / 1000);
+        span.made(ago)
     }
 
     fn ways(&self) -> MutexGuard<'_, Ways> {
@@ -352,7 +369,12 @@ impl Drop for Stream {
 
 /// Since 1970.
 pub(crate) fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    milliseconds() / 1000
+}
+
+fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, MADE, MORE, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -28,6 +28,8 @@ pub struct Report {
     pub standing: Vec<(Key, i64)>,
     /// Milliseconds before it that it is of, if it says so.
     pub covered: Option<u64>,
+    /// When it was made, in milliseconds by its proxy's clock, if it says so.
+    pub made: Option<f64>,
     /// Before them there was nothing.
     pub is_first: bool,
     /// The next message is of the same report.
@@ -46,6 +48,10 @@ impl Report {
             let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
             if name == COVERED {
                 report.covered = Some((gauge * 1000.0) as u64);
+                continue;
+            }
+            if name == MADE {
+                report.made = Some(gauge * 1000.0).filter(|made| made.is_finite());
                 continue;
             }
             if name == FIRST {

@@ -5,10 +5,13 @@
 mod assets;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures::future::BoxFuture;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -24,6 +27,9 @@ pub(crate) const LIMITS: Limits =
 /// Nothing from anywhere else, nothing written into the page, and nobody's frame.
 const POLICY: &str =
     "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Answers from this size on are packed for whoever unpacks them: over a port-forward a large mesh's would take seconds.
+const LARGE: usize = 64 << 10;
 
 /// Where the parts of the page are whose names change with their content.
 const PARTS: &str = "/assets/";
@@ -92,6 +98,7 @@ async fn reply(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages)
 /// An answer of the API.
 async fn called(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages) -> Reply {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let may_pack = accepts_gzip(request.headers());
     let page = async {
         let Some(token) = bearer(request.headers()) else {
             let text = format!("a token is needed: {}", access.invitation());
@@ -104,7 +111,7 @@ async fn called(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages
         if ask.is_reading() && page.status == 200 { Ok(page) } else { Err(page) }
     };
     match page.await {
-        Ok(page) => tagged(page, known.as_ref()),
+        Ok(page) => tagged(page, known.as_ref(), may_pack).await,
         Err(page) => dynamic(page),
     }
 }
@@ -117,17 +124,37 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// With a tag of its content; without the content for whoever has it.
-fn tagged(page: Page, known: Option<&HeaderValue>) -> Reply {
+async fn tagged(page: Page, known: Option<&HeaderValue>, may_pack: bool) -> Reply {
     let mut hasher = DefaultHasher::new();
     page.body.hash(&mut hasher);
-    let tag = format!("\"{:016x}\"", hasher.finish());
+    // Weak: it is of the packed and of the plain one.
+    let tag = format!("W/\"{:016x}\"", hasher.finish());
     let tag = HeaderValue::from_str(&tag).expect("invariant: hexadecimal digits");
+    let mut response = if known == Some(&tag) {
+        let mut unchanged = dynamic(Page { body: Vec::new(), ..page });
+        *unchanged.status_mut() = StatusCode::NOT_MODIFIED;
+        unchanged
+    } else if may_pack && page.body.len() >= LARGE {
+        packed(page).await
+    } else {
+        dynamic(page)
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response
+}
+
+/// Beside the threads that answer others.
+async fn packed(page: Page) -> Reply {
+    let pack = move || {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        let body = packed.write_all(&page.body).and_then(|()| packed.finish());
+        Page { body: body.expect("invariant: memory takes all that is written"), ..page }
+    };
+    let page = tokio::task::spawn_blocking(pack).await.expect("packing does not panic");
     let mut response = dynamic(page);
-    if known == Some(&tag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.body_mut() = Full::default();
-    }
-    response.headers_mut().insert(header::ETAG, tag);
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     response
 }
 

@@ -141,9 +141,10 @@ impl Store {
         self.tell(key, point, self.always())
     }
 
-    /// The same of a stream's report that is there now.
+    /// The same of a stream's report that is there now, and may have been held up.
     pub fn tell(&mut self, key: Key, point: &Point, span: Span) -> Option<Arc<Key>> {
-        let line = self.line(key, Some(self.now))?;
+        let made = self.now.saturating_sub(span.ago).max(self.oldest);
+        let line = self.line(key, Some(made))?;
         line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
@@ -151,6 +152,10 @@ impl Store {
         if span.over > STEP_MS && !point.is_empty() {
             before = line.cost();
             line.spread(point, span.over);
+            after = line.cost();
+        } else if line.step > made && !point.is_empty() {
+            before = line.cost();
+            line.insert(made, std::iter::once((made, point.clone())));
             after = line.cost();
         } else {
             before = line.current.heap();
@@ -168,7 +173,7 @@ impl Store {
         Some(line.key.clone())
     }
 
-    /// The key's line, if there is room for it: at a step, when the one before is over, or as it is.
+    /// The key's line, if there is room for it: at a step or a later one, when those before are over, or as it is.
     fn line(&mut self, key: Key, step: Option<u32>) -> Option<&mut Line> {
         let has_room = self.has_room();
         let is_new = !self.lines.contains_key(&key);
@@ -185,7 +190,7 @@ impl Store {
             self.lines.insert(key, line);
         }
         let line = self.lines.get_mut(&key)?;
-        if let Some(step) = step.filter(|step| *step != line.step) {
+        if let Some(step) = step.filter(|step| *step > line.step) {
             let before = line.growing();
             self.bytes = (self.bytes + line.close()).saturating_sub(before);
             line.step = step;

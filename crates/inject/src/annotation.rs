@@ -78,7 +78,7 @@ const TABLE: &[(&str, Treatment)] = &[
     (NATIVE, Treatment::Should(native)),
     (BEFORE_PROXY, Treatment::Any),
     (MODE, Treatment::Must(words::interception_mode)),
-    (PROXY_IMAGE, Treatment::Any),
+    (PROXY_IMAGE, Treatment::Must(words::image)),
     (
         "sidecar.istio.io/proxyImageType",
         Treatment::None("there is one image, without a shell and without variants"),
@@ -89,8 +89,8 @@ const TABLE: &[(&str, Treatment)] = &[
     (MEMORY, Treatment::Must(syntax::quantity)),
     (MEMORY_LIMIT, Treatment::Must(syntax::quantity)),
     (LOG_LEVEL, Treatment::Should(log_level)),
-    (COMPONENT_LOG_LEVEL, Treatment::Any),
-    (AGENT_LOG_LEVEL, Treatment::Any),
+    (COMPONENT_LOG_LEVEL, Treatment::Should(component_levels)),
+    (AGENT_LOG_LEVEL, Treatment::Should(agent_levels)),
     (USER_VOLUME, Treatment::Must(syntax::named_objects)),
     (USER_VOLUME_MOUNT, Treatment::Must(syntax::mounts)),
     (INITIAL_DELAY, Treatment::Must(syntax::number)),
@@ -160,6 +160,26 @@ fn log_level(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("{text:?} is not a level: write one of {}", levels.join(", ")))
+}
+
+/// `COMPONENT:LEVEL`, several with commas.
+fn component_levels(text: &str) -> Result<(), String> {
+    text.split(',').try_for_each(|part| match part.trim().split_once(':') {
+        Some((_, level)) => log_level(level),
+        None => Err(format!("{part:?} is no level of a component: write it as in misc:error")),
+    })
+}
+
+/// `SCOPE:LEVEL`, or a level for all, several with commas.
+fn agent_levels(text: &str) -> Result<(), String> {
+    let levels = ["none", "fatal", "error", "warn", "info", "debug"];
+    text.split(',').map(str::trim).try_for_each(|part| {
+        let level = part.split_once(':').map_or(part, |(_, level)| level);
+        if levels.contains(&level) {
+            return Ok(());
+        }
+        Err(format!("{level:?} is not a level: write one of {}", levels.join(", ")))
+    })
 }
 
 /// Whether this is an annotation of pods that injection reads or speaks of.

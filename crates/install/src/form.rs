@@ -129,7 +129,7 @@ impl Form {
             Form::Key => kubernetes::label_key,
             Form::AnnotationKey => kubernetes::annotation_key,
             Form::Value => kubernetes::label_value,
-            Form::Image => kubernetes::image,
+            Form::Image => words::image,
             Form::Hub => hub,
             Form::Tag => tag,
             Form::ProxyLevel => proxy_level,
@@ -216,13 +216,13 @@ fn domain(text: &str) -> Result<(), String> {
 }
 
 fn hub(text: &str) -> Result<(), String> {
-    kubernetes::image(&format!("{text}/lateen")).map_err(|_| {
+    words::image(&format!("{text}/lateen")).map_err(|_| {
         format!("{text:?} is no place of images: write it as in registry.example:5000/mesh")
     })
 }
 
 fn tag(text: &str) -> Result<(), String> {
-    kubernetes::image(&format!("lateen:{text}")).map_err(|_| {
+    words::image(&format!("lateen:{text}")).map_err(|_| {
         format!("{text:?} is no tag of an image: use at most 128 letters, digits, '_', '.' and '-'")
     })
 }

@@ -26,13 +26,13 @@ mod rules;
 mod setting;
 mod shape;
 mod table;
+mod variables;
 mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use diff::{Change, ChangeKind, FieldChange, diff};
-pub use facts::words::image as check_image;
 pub use facts::{ACTIONS, Rule, of as facts};
 pub use form::{Form, LEVELS, PROXY_LEVELS};
 pub use plan::Plan;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::check::is_empty;
 use crate::input::{self, Input};
 use crate::merge::merge;
-use crate::{exposure, mesh, node_agent, path, replicas};
+use crate::{exposure, mesh, node_agent, path, replicas, variables};
 
 /// What shall be installed: every setting has been checked.
 #[derive(Debug, Clone)]
@@ -53,6 +53,7 @@ impl Plan {
             replicas::check(self).into_iter().partition(Issue::is_error);
         self.issues.extend(told);
         self.issues.extend(exposure::check(self));
+        self.issues.extend(variables::check(self));
         errors.extend(self.misnamed());
         errors.extend(node_agent::check(self));
         errors.extend(mesh::networks(self));

@@ -227,6 +227,9 @@ fn settings_of_the_command_line_win() {
             ("values.pilot.resources.requests.cpu", "70m"),
             ("values.pilot.autoscaleEnabled", "false"),
             ("components.ingressGateways[name:istio-ingressgateway].enabled", "true"),
+            ("components.ingressGateways[0].k8s.resources.requests.cpu", "77m"),
+            ("components.cni.enabled", "true"),
+            ("values.cni.resources.requests.cpu", "66m"),
             ("components.ingressGateways[0].k8s.service.ports[0].port", "80"),
             ("components.ingressGateways[0].k8s.service.ports[0].targetPort", "8081"),
             ("components.pilot.k8s.podAnnotations.a\\.b/c", "\"1\""),
@@ -239,6 +242,13 @@ fn settings_of_the_command_line_win() {
     assert_eq!(istiod["spec"]["replicas"], 3);
     let container = &istiod["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["requests"], json!({"cpu": "70m", "memory": "64Mi"}));
+    for (kind, name, cpu) in
+        [("Deployment", "istio-ingressgateway", "77m"), ("DaemonSet", "istio-cni-node", "66m")]
+    {
+        let container = &find(kind, name)["spec"]["template"]["spec"]["containers"][0];
+        let requests = &container["resources"]["requests"];
+        assert_eq!(*requests, json!({"cpu": cpu, "memory": "32Mi"}), "{name}");
+    }
     assert_eq!(istiod["spec"]["template"]["metadata"]["annotations"]["a.b/c"], "1");
     let port = &find("Service", "istio-ingressgateway")["spec"]["ports"][0];
     assert_eq!((&port["port"], &port["targetPort"]), (&json!(80), &json!(8081)));

@@ -36,8 +36,10 @@ pub struct Server {
 pub enum TlsMode {
     /// No TLS settings.
     None,
-    /// `PASSTHROUGH` and `AUTO_PASSTHROUGH`: routed by SNI, not ended here.
+    /// Routed by SNI, not ended here.
     Passthrough,
+    /// Routed by SNI to the cluster that it names, without a VirtualService.
+    AutoPassthrough,
     /// Ended at the gateway.
     Terminate,
 }

@@ -27,6 +27,7 @@ use crate::traffic::peers;
 use crate::worker::Shared;
 use cache::Cache;
 use demand::Destinations;
+use resources::Changes;
 pub use resources::{Binder, Resources};
 
 /// The two listeners that every sidecar has.
@@ -261,32 +262,25 @@ impl Engine {
 
     /// Subscribes to the clusters that listeners name, and to no others.
     fn follow_clusters(&mut self) {
+        let Changes { named, gone } = self.resources.changed_clusters();
         if self.everything {
             return;
         }
-        let wanted = self.resources.named_clusters();
-        let held: Vec<String> = self.resources.subscribed_clusters.iter().cloned().collect();
-        let gone: Vec<&str> =
-            held.iter().filter(|name| !wanted.contains(*name)).map(String::as_str).collect();
-        self.client.unsubscribe(ResourceType::Cluster, gone.iter().copied());
-        for name in gone {
+        self.client.unsubscribe(ResourceType::Cluster, gone.iter().map(|name| &**name));
+        for name in &gone {
             self.resources.forget_cluster(name);
         }
-        self.client.subscribe(ResourceType::Cluster, wanted.iter().map(String::as_str));
-        self.resources.subscribed_clusters = wanted;
+        self.client.subscribe(ResourceType::Cluster, named.iter().map(|name| &**name));
         self.follow_endpoints();
     }
 
     fn follow_endpoints(&mut self) {
-        let wanted = self.resources.named_endpoints();
-        let gone: Vec<String> =
-            self.resources.subscribed_endpoints.difference(&wanted).cloned().collect();
-        self.client.unsubscribe(ResourceType::Endpoint, gone.iter().map(String::as_str));
+        let Changes { named, gone } = self.resources.changed_endpoints();
+        self.client.unsubscribe(ResourceType::Endpoint, gone.iter().map(|name| &**name));
         for name in &gone {
             self.resources.forget_endpoints(name);
         }
-        self.client.subscribe(ResourceType::Endpoint, wanted.iter().map(String::as_str));
-        self.resources.subscribed_endpoints = wanted;
+        self.client.subscribe(ResourceType::Endpoint, named.iter().map(|name| &**name));
     }
 
     fn on_demand(&mut self, demand: Demand) {
@@ -325,10 +319,10 @@ impl Engine {
         }
         self.resources.save();
         let resources = &self.resources;
-        let answered = self.destinations.answered(|name| resources.is_listener_answered(name));
+        self.destinations.settle(|name| resources.is_listener_answered(name));
         let version = self.shared.config.load().version + 1;
         let mut config = self.resources.config(version);
-        config.answered = answered;
+        config.answered = self.destinations.answered();
         config.asks_clusters = self.client.is_subscribed(ResourceType::Listener, WILDCARD);
         config.asks_destinations =
             self.client.is_subscribed(ResourceType::Listener, SIDECAR_LISTENERS[0]);

@@ -79,6 +79,11 @@ pub fn set(text: &str, host: &Host, insecure: bool) -> Result<Option<String>, Er
         .as_array_of_tables_mut()
         .ok_or_else(not_tables)?;
     let at = list.iter().position(|table| name(table) == Some(host.as_str()));
+    let blocked = at.and_then(|at| list.get(at)?.get("blocked")?.as_bool());
+    if insecure && blocked == Some(true) {
+        let wanted = "false, by which nothing is pulled from it: take the line out first";
+        return Err(Error::wrong(format!("{LIST}.blocked of {}", host.as_str()), wanted));
+    }
     match (at.and_then(|at| list.get_mut(at)), insecure) {
         (Some(table), true) if table.get("insecure").and_then(Item::as_bool) != Some(true) => {
             toml::put(table, "insecure", true);
@@ -149,6 +154,10 @@ mod tests {
             (
                 "[[registry]]\nlocation = 'r'\ninsecure = 'yes'\n",
                 "registry.insecure is not true or false",
+            ),
+            (
+                "[[registry]]\nlocation = 'r:5000'\nblocked = true\n",
+                "registry.blocked of r:5000 is not false, by which",
             ),
         ] {
             assert!(set(text, &host(), true).unwrap_err().to_string().contains(wrong), "{text}");

@@ -64,6 +64,16 @@ pub enum Discovery {
     },
 }
 
+impl Discovery {
+    /// The name that EDS is asked for.
+    pub fn eds(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Eds(name) => Some(name),
+            Self::Static(_) | Self::Dns { .. } | Self::OriginalDst { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Policy {
     RoundRobin,

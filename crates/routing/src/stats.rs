@@ -12,9 +12,10 @@ use lateen_telemetry::plugin::{self, PluginConfig};
 use crate::convert;
 pub use changes::{Changes, Needs};
 
-/// How often connections that go on are counted, unless it is said (Istio's default).
+/// How often connections that go on are counted, unless it is said (Istio's default). Less often is no use to anybody, and
+/// the live graph would not know of them.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// More often is of no use to anybody.
+/// Nor is more often.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How connections are counted in Istio's metrics.
@@ -36,7 +37,7 @@ impl Stats {
         let interval = source.tcp_reporting_duration.as_ref().map(convert::duration);
         Self {
             reporter: if server { Reporter::Destination } else { Reporter::Source },
-            interval: interval.unwrap_or(INTERVAL).max(SHORTEST),
+            interval: interval.unwrap_or(INTERVAL).clamp(SHORTEST, INTERVAL),
             changes: Changes::compile(&source.metrics, notes).map(Arc::new),
         }
     }

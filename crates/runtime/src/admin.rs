@@ -36,9 +36,18 @@ impl Page {
         Self { status: 200, content_type: "text/plain; charset=utf-8", body: body.into().into() }
     }
 
-    /// A value as JSON; a value that cannot be written is an error page.
+    /// A value as JSON for people to read; a value that cannot be written is an error page.
     pub fn json<T: serde::Serialize>(value: &T) -> Self {
-        match serde_json::to_vec_pretty(value) {
+        Self::written(serde_json::to_vec_pretty(value))
+    }
+
+    /// The same without spaces, for what can be long.
+    pub fn compact_json<T: serde::Serialize>(value: &T) -> Self {
+        Self::written(serde_json::to_vec(value))
+    }
+
+    fn written(json: serde_json::Result<Vec<u8>>) -> Self {
+        match json {
             Ok(body) => Self { status: 200, content_type: "application/json", body },
             Err(error) => Self::text(error.to_string()).with_status(500),
         }

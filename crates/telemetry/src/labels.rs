@@ -8,6 +8,8 @@ use crate::peer::Peer;
 
 /// Longer values are cut: a label is a name, and some of them come from outside.
 pub const LONGEST: usize = 512;
+/// Labels that may be added to a metric: each connection pays for each.
+pub const ADDED_LABELS: usize = 50;
 /// Where something was cut.
 const CUT: &str = "…";
 

@@ -60,9 +60,14 @@ pub fn listeners(context: &mut Context<'_>) -> Vec<Named> {
 
 /// Whether this stage can serve a server; if not, its Gateway hears of it and all else goes on.
 fn translatable(context: &mut Context<'_>, gateway: &Gateway, server: &Server, path: &str) -> bool {
+    let mut field = "port.protocol";
     let message = match (server.protocol, server.tls) {
         (Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb, _) => {
             "HTTP servers are not served yet: use protocol TCP to pass the stream on"
+        }
+        (_, TlsMode::AutoPassthrough) => {
+            field = "tls.mode";
+            "AUTO_PASSTHROUGH is not served yet: use PASSTHROUGH and a VirtualService with tls routes"
         }
         (_, TlsMode::Terminate) => {
             "TLS is not ended at the gateway yet: use mode PASSTHROUGH, or protocol TCP without tls"
@@ -73,7 +78,7 @@ fn translatable(context: &mut Context<'_>, gateway: &Gateway, server: &Server, p
         (Protocol::Udp, _) => "UDP servers are not served: use protocol TCP",
         _ => return true,
     };
-    context.issue(&gateway.meta, &format!("{path}.port.protocol"), NOT_SUPPORTED, message.into());
+    context.issue(&gateway.meta, &format!("{path}.{field}"), NOT_SUPPORTED, message.into());
     false
 }
 

@@ -1,7 +1,7 @@
 // One Istio object: its YAML, what is wrong with it and where, what it acts on, and, for whoever may, a change.
 // A change is checked by the server first; it is saved only from the version that it was made from.
 import { batch, useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { ApiError } from "../api/client";
 import type { ConfigObject, Issue } from "../api/types";
 import { drafts, keepDraft } from "../app/drafts";
@@ -19,6 +19,8 @@ const Editor = lazy<import("../editor/editor").EditorProps>("the editor", () => 
 
 /** Milliseconds from a change until the mesh has looked at it. */
 const FINDINGS_AFTER = 1500;
+/** Milliseconds between looks at what others did to the object. */
+const EVERY = 10_000;
 
 export default function ConfigPage({ path }: { path: string[] }) {
   const [kindGroup = "", namespace = "", name = ""] = path;
@@ -41,7 +43,7 @@ export default function ConfigPage({ path }: { path: string[] }) {
       // What was written of an object that is gone is not.
       const isGone = e.status === 404 && drafts.peek().has(hash);
       batch(() => {
-        if (isGone) object.value = absent(ref);
+        if (e.status === 404) object.value = isGone ? absent(ref) : undefined;
         error.value = isGone ? undefined : e;
       });
       return undefined;
@@ -53,6 +55,24 @@ export default function ConfigPage({ path }: { path: string[] }) {
     void load(abort.signal);
     return () => abort.abort();
   }, [url]);
+  useEffect(() => {
+    const timer = setInterval(() => void look(), EVERY);
+    return () => clearInterval(timer);
+  }, [url]);
+  /** What is older than what a reader did meanwhile, or no answer, is left out: the next look is soon. */
+  const look = async () => {
+    const before = object.peek();
+    if (document.hidden || !before) return;
+    let found: ConfigObject | undefined;
+    try {
+      found = await api.get<ConfigObject>(url);
+    } catch (e) {
+      if (!(e instanceof ApiError) || e.status !== 404) return;
+    }
+    if (object.peek() !== before) return;
+    if (found) object.value = found;
+    else if (before.resourceVersion !== "") void load();
+  };
   const signedIn = refused.value === undefined;
   useEffect(() => {
     if (signedIn && error.peek()?.status === 401) void load();
@@ -127,6 +147,17 @@ function Body({ object, url, hash, reload, saved, drop }: BodyProps) {
   const it = known(text.value, { text: object.yaml, issues: object.validation }, checked.value);
   const changed = it.is !== "saved";
   const isGone = object.resourceVersion === "";
+  const shown = useRef(object);
+  useLayoutEffect(() => {
+    const before = shown.current;
+    shown.current = object;
+    // A text that is being written stays, and is of the version that it was made from.
+    if (before === object || isGone || text.value !== before.yaml) return;
+    batch(() => {
+      base.value = object.resourceVersion;
+      if (object.yaml !== before.yaml) replace(object.yaml);
+    });
+  }, [object]);
   useLayoutEffect(() => {
     if (!isGone) return;
     batch(() => {

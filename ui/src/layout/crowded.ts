@@ -1,7 +1,7 @@
 // Whether a graph to which nodes were added has become a heap. In: nodes with their places, and boxes. Out: yes if a node
 // or its label covers another, or a box what is not in it.
 import { holds, type Rect } from "./labels";
-import type { Placed } from "./place";
+import { type Placed, rectOf } from "./place";
 import { GAP, type LayoutBox } from "./types";
 
 export function crowded(nodes: readonly Placed[], boxes: readonly LayoutBox[]): boolean {
@@ -18,12 +18,6 @@ export function crowded(nodes: readonly Placed[], boxes: readonly LayoutBox[]): 
       if (!inside(other, id) && !inside(id, other) && cover(rect, its)) return true;
   }
   return false;
-}
-
-/** Of the shape and of the label below it. */
-function rectOf(n: Placed): Rect {
-  const top = n.at.y - (n.height - n.below) / 2;
-  return { x1: n.at.x - n.width / 2, x2: n.at.x + n.width / 2, y1: top, y2: top + n.height };
 }
 
 function boundsOf(

@@ -1,5 +1,7 @@
 // Places nodes that appear while the graph is live. In: what is there and where, and what is new. Out: a free
-// place for each, right of what calls it or left of what it calls; nothing that was there moves.
+// place for each, right of what calls it or left of what it calls, and on no edge between others; nothing that was there
+// moves.
+import { goesThrough, type Rect } from "./labels";
 import { GAP, type LayoutEdge, type LayoutNode, type Point } from "./types";
 
 export interface Placed extends LayoutNode {
@@ -18,7 +20,7 @@ export function place(added: LayoutNode[], edges: LayoutEdge[], there: Placed[])
     );
     const [node] = waiting.splice(index, 1);
     const want = wish(node!, edges, known) ?? inBox(node!, known) ?? corner(known);
-    const at = free(node!, want, [...known.values()]);
+    const at = free(node!, want, known, edges);
     known.set(node!.id, { ...node!, at });
     out[node!.id] = at;
   }
@@ -32,6 +34,9 @@ function wish(node: LayoutNode, edges: LayoutEdge[], known: Map<string, Placed>)
   const y = average([...sources, ...targets].map((p) => p.at.y));
   const siblings = sources.flatMap((s) => ends(edges, "source", "target", s.id, known));
   if (siblings.length > 0) return { x: average(siblings.map((s) => s.at.x)), y };
+  const fellows =
+    sources.length > 0 ? [] : targets.flatMap((t) => ends(edges, "target", "source", t.id, known));
+  if (fellows.length > 0) return { x: average(fellows.map((f) => f.at.x)), y };
   if (sources.length > 0)
     return { x: Math.max(...sources.map((s) => s.at.x + s.width / 2)) + GAP.columns + node.width / 2, y };
   return { x: Math.min(...targets.map((t) => t.at.x - t.width / 2)) - GAP.columns - node.width / 2, y };
@@ -65,14 +70,39 @@ function corner(known: Map<string, Placed>): Point {
   };
 }
 
-/** The place next to the one wished for, below and above it in turn, where nothing is. */
-function free(node: LayoutNode, want: Point, there: Placed[]): Point {
+/** The place next to the one wished for, below and above it in turn, where nothing is; best, where it is on no edge of
+ * others and none of its own goes through others. */
+function free(node: LayoutNode, want: Point, known: Map<string, Placed>, edges: LayoutEdge[]): Point {
+  const there = [...known.values()];
+  const own = edges.filter((e) => (e.source === node.id) !== (e.target === node.id));
+  const neighbours = own
+    .map((e) => known.get(e.source === node.id ? e.target : e.source))
+    .filter((p) => p !== undefined);
+  const others = edges
+    .filter((e) => e.source !== e.target)
+    .map((e) => [known.get(e.source)?.at, known.get(e.target)?.at])
+    .filter((line): line is [Point, Point] => line.every((end) => end !== undefined));
   const step = node.height / 2 + GAP.rows / 2;
+  let empty: Point | undefined;
   for (let i = 0; i < 400; i += 1) {
     const at = { x: want.x, y: want.y + Math.ceil(i / 2) * step * (i % 2 === 0 ? 1 : -1) };
-    if (!there.some((p) => overlaps(node, at, p))) return at;
+    const placed = { ...node, at };
+    if (there.some((p) => overlaps(node, at, p))) continue;
+    empty ??= at;
+    const shape = rectOf(placed);
+    const isOn = others.some((line) => goesThrough(line, shape));
+    const isBehind = neighbours.some((end) =>
+      there.some((p) => p !== end && goesThrough([at, end.at], rectOf(p))),
+    );
+    if (!isOn && !isBehind) return at;
   }
-  return want;
+  return empty ?? want;
+}
+
+/** Of the shape and of the label below it. */
+export function rectOf(n: Placed): Rect {
+  const top = n.at.y - (n.height - n.below) / 2;
+  return { x1: n.at.x - n.width / 2, x2: n.at.x + n.width / 2, y1: top, y2: top + n.height };
 }
 
 function overlaps(node: LayoutNode, at: Point, other: Placed): boolean {

@@ -1,11 +1,13 @@
 // The tabs of the side panel and of the detail pages that ask the server about one selection: charts over time,
 // Istio objects, failed requests; the logs are in `logs.tsx`.
+import { useRef } from "preact/hooks";
 import { query } from "../api/client";
 import type { ConfigItem, Failure, GraphType, List, ObjectRef, Series } from "../api/types";
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
 import { UI_ICONS } from "../graph/icons";
+import { keyed } from "../model/failures";
 import { bytes, clock, latency } from "../model/format";
 import { configPath, explainFlags } from "../model/kinds";
 import { clean } from "../model/text";
@@ -68,6 +70,7 @@ export function configHref(o: ObjectRef): string {
 }
 
 export function FailuresTab({ id, at, graph }: OfGraph) {
+  const opened = useRef<{ id: string; key: string } | undefined>(undefined);
   const { data, error, refresh } = useFeed<{ failures: Failure[] }>(
     query({ id, ...graph, limit: LIMIT, at }),
     {
@@ -79,11 +82,14 @@ export function FailuresTab({ id, at, graph }: OfGraph) {
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="failed requests" />;
   if (data.failures.length === 0) return <p class="muted">No connection or request failed lately.</p>;
+  const failures = keyed(data.failures.slice(0, LIMIT));
+  // One is open from the start; which are later is the reader's to say.
+  if (opened.current?.id !== id) opened.current = { id, key: failures[0]![0] };
   return (
     <ol class="failures">
-      {data.failures.slice(0, LIMIT).map((f, i) => (
-        <li key={`${f.time} ${i}`}>
-          <details open={i === 0}>
+      {failures.map(([key, f]) => (
+        <li key={key}>
+          <details open={key === opened.current?.key}>
             <summary>
               <time>{clock(f.time)}</time>{" "}
               <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span>{" "}

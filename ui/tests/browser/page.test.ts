@@ -1374,6 +1374,33 @@ describe("lists and objects", () => {
     const WRONG = [expect.stringContaining("the weights add up to 75")];
     const UNCHECKED = { status: "Changed, not checked yet", current: [], marks: 0 };
 
+    it("that nobody changes here comes what others make of the object, until it is gone", async () => {
+      const { page, mock, was, write, shows } = await onObject();
+      await page.clock.install();
+      await page.reload();
+      await page.waitForSelector(".cm-content >> text=weight: 80");
+      const own = mock.state.mesh.objects[0]!;
+      const theirs = (yaml: string, version: number, validation: typeof own.validation) =>
+        Object.assign(own, { yaml, resourceVersion: version, validation });
+      const known = { code: "IST0101", severity: "warning" as const, message: "no such host", path: "spec" };
+      theirs(was.replace("weight: 80", "weight: 70"), 4711, [known]);
+      await page.clock.runFor(10_000);
+      await page.waitForSelector(".cm-content >> text=weight: 70");
+      await shows({ status: "", current: [expect.stringContaining("no such host")] });
+      // What is being written stays.
+      await write(was.replace("weight: 80", "weight: 55"));
+      theirs(was, 4712, []);
+      await page.clock.runFor(10_000);
+      await shows({ status: "Changed, not checked yet" });
+      expect(await page.textContent(".cm-content")).toContain("weight: 55");
+      await page.click("text=Undo all");
+      await page.waitForSelector(".cm-content >> text=weight: 80");
+      mock.state.mesh.objects.shift();
+      await page.clock.runFor(10_000);
+      await expect.poll(() => page.locator(".cm-content").count(), PATIENT).toBe(0);
+      await page.waitForSelector("[role=alert]");
+    });
+
     it("that is what is saved stands what is known of that, and nothing else", async () => {
       const { page, was, write, check, shows, mock } = await onObject();
       const known = { code: "IST0101", severity: "warning" as const, message: "no such host", path: "spec" };

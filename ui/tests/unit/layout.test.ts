@@ -5,11 +5,11 @@ import { broken, layoutInput } from "../../src/graph/measure";
 import { control } from "../../src/layout/bends";
 import { crowded } from "../../src/layout/crowded";
 import { dagreLayout } from "../../src/layout/dagre";
-import { placeLabels } from "../../src/layout/labels";
+import { goesThrough, placeLabels } from "../../src/layout/labels";
 import { layeredLayout } from "../../src/layout/layered";
-import { place } from "../../src/layout/place";
+import { place, rectOf } from "../../src/layout/place";
 import { algorithm, decide } from "../../src/layout/policy";
-import type { LayoutInput, LayoutOutput } from "../../src/layout/types";
+import type { LayoutInput, LayoutOutput, Point } from "../../src/layout/types";
 import { view } from "../../src/model/view";
 
 function input(name: string): LayoutInput {
@@ -148,6 +148,51 @@ describe("live changes", () => {
     expect(Math.abs(at.c!.y)).toBeGreaterThanOrEqual(size.height);
     expect(at.d!.x).toBeGreaterThan(at.c!.x);
     expect(at.e!.y).toBeGreaterThan(0);
+  });
+});
+
+describe("a new node", () => {
+  const size = { width: 60, height: 70, below: 16 };
+  const at = (id: string, x: number, y: number) => ({ ...size, id, at: { x, y } });
+  const edge = (source: string, target: string) => ({ id: `${source}>${target}`, source, target });
+
+  it("is placed on no edge between others", () => {
+    const there = [at("web", 0, 0), at("cart", 400, 0), at("far", 800, 0)];
+    const edges = [edge("web", "cart"), edge("cart", "far"), edge("new", "cart"), edge("cart", "late")];
+    const found = place(
+      [
+        { ...size, id: "new" },
+        { ...size, id: "late" },
+      ],
+      edges,
+      there,
+    );
+    expect(found.new!.x, "where the others are that call it").toBe(0);
+    const isOn = (where: Point, from: number, to: number) =>
+      goesThrough([there[from]!.at, there[to]!.at], rectOf({ ...size, id: "", at: where }));
+    expect(isOn(found.new!, 0, 1) || isOn(found.late!, 1, 2)).toBe(false);
+    // One in the column that an edge skips.
+    const skipping = [edge("web", "far"), edge("web", "cart"), edge("cart", "db")];
+    const { db } = place([{ ...size, id: "db" }], skipping, there);
+    expect(isOn(db!, 0, 2)).toBe(false);
+  });
+
+  it("has no edge through others where there is room beside them", () => {
+    const there = [at("a", 0, 0), at("b", 200, 0), at("c", 400, 0)];
+    const found = place(
+      [{ ...size, id: "d" }],
+      [edge("a", "b"), edge("b", "c"), edge("a", "d"), edge("c", "d")],
+      there,
+    );
+    const lines = [there[0]!, there[2]!].map((end) => [found.d!, end.at]);
+    for (const line of lines) expect(goesThrough(line, rectOf(there[1]!))).toBe(false);
+  });
+
+  it("is placed where there is no room off the edges, too", () => {
+    const fan = Array.from({ length: 400 }, (_, k) => at(`n${k}`, 400, (k - 200) * 100));
+    const there = [at("a", -400, 0), ...fan];
+    const edges = [...fan.map((n) => edge("a", n.id)), edge("x", "a"), edge("x", "n0")];
+    expect(place([{ ...size, id: "x" }], edges, there).x).toBeDefined();
   });
 });
 

@@ -2,12 +2,15 @@
 //!
 //! In: a spec. Out: findings in the report.
 
+use std::ops::RangeInclusive;
+
 use lateen_telemetry::cel::{CelError, Expression};
-use lateen_telemetry::labels::{cut, exported_name};
+use lateen_telemetry::labels::{ADDED_LABELS, STANDARD, cut, exported_name};
 use lateen_telemetry::standard::{About, Metric};
 
 use super::Report;
 use super::shared::check_targets;
+use crate::duration::Duration;
 use crate::istio::telemetry::{
     AccessLogging, CustomTag, Metrics, ProviderRef, TagOperation, TelemetrySpec, Tracing,
 };
@@ -56,8 +59,17 @@ fn missing(tag: &CustomTag) -> Option<&'static str> {
     found.filter(|(text, _)| text.is_empty()).map(|(_, field)| field)
 }
 
+/// Seconds within which connections that go on are counted anyway.
+const INTERVALS: RangeInclusive<f64> = 1.0..=5.0;
+
 fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
     check_providers(report, path, &metrics.providers);
+    let interval = metrics.reporting_interval.as_ref().and_then(Duration::to_std);
+    if interval.is_some_and(|interval| !INTERVALS.contains(&interval.as_secs_f64())) {
+        let message = "what goes on is counted every second at most and every 5 seconds at least: \
+                       use 1s to 5s, or leave it out";
+        report.warning(format!("{path}.reportingInterval"), message);
+    }
     for (index, item) in metrics.overrides.iter().enumerate() {
         let path = format!("{path}.overrides[{index}]");
         let custom = item.r#match.as_ref().and_then(|matching| matching.custom_metric.as_ref());
@@ -71,6 +83,13 @@ fn check_metrics(report: &mut Report, path: &str, metrics: &Metrics) {
                 known.join(", ")
             );
             report.warning(format!("{path}.match.customMetric"), message);
+        }
+        let added = item.tag_overrides.keys().filter(|name| !STANDARD.contains(&name.as_str()));
+        if added.count() > ADDED_LABELS {
+            let message = format!(
+                "at most {ADDED_LABELS} labels are added to a metric: what is beyond them has no effect"
+            );
+            report.warning(format!("{path}.tagOverrides"), message);
         }
         for (name, tag) in &item.tag_overrides {
             check_name(report, &path, name);

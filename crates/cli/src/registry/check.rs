@@ -182,7 +182,7 @@ fn image(host: &Host, name: Option<&str>) -> Result<String> {
     let name = name.unwrap_or(ABSENT);
     let name = name.strip_prefix(&format!("{host}/")).unwrap_or(name);
     let image = format!("{host}/{name}");
-    lateen_install::check_image(&image).map_err(|reason| {
+    lateen_api::words::image(&image).map_err(|reason| {
         anyhow!("{reason}: write NAME, NAME:TAG or NAME@DIGEST, without the host")
     })?;
     Ok(image)

@@ -67,7 +67,7 @@ fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_e
             "Prometheus has scraped 2 of 3 proxies only once: rates are known from the second",
         ),
         (3, 0, 40, "Prometheus' newest scrape is of 40 s ago"),
-        (3, 0, 15, "\"notices\": []"),
+        (3, 0, 15, "\"notices\":[]"),
     ] {
         traffic.has_read(Found { proxies, ..Found::default() });
         traffic.now().awaits(awaited, age);
@@ -94,7 +94,7 @@ fn what_is_wrong_with_a_query_is_said() {
         ("format=kiali&queryTime=now", "queryTime \\\"now\\\" is not a time: give seconds"),
         ("format=kiali&rateTcp=all", "use sent, received, total or none"),
         ("duration=", "\"nodes\""),
-        ("namespaces=,%20,", "\"nodes\": []"),
+        ("namespaces=,%20,", "\"nodes\":[]"),
         ("duration=18446744073709551615h", "is not from 5"),
         ("at=yesterday", "give milliseconds"),
         ("at=1000", "is too long ago"),
@@ -145,7 +145,7 @@ fn what_kialis_clients_always_send_is_taken_or_passed_over() {
          &rateHttp=requests&rateGrpc=requests&responseTime=95&throughputType=request&ambientTraffic=none"
     );
     let (status, body) = get("/api/v1/graph", &query);
-    assert!(status == 200 && body.contains("\"graphType\": \"app\""), "{body}");
+    assert!(status == 200 && body.contains("\"graphType\":\"app\""), "{body}");
 }
 
 #[test]

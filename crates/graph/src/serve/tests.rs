@@ -1,14 +1,16 @@
 //! Who is served what.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use lateen_runtime::admin::Page;
 use lateen_runtime::pages::{MAX_BODY, at_once};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Token, serve};
+use super::{LARGE, Token, serve};
 
 const TOKEN: &str = "authorization: Bearer secret\r\n";
 
@@ -17,6 +19,7 @@ async fn start() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let api = at_once(|ask| match &*ask.path {
         "/api/v1/graph" => Some(Page::text(format!("asked {}", ask.query))),
+        "/api/v1/large" => Some(Page::text("lateen ".repeat(LARGE))),
         "/api/v1/written" => Some(match ask.json::<Vec<u8>>() {
             Ok(numbers) => Page::text(format!("{} {numbers:?}", ask.method)),
             Err(page) => page,
@@ -28,12 +31,22 @@ async fn start() -> SocketAddr {
 }
 
 async fn ask(address: SocketAddr, request: &str) -> String {
+    String::from_utf8(ask_bytes(address, request).await).unwrap()
+}
+
+/// Head and body of an answer.
+fn split(answer: Vec<u8>) -> (String, Vec<u8>) {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    (String::from_utf8(answer[..end].to_vec()).unwrap(), answer[end + 4..].to_vec())
+}
+
+async fn ask_bytes(address: SocketAddr, request: &str) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap_or((request.trim_end(), ""));
     let head = format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n{body}");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
     answer
 }
 
@@ -88,6 +101,27 @@ async fn a_body_comes_whole_or_is_refused() {
     let long = format!("POST /api/v1/written HTTP/1.1\r\n{TOKEN}content-length: {}", MAX_BODY + 1);
     let refused = ask(address, &format!("{long}\r\n\r\n")).await;
     assert!(refused.starts_with("HTTP/1.1 413"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_large_answer_is_packed_for_whoever_unpacks_it() {
+    let address = start().await;
+    let get = async |path: &str, more: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\n{TOKEN}{more}");
+        let (head, body) = split(ask_bytes(address, &head).await);
+        (head.contains("content-encoding: gzip"), head, body)
+    };
+    let accepts = "accept-encoding: br, gzip;q=0.9\r\n";
+    let (is_packed, head, plain) = get("/api/v1/large", "").await;
+    assert!(!is_packed && plain.len() > LARGE, "{head}");
+    let (is_packed, head, packed) = get("/api/v1/large", accepts).await;
+    assert!(is_packed && packed.len() < plain.len() / 10, "{head}");
+    assert!(head.contains("vary: accept-encoding"), "{head}");
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
+    assert!(unpacked == plain);
+    let (is_packed, head, _) = get("/api/v1/graph", accepts).await;
+    assert!(!is_packed, "{head}");
 }
 
 #[tokio::test]

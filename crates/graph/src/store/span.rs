@@ -21,6 +21,8 @@ pub struct Span {
     pub(super) since: u32,
     /// Milliseconds that its present report is over.
     pub(super) over: u64,
+    /// Steps ago that it was made.
+    pub(super) ago: u32,
 }
 
 /// What a proxy has told, on whichever stream.
@@ -34,7 +36,17 @@ pub(super) struct Told {
 impl Span {
     /// That of the stream's later reports, of which each is over one step.
     pub fn later(self) -> Self {
-        Self { over: STEP_MS, ..self }
+        Self { over: STEP_MS, ago: 0, ..self }
+    }
+
+    /// That of a report which was made so many steps ago.
+    pub fn made(self, ago: u32) -> Self {
+        Self { ago, ..self }
+    }
+
+    /// That of a later report that is over so many milliseconds.
+    pub fn lasting(self, over: u64) -> Self {
+        Self { over: settled(over), ..self }
     }
 }
 
@@ -52,7 +64,7 @@ impl Store {
         if !self.is_short {
             self.oldest = self.oldest.min(first);
         }
-        Span { since: if is_told { first.min(self.begun) } else { first }, over }
+        Span { since: if is_told { first.min(self.begun) } else { first }, over, ago: 0 }
     }
 
     /// A report of a proxy, which may have told of the time before it on another stream, as it does when it changes to
@@ -100,7 +112,7 @@ impl Store {
 
     /// What is told step by step since the store is there.
     pub(super) fn always(&self) -> Span {
-        Span { since: self.begun, over: STEP_MS }
+        Span { since: self.begun, over: STEP_MS, ago: 0 }
     }
 }
 

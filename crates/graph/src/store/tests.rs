@@ -60,6 +60,41 @@ fn the_points_of_a_step_are_one_and_ranges_are_exact() {
 }
 
 #[test]
+fn reports_that_were_held_up_are_of_the_steps_that_they_were_made_in() {
+    let mut store = Store::new(1 << 20, START);
+    let first = step_of(START);
+    let span = store.begin(0, true).later();
+    let mut tell = |at: u64, name: &str, ago: u32| {
+        store.advance(START + at * STEP);
+        store.tell(key(name), &ended(10), span.made(ago)).unwrap();
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        store.points(
+            0,
+            u32::MAX,
+            |key, _| Some(&*key.source.workload == "a"),
+            |_, is_a, step, point| {
+                let steps = if *is_a { &mut a } else { &mut b };
+                steps.push((step - first, point.opened));
+            },
+        );
+        (a, b)
+    };
+    tell(0, "a", 0);
+    tell(5, "b", 0);
+    // Nobody looked for four steps; then all of them come.
+    for ago in [4, 3, 2, 1] {
+        tell(5, "a", ago);
+    }
+    let (a, _) = tell(5, "a", 0);
+    assert_eq!(a, [0, 1, 2, 3, 4, 5].map(|step| (step, 10)));
+    // Another stream of the same key has told of later steps.
+    let (_, b) = tell(5, "b", 2);
+    assert_eq!(b, [(3, 10), (5, 10)]);
+    let (a, _) = tell(6, "a", 3);
+    assert_eq!(a[3..], [(3, 20), (4, 10), (5, 10)]);
+}
+
+#[test]
 fn a_rate_does_not_fall_while_the_report_of_a_step_is_awaited() {
     let mut store = Store::new(1 << 20, START);
     let first = step_of(START);

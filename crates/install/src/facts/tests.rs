@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::words;
 use crate::shape::{self, Required};
 
 /// What is told of a value of a type, as `path: message`.
@@ -220,41 +219,4 @@ fn only_a_whole_probe_must_do_something() {
     assert_eq!(told("core.v1.Probe", probe.clone()), Vec::<String>::new());
     let whole = shape::check("io.k8s.api.core.v1.Probe", &probe, "x", Required::Check);
     assert!(whole[0].message.starts_with("it does nothing: write httpGet"), "{whole:?}");
-}
-
-#[test]
-fn an_image_has_the_grammar_of_registries() {
-    let digest = format!("a/b@sha256:{}", "0a".repeat(32));
-    for image in [
-        "lateen",
-        "a/b_c/d-e.f:1.0_x-y",
-        "registry.example:5000/a/b",
-        "localhost/a",
-        "[fd00::1]:5000/a:1",
-        "10.0.0.1:5000/a",
-        &digest,
-        "registry.example/a:1@sha256:00112233445566778899aabbccddeeff",
-    ] {
-        assert_eq!(words::image(image), Ok(()));
-    }
-    for image in [
-        "a b",
-        "é.example/a",
-        "a/é",
-        "a/B",
-        "a:",
-        "a:-b",
-        "a@sha256:xy",
-        "a//b",
-        "/a",
-        "a/",
-        "-a",
-        "a...b",
-        "https://a/b",
-        "registry.example:port/a",
-        "a:b:c",
-        "",
-    ] {
-        assert!(words::image(image).is_err(), "{image}");
-    }
 }

@@ -154,8 +154,9 @@ impl Workload<'_> {
 
     /// Puts the component's own settings into its container.
     pub fn finish(&self, container: &mut Value) {
-        if let Some(own) = self.setting("resources", "") {
-            container["resources"] = own;
+        let resources = [self.value("resources"), self.k8s.get("resources")];
+        for own in resources.into_iter().flatten().filter(|own| !crate::check::is_empty(own)) {
+            merge(&mut container["resources"], own.clone());
         }
         if let Some(own) = self.setting("readinessProbe", "") {
             lay_probe(&mut container["readinessProbe"], own);

@@ -199,6 +199,7 @@ pub const FIELDS: &[F] = &[
     F("values.pilot.trustedZtunnelName", Text, Gone(NO_AMBIENT)),
     F("values.pilot.istiodRemote", Object, Gone(REMOTE)),
     F("values.istiodRemote", Object, Gone(REMOTE)),
+    F("values.istiodRemote.enabled", Bool, Refused(REMOTE)),
     F(
         "values.sidecarInjectorWebhookAnnotations",
         Annotations,

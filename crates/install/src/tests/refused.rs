@@ -91,6 +91,11 @@ fn settings_of_the_node_agent_that_no_node_can_have_are_refused() {
 }
 
 #[test]
+fn a_control_plane_outside_of_the_cluster_is_refused() {
+    check(&[("values.istiodRemote.enabled", "true")], "spec.values.istiodRemote.enabled: ");
+}
+
+#[test]
 fn numbers_that_do_not_go_together_are_refused() {
     check(
         &[("values.pilot.autoscaleMin", "7")],

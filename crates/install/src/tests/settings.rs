@@ -378,6 +378,36 @@ fn a_nodes_port_out_of_the_usual_range_is_told() {
 }
 
 #[test]
+fn variables_that_nothing_reads_are_told() {
+    let told = |set: &[(&str, &str)]| -> Vec<String> {
+        let issues = plan("default", set).issues.into_iter();
+        let of_variables = issues.filter(|issue| issue.path.contains(".env"));
+        of_variables.map(|issue| issue.to_string()).collect()
+    };
+    let gateway = "components.ingressGateways[name:istio-ingressgateway].k8s.env[0]";
+    let (name, value) = (format!("{gateway}.name"), format!("{gateway}.value"));
+    let mode = told(&[(&name, "ISTIO_META_ROUTER_MODE"), (&value, "sni-dnat")]);
+    assert!(mode.len() == 1 && mode[0].contains("AUTO_PASSTHROUGH"), "{mode:?}");
+    assert!(mode[0].contains("spec.components.ingressGateways[0].k8s.env[0]: "), "{mode:?}");
+    let flags = told(&[
+        ("values.pilot.env.PILOT_HTTP10", "1"),
+        ("values.pilot.env.ENABLE_NATIVE_SIDECARS", "true"),
+        ("values.pilot.env.MY_OWN", "1"),
+        ("components.pilot.k8s.env[0].name", "PILOT_TRACE_SAMPLING"),
+        ("components.pilot.k8s.env[0].value", "1"),
+    ]);
+    assert_eq!(flags.len(), 2, "{flags:?}");
+    assert!(
+        flags[0].contains("spec.components.pilot.k8s.env[0]: PILOT_TRACE_SAMPLING has no effect"),
+        "{flags:?}"
+    );
+    assert!(
+        flags[1].contains("spec.values.pilot.env.PILOT_HTTP10: PILOT_HTTP10 has no effect"),
+        "{flags:?}"
+    );
+}
+
+#[test]
 fn a_load_balancers_word_that_is_no_address_is_told() {
     let path = "components.ingressGateways[name:istio-ingressgateway].k8s.service.loadBalancerIP";
     let told = |word: &str| {

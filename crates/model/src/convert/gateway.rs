@@ -55,9 +55,8 @@ fn server(
     let mode = match (tls, explicit.unwrap_or_default()) {
         (None, _) => TlsMode::None,
         (Some(tls), _) if explicit.is_none() && tls.https_redirect == Some(true) => TlsMode::None,
-        (Some(_), api::ServerTlsMode::Passthrough | api::ServerTlsMode::AutoPassthrough) => {
-            TlsMode::Passthrough
-        }
+        (Some(_), api::ServerTlsMode::Passthrough) => TlsMode::Passthrough,
+        (Some(_), api::ServerTlsMode::AutoPassthrough) => TlsMode::AutoPassthrough,
         (Some(_), _) => TlsMode::Terminate,
     };
     let hosts = spec.hosts.iter().map(|host| namespaced_host(host, namespace)).collect();

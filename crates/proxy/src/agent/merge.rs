@@ -30,6 +30,8 @@ use crate::metrics::Pieces;
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// Prometheus' own default.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The part of it that the application may take: one that is silent does not take the rest of the page along.
+const SHARE: f64 = 0.8;
 
 /// Scrapes that wait for the application at once: it answers the kubelet's probes, too, and its backlog may be short.
 pub(super) const AT_ONCE: usize = 4;
@@ -188,10 +190,11 @@ async fn scrape(
     tokio::time::timeout(within(asked), scraped).await.map_err(|_| "no answer in time")?
 }
 
-/// How long the scraper waits.
+/// How long the application may take.
 fn within(asked: &HeaderMap) -> Duration {
     let told = asked.get(TIMEOUT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(TIMEOUT)
+    let whole = told.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    whole.unwrap_or(TIMEOUT).mul_f64(SHARE)
 }
 
 /// Asks with the scraper's own headers.
@@ -229,7 +232,11 @@ async fn loopback(netns: Option<&Arc<OwnedFd>>, port: u16) -> io::Result<TcpStre
 
 #[cfg(test)]
 mod tests {
-    use super::{Application, Target};
+    use std::time::Duration;
+
+    use http::{HeaderMap, HeaderValue};
+
+    use super::{Application, TIMEOUT_HEADER, Target, within};
 
     fn at(places: &[(u16, &str)]) -> Result<Option<Application>, String> {
         let target = |(port, path): &(u16, &str)| Target { port: *port, path: (*path).to_owned() };
@@ -247,6 +254,20 @@ mod tests {
         let parsed = parse(r#"{"path":"stats?a=b","port":"9090"}"#);
         assert_eq!(parsed, at(&[(9090, "/stats?a=b")]));
         assert_eq!(parse(r#"{"scrape":"false","port":"x"}"#), Ok(None));
+    }
+
+    #[test]
+    fn an_application_that_does_not_answer_leaves_the_scraper_time_for_the_rest() {
+        let told = |seconds: &'static str| {
+            let headers = [(TIMEOUT_HEADER, HeaderValue::from_static(seconds))];
+            within(&HeaderMap::from_iter(headers))
+        };
+        assert_eq!(told("10"), Duration::from_secs(8));
+        assert_eq!(told("0.5"), Duration::from_millis(400));
+        assert_eq!(within(&HeaderMap::new()), told("10"));
+        assert_eq!(told("soon"), told("10"));
+        assert_eq!(told("-1"), told("10"));
+        assert_eq!(told("0"), Duration::ZERO);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! [`Config`], refused names with reasons, and sockets for the workers.
 
 mod clusters;
+mod listeners;
+mod named;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{SocketAddr, TcpListener};
@@ -25,6 +27,9 @@ use crate::worker::Command;
 use super::cache::Cache;
 use super::refused::Refused;
 use clusters::ClusterState;
+use listeners::Listeners;
+pub use named::Changes;
+use named::Named;
 
 type Rejected = Vec<(String, String)>;
 
@@ -37,14 +42,14 @@ pub struct Binder {
 
 pub struct Resources {
     binder: Binder,
-    listeners: BTreeMap<String, Arc<Listener>>,
-    /// Newer versions of listeners, until what they name is known: the older ones serve meanwhile.
-    warming: BTreeMap<String, Arc<Listener>>,
+    listeners: Listeners,
     absent_listeners: BTreeSet<String>,
     clusters: BTreeMap<String, ClusterState>,
     absent_clusters: BTreeSet<String>,
     /// Lookups that were begun.
     lookups: u64,
+    /// What clusters ask EDS for.
+    endpoint_names: Named,
     /// By the name that EDS is asked for; empty for one that does not exist.
     endpoints: BTreeMap<String, Arc<Endpoints>>,
     /// Addresses that are listened on.
@@ -59,20 +64,18 @@ pub struct Resources {
     pub cache: Option<Cache>,
     /// Every cluster was asked for and the answer came: one that is not here does not exist.
     pub all_clusters_known: bool,
-    pub subscribed_clusters: BTreeSet<String>,
-    pub subscribed_endpoints: BTreeSet<String>,
 }
 
 impl Resources {
     pub fn new(binder: Binder) -> Self {
         Self {
             binder,
-            listeners: BTreeMap::new(),
-            warming: BTreeMap::new(),
+            listeners: Listeners::default(),
             absent_listeners: BTreeSet::new(),
             clusters: BTreeMap::new(),
             absent_clusters: BTreeSet::new(),
             lookups: 0,
+            endpoint_names: Named::default(),
             endpoints: BTreeMap::new(),
             bound: BTreeSet::new(),
             unbound: BTreeSet::new(),
@@ -81,15 +84,12 @@ impl Resources {
             refused: Refused::default(),
             cache: None,
             all_clusters_known: false,
-            subscribed_clusters: BTreeSet::new(),
-            subscribed_endpoints: BTreeSet::new(),
         }
     }
 
     pub fn apply_listeners(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
         for name in removed {
             self.listeners.remove(name);
-            self.warming.remove(name);
             self.absent_listeners.insert(name.clone());
             self.forget(ResourceType::Listener, name);
         }
@@ -125,7 +125,7 @@ impl Resources {
         let message: ListenerMessage = decode(resource)?;
         let compiled = compile_listener(&message).map_err(|reject| reject.to_string())?;
         let address = compiled.address;
-        let clash = self.listeners.values().find(|other| {
+        let clash = self.listeners.serving().find(|other| {
             *other.compiled.name != *compiled.name
                 && other.compiled.address == address
                 && other.compiled.bind_to_port == compiled.bind_to_port
@@ -154,7 +154,7 @@ impl Resources {
     fn bind(&mut self, listener: &CompiledListener) -> Result<(), String> {
         let CompiledListener { name, address, transparent, ipv4_too, .. } = listener;
         if self.bound.contains(address) {
-            let mut others = self.listeners.values().map(|other| &other.compiled);
+            let mut others = self.listeners.serving().map(|other| &other.compiled);
             let bound = others.find(|other| other.bind_to_port && other.address == *address);
             return match bound {
                 Some(bound) if bound.transparent != *transparent => Err(format!(
@@ -198,9 +198,12 @@ impl Resources {
                 && self.is_settled(older)
                 && !self.is_settled(&listener)
         });
-        self.warming.remove(&name);
-        let place = if warms { &mut self.warming } else { &mut self.listeners };
-        place.insert(name, listener);
+        if warms {
+            self.listeners.warm(name, listener);
+        } else {
+            self.listeners.cool(&name);
+            self.listeners.serve(name, listener);
+        }
     }
 
     /// Puts warmed listeners into their places. True if there were any.
@@ -211,10 +214,9 @@ impl Resources {
             let broken = older.is_none_or(|older| !self.is_settled(older) || self.is_lost(older));
             (broken || self.is_settled(newer)).then(|| name.clone())
         };
-        let names: Vec<String> = self.warming.iter().filter_map(ready).collect();
+        let names: Vec<String> = self.listeners.warming().filter_map(ready).collect();
         for name in &names {
-            let newer = self.warming.remove(name).expect("found above");
-            self.listeners.insert(name.clone(), newer);
+            self.listeners.promote(name);
         }
         !names.is_empty()
     }
@@ -244,9 +246,13 @@ impl Resources {
 
     /// Why a cluster cannot be used: it or its endpoints were refused and no older version is held.
     fn why_unusable(&self, name: &str) -> Option<&Arc<str>> {
-        let Some(state) = self.clusters.get(name) else {
-            return self.refused.reason(ResourceType::Cluster, name);
-        };
+        match self.clusters.get(name) {
+            Some(state) => self.why_unresolved(state),
+            None => self.refused.reason(ResourceType::Cluster, name),
+        }
+    }
+
+    fn why_unresolved(&self, state: &ClusterState) -> Option<&Arc<str>> {
         match &state.entry.compiled.discovery {
             Discovery::Eds(eds) if !state.entry.is_resolved() => {
                 self.refused.reason(ResourceType::Endpoint, eds)
@@ -256,7 +262,7 @@ impl Resources {
     }
 
     fn unbind_unused(&mut self) {
-        let bound = self.listeners.values().filter(|listener| listener.compiled.bind_to_port);
+        let bound = self.listeners.serving().filter(|listener| listener.compiled.bind_to_port);
         let wanted: BTreeSet<SocketAddr> =
             bound.map(|listener| listener.compiled.address).collect();
         for address in self.bound.difference(&wanted) {
@@ -282,7 +288,6 @@ impl Resources {
 
     pub fn forget_listener(&mut self, name: &str) {
         self.listeners.remove(name);
-        self.warming.remove(name);
         self.absent_listeners.remove(name);
         self.counters.remove(name);
         self.refused.forget(ResourceType::Listener, name);
@@ -297,42 +302,39 @@ impl Resources {
 
     /// The listener is there, or the control plane has said that there is none.
     pub fn is_listener_settled(&self, name: &str) -> bool {
-        self.listeners.contains_key(name) || self.absent_listeners.contains(name)
+        self.listeners.get(name).is_some() || self.absent_listeners.contains(name)
     }
 
-    pub fn named_clusters(&self) -> BTreeSet<String> {
-        let listeners = self.listeners.values().chain(self.warming.values());
-        let all = listeners.flat_map(|l| l.compiled.clusters().chain(l.compiled.collectors()));
-        all.map(|name| name.to_string()).collect()
+    /// What listeners name since this was last asked.
+    pub fn changed_clusters(&mut self) -> Changes {
+        self.listeners.changed_clusters()
     }
 
     /// Everything that was named has been answered.
     pub fn is_complete(&self) -> bool {
-        let endpoints = |name: &String| {
-            self.endpoints.contains_key(name)
+        let endpoints = |name: &Arc<str>| {
+            self.endpoints.contains_key(&**name)
                 || self.refused.reason(ResourceType::Endpoint, name).is_some()
         };
-        self.named_clusters().iter().all(|name| self.is_cluster_answered(name))
-            && self.named_endpoints().iter().all(endpoints)
+        self.listeners.clusters().all(|name| self.is_cluster_answered(name))
+            && self.endpoint_names.iter().all(endpoints)
     }
 
     /// What workers decide by; what may be asked for is the caller's to say.
     pub fn config(&self, version: u64) -> Config {
         let by_address = |bound: bool| {
-            let listeners = self.listeners.values();
+            let listeners = self.listeners.serving();
             let listeners = listeners.filter(move |l| l.compiled.bind_to_port == bound);
             listeners.map(|l| (l.compiled.address, l.clone())).collect()
         };
-        let mut absent = self.absent_clusters.clone();
-        if self.all_clusters_known {
-            absent.append(&mut self.named_clusters());
-        }
-        let absent = absent.iter().map(|name| (name.as_str().into(), Cluster::Absent));
+        let absent = self.absent_clusters.iter().map(|name| name.as_str().into());
+        let unknown = self.listeners.clusters().filter(|_| self.all_clusters_known).cloned();
+        let absent = absent.chain(unknown).map(|name| (name, Cluster::Absent));
         let refused = self.refused.all(ResourceType::Cluster);
         let refused =
             refused.map(|(name, why)| (name.as_str().into(), Cluster::Refused(why.clone())));
-        let present = self.clusters.iter().map(|(name, state)| {
-            let cluster = match self.why_unusable(name) {
+        let present = self.clusters.values().map(|state| {
+            let cluster = match self.why_unresolved(state) {
                 Some(why) => Cluster::Refused(why.clone()),
                 None => Cluster::Present(state.entry.clone()),
             };

@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identi
 use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
 use lateen_telemetry::parts::{PART, parts};
-use lateen_telemetry::standard::{COVERED, FIRST};
+use lateen_telemetry::standard::{COVERED, FIRST, MADE};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -26,6 +26,9 @@ use crate::worker::Shared;
 
 /// Reports that may be on their way.
 const QUEUE: usize = 4;
+
+/// A report that is over more than this says so: others are of a step of the graph's.
+const LONG: Duration = Duration::from_secs(6);
 
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -209,11 +212,11 @@ impl Reporter {
         let untold = self.told.elapsed();
         let forgotten = traffic.forget_stale(untold);
         let is_new = open.handed == 0;
-        let families = protobuf_families(|out| {
-            if is_new && !forgotten {
+        let mut families = protobuf_families(|out| {
+            if (is_new || untold > LONG) && !forgotten {
                 let help = "The seconds that this report is over";
                 out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
-                if self.told == self.began {
+                if is_new && self.told == self.began {
                     out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
                 }
             }
@@ -222,6 +225,10 @@ impl Reporter {
         if families.is_empty() && !is_new {
             return true;
         }
+        families.extend(protobuf_families(|out| {
+            let help = "The seconds from when this proxy began to count until this report was made";
+            out.single(MADE, Kind::Gauge, help, self.began.elapsed().as_secs_f64());
+        }));
         let message = |part| StreamMetricsMessage { identifier: None, envoy_metrics: part };
         open.handed += 1;
         open.waiting.fetch_add(1, Ordering::Relaxed);

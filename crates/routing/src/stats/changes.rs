@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_telemetry::cel::{Attributes, Expression};
-use lateen_telemetry::labels::{Label, Labels, STANDARD, bounded, cut, exported_name};
+use lateen_telemetry::labels::{
+    ADDED_LABELS, Label, Labels, STANDARD, bounded, cut, exported_name,
+};
 use lateen_telemetry::peer::unknown;
 use lateen_telemetry::plugin::MetricConfig;
 use lateen_telemetry::standard::Metric;
@@ -53,6 +55,7 @@ impl Changes {
                 let change = changes.by_metric.entry(metric).or_default();
                 change.drop |= config.drop;
                 change.tags.extend(tags.iter().map(|(name, tag)| (name.clone(), tag.clone())));
+                change.bound(notes);
             }
         }
         changes.needs = changes.needs();
@@ -107,6 +110,23 @@ impl Changes {
     }
 }
 
+impl Change {
+    /// Leaves out labels that are more than may be added.
+    fn bound(&mut self, notes: &mut Vec<String>) {
+        let mut room = ADDED_LABELS;
+        self.tags.retain(|name, tag| {
+            let is_added = tag.is_some() && !STANDARD.contains(&name.as_str());
+            if is_added && room == 0 {
+                let name = cut(name, 64);
+                notes.push(format!("the label {name:?} is left out: it is beyond the {ADDED_LABELS} that may be added"));
+                return false;
+            }
+            room -= usize::from(is_added);
+            true
+        });
+    }
+}
+
 fn tags(
     config: &MetricConfig,
     notes: &mut Vec<String>,
@@ -141,7 +161,7 @@ mod tests {
     use lateen_telemetry::plugin::MetricConfig;
     use lateen_telemetry::standard::Metric;
 
-    use super::{Changes, Needs};
+    use super::{ADDED_LABELS, Changes, Needs};
 
     struct Port;
 
@@ -187,6 +207,20 @@ mod tests {
         assert_eq!(shown(&changes, Metric::TcpClosed).as_deref(), Some(expected));
         assert_eq!(changes.needs, Needs { destination: true, ..Needs::default() });
         assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn more_labels_than_may_be_added_are_left_out_and_noted() {
+        let names: Vec<String> = (0..ADDED_LABELS + 3).map(|at| format!("l{at:03}")).collect();
+        let mut set: Vec<(&str, &str)> = names.iter().map(|name| (&**name, "'a'")).collect();
+        set.push(("source_app", "'b'"));
+        let mut notes = Vec::new();
+        let name = "tcp_sent_bytes_total";
+        let changes = Changes::compile(&[config(name, &set, &[])], &mut notes).unwrap();
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        let shown = shown(&changes, Metric::TcpSent).unwrap();
+        assert!(shown.contains("source_app=b") && shown.contains("l049=a"), "{shown}");
+        assert!(!shown.contains("l050"), "{shown}");
     }
 
     #[test]

@@ -70,6 +70,8 @@ fn bad_annotations_refuse_the_pod_and_are_named_with_a_remedy() {
         ("proxy.istio.io/config", "{{{", "not YAML"),
         ("proxy.istio.io/overrides", "garbage", "remove it"),
         ("proxy.istio.io/overrides", "{\"containers\": [{\"image\": \"app\"}]}", "remove it"),
+        ("sidecar.istio.io/proxyImage", "../x", "has no registry"),
+        ("sidecar.istio.io/proxyImage", "hub/lateen:a@b", "has no digest"),
         ("inject.istio.io/templates", "sidecr", "sidecar, gateway"),
         ("inject.istio.io/templates", "sidecar,gateway", "one of them"),
     ];

@@ -20,15 +20,13 @@ use super::{Target, failed, get, within};
 
 /// Of one page, as in Istio.
 const LONGEST: usize = 10 << 20;
-/// The part of the scraper's time that one target may take, so that a silent one does not take the others along.
-const SHARE: f64 = 0.8;
 const END: &[u8] = b"# EOF";
 
 pub async fn answer(state: &State, targets: &[Target], asked: &HeaderMap) -> Reply {
     let mut asked = asked.clone();
     let text = HeaderValue::from_static(Format::Text.content_type());
     asked.insert(ACCEPT, text.clone());
-    let within = within(&asked).mul_f64(SHARE);
+    let within = within(&asked);
     let pages = join_all(targets.iter().map(|target| page(state, target, &asked, within))).await;
     let mut out = Exposition::new(Format::Text);
     status::own(state, &mut out);

@@ -1,7 +1,6 @@
 //! The clusters and endpoints a proxy holds. In: resources by name, removals, endpoints from DNS.
 //! Out: entries that workers choose from; endpoints keep their live state over all changes.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use lateen_routing::{Discovery, Endpoints, Target, compile_cluster, compile_endp
 use rustc_hash::FxHashMap;
 use tokio::task::JoinSet;
 
-use super::{Rejected, Resources, decode};
+use super::{Changes, Rejected, Resources, decode};
 use crate::config::{ClusterEntry, ClusterLive, EndpointSet, HostLive};
 use crate::resolve::{Lookup, Resolved, follow};
 
@@ -33,7 +32,7 @@ struct Following {
 impl Resources {
     pub fn apply_clusters(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
         for name in removed {
-            self.clusters.remove(name);
+            self.remove_cluster(name);
             self.absent_clusters.insert(name.clone());
             self.forget(ResourceType::Cluster, name);
         }
@@ -86,8 +85,17 @@ impl Resources {
         let version = resource.version.clone();
         let entry = Arc::new(ClusterEntry { compiled, version, endpoints, live });
         self.absent_clusters.remove(&message.name);
-        self.clusters.insert(message.name, ClusterState { entry, dns });
+        self.endpoint_names.add(entry.compiled.discovery.eds().into_iter());
+        if let Some(older) = self.clusters.insert(message.name, ClusterState { entry, dns }) {
+            self.endpoint_names.remove(older.entry.compiled.discovery.eds().into_iter());
+        }
         Ok(())
+    }
+
+    fn remove_cluster(&mut self, name: &str) {
+        if let Some(gone) = self.clusters.remove(name) {
+            self.endpoint_names.remove(gone.entry.compiled.discovery.eds().into_iter());
+        }
     }
 
     pub fn apply_endpoints(&mut self, added: &[Resource], removed: &[String]) -> Rejected {
@@ -121,7 +129,7 @@ impl Resources {
     fn set_endpoints(&mut self, name: &str, endpoints: Arc<Endpoints>) {
         self.endpoints.insert(name.to_owned(), endpoints.clone());
         for state in self.clusters.values_mut() {
-            if matches!(&state.entry.compiled.discovery, Discovery::Eds(eds) if **eds == *name) {
+            if state.entry.compiled.discovery.eds().is_some_and(|eds| **eds == *name) {
                 state.set_endpoints(&endpoints);
             }
         }
@@ -140,7 +148,7 @@ impl Resources {
     }
 
     pub fn forget_cluster(&mut self, name: &str) {
-        self.clusters.remove(name);
+        self.remove_cluster(name);
         self.absent_clusters.remove(name);
         self.refused.forget(ResourceType::Cluster, name);
         self.forget(ResourceType::Cluster, name);
@@ -152,13 +160,9 @@ impl Resources {
         self.forget(ResourceType::Endpoint, name);
     }
 
-    pub fn named_endpoints(&self) -> BTreeSet<String> {
-        let clusters = self.clusters.values();
-        let names = clusters.filter_map(|state| match &state.entry.compiled.discovery {
-            Discovery::Eds(name) => Some(name.to_string()),
-            Discovery::Static(_) | Discovery::Dns { .. } | Discovery::OriginalDst { .. } => None,
-        });
-        names.collect()
+    /// What clusters ask EDS for since this was last asked.
+    pub fn changed_endpoints(&mut self) -> Changes {
+        self.endpoint_names.changes()
     }
 }
 
