@@ -87,9 +87,15 @@ pub async fn execute(command: GraphCommand) -> Result<()> {
     };
     match command.output {
         Format::Text => tell(Parts::of(&page)),
-        Format::Json | Format::KialiJson => text(&page),
+        Format::Json | Format::KialiJson => text(&indented(&page)?),
     }
     Ok(())
+}
+
+/// As people read it: the API leaves spaces out.
+fn indented(page: &str) -> Result<String> {
+    let graph: serde_json::Value = serde_json::from_str(page).context("the graph is no JSON")?;
+    Ok(format!("{:#}\n", graph))
 }
 
 fn tell(parts: Parts<'_>) {

@@ -40,12 +40,15 @@ pub(super) fn parse_annotations(text: &str) -> Result<Annotations, String> {
     Ok(annotations)
 }
 
-/// Where the program's metrics are, if anybody says so.
+/// Where the program's metrics are, if anybody says so and the mesh merges any (`meshConfig.enablePrometheusMerge`).
 pub(super) async fn of(
     client: &Client,
     (namespace, name): (&str, &str),
     own: &Annotations,
 ) -> Result<Option<Application>> {
+    if !merges(client).await? {
+        return Ok(None);
+    }
     let kind = by_kind("apps", "Deployment").expect("the table of kinds has Deployment");
     let deployment = client.get(kind, Some(namespace), name).await?.unwrap_or_default();
     let mut annotations = deployment["spec"]["template"]["metadata"]["annotations"].clone();
@@ -57,6 +60,13 @@ pub(super) async fn of(
     }
     application(&annotations)
         .with_context(|| format!("annotations of Deployment {namespace}/{name}"))
+}
+
+async fn merges(client: &Client) -> Result<bool> {
+    let kind = by_kind("", "ConfigMap").expect("the table of kinds has ConfigMap");
+    let config = client.get(kind, Some("istio-system"), "istio").await?.unwrap_or_default();
+    let mesh = config["data"]["mesh"].as_str().unwrap_or_default();
+    Ok(lateen_inject::Settings::from_texts("", mesh, "").0.merge_metrics)
 }
 
 /// As an injected pod with these annotations is scraped.
