@@ -76,12 +76,7 @@ impl Target {
 /// The pod with its proxy. An injected pod comes out as it came in; whether a pod is to be injected is
 /// [`crate::decide`]'s question.
 pub fn inject(subject: &Subject, settings: &Settings) -> Result<Injected, Vec<Issue>> {
-    let target = Target::of_pod(subject);
-    let shape = pod::problems(subject.pod);
-    if !shape.is_empty() {
-        return Err(refuse_shape(&target, shape));
-    }
-    inject_into(subject, settings, &owner::of_pod(subject.pod), &target)
+    inject_into(subject, settings, &owner::of_pod(subject.pod), &Target::of_pod(subject))
 }
 
 fn refuse_shape(target: &Target, problems: Vec<(String, String)>) -> Vec<Issue> {
