@@ -18,9 +18,14 @@ impl Input {
     /// The spec, and why settings of the command line have no place in it.
     pub fn assemble(&self) -> (Value, Vec<String>) {
         let mut spec = self.profile.clone();
-        merge(&mut spec, self.user.clone());
+        let mut user = self.user.clone();
+        leave_sections(&mut user, &self.profile);
+        merge(&mut spec, user);
         let set = |(steps, value): &(Vec<Step>, Value)| {
-            path::set(&mut spec, steps, value.clone(), Missing::Make).err()
+            let is_empty = value.is_null() && section(&self.profile, steps);
+            let set =
+                (!is_empty).then(|| path::set(&mut spec, steps, value.clone(), Missing::Make));
+            set?.err()
         };
         let refused = self.settings.iter().filter_map(set).collect();
         keep_components(&mut spec, &self.profile["components"]);
@@ -37,6 +42,31 @@ impl Input {
         let at = own.position(same).unwrap_or(at);
         format!("spec.components.{list}[{at}]")
     }
+}
+
+/// Takes out of a file's settings sections with nothing behind them, which are the profile's, as in the charts: they are
+/// what is left of one whose lines are comments. A null in place of a single value takes the profile's away.
+fn leave_sections(user: &mut Value, profile: &Value) {
+    let (Some(user), Some(profile)) = (user.as_object_mut(), profile.as_object()) else { return };
+    user.retain(|name, own| !own.is_null() || !profile.get(name).is_some_and(is_section));
+    for (name, own) in user {
+        if let Some(profile) = profile.get(name) {
+            leave_sections(own, profile);
+        }
+    }
+}
+
+fn is_section(value: &Value) -> bool {
+    value.is_object() || value.is_array()
+}
+
+/// Whether a profile has a section at a path.
+fn section(profile: &Value, steps: &[Step]) -> bool {
+    let found = steps.iter().try_fold(profile, |at, step| match step {
+        Step::Key(key) => at.get(key),
+        Step::Index(_) | Step::Select(..) | Step::Contains(_) => None,
+    });
+    found.is_some_and(is_section)
 }
 
 /// Gives a spec the profile's components where it has none: what is left empty turns nothing off.

@@ -8,15 +8,18 @@ use crate::plan::Plan;
 use crate::render::enabled_gateways;
 
 /// What the names of istiod's feature flags begin with.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 13] = [
     "AUTO_",
     "CITADEL_",
+    "DEFAULT_WORKLOAD_",
     "ENABLE_",
     "EXTERNAL_",
     "INJECT",
     "ISTIOD_",
     "ISTIO_",
+    "MAX_WORKLOAD_",
     "PILOT_",
+    "PROXY_CONFIG_",
     "UNSAFE_",
     "XDS_",
 ];
@@ -43,8 +46,10 @@ pub fn check(plan: &Plan) -> Vec<Issue> {
         }
     }
     for gateway in enabled_gateways(plan) {
-        let settings = gateway.settings();
-        for variable in names(&settings["env"], &format!("{}.k8s.env", gateway.place())) {
+        let own = names(&gateway.settings()["env"], &format!("{}.k8s.env", gateway.place()));
+        let older = format!("{}.env", gateway.values());
+        let older = names(&plan.object(&older), &format!("spec.{older}"));
+        for variable in own.into_iter().chain(older) {
             if variable.0 == ROUTER_MODE {
                 warn(
                     variable,

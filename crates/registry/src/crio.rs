@@ -81,7 +81,7 @@ pub fn set(text: &str, host: &Host, insecure: bool) -> Result<Option<String>, Er
     let at = list.iter().position(|table| name(table) == Some(host.as_str()));
     let blocked = at.and_then(|at| list.get(at)?.get("blocked")?.as_bool());
     if insecure && blocked == Some(true) {
-        let wanted = "false, by which nothing is pulled from it: take the line out first";
+        let wanted = "false, and nothing is pulled from it";
         return Err(Error::wrong(format!("{LIST}.blocked of {}", host.as_str()), wanted));
     }
     match (at.and_then(|at| list.get_mut(at)), insecure) {
@@ -157,7 +157,7 @@ mod tests {
             ),
             (
                 "[[registry]]\nlocation = 'r:5000'\nblocked = true\n",
-                "registry.blocked of r:5000 is not false, by which",
+                "registry.blocked of r:5000 is not false, and nothing is pulled from it",
             ),
         ] {
             assert!(set(text, &host(), true).unwrap_err().to_string().contains(wrong), "{text}");

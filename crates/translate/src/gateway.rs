@@ -60,26 +60,31 @@ pub fn listeners(context: &mut Context<'_>) -> Vec<Named> {
 
 /// Whether this stage can serve a server; if not, its Gateway hears of it and all else goes on.
 fn translatable(context: &mut Context<'_>, gateway: &Gateway, server: &Server, path: &str) -> bool {
-    let mut field = "port.protocol";
-    let message = match (server.protocol, server.tls) {
-        (Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb, _) => {
-            "HTTP servers are not served yet: use protocol TCP to pass the stream on"
-        }
-        (_, TlsMode::AutoPassthrough) => {
-            field = "tls.mode";
-            "AUTO_PASSTHROUGH is not served yet: use PASSTHROUGH and a VirtualService with tls routes"
-        }
-        (_, TlsMode::Terminate) => {
-            "TLS is not ended at the gateway yet: use mode PASSTHROUGH, or protocol TCP without tls"
-        }
-        (Protocol::Https | Protocol::Tls, TlsMode::None) => {
-            "a TLS server needs tls settings: set tls.mode"
-        }
-        (Protocol::Udp, _) => "UDP servers are not served: use protocol TCP",
-        _ => return true,
-    };
+    let Some((field, message)) = unserved(server) else { return true };
     context.issue(&gateway.meta, &format!("{path}.{field}"), NOT_SUPPORTED, message.into());
     false
+}
+
+/// Why a server is not served, if that is so, and by which of its fields.
+pub fn unserved(server: &Server) -> Option<(&'static str, &'static str)> {
+    let protocol = |message| Some(("port.protocol", message));
+    match (server.protocol, server.tls) {
+        (Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb, _) => {
+            protocol("HTTP servers are not served yet: use protocol TCP to pass the stream on")
+        }
+        (_, TlsMode::AutoPassthrough) => Some((
+            "tls.mode",
+            "AUTO_PASSTHROUGH is not served yet: use PASSTHROUGH and a VirtualService with tls routes",
+        )),
+        (_, TlsMode::Terminate) => protocol(
+            "TLS is not ended at the gateway yet: use mode PASSTHROUGH, or protocol TCP without tls",
+        ),
+        (Protocol::Https | Protocol::Tls, TlsMode::None) => {
+            protocol("a TLS server needs tls settings: set tls.mode")
+        }
+        (Protocol::Udp, _) => protocol("UDP servers are not served: use protocol TCP"),
+        _ => None,
+    }
 }
 
 /// A Service in front of the gateway may map its ports: Gateways name the Service's.

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use lateen_api::issue::{Code, Issue};
 use lateen_model::Snapshot;
-use lateen_model::convert::CONFLICT;
+use lateen_model::convert::{CONFLICT, NOT_SUPPORTED};
 use lateen_model::routing::{Destination, L4Route, VirtualService};
 use lateen_model::service::{Port, Service};
+
+use crate::gateway;
 
 /// All findings, sorted.
 pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
@@ -23,6 +25,7 @@ pub fn mesh_issues(snapshot: &Snapshot) -> Vec<Issue> {
         destinations(snapshot, vs, &mut found);
         gateways(&there, vs, &mut found);
     }
+    servers(snapshot, &mut found);
     same_host(snapshot, &mut found);
     rules::rules(snapshot, &mut found);
     entries::same_host(snapshot, &mut found);
@@ -103,6 +106,23 @@ fn gateways(there: &HashSet<(&str, &str)>, vs: &VirtualService, found: &mut BTre
             let message = format!("there is no Gateway {name}: check the name and the namespace");
             let code = Code::REFERENCED_RESOURCE_NOT_FOUND;
             found.insert(Issue::error(vs.meta.object.clone(), path, code, message));
+        }
+    }
+}
+
+/// Gateways' servers that no proxy serves.
+fn servers(snapshot: &Snapshot, found: &mut BTreeSet<Issue>) {
+    for gateway in snapshot.routes().gateways() {
+        for (i, server) in gateway.servers.iter().enumerate() {
+            if let Some((field, message)) = gateway::unserved(server) {
+                let path = format!("spec.servers[{i}].{field}");
+                found.insert(Issue::error(
+                    gateway.meta.object.clone(),
+                    path,
+                    NOT_SUPPORTED,
+                    message,
+                ));
+            }
         }
     }
 }

@@ -39,6 +39,31 @@ fn what_is_empty_below_components_is_what_the_profile_says() {
 }
 
 #[test]
+fn a_section_with_nothing_behind_it_is_the_profiles() {
+    let spec = |spec: Value, set: &[(&str, &str)]| plan("", spec, set).unwrap().spec().clone();
+    let profile = spec(json!({}), &[]);
+    for empty in [
+        json!({"values": null}),
+        json!({"values": {"global": null, "pilot": null, "gateways": null}}),
+        json!({"values": {"global": {"proxy": null, "logging": null}}}),
+        json!({"values": {"global": {"proxy": {"resources": {"requests": null}}}}}),
+        json!({"values": {"gateways": {"istio-ingressgateway": {"ports": null, "resources": null}}}}),
+        json!({"meshConfig": null}),
+        json!({"meshConfig": {"defaultConfig": null}}),
+        json!({"components": {"pilot": {"k8s": {"resources": null}}}}),
+        json!({"components": {"pilot": {"k8s": null}}}),
+    ] {
+        assert_eq!(spec(empty.clone(), &[]), profile, "{empty}");
+    }
+    for path in ["values", "values.global", "meshConfig", "values.global.proxy.resources.requests"]
+    {
+        assert_eq!(spec(json!({}), &[(path, "null")]), profile, "{path}");
+    }
+    let without = spec(json!({"meshConfig": {"trustDomain": null}}), &[]);
+    assert_eq!(without["meshConfig"].get("trustDomain"), None, "a single value is taken away");
+}
+
+#[test]
 fn a_namespace_of_the_files_object_is_told_of_unless_it_is_the_installations() {
     let told = |namespace: &str, spec: Value| {
         let issues = match plan(namespace, spec, &[]) {

@@ -389,6 +389,9 @@ fn variables_that_nothing_reads_are_told() {
     let mode = told(&[(&name, "ISTIO_META_ROUTER_MODE"), (&value, "sni-dnat")]);
     assert!(mode.len() == 1 && mode[0].contains("AUTO_PASSTHROUGH"), "{mode:?}");
     assert!(mode[0].contains("spec.components.ingressGateways[0].k8s.env[0]: "), "{mode:?}");
+    let older = "values.gateways.istio-ingressgateway.env.ISTIO_META_ROUTER_MODE";
+    let mode = told(&[(older, "sni-dnat")]);
+    assert!(mode.len() == 1 && mode[0].contains(&format!("spec.{older}: ")), "{mode:?}");
     let flags = told(&[
         ("values.pilot.env.PILOT_HTTP10", "1"),
         ("values.pilot.env.ENABLE_NATIVE_SIDECARS", "true"),
