@@ -123,6 +123,11 @@ impl Home {
         self.run().join(format!("{instance}{LOCK}"))
     }
 
+    /// What a workload's program has for its `/etc/resolv.conf`.
+    pub fn resolv_conf(&self, instance: &str) -> PathBuf {
+        self.run().join(format!("{instance}.resolv.conf"))
+    }
+
     /// The workloads that have a lock, whoever holds it.
     pub fn instances(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.run()) else { return Vec::new() };

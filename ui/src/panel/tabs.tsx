@@ -7,7 +7,7 @@ import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
 import { UI_ICONS } from "../graph/icons";
-import { keyed } from "../model/failures";
+import { keyed, withOpen } from "../model/failures";
 import { bytes, clock, latency } from "../model/format";
 import { configPath, explainFlags } from "../model/kinds";
 import { clean } from "../model/text";
@@ -70,7 +70,8 @@ export function configHref(o: ObjectRef): string {
 }
 
 export function FailuresTab({ id, at, graph }: OfGraph) {
-  const opened = useRef<{ id: string; key: string } | undefined>(undefined);
+  const first = useRef<{ id: string; key: string } | undefined>(undefined);
+  const open = useRef(new Map<string, Failure>());
   const { data, error, refresh } = useFeed<{ failures: Failure[] }>(
     query({ id, ...graph, limit: LIMIT, at }),
     {
@@ -82,14 +83,24 @@ export function FailuresTab({ id, at, graph }: OfGraph) {
   if (error && !data) return <Trouble error={error} retry={refresh} />;
   if (!data) return <Loading what="failed requests" />;
   if (data.failures.length === 0) return <p class="muted">No connection or request failed lately.</p>;
-  const failures = keyed(data.failures.slice(0, LIMIT));
+  const newest = keyed(data.failures.slice(0, LIMIT));
   // One is open from the start; which are later is the reader's to say.
-  if (opened.current?.id !== id) opened.current = { id, key: failures[0]![0] };
+  if (first.current?.id !== id) {
+    first.current = { id, key: newest[0]![0] };
+    open.current = new Map([newest[0]!]);
+  }
+  const failures = withOpen(newest, open.current);
   return (
     <ol class="failures">
       {failures.map(([key, f]) => (
         <li key={key}>
-          <details open={key === opened.current?.key}>
+          <details
+            open={key === first.current?.key}
+            onToggle={(e) => {
+              if (e.currentTarget.open) open.current.set(key, f);
+              else open.current.delete(key);
+            }}
+          >
             <summary>
               <time>{clock(f.time)}</time>{" "}
               <span class="tag tag-failing">{clean(f.flags || String(f.code ?? ""), 20)}</span>{" "}

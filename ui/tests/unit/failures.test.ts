@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Failure } from "../../src/api/types";
-import { keyed } from "../../src/model/failures";
+import { keyed, withOpen } from "../../src/model/failures";
 
 const failure = (time: number, flags: string): Failure => ({
   time,
@@ -25,5 +25,11 @@ describe("failures", () => {
     expect(keys(after).slice(2)).toEqual(keys(before));
     expect(new Set(keys(after)).size).toBe(after.length);
     expect(keyed(after).map(([, f]) => f)).toEqual(after);
+  });
+
+  it("stay while they are open, behind the newest", () => {
+    const [newer, older] = [keyed([failure(3, "UF")]), keyed([failure(2, "UF"), failure(1, "UH")])];
+    expect(withOpen(newer, new Map(older))).toEqual([...newer, ...older]);
+    expect(withOpen(older, new Map(older))).toEqual(older);
   });
 });

@@ -48,7 +48,7 @@ pub(super) fn start(
 
     let host = resolv_conf::parse(&std::fs::read_to_string(HOST_FILE).unwrap_or_default());
     let text = resolv_conf::for_workload(nameserver, &node.namespace, &host);
-    let file = Scrap(home.run().join(format!("{}.resolv.conf", node.instance())));
+    let file = Scrap(home.resolv_conf(&node.instance()));
     let path = file.path();
     // Readable by whichever user the program turns into.
     let readable = Permissions::from_mode(0o644);

@@ -41,16 +41,17 @@ impl Drop for Scrap {
 
 /// That a workload runs: the files in the home that have its name are this process's alone.
 pub(super) struct Presence {
-    /// Its proxy's admin socket, then its lock: while there is the lock, it is this process's.
-    files: [PathBuf; 2],
+    /// The lock is the last one: while it is there, all are this process's.
+    files: [PathBuf; 3],
     _lock: Flock<File>,
 }
 
 impl Presence {
     /// `None` while another process runs the workload.
     pub(super) fn take(home: &Home, instance: &str) -> Result<Option<Self>> {
-        let files = [home.admin_socket(instance), home.instance_lock(instance)];
-        let lock = lock::take(&files[1])?;
+        let lock = home.instance_lock(instance);
+        let files = [home.admin_socket(instance), home.resolv_conf(instance), lock.clone()];
+        let lock = lock::take(&lock)?;
         Ok(lock.map(|lock| Self { files, _lock: lock }))
     }
 }
@@ -58,7 +59,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         for file in &self.files {
-            // The socket may not have been made.
+            // It may not have been made.
             let _ = fs::remove_file(file);
         }
     }
@@ -101,6 +102,7 @@ mod tests {
         for name in ["w.default.runs", "w.default.killed"] {
             fs::write(home.admin_socket(name), "").unwrap();
         }
+        fs::write(home.resolv_conf("w.default.killed"), "").unwrap();
         fs::write(home.instance_lock("w.default.killed"), "").unwrap();
         fs::write(home.run().join("addresses.lock"), "").unwrap();
         sweep(&home);

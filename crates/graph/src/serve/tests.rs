@@ -120,6 +120,8 @@ async fn a_large_answer_is_packed_for_whoever_unpacks_it() {
     let mut unpacked = Vec::new();
     GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
     assert!(unpacked == plain);
+    let (is_packed, head, _) = get("/api/v1/large", "accept-encoding: gzip;q=0\r\n").await;
+    assert!(!is_packed, "{head}");
     let (is_packed, head, _) = get("/api/v1/graph", accepts).await;
     assert!(!is_packed, "{head}");
 }
