@@ -238,6 +238,14 @@ fn graph_page(
         if let Some(asked) = &query.namespaces {
             notices.extend(missing(asked, &inventory.namespaces(), &store, reader));
         }
+        let losses = store.losses(query.first(), query.at);
+        if losses > 0 {
+            let proxies = if losses == 1 { "proxy" } else { "proxies" };
+            notices.push(format!(
+                "{losses} {proxies} could not reach the control plane for over 30 s: what was counted there \
+                 meanwhile is lost, and rates of that time are too low"
+            ));
+        }
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
             notices.extend(youth(&store, query.first(), graph.edges.is_empty()));

@@ -226,6 +226,9 @@ impl Collector for Stream {
         drop(families);
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
+        if report.has_lost {
+            store.loses();
+        }
         let mut ways = self.ways();
         ways.forget(&store);
         let open = &mut ways.open;

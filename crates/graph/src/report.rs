@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, FIRST, MADE, MORE, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, LOST, MADE, MORE, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -32,6 +32,8 @@ pub struct Report {
     pub made: Option<f64>,
     /// Before them there was nothing.
     pub is_first: bool,
+    /// Before them there was something that nobody was told.
+    pub has_lost: bool,
     /// The next message is of the same report.
     pub goes_on: bool,
 }
@@ -56,6 +58,10 @@ impl Report {
             }
             if name == FIRST {
                 report.is_first = true;
+                continue;
+            }
+            if name == LOST {
+                report.has_lost = true;
                 continue;
             }
             if name == MORE {

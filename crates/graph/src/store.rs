@@ -9,6 +9,7 @@ mod numbers;
 mod scraped;
 mod span;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
@@ -66,6 +67,8 @@ pub struct Store {
     age: u64,
     /// Targets whose scrapes fail.
     missed: Missed,
+    /// Steps in which proxies told that something before was lost, and how many did.
+    losses: BTreeMap<u32, u32>,
 }
 
 /// What a key has in a range of steps.
@@ -126,6 +129,7 @@ impl Store {
             awaited: 0,
             age: 0,
             missed: Missed::default(),
+            losses: BTreeMap::new(),
         }
     }
 
@@ -164,6 +168,20 @@ impl Store {
         }
         self.bytes = (self.bytes + after).saturating_sub(before);
         Some(key)
+    }
+
+    /// Something was counted that nobody has been told. Of the time before there was a store nobody asks.
+    pub fn loses(&mut self) {
+        if self.is_young() {
+            return;
+        }
+        *self.losses.entry(self.now).or_default() += 1;
+        self.losses = self.losses.split_off(&self.oldest);
+    }
+
+    /// How many proxies said in these steps that something before was lost.
+    pub fn losses(&self, first: u32, last: u32) -> u32 {
+        self.losses.range(first..=last.max(first)).map(|(_, count)| count).sum()
     }
 
     /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
@@ -258,6 +276,7 @@ impl Store {
         self.oldest = self.oldest.min(step);
         self.begun = self.begun.min(step);
         self.told.clear();
+        self.losses.clear();
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use lateen_telemetry::exposition::{Exposition, Format, Kind};
+use lateen_telemetry::exposition::{Exposition, Kind, protobuf_families};
 use lateen_telemetry::labels::{Facts, Labels, Reporter, Security};
 use lateen_telemetry::peer::Peer;
 use lateen_telemetry::registry::{Counter, Registry, Unwritten, View};
@@ -45,6 +45,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(30);
 /// Ticks after which a series that does not change may be forgotten, when there is no room left.
 const IDLE: u32 = 60;
+
+/// What there was of a time that is too long ago to tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stale {
+    /// There is no such time.
+    Nothing,
+    Quiet,
+    Lost,
+}
 
 /// What happened since the last count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -294,16 +303,15 @@ impl Traffic {
         }
     }
 
-    /// What could not be told for so long is not told any more: it would look like traffic of this moment. Whether
-    /// there is such.
-    fn forget_stale(&self, untold: Duration) -> bool {
+    /// What could not be told for so long is not told any more: it would look like traffic of this moment.
+    fn forget_stale(&self, untold: Duration) -> Stale {
         if untold <= STALE {
-            return false;
+            return Stale::Nothing;
         }
-        self.registry.changes(&mut Exposition::new(Format::Protobuf));
+        let lost = protobuf_families(|out| self.registry.changes(out));
         let reports = untold.as_millis() / self.interval().as_millis().max(1);
         self.unsent.fetch_add(u64::try_from(reports).unwrap_or(u64::MAX), Ordering::Relaxed);
-        true
+        if lost.is_empty() { Stale::Quiet } else { Stale::Lost }
     }
 
     /// The connections that are open as far as they were told. Those that are not are no more, whatever the

@@ -15,12 +15,13 @@ use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identi
 use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
 use lateen_telemetry::parts::{PART, parts};
-use lateen_telemetry::standard::{COVERED, FIRST, MADE};
+use lateen_telemetry::standard::{COVERED, FIRST, LOST, MADE};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::Stale;
 use super::told::Told;
 use crate::worker::Shared;
 
@@ -213,12 +214,15 @@ impl Reporter {
         let forgotten = traffic.forget_stale(untold);
         let is_new = open.handed == 0;
         let mut families = protobuf_families(|out| {
-            if (is_new || untold > LONG) && !forgotten {
+            if (is_new || untold > LONG) && forgotten == Stale::Nothing {
                 let help = "The seconds that this report is over";
                 out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
                 if is_new && self.told == self.began {
                     out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
                 }
+            }
+            if forgotten == Stale::Lost {
+                out.single(LOST, Kind::Gauge, "Something before was lost", 1u8);
             }
             traffic.changes(is_new, out);
         });

@@ -17,7 +17,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::own::Own;
-use super::{Asked, End, Key, Lookup, OPEN, PATIENCE, Peers, Place, Shown, Text, Traffic};
+use super::{
+    Asked, End, Key, Lookup, OPEN, PATIENCE, Peers, Place, STALE, Shown, Stale, Text, Traffic,
+};
 
 const CLIENT: [u8; 4] = [10, 0, 0, 7];
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -341,6 +343,16 @@ fn of_many_peers_that_come_and_go_every_connection_is_counted_and_not_every_name
     let rest = values(&traffic, "connections_closed", &["source_workload=\"overflow\""]);
     assert!(rest[0] > 10_000, "{rest:?}");
     assert!(traffic.registry.len() <= super::SERIES, "{}", traffic.registry.len());
+}
+
+#[test]
+fn what_is_too_long_ago_is_lost_if_there_is_any() {
+    let (traffic, _asked) = traffic();
+    traffic.refused(0, &outbound(End::Own));
+    assert_eq!(traffic.forget_stale(STALE), Stale::Nothing);
+    let longer = STALE + Duration::from_secs(1);
+    assert_eq!(traffic.forget_stale(longer), Stale::Lost);
+    assert_eq!(traffic.forget_stale(longer), Stale::Quiet, "it is gone");
 }
 
 #[test]
