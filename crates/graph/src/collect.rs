@@ -331,11 +331,12 @@ impl Stream {
         let mut next = self.span.lock().unwrap_or_else(PoisonError::into_inner);
         let span = match (*next, report.covered) {
             (Some(span), None) => span,
-            (Some(span), Some(covered)) => span.lasting(covered),
-            (None, Some(covered)) => store.begin(covered, report.is_first),
+            // Also where what is open has come before it, as to other replicas.
+            (_, Some(covered)) => store.begin(covered, report.is_first),
             (None, None) if report.points.is_empty() => store.begin(0, false),
             (None, None) => store.begin(STEP_MS, false),
         };
+        let span = report.lasted.map_or(span, |over| span.lasting(over));
         let span = report.made.map_or(span, |made| self.held_up(span, made));
         let span = store.goes_on(self.proxy, span);
         *next = Some(if report.goes_on { span } else { span.later() });

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, FIRST, LOST, MADE, MORE, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, LASTED, LOST, MADE, MORE, Metric, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -28,6 +28,8 @@ pub struct Report {
     pub standing: Vec<(Key, i64)>,
     /// Milliseconds before it that it is of, if it says so.
     pub covered: Option<u64>,
+    /// The same of one that is not the first of its stream: others are of a step.
+    pub lasted: Option<u64>,
     /// When it was made, in milliseconds by its proxy's clock, if it says so.
     pub made: Option<f64>,
     /// Before them there was nothing.
@@ -50,6 +52,10 @@ impl Report {
             let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
             if name == COVERED {
                 report.covered = Some((gauge * 1000.0) as u64);
+                continue;
+            }
+            if name == LASTED {
+                report.lasted = Some((gauge * 1000.0) as u64);
                 continue;
             }
             if name == MADE {

@@ -5,8 +5,10 @@ use crate::exposition::Kind;
 
 /// Lateen's own gauge: connections that are open, of all labels that have any. It begins a stream of reports.
 pub const OPEN: &str = "lateen_tcp_connections_open";
-/// Lateen's own gauge: the seconds that a report is over, of a stream's first one and of those over more than a step.
+/// Lateen's own gauge: the seconds that the first report of a stream is over.
 pub const COVERED: &str = "lateen_report_seconds";
+/// Lateen's own gauge: the seconds that a later report is over, if it is over more than a step.
+pub const LASTED: &str = "lateen_report_lasted_seconds";
 /// Lateen's own gauge: the seconds from when its proxy began to count until a report was made.
 pub const MADE: &str = "lateen_report_made_seconds";
 /// Lateen's own gauge of a report before which something was counted that nobody has been told.

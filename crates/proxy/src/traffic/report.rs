@@ -15,7 +15,7 @@ use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identi
 use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
 use lateen_telemetry::parts::{PART, parts};
-use lateen_telemetry::standard::{COVERED, FIRST, LOST, MADE};
+use lateen_telemetry::standard::{COVERED, FIRST, LASTED, LOST, MADE};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -214,10 +214,13 @@ impl Reporter {
         let forgotten = traffic.forget_stale(untold);
         let is_new = open.handed == 0;
         let mut families = protobuf_families(|out| {
-            if (is_new || untold > LONG) && forgotten == Stale::Nothing {
-                let help = "The seconds that this report is over";
+            let help = "The seconds that this report is over";
+            if !is_new && untold > LONG && forgotten == Stale::Nothing {
+                out.single(LASTED, Kind::Gauge, help, untold.as_secs_f64());
+            }
+            if is_new && forgotten == Stale::Nothing {
                 out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
-                if is_new && self.told == self.began {
+                if self.told == self.began {
                     out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
                 }
             }
