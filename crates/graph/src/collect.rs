@@ -1,5 +1,5 @@
 //! Taking what proxies send. In: their messages, as they come. Out: points in the store. The time is the
-//! receiver's: what a proxy's clock says does not matter.
+//! receiver's: what a proxy's clock says does not matter, but for how late a message is beside others of its stream.
 
 mod late;
 
