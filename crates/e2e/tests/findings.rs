@@ -144,11 +144,29 @@ fn kubectl_is_warned_of_what_misses_a_deleted_object_and_of_its_own_one_without_
         }
         let policy =
             "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: p}}";
+        let gateway = |server: &str| {
+            format!(
+                "{{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {{name: g}}, spec: {{selector: \
+                 {{istio: ingressgateway}}, servers: [{server}]}}}}"
+            )
+        };
+        let passed = gateway(
+            "{port: {number: 443, name: tls, protocol: TLS}, tls: {mode: AUTO_PASSTHROUGH}, hosts: ['*']}",
+        );
+        let http = gateway("{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}");
+        let own = [
+            (policy, "AuthorizationPolicy is not enforced yet"),
+            (&passed, "AUTO_PASSTHROUGH is not served yet"),
+            (&http, "HTTP servers are not served yet"),
+        ];
         let apply = ["apply", "--dry-run=server", "--warnings-as-errors", "-f", "-"];
-        wait_until("the warning of itself", SOON, || {
-            let said = mesh.kubectl_tool().fails_with_input(&apply, policy)?;
-            ensure!(said.contains("AuthorizationPolicy is not enforced yet"), "{said}");
-            Ok(())
-        })
+        for (object, words) in own {
+            wait_until("the warning of itself", SOON, || {
+                let said = mesh.kubectl_tool().fails_with_input(&apply, object)?;
+                ensure!(said.contains("Warning: ") && said.contains(words), "{said}");
+                Ok(())
+            })?;
+        }
+        Ok(())
     });
 }

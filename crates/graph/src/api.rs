@@ -166,6 +166,17 @@ fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
     (begun > since).then(|| format!("the control plane began less than {age} s ago{what}"))
 }
 
+/// Of what is asked for so many proxies have not told everything.
+fn lacking(proxies: usize) -> Option<String> {
+    let whose = if proxies == 1 { "1 proxy" } else { &format!("{proxies} proxies") };
+    (proxies > 0).then(|| {
+        format!(
+            "reports of {whose} did not arrive for a part of this time: what was counted there then is not known, and \
+             rates are without it"
+        )
+    })
+}
+
 /// Which of the namespaces that are asked for are none, `mesh` being those that are known; whether there is one, nobody
 /// is told who may not look into it. Where no control plane is asked none is known.
 fn missing(
@@ -238,14 +249,7 @@ fn graph_page(
         if let Some(asked) = &query.namespaces {
             notices.extend(missing(asked, &inventory.namespaces(), &store, reader));
         }
-        let losses = store.losses(query.first(), query.at);
-        if losses > 0 {
-            let proxies = if losses == 1 { "proxy" } else { "proxies" };
-            notices.push(format!(
-                "{losses} {proxies} could not reach the control plane for over 30 s: what was counted there \
-                 meanwhile is lost, and rates of that time are too low"
-            ));
-        }
+        notices.extend(lacking(store.lacking(query.first(), query.at)));
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
             notices.extend(youth(&store, query.first(), graph.edges.is_empty()));

@@ -22,7 +22,7 @@ use crate::key::Key;
 use crate::point::signed;
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::store::{STEP_MS, Span, Store, step_of};
+use crate::store::{Place, STEP_MS, Span, Store, step_of};
 use late::Late;
 
 /// Connections of one message that are looked at.
@@ -226,9 +226,7 @@ impl Collector for Stream {
         drop(families);
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
-        if report.has_lost {
-            store.loses();
-        }
+        let gaps = self.proxy.map(|proxy| store.gaps(proxy)).unwrap_or_default();
         let mut ways = self.ways();
         ways.forget(&store);
         let open = &mut ways.open;
@@ -254,6 +252,11 @@ impl Collector for Stream {
             ways.end_unnamed(&mut store);
         }
         ways.open.retain(|_, entry| entry.count != 0);
+        if !gaps.is_empty() {
+            let standing = ways.open.values().map(|open| &open.key);
+            let told = counted.iter().map(|(key, ..)| key).chain(standing);
+            told.for_each(|key| store.lacks(key, &gaps));
+        }
     }
 
     fn standing(&self) -> Vec<MetricFamily> {
@@ -339,6 +342,10 @@ impl Stream {
         let span = report.lasted.map_or(span, |over| span.lasting(over));
         let span = report.made.map_or(span, |made| self.held_up(span, made));
         let span = store.goes_on(self.proxy, span);
+        if let Some((proxy, number)) = self.proxy.zip(report.number) {
+            let age = report.made.map_or(0, |made| made as u64);
+            store.hears(proxy, Place { number, is_first: report.is_first, age }, span);
+        }
         *next = Some(if report.goes_on { span } else { span.later() });
         span
     }
@@ -383,5 +390,7 @@ fn milliseconds() -> u64 {
 
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod missing;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use envoy_types::pb::io::prometheus::client::{Histogram, Metric as Sample, MetricFamily};
 use lateen_telemetry::exposition::Kind;
 use lateen_telemetry::histogram::Native;
-use lateen_telemetry::standard::{COVERED, FIRST, LASTED, LOST, MADE, MORE, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, LASTED, MADE, MORE, Metric, NUMBER, OPEN};
 
 use crate::key::Key;
 use crate::point::Point;
@@ -32,10 +32,10 @@ pub struct Report {
     pub lasted: Option<u64>,
     /// When it was made, in milliseconds by its proxy's clock, if it says so.
     pub made: Option<f64>,
+    /// The reports that its proxy has made before it.
+    pub number: Option<u64>,
     /// Before them there was nothing.
     pub is_first: bool,
-    /// Before them there was something that nobody was told.
-    pub has_lost: bool,
     /// The next message is of the same report.
     pub goes_on: bool,
 }
@@ -66,8 +66,8 @@ impl Report {
                 report.is_first = true;
                 continue;
             }
-            if name == LOST {
-                report.has_lost = true;
+            if name == NUMBER {
+                report.number = Some(gauge as u64);
                 continue;
             }
             if name == MORE {

@@ -4,12 +4,12 @@
 //! minutes alone are too much, what comes then is counted and left out.
 
 mod chunk;
+mod gaps;
 mod line;
 mod numbers;
 mod scraped;
 mod span;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
@@ -20,6 +20,8 @@ use crate::missed::Missed;
 use crate::point::Point;
 use crate::texts::Texts;
 use chunk::CHUNK;
+use gaps::Heard;
+pub use gaps::{Gaps, Place};
 use line::Line;
 use numbers::Numbers;
 pub use numbers::Route;
@@ -67,8 +69,8 @@ pub struct Store {
     age: u64,
     /// Targets whose scrapes fail.
     missed: Missed,
-    /// Steps in which proxies told that something before was lost, and how many did.
-    losses: BTreeMap<u32, u32>,
+    /// The newest report of each proxy, by what it is known by.
+    heard: FxHashMap<u64, Heard>,
 }
 
 /// What a key has in a range of steps.
@@ -79,6 +81,8 @@ pub struct Sum {
     pub points: Point,
     /// Steps that they are of: fewer than were asked for where the others are not known.
     pub steps: u32,
+    /// Those between them that are not known, and others.
+    pub gaps: Gaps,
     /// The first step that is known.
     pub since: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
@@ -88,9 +92,10 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// Whether nothing is known of what was asked for, as scrapes fail.
+    /// Whether nothing is known of what was asked for, as scrapes fail or reports did not come.
     pub fn is_lost(&self) -> bool {
-        self.steps == 0 && self.scraped.is_some_and(|scraped| scraped.is_lost)
+        let is_lost = self.scraped.is_some_and(|scraped| scraped.is_lost);
+        self.steps == 0 && (is_lost || !self.gaps.is_empty())
     }
 }
 
@@ -129,7 +134,7 @@ impl Store {
             awaited: 0,
             age: 0,
             missed: Missed::default(),
-            losses: BTreeMap::new(),
+            heard: FxHashMap::default(),
         }
     }
 
@@ -168,20 +173,6 @@ impl Store {
         }
         self.bytes = (self.bytes + after).saturating_sub(before);
         Some(key)
-    }
-
-    /// Something was counted that nobody has been told. Of the time before there was a store nobody asks.
-    pub fn loses(&mut self) {
-        if self.is_young() {
-            return;
-        }
-        *self.losses.entry(self.now).or_default() += 1;
-        self.losses = self.losses.split_off(&self.oldest);
-    }
-
-    /// How many proxies said in these steps that something before was lost.
-    pub fn losses(&self, first: u32, last: u32) -> u32 {
-        self.losses.range(first..=last.max(first)).map(|(_, count)| count).sum()
     }
 
     /// Counts so many more connections as open, which is no traffic. `None` if there is no room.
@@ -267,7 +258,8 @@ impl Store {
     }
 
     fn size(&self) -> usize {
-        self.bytes + self.texts.bytes() + self.numbers.cost()
+        let heard = self.heard.len() * Heard::BYTES;
+        self.bytes + self.texts.bytes() + self.numbers.cost() + heard
     }
 
     /// The clock was ahead: what was counted at times that are to come is forgotten.
@@ -276,7 +268,7 @@ impl Store {
         self.oldest = self.oldest.min(step);
         self.begun = self.begun.min(step);
         self.told.clear();
-        self.losses.clear();
+        self.heard.clear();
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);
@@ -289,6 +281,7 @@ impl Store {
     fn forget(&mut self) {
         let oldest = self.oldest;
         self.bytes -= self.lines.values_mut().map(|line| line.forget(oldest)).sum::<usize>();
+        self.forget_heard();
         self.settle();
         self.retain(|line| !line.is_over(oldest) || line.is_open());
         self.quiet = self.lines.values().filter(|line| line.is_over(oldest)).count();
@@ -378,11 +371,17 @@ impl Store {
             let early = if is_lost { 0 } else { asked.saturating_sub(last) };
             let since = line.since.max(self.oldest);
             let first = first.saturating_sub(early).max(since);
-            let points = if self.awaited > 0 { Point::default() } else { line.sum(first, last) };
+            let asked_for = first..last.saturating_add(1).max(first);
+            let unknown: u32 = line.gaps.of(asked_for.clone()).map(|gap| gap.end - gap.start).sum();
+            let steps = asked_for.end - asked_for.start - unknown;
+            let points = match self.awaited {
+                0 => line.known_sum(asked_for),
+                _ => Point::default(),
+            };
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
-            let steps = last.saturating_add(1).saturating_sub(first);
-            (key, Sum { route: line.route, points, steps, since, open, scraped: line.scraped })
+            let (route, scraped, gaps) = (line.route, line.scraped, line.gaps.clone());
+            (key, Sum { route, points, steps, gaps, since, open, scraped })
         })
     }
 

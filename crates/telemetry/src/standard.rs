@@ -11,8 +11,8 @@ pub const COVERED: &str = "lateen_report_seconds";
 pub const LASTED: &str = "lateen_report_lasted_seconds";
 /// Lateen's own gauge: the seconds from when its proxy began to count until a report was made.
 pub const MADE: &str = "lateen_report_made_seconds";
-/// Lateen's own gauge of a report before which something was counted that nobody has been told.
-pub const LOST: &str = "lateen_report_lost";
+/// Lateen's own gauge: the reports that its proxy has made before this one, with one for what it gave up.
+pub const NUMBER: &str = "lateen_report_number";
 /// Lateen's own gauge of one that has told nobody anything before.
 pub const FIRST: &str = "lateen_report_first";
 /// Lateen's own gauge of a message that is not the last one of its report.

@@ -17,7 +17,11 @@ fn labels(workload: &str) -> Vec<LabelPair> {
     all.map(pair).into()
 }
 
-fn family(metric: Metric, workloads: impl Iterator<Item = usize>, count: f64) -> MetricFamily {
+pub(super) fn family(
+    metric: Metric,
+    workloads: impl Iterator<Item = usize>,
+    count: f64,
+) -> MetricFamily {
     let sample = |index| Sample {
         label: labels(&format!("w{index}")),
         counter: Some(Counter { value: Some(count), ..Counter::default() }),
@@ -27,7 +31,7 @@ fn family(metric: Metric, workloads: impl Iterator<Item = usize>, count: f64) ->
     MetricFamily { name, metric: workloads.map(sample).collect(), ..MetricFamily::default() }
 }
 
-fn standing(workload: &str, count: f64) -> MetricFamily {
+pub(super) fn standing(workload: &str, count: f64) -> MetricFamily {
     let gauge = Some(Gauge { value: Some(count) });
     let sample = Sample { label: labels(workload), gauge, ..Sample::default() };
     MetricFamily { name: Some(OPEN.to_owned()), metric: vec![sample], ..MetricFamily::default() }
@@ -139,7 +143,7 @@ fn parts_of_a_report_are_of_one_time() {
 }
 
 /// A place for traffic whose clock is set by hand.
-fn at(seconds: u64, limit: usize) -> Arc<Traffic> {
+pub(super) fn at(seconds: u64, limit: usize) -> Arc<Traffic> {
     Traffic::of_prometheus(limit, String::new(), seconds)
 }
 

@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 
 use crate::key::Key;
 use crate::point::Point;
-use crate::store::{Route, Sum};
+use crate::store::{Gaps, Route, Sum};
 
 /// The flags of a connection that its client had made when the other side ended it.
 const RESETS: [&str; 2] = ["UR", "UC"];
@@ -44,12 +44,14 @@ struct Told {
 }
 
 /// What one end says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Side {
     tells: Tells,
     /// The first and the last step of which it has told everything.
     since: u32,
     until: u32,
+    /// What it has not told in between.
+    gaps: Gaps,
     /// Of what came later nothing is known, and not only for want of the next scrape.
     is_lost: bool,
 }
@@ -76,11 +78,15 @@ impl Reports {
         for (key, sum) in sums {
             let side = Side::of(sum);
             let told = all.told.entry(ends(key, sum.route)).or_default();
-            if key.reporter == Reporter::Source {
-                told.client = Some(told.client.map_or(side, |own| own.and(side)));
+            let is_client_s = key.reporter == Reporter::Source;
+            let own = if is_client_s { &mut told.client } else { &mut told.server };
+            match own {
+                Some(own) => own.and(side),
+                None => *own = Some(side),
+            }
+            if is_client_s {
                 continue;
             }
-            told.server = Some(told.server.map_or(side, |own| own.and(side)));
             if key.is_failure() && sum.points.closed > 0 {
                 let causes = all.causes.entry(ends(key, sum.route)).or_default();
                 let count = causes.entry(key.flags.clone()).or_default();
@@ -103,7 +109,8 @@ impl Reports {
     pub fn unknown(&self, ends: Route, of: [bool; 2]) -> impl Iterator<Item = (Range<u32>, bool)> {
         let told = self.told.get(&ends);
         let turn = told.map_or(0, Told::turn);
-        let [client, server] = told.map_or([None; 2], |told| [told.client, told.server]);
+        let client = told.and_then(|told| told.client.as_ref());
+        let server = told.and_then(|told| told.server.as_ref());
         let client = client.filter(|_| of[0]);
         // Another service than the client's may be told by the server.
         let server = if of[1] { server } else { client.filter(|client| client.is_lost) };
@@ -131,7 +138,8 @@ impl Reports {
 
 impl Told {
     fn is_client_s(&self) -> bool {
-        self.client.map(|side| side.tells) >= self.server.map(|side| side.tells)
+        let tells = |side: &Option<Side>| side.as_ref().map(|side| side.tells);
+        tells(&self.client) >= tells(&self.server)
     }
 
     /// The first step that the server's report is shown of.
@@ -139,8 +147,8 @@ impl Told {
         if !self.is_client_s() {
             return 0;
         }
-        let server = self.server.filter(|server| server.tells > Tells::Nothing);
-        let lost = self.client.filter(|client| client.is_lost && server.is_some());
+        let server = self.server.as_ref().filter(|server| server.tells > Tells::Nothing);
+        let lost = self.client.as_ref().filter(|client| client.is_lost && server.is_some());
         lost.map_or(u32::MAX, |client| client.until.saturating_add(1))
     }
 }
@@ -155,23 +163,23 @@ impl Side {
         let (until, is_lost) = sum.scraped.map_or((u32::MAX, false), |scraped| {
             (scraped.whole, scraped.is_lost || scraped.whole < scraped.until)
         });
-        Self { tells, since: sum.since, until, is_lost }
+        Self { tells, since: sum.since, until, gaps: sum.gaps.clone(), is_lost }
     }
 
-    fn and(self, other: Self) -> Self {
-        Self {
-            tells: self.tells.max(other.tells),
-            since: self.since.max(other.since),
-            until: self.until.min(other.until),
-            is_lost: self.is_lost || other.is_lost,
-        }
+    fn and(&mut self, other: Self) {
+        self.tells = self.tells.max(other.tells);
+        self.since = self.since.max(other.since);
+        self.until = self.until.min(other.until);
+        self.gaps.add_all(&other.gaps);
+        self.is_lost |= other.is_lost;
     }
 
     /// What it does not know of these steps, and whether that is lost.
-    fn unknown(self, steps: Range<u32>) -> [(Range<u32>, bool); 2] {
+    fn unknown(&self, steps: Range<u32>) -> impl Iterator<Item = (Range<u32>, bool)> {
         let Range { start, end } = steps;
         let after = self.until.saturating_add(1).max(start);
-        [(start..self.since.min(end), false), (after..end, self.is_lost)]
+        let around = [(start..self.since.min(end), false), (after..end, self.is_lost)];
+        around.into_iter().chain(self.gaps.of(steps).map(|gap| (gap, true)))
     }
 }
 

@@ -2,11 +2,13 @@
 //! it costs.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
 
 use super::chunk::{CHUNK, Chunk};
+use super::gaps::Gaps;
 use super::span::LONGEST;
 use super::{Route, STEP_MS, Scraped};
 use crate::key::Key;
@@ -27,6 +29,8 @@ pub struct Line {
     sum: Point,
     /// The first step since which all that report it have told everything.
     pub since: u32,
+    /// Of these steps some that report it have not told everything.
+    pub gaps: Gaps,
     /// What scrapes have told everything of, if they tell it.
     pub scraped: Option<Scraped>,
     /// The step that is not over, and what it has so far.
@@ -40,14 +44,14 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        let (since, scraped, step, open) = Default::default();
-        Self { key, route, chunks, sums, sum, since, scraped, step, current, open }
+        let (since, gaps, scraped, step, open) = Default::default();
+        Self { key, route, chunks, sums, sum, since, gaps, scraped, step, current, open }
     }
 
     /// What its points cost.
     pub fn cost(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(Chunk::cost).sum();
-        chunks + self.sums.capacity() + self.current.heap()
+        chunks + self.sums.capacity() + self.current.heap() + self.gaps.cost()
     }
 
     /// Whether nothing is there of a step or of later ones.
@@ -162,6 +166,7 @@ impl Line {
     /// Forgets the points that are over before a step; what they cost.
     pub fn forget(&mut self, oldest: u32) -> usize {
         let mut freed = 0;
+        self.gaps.forget(oldest);
         while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last() < oldest) {
             freed += chunk.cost();
             let mut rest = self.sums.as_slice();
@@ -203,6 +208,15 @@ impl Line {
         }
         if let Some(current) = self.current(first, last) {
             sum.add(current);
+        }
+        sum
+    }
+
+    /// The sum of those of some steps that everything is known of.
+    pub fn known_sum(&self, steps: Range<u32>) -> Point {
+        let mut sum = Point::default();
+        for part in self.gaps.between(steps) {
+            sum.add(&self.sum(part.start, part.end - 1));
         }
         sum
     }

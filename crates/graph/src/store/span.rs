@@ -9,8 +9,8 @@ use super::{STEP_MS, Store};
 pub(super) const LONGEST: u64 = 30_000;
 /// By so many milliseconds reports miss their steps. Nobody reads that off a rate.
 const SLACK: u64 = 250;
-/// Proxies that are told apart while the store is young.
-const PROXIES: usize = 20_000;
+/// Proxies that are told apart.
+pub(super) const PROXIES: usize = 20_000;
 /// What no report is over: a peer may say any number.
 const NEVER: u64 = 1 << 30;
 

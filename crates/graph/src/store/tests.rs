@@ -95,23 +95,6 @@ fn reports_that_were_held_up_are_of_the_steps_that_they_were_made_in() {
 }
 
 #[test]
-fn losses_are_told_of_their_time_for_an_hour() {
-    let mut store = Store::new(1 << 20, START);
-    let first = step_of(START);
-    store.loses();
-    assert_eq!(store.losses(first, first), 0, "nobody asks for a time before the store's");
-    store.advance(START + 60 * STEP);
-    store.loses();
-    store.loses();
-    assert_eq!(store.losses(first, first + 60), 2);
-    assert_eq!(store.losses(first, first + 59), 0);
-    store.advance(START + (60 + 2 * u64::from(KEPT)) * STEP);
-    store.loses();
-    assert_eq!(store.losses(first, first + 60), 0);
-    assert_eq!(store.losses(first, u32::MAX), 1);
-}
-
-#[test]
 fn a_rate_does_not_fall_while_the_report_of_a_step_is_awaited() {
     let mut store = Store::new(1 << 20, START);
     let first = step_of(START);

@@ -15,21 +15,21 @@ use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identi
 use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
 use lateen_telemetry::parts::{PART, parts};
-use lateen_telemetry::standard::{COVERED, FIRST, LASTED, LOST, MADE};
+use lateen_telemetry::standard::{COVERED, FIRST, LASTED, MADE, NUMBER};
 use lateen_xds::client::Uplink;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::Stale;
 use super::told::Told;
+use super::{STALE, Stale};
 use crate::worker::Shared;
 
 /// Reports that may be on their way.
 const QUEUE: usize = 4;
 
-/// A report that is over more than this says so: others are of a step of the graph's.
-const LONG: Duration = Duration::from_secs(6);
+/// A report that is over so much more than an interval says so: others are of a step of the graph's.
+const LONG: Duration = Duration::from_secs(1);
 
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -76,6 +76,8 @@ struct Reporter {
     /// When it began, and when everything had been told last.
     began: Instant,
     told: Instant,
+    /// Reports that were made, or given up.
+    made: u64,
     ended: Told,
     /// Connections that are on their way.
     telling: JoinSet<()>,
@@ -128,6 +130,7 @@ impl Reporter {
             again: (now, DELAY.0),
             began: now,
             told: now,
+            made: 0,
             ended: Told::default(),
             telling: JoinSet::new(),
         }
@@ -213,29 +216,30 @@ impl Reporter {
         let untold = self.told.elapsed();
         let forgotten = traffic.forget_stale(untold);
         let is_new = open.handed == 0;
-        let mut families = protobuf_families(|out| {
-            let help = "The seconds that this report is over";
-            if !is_new && untold > LONG && forgotten == Stale::Nothing {
-                out.single(LASTED, Kind::Gauge, help, untold.as_secs_f64());
-            }
-            if is_new && forgotten == Stale::Nothing {
-                out.single(COVERED, Kind::Gauge, help, untold.as_secs_f64());
-                if self.told == self.began {
-                    out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
-                }
-            }
-            if forgotten == Stale::Lost {
-                out.single(LOST, Kind::Gauge, "Something before was lost", 1u8);
-            }
-            traffic.changes(is_new, out);
-        });
-        if families.is_empty() && !is_new {
+        let is_long = untold > traffic.interval() + LONG;
+        let changes = protobuf_families(|out| traffic.changes(is_new, out));
+        if changes.is_empty() && !is_new && forgotten != Stale::Lost {
             return true;
         }
-        families.extend(protobuf_families(|out| {
+        self.made += u64::from(forgotten == Stale::Lost);
+        let mut families = protobuf_families(|out| {
+            let help = "The seconds that this report is over";
+            // What was given up no report is over.
+            let over = if forgotten == Stale::Lost { Duration::ZERO } else { untold.min(STALE) };
+            match is_new {
+                true => out.single(COVERED, Kind::Gauge, help, over.as_secs_f64()),
+                false if is_long => out.single(LASTED, Kind::Gauge, help, over.as_secs_f64()),
+                false => {}
+            }
+            if is_new && self.told == self.began {
+                out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
+            }
+            out.single(NUMBER, Kind::Gauge, "Reports before this one", self.made);
             let help = "The seconds from when this proxy began to count until this report was made";
             out.single(MADE, Kind::Gauge, help, self.began.elapsed().as_secs_f64());
-        }));
+        });
+        families.extend(changes);
+        self.made += 1;
         let message = |part| StreamMetricsMessage { identifier: None, envoy_metrics: part };
         open.handed += 1;
         open.waiting.fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
 use futures::stream::{self, Pending};
 use lateen_telemetry::labels::Reporter as Side;
 use lateen_telemetry::parts::PART;
-use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, NUMBER, OPEN};
 use lateen_xds::client::{AdsAddress, Event, connect};
 use prost::Message;
 use tempfile::TempDir;
@@ -269,6 +269,8 @@ async fn a_stream_that_ends_is_opened_again_and_nothing_is_lost() {
     assert_eq!(counts(&third), [None, Some(5.0), None]);
     let said = |name| [&first, &second, &third].map(|message| sum(message, name).is_some());
     assert_eq!((said(COVERED), said(FIRST)), ([true; 3], [true, false, false]));
+    let numbers = [&first, &second, &third].map(|message| sum(message, NUMBER));
+    assert_eq!(numbers, [0.0, 1.0, 2.0].map(Some));
     assert_eq!(rig.unsent(), 0);
 }
 
@@ -388,6 +390,8 @@ async fn what_could_not_be_told_for_long_is_counted_and_what_is_open_is_told() {
     let message = rig.told().await;
     assert_eq!(counts(&message), [None, None, Some(2.0)]);
     assert_eq!(rig.unsent(), 8);
+    let said = [COVERED, NUMBER].map(|name| sum(&message, name));
+    assert_eq!(said, [Some(0.0), Some(1.0)], "what was given up has a number of its own");
 }
 
 /// The socket is there before anybody serves it: a supervisor keeps it while the control plane is away.
