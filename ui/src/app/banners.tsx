@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { UI_ICONS } from "../graph/icons";
 import { age } from "../model/format";
+import { misread } from "../model/graphState";
 import { clean, sentence } from "../model/text";
 import { Icon, IconButton } from "../ui/widgets";
 import { drafts, keepDraft } from "./drafts";
@@ -12,7 +13,12 @@ import { graph, graphFeed, statusFeed } from "./store";
 
 export function Banners() {
   const lost = away.value;
-  const notices = [...(statusFeed.state.value.data?.notices ?? []), ...(graph.value?.notices ?? [])];
+  const { page, query } = route.value;
+  const notices = [
+    ...(page === "graph" ? misread(query) : []),
+    ...(statusFeed.state.value.data?.notices ?? []),
+    ...(graph.value?.notices ?? []),
+  ];
   const closed = useSignal<string[]>([]);
   const shown = [...new Map(notices.map((n) => [kindOf(n), n]))]
     .filter(([kind]) => !closed.value.includes(kind))

@@ -138,7 +138,7 @@ function Empty() {
       <div class="empty">
         <h2>Everything is hidden</h2>
         <p>
-          The hide expression <code>{clean(s.hide, 120)}</code> matches all that is in the graph.
+          The hide expression <code>{clean(s.hide, 120)}</code> leaves nothing of the graph.
         </p>
         <button type="button" class="button" onClick={() => choose({ hide: "" })}>
           Clear it

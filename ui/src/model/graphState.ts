@@ -1,5 +1,5 @@
 // What the reader chose on the graph page, as it stands in the address. Only what differs from the default is
-// written, so that links stay short; what makes no sense is read as the default.
+// written, so that links stay short; what makes no sense is read as the default, and said.
 import type { GraphType } from "../api/types";
 import type { LayoutChoice } from "../layout/types";
 import { EDGE_LABELS, type EdgeLabel } from "./labels";
@@ -116,6 +116,21 @@ export function formatGraphState(state: GraphState): URLSearchParams {
   put("tab", state.tab, DEFAULTS.tab);
   for (const key of YES_NO) put(key, String(state[key]), String(DEFAULTS[key]));
   return out;
+}
+
+/** What a link says that is not shown as it says. */
+export function misread(query: URLSearchParams): string[] {
+  const usual = new Map(
+    Object.entries({ at: "", selected: "", ...DEFAULTS }).map(([k, v]) => [k, String(v)]),
+  );
+  const quoted = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
+  return [...query].flatMap(([key, text]) => {
+    if (!usual.has(key)) return [`this page knows no ${quoted(key)}, which the link has`];
+    const read = formatGraphState(parseGraphState(new URLSearchParams([[key, text]])));
+    const shown = read.get(key) ?? usual.get(key);
+    if (text === shown) return [];
+    return [`the link's ${key} ${quoted(text)} cannot be shown${shown ? `: ${quoted(shown)} is` : ""}`];
+  });
 }
 
 function list(text: string | null): string[] {

@@ -7,7 +7,7 @@ import { formatRoute, parseRoute } from "../../src/app/route";
 import { measure, pointAt } from "../../src/graph/geometry";
 import { interval, isError, marks, phase } from "../../src/graph/particles";
 import { curve } from "../../src/layout/curve";
-import { DEFAULTS, formatGraphState, parseGraphState } from "../../src/model/graphState";
+import { DEFAULTS, formatGraphState, misread, parseGraphState } from "../../src/model/graphState";
 import { configPath, parseConfigPath } from "../../src/model/kinds";
 import { errorShare, isIdle, sum, totals } from "../../src/model/traffic";
 import { charts } from "../../src/panel/chartData";
@@ -55,6 +55,20 @@ describe("the address", () => {
       "rate",
       "p95",
     ]);
+  });
+
+  it("says what it does not show of a link", () => {
+    const said = (query: string) => misread(new URLSearchParams(query));
+    expect(said(formatGraphState({ ...DEFAULTS, at: 5000, labels: [], find: "a" }).toString())).toEqual([]);
+    expect(said("type=versionedApp&idle=false&selected=&labels=rate,share")).toEqual([]);
+    expect(said("type=x&at=now&labels=rate,loss&idle=yes&toString=1")).toEqual([
+      'the link\'s type "x" cannot be shown: "versionedApp" is',
+      'the link\'s at "now" cannot be shown',
+      'the link\'s labels "rate,loss" cannot be shown: "rate" is',
+      'the link\'s idle "yes" cannot be shown: "false" is',
+      'this page knows no "toString", which the link has',
+    ]);
+    expect(said(`find=${"x".repeat(3000)}`)[0]?.length).toBeLessThan(200);
   });
 
   it("leads to pages, and unknown ones to the graph", () => {
