@@ -14,7 +14,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::future::BoxFuture;
 use http::header::{self, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use lateen_runtime::admin::Page;
@@ -85,12 +85,11 @@ pub async fn serve(listener: impl Listener, access: Arc<dyn Access>, api: Arc<dy
 }
 
 async fn reply(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages) -> Reply {
-    let path = request.uri().path();
-    if path.starts_with("/api/") {
+    if request.uri().path().starts_with("/api/") {
         return called(request, access, api).await;
     }
     match *request.method() {
-        Method::GET | Method::HEAD => file(path, accepts_gzip(request.headers())),
+        Method::GET | Method::HEAD => file(request.uri(), accepts_gzip(request.headers())),
         _ => dynamic(only("GET")),
     }
 }
@@ -158,21 +157,20 @@ async fn packed(page: Page) -> Reply {
     response
 }
 
-/// A part of the page. What is not there is the page itself, which knows its own paths, but for parts of another
-/// version's page.
-fn file(path: &str, packed: bool) -> Reply {
-    let Some(page) = assets::find("/index.html") else {
+/// A part of the page. What is not there is a place in the page, but for parts of another version's.
+fn file(uri: &Uri, packed: bool) -> Reply {
+    let path = uri.path();
+    if assets::find("/").is_none() {
         let text = "this lateen was built without its page: install Node 20, run `make ui`, and build it again.\n\
                     The API is at /api/v1/graph.\n";
         return dynamic(Page::text(text).with_status(501));
-    };
-    let asset = match assets::find(path) {
-        Some(asset) => asset,
-        None if path.starts_with(PARTS) => {
+    }
+    let Some(asset) = assets::find(path) else {
+        if path.starts_with(PARTS) {
             let text = format!("there is no {path} in this version's page: load it again");
             return dynamic(Page::problem(404, text));
         }
-        None => page,
+        return within(uri);
     };
     // The name of a hashed file changes with its content.
     let age =
@@ -186,6 +184,19 @@ fn file(path: &str, packed: bool) -> Reply {
     let mut response = secured(asset.content_type, age, Bytes::from_static(asset.gzip));
     let gzip = HeaderValue::from_static("gzip");
     response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+    response
+}
+
+/// Leads to a place in the page, which has it behind a `#`. What stands before the paths that are seen here is kept.
+fn within(uri: &Uri) -> Reply {
+    // `*` is a path, too.
+    let above = "../".repeat(uri.path().matches('/').count().saturating_sub(1));
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let place = HeaderValue::from_str(&format!("./{above}{query}#{}", uri.path()));
+    let mut response = dynamic(Page::text("").with_status(302));
+    if let Ok(place) = place {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
     response
 }
 

@@ -79,8 +79,16 @@ async fn what_is_not_there_and_what_is_not_read_are_told() {
     if super::assets::find("/").is_some() {
         let part = ask(address, "GET /assets/of-another-version.js HTTP/1.1\r\n").await;
         assert!(part.starts_with("HTTP/1.1 404") && part.contains("load it again"), "{part}");
-        let own = ask(address, "GET /workloads HTTP/1.1\r\n").await;
-        assert!(own.starts_with("HTTP/1.1 200"), "{own}");
+        for (path, place) in [
+            ("/workloads", "./#/workloads"),
+            ("/config/Gateway/a/b?token=t", "./../../../?token=t#/config/Gateway/a/b"),
+            ("//elsewhere/x", "./../../#//elsewhere/x"),
+            ("*", "./#*"),
+        ] {
+            let own = ask(address, &format!("GET {path} HTTP/1.1\r\n")).await;
+            let leads = own.contains(&format!("location: {place}\r\n"));
+            assert!(own.starts_with("HTTP/1.1 302") && leads, "{own}");
+        }
     }
     let written = ask(address, "POST / HTTP/1.1\r\n").await;
     assert!(written.starts_with("HTTP/1.1 405"), "{written}");
