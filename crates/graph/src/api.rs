@@ -249,7 +249,12 @@ fn graph_page(
         if let Some(asked) = &query.namespaces {
             notices.extend(missing(asked, &inventory.namespaces(), &store, reader));
         }
-        notices.extend(lacking(store.lacking(query.first(), query.at)));
+        let steps = query.first()..query.at + 1;
+        let is_all = query.namespaces.is_none() && query.confined_to.is_none();
+        notices.extend(lacking(match is_all {
+            true => store.lacking(steps),
+            false => store.lacking_of(steps, |key| query.shown(key).is_some()),
+        }));
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
             notices.extend(youth(&store, query.first(), graph.edges.is_empty()));

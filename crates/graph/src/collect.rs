@@ -19,7 +19,7 @@ use rustc_hash::FxBuildHasher;
 
 use crate::connection::Connection;
 use crate::key::Key;
-use crate::point::signed;
+use crate::point::{Point, signed};
 use crate::recent::Recent;
 use crate::report::Report;
 use crate::store::{Place, STEP_MS, Span, Store, step_of};
@@ -75,6 +75,8 @@ struct Stream {
     /// Of its next message, if there was one.
     span: Mutex<Option<Span>>,
     late: Mutex<Late>,
+    /// The number of the report of which not all parts are there.
+    unfinished: Mutex<Option<u64>>,
     began: Instant,
 }
 
@@ -226,36 +228,22 @@ impl Collector for Stream {
         drop(families);
         let mut store = self.traffic.now();
         let span = self.span(&mut store, &report);
-        let gaps = self.proxy.map(|proxy| store.gaps(proxy)).unwrap_or_default();
+        let lacks = self.hears(&mut store, &report, span);
         let mut ways = self.ways();
         ways.forget(&store);
-        let open = &mut ways.open;
-        let mut counted = Vec::with_capacity(report.points.len());
-        for (key, point) in report.points {
-            let (opened, closed) = (point.opened, point.closed);
-            counted.extend(store.tell(key, &point, span).map(|key| (key, opened, closed)));
-        }
-        for (key, opened, _) in counted.iter().filter(|(_, opened, _)| *opened > 0) {
-            follow(&mut store, open, key, signed(*opened));
-            if let Some(entry) = open.get_mut(&key.without_flags()) {
-                entry.key = key.clone();
-            }
-        }
-        // What began and ended within a message may have ended under another key than it began under.
-        for (key, _, closed) in counted.iter().filter(|(.., closed)| *closed > 0) {
-            follow(&mut store, open, key, -signed(*closed));
-        }
-        if !report.standing.is_empty() {
+        let stands = !report.standing.is_empty();
+        let told = ways.tell(&mut store, report.points, span);
+        if stands {
             stand(&mut store, &mut ways, report.standing);
         }
         if !report.goes_on {
             ways.end_unnamed(&mut store);
         }
         ways.open.retain(|_, entry| entry.count != 0);
-        if !gaps.is_empty() {
-            let standing = ways.open.values().map(|open| &open.key);
-            let told = counted.iter().map(|(key, ..)| key).chain(standing);
-            told.for_each(|key| store.lacks(key, &gaps));
+        if let Some(proxy) = self.proxy.filter(|proxy| store.has_gaps(*proxy)) {
+            // Nothing may be told of what is open for long.
+            let open = ways.open.values().map(|open| &open.key).filter(|_| lacks || stands);
+            told.iter().chain(open).for_each(|key| store.lacks(key, proxy));
         }
     }
 
@@ -274,6 +262,31 @@ impl Collector for Stream {
 }
 
 impl Ways {
+    /// What a report has counted, and what is open by that. The keys that there is room for.
+    fn tell(
+        &mut self,
+        store: &mut Store,
+        points: HashMap<Key, Point>,
+        span: Span,
+    ) -> Vec<Arc<Key>> {
+        let open = &mut self.open;
+        let mut told = Vec::with_capacity(points.len());
+        for (key, point) in points {
+            told.extend(store.tell(key, &point, span).map(|key| (key, point.opened, point.closed)));
+        }
+        for (key, opened, _) in told.iter().filter(|(_, opened, _)| *opened > 0) {
+            follow(store, open, key, signed(*opened));
+            if let Some(entry) = open.get_mut(&key.without_flags()) {
+                entry.key = key.clone();
+            }
+        }
+        // What began and ended within a message may have ended under another key than it began under.
+        for (key, _, closed) in told.iter().filter(|(.., closed)| *closed > 0) {
+            follow(store, open, key, -signed(*closed));
+        }
+        told.into_iter().map(|(key, ..)| key).collect()
+    }
+
     /// What had to make room is not counted when it ends.
     fn forget(&mut self, store: &Store) {
         for ways in std::iter::once(&mut self.open).chain(self.unnamed.as_mut()) {
@@ -325,8 +338,8 @@ fn follow(store: &mut Store, open: &mut HashMap<Key, Open>, key: &Arc<Key>, more
 impl Stream {
     fn new(traffic: Arc<Traffic>, proxy: &str) -> Self {
         let proxy = (!proxy.is_empty()).then(|| FxBuildHasher.hash_one(proxy));
-        let (ways, span, late) = Default::default();
-        Self { traffic, proxy, ways, span, late, began: Instant::now() }
+        let (ways, span, late, unfinished) = Default::default();
+        Self { traffic, proxy, ways, span, late, unfinished, began: Instant::now() }
     }
 
     /// What a message is of. A report that does not say it is of a step; what was before the first one is not known, then.
@@ -342,10 +355,6 @@ impl Stream {
         let span = report.lasted.map_or(span, |over| span.lasting(over));
         let span = report.made.map_or(span, |made| self.held_up(span, made));
         let span = store.goes_on(self.proxy, span);
-        if let Some((proxy, number)) = self.proxy.zip(report.number) {
-            let age = report.made.map_or(0, |made| made as u64);
-            store.hears(proxy, Place { number, is_first: report.is_first, age }, span);
-        }
         *next = Some(if report.goes_on { span } else { span.later() });
         span
     }
@@ -359,6 +368,17 @@ impl Stream {
         span.made(ago)
     }
 
+    /// Whether reports before this one are missing.
+    fn hears(&self, store: &mut Store, report: &Report, span: Span) -> bool {
+        let Some(proxy) = self.proxy else { return false };
+        let age = report.made.map_or(0, |made| made as u64);
+        let place = |number| Place { number, is_first: report.is_first, age };
+        let lacks = report.number.is_some_and(|number| store.hears(proxy, place(number), span));
+        let mut unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner);
+        *unfinished = report.number.or(*unfinished).filter(|_| report.goes_on);
+        lacks
+    }
+
     fn ways(&self) -> MutexGuard<'_, Ways> {
         self.ways.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -370,6 +390,10 @@ impl Drop for Stream {
         // Whether they live on is not known: the proxy may be gone, and they with it.
         let mut store = self.traffic.now();
         store.ends(self.proxy);
+        let unfinished = self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((proxy, number)) = self.proxy.zip(unfinished) {
+            store.unheard(proxy, number);
+        }
         let mut ways = self.ways();
         ways.end_unnamed(&mut store);
         for Open { count, key } in ways.open.values() {

@@ -88,7 +88,7 @@ impl Query {
         }
     }
 
-    fn shown<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
+    pub fn shown<'k>(&self, key: &'k Key) -> Option<Cow<'k, Key>> {
         self.visible(key).filter(|key| self.shows(key))
     }
 

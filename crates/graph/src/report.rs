@@ -1,5 +1,5 @@
-//! One message of metrics, a report or a part of one. In: families as a proxy sends them, with whatever numbers and labels. Out: what they add
-//! to the store, which need not be held for that.
+//! One message of metrics, a report or a part of one. In: families as a proxy sends them, with whatever numbers and
+//! labels. Out: what they add to the store, which need not be held for that.
 
 use std::collections::HashMap;
 
@@ -28,13 +28,13 @@ pub struct Report {
     pub standing: Vec<(Key, i64)>,
     /// Milliseconds before it that it is of, if it says so.
     pub covered: Option<u64>,
-    /// The same of one that is not the first of its stream: others are of a step.
+    /// The same of one that is not the first of its stream: those that do not say it are of a step.
     pub lasted: Option<u64>,
     /// When it was made, in milliseconds by its proxy's clock, if it says so.
     pub made: Option<f64>,
-    /// The reports that its proxy has made before it.
+    /// The reports that its proxy has made before it, or given up.
     pub number: Option<u64>,
-    /// Before them there was nothing.
+    /// Nobody has been told anything of what was before.
     pub is_first: bool,
     /// The next message is of the same report.
     pub goes_on: bool,
@@ -50,42 +50,30 @@ impl Report {
             .filter(|(_, sample)| sample.label.len() <= LABELS);
         for (name, sample) in samples {
             let gauge = sample.gauge.as_ref().map_or(0.0, |gauge| gauge.value());
-            if name == COVERED {
-                report.covered = Some((gauge * 1000.0) as u64);
-                continue;
-            }
-            if name == LASTED {
-                report.lasted = Some((gauge * 1000.0) as u64);
-                continue;
-            }
-            if name == MADE {
-                report.made = Some(gauge * 1000.0).filter(|made| made.is_finite());
-                continue;
-            }
-            if name == FIRST {
-                report.is_first = true;
-                continue;
-            }
-            if name == NUMBER {
-                report.number = Some(gauge as u64);
-                continue;
-            }
-            if name == MORE {
-                report.goes_on = true;
-                continue;
-            }
-            if name == OPEN {
-                let count = gauge as i64;
-                let key = Key::of(&sample.label, &mut texts).filter(|_| count > 0);
-                report.standing.extend(key.map(|key| (key, count)));
-                continue;
-            }
-            let Some(about) = Metric::ALL.iter().find(|about| about.name == name) else { continue };
-            if let Some(key) = Key::of(&sample.label, &mut texts) {
-                put(about.metric, about.kind, sample, report.points.entry(key).or_default());
+            match name {
+                COVERED => report.covered = Some((gauge * 1000.0) as u64),
+                LASTED => report.lasted = Some((gauge * 1000.0) as u64),
+                MADE => report.made = Some(gauge * 1000.0).filter(|made| made.is_finite()),
+                NUMBER => report.number = Some(gauge as u64),
+                FIRST => report.is_first = true,
+                MORE => report.goes_on = true,
+                OPEN => report.stand(sample, gauge as i64, &mut texts),
+                _ => report.count(name, sample, &mut texts),
             }
         }
         report
+    }
+
+    fn stand(&mut self, sample: &Sample, count: i64, texts: &mut Texts) {
+        let key = Key::of(&sample.label, texts).filter(|_| count > 0);
+        self.standing.extend(key.map(|key| (key, count)));
+    }
+
+    fn count(&mut self, name: &str, sample: &Sample, texts: &mut Texts) {
+        let Some(about) = Metric::ALL.iter().find(|about| about.name == name) else { return };
+        if let Some(key) = Key::of(&sample.label, texts) {
+            put(about.metric, about.kind, sample, self.points.entry(key).or_default());
+        }
     }
 }
 

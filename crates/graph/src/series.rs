@@ -90,7 +90,10 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
     let mut told: FxHashMap<Route, Both> = FxHashMap::default();
     // A connection that nothing went over lately is open nevertheless.
-    let tells = |sum: &Sum| sum.open != 0 || sum.scraped.is_some() || sum.since > oldest;
+    let tells = |sum: &Sum| {
+        let is_known_later = sum.scraped.is_some() || sum.since > oldest;
+        sum.open != 0 || !sum.points.is_empty() || is_known_later || sum.lacks(first..last + 1)
+    };
     for (key, sum) in sums.iter().filter(|(_, sum)| tells(sum)) {
         let sides = sides(id, query, key);
         if !sides.any() {

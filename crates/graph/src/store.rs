@@ -10,6 +10,7 @@ mod numbers;
 mod scraped;
 mod span;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
@@ -92,6 +93,11 @@ pub struct Sum {
 }
 
 impl Sum {
+    /// Whether reports of some of these steps are missing.
+    pub fn lacks(&self, steps: Range<u32>) -> bool {
+        self.gaps.of(steps).next().is_some()
+    }
+
     /// Whether nothing is known of what was asked for, as scrapes fail or reports did not come.
     pub fn is_lost(&self) -> bool {
         let is_lost = self.scraped.is_some_and(|scraped| scraped.is_lost);
@@ -157,20 +163,15 @@ impl Store {
         line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
         let key = line.key.clone();
-        let (before, after);
+        let before = line.cost();
         if span.over > STEP_MS && !point.is_empty() {
-            before = line.cost();
-            line.spread(point, span.over);
-            after = line.cost();
+            line.spread(point, span.over, made);
         } else if line.step > made && !point.is_empty() {
-            before = line.cost();
             line.insert(made, std::iter::once((made, point.clone())));
-            after = line.cost();
         } else {
-            before = line.current.heap();
             line.current.add(point);
-            after = line.current.heap();
         }
+        let after = line.cost();
         self.bytes = (self.bytes + after).saturating_sub(before);
         Some(key)
     }
@@ -268,7 +269,7 @@ impl Store {
         self.oldest = self.oldest.min(step);
         self.begun = self.begun.min(step);
         self.told.clear();
-        self.heard.clear();
+        self.unhear(step);
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);
@@ -372,15 +373,16 @@ impl Store {
             let since = line.since.max(self.oldest);
             let first = first.saturating_sub(early).max(since);
             let asked_for = first..last.saturating_add(1).max(first);
-            let unknown: u32 = line.gaps.of(asked_for.clone()).map(|gap| gap.end - gap.start).sum();
+            let gaps = self.gaps(line);
+            let unknown: u32 = gaps.of(asked_for.clone()).map(|gap| gap.end - gap.start).sum();
             let steps = asked_for.end - asked_for.start - unknown;
-            let points = match self.awaited {
-                0 => line.known_sum(asked_for),
-                _ => Point::default(),
-            };
+            let mut points = Point::default();
+            for part in gaps.between(asked_for).filter(|_| self.awaited == 0) {
+                points.add(&line.sum(part.start, part.end - 1));
+            }
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
-            let (route, scraped, gaps) = (line.route, line.scraped, line.gaps.clone());
+            let (route, scraped) = (line.route, line.scraped);
             (key, Sum { route, points, steps, gaps, since, open, scraped })
         })
     }

@@ -7,13 +7,13 @@ use crate::exposition::Kind;
 pub const OPEN: &str = "lateen_tcp_connections_open";
 /// Lateen's own gauge: the seconds that the first report of a stream is over.
 pub const COVERED: &str = "lateen_report_seconds";
-/// Lateen's own gauge: the seconds that a later report is over, if it is over more than a step.
+/// Lateen's own gauge: the seconds that a later report is over, if that is not about a step of the graph's.
 pub const LASTED: &str = "lateen_report_lasted_seconds";
 /// Lateen's own gauge: the seconds from when its proxy began to count until a report was made.
 pub const MADE: &str = "lateen_report_made_seconds";
 /// Lateen's own gauge: the reports that its proxy has made before this one, with one for what it gave up.
 pub const NUMBER: &str = "lateen_report_number";
-/// Lateen's own gauge of one that has told nobody anything before.
+/// Lateen's own gauge of a report before which nobody was told anything.
 pub const FIRST: &str = "lateen_report_first";
 /// Lateen's own gauge of a message that is not the last one of its report.
 pub const MORE: &str = "lateen_report_more";

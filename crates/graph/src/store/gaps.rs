@@ -4,14 +4,19 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
+use super::line::Line;
 use super::span::{LONGEST, PROXIES, Span};
 use super::{STEP_MS, Store};
 use crate::key::Key;
 
 /// Times of which nothing is known that are told apart.
 const MOST: usize = 16;
-/// A report that is so much older than the newest is one of another life of its proxy, and not one that comes late.
-const LATE: u64 = 8;
+/// Proxies that have not told everything of one key.
+const TELLERS: usize = 64;
+/// By so many steps two reports of one life of their proxy may disagree on when that began.
+const APART: u32 = 3;
 
 /// Steps of which not everything is known, in their order and apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +25,11 @@ pub struct Gaps(Vec<Range<u32>>);
 /// The place of a report among those of its proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// So many were made before it.
+    /// So many were made before it, or given up.
     pub number: u64,
     /// Nobody has been told any of them.
     pub is_first: bool,
-    /// Milliseconds since its proxy began to count.
+    /// Milliseconds since its proxy began to report.
     pub age: u64,
 }
 
@@ -32,7 +37,9 @@ pub struct Place {
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
     number: u64,
+    /// The steps that it was made in, and in which its proxy began to report.
     step: u32,
+    born: u32,
     gaps: Gaps,
 }
 
@@ -52,15 +59,25 @@ impl Gaps {
             }
             !touches
         });
-        let at = self.0.partition_point(|own| own.start < gap.start);
-        self.0.insert(at, gap);
-        if self.0.len() > MOST {
+        if self.0.len() == MOST {
             self.0.remove(0);
         }
+        let at = self.0.partition_point(|own| own.start < gap.start);
+        self.0.insert(at, gap);
     }
 
     pub fn add_all(&mut self, other: &Self) {
         other.0.iter().for_each(|gap| self.add(gap.clone()));
+    }
+
+    /// These are known after all.
+    fn remove(&mut self, steps: Range<u32>) {
+        if self.of(steps.clone()).next().is_some() {
+            let before = std::mem::take(self);
+            for rest in [0..steps.start, steps.end..u32::MAX] {
+                before.of(rest).for_each(|gap| self.add(gap));
+            }
+        }
     }
 
     /// The parts of these steps that are in gaps.
@@ -76,74 +93,121 @@ impl Gaps {
         let ends = self.of(steps.clone()).map(|gap| gap.start).chain([steps.end]);
         starts.zip(ends).map(|(start, end)| start..end).filter(|part| !part.is_empty())
     }
-
-    /// What is over before a step.
-    pub fn forget(&mut self, oldest: u32) {
-        self.0.retain(|gap| gap.end > oldest);
-    }
-
-    pub fn cost(&self) -> usize {
-        self.0.capacity() * size_of::<Range<u32>>()
-    }
 }
 
 impl Heard {
-    /// About what one costs, with its place.
-    pub const BYTES: usize = 64;
+    /// About what one costs, with its place and with as many gaps as there may be.
+    pub const BYTES: usize = 64 + MOST * size_of::<Range<u32>>();
+
+    fn lacks(&self, steps: Range<u32>) -> bool {
+        self.gaps.of(steps).next().is_some()
+    }
 }
 
 impl Store {
     /// A proxy's report is there, or the first part of one: where others before it are not, nobody knows what they would
-    /// have told. What was before the first report that is heard of another one that tells of it may know.
-    pub fn hears(&mut self, proxy: u64, place: Place, span: Span) {
-        let made = self.now.saturating_sub(span.ago);
+    /// have told. Whether that is so.
+    pub fn hears(&mut self, proxy: u64, place: Place, span: Span) -> bool {
         let Place { number, is_first, age } = place;
-        let before = self.heard.get(&proxy);
-        let known = before.filter(|known| !is_first && number + LATE > known.number);
-        let gaps = before.map(|known| known.gaps.clone()).unwrap_or_default();
-        let mut heard = Heard { number, step: made, gaps };
-        // It tells of these steps itself.
-        let own = span.over.min(LONGEST).div_ceil(STEP_MS) as u32;
-        let end = (made + 1).saturating_sub(own);
-        match known {
-            Some(known) if number <= known.number => return,
-            Some(known) if number > known.number + 1 => heard.gaps.add(known.step + 1..end),
-            None if is_first && number > 0 => {
-                let since = made.saturating_sub((age / STEP_MS) as u32).max(self.begun);
-                heard.gaps.add(since..end);
+        let step = self.now.saturating_sub(span.ago).max(self.oldest);
+        let born = step.saturating_sub(u32::try_from(age / STEP_MS).unwrap_or(u32::MAX));
+        // The steps that it is of as a whole.
+        let whole = (span.over.min(LONGEST) / STEP_MS) as u32;
+        let end = (step + 1).saturating_sub(whole);
+        let mut gaps = Gaps::default();
+        match self.heard.get_mut(&proxy) {
+            Some(known) if !is_first && born <= known.born.saturating_add(APART) => {
+                if number <= known.number {
+                    // It comes late.
+                    known.gaps.remove(end..step + 1);
+                    return false;
+                }
+                if number - known.number > 1 {
+                    // Of a shorter time than a step: that of the report before is not known as a whole either.
+                    let is_short = (1..STEP_MS).contains(&span.over);
+                    gaps.add(known.step + u32::from(!is_short)..end);
+                }
             }
+            // What it gave up is missing since it began, or since somebody else may have told of it.
+            _ if is_first && number > 0 => gaps.add(born.max(self.begun)..end),
+            None if number > 0 && span.over == 0 => gaps.add(self.begun..end),
             _ => {}
         }
-        if self.heard.len() < PROXIES || self.heard.contains_key(&proxy) {
-            self.heard.insert(proxy, heard);
+        let lacks = !gaps.is_empty();
+        if let Some(known) = self.heard.get_mut(&proxy) {
+            known.gaps.add_all(&gaps);
+            (known.number, known.step, known.born) = (number, step, born);
+        } else if self.heard.len() < PROXIES {
+            self.heard.insert(proxy, Heard { number, step, born, gaps });
+        }
+        lacks
+    }
+
+    /// The rest of a proxy's report does not come.
+    pub fn unheard(&mut self, proxy: u64, number: u64) {
+        if let Some(heard) = self.heard.get_mut(&proxy).filter(|heard| heard.number == number) {
+            // Of its own step not all is known either.
+            (heard.number, heard.step) = (number.saturating_sub(1), heard.step.saturating_sub(1));
         }
     }
 
-    /// The steps of which a proxy's reports are missing.
-    pub fn gaps(&self, proxy: u64) -> Gaps {
-        self.heard.get(&proxy).map(|heard| heard.gaps.clone()).unwrap_or_default()
+    /// Whether reports of a proxy are missing.
+    pub fn has_gaps(&self, proxy: u64) -> bool {
+        self.heard.get(&proxy).is_some_and(|heard| !heard.gaps.is_empty())
     }
 
-    /// One that tells of a key has not told everything.
-    pub fn lacks(&mut self, key: &Arc<Key>, gaps: &Gaps) {
-        if let Some(line) = self.lines.get_mut(key) {
+    /// A proxy of which reports are missing tells of a key.
+    pub fn lacks(&mut self, key: &Arc<Key>, proxy: u64) {
+        if let Some(line) = self.lines.get_mut(key)
+            && line.lacking.len() < TELLERS
+            && !line.lacking.contains(&proxy)
+        {
             let before = line.cost();
-            line.gaps.add_all(gaps);
+            line.lacking.push(proxy);
             self.bytes = (self.bytes + line.cost()).saturating_sub(before);
         }
     }
 
+    /// The steps of which some that tell of a line have not told everything.
+    pub(super) fn gaps(&self, line: &Line) -> Gaps {
+        let mut gaps = Gaps::default();
+        let tellers = line.lacking.iter().filter_map(|proxy| self.heard.get(proxy));
+        tellers.for_each(|heard| gaps.add_all(&heard.gaps));
+        gaps
+    }
+
     /// Proxies of which reports of these steps are missing.
-    pub fn lacking(&self, first: u32, last: u32) -> usize {
-        let steps = first..last.saturating_add(1);
-        self.heard.values().filter(|heard| heard.gaps.of(steps.clone()).next().is_some()).count()
+    pub fn lacking(&self, steps: Range<u32>) -> usize {
+        self.heard.values().filter(|heard| heard.lacks(steps.clone())).count()
+    }
+
+    /// The same of those that tell of keys that are shown.
+    pub fn lacking_of(&self, steps: Range<u32>, is_shown: impl Fn(&Key) -> bool) -> usize {
+        let lines = self.lines.iter().filter(|(_, line)| !line.lacking.is_empty());
+        let proxies = lines.filter(|(key, _)| is_shown(key)).flat_map(|(_, line)| &line.lacking);
+        let proxies: FxHashSet<_> = proxies.collect();
+        let heard = proxies.into_iter().filter_map(|proxy| self.heard.get(proxy));
+        heard.filter(|heard| heard.lacks(steps.clone())).count()
     }
 
     /// Forgets what is too long ago.
     pub(super) fn forget_heard(&mut self) {
         let oldest = self.oldest;
         self.heard.retain(|_, heard| heard.step >= oldest);
-        self.heard.values_mut().for_each(|heard| heard.gaps.forget(oldest));
+        self.heard.values_mut().for_each(|heard| heard.gaps.remove(0..oldest));
+        for line in self.lines.values_mut().filter(|line| !line.lacking.is_empty()) {
+            let heard = &self.heard;
+            let is_lacking = |proxy: &u64| heard.get(proxy).is_some_and(|one| !one.gaps.is_empty());
+            line.lacking.retain(is_lacking);
+        }
+    }
+
+    /// Nothing was told of what is after a step.
+    pub(super) fn unhear(&mut self, last: u32) {
+        for heard in self.heard.values_mut() {
+            (heard.step, heard.born) = (heard.step.min(last), heard.born.min(last));
+            heard.gaps.remove(last + 1..u32::MAX);
+        }
     }
 }
 
@@ -169,9 +233,10 @@ mod tests {
         assert_eq!(ends(gaps(&[(1, 2), (5, 7), (9, 12), (2, 9)]).0), [(1, 12)]);
         let many: Vec<_> = (0..20).map(|at| (at * 4, at * 4 + 2)).collect();
         assert_eq!(ends(gaps(&many).0), many[4..]);
-        let mut some = gaps(&[(1, 3), (5, 7)]);
-        some.forget(3);
-        assert_eq!(ends(some.0), [(5, 7)]);
+        let mut some = gaps(&[(1, 3), (5, 9)]);
+        some.remove(0..4);
+        some.remove(6..7);
+        assert_eq!(ends(some.0), [(5, 6), (7, 9)]);
     }
 
     #[test]
@@ -188,22 +253,25 @@ mod tests {
     const ONE: u64 = 7;
     const STEP: Span = Span { since: 0, over: 5000, ago: 0 };
 
-    fn place(number: u64) -> Place {
-        Place { number, is_first: false, age: 0 }
-    }
-
     /// What a proxy has not told, from the store's first step.
     fn missing(store: &Store, proxy: u64) -> Vec<(u32, u32)> {
-        let gaps = ends(store.gaps(proxy).0);
+        let gaps = store.heard.get(&proxy).map(|heard| heard.gaps.0.clone());
+        let gaps = ends(gaps.unwrap_or_default());
         gaps.into_iter().map(|(start, end)| (start - BEGUN, end - BEGUN)).collect()
     }
 
-    /// A store after reports: steps after the first one, their numbers, and the milliseconds that they are over.
+    /// A report that was made in a step after the store's first one, by a proxy that is older.
+    fn hear(store: &mut Store, step: u32, number: u64, over: u64) {
+        store.advance(u64::from(BEGUN + step) * 5);
+        let ago = store.range().1 - BEGUN - step;
+        let place = Place { number, is_first: false, age: u64::from(BEGUN / 2 + step) * 5000 };
+        store.hears(ONE, place, Span { over, ago, ..STEP });
+    }
+
     fn after(reports: &[(u32, u64, u64)]) -> Store {
         let mut store = Store::new(1 << 20, u64::from(BEGUN) * 5);
         for &(step, number, over) in reports {
-            store.advance(u64::from(BEGUN + step) * 5);
-            store.hears(ONE, place(number), Span { over, ..STEP });
+            hear(&mut store, step, number, over);
         }
         store
     }
@@ -215,27 +283,76 @@ mod tests {
         assert!(missing(&[(0, 3, step), (1, 4, step), (9, 5, step)]).is_empty(), "it was quiet");
         assert_eq!(missing(&[(0, 3, step), (1, 4, step), (9, 8, step)]), [(2, 9)]);
         assert_eq!(missing(&[(0, 3, step), (1, 4, step), (9, 8, 4 * step)]), [(2, 6)]);
+        assert_eq!(missing(&[(0, 3, step), (3, 5, 12_000)]), [(1, 2)], "it knows a part of one");
         assert_eq!(missing(&[(0, 3, step), (9, 5, 0)]), [(1, 10)], "of the last step neither");
         assert_eq!(missing(&[(0, 3, step), (2, 5, step), (20, 8, step)]), [(1, 2), (3, 20)]);
+        assert_eq!(missing(&[(0, 3, 1000), (1, 8, 1000)]), [(0, 2)], "one is of a part of a step");
         let store = after(&[(0, 3, step), (9, 5, step)]);
-        let lacking = |first, last| store.lacking(BEGUN + first, BEGUN + last);
+        let lacking = |first, last| store.lacking(BEGUN + first..BEGUN + last + 1);
         assert_eq!((lacking(0, 0), lacking(0, 1), lacking(8, 30), lacking(9, 30)), (0, 1, 1, 0));
+    }
+
+    #[test]
+    fn what_comes_late_is_missing_no_more() {
+        let step = STEP.over;
+        let mut store = after(&[(0, 100, step), (30, 130, step)]);
+        assert_eq!(missing(&store, ONE), [(1, 30)]);
+        for late in (1..30).filter(|late| *late != 7) {
+            hear(&mut store, late, 100 + u64::from(late), step);
+        }
+        assert_eq!(missing(&store, ONE), [(7, 8)]);
+        hear(&mut store, 31, 131, step);
+        assert_eq!(missing(&store, ONE), [(7, 8)]);
+    }
+
+    #[test]
+    fn a_report_of_which_a_part_came_is_missing() {
+        let mut store = after(&[(0, 3, STEP.over), (1, 4, STEP.over)]);
+        store.unheard(ONE, 3);
+        hear(&mut store, 2, 5, STEP.over);
+        assert!(!store.has_gaps(ONE), "another one has come since");
+        store.unheard(ONE, 5);
+        hear(&mut store, 4, 6, STEP.over);
+        assert_eq!(missing(&store, ONE), [(2, 4)]);
     }
 
     #[test]
     fn a_proxy_that_begins_anew_is_missed_since_then_alone() {
         let mut store = after(&[(0, 300, STEP.over)]);
         store.advance(u64::from(BEGUN + 50) * 5);
-        store.hears(ONE, Place { number: 2, is_first: true, age: 40_000 }, STEP);
+        let place = |number, is_first, age| Place { number, is_first, age };
+        assert!(store.hears(ONE, place(2, true, 40_000), STEP));
         assert_eq!(missing(&store, ONE), [(42, 50)]);
-        // One that comes late, and one that was told elsewhere before.
-        store.hears(ONE, place(1), STEP);
-        store.hears(ONE, place(3), STEP);
-        store.hears(ONE + 1, place(30), STEP);
+        assert!(!store.hears(ONE, place(3, false, 40_000), STEP));
+        // Yet another one, whose first report did not come.
+        assert!(!store.hears(ONE, place(9, false, 0), STEP));
+        // One that was told elsewhere before, and one that gave up what it would have told.
+        assert!(!store.hears(ONE + 1, place(30, false, 400_000), STEP));
+        assert!(store.hears(ONE + 2, place(30, false, 400_000), Span { over: 0, ..STEP }));
         assert_eq!(missing(&store, ONE), [(42, 50)]);
-        assert!(missing(&store, ONE + 1).is_empty());
+        assert_eq!((missing(&store, ONE + 1), missing(&store, ONE + 2)), (vec![], vec![(0, 51)]));
         store.advance(u64::from(BEGUN + 900) * 5);
-        assert!(missing(&store, ONE).is_empty());
-        assert_eq!(store.lacking(0, u32::MAX), 0);
+        assert_eq!(store.lacking(0..u32::MAX), 0);
+    }
+
+    #[test]
+    fn no_number_harms() {
+        let mut store = after(&[(0, u64::MAX, u64::MAX), (1, u64::MAX, 0), (2, 0, u64::MAX)]);
+        let huge = Place { number: u64::MAX, is_first: true, age: u64::MAX };
+        for ago in [0, u32::MAX] {
+            store.hears(ONE, huge, Span { since: 0, over: u64::MAX, ago });
+            store.unheard(ONE, u64::MAX);
+            store.unheard(ONE, 0);
+        }
+        // The clock was ahead.
+        store.advance(u64::from(BEGUN + 200) * 5);
+        store.advance(u64::from(BEGUN + 20) * 5);
+        assert!(missing(&store, ONE).iter().all(|(_, end)| *end <= 21));
+        let place = |number| Place { number, is_first: false, age: 5000 };
+        for number in [1, 2, u64::MAX] {
+            store.hears(ONE + 1, place(number), STEP);
+            store.advance(u64::from(BEGUN + 22) * 5);
+        }
+        assert!(missing(&store, ONE + 1).is_empty(), "they are of one step");
     }
 }

@@ -2,13 +2,11 @@
 //! it costs.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use lateen_telemetry::labels::Reporter;
 
 use super::chunk::{CHUNK, Chunk};
-use super::gaps::Gaps;
 use super::span::LONGEST;
 use super::{Route, STEP_MS, Scraped};
 use crate::key::Key;
@@ -29,8 +27,8 @@ pub struct Line {
     sum: Point,
     /// The first step since which all that report it have told everything.
     pub since: u32,
-    /// Of these steps some that report it have not told everything.
-    pub gaps: Gaps,
+    /// Proxies that report it and have not told everything.
+    pub lacking: Vec<u64>,
     /// What scrapes have told everything of, if they tell it.
     pub scraped: Option<Scraped>,
     /// The step that is not over, and what it has so far.
@@ -44,14 +42,17 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        let (since, gaps, scraped, step, open) = Default::default();
-        Self { key, route, chunks, sums, sum, since, gaps, scraped, step, current, open }
+        let (since, lacking, scraped, step, open) = Default::default();
+        Self { key, route, chunks, sums, sum, since, lacking, scraped, step, current, open }
     }
 
     /// What its points cost.
     pub fn cost(&self) -> usize {
         let chunks: usize = self.chunks.iter().map(Chunk::cost).sum();
-        chunks + self.sums.capacity() + self.current.heap() + self.gaps.cost()
+        chunks
+            + self.sums.capacity()
+            + self.current.heap()
+            + self.lacking.capacity() * size_of::<u64>()
     }
 
     /// Whether nothing is there of a step or of later ones.
@@ -98,16 +99,15 @@ impl Line {
         finished + self.growing()
     }
 
-    /// Adds a point that is over so many milliseconds, of which the step that is not over has the last ones. What is
-    /// older than a report may be is left out.
-    pub fn spread(&mut self, point: &Point, over: u64) {
+    /// Adds a point that is over so many milliseconds, of which a step has the last ones. What is older than a report may
+    /// be is left out.
+    pub fn spread(&mut self, point: &Point, over: u64, last: u32) {
         let steps = over.min(LONGEST).div_ceil(STEP_MS);
-        let present = self.step;
         let part = |ago: u64| {
             let end = over - ago * STEP_MS;
-            (present - ago as u32, point.part(end.saturating_sub(STEP_MS)..end, over))
+            (last - ago as u32, point.part(end.saturating_sub(STEP_MS)..end, over))
         };
-        self.insert((present + 1).saturating_sub(steps as u32), (0..steps).map(part));
+        self.insert((last + 1).saturating_sub(steps as u32), (0..steps).map(part));
     }
 
     /// Adds points to steps from the first on, up to the present.
@@ -154,7 +154,9 @@ impl Line {
     /// Forgets what is after a step.
     pub fn go_back(&mut self, last: u32) {
         let (open, since, scraped) = (self.open, self.since.min(last), self.scraped);
-        let mut rest = Self { open, since, scraped, ..Self::new(self.key.clone(), self.route) };
+        let lacking = std::mem::take(&mut self.lacking);
+        let mut rest =
+            Self { open, since, lacking, scraped, ..Self::new(self.key.clone(), self.route) };
         self.each(0, last, |step, point| {
             rest.close();
             rest.step = step;
@@ -166,7 +168,6 @@ impl Line {
     /// Forgets the points that are over before a step; what they cost.
     pub fn forget(&mut self, oldest: u32) -> usize {
         let mut freed = 0;
-        self.gaps.forget(oldest);
         while let Some(chunk) = self.chunks.pop_front_if(|chunk| chunk.last() < oldest) {
             freed += chunk.cost();
             let mut rest = self.sums.as_slice();
@@ -208,15 +209,6 @@ impl Line {
         }
         if let Some(current) = self.current(first, last) {
             sum.add(current);
-        }
-        sum
-    }
-
-    /// The sum of those of some steps that everything is known of.
-    pub fn known_sum(&self, steps: Range<u32>) -> Point {
-        let mut sum = Point::default();
-        for part in self.gaps.between(steps) {
-            sum.add(&self.sum(part.start, part.end - 1));
         }
         sum
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::metrics::v3::StreamMetricsMessage;
 use envoy_types::pb::envoy::service::metrics::v3::stream_metrics_message::Identifier;
+use envoy_types::pb::io::prometheus::client::MetricFamily;
 use futures::stream::{self, StreamExt};
 use lateen_telemetry::exposition::{Kind, protobuf_families};
 use lateen_telemetry::parts::{PART, parts};
@@ -28,8 +29,9 @@ use crate::worker::Shared;
 /// Reports that may be on their way.
 const QUEUE: usize = 4;
 
-/// A report that is over so much more than an interval says so: others are of a step of the graph's.
-const LONG: Duration = Duration::from_secs(1);
+/// A step of the graph's, and by how much a report's time differs from it at least that says its own.
+const STEP: Duration = Duration::from_secs(5);
+const OTHER: Duration = Duration::from_secs(1);
 
 /// Until the next attempt, after the control plane has refused a stream: at first, and at most.
 const DELAY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
@@ -209,42 +211,50 @@ impl Reporter {
 
     /// Sends what has changed; false if nobody takes it now.
     fn report(&mut self) -> bool {
-        let Some(open) = &mut self.stream else { return false };
+        let Some(open) = &self.stream else { return false };
         // Nothing is taken from the counters before there is a place for it.
         let Ok(place) = open.reports.try_reserve() else { return false };
         let traffic = &self.shared.traffic;
         let untold = self.told.elapsed();
         let forgotten = traffic.forget_stale(untold);
         let is_new = open.handed == 0;
-        let is_long = untold > traffic.interval() + LONG;
         let changes = protobuf_families(|out| traffic.changes(is_new, out));
         if changes.is_empty() && !is_new && forgotten != Stale::Lost {
             return true;
         }
         self.made += u64::from(forgotten == Stale::Lost);
-        let mut families = protobuf_families(|out| {
-            let help = "The seconds that this report is over";
-            // What was given up no report is over.
-            let over = if forgotten == Stale::Lost { Duration::ZERO } else { untold.min(STALE) };
-            match is_new {
-                true => out.single(COVERED, Kind::Gauge, help, over.as_secs_f64()),
-                false if is_long => out.single(LASTED, Kind::Gauge, help, over.as_secs_f64()),
-                false => {}
-            }
-            if is_new && self.told == self.began {
-                out.single(FIRST, Kind::Gauge, "Nothing was told before", 1u8);
-            }
-            out.single(NUMBER, Kind::Gauge, "Reports before this one", self.made);
-            let help = "The seconds from when this proxy began to count until this report was made";
-            out.single(MADE, Kind::Gauge, help, self.began.elapsed().as_secs_f64());
-        });
+        // What was given up no report is over.
+        let over = if forgotten == Stale::Lost { Duration::ZERO } else { untold.min(STALE) };
+        let mut families = self.about(is_new, over);
         families.extend(changes);
         self.made += 1;
         let message = |part| StreamMetricsMessage { identifier: None, envoy_metrics: part };
-        open.handed += 1;
         open.waiting.fetch_add(1, Ordering::Relaxed);
         place.send(parts(families, PART).into_iter().map(message).collect());
+        if let Some(open) = &mut self.stream {
+            open.handed += 1;
+        }
         true
+    }
+
+    /// What a report says of itself.
+    fn about(&self, is_new: bool, over: Duration) -> Vec<MetricFamily> {
+        protobuf_families(|out| {
+            let help = "The seconds that this report is over";
+            match is_new {
+                true => out.single(COVERED, Kind::Gauge, help, over.as_secs_f64()),
+                false if over.abs_diff(STEP) > OTHER => {
+                    out.single(LASTED, Kind::Gauge, help, over.as_secs_f64());
+                }
+                false => {}
+            }
+            if is_new && self.told == self.began {
+                out.single(FIRST, Kind::Gauge, "Nobody was told anything before", 1u8);
+            }
+            out.single(NUMBER, Kind::Gauge, "Reports before this one", self.made);
+            let help = "The seconds from when this proxy began to report until this one";
+            out.single(MADE, Kind::Gauge, help, self.began.elapsed().as_secs_f64());
+        })
     }
 
     /// Tells of the connections that have ended, unless the last ones are still on their way.

@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::service::metrics::v3::metrics_service_server::{
 use futures::stream::{self, Pending};
 use lateen_telemetry::labels::Reporter as Side;
 use lateen_telemetry::parts::PART;
-use lateen_telemetry::standard::{COVERED, FIRST, MORE, Metric, NUMBER, OPEN};
+use lateen_telemetry::standard::{COVERED, FIRST, LASTED, MORE, Metric, NUMBER, OPEN};
 use lateen_xds::client::{AdsAddress, Event, connect};
 use prost::Message;
 use tempfile::TempDir;
@@ -392,6 +392,19 @@ async fn what_could_not_be_told_for_long_is_counted_and_what_is_open_is_told() {
     assert_eq!(rig.unsent(), 8);
     let said = [COVERED, NUMBER].map(|name| sum(&message, name));
     assert_eq!(said, [Some(0.0), Some(1.0)], "what was given up has a number of its own");
+}
+
+#[tokio::test]
+async fn a_report_says_what_it_is_over_unless_that_is_a_step() {
+    let rig = Rig::new().await;
+    let said = |is_new, millis| {
+        let envoy_metrics = rig.reporter.about(is_new, Duration::from_millis(millis));
+        let message = StreamMetricsMessage { identifier: None, envoy_metrics };
+        [COVERED, LASTED].map(|name| sum(&message, name))
+    };
+    assert_eq!(said(true, 5000), [Some(5.0), None]);
+    assert_eq!(said(false, 5900), [None; 2]);
+    assert_eq!([said(false, 9000), said(false, 1000)], [[None, Some(9.0)], [None, Some(1.0)]]);
 }
 
 /// The socket is there before anybody serves it: a supervisor keeps it while the control plane is away.
