@@ -116,6 +116,11 @@ async fn run(
 pub fn traffic(prometheus: Option<Settings>, tasks: &Tasks) -> (Arc<Traffic>, Arc<dyn Collection>) {
     let Some(settings) = prometheus else {
         let traffic = Traffic::new(GRAPH_MEMORY);
+        let watched = traffic.clone();
+        tasks.essential("graph's clock", async move {
+            watched.watch().await;
+            Ok(())
+        });
         return (traffic.clone(), Arc::new(Inlet(traffic)));
     };
     let traffic = lateen_graph::prometheus::traffic(GRAPH_MEMORY, &settings);

@@ -251,6 +251,11 @@ fn graph_page(
         }
         let steps = query.first()..query.at + 1;
         let is_all = query.namespaces.is_none() && query.confined_to.is_none();
+        notices.extend(store.standstill().map(|seconds| {
+            format!(
+                "the control plane stood still for about {seconds} s: what proxies carried meanwhile is not all here yet"
+            )
+        }));
         notices.extend(lacking(match is_all {
             true => store.lacking(steps),
             false => store.lacking_of(steps, |key| query.shown(key).is_some()),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::data::accesslog::v3::TcpAccessLogEntry;
@@ -16,6 +16,7 @@ use lateen_telemetry::parts::more;
 use lateen_telemetry::standard::OPEN;
 use lateen_xds::server::{Collection, Collector};
 use rustc_hash::FxBuildHasher;
+use tokio::time::MissedTickBehavior;
 
 use crate::connection::Connection;
 use crate::key::Key;
@@ -25,6 +26,9 @@ use crate::report::Report;
 use crate::store::{Place, STEP_MS, Span, Store, step_of};
 use late::Late;
 
+/// How often it is noted that this process runs, and for how long it cannot be said to when it does not.
+const BEAT: Duration = Duration::from_secs(1);
+const STILL: Duration = Duration::from_secs(3);
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
 /// Ways of one stream whose open connections are followed: more than a proxy counts, of whose 20,000 series each way has
@@ -37,6 +41,8 @@ pub struct Traffic {
     store: Mutex<Store>,
     recent: Mutex<Recent>,
     proxies: AtomicUsize,
+    /// When this process ran last, if that is noted.
+    beat: Mutex<Option<Instant>>,
     /// Where it is read, if proxies do not send it.
     prometheus: Option<Mutex<Reading>>,
 }
@@ -134,6 +140,7 @@ impl Traffic {
             store: Mutex::new(store),
             recent: Mutex::default(),
             proxies: AtomicUsize::new(0),
+            beat: Mutex::default(),
             prometheus: reading.map(Mutex::new),
         }
     }
@@ -216,8 +223,33 @@ impl Traffic {
         // What is read has its own time.
         if self.prometheus.is_none() {
             store.advance(seconds());
+            if let Some(still) = self.stood_still() {
+                store.stood_still(step_of(seconds().saturating_sub(still.as_secs())));
+            }
         }
         store
+    }
+
+    /// For how long this process has not run until now.
+    fn stood_still(&self) -> Option<Duration> {
+        let mut beat = self.beat.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let still = now.saturating_duration_since((*beat)?);
+        (still >= STILL).then(|| {
+            *beat = Some(now);
+            still
+        })
+    }
+
+    /// Notes that this process runs, so that it is known when it has not: what proxies told meanwhile is on its way then.
+    pub async fn watch(&self) {
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beats.tick().await;
+            drop(self.now());
+            *self.beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
     }
 }
 

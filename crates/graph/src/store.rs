@@ -9,6 +9,7 @@ mod line;
 mod numbers;
 mod scraped;
 mod span;
+mod standstill;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use numbers::Route;
 pub use scraped::{LAG, Scraped};
 pub use span::Span;
 use span::Told;
+use standstill::Standstill;
 
 /// Seconds of a step.
 pub const STEP: u64 = 5;
@@ -72,6 +74,8 @@ pub struct Store {
     missed: Missed,
     /// The newest report of each proxy, by what it is known by.
     heard: FxHashMap<u64, Heard>,
+    /// The last time that this process stood still.
+    standstill: Option<Standstill>,
 }
 
 /// What a key has in a range of steps.
@@ -141,6 +145,7 @@ impl Store {
             age: 0,
             missed: Missed::default(),
             heard: FxHashMap::default(),
+            standstill: None,
         }
     }
 

@@ -52,7 +52,8 @@ pub fn lease(run: &Path, subnet: Ipv4Net, name: &str) -> Result<Lease, AddressEr
     Ok(Lease { run: run.into(), address })
 }
 
-/// Prefers the address that `name` had, then one that nobody ever had, then a dead owner's.
+/// Prefers the address that `name` had, then one that nobody ever had, then the dead owner's that was taken longest ago:
+/// others still know the newest ones by the names of those that are gone.
 fn choose(
     subnet: Ipv4Net,
     entries: &[Entry],
@@ -74,7 +75,7 @@ fn choose(
         .find(had)
         .map(|entry| entry.address)
         .or_else(|| free.iter().find(fresh).copied())
-        .or_else(|| free.first().copied())
+        .or_else(|| entries.iter().map(|entry| entry.address).find(|one| free.contains(one)))
 }
 
 impl Lease {

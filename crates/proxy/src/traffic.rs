@@ -276,6 +276,7 @@ impl Traffic {
     /// Counts the bytes of the connections that go on. To be called at every [`Traffic::interval`].
     pub fn tick(&self, now: Instant) {
         self.count_moved();
+        self.peers.let_go(now);
         self.settle(now);
         self.forget_series();
         self.registry.sweep(IDLE);

@@ -88,7 +88,7 @@ export type NodeKind =
   | "serviceEntry"
   /** Destinations outside the mesh that nothing names, all of them: `PassthroughCluster`. */
   | "outside"
-  /** A client outside the mesh, such as whoever calls an ingress gateway. */
+  /** A client outside the mesh that reaches a workload's own proxy; those of an ingress gateway are on no edge. */
   | "client"
   /** Where a connection was refused because nothing leads on. */
   | "blackHole";

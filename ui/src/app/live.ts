@@ -1,7 +1,7 @@
 // The feeds' view of the browser and of the server's health. Out: `away`, set while the server does not answer, and
 // `ended`, while the reader's token for the cluster has ended. Trouble belongs to the feed that met it: only that
 // feed's next answer, or its end, takes it away.
-import { computed, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import type { ApiError } from "../api/client";
 import { Feed, type FeedEnvironment, type FeedOptions, type FeedState } from "../api/feed";
@@ -91,6 +91,14 @@ export function useFeed<T>(
   const it = useMemo(() => feed(options), [of]);
   useEffect(() => () => it.close(), [it]);
   useEffect(() => it.ask(key), [it, key]);
+  // It may change with what the reader chooses.
+  useEffect(() => {
+    const follow = () => {
+      options.interval();
+      it.reschedule();
+    };
+    return effect(follow);
+  }, [it]);
   const state = it.state.value;
   const refresh = () => it.refresh();
   if (state.key !== undefined && state.key !== key)

@@ -197,18 +197,28 @@ function Frame({
       ) : (
         children
       )}
+      {total !== undefined && total > 0 && shown === 0 && (
+        <p class="empty-line" role="status">
+          None of {count(total, "entry", "entries")} is what is searched for.{" "}
+          <button type="button" class="button" onClick={() => go(formatRoute(page))}>
+            Show all
+          </button>
+        </p>
+      )}
     </main>
   );
 }
 
 function HealthFilter() {
+  const { health } = filters();
+  const names: Record<string, string> = { "": "Any health", ...HEALTH_NAMES };
+  // What a link says may be none.
+  if (!Object.hasOwn(names, health)) names[health] = clean(health, 60);
   return (
     <Select
       label="Health"
-      value={filters().health}
-      options={
-        [["", "Any health"] as const, ...Object.entries(HEALTH_NAMES)] as (readonly [string, string])[]
-      }
+      value={health}
+      options={Object.entries(names)}
       onChange={(h) => set("health", h)}
     />
   );

@@ -6,6 +6,7 @@ import { query } from "../api/client";
 import type { LogLine } from "../api/types";
 import { useFeed } from "../app/live";
 import { api } from "../app/session";
+import { unlessPaused } from "../app/store";
 import { clock } from "../model/format";
 import { clean, cleanLines } from "../model/text";
 import { Loading, Trouble } from "../ui/widgets";
@@ -19,7 +20,7 @@ const NEAR = 24;
 export function LogsTab({ id, at, graph }: OfGraph) {
   const { data, error, refresh } = useFeed<{ lines: LogLine[] }>(query({ id, ...graph, limit: LIMIT, at }), {
     load: (key, abort) => api.get(`/logs${key}`, abort),
-    interval: () => 5000,
+    interval: () => unlessPaused(5000),
   });
   if (error?.status === 404) return <Gone />;
   if (error && !data) return <Trouble error={error} retry={refresh} />;

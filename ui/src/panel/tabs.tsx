@@ -6,11 +6,13 @@ import type { ConfigItem, Failure, GraphType, List, ObjectRef, Series } from "..
 import { useFeed } from "../app/live";
 import { formatRoute } from "../app/route";
 import { api } from "../app/session";
+import { unlessPaused } from "../app/store";
 import { UI_ICONS } from "../graph/icons";
 import { keyed, withOpen } from "../model/failures";
 import { bytes, clock, latency } from "../model/format";
 import { configPath, explainFlags } from "../model/kinds";
 import { clean } from "../model/text";
+import { useHeld } from "../ui/held";
 import { lazy } from "../ui/lazy";
 import { Icon, IssueCount, Loading, Trouble } from "../ui/widgets";
 import { Gone } from "./gone";
@@ -30,7 +32,7 @@ export function SeriesTab({ id, at, graph, duration }: OfGraph & { duration: num
   const span = Math.max(duration, 300);
   const { data, error } = useFeed<Series>(query({ id, ...graph, duration: span, at }), {
     load: (key, abort) => api.get(`/series${key}`, abort),
-    interval: () => EVERY,
+    interval: () => unlessPaused(EVERY),
   });
   if (error?.status === 404) return <Gone />;
   if (error && !data) return <p class="muted">No history: {error.message}</p>;
@@ -72,11 +74,13 @@ export function configHref(o: ObjectRef): string {
 export function FailuresTab({ id, at, graph }: OfGraph) {
   const first = useRef<{ id: string; key: string } | undefined>(undefined);
   const open = useRef(new Map<string, Failure>());
+  const list = useRef<HTMLOListElement>(null);
+  useHeld(list);
   const { data, error, refresh } = useFeed<{ failures: Failure[] }>(
     query({ id, ...graph, limit: LIMIT, at }),
     {
       load: (key, abort) => api.get(`/failures${key}`, abort),
-      interval: () => EVERY,
+      interval: () => unlessPaused(EVERY),
     },
   );
   if (error?.status === 404) return <Gone />;
@@ -91,7 +95,7 @@ export function FailuresTab({ id, at, graph }: OfGraph) {
   }
   const failures = withOpen(newest, open.current);
   return (
-    <ol class="failures">
+    <ol class="failures" ref={list}>
       {failures.map(([key, f]) => (
         <li key={key}>
           <details

@@ -411,6 +411,35 @@ describe("the graph of the echo demo", () => {
     clean();
   });
 
+  it("holds an open failure in its place while newer ones come, and asks for none while it is paused", async () => {
+    const page = await start({
+      scenario: "echo-all",
+      hash: `#/graph?tab=failures&selected=${encodeURIComponent("app/default/echo-server/v2")}`,
+    });
+    await page.clock.install();
+    await page.reload();
+    const read = page.locator(".failures > li:has(> details[open])");
+    await read.waitFor();
+    const place = async () => {
+      const [all, box] = [await page.locator(".failures > li").count(), await read.boundingBox()];
+      return { all, y: Math.round(box!.y) };
+    };
+    const { all, y } = await place();
+    await page.clock.runFor(10_000);
+    // All that were closed are gone, and as many newer ones are above the one that is read.
+    await expect.poll(place, PATIENT).toEqual({ all: all + 1, y });
+    expect(await page.locator(".failures > li >> nth=0").locator("details[open]").count()).toBe(0);
+    const asked = () => opened!.mock.state.asked.filter((a) => a.includes("failures")).length;
+    await page.click("[aria-label=Pause]");
+    const before = asked();
+    await page.clock.runFor(60_000);
+    expect(asked()).toBe(before);
+    await page.click("[aria-label=Resume]");
+    await page.clock.runFor(10_000);
+    await expect.poll(asked, PATIENT).toBeGreaterThan(before);
+    clean();
+  });
+
   it("asks for charts, failures and logs of what is selected as the graph has it", async () => {
     const edge = encodeURIComponent("app/default/echo-client>app/default/echo-server#tcp");
     const page = await start({
@@ -1267,6 +1296,11 @@ describe("lists and objects", () => {
   it("search, filter and sort", async () => {
     const page = await start({ scenario: "big", hash: "#/workloads?search=svc-00" }, false);
     await page.waitForSelector("text=100 of 1,000 entries");
+    await page.goto(`${opened!.mock.url}#/workloads?search=nowhere&health=sick`);
+    await page.waitForSelector("text=None of 1,000 entries is what is searched for");
+    await page.click("text=Show all");
+    await page.waitForSelector("p:text-is('1,000 entries')");
+    await page.goto(`${opened!.mock.url}#/workloads?search=svc-00`);
     expect(await page.$$eval(".grid-body .grid-row", (all) => all.length)).toBeLessThan(60);
     await page.click("[role=columnheader] >> text=Name");
     expect(await page.textContent(".grid-body .grid-row >> nth=0")).toContain("svc-0000-v1");

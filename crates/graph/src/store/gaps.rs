@@ -168,11 +168,12 @@ impl Store {
         }
     }
 
-    /// The steps of which some that tell of a line have not told everything.
+    /// The steps of which some that tell of a line have not told everything, or not yet.
     pub(super) fn gaps(&self, line: &Line) -> Gaps {
         let mut gaps = Gaps::default();
         let tellers = line.lacking.iter().filter_map(|proxy| self.heard.get(proxy));
         tellers.for_each(|heard| gaps.add_all(&heard.gaps));
+        gaps.add(self.awaited_of(line));
         gaps
     }
 

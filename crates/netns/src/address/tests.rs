@@ -62,6 +62,15 @@ fn a_killed_owner_loses_its_address_when_none_else_is_free() {
 }
 
 #[test]
+fn the_address_that_was_taken_longest_ago_is_taken_again_first() {
+    let run = Run::new("turns");
+    let subnet = "10.201.7.0/29".parse().unwrap();
+    let take = |name: &str| lease(&run.0, subnet, name).unwrap().address().octets()[3];
+    let taken = ["a", "b", "c", "d", "e", "b", "f", "g", "h"].map(take);
+    assert_eq!(taken, [2, 3, 4, 5, 2, 3, 4, 5, 2]);
+}
+
+#[test]
 fn a_damaged_record_costs_only_the_damaged_line() {
     let run = Run::new("damaged");
     let me = ProcessId::current();

@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 use super::PATIENCE;
 
+/// A workload that is gone is known for so long: what it did last is counted afterwards. Whoever uses its address after
+/// such a pause may be another one.
+const GONE: Duration = Duration::from_secs(10);
 /// Addresses that are remembered; each is a name that the control plane keeps up to date.
 const KEPT: usize = 4096;
 
@@ -25,8 +28,8 @@ pub enum Lookup {
     Known(Arc<Peer>),
     /// No workload of the mesh has it.
     Nobody,
-    /// It is being asked for, or was a moment ago, when nobody had it: the control plane may not have heard yet
-    /// of a workload that has just begun.
+    /// It is being asked for, or nobody had it when it was a moment ago, or was used again: the control plane may not have
+    /// heard yet of a workload that has just begun.
     Pending,
 }
 
@@ -43,8 +46,11 @@ pub struct Peers {
 #[derive(Debug)]
 struct Entry {
     lookup: Lookup,
-    asked: Instant,
-    /// Seconds since the start.
+    /// Milliseconds from the start until it was asked for, or used again after a pause.
+    asked: AtomicU64,
+    /// Since when the workload that is known is gone.
+    gone: Option<Instant>,
+    /// The same until it was used last.
     used: AtomicU64,
 }
 
@@ -59,14 +65,10 @@ impl Peers {
         if address.is_loopback() {
             return Lookup::Nobody;
         }
-        let now = self.started.elapsed().as_secs();
+        let now = millis(self.started.elapsed());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = known.get(&address) {
-            entry.used.store(now, Ordering::Relaxed);
-            return match &entry.lookup {
-                Lookup::Nobody if entry.asked.elapsed() < PATIENCE => Lookup::Pending,
-                known => known.clone(),
-            };
+            return entry.look(now);
         }
         drop(known);
         self.ask(address, now)
@@ -85,8 +87,8 @@ impl Peers {
             Err(TrySendError::Full(_)) => return Lookup::Pending,
             Err(TrySendError::Closed(_)) => return Lookup::Nobody,
         }
-        let (asked, used) = (Instant::now(), AtomicU64::new(now));
-        known.insert(address, Entry { lookup: Lookup::Pending, asked, used });
+        let (asked, used) = (AtomicU64::new(now), AtomicU64::new(now));
+        known.insert(address, Entry { lookup: Lookup::Pending, asked, gone: None, used });
         Lookup::Pending
     }
 
@@ -102,11 +104,24 @@ impl Peers {
         };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = known.get_mut(&address) {
-            entry.lookup = lookup;
+            let is_gone = resource.is_none() && matches!(entry.lookup, Lookup::Known(_));
+            entry.gone = is_gone.then(|| entry.gone.unwrap_or_else(Instant::now));
+            if !is_gone {
+                entry.lookup = lookup;
+            }
         }
         drop(known);
         self.answered.notify_waiters();
         result
+    }
+
+    /// Those that are gone for long are nobody's.
+    pub fn let_go(&self, now: Instant) {
+        let is_long = |since: Instant| now.saturating_duration_since(since) >= GONE;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in known.values_mut().filter(|entry| entry.gone.is_some_and(is_long)) {
+            (entry.lookup, entry.gone) = (Lookup::Nobody, None);
+        }
     }
 
     /// Waits for the answers that are on their way, and no longer than this.
@@ -146,6 +161,24 @@ impl Peers {
     }
 }
 
+impl Entry {
+    fn look(&self, now: u64) -> Lookup {
+        let used = self.used.swap(now, Ordering::Relaxed);
+        if now.saturating_sub(used) >= millis(GONE) {
+            self.asked.store(now, Ordering::Relaxed);
+        }
+        let asked = self.asked.load(Ordering::Relaxed);
+        match &self.lookup {
+            Lookup::Nobody if now.saturating_sub(asked) < millis(PATIENCE) => Lookup::Pending,
+            known => known.clone(),
+        }
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Istio's name of an address: its network, which is empty for the only one, and itself.
 pub fn name(address: IpAddr) -> String {
     format!("/{address}")
@@ -177,5 +210,19 @@ fn peer(workload: &Workload) -> Peer {
         canonical_service: service,
         canonical_revision: revision,
         principal: unknown(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AtomicU64, Entry, Lookup};
+
+    #[test]
+    fn an_address_that_nobody_had_is_waited_for_again_when_it_is_used_after_a_pause() {
+        let [asked, used] = [0, 0].map(AtomicU64::new);
+        let entry = Entry { lookup: Lookup::Nobody, asked, gone: None, used };
+        let looks = [1, 4, 5, 9, 18, 30, 34, 35].map(|seconds| entry.look(seconds * 1000));
+        let is_awaited = looks.map(|lookup| lookup == Lookup::Pending);
+        assert_eq!(is_awaited, [true, true, false, false, false, true, true, false]);
     }
 }

@@ -67,9 +67,13 @@ fn values(traffic: &Traffic, metric: &str, labels: &[&str]) -> Vec<u64> {
 }
 
 fn workload() -> Vec<u8> {
+    workload_of("client")
+}
+
+fn workload_of(name: &str) -> Vec<u8> {
     let workload = Workload {
         namespace: "web".into(),
-        workload_name: "client".into(),
+        workload_name: name.into(),
         canonical_name: "front".into(),
         canonical_revision: "v3".into(),
         cluster_id: "Kubernetes".into(),
@@ -155,12 +159,11 @@ fn a_connection_whose_peer_is_another_at_its_end_stands_no_more() {
     let open = standing();
     assert!(open.len() == 1 && open[0].contains("source_workload=\"client\""), "{open:?}");
     assert!(open[0].ends_with(" 1"), "{open:?}");
-    traffic.peers.answer(CLIENT.into(), None).unwrap();
+    traffic.peers.answer(CLIENT.into(), Some(&workload_of("another"))).unwrap();
     traffic.peers_changed();
     traffic.closed(0, &meter, &key);
     drop(meter);
-    traffic.tick(Instant::now() + 2 * PATIENCE);
-    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"another\""]), [1]);
     assert_eq!(standing(), Vec::<String>::new());
 }
 
@@ -236,11 +239,28 @@ fn an_address_that_gets_another_owner_is_counted_for_that_one() {
     traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
     traffic.peers_changed();
     traffic.refused(0, &key);
-    traffic.peers.answer(CLIENT.into(), None).unwrap();
+    traffic.peers.answer(CLIENT.into(), Some(&workload_of("another"))).unwrap();
     traffic.peers_changed();
     traffic.refused(0, &key);
-    traffic.tick(Instant::now() + PATIENCE);
     assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"client\""]), [2]);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"another\""]), [1]);
+}
+
+#[test]
+fn what_a_workload_did_last_is_its_own_and_its_address_nobody_s_later() {
+    let (traffic, _asked) = traffic();
+    let key = inbound(End::Address(CLIENT.into()));
+    traffic.refused(0, &key);
+    traffic.peers.answer(CLIENT.into(), Some(&workload())).unwrap();
+    for _ in 0..2 {
+        traffic.peers.answer(CLIENT.into(), None).unwrap();
+        traffic.peers_changed();
+        traffic.refused(0, &key);
+    }
+    traffic.tick(Instant::now() + 2 * PATIENCE);
+    traffic.refused(0, &key);
+    traffic.tick(Instant::now() + 3 * PATIENCE);
+    assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"client\""]), [3]);
     assert_eq!(values(&traffic, "connections_closed", &["source_workload=\"unknown\""]), [1]);
 }
 

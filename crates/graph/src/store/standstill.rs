@@ -1,0 +1,89 @@
+//! That this process stood still, as one that was stopped or had no processor for long. In: since when. Out: for a moment
+//! after it, what has not been told again of the time since then is not known, whatever the steps look like.
+
+use std::ops::Range;
+
+use super::line::Line;
+use super::{STEP, Store};
+
+/// Steps after it in which all proxies have told what waited, or are connected again.
+const PATIENCE: u32 = 3;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standstill {
+    /// The step in which it began, and the one that it ended in.
+    began: u32,
+    ended: u32,
+}
+
+impl Store {
+    /// It stood still from this step on until now.
+    pub fn stood_still(&mut self, began: u32) {
+        self.standstill = Some(Standstill { began, ended: self.now });
+    }
+
+    /// The seconds for which it stood still a moment ago.
+    pub fn standstill(&self) -> Option<u64> {
+        let Standstill { began, ended } = self.lately()?;
+        Some(u64::from(ended.saturating_sub(began)) * STEP)
+    }
+
+    /// The steps of a line that are awaited.
+    pub(super) fn awaited_of(&self, line: &Line) -> Range<u32> {
+        match self.lately() {
+            Some(Standstill { began, .. }) if line.step <= began => {
+                began.max(line.step + 1)..self.now + 1
+            }
+            _ => 0..0,
+        }
+    }
+
+    fn lately(&self) -> Option<Standstill> {
+        self.standstill.filter(|one| (one.ended..one.ended + PATIENCE).contains(&self.now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PATIENCE, Store};
+    use crate::key::tests::tcp;
+    use crate::key::{Party, Service};
+    use crate::point::Point;
+    use crate::store::step_of;
+
+    const START: u64 = 1_800_000_000;
+
+    #[test]
+    fn what_is_not_told_again_yet_is_not_known_for_a_moment() {
+        let mut store = Store::new(1 << 20, START);
+        let point = Point { opened: 10, closed: 10, ..Point::default() };
+        let key = |client: &str| {
+            let source = Party { workload: client.into(), ..Party::default() };
+            tcp(source, Service::default(), Party::default())
+        };
+        for step in 0..10 {
+            for client in ["told", "awaited"] {
+                store.add(START + 5 * step, key(client), &point);
+            }
+        }
+        store.advance(START + 75);
+        assert_eq!(store.standstill(), None);
+        store.stood_still(step_of(START + 50));
+        store.add(START + 75, key("told"), &point);
+        let rates = |store: &Store, at: u64| {
+            let sums = store.sums(step_of(at) - 11, step_of(at));
+            let mut all: Vec<_> = sums
+                .map(|(key, sum)| (key.source.workload.to_string(), sum.points.opened, sum.steps))
+                .collect();
+            all.sort_unstable();
+            all
+        };
+        let of = |client: &str, opened, steps| (client.to_owned(), opened, steps);
+        assert_eq!(store.standstill(), Some(25));
+        assert_eq!(rates(&store, START + 75), [of("awaited", 70, 7), of("told", 70, 12)]);
+        let after = START + 75 + u64::from(PATIENCE) * 5;
+        store.advance(after);
+        assert_eq!(store.standstill(), None);
+        assert_eq!(rates(&store, after)[0], of("awaited", 40, 12), "it was quiet");
+    }
+}
