@@ -187,7 +187,10 @@ fn edge<'g>(edge: &'g Edge, nodes: &Nodes<'g>, tcp: TcpRate) -> EdgeData<'g> {
     let latency = of.as_ref().and_then(|(.., latency)| *latency);
     let has_traffic = of.is_some();
     let (rates, responses) = of.map(|(rates, responses, _)| (rates, responses)).unwrap_or_default();
-    let responses = if rates.is_empty() { Pairs::default() } else { responses };
+    // What no byte went over may have failed.
+    let is_flagged = edge.traffic.tcp.as_ref().is_some_and(|tcp| !tcp.flags.is_empty());
+    let is_told = !rates.is_empty() || is_flagged;
+    let responses = if is_told { responses } else { Pairs::default() };
     EdgeData {
         id: &edge.id,
         source: &edge.source,

@@ -105,7 +105,11 @@ async fn called(request: Request<Incoming>, access: &dyn Access, api: &dyn Pages
         };
         let reader = access.authenticate(token).await.map_err(|refusal| refusal.page())?;
         let ask = read(request, reader).await?;
-        let missing = || Page::problem(404, format!("there is no {}", ask.path));
+        let missing = || {
+            let is_near = ask.path.starts_with("/api/v1/");
+            let hint = if is_near { "" } else { ": the API begins with /api/v1/" };
+            Page::problem(404, format!("there is no {}{hint}", ask.path))
+        };
         let page = api.answer(&ask).await.unwrap_or_else(missing);
         if ask.is_reading() && page.status == 200 { Ok(page) } else { Err(page) }
     };

@@ -14,8 +14,9 @@
 // GET  /api/v1/config/KIND.GROUP/NAMESPACE/NAME   → ConfigObject
 // POST /api/v1/config/KIND.GROUP/NAMESPACE/NAME?dryRun=true|false  ConfigUpdate → ConfigObject, or 409/422 Problem
 // An object without a namespace has `_` in its place, one of Kubernetes' core group no `.GROUP`. There are Istio's
-// kinds, the Gateway API's and Services. A dry run answers 200 with `validation` filled even if there are errors,
-// unless the text is no such object at all (422), and without errors with `foreseen`.
+// kinds, and by their own address the Gateway API's and Services, which the list has not. A dry run answers 200 with
+// `validation` filled even if there are errors, unless the text is no such object at all (422), and without errors with
+// `foreseen`.
 //
 // SelectionId, for series, failures, logs and actsOn: the id of a node or an edge, `namespace/NAME`,
 // `appbox/NAMESPACE/APP` (of a versionedApp graph), or `mesh` for all that the reader may see.

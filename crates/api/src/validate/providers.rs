@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use lateen_telemetry::labels::cut;
 use serde_json::Value;
 
 use super::MESH_CONFIG;
@@ -13,6 +14,8 @@ use crate::istio::mesh::{ExtensionProvider, parse_mesh_config};
 
 /// As many are told of at most.
 const MOST_TOLD: usize = 20;
+/// Bytes of a name that are told.
+const LONGEST_NAME: usize = 200;
 /// They are there without being written, as in Istio.
 const BUILT_IN: [(&str, &str); 3] =
     [("prometheus", "prometheus"), ("stackdriver", "stackdriver"), ("envoy", "envoyFileAccessLog")];
@@ -103,7 +106,9 @@ pub fn unusable_providers(
 pub fn why_unusable(name: &str, field: &str, known: &[KnownProvider]) -> String {
     let kinds = KINDS.iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, kinds)| kinds);
     let either = either(kinds);
-    if let Some(other) = known.iter().find(|one| one.is_named(name)) {
+    let named = known.iter().find(|one| one.is_named(name));
+    let name = &*cut(name, LONGEST_NAME);
+    if let Some(other) = named {
         let is_what = match other.kind {
             "" => "has no kind".to_owned(),
             kind => format!("is of kind {kind}"),
@@ -204,5 +209,6 @@ mod tests {
         let rest = "which metrics cannot use: name one of kind prometheus";
         assert_eq!(said("empty"), format!("provider \"empty\" has no kind, {rest}"));
         assert_eq!(said("sds"), format!("provider \"sds\" is of kind sds, {rest}"));
+        assert!(said(&"x".repeat(200_000)).len() < 400);
     }
 }

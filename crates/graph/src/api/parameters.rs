@@ -167,6 +167,8 @@ pub fn duration(text: &str) -> Result<u64, String> {
                 seconds - more + STEP
             )),
         },
-        _ => Err(format!("duration {text:?} is not from {STEP} to {longest} seconds")),
+        _ => Err(format!(
+            "duration {text:?} is not from {STEP} to {longest} seconds: give a number such as 60, 60s or 10m"
+        )),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{TcpRate, decimal, kiali, percent, short};
 use crate::graph::{BLACK_HOLE, PASSTHROUGH, Query, graph};
 use crate::key::tests::tcp;
-use crate::key::{Party, Service};
+use crate::key::{Key, Party, Service};
 use crate::point::Point;
 use crate::store::{Store, step_of};
 use crate::view::GraphType;
@@ -167,6 +167,22 @@ fn an_edge_has_its_protocol_without_rates_too() {
         "responses": {"-": {"flags": {"-": "100.0"}, "hosts": {}}},
     });
     assert_eq!(told(TcpRate::Sent), expected, "no connection has ended");
+}
+
+#[test]
+fn an_edge_that_nothing_went_over_says_how_its_connections_failed() {
+    let (client, server) = (workload("shop", "till", "v1"), workload("shop", "bank", "v1"));
+    let mut store = Store::new(1 << 20, START);
+    let failed = Point { closed: 30, ..Point::default() };
+    let key = Key { flags: "UF,URX".into(), ..tcp(client, Service::default(), server) };
+    store.add(START, key, &failed);
+    let graph = graph(&store, &query(GraphType::Workload, None));
+    let told = serde_json::to_value(kiali(&graph, None, TcpRate::Sent)).unwrap();
+    let expected = json!({
+        "protocol": "tcp",
+        "responses": {"-": {"flags": {"UF,URX": "100.0"}, "hosts": {}}},
+    });
+    assert_eq!(told["elements"]["edges"][0]["data"]["traffic"], expected);
 }
 
 #[test]

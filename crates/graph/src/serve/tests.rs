@@ -76,6 +76,8 @@ async fn what_is_not_there_and_what_is_not_read_are_told() {
     let address = start().await;
     let missing = ask(address, &format!("GET /api/v1/nothing HTTP/1.1\r\n{TOKEN}")).await;
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    let unversioned = ask(address, &format!("GET /api/graph HTTP/1.1\r\n{TOKEN}")).await;
+    assert!(unversioned.contains("the API begins with /api/v1/"), "{unversioned}");
     if super::assets::find("/").is_some() {
         let part = ask(address, "GET /assets/of-another-version.js HTTP/1.1\r\n").await;
         assert!(part.starts_with("HTTP/1.1 404") && part.contains("load it again"), "{part}");
