@@ -31,7 +31,7 @@ impl Store {
     /// The steps of a line that are awaited.
     pub(super) fn awaited_of(&self, line: &Line) -> Range<u32> {
         match self.lately() {
-            Some(Standstill { began, .. }) if line.step <= began => {
+            Some(Standstill { began, ended }) if line.step < ended => {
                 began.max(line.step + 1)..self.now + 1
             }
             _ => 0..0,
@@ -70,6 +70,9 @@ mod tests {
         assert_eq!(store.standstill(), None);
         store.stood_still(step_of(START + 50));
         store.add(START + 75, key("told"), &point);
+        // What was told in it says nothing of what came later.
+        let span = store.always().made(3);
+        store.tell(key("awaited"), &point, span);
         let rates = |store: &Store, at: u64| {
             let sums = store.sums(step_of(at) - 11, step_of(at));
             let mut all: Vec<_> = sums
@@ -80,10 +83,10 @@ mod tests {
         };
         let of = |client: &str, opened, steps| (client.to_owned(), opened, steps);
         assert_eq!(store.standstill(), Some(25));
-        assert_eq!(rates(&store, START + 75), [of("awaited", 70, 7), of("told", 70, 12)]);
+        assert_eq!(rates(&store, START + 75), [of("awaited", 80, 10), of("told", 70, 12)]);
         let after = START + 75 + u64::from(PATIENCE) * 5;
         store.advance(after);
         assert_eq!(store.standstill(), None);
-        assert_eq!(rates(&store, after)[0], of("awaited", 40, 12), "it was quiet");
+        assert_eq!(rates(&store, after)[0], of("awaited", 50, 12), "it was quiet");
     }
 }
