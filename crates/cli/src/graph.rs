@@ -2,6 +2,7 @@
 //! the graph. Out: a line per edge, and what should be known of them on standard error; or the API's JSON.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -19,6 +20,9 @@ use crate::node::CLUSTER_ID;
 use crate::output::{note, text};
 use crate::prometheus::PrometheusArgs;
 use crate::remote::{self, Wanted};
+
+/// How long an answer of a mesh on this machine may take.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Show who talks to whom: rates, bytes and failures of the last minute
 #[derive(Debug, Args)]
@@ -156,7 +160,12 @@ impl GraphCommand {
             running?;
         }
         let socket = home.admin_socket("control");
-        let page = admin::get(&socket, &self.uri()).await.map_err(reason)?;
+        let uri = self.uri();
+        let page = tokio::time::timeout(ANSWER, admin::get(&socket, &uri)).await;
+        let page = page.with_context(|| {
+            format!("the control plane has not answered for {} s: is it stopped?", ANSWER.as_secs())
+        })?;
+        let page = page.map_err(reason)?;
         String::from_utf8(page.to_vec()).context("the graph is no text")
     }
 

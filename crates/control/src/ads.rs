@@ -143,6 +143,11 @@ fn fits(proxy: &Proxy, peer: &Peer) -> Result<(), Refusal> {
     } else if *pod != proxy.name {
         let id = &proxy.id;
         format!("proxy {id} has the token of pod {pod}: check POD_NAME, by which it names itself")
+    } else if proxy.id_namespace().is_some_and(|named| named != account.namespace) {
+        let (id, namespace) = (&proxy.id, &account.namespace);
+        format!(
+            "proxy {id} has a token of namespace {namespace}: check POD_NAMESPACE, which its id names"
+        )
     } else {
         return Ok(());
     };

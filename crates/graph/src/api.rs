@@ -32,6 +32,8 @@ use failures::both_views;
 pub use parameters::duration;
 use parameters::{Parameters, milliseconds};
 
+/// Steps in which proxies come back to a control plane that has begun.
+const COMING: u32 = 2;
 /// Rows of failures and of logs.
 const ROWS: usize = 500;
 
@@ -163,7 +165,7 @@ fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
             ": what those proxies carry that have not come back to it yet is missing".to_owned()
         }
     };
-    (begun > since).then(|| format!("the control plane began less than {age} s ago{what}"))
+    (begun + COMING > since).then(|| format!("the control plane began less than {age} s ago{what}"))
 }
 
 /// Of what is asked for so many proxies have not told everything.
@@ -251,7 +253,7 @@ fn graph_page(
         }
         let steps = query.first()..query.at + 1;
         let is_all = query.namespaces.is_none() && query.confined_to.is_none();
-        notices.extend(store.standstill().map(|seconds| {
+        notices.extend(store.standstill(query.at).map(|seconds| {
             format!(
                 "the control plane stood still for about {seconds} s: what proxies carried meanwhile is not all here yet"
             )

@@ -23,12 +23,12 @@ use crate::key::Key;
 use crate::point::{Point, signed};
 use crate::recent::Recent;
 use crate::report::Report;
-use crate::store::{Place, STEP_MS, Span, Store, step_of};
+use crate::store::{Place, STEP, STEP_MS, Span, Store, step_of};
 use late::Late;
 
 /// How often it is noted that this process runs, and for how long it cannot be said to when it does not.
 const BEAT: Duration = Duration::from_secs(1);
-const STILL: Duration = Duration::from_secs(3);
+const STILL: Duration = Duration::from_secs(STEP);
 /// Connections of one message that are looked at.
 const ENTRIES: usize = 1024;
 /// Ways of one stream whose open connections are followed: more than a proxy counts, of whose 20,000 series each way has

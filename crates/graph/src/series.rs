@@ -90,6 +90,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
     let mut told: FxHashMap<Route, Both> = FxHashMap::default();
     // A connection that nothing went over lately is open nevertheless.
+    // Streams that broke off meanwhile have not said again what is open.
+    let is_open_known = store.standstill(u32::MAX).is_none();
     let tells = |sum: &Sum| {
         let is_known_later = sum.scraped.is_some() || sum.since > oldest;
         sum.open != 0 || !sum.points.is_empty() || is_known_later || sum.lacks(first..last + 1)
@@ -131,8 +133,8 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
         id: id.to_owned(),
         start: u64::from(first) * STEP_MS,
         step: STEP_MS,
-        inbound: inbound.lines(),
-        outbound: outbound.lines(),
+        inbound: inbound.lines(is_open_known),
+        outbound: outbound.lines(is_open_known),
     }
 }
 
@@ -299,7 +301,7 @@ impl Steps {
     }
 
     /// Of the steps that are not known there are no values.
-    fn lines(self) -> Lines {
+    fn lines(self, is_open_known: bool) -> Lines {
         let mut lines = Lines::new();
         for (protocol, course) in self.by_protocol.iter().filter(|(_, course)| course.is_told) {
             let mut line = |name: &str, values: &mut dyn Iterator<Item = Option<f64>>| {
@@ -308,7 +310,8 @@ impl Steps {
                 lines.insert(format!("{protocol}.{name}"), values.collect());
             };
             if *protocol == "tcp" {
-                line("active", &mut course.open().into_iter());
+                let open = course.open().into_iter().map(|open| open.filter(|_| is_open_known));
+                line("active", &mut { open });
             }
             let mut line = |name: &str, value: &dyn Fn(&Step) -> Option<f64>| {
                 line(name, &mut course.steps.iter().map(value));

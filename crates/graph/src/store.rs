@@ -88,6 +88,8 @@ pub struct Sum {
     pub steps: u32,
     /// Those between them that are not known, and others.
     pub gaps: Gaps,
+    /// Some of those are told in a moment.
+    pub is_awaited: bool,
     /// The first step that is known.
     pub since: u32,
     /// Connections that were open at the end of them, less those that ended under another key.
@@ -105,7 +107,7 @@ impl Sum {
     /// Whether nothing is known of what was asked for, as scrapes fail or reports did not come.
     pub fn is_lost(&self) -> bool {
         let is_lost = self.scraped.is_some_and(|scraped| scraped.is_lost);
-        self.steps == 0 && (is_lost || !self.gaps.is_empty())
+        self.steps == 0 && (is_lost || (!self.gaps.is_empty() && !self.is_awaited))
     }
 }
 
@@ -167,16 +169,22 @@ impl Store {
         let line = self.line(key, Some(made))?;
         line.since = line.since.max(span.since);
         line.open = line.open.saturating_add(point.net());
+        line.is_partial = span.is_short();
         let key = line.key.clone();
-        let before = line.cost();
-        if span.over > STEP_MS && !point.is_empty() {
-            line.spread(point, span.over, made);
-        } else if line.step > made && !point.is_empty() {
-            line.insert(made, std::iter::once((made, point.clone())));
-        } else {
+        let is_long = span.over > STEP_MS;
+        let (before, after);
+        if point.is_empty() || (!is_long && line.step <= made) {
+            before = line.current.heap();
             line.current.add(point);
+            after = line.current.heap();
+        } else {
+            before = line.cost();
+            match is_long {
+                true => line.spread(point, span.over, made),
+                false => line.insert(made, std::iter::once((made, point.clone()))),
+            }
+            after = line.cost();
         }
-        let after = line.cost();
         self.bytes = (self.bytes + after).saturating_sub(before);
         Some(key)
     }
@@ -275,6 +283,7 @@ impl Store {
         self.begun = self.begun.min(step);
         self.told.clear();
         self.unhear(step);
+        self.standstill = None;
         self.bytes = 0;
         for line in self.lines.values_mut() {
             line.go_back(step);
@@ -387,8 +396,8 @@ impl Store {
             }
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
-            let (route, scraped) = (line.route, line.scraped);
-            (key, Sum { route, points, steps, gaps, since, open, scraped })
+            let (route, scraped, is_awaited) = (line.route, line.scraped, self.awaits_line(line));
+            (key, Sum { route, points, steps, gaps, is_awaited, since, open, scraped })
         })
     }
 

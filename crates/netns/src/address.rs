@@ -52,8 +52,8 @@ pub fn lease(run: &Path, subnet: Ipv4Net, name: &str) -> Result<Lease, AddressEr
     Ok(Lease { run: run.into(), address })
 }
 
-/// Prefers the address that `name` had, then one that nobody ever had, then the dead owner's that was taken longest ago:
-/// others still know the newest ones by the names of those that are gone.
+/// Prefers the address that `name` had, then one that nobody ever had, then the dead owner's that was given back, or
+/// taken, longest ago: others still know the newest ones by the names of those that are gone.
 fn choose(
     subnet: Ipv4Net,
     entries: &[Entry],
@@ -88,10 +88,9 @@ impl Lease {
         let _lock = lock(&self.run)?;
         let mut entries = read(&self.run)?;
         let current = ProcessId::current();
-        for entry in &mut entries {
-            if entry.address == self.address && entry.owner == current {
-                entry.owner = ProcessId { pid: 0, start: 0 };
-            }
+        let is_own = |entry: &Entry| entry.address == self.address && entry.owner == current;
+        if let Some(own) = entries.iter().position(is_own).map(|own| entries.remove(own)) {
+            entries.push(Entry { owner: ProcessId { pid: 0, start: 0 }, ..own });
         }
         write(&self.run, &entries)
     }

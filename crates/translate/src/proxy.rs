@@ -100,6 +100,11 @@ impl Proxy {
         })
     }
 
+    /// The namespace that its id names, if it names one.
+    pub fn id_namespace(&self) -> Option<&str> {
+        Some(self.id.split('~').nth(2)?.rsplit_once('.')?.1)
+    }
+
     /// Whether others reach it by IPv6, alone or too.
     pub fn has_ipv6(&self) -> bool {
         self.addresses.iter().any(IpAddr::is_ipv6)

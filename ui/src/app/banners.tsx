@@ -15,9 +15,9 @@ export function Banners() {
   const lost = away.value;
   const { page, query } = route.value;
   const notices = [
-    ...(page === "graph" ? misread(query) : []),
     ...(statusFeed.state.value.data?.notices ?? []),
     ...(graph.value?.notices ?? []),
+    ...(page === "graph" ? misread(query) : []),
   ];
   const closed = useSignal<string[]>([]);
   const shown = [...new Map(notices.map((n) => [kindOf(n), n]))]

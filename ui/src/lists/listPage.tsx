@@ -198,15 +198,21 @@ function Frame({
         children
       )}
       {total !== undefined && total > 0 && shown === 0 && (
-        <p class="empty-line" role="status">
+        <p class="empty-line">
           None of {count(total, "entry", "entries")} is what is searched for.{" "}
-          <button type="button" class="button" onClick={() => go(formatRoute(page))}>
+          <button type="button" class="button" onClick={() => showAll(page, namespace)}>
             Show all
           </button>
         </p>
       )}
     </main>
   );
+}
+
+/** The search field takes the focus of the button, which goes. */
+function showAll(page: Page, namespace: string): void {
+  go(formatRoute(page, [], new URLSearchParams(namespace ? { namespaces: namespace } : {})));
+  document.querySelector<HTMLElement>("[data-field=find]")?.focus();
 }
 
 function HealthFilter() {

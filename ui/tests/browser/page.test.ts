@@ -431,8 +431,10 @@ describe("the graph of the echo demo", () => {
     expect(await page.locator(".failures > li >> nth=0").locator("details[open]").count()).toBe(0);
     const asked = () => opened!.mock.state.asked.filter((a) => a.includes("failures")).length;
     await page.click("[aria-label=Pause]");
+    await page.waitForLoadState("networkidle");
     const before = asked();
     await page.clock.runFor(60_000);
+    await page.waitForLoadState("networkidle");
     expect(asked()).toBe(before);
     await page.click("[aria-label=Resume]");
     await page.clock.runFor(10_000);

@@ -5,7 +5,7 @@ use lateen_telemetry::parts::more;
 use lateen_telemetry::standard::{COVERED, FIRST, LASTED, MADE, Metric, NUMBER};
 
 use super::limits::{at, family, standing};
-use super::{Collector, MetricFamily, Sample, Stream, Traffic};
+use super::{Collector, Duration, Instant, MetricFamily, Sample, Stream, Traffic};
 use crate::graph::{Query, graph};
 use crate::series::series;
 use crate::store::step_of;
@@ -186,6 +186,39 @@ fn a_first_report_after_what_is_open_tells_of_its_time() {
         assert_eq!(course(&traffic, START + 10, 4), [Some(2.0); 4], "{is_told_before}");
         assert_eq!(rate(&traffic, START + 10, 4), 2.0);
     }
+}
+
+#[test]
+fn the_present_step_of_short_reports_counts_when_it_is_over() {
+    let traffic = at(START, 1 << 20);
+    let stream = Stream::new(traffic.clone(), "a");
+    for second in 0..33 {
+        traffic.now().advance(START + second);
+        let said = [(NUMBER, second as f64), (MADE, 1000.0 + second as f64), (LASTED, 1.0)];
+        let said = said.map(|(name, value)| gauge(name, value));
+        stream.metrics([said.as_slice(), &[opened(0, 3.0)]].concat());
+        if second > 15 {
+            assert_eq!(rate(&traffic, START + second, 2), 3.0, "after {second} s");
+        }
+    }
+}
+
+#[test]
+fn a_process_that_stood_still_knows_it_by_its_clock() {
+    let traffic = Traffic::new(1 << 20);
+    let beat = |ago| {
+        *traffic.beat.lock().unwrap() = Instant::now().checked_sub(ago);
+    };
+    let standstill = || traffic.now().standstill(u32::MAX);
+    assert_eq!(standstill(), None, "nobody notes that it runs");
+    beat(Duration::from_secs(2));
+    assert_eq!(standstill(), None);
+    beat(Duration::from_secs(30));
+    let seconds = standstill().unwrap();
+    assert!((30..=35).contains(&seconds), "{seconds} s");
+    assert_eq!(standstill(), Some(seconds), "it is found once");
+    let now = traffic.now().range().1;
+    assert_eq!(traffic.now().standstill(now - 20), None, "of a time before it");
 }
 
 #[test]

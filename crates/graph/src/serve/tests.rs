@@ -83,7 +83,7 @@ async fn what_is_not_there_and_what_is_not_read_are_told() {
         assert!(part.starts_with("HTTP/1.1 404") && part.contains("load it again"), "{part}");
         for (path, place) in [
             ("/workloads", "./#/workloads"),
-            ("/config/Gateway/a/b?token=t", "./../../../?token=t#/config/Gateway/a/b"),
+            ("/config/Gateway/a/b?token=t", "./../../../#/config/Gateway/a/b?token=t"),
             ("//elsewhere/x", "./../../#//elsewhere/x"),
             ("*", "./#*"),
         ] {

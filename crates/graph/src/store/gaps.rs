@@ -33,14 +33,25 @@ pub struct Place {
     pub age: u64,
 }
 
-/// The newest report of a proxy.
+/// The newest report of a proxy, and what is missing before it.
 #[derive(Clone, Debug)]
 pub(super) struct Heard {
-    number: u64,
-    /// The steps that it was made in, and in which its proxy began to report.
+    /// The number of the report after it.
+    next: u64,
+    /// The steps that it was made in, and the one before those that it is of; the one in which its proxy began to report.
     step: u32,
+    before: u32,
     born: u32,
     gaps: Gaps,
+    last: Missing,
+}
+
+/// The last reports that are missing, of which some may come late.
+#[derive(Clone, Debug, Default)]
+struct Missing {
+    numbers: Range<u64>,
+    came: u64,
+    steps: Range<u32>,
 }
 
 impl Gaps {
@@ -60,6 +71,9 @@ impl Gaps {
             !touches
         });
         if self.0.len() == MOST {
+            if gap.start < self.0[0].start {
+                return;
+            }
             self.0.remove(0);
         }
         let at = self.0.partition_point(|own| own.start < gap.start);
@@ -97,10 +111,21 @@ impl Gaps {
 
 impl Heard {
     /// About what one costs, with its place and with as many gaps as there may be.
-    pub const BYTES: usize = 64 + MOST * size_of::<Range<u32>>();
+    pub const BYTES: usize = 128 + MOST * size_of::<Range<u32>>();
 
     fn lacks(&self, steps: Range<u32>) -> bool {
         self.gaps.of(steps).next().is_some()
+    }
+
+    /// A report is there after later ones: its steps are known, and with the last one all that was missing.
+    fn late(&mut self, number: u64, steps: Range<u32>) {
+        self.gaps.remove(steps);
+        if self.last.numbers.contains(&number) {
+            self.last.came += 1;
+            if self.last.came == self.last.numbers.end - self.last.numbers.start {
+                self.gaps.remove(std::mem::take(&mut self.last).steps);
+            }
+        }
     }
 }
 
@@ -113,41 +138,53 @@ impl Store {
         let born = step.saturating_sub(u32::try_from(age / STEP_MS).unwrap_or(u32::MAX));
         // The steps that it is of as a whole.
         let whole = (span.over.min(LONGEST) / STEP_MS) as u32;
-        let end = (step + 1).saturating_sub(whole);
-        let mut gaps = Gaps::default();
-        match self.heard.get_mut(&proxy) {
-            Some(known) if !is_first && born <= known.born.saturating_add(APART) => {
-                if number <= known.number {
-                    // It comes late.
-                    known.gaps.remove(end..step + 1);
-                    return false;
-                }
-                if number - known.number > 1 {
-                    // Of a shorter time than a step: that of the report before is not known as a whole either.
-                    let is_short = (1..STEP_MS).contains(&span.over);
-                    gaps.add(known.step + u32::from(!is_short)..end);
-                }
+        let end = (step + 1).saturating_sub(whole).max(1);
+        let has_room = self.heard.len() < PROXIES;
+        let known = self.heard.get_mut(&proxy);
+        let is_same = |known: &Heard| !is_first && born <= known.born.saturating_add(APART);
+        let gap = match &known {
+            Some(known) if is_same(known) && number < known.next => 0..0,
+            Some(known) if is_same(known) && number > known.next => {
+                // Of a shorter time than a step: that of the report before is not known as a whole either.
+                known.step + u32::from(!span.is_short())..end
             }
+            Some(known) if is_same(known) => 0..0,
             // What it gave up is missing since it began, or since somebody else may have told of it.
-            _ if is_first && number > 0 => gaps.add(born.max(self.begun)..end),
-            None if number > 0 && span.over == 0 => gaps.add(self.begun..end),
-            _ => {}
-        }
-        let lacks = !gaps.is_empty();
-        if let Some(known) = self.heard.get_mut(&proxy) {
-            known.gaps.add_all(&gaps);
-            (known.number, known.step, known.born) = (number, step, born);
-        } else if self.heard.len() < PROXIES {
-            self.heard.insert(proxy, Heard { number, step, born, gaps });
+            _ if is_first && number > 0 => born.max(self.begun)..end,
+            None if number > 0 && span.over == 0 => self.begun..end,
+            _ => 0..0,
+        };
+        let lacks = !gap.is_empty();
+        let next = number.saturating_add(1);
+        match known {
+            Some(known) if is_same(known) && number < known.next => {
+                known.late(number, end..step + 1)
+            }
+            Some(known) => {
+                if lacks {
+                    let numbers = if is_same(known) { known.next..number } else { 0..0 };
+                    known.last = Missing { numbers, came: 0, steps: gap.clone() };
+                    known.gaps.add(gap);
+                }
+                (known.next, known.step, known.before, known.born) = (next, step, end - 1, born);
+            }
+            None if has_room => {
+                let mut gaps = Gaps::default();
+                gaps.add(gap);
+                let heard =
+                    Heard { next, step, before: end - 1, born, gaps, last: Missing::default() };
+                self.heard.insert(proxy, heard);
+            }
+            None => {}
         }
         lacks
     }
 
     /// The rest of a proxy's report does not come.
     pub fn unheard(&mut self, proxy: u64, number: u64) {
-        if let Some(heard) = self.heard.get_mut(&proxy).filter(|heard| heard.number == number) {
-            // Of its own step not all is known either.
-            (heard.number, heard.step) = (number.saturating_sub(1), heard.step.saturating_sub(1));
+        let next = number.saturating_add(1);
+        if let Some(heard) = self.heard.get_mut(&proxy).filter(|heard| heard.next == next) {
+            (heard.next, heard.step) = (number, heard.before);
         }
     }
 
@@ -194,7 +231,10 @@ impl Store {
     /// Forgets what is too long ago.
     pub(super) fn forget_heard(&mut self) {
         let oldest = self.oldest;
-        self.heard.retain(|_, heard| heard.step >= oldest);
+        // Of one that is quiet for long something may be missing later.
+        if self.heard.len() > PROXIES / 2 {
+            self.heard.retain(|_, heard| heard.step >= oldest);
+        }
         self.heard.values_mut().for_each(|heard| heard.gaps.remove(0..oldest));
         for line in self.lines.values_mut().filter(|line| !line.lacking.is_empty()) {
             let heard = &self.heard;
@@ -206,6 +246,7 @@ impl Store {
     /// Nothing was told of what is after a step.
     pub(super) fn unhear(&mut self, last: u32) {
         for heard in self.heard.values_mut() {
+            heard.before = heard.before.min(last);
             (heard.step, heard.born) = (heard.step.min(last), heard.born.min(last));
             heard.gaps.remove(last + 1..u32::MAX);
         }
@@ -304,17 +345,28 @@ mod tests {
         assert_eq!(missing(&store, ONE), [(7, 8)]);
         hear(&mut store, 31, 131, step);
         assert_eq!(missing(&store, ONE), [(7, 8)]);
+        // All numbers that there are have come: it was quiet in between.
+        let mut store = after(&[(0, 100, step), (30, 102, step)]);
+        assert_eq!(missing(&store, ONE), [(1, 30)]);
+        hear(&mut store, 10, 101, step);
+        assert!(missing(&store, ONE).is_empty());
     }
 
     #[test]
     fn a_report_of_which_a_part_came_is_missing() {
         let mut store = after(&[(0, 3, STEP.over), (1, 4, STEP.over)]);
         store.unheard(ONE, 3);
+        assert_eq!(store.heard[&ONE].next, 5, "another one has come since");
         hear(&mut store, 2, 5, STEP.over);
-        assert!(!store.has_gaps(ONE), "another one has come since");
+        assert!(!store.has_gaps(ONE));
         store.unheard(ONE, 5);
         hear(&mut store, 4, 6, STEP.over);
         assert_eq!(missing(&store, ONE), [(2, 4)]);
+        // Its proxy's first one, which is over several steps.
+        let mut store = after(&[(10, 0, 5 * STEP.over)]);
+        store.unheard(ONE, 0);
+        hear(&mut store, 11, 1, STEP.over);
+        assert_eq!(missing(&store, ONE), [(6, 11)]);
     }
 
     #[test]

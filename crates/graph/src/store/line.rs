@@ -29,6 +29,8 @@ pub struct Line {
     pub since: u32,
     /// Proxies that report it and have not told everything.
     pub lacking: Vec<u64>,
+    /// Its newest report is of a part of its step.
+    pub is_partial: bool,
     /// What scrapes have told everything of, if they tell it.
     pub scraped: Option<Scraped>,
     /// The step that is not over, and what it has so far.
@@ -42,8 +44,21 @@ pub struct Line {
 impl Line {
     pub fn new(key: Arc<Key>, route: Route) -> Self {
         let (chunks, sums, sum, current) = Default::default();
-        let (since, lacking, scraped, step, open) = Default::default();
-        Self { key, route, chunks, sums, sum, since, lacking, scraped, step, current, open }
+        let (since, lacking, is_partial, scraped, step, open) = Default::default();
+        Self {
+            key,
+            route,
+            chunks,
+            sums,
+            sum,
+            since,
+            lacking,
+            is_partial,
+            scraped,
+            step,
+            current,
+            open,
+        }
     }
 
     /// What its points cost.
@@ -243,7 +258,10 @@ impl Line {
     pub fn told(&self, asked: u32, now: u32) -> u32 {
         match self.scraped {
             Some(Scraped { until, .. }) => asked.min(until).min(now.saturating_sub(1)),
-            None => asked.min(now) - u32::from(asked == now && self.step != now),
+            None => {
+                let is_whole = self.step == now && !self.is_partial;
+                asked.min(now) - u32::from(asked == now && !is_whole)
+            }
         }
     }
 

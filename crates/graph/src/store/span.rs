@@ -44,6 +44,11 @@ impl Span {
         Self { ago, ..self }
     }
 
+    /// Whether it is over less than a step, of which others tell the rest.
+    pub(super) fn is_short(self) -> bool {
+        (1..STEP_MS).contains(&self.over)
+    }
+
     /// That of a later report that is over so many milliseconds.
     pub fn lasting(self, over: u64) -> Self {
         Self { over: settled(over), ..self }

@@ -19,13 +19,19 @@ pub(super) struct Standstill {
 impl Store {
     /// It stood still from this step on until now.
     pub fn stood_still(&mut self, began: u32) {
-        self.standstill = Some(Standstill { began, ended: self.now });
+        let before = self.lately().map_or(began, |before| before.began);
+        self.standstill = Some(Standstill { began: began.min(before), ended: self.now });
     }
 
-    /// The seconds for which it stood still a moment ago.
-    pub fn standstill(&self) -> Option<u64> {
-        let Standstill { began, ended } = self.lately()?;
+    /// The seconds for which it stood still a moment ago, before a step.
+    pub fn standstill(&self, before: u32) -> Option<u64> {
+        let Standstill { began, ended } = self.lately().filter(|one| one.began < before)?;
         Some(u64::from(ended.saturating_sub(began)) * STEP)
+    }
+
+    /// Whether anything is awaited of a line.
+    pub(super) fn awaits_line(&self, line: &Line) -> bool {
+        !self.awaited_of(line).is_empty()
     }
 
     /// The steps of a line that are awaited.
@@ -67,7 +73,7 @@ mod tests {
             }
         }
         store.advance(START + 75);
-        assert_eq!(store.standstill(), None);
+        assert_eq!(store.standstill(u32::MAX), None);
         store.stood_still(step_of(START + 50));
         store.add(START + 75, key("told"), &point);
         // What was told in it says nothing of what came later.
@@ -82,11 +88,11 @@ mod tests {
             all
         };
         let of = |client: &str, opened, steps| (client.to_owned(), opened, steps);
-        assert_eq!(store.standstill(), Some(25));
+        assert_eq!(store.standstill(u32::MAX), Some(25));
         assert_eq!(rates(&store, START + 75), [of("awaited", 80, 10), of("told", 70, 12)]);
         let after = START + 75 + u64::from(PATIENCE) * 5;
         store.advance(after);
-        assert_eq!(store.standstill(), None);
+        assert_eq!(store.standstill(u32::MAX), None);
         assert_eq!(rates(&store, after)[0], of("awaited", 50, 12), "it was quiet");
     }
 }

@@ -62,12 +62,16 @@ fn a_killed_owner_loses_its_address_when_none_else_is_free() {
 }
 
 #[test]
-fn the_address_that_was_taken_longest_ago_is_taken_again_first() {
+fn the_address_that_was_given_back_longest_ago_is_taken_again_first() {
     let run = Run::new("turns");
     let subnet = "10.201.7.0/29".parse().unwrap();
     let take = |name: &str| lease(&run.0, subnet, name).unwrap().address().octets()[3];
     let taken = ["a", "b", "c", "d", "e", "b", "f", "g", "h"].map(take);
     assert_eq!(taken, [2, 3, 4, 5, 2, 3, 4, 5, 2]);
+    let long = lease(&run.0, subnet, "i").unwrap();
+    let between = take("j");
+    drop(long);
+    assert_eq!([between, take("k"), take("l"), take("m"), take("n")], [4, 5, 2, 4, 3]);
 }
 
 #[test]
