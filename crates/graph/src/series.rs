@@ -14,6 +14,8 @@ use crate::view::{GraphType, Lines, Series};
 
 const MESH: &str = "mesh";
 const NAMESPACE: &str = "namespace/";
+/// More than the part of this number is much.
+const MUCH: usize = 10;
 
 /// One direction, before it is numbers per second.
 struct Steps {
@@ -34,12 +36,22 @@ struct Course {
     unknown: Vec<bool>,
     /// Of how many of those each step is lost, if it goes on without them.
     lost: Vec<usize>,
-    /// It goes on with what is known where scrapes of others are lost.
-    is_loose: bool,
+    /// Where it goes on with what is known.
+    goes_on: GoesOn,
     /// Connections that are open at their end.
     open: i64,
     /// Anything is told of it.
     is_told: bool,
+}
+
+/// Where what shows much goes on without a part that is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GoesOn {
+    Nowhere,
+    /// Scrapes of some fail, for as long as that may be.
+    UnlessAllIsLost,
+    /// Reports of some did not come. Where those of many did not, a control plane was away: that is no drop of the traffic.
+    UnlessMuchIsLost,
 }
 
 #[derive(Clone, Default)]
@@ -85,8 +97,13 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let sums: Vec<_> = store.sums(first, last).map(|(key, sum)| (&**key, sum)).collect();
     let reports = Reports::of(&sums);
     let (oldest, _) = store.range();
-    let blank =
-        Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first), is_of_many(id));
+    let is_scraped = sums.iter().any(|(_, sum)| sum.scraped.is_some());
+    let goes_on = match is_of_many(id) {
+        true if is_scraped => GoesOn::UnlessAllIsLost,
+        true => GoesOn::UnlessMuchIsLost,
+        false => GoesOn::Nowhere,
+    };
+    let blank = Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first), goes_on);
     let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
     let mut told: FxHashMap<Route, Both> = FxHashMap::default();
     // A connection that nothing went over lately is open nevertheless.
@@ -232,14 +249,14 @@ impl Both {
 
 impl Course {
     /// With so many steps, of which nobody knows the first ones.
-    fn blank(length: usize, before: u32, is_loose: bool) -> Self {
+    fn blank(length: usize, before: u32, goes_on: GoesOn) -> Self {
         Self {
             steps: vec![Step::default(); length],
             before: before as usize,
             ends: 0,
             unknown: vec![false; length],
             lost: vec![0; length],
-            is_loose,
+            goes_on,
             open: 0,
             is_told: false,
         }
@@ -253,7 +270,11 @@ impl Course {
         let place = |step: u32| (step.saturating_sub(first) as usize).min(length);
         let mut lost = vec![false; length];
         for (Range { start, end }, is_lost) in unknown {
-            let steps = if is_lost && self.is_loose { &mut lost } else { &mut self.unknown };
+            let steps = if is_lost && self.goes_on != GoesOn::Nowhere {
+                &mut lost
+            } else {
+                &mut self.unknown
+            };
             if let Some(hidden) = steps.get_mut(place(start)..place(end)) {
                 hidden.fill(true);
             }
@@ -263,11 +284,16 @@ impl Course {
         }
     }
 
-    /// Whether each step is known: of those that are lost, if not all are.
+    /// Whether each step is known, of those of which a part is lost, too.
     fn known(&self) -> impl Iterator<Item = bool> {
+        let spared = match self.goes_on {
+            GoesOn::Nowhere => 0,
+            GoesOn::UnlessAllIsLost => self.ends.saturating_sub(1),
+            GoesOn::UnlessMuchIsLost => self.ends / MUCH,
+        };
         let steps = self.unknown.iter().zip(&self.lost).enumerate();
-        steps.map(|(step, (is_unknown, lost))| {
-            step >= self.before && !is_unknown && (*lost == 0 || *lost < self.ends)
+        steps.map(move |(step, (is_unknown, lost))| {
+            step >= self.before && !is_unknown && *lost <= spared
         })
     }
 

@@ -106,21 +106,22 @@ fn another_proxy_of_the_same_workload_does_not_make_up_for_one_that_is_missing()
 }
 
 #[test]
-fn the_mesh_goes_on_without_one_that_is_missing() {
-    let traffic = at(START, 1 << 20);
-    let [one, other] = ["a", "b"].map(|id| Stream::new(traffic.clone(), id));
-    let ended = |client: usize| {
-        [Metric::TcpOpened, Metric::TcpClosed].map(|m| family(m, client..client + 1, 10.0))
-    };
-    for step in 0..10 {
-        if !(4..8).contains(&step) {
-            report(&one, step, step, &[opened(0, 10.0)]);
+fn the_mesh_goes_on_without_few_that_are_missing() {
+    for (others, meanwhile) in [(10, Some(20.0)), (8, None)] {
+        let traffic = at(START, 1 << 20);
+        let [one, other] = ["a", "b"].map(|id| Stream::new(traffic.clone(), id));
+        let ended = [Metric::TcpOpened, Metric::TcpClosed].map(|m| family(m, 1..1 + others, 10.0));
+        for step in 0..10 {
+            if !(4..8).contains(&step) {
+                report(&one, step, step, &[opened(0, 10.0)]);
+            }
+            report(&other, step, step, &ended);
         }
-        report(&other, step, step, &ended(1));
+        let course = &series(&traffic.now(), "mesh", &query(START + 45, 10)).outbound["tcp.opened"];
+        let all = Some(2.0 * (others + 1) as f64);
+        let expected = [[all; 4].as_slice(), &[meanwhile; 4], &[all; 2]].concat();
+        assert_eq!(*course, expected);
     }
-    let course = &series(&traffic.now(), "mesh", &query(START + 45, 10)).outbound["tcp.opened"];
-    let expected = [[Some(4.0); 4].as_slice(), &[Some(2.0); 4], &[Some(4.0); 2]].concat();
-    assert_eq!(*course, expected);
 }
 
 #[test]
