@@ -154,9 +154,10 @@ fn notices(
 }
 
 /// Why nothing is known since this step, where that is no sign that nothing has talked, or not all that is carried.
-fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
+fn youth(store: &Store, since: u32, at: u32, is_empty: bool) -> Option<String> {
     let (begun, now) = (store.begun(), store.range().1);
-    let age = u64::from(now.saturating_sub(begun) + 1) * STEP;
+    let age = u64::from(at.saturating_sub(begun) + 1) * STEP;
+    let when = if at + 1 < now { "before that" } else { "ago" };
     let what = match is_empty {
         true => format!(
             ", and little is known of before: proxies tell it within {STEP} s what they carry"
@@ -165,7 +166,8 @@ fn youth(store: &Store, since: u32, is_empty: bool) -> Option<String> {
             ": what those proxies carry that have not come back to it yet is missing".to_owned()
         }
     };
-    (begun + COMING > since).then(|| format!("the control plane began less than {age} s ago{what}"))
+    (begun + COMING > since)
+        .then(|| format!("the control plane began less than {age} s {when}{what}"))
 }
 
 /// Of what is asked for so many proxies have not told everything.
@@ -264,7 +266,7 @@ fn graph_page(
         }));
         let graph = graph(&store, &query);
         if traffic.source() == "memory" && (graph.edges.is_empty() || store.is_young()) {
-            notices.extend(youth(&store, query.first(), graph.edges.is_empty()));
+            notices.extend(youth(&store, query.first(), query.at, graph.edges.is_empty()));
         }
         if graph.edges.is_empty() && traffic.source() == "prometheus" && traffic.proxies() == 0 {
             notices.push("Prometheus has scraped no proxy lately: nothing is known".to_owned());

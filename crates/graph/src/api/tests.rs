@@ -45,10 +45,12 @@ fn an_empty_mesh_has_an_empty_graph() {
 #[test]
 fn nothing_is_explained_by_a_control_plane_that_has_just_begun_as_long_as_that_explains_it() {
     let mut store = Store::new(1 << 20, 1000);
-    let said = |store: &Store, first| youth(store, step_of(first), true);
+    let said = |store: &Store, first| youth(store, step_of(first), store.range().1, true);
     assert!(said(&store, 1000 - 55).unwrap().contains("less than 5 s ago, and little"));
     store.advance(1030);
     assert!(said(&store, 1030 - 55).unwrap().contains("less than 35 s ago"));
+    let past = youth(&store, step_of(940), step_of(1000), true).unwrap();
+    assert!(past.contains("began less than 5 s before that, and little"), "{past}");
     // Proxies come back within two steps.
     assert!(said(&store, 1005).is_some());
     assert_eq!(said(&store, 1010), None);

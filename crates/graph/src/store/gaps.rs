@@ -42,6 +42,8 @@ pub(super) struct Heard {
     step: u32,
     before: u32,
     born: u32,
+    /// It is of a part of its step, of which later ones tell the rest.
+    is_short: bool,
     gaps: Gaps,
     last: Missing,
 }
@@ -145,8 +147,8 @@ impl Store {
         let gap = match &known {
             Some(known) if is_same(known) && number < known.next => 0..0,
             Some(known) if is_same(known) && number > known.next => {
-                // Of a shorter time than a step: that of the report before is not known as a whole either.
-                known.step + u32::from(!span.is_short())..end
+                // Of the step of which it told a part the rest is missing.
+                known.step + u32::from(!known.is_short)..end
             }
             Some(known) if is_same(known) => 0..0,
             // What it gave up is missing since it began, or since somebody else may have told of it.
@@ -155,7 +157,7 @@ impl Store {
             _ => 0..0,
         };
         let lacks = !gap.is_empty();
-        let next = number.saturating_add(1);
+        let (next, is_short) = (number.saturating_add(1), span.is_short());
         match known {
             Some(known) if is_same(known) && number < known.next => {
                 known.late(number, end..step + 1)
@@ -167,12 +169,13 @@ impl Store {
                     known.gaps.add(gap);
                 }
                 (known.next, known.step, known.before, known.born) = (next, step, end - 1, born);
+                known.is_short = is_short;
             }
             None if has_room => {
                 let mut gaps = Gaps::default();
                 gaps.add(gap);
-                let heard =
-                    Heard { next, step, before: end - 1, born, gaps, last: Missing::default() };
+                let (before, last) = (end - 1, Missing::default());
+                let heard = Heard { next, step, before, born, is_short, gaps, last };
                 self.heard.insert(proxy, heard);
             }
             None => {}
@@ -329,6 +332,7 @@ mod tests {
         assert_eq!(missing(&[(0, 3, step), (9, 5, 0)]), [(1, 10)], "of the last step neither");
         assert_eq!(missing(&[(0, 3, step), (2, 5, step), (20, 8, step)]), [(1, 2), (3, 20)]);
         assert_eq!(missing(&[(0, 3, 1000), (1, 8, 1000)]), [(0, 2)], "one is of a part of a step");
+        assert_eq!(missing(&[(0, 3, 1000), (4, 8, 0)]), [(0, 5)], "also where it gave up the rest");
         let store = after(&[(0, 3, step), (9, 5, step)]);
         let lacking = |first, last| store.lacking(BEGUN + first..BEGUN + last + 1);
         assert_eq!((lacking(0, 0), lacking(0, 1), lacking(8, 30), lacking(9, 30)), (0, 1, 1, 0));
