@@ -48,10 +48,30 @@ pub fn read_or_create_secret(
         Ok(bytes) => Ok(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let bytes = make()?;
-            write_private(path, &bytes)?;
-            Ok(bytes)
+            create_private(path, &bytes)
+                .and_then(|()| fs::read(path))
+                .map_err(|source| at(path, source))
         }
         Err(source) => Err(at(path, source)),
+    }
+}
+
+/// The same as [`write_private`], if nothing is there: of several who do it at once the first one's bytes stay.
+fn create_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let temporary = path.with_extension(format!("{}.new", random_token()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let linked = file
+        .write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| fs::hard_link(&temporary, path));
+    fs::remove_file(&temporary)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => match path.parent() {
+            Some(parent) => fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        },
     }
 }
 
@@ -86,5 +106,25 @@ mod tests {
         assert_eq!((first.as_slice(), second.as_slice()), (&b"one"[..], &b"one"[..]));
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    /// As `lateen up` and its control plane do.
+    #[test]
+    fn those_who_make_a_secret_at_once_have_the_same() {
+        let home = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let path = home.path().join(format!("token-{round}"));
+            let barrier = std::sync::Barrier::new(4);
+            let make = |own: u8| {
+                barrier.wait();
+                read_or_create_secret(&path, || Ok(vec![own])).unwrap()
+            };
+            let all = std::thread::scope(|scope| {
+                let threads = [0, 1, 2, 3].map(|own| scope.spawn(move || make(own)));
+                threads.map(|thread| thread.join().unwrap())
+            });
+            assert!(all.iter().all(|one| *one == all[0]), "{all:?}");
+        }
+        assert_eq!(home.path().read_dir().unwrap().count(), 50, "nothing else is left");
     }
 }

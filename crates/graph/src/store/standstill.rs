@@ -38,7 +38,8 @@ impl Store {
     pub(super) fn awaited_of(&self, line: &Line) -> Range<u32> {
         match self.lately() {
             Some(Standstill { began, ended }) if line.step < ended => {
-                began.max(line.step + 1)..self.now + 1
+                // Of the step of which it told a part the rest is awaited, too.
+                began.max(line.step + u32::from(!line.is_partial))..self.now + 1
             }
             _ => 0..0,
         }
@@ -90,9 +91,13 @@ mod tests {
         let of = |client: &str, opened, steps| (client.to_owned(), opened, steps);
         assert_eq!(store.standstill(u32::MAX), Some(25));
         assert_eq!(rates(&store, START + 75), [of("awaited", 80, 10), of("told", 70, 12)]);
+        // Nor does one of a part of a step say anything of the rest of that.
+        let span = store.always().lasting(1000).made(1);
+        store.tell(key("awaited"), &point, span);
+        assert_eq!(rates(&store, START + 75)[0], of("awaited", 80, 11));
         let after = START + 75 + u64::from(PATIENCE) * 5;
         store.advance(after);
         assert_eq!(store.standstill(u32::MAX), None);
-        assert_eq!(rates(&store, after)[0], of("awaited", 50, 12), "it was quiet");
+        assert_eq!(rates(&store, after)[0], of("awaited", 60, 12), "it was quiet");
     }
 }
