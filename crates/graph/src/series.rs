@@ -106,9 +106,9 @@ pub fn series(store: &Store, id: &str, query: &Query) -> Series {
     let blank = Course::blank((last + 1 - first) as usize, oldest.saturating_sub(first), goes_on);
     let (mut inbound, mut outbound) = (Steps::of(blank.clone()), Steps::of(blank));
     let mut told: FxHashMap<Route, Both> = FxHashMap::default();
-    // A connection that nothing went over lately is open nevertheless.
     // Streams that broke off meanwhile have not said again what is open.
     let is_open_known = store.standstill(u32::MAX).is_none();
+    // A connection that nothing went over lately is open nevertheless.
     let tells = |sum: &Sum| {
         let is_known_later = sum.scraped.is_some() || sum.since > oldest;
         sum.open != 0 || !sum.points.is_empty() || is_known_later || sum.lacks(first..last + 1)

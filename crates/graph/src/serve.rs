@@ -196,11 +196,11 @@ fn within(uri: &Uri) -> Reply {
     // `*` is a path, too.
     let above = "../".repeat(uri.path().matches('/').count().saturating_sub(1));
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let place = HeaderValue::from_str(&format!("./{above}#{}{query}", uri.path()));
+    let place = format!("./{above}#{}{query}", uri.path());
+    let place = HeaderValue::from_bytes(place.as_bytes());
     let mut response = dynamic(Page::text("").with_status(302));
-    if let Ok(place) = place {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
+    let place = place.unwrap_or(HeaderValue::from_static("./"));
+    response.headers_mut().insert(header::LOCATION, place);
     response
 }
 

@@ -387,7 +387,9 @@ impl Store {
             let since = line.since.max(self.oldest);
             let first = first.saturating_sub(early).max(since);
             let asked_for = first..last.saturating_add(1).max(first);
-            let gaps = self.gaps(line);
+            let (mut gaps, awaited) = (self.gaps(line), self.awaited_of(line));
+            let is_awaited = !awaited.is_empty();
+            gaps.add(awaited);
             let unknown: u32 = gaps.of(asked_for.clone()).map(|gap| gap.end - gap.start).sum();
             let steps = asked_for.end - asked_for.start - unknown;
             let mut points = Point::default();
@@ -396,7 +398,7 @@ impl Store {
             }
             // Nothing comes after the present, of which is asked most.
             let open = if asked == self.now { line.open } else { line.open_at(asked) };
-            let (route, scraped, is_awaited) = (line.route, line.scraped, self.awaits_line(line));
+            let (route, scraped) = (line.route, line.scraped);
             (key, Sum { route, points, steps, gaps, is_awaited, since, open, scraped })
         })
     }

@@ -35,9 +35,12 @@ const interval = computed(() =>
   state.value.at !== undefined || playing.value !== undefined ? 0 : state.value.refresh * 1000,
 );
 
-/** How often what is beside the graph is asked for, in milliseconds: what stands still can be read. Pages of their own go on. */
+const isPaused = computed(() => route.value.page === "graph" && state.value.refresh === 0);
+
+/** How often what is beside the graph is asked for, in milliseconds: what stands still can be read. Pages of their own
+ * go on. */
 export function unlessPaused(every: number): number {
-  return route.value.page === "graph" && state.value.refresh === 0 ? 0 : every;
+  return isPaused.value ? 0 : every;
 }
 
 const frames = new Lru<Graph>(24);

@@ -145,7 +145,6 @@ impl Store {
         let known = self.heard.get_mut(&proxy);
         let is_same = |known: &Heard| !is_first && born <= known.born.saturating_add(APART);
         let gap = match &known {
-            Some(known) if is_same(known) && number < known.next => 0..0,
             Some(known) if is_same(known) && number > known.next => {
                 // Of the step of which it told a part the rest is missing.
                 known.step + u32::from(!known.is_short)..end
@@ -208,12 +207,11 @@ impl Store {
         }
     }
 
-    /// The steps of which some that tell of a line have not told everything, or not yet.
+    /// The steps of which some that tell of a line have not told everything.
     pub(super) fn gaps(&self, line: &Line) -> Gaps {
         let mut gaps = Gaps::default();
         let tellers = line.lacking.iter().filter_map(|proxy| self.heard.get(proxy));
         tellers.for_each(|heard| gaps.add_all(&heard.gaps));
-        gaps.add(self.awaited_of(line));
         gaps
     }
 

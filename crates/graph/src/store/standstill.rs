@@ -29,11 +29,6 @@ impl Store {
         Some(u64::from(ended.saturating_sub(began)) * STEP)
     }
 
-    /// Whether anything is awaited of a line.
-    pub(super) fn awaits_line(&self, line: &Line) -> bool {
-        !self.awaited_of(line).is_empty()
-    }
-
     /// The steps of a line that are awaited.
     pub(super) fn awaited_of(&self, line: &Line) -> Range<u32> {
         match self.lately() {
